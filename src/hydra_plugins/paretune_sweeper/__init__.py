@@ -1,0 +1,1 @@
+"""Hydra finds the sweeper here; what it does is in :mod:`paretune.search`."""

@@ -1,0 +1,68 @@
+"""A trial as a Hydra job in this process: composed, run and logged as Hydra's own sweeper would."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from hydra.core.object_type import ObjectType
+from hydra.core.utils import run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from paretune.search.handle import TrialHandle
+
+__all__ = ["HydraTrials"]
+
+
+class HydraTrials:
+    """Composes configurations and runs them (about 50 ms a trial on top of the task itself)."""
+
+    def __init__(self, context: HydraContext, task: TaskFunction, config: DictConfig) -> None:
+        self.context, self.task, self.config = context, task, config
+        setup_globals()
+        self._base = lru_cache(maxsize=64)(self._compose)
+
+    def is_group(self, key: str) -> bool:
+        """Whether ``key`` is a config group."""
+        return bool(self.context.config_loader.get_group_options(key, ObjectType.CONFIG))
+
+    def own_space(self, node: str | None, overrides: list[str]) -> Mapping[str, Any]:
+        """The search space that the configuration with these overrides holds at ``node``."""
+        found = OmegaConf.select(self._base(tuple(overrides)), node) if node else None
+        return {} if found is None else {str(key): value for key, value in found.items()}
+
+    def counter(self, count: Callable[[DictConfig], int]) -> Callable[[list[str], list[str]], int]:
+        """``count`` of the configuration that fixed (groups included) and drawn overrides make.
+
+        Composing takes Hydra 40 ms, so the fixed part is composed once and the drawn values are set on a copy.
+        """
+
+        def counted(fixed: list[str], drawn: list[str]) -> int:
+            config = self._base(tuple(fixed)).copy()
+            for key, value in (line.split("=", 1) for line in drawn):
+                OmegaConf.update(config, key.lstrip("+"), OmegaConf.create(f"v: {value}").v)
+            return count(config)
+
+        return counted
+
+    def run(self, trial: TrialHandle, overrides: list[str]) -> Sequence[float]:
+        """Run one trial as job number ``trial.number``; raises what the task raises."""
+        config = self.context.config_loader.load_sweep_config(self.config, overrides)
+        with open_dict(config):
+            config.hydra.job.id = f"{trial.sweep}_{trial.number}"
+            config.hydra.job.num = trial.number
+            config.hydra.sweeper.study_name = trial.sweep
+        job = run_job(
+            hydra_context=self.context,
+            task_function=self.task,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+        returned: Sequence[float] = job.return_value
+        return returned
+
+    def _compose(self, overrides: tuple[str, ...]) -> DictConfig:
+        config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        OmegaConf.set_struct(config, False)
+        return config

@@ -1,0 +1,54 @@
+"""What a model costs in trainable parameters, and the cap that it may not exceed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from paretune.errors import CapError, ConfigError
+
+__all__ = ["Cap", "count_built", "count_parameters"]
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable scalars: weights, biases, norm scale and shift, learnable activations.
+
+    A tensor that several layers share counts once; buffers (a batch norm's running statistics) and frozen tensors
+    do not count.
+    """
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def count_built(build: Callable[[], nn.Module]) -> int:
+    """:func:`count_parameters` of the model that ``build`` makes, without allocating it (torch's meta device)."""
+    with torch.device("meta"):
+        return count_parameters(build())
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """The hard upper bound on a model's parameters; ``None`` means that there is none."""
+
+    max_params: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_params is not None and self.max_params < 1:
+            message = (
+                f"cap.max_params `{self.max_params}` admits no model; expected a whole number of at least 1, "
+                f"or null for no cap; set cap.max_params"
+            )
+            raise ConfigError(message)
+
+    def fits(self, params: int) -> bool:
+        """Whether a model of ``params`` parameters may be trained."""
+        return self.max_params is None or params <= self.max_params
+
+    def check(self, model: str, params: int) -> None:
+        """Raise :class:`~paretune.errors.CapError` if ``model`` may not be trained."""
+        if not self.fits(params):
+            message = (
+                f"model `{model}` has {params:,} parameters, {params - self.max_params:,} over the cap; "  # type: ignore[operator]
+                f"expected at most {self.max_params:,}; make it smaller or raise cap.max_params"
+            )
+            raise CapError(message)

@@ -1,0 +1,1 @@
+"""Image data sets, each a function that returns an :class:`~paretune.data.images.ImageData`."""

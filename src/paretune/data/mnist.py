@@ -1,0 +1,48 @@
+"""MNIST and the data sets in its format (Fashion-MNIST, Kuzushiji-MNIST): four IDX files.
+
+LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/; Xiao et al. 2017, https://arxiv.org/abs/1708.07747;
+Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import torch
+
+from paretune.data.fetch import find_or_fetch
+from paretune.data.idx import read_idx
+from paretune.data.images import ImageData, Images, Splitting
+from paretune.errors import DataError
+
+__all__ = ["load_idx"]
+
+
+def load_idx(
+    *, name: str, root: str, files: Mapping[str, str], mirrors: Sequence[str], splitting: Splitting
+) -> ImageData:
+    """The data set ``name`` from the folder ``root/name``, its missing files fetched from ``mirrors`` first.
+
+    ``files`` maps file names to ``<algorithm>:<hex>`` in the order training images, training labels, test images, test
+    labels. Raises :class:`~paretune.errors.DataError` for a file that is missing, damaged or of the wrong kind.
+    """
+    folder, hashes = Path(root) / name, list(files.items())
+    read = partial(_read, folder, tuple(mirrors))
+    train, val = splitting.split(read(tuple(hashes[:2])))
+    return ImageData(name, train, val, load_test=partial(read, tuple(hashes[2:])))
+
+
+@lru_cache(maxsize=8)  # a worker reads each file once, however many trials it runs
+def _read(folder: Path, mirrors: tuple[str, ...], hashes: tuple[tuple[str, str], ...]) -> Images:
+    paths = list(find_or_fetch(folder, dict(hashes), mirrors).values())
+    pixels, labels = (read_idx(path) for path in paths)
+    if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
+        message = (
+            f"data files `{paths[0]}` and `{paths[1]}` do not belong together; expected images (N, H, W) and labels "
+            f"(N,), got {pixels.shape} and {labels.shape}; delete them to have them fetched again"
+        )
+        raise DataError(message)
+    if labels.max(initial=0) > 9:
+        message = f"data file `{paths[1]}` has the label {labels.max()}; expected 0 to 9; is it the right file?"
+        raise DataError(message)
+    return Images(torch.from_numpy(pixels.copy()).unsqueeze(1), torch.from_numpy(labels.astype("int64")))

@@ -1,0 +1,40 @@
+"""The errors a person can cause, and can mend.
+
+::
+
+    ParetuneError
+    ├── ConfigError   a setting that cannot work as it is written
+    │   └── CapError  a model with more parameters than the cap allows
+    ├── DataError     data files that are missing, damaged or of another kind
+    ├── StoreError    a study or a tracking store that is missing or does not fit the question
+    └── SweepError    a sweep that gave up
+
+Every message is one line: *thing* `value` is *wrong how*; expected *what*; *do this*.
+The commands print it alone and leave with exit code 2.
+"""
+
+__all__ = ["CapError", "ConfigError", "DataError", "ParetuneError", "StoreError", "SweepError"]
+
+
+class ParetuneError(Exception):
+    """Root of all errors that Paretune raises on purpose."""
+
+
+class ConfigError(ParetuneError, ValueError):
+    """A setting cannot work as it is written."""
+
+
+class CapError(ConfigError):
+    """A model has more trainable parameters than the cap allows."""
+
+
+class DataError(ParetuneError, OSError):
+    """Data files are missing, damaged or of another kind."""
+
+
+class StoreError(ParetuneError):
+    """A study or a tracking store is missing, or does not fit the question asked of it."""
+
+
+class SweepError(ParetuneError):
+    """A sweep gave up: too many of its trials failed."""

@@ -1,0 +1,81 @@
+"""Pareto fronts of two costs, in pure numpy.
+
+Everything here minimises and takes ``costs`` of shape ``(N, 2)``: by convention (params, 1 - f1). A point dominates
+another if it is no worse in both costs and better in one. A row with a NaN takes no part: it is on no front, gets the
+last rank and adds no hypervolume.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["costs_of", "front", "hypervolume", "knee", "ranks"]
+
+Costs = NDArray[np.float64]
+
+
+def costs_of(params: ArrayLike, f1: ArrayLike) -> Costs:
+    """Costs ``(N, 2)`` of points given by their parameter counts ``(N,)`` and F1 ``(N,)``."""
+    return np.column_stack([np.asarray(params, float), 1.0 - np.asarray(f1, float)]).reshape(-1, 2)
+
+
+def front(costs: ArrayLike) -> NDArray[np.intp]:
+    """Indices of the points that no other dominates, by rising first cost; of equal points the earliest only.
+
+    One sort: O(N log N) (Kung, Luccio and Preparata 1975, https://doi.org/10.1145/321906.321910).
+    """
+    rows = _rows(costs)
+    known = np.flatnonzero(~np.isnan(rows).any(axis=1))
+    order = known[np.lexsort((known, rows[known, 1], rows[known, 0]))]
+    second = rows[order, 1]
+    best_before = np.minimum.accumulate(np.concatenate([[np.inf], second[:-1]])) if order.size else second
+    first = np.arange(order.size) == 0  # the very first point stays even at an infinite second cost
+    return order[(second < best_before) | first]
+
+
+def ranks(costs: ArrayLike) -> NDArray[np.intp]:
+    """Non-domination rank ``(N,)`` of each point: 0 on the front, 1 on the front of the rest, and so on.
+
+    Equal points share a rank. (Goldberg 1989; the sorting step of NSGA-II, https://doi.org/10.1109/4235.996017.)
+    """
+    rows = _rows(costs)
+    known = ~np.isnan(rows).any(axis=1)
+    rank = np.zeros(len(rows), dtype=np.intp)
+    distinct, inverse = np.unique(rows[known], axis=0, return_inverse=True)
+    depth_of = np.zeros(len(distinct), dtype=np.intp)
+    left, depth = np.arange(len(distinct)), 0
+    while left.size:
+        members = front(distinct[left])
+        depth_of[left[members]] = depth
+        left, depth = np.delete(left, members), depth + 1
+    rank[known] = depth_of[inverse.reshape(-1)]
+    rank[~known] = depth
+    return rank
+
+
+def hypervolume(costs: ArrayLike, reference: tuple[float, float]) -> float:
+    """Area that the points dominate below ``reference``; points not strictly below it in both costs add nothing."""
+    rows = _rows(costs)
+    inside = rows[(rows < np.asarray(reference, float)).all(axis=1)]
+    stairs = inside[front(inside)]
+    if not len(stairs):
+        return 0.0
+    right = np.append(stairs[1:, 0], reference[0])
+    return float(np.sum((right - stairs[:, 0]) * (reference[1] - stairs[:, 1])))
+
+
+def knee(costs: ArrayLike) -> int | None:
+    """Index of the front member furthest below the straight line between the front's two ends; ``None`` if empty.
+
+    Both costs are scaled to [0, 1] over the front first (Das 1999, https://doi.org/10.1007/BF01195985).
+    """
+    rows = _rows(costs)
+    members = front(rows)
+    if not members.size:
+        return None
+    low, high = rows[members].min(axis=0), rows[members].max(axis=0)
+    scaled = (rows[members] - low) / np.where(high > low, high - low, 1.0)
+    return int(members[np.argmin(scaled.sum(axis=1))])
+
+
+def _rows(costs: ArrayLike) -> Costs:
+    return np.asarray(costs, dtype=np.float64).reshape(-1, 2)

@@ -1,0 +1,46 @@
+"""Architecture families: one file each, its class named in ``conf/model/<family>.yaml``.
+
+Every family is a module from images ``(B, C, H, W)`` to logits ``(B, num_classes)``.
+"""
+
+from collections.abc import Mapping
+from pydoc import locate
+from typing import Any
+
+from torch import nn
+
+from paretune.budget import count_built
+from paretune.errors import ConfigError
+
+__all__ = ["build", "count", "family_of"]
+
+
+def build(model: Mapping[str, Any]) -> nn.Module:
+    """The network of a plain ``model`` config: ``_target_`` names its class, the other keys are its arguments.
+
+    Raises :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
+    """
+    target = str(model.get("_target_"))
+    family = locate(target)
+    if not (isinstance(family, type) and issubclass(family, nn.Module)):
+        message = (
+            f"model._target_ `{target}` is no network; expected the dotted path of an nn.Module class, such as "
+            f"paretune.models.squeeze.Squeeze; set model._target_"
+        )
+        raise ConfigError(message)
+    arguments = {key: value for key, value in model.items() if key != "_target_"}
+    try:
+        return family(**arguments)
+    except TypeError as error:
+        message = f"model `{family.__name__}` refuses its settings ({error}); see its signature in {target}"
+        raise ConfigError(message) from error
+
+
+def count(model: Mapping[str, Any]) -> int:
+    """Trainable parameters of a plain ``model`` config, counted without allocating any."""
+    return count_built(lambda: build(model))
+
+
+def family_of(model: Mapping[str, Any]) -> str:
+    """The family's name: its class in lower case, such as ``squeeze``."""
+    return str(model["_target_"]).rpartition(".")[2].lower()

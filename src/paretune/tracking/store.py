@@ -1,0 +1,93 @@
+"""Opening a tracking store, and making a SQLite one where there is none."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from paretune.errors import StoreError
+
+__all__ = ["Store"]
+
+SQLITE = "sqlite:///"
+PAGE = 1000
+
+for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tracking store: any MLflow tracking URI, and the folder for artifacts of a SQLite one."""
+
+    uri: str
+    artifacts: str | None = None
+    experiment: str = "paretune"
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """A client of the store. A SQLite store has one writer at a time, so readers never wait for it (WAL)."""
+        with _one_line(self.uri):
+            return MlflowClient(self.uri)
+
+    def create(self) -> None:
+        """Make a SQLite store and its folders; call it in one process, before any other writes."""
+        if self.uri.startswith(SQLITE):
+            path = Path(self.uri.removeprefix(SQLITE))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _one_line(self.uri), closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+        _ = self.experiment_id
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """The experiment of this store's runs, made at the first call."""
+        with _one_line(self.uri):
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found:
+                return str(found.experiment_id)
+            location = Path(self.artifacts).resolve().as_uri() if self.artifacts else None
+            return str(self.client.create_experiment(self.experiment, artifact_location=location))
+
+    def require(self) -> "Store":
+        """This store, if it exists. Raises :class:`~paretune.errors.StoreError`."""
+        path = Path(self.uri.removeprefix(SQLITE))
+        if self.uri.startswith(SQLITE) and not path.is_file():
+            message = (
+                f"tracking store `{path}` does not exist; expected the file that a sweep writes; run one first "
+                f"(make demo), or give the right folder with --store or PARETUNE_STORE"
+            )
+            raise StoreError(message)
+        return self
+
+    def runs(self, query: str) -> list[Run]:
+        """All runs of every experiment that match MLflow's filter ``query``, oldest first."""
+        with _one_line(self.uri):
+            experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+            found: list[Run] = []
+            token: str | None = None
+            while True:
+                page = self.client.search_runs(
+                    experiments, query, ViewType.ACTIVE_ONLY, PAGE, ["attributes.start_time ASC"], token
+                )
+                found, token = [*found, *page], page.token
+                if not token:
+                    return found
+
+
+@contextmanager
+def _one_line(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        message = f"tracking store `{uri}` cannot be used ({reason}); expected an MLflow store; check tracking.uri"
+        raise StoreError(message) from error

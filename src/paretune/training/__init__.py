@@ -1,0 +1,1 @@
+"""Training one network: Lightning and torchmetrics live here, and only here."""

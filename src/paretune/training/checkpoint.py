@@ -1,0 +1,36 @@
+"""A trained network on disk: its weights and its plain config, safe to load."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from paretune.errors import StoreError
+from paretune.models import build
+
+__all__ = ["load", "save"]
+
+
+def save(path: Path, net: nn.Module, config: Mapping[str, Any]) -> None:
+    """Write ``net``'s weights and the plain ``config`` it was made from, whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    weights = {key: value.cpu() for key, value in net.state_dict().items()}
+    torch.save({"state_dict": weights, "config": dict(config)}, partial)
+    partial.replace(path)
+
+
+def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network, in evaluation mode, and the config it was made from.
+
+    Nothing in the file is executed (``weights_only=True``). Raises :class:`~paretune.errors.StoreError`.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        net = build(content["config"]["model"])
+        net.load_state_dict(content["state_dict"])
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError) as error:
+        message = f"checkpoint `{path}` cannot be read ({error}); expected the weights.pt of a Paretune run"
+        raise StoreError(message) from error
+    return net.eval(), content["config"]

@@ -1,0 +1,36 @@
+"""Batches straight from tensors in memory: no workers, no per-sample Python."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from paretune.data.images import Images
+
+__all__ = ["Feed"]
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Feed:
+    """An iterable of batches: pixels uint8 ``(B, C, H, W)`` and labels int64 ``(B,)``; the last one may be smaller.
+
+    With a ``generator`` each pass goes through a new permutation drawn from it; without one, in the stored order.
+    """
+
+    def __init__(self, images: Images, batch_size: int, generator: torch.Generator | None = None) -> None:
+        self.images = images
+        self.batch_size = batch_size
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        pixels, labels = self.images.pixels, self.images.labels
+        if self.generator is None:
+            yield from zip(pixels.split(self.batch_size), labels.split(self.batch_size), strict=True)
+            return
+        order = torch.randperm(len(labels), generator=self.generator).to(labels.device)
+        for rows in order.split(self.batch_size):
+            yield pixels[rows], labels[rows]

@@ -1,0 +1,156 @@
+"""One network, one data set, one set of training settings: a trained network and its scores."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
+from torch import nn
+
+from paretune.data.images import ImageData, Images
+from paretune.errors import ConfigError
+from paretune.training.epochs import BestWeights, Epoch, EpochListener
+from paretune.training.feed import Feed
+from paretune.training.module import Classifier, OptimizerFactory
+from paretune.training.schedule import Length, ScheduleFactory
+
+__all__ = ["Scores", "Training", "Trained", "fit", "seed_everything"]
+
+# Lightning announces its accelerators and tips at every fit: a sweep prints them hundreds of times.
+logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How to train: the factories, and the fields of ``conf/trainer/default.yaml``."""
+
+    optimizer: OptimizerFactory
+    schedule: ScheduleFactory
+    seed: int = 0
+    max_epochs: int = 10
+    batch_size: int = 128
+    eval_batch_size: int = 1000
+    patience: int | None = None
+    device: str = "auto"
+    precision: str = "32-true"
+    threads: int | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size", "eval_batch_size"):
+            if getattr(self, name) < 1:
+                message = f"trainer.{name} `{getattr(self, name)}` trains nothing; expected at least 1; set trainer.{name}"
+                raise ConfigError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """How a network does on a split: F1 (macro) and accuracy as fractions in [0, 1], loss in nats."""
+
+    f1: float
+    accuracy: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training; the network holds the weights of ``best``, the epoch with the highest validation F1."""
+
+    best: Epoch
+    epochs: list[Epoch]
+    seconds: float
+    images_per_s: float
+    test: Scores | None = None
+
+
+class DivergedError(RuntimeError):
+    """The loss became NaN or infinite before the first epoch ended."""
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch; call it before the network is built."""
+    pl.seed_everything(seed, workers=True, verbose=False)
+
+
+def fit(
+    net: nn.Module, data: ImageData, training: Training, *, listener: EpochListener | None = None, test: bool = False
+) -> Trained:
+    """Train ``net`` in place and leave it with its best weights; ``test`` reads the test set once, at the end.
+
+    Raises :class:`DivergedError` if no epoch ended with a finite validation loss.
+    """
+    if training.threads:
+        torch.set_num_threads(training.threads)
+    length = Length(-(-len(data.train) // training.batch_size), training.max_epochs)
+    module = Classifier(net, data, optimizer=training.optimizer, schedule=training.schedule, length=length)
+    keeper = BestWeights(listener)
+    trainer = _trainer(training, [keeper, *_callbacks(training)])
+    device = trainer.strategy.root_device
+    shuffle = torch.Generator().manual_seed(training.seed)
+    started_s = perf_counter()
+    with _lightning_noise():
+        trainer.fit(
+            module,
+            Feed(_on(device, data.train), training.batch_size, shuffle),
+            Feed(_on(device, data.val), training.eval_batch_size),
+        )
+        seconds = perf_counter() - started_s
+        best = _best(keeper)
+        net.load_state_dict(keeper.weights)
+        scores = _score(trainer, module, _on(device, data.load_test()), training) if test else None
+    images_per_s = len(data.train) * len(keeper.epochs) / seconds
+    return Trained(best, keeper.epochs, seconds, images_per_s, scores)
+
+
+def _best(keeper: BestWeights) -> Epoch:
+    if keeper.best is None or not isfinite(keeper.best.val_loss):
+        message = "training diverged: no epoch ended with a finite validation loss; try a lower optimizer.lr"
+        raise DivergedError(message)
+    return keeper.best
+
+
+def _score(trainer: pl.Trainer, module: Classifier, images: Images, training: Training) -> Scores:
+    trainer.callbacks = []  # type: ignore[attr-defined]  # the keeper is done
+    (scores,) = trainer.validate(module, Feed(images, training.eval_batch_size), verbose=False)
+    return Scores(scores["val_f1"], scores["val_accuracy"], scores["val_loss"])
+
+
+def _trainer(training: Training, callbacks: list[Callback]) -> pl.Trainer:
+    return pl.Trainer(
+        accelerator="gpu" if training.device == "cuda" else training.device,
+        devices=1,
+        precision=training.precision,  # type: ignore[arg-type]
+        max_epochs=training.max_epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=training.progress,
+        num_sanity_val_steps=0,
+        deterministic=True,
+    )
+
+
+def _callbacks(training: Training) -> list[Callback]:
+    callbacks: list[Callback] = [RichProgressBar(leave=False)] if training.progress else []
+    if training.patience is not None:
+        callbacks.append(EarlyStopping("val_loss", patience=training.patience, check_finite=False))
+    return callbacks
+
+
+def _on(device: torch.device, images: Images) -> Images:
+    return Images(images.pixels.to(device), images.labels.to(device))
+
+
+@contextmanager
+def _lightning_noise() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        yield
