@@ -29,7 +29,8 @@ def front(costs: ArrayLike) -> NDArray[np.intp]:
     second = rows[order, 1]
     best_before = np.minimum.accumulate(np.concatenate([[np.inf], second[:-1]])) if order.size else second
     first = np.arange(order.size) == 0  # the very first point stays even at an infinite second cost
-    return order[(second < best_before) | first]
+    kept: NDArray[np.intp] = order[(second < best_before) | first]
+    return kept
 
 
 def ranks(costs: ArrayLike) -> NDArray[np.intp]:

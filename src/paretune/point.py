@@ -23,6 +23,7 @@ class Point:
     seconds: float = nan
     seed: int = 0
     family: str = ""
+    data: str = ""
     best_epoch: int = -1
     config: Mapping[str, Any] = field(default_factory=dict)
     run_id: str = ""

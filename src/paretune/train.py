@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from paretune import places
 from paretune.errors import ConfigError, ParetuneError
 
 if TYPE_CHECKING:
@@ -29,12 +30,10 @@ __all__ = ["cli", "count"]
 
 log = logging.getLogger(__name__)
 
-INSTALLED, CHECKOUT = Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf"
-CONF = INSTALLED if INSTALLED.is_dir() else CHECKOUT
 TRAINED_BY = ("model", "data", "optimizer", "scheduler", "trainer", "cap", "seed")
 
 
-@hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
+@hydra.main(config_path=str(places.CONF), config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train once; returns (parameters, validation F1)."""
     try:
@@ -49,7 +48,7 @@ def main(cfg: DictConfig) -> Sequence[float]:
 def cli() -> None:
     """Run the command; a person's mistake is one line and exit code 2, not a traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises its errors instead of printing them
-    os.environ["PARETUNE_STORE"] = str(Path(os.environ.get("PARETUNE_STORE", "mlruns")).resolve())
+    os.environ["PARETUNE_STORE"] = str(places.store())
     try:
         main()
     except (ParetuneError, CompactHydraException, OmegaConfBaseException) as error:
@@ -80,7 +79,8 @@ def run(cfg: DictConfig) -> "Point":
     config = {name: _plain(cfg[name]) for name in TRAINED_BY}
     params, family = models.count(config["model"]), models.family_of(config["model"])
     Cap(**config["cap"]).check(family, params)
-    start = Point(params=params, f1=float("nan"), seed=cfg.seed, family=family, config=config)
+    data = HydraConfig.get().runtime.choices["data"]
+    start = Point(params=params, f1=float("nan"), seed=cfg.seed, family=family, data=data, config=config)
     log.info("%s with %s parameters", family, f"{params:,}")
     if not cfg.tracking.uri:
         return _train(cfg, start, None)
@@ -131,7 +131,7 @@ def _recorder(cfg: DictConfig, start: "Point", trial: "TrialHandle | None") -> "
     from paretune.tracking import RunRecorder, Store
 
     store = Store(**_plain(cfg.tracking))
-    tags = {"data": HydraConfig.get().runtime.choices["data"], "kind": "run"}
+    tags = {"data": start.data, "kind": "run"}
     if trial is None:
         return RunRecorder(store, f"{start.family}-{start.params}", tags=tags, searched={"seed": str(cfg.seed)})
     tags |= {"kind": "trial", "sweep": trial.sweep, "trial": str(trial.number), "attempt": str(trial.attempt)}
@@ -142,7 +142,11 @@ def _more(trained: "Trained") -> dict[str, float]:
     """Figures beyond a point's own: the speed, and the test scores where they were asked for."""
     figures = {"images_per_s": trained.images_per_s}
     if trained.test:
-        figures |= {"test_f1": trained.test.f1, "test_accuracy": trained.test.accuracy, "test_loss": trained.test.loss}
+        figures |= {
+            "test_f1": trained.test.f1,
+            "test_accuracy": trained.test.accuracy,
+            "test_loss": trained.test.loss,
+        }
     return figures
 
 
@@ -153,7 +157,11 @@ def _tell(point: "Point", trained: "Trained", weights: Path) -> None:
         point.seconds, f"{trained.images_per_s:,.0f}",
     )  # fmt: skip
     if trained.test:
-        log.info("test F1 %.4f, accuracy %.4f (epoch chosen on validation, read once)", trained.test.f1, trained.test.accuracy)
+        log.info(
+            "test F1 %.4f, accuracy %.4f (epoch chosen on validation, read once)",
+            trained.test.f1,
+            trained.test.accuracy,
+        )
     log.info("weights in %s", weights)
 
 

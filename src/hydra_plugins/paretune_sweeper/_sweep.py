@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import get_method, instantiate
 from omegaconf import OmegaConf, open_dict
@@ -16,7 +16,7 @@ from paretune.errors import ConfigError
 from paretune.search.feasible import FeasibleSampler
 from paretune.search.handle import TrialHandle
 from paretune.search.space import Space, parse_space
-from paretune.search.study import finished, open_study, reclaim
+from paretune.search.study import Direction, finished, open_study, reclaim
 from paretune.search.worker import Interrupted, Sweep, work
 
 __all__ = ["run_sweep"]
@@ -42,7 +42,7 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
     with open_dict(trials.config):
         trials.config.hydra.sweeper.study_name = name  # the output folder is called after it
     sampler = _sampler(fields, space, trials)
-    directions = [fields["direction"]] if isinstance(fields["direction"], str) else list(fields["direction"])
+    directions = _directions(fields["direction"])
     study = open_study(name, fields["storage"], directions, sampler)
     sweep = Sweep(name, fields["n_trials"], space, fields["max_failure_rate"])
     recorder = instantiate(fields["recorder"]) if fields["recorder"] else None
@@ -62,7 +62,13 @@ def _run(study: Study, sweep: Sweep, trials: HydraTrials, recorder: Any, facts: 
             sweep.name, done, sweep.n_trials,
         )  # fmt: skip
         return
-    log.info("sweep %s: %d of %d trials are finished, %d to go", sweep.name, done, sweep.n_trials, sweep.n_trials - done)
+    log.info(
+        "sweep %s: %d of %d trials are finished, %d to go",
+        sweep.name,
+        done,
+        sweep.n_trials,
+        sweep.n_trials - done,
+    )
     if recorder:
         recorder.start(sweep.name, facts)
     status = "FAILED"
@@ -99,6 +105,15 @@ def _sampler(fields: Mapping[str, Any], space: Space, trials: HydraTrials) -> Fe
         return counted([*space.fixed, *groups], values)
 
     return FeasibleSampler(make_base, space, count=count, cap=cap, seed=seed)
+
+
+def _directions(direction: str | Sequence[str]) -> list[Direction]:
+    names = [direction] if isinstance(direction, str) else list(direction)
+    for name in names:
+        if name not in ("minimize", "maximize"):
+            message = f"direction `{name}` is unknown; expected minimize or maximize; set hydra.sweeper.direction"
+            raise ConfigError(message)
+    return cast("list[Direction]", names)
 
 
 def _name_of(arguments: Sequence[str]) -> str:

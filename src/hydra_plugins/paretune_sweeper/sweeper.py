@@ -20,7 +20,7 @@ class ParetuneSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra gives; nothing heavy happens before :meth:`sweep`."""
-        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+        self.given = (hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> None:
         """Run, or go on with, the sweep that the command line ``arguments`` describe."""
@@ -28,4 +28,4 @@ class ParetuneSweeper(Sweeper):
         from hydra_plugins.paretune_sweeper._sweep import run_sweep
         from hydra_plugins.paretune_sweeper._trials import HydraTrials
 
-        run_sweep(self.fields, arguments, HydraTrials(self.hydra_context, self.task_function, self.config))
+        run_sweep(self.fields, arguments, HydraTrials(*self.given))

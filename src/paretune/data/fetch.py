@@ -25,7 +25,9 @@ def find_or_fetch(folder: Path, hashes: Mapping[str, str], mirrors: Sequence[str
     hash: reading it checks its header and length). A missing one is fetched from the first mirror that serves it,
     checked, and only then given its name. Raises :class:`~paretune.errors.DataError`.
     """
-    return {name: _find(folder, name, digest) or _fetch(folder, name, digest, mirrors) for name, digest in hashes.items()}
+    return {
+        name: _find(folder, name, digest) or _fetch(folder, name, digest, mirrors) for name, digest in hashes.items()
+    }
 
 
 def _find(folder: Path, name: str, digest: str) -> Path | None:

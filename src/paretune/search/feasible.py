@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -79,9 +79,7 @@ class FeasibleSampler(BaseSampler):
         """A parameter outside of the space (define-by-run code) is left to the wrapped sampler."""
         return self.make_base(self.seed).sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(
-        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
-    ) -> None:
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Pass on to the wrapped sampler."""
         self.make_base(self.seed).after_trial(study, trial, state, values)
 
@@ -118,8 +116,8 @@ class FeasibleSampler(BaseSampler):
             return params
         branch = self.space.distributions(self.space.branch_of(params))
         if self._cost(_moved(params, branch, 0.0)) > target:
-            choice = {name: params[name] for name in self.space.choices}
-            params = params | self._smallest_of(choice)
+            smallest = self._smallest_of({name: params[name] for name in self.space.choices})
+            params = params | {name: smallest[name] for name, dist in branch.items() if not _is_real(dist)}
         low, high = 0.0, 2.0
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
@@ -135,7 +133,8 @@ class FeasibleSampler(BaseSampler):
         }
         for name, dist in branch.items():
             if isinstance(dist, CategoricalDistribution):
-                params[name] = min(dist.choices, key=lambda value, name=name: self._cost(params | {name: value}))
+                _, cheapest = min((self._cost(params | {name: value}), i) for i, value in enumerate(dist.choices))
+                params[name] = dist.choices[cheapest]
         return params
 
 
@@ -151,3 +150,6 @@ def _moved(params: Params, branch: dict[str, BaseDistribution], position: float)
     return params | {name: move(params[name], dist) for name, dist in ints.items()}
 
 
+def _is_real(dist: BaseDistribution) -> bool:
+    """Learning rates and the like, which cost nothing."""
+    return isinstance(dist, FloatDistribution)

@@ -137,10 +137,15 @@ def _distribution(override: Override) -> BaseDistribution | None:
             return _interval(value)
         if isinstance(value, RangeSweep) and not value.shuffle:
             return _range(value)
-        return CategoricalDistribution(list(override.sweep_iterator(transformer=Transformer.encode)))
+        return CategoricalDistribution([*map(_choice, override.sweep_iterator(transformer=Transformer.encode))])
     except (TypeError, ValueError) as error:
         message = f"sweep `{override.input_line}` spans nothing ({error}); expected a lower end below the upper one"
         raise ConfigError(message) from error
+
+
+def _choice(value: Any) -> str | int | float | bool:
+    """A choice as Optuna stores it: lists and mappings as the text that Hydra reads."""
+    return value if isinstance(value, (str, int, float, bool)) else str(value)
 
 
 def _interval(sweep: IntervalSweep) -> BaseDistribution:

@@ -7,6 +7,7 @@ import socket
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import optuna
 import psutil
@@ -17,10 +18,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from paretune.errors import StoreError
 
-__all__ = ["claim", "finished", "open_study", "reclaim", "requeue"]
+__all__ = ["Direction", "claim", "finished", "open_study", "reclaim", "requeue"]
 
 log = logging.getLogger(__name__)
 
+Direction = Literal["minimize", "maximize"]
 HEARTBEAT_S = 30
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 WORKER = "worker"
@@ -31,13 +33,17 @@ optuna.logging.enable_propagation()
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def open_study(name: str, storage: str | None, directions: Sequence[str], sampler: BaseSampler) -> Study:
+def open_study(name: str, storage: str | None, directions: Sequence[Direction], sampler: BaseSampler) -> Study:
     """The study ``name``, made if it is new. Call it in one process before any worker starts.
 
     Raises :class:`~paretune.errors.StoreError` if the stored study optimises in other directions.
     """
     study = optuna.create_study(
-        study_name=name, storage=_storage(storage), sampler=sampler, directions=directions, load_if_exists=True
+        study_name=name,
+        storage=_storage(storage),
+        sampler=sampler,
+        directions=directions,
+        load_if_exists=True,
     )
     stored = [direction.name.lower() for direction in study.directions]
     if stored != list(directions):
@@ -60,7 +66,9 @@ def _storage(url: str | None) -> RDBStorage | None:
             return RDBStorage(url, heartbeat_interval=HEARTBEAT_S)
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
-        message = f"study storage `{url}` cannot be used ({reason}); expected an SQLAlchemy URL; check hydra.sweeper.storage"
+        message = (
+            f"study storage `{url}` cannot be used ({reason}); expected an SQLAlchemy URL; check hydra.sweeper.storage"
+        )
         raise StoreError(message) from error
 
 
@@ -103,6 +111,6 @@ def _alive(worker: str | None) -> bool:
     if identity["host"] != socket.gethostname():
         return True  # only its own machine can tell
     try:
-        return _identity(identity["pid"]) == identity
+        return bool(_identity(identity["pid"]) == identity)
     except psutil.NoSuchProcess:
         return False

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 Objective = Callable[[TrialHandle, list[str]], Sequence[float]]
 
 
-class Interrupted(BaseException):  # noqa: N818 - like KeyboardInterrupt; Optuna must not take it for a failed trial
+class Interrupted(BaseException):
     """Somebody asked the sweep to stop; the trial in flight is back in the queue."""
 
 

@@ -5,8 +5,8 @@ import os
 # MLflow reports usage to its makers unless told not to; a sweep on a closed network would wait for it.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from paretune.tracking.read import read_points, sweep_names  # noqa: E402
-from paretune.tracking.record import RunRecorder, SweepRecorder  # noqa: E402
-from paretune.tracking.store import Store  # noqa: E402
+from paretune.tracking.read import read_points, sweep_names
+from paretune.tracking.record import RunRecorder, SweepRecorder
+from paretune.tracking.store import Store
 
 __all__ = ["RunRecorder", "Store", "SweepRecorder", "read_points", "sweep_names"]

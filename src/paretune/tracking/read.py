@@ -43,6 +43,7 @@ def _point(run: Run) -> Point:
         seconds=metrics.get("seconds", nan),
         seed=int(config.get("seed", 0)),
         family=run.data.tags.get("family", ""),
+        data=run.data.tags.get("data", ""),
         best_epoch=int(metrics.get("best_epoch", -1)),
         config=config,
         run_id=run.info.run_id,

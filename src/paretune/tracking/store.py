@@ -58,7 +58,7 @@ class Store:
             return str(self.client.create_experiment(self.experiment, artifact_location=location))
 
     def require(self) -> "Store":
-        """This store, if it exists. Raises :class:`~paretune.errors.StoreError`."""
+        """The store itself, if it exists. Raises :class:`~paretune.errors.StoreError`."""
         path = Path(self.uri.removeprefix(SQLITE))
         if self.uri.startswith(SQLITE) and not path.is_file():
             message = (

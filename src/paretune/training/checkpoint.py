@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -30,7 +31,8 @@ def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         content = torch.load(path, weights_only=True, map_location="cpu")
         net = build(content["config"]["model"])
         net.load_state_dict(content["state_dict"])
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError) as error:
-        message = f"checkpoint `{path}` cannot be read ({error}); expected the weights.pt of a Paretune run"
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = f"checkpoint `{path}` cannot be read ({reason}); expected the weights.pt of a Paretune run"
         raise StoreError(message) from error
     return net.eval(), content["config"]

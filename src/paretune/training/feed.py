@@ -1,6 +1,7 @@
 """Batches straight from tensors in memory: no workers, no per-sample Python."""
 
 from collections.abc import Iterator
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -24,13 +25,13 @@ class Feed:
         self.generator = generator
 
     def __len__(self) -> int:
-        return -(-len(self.images) // self.batch_size)
+        return ceil(len(self.images) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         pixels, labels = self.images.pixels, self.images.labels
         if self.generator is None:
-            yield from zip(pixels.split(self.batch_size), labels.split(self.batch_size), strict=True)
+            yield from zip(torch.split(pixels, self.batch_size), torch.split(labels, self.batch_size), strict=True)
             return
         order = torch.randperm(len(labels), generator=self.generator).to(labels.device)
-        for rows in order.split(self.batch_size):
+        for rows in torch.split(order, self.batch_size):
             yield pixels[rows], labels[rows]

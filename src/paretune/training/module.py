@@ -28,7 +28,13 @@ class Classifier(pl.LightningModule):
     """
 
     def __init__(
-        self, net: nn.Module, data: ImageData, *, optimizer: OptimizerFactory, schedule: ScheduleFactory, length: Length
+        self,
+        net: nn.Module,
+        data: ImageData,
+        *,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+        length: Length,
     ) -> None:
         super().__init__()
         self.net = net
@@ -48,7 +54,7 @@ class Classifier(pl.LightningModule):
         logits: Tensor = self.net((pixels.to(self.dtype) - self.mean) / self.std)
         return logits
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy of one batch, in nats."""
         loss = cross_entropy(self(batch[0]), batch[1])
         self._add(loss.detach(), len(batch[1]))
@@ -64,7 +70,7 @@ class Classifier(pl.LightningModule):
             self.log("train_loss", self.loss_sum / self.images_seen)
         self._reset()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to the scores."""
         logits = self(batch[0])
         self.scores.update(logits, batch[1])

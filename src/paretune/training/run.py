@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil, isfinite
 from time import perf_counter
 
 import pytorch_lightning as pl
@@ -20,7 +20,7 @@ from paretune.training.feed import Feed
 from paretune.training.module import Classifier, OptimizerFactory
 from paretune.training.schedule import Length, ScheduleFactory
 
-__all__ = ["Scores", "Training", "Trained", "fit", "seed_everything"]
+__all__ = ["Scores", "Trained", "Training", "fit", "seed_everything"]
 
 # Lightning announces its accelerators and tips at every fit: a sweep prints them hundreds of times.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
@@ -45,7 +45,9 @@ class Training:
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "eval_batch_size"):
             if getattr(self, name) < 1:
-                message = f"trainer.{name} `{getattr(self, name)}` trains nothing; expected at least 1; set trainer.{name}"
+                message = (
+                    f"trainer.{name} `{getattr(self, name)}` trains nothing; expected at least 1; set trainer.{name}"
+                )
                 raise ConfigError(message)
 
 
@@ -79,7 +81,12 @@ def seed_everything(seed: int) -> None:
 
 
 def fit(
-    net: nn.Module, data: ImageData, training: Training, *, listener: EpochListener | None = None, test: bool = False
+    net: nn.Module,
+    data: ImageData,
+    training: Training,
+    *,
+    listener: EpochListener | None = None,
+    test: bool = False,
 ) -> Trained:
     """Train ``net`` in place and leave it with its best weights; ``test`` reads the test set once, at the end.
 
@@ -87,7 +94,7 @@ def fit(
     """
     if training.threads:
         torch.set_num_threads(training.threads)
-    length = Length(-(-len(data.train) // training.batch_size), training.max_epochs)
+    length = Length(ceil(len(data.train) / training.batch_size), training.max_epochs)
     module = Classifier(net, data, optimizer=training.optimizer, schedule=training.schedule, length=length)
     keeper = BestWeights(listener)
     trainer = _trainer(training, [keeper, *_callbacks(training)])

@@ -31,7 +31,7 @@ class Length:
 ScheduleFactory = Callable[[Optimizer, Length], Schedule]
 
 
-def constant(optimizer: Optimizer, length: Length) -> Schedule:  # noqa: ARG001 - the shape of every schedule
+def constant(optimizer: Optimizer, length: Length) -> Schedule:
     """The optimizer's own learning rate throughout."""
     return None
 
@@ -55,12 +55,12 @@ def one_cycle(optimizer: Optimizer, length: Length, *, warmup_share: float = 0.3
     return {"scheduler": cycle, "interval": "step"}
 
 
-def step(optimizer: Optimizer, length: Length, *, every_epochs: int, factor: float) -> Schedule:  # noqa: ARG001
+def step(optimizer: Optimizer, length: Length, *, every_epochs: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` every so many epochs."""
     return {"scheduler": lr_scheduler.StepLR(optimizer, every_epochs, gamma=factor), "interval": "epoch"}
 
 
-def plateau(optimizer: Optimizer, length: Length, *, patience: int, factor: float) -> Schedule:  # noqa: ARG001
+def plateau(optimizer: Optimizer, length: Length, *, patience: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` when the validation loss has not fallen for ``patience`` epochs."""
     reducer = lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)
     return {"scheduler": reducer, "interval": "epoch", "monitor": "val_loss"}

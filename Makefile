@@ -1,0 +1,64 @@
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+NAME ?= first_mnist
+SWEEP ?= $(NAME)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo train sweep pareto ui test test-all check format lock bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## .venv with everything pinned in requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python `$(PYTHON) -V` is too old; expected 3.11 or newer; run make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(READY)  ## a small sweep on digits (no network), its front and its picture
+	$(BIN)/paretune-train sweeps=digits_demo $(ARGS)
+	$(BIN)/paretune-pareto digits_demo
+
+train: $(READY)  ## one training; ARGS='model=conv data=digits' are Hydra overrides
+	$(BIN)/paretune-train $(ARGS)
+
+sweep: $(READY)  ## the sweep sweeps/NAME.yaml; started again, it goes on
+	$(BIN)/paretune-train sweeps=$(NAME) $(ARGS)
+
+pareto: $(READY)  ## the front of SWEEP: table, CSV, picture
+	$(BIN)/paretune-pareto $(SWEEP) $(ARGS)
+
+ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(PARETUNE_STORE),mlruns)/mlflow.db --host 127.0.0.1 --port 5000 $(ARGS)
+
+test: $(READY)  ## the fast tests (under three minutes, no network)
+	$(BIN)/pytest -q -m 'not slow' $(ARGS)
+
+test-all: $(READY)  ## all tests
+	$(BIN)/pytest -q $(ARGS)
+
+check: $(READY)  ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## put the code in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(READY)  ## pin today's newest versions that pyproject.toml admits (torch stays at the pinned one)
+	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --annotation-style line --upgrade --constraint constraints.txt --output-file requirements.lock pyproject.toml
+	sed -i "s/^\(torch==[0-9.]*\)+cpu/\1/" requirements.lock
+
+bench: $(READY)  ## the figures of docs/performance.md
+	$(BIN)/python -m bench $(ARGS)
+
+clean:  ## everything that make made but mlruns
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

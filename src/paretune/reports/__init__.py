@@ -1,0 +1,1 @@
+"""The front for people: a table, a CSV, a picture."""

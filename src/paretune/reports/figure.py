@@ -1,0 +1,128 @@
+"""The picture: F1 against parameters, all trials faint, the front stepped, published points for scale."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.transforms import Bbox
+
+from paretune.front import costs_of, front
+from paretune.point import Point
+from paretune.reports.references import Reference
+
+__all__ = ["draw_front"]
+
+FAMILY_COLOURS = {
+    "dense": "#0072b2",
+    "conv": "#d55e00",
+    "squeeze": "#009e73",
+    "separable": "#cc79a7",
+    "inception": "#56b4e9",
+    "recurrent": "#e69f00",
+}  # fmt: skip - Okabe and Ito's palette, told apart by colour-blind readers too
+OTHER_FAMILY = "#555555"
+GRADES = {
+    "honest": ("D", "published, chosen on held-out data"),
+    "last": ("s", "published, last epoch"),
+    "picked": ("x", "published, picked on test"),
+}
+LABEL_PLACES = (((5, 4), "left"), ((5, -10), "left"), ((-5, 4), "right"), ((-5, -10), "right"))
+LOWEST_ERROR = 0.0008
+F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+
+
+def draw_front(
+    points: Sequence[Point],
+    path: Path,
+    *,
+    title: str,
+    references: Sequence[Reference] = (),
+    cap: int | None = None,
+) -> None:
+    """Write the picture; its vertical axis is even in the logarithm of the error 1 - F1, labelled in F1."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots()
+    _trials(axes, points)
+    _front(axes, points)
+    _references(axes, references)
+    if cap:
+        axes.axvline(cap, color="#888888", linewidth=0.8, linestyle=":")
+        axes.annotate(f"cap {cap:,}", (cap, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=8,
+                      ha="right", color="#666666")  # fmt: skip
+    _axes(axes, points, references)
+    if references:
+        figure.draw_without_rendering()  # lays the axes out, so that labels know where they are
+        _labels(axes, references)
+    axes.set_title(title, loc="left", fontsize=11)
+    figure.savefig(path, dpi=150)
+
+
+def _trials(axes: Axes, points: Sequence[Point]) -> None:
+    for family in sorted({point.family for point in points}):
+        own = [point for point in points if point.family == family]
+        colour = FAMILY_COLOURS.get(family, OTHER_FAMILY)
+        axes.scatter([p.params for p in own], [_error(p.f1) for p in own], s=22, alpha=0.35, color=colour,
+                     linewidths=0, label=f"{family} ({len(own)} trials)")  # fmt: skip
+
+
+def _front(axes: Axes, points: Sequence[Point]) -> None:
+    members = [points[i] for i in front(costs_of([p.params for p in points], [p.f1 for p in points]))]
+    params, errors = [p.params for p in members], [_error(p.f1) for p in members]
+    axes.step(params, errors, where="post", color="#222222", linewidth=1.3, label="front (validation F1)")
+    colours = [FAMILY_COLOURS.get(p.family, OTHER_FAMILY) for p in members]
+    axes.scatter(params, errors, s=42, color=colours, edgecolors="#222222", linewidths=0.9, zorder=3)
+
+
+def _references(axes: Axes, references: Sequence[Reference]) -> None:
+    for grade, (marker, label) in GRADES.items():
+        own = [reference for reference in references if reference.grade == grade]
+        if own:
+            style = {"color": "#444444"} if marker == "x" else {"facecolors": "none", "edgecolors": "#444444"}
+            errors = [_error(r.score) for r in own]
+            axes.scatter([r.params for r in own], errors, s=30, marker=marker, linewidths=0.9, label=label, **style)  # type: ignore[arg-type]
+
+
+def _labels(axes: Axes, references: Sequence[Reference]) -> None:
+    """Names beside the markers, each in the first of four places where it covers no other name or marker."""
+    markers = axes.transData.transform([(r.params, _error(r.score)) for r in references])
+    taken = [Bbox.from_bounds(x - 7, y - 7, 14, 14) for x, y in markers]
+    for reference in (reference for reference in references if reference.label):
+        at = (reference.params, _error(reference.score))
+        for offset, side in LABEL_PLACES:
+            text = axes.annotate(reference.name, at, xytext=offset, textcoords="offset points", ha=side, fontsize=7,
+                                 color="#444444")  # fmt: skip
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken) or (offset, side) == LABEL_PLACES[-1]:
+                taken.append(box)
+                break
+            text.remove()
+
+
+def _axes(axes: Axes, points: Sequence[Point], references: Sequence[Reference]) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    errors = [_error(p.f1) for p in points] + [_error(r.score) for r in references]
+    axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)  # the best on top
+    axes.set_yticks([1 - f1 for f1 in F1_TICKS])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{1 - error:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_on()
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda params, _: f"{params:,.0f}"))
+    axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)
+    axes.set_xlabel("trainable parameters")
+    axes.set_ylabel("macro F1 on validation (published points: test score)" if references else "macro F1 on validation")
+    axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _error(score: float) -> float:
+    return max(1 - score, LOWEST_ERROR)

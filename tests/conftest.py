@@ -1,0 +1,90 @@
+"""Fixtures that several test files use."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from omegaconf import DictConfig
+
+from paretune import places
+from paretune.data.images import ImageData, Images, Splitting
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test has a store of its own, and Hydra and logging as it found them."""
+    monkeypatch.setenv("PARETUNE_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("PARETUNE_DATA", raising=False)
+    root, threads = logging.getLogger(), torch.get_num_threads()
+    handlers, level = root.handlers[:], root.level
+    yield
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()  # Hydra's log file
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    torch.set_num_threads(threads)
+    os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+@pytest.fixture
+def composed() -> Callable[..., DictConfig]:
+    """Composes ``conf/train.yaml`` with overrides."""
+
+    def make(*overrides: str, hydra: bool = False) -> DictConfig:
+        with initialize_config_dir(str(places.CONF), version_base="1.3"):
+            return compose("train", overrides=list(overrides), return_hydra_config=hydra)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Runs ``paretune-train`` in this process, in the checkout, as the shell would."""
+    from paretune.train import cli
+
+    def run(*arguments: str) -> Answer:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", ["paretune-train", *arguments])
+        Plugins.instance()
+        capfd.readouterr()
+        try:
+            cli()
+            code = 0
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        out, err = capfd.readouterr()
+        return Answer(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def tiny_data() -> ImageData:
+    """200 training images of ten easily told classes: class c is a bright row c."""
+    labels = torch.arange(300) % 10
+    pixels = torch.randint(0, 60, (300, 1, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pixels[torch.arange(300), 0, labels * 2 + 3] = 250
+    train, val = Splitting(val_size=100).split(Images(pixels, labels))
+    return ImageData("rows", train, val, load_test=lambda: val)

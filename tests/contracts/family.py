@@ -1,0 +1,59 @@
+"""What every family promises. ``tests/models/test_families.py`` runs it over every ``conf/model/*.yaml``."""
+
+import torch
+from torch import nn
+
+from paretune import models
+from paretune.budget import count_parameters
+from paretune.training import checkpoint
+
+IMAGES = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+
+
+class FamilyContract:
+    """Tests of a plain ``model`` config, given as ``config``."""
+
+    def test_it_turns_images_into_logits(self, config):
+        assert models.build(config)(IMAGES).shape == (6, config["num_classes"])
+
+    def test_every_parameter_gets_a_gradient(self, config):
+        net = models.build(config)
+        nn.functional.cross_entropy(net(IMAGES), torch.arange(6)).backward()
+
+        assert [name for name, p in net.named_parameters() if p.grad is None] == []
+
+    def test_the_count_without_allocating_is_the_count_of_the_model(self, config):
+        assert models.count(config) == count_parameters(models.build(config))
+
+    def test_wider_layers_never_cost_less(self, config):
+        wider = config | {"widths": [width + 1 for width in config["widths"]]}
+
+        assert models.count(wider) > models.count(config)
+
+    def test_a_seed_makes_the_same_weights(self, config):
+        nets = []
+        for _ in range(2):
+            torch.manual_seed(7)
+            nets.append(models.build(config))
+
+        assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
+
+    def test_it_reloads_from_its_checkpoint(self, config, tmp_path):
+        net = models.build(config).eval()
+        checkpoint.save(tmp_path / "weights.pt", net, {"model": config})
+        reloaded, saved = checkpoint.load(tmp_path / "weights.pt")
+
+        assert saved == {"model": config}
+        assert torch.equal(reloaded(IMAGES), net(IMAGES))
+
+    def test_it_learns_a_batch_by_heart(self, config):
+        torch.manual_seed(0)
+        net = models.build({key: 0.0 if key.endswith("dropout") else value for key, value in config.items()})
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
+        for _ in range(150):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(net(IMAGES), torch.arange(6))
+            loss.backward()
+            optimizer.step()
+
+        assert loss < 0.1

@@ -1,0 +1,98 @@
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from contracts.family import FamilyContract
+from paretune import models, places
+from paretune.errors import ConfigError
+from strategies import widths
+
+FAMILIES = sorted(path.stem for path in (places.CONF / "model").glob("*.yaml"))
+
+
+def config_of(family: str, **settings: object) -> dict[str, object]:
+    return {"_target_": f"paretune.models.{family}.{family.capitalize()}", **settings}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+class TestFamilies(FamilyContract):
+    @pytest.fixture
+    def config(self, family, composed):
+        return OmegaConf.to_container(composed(f"model={family}").model)
+
+
+@given(widths)
+@settings(max_examples=25)
+def test_dense_has_the_count_of_the_closed_form(layers):
+    sizes = [784, *layers, 10]
+    expected = sum(a * b + b for a, b in itertools.pairwise(sizes))
+
+    assert models.count(config_of("dense", widths=layers)) == expected
+
+
+@given(widths, st.sampled_from([1, 3, 5]))
+@settings(max_examples=25)
+def test_conv_has_the_count_of_the_closed_form(layers, kernel):
+    """Convolutions with bias, then one dense layer on the 7x7 maps that two pools leave."""
+    channels = [1, *layers]
+    convs = sum(a * b * kernel**2 + b for a, b in itertools.pairwise(channels))
+
+    assert models.count(config_of("conv", widths=layers, kernel_size=kernel)) == convs + layers[-1] * 49 * 10 + 10
+
+
+@given(widths)
+@settings(max_examples=25)
+def test_squeeze_has_the_count_of_the_closed_form(layers):
+    """3x3 convolutions without bias, two norm parameters a map, ten maps at the end."""
+    channels = [1, *layers, 10]
+    expected = sum(9 * a * b for a, b in itertools.pairwise(channels)) + 2 * sum(layers)
+
+    assert models.count(config_of("squeeze", widths=layers, padding="same", pool_after=[])) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "published"),
+    [
+        (config_of("squeeze", widths=[14] * 5, norm="none"), 8_442),
+        (config_of("squeeze", widths=[14] * 5), 8_582),
+        (config_of("squeeze", widths=[10, 12, 12, 12, 12]), 6_254),
+        (config_of("squeeze", widths=[10, 10, 12, 12, 12]), 5_854),
+        (config_of("squeeze", widths=[32] * 5, norm="none", bias=True), 40_202),
+        (config_of("dense", widths=[]), 7_850),
+        (config_of("dense", widths=[192] * 4), 263_818),
+        (config_of("conv", widths=[4, 4, 4], pool_after=[2, 3], neck=1), 841),
+        (config_of("conv", widths=[32, 64], padding="valid", pool_after=[2], head=[128]), 1_199_882),
+        (config_of("conv", widths=[20, 10], kernel_size=[7, 5], padding=["same", "valid"], norm="batch"), 8_580),
+    ],
+)  # fmt: skip
+def test_published_networks_have_their_published_counts(config, published):
+    assert models.count(config) == published
+
+
+def test_the_norm_goes_before_the_activation_if_asked():
+    net = models.build(config_of("squeeze", widths=[3], padding="same", pool_after=[], norm_first=True))
+
+    assert [type(layer).__name__ for layer in net.layers][:3] == ["Conv2d", "BatchNorm2d", "ReLU"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (config_of("dense", widths=[0]), r"widths `\[0\]` has a width that is no layer; expected whole numbers of at least 1"),
+        (config_of("dense", widths=[8, 8], dropout=[0.1]), r"dropout `\[0.1\]` has 1 entries for 2 layers; expected 2 entries"),
+        (config_of("conv", norm="layer"), r"norm `layer` is unknown; expected one of batch, none; set model.norm"),
+        (config_of("conv", activation="tanh"), r"activation `tanh` is unknown; expected one of leaky_relu, relu, silu"),
+        (config_of("conv", padding="full"), r"padding `full` is unknown; expected one of same, valid"),
+        (config_of("conv", widths=[2] * 6, pool_after=[1, 2, 3, 4, 5]), r"leaves no pixel: a 2x2 pool does not fit on a 1x1 map"),
+        (config_of("squeeze", kernel_size=9), r"leaves no pixel: a 9x9 convolution does not fit on a 7x7 map"),
+        (config_of("dense", width=[8]), r"model `Dense` refuses its settings \(.*unexpected keyword argument 'width'"),
+        ({"_target_": "os.remove"}, r"model._target_ `os.remove` is no network; expected the dotted path of an nn.Module"),
+        ({}, r"model._target_ `None` is no network"),
+    ],
+)  # fmt: skip
+def test_a_network_that_cannot_be_is_refused_in_one_line(config, message):
+    with pytest.raises(ConfigError, match=message):
+        models.build(config)

@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from paretune.errors import ConfigError
+from paretune.search.space import parse_space
+
+
+def parsed(*lines, groups=(), own=None):
+    return parse_space(lines, is_group=lambda key: key in groups, own_space=own or (lambda _: {}))
+
+
+@pytest.mark.parametrize(
+    ("sweep", "expected"),
+    [
+        ("choice(3,5)", CategoricalDistribution([3, 5])),
+        ("choice(a,b)", CategoricalDistribution(["a", "b"])),
+        ("3,5", CategoricalDistribution([3, 5])),
+        ("choice([4,4],[8])", CategoricalDistribution(["[4,4]", "[8]"])),
+        ("range(1,8)", IntDistribution(1, 8)),
+        ("range(0,10,2)", IntDistribution(0, 10, step=2)),
+        ("range(0.0,1.0,0.25)", FloatDistribution(0.0, 1.0, step=0.25)),
+        ("shuffle(range(1,3))", CategoricalDistribution([1, 2])),
+        ("interval(0,1)", FloatDistribution(0.0, 1.0)),
+        ("int(interval(4,32))", IntDistribution(4, 32)),
+        ("tag(log,interval(0.001,0.1))", FloatDistribution(0.001, 0.1, log=True)),
+        ("tag(log,int(interval(4,32)))", IntDistribution(4, 32, log=True)),
+    ],
+)  # fmt: skip
+def test_the_grammar_means_what_it_means_to_hydra_optuna_sweeper(sweep, expected):
+    assert parsed(f"x={sweep}").everything() == {"x": expected}
+
+
+def test_plain_values_are_fixed():
+    space = parsed("data=digits", "x=range(1,2)", "~y")
+
+    assert space.fixed == ["data=digits", "~y"]
+    assert list(space.everything()) == ["x"]
+
+
+def test_each_choice_of_a_group_brings_its_own_space():
+    own = {"model=a": {"w": "range(1,3)"}, "model=b": {"w": "range(1,9)", "k": "choice(3,5)"}}
+    space = parsed("model=choice(a,b)", "lr=interval(0,1)", groups=["model"], own=lambda lines: own[lines[-1]])
+
+    assert set(space.distributions("a")) == {"lr", "a/w"}
+    assert set(space.distributions("b")) == {"lr", "b/w", "b/k"}
+    assert space.overrides({"model": "b", "lr": 0.5, "b/w": 7, "b/k": 3}) == ["model=b", "lr=0.5", "w=7", "k=3"]
+
+
+def test_what_the_command_line_fixes_leaves_the_space():
+    own = {"model.widths.0": "range(1,3)", "model.widths.1": "range(1,3)", "lr": "interval(0,1)", "drop": None}
+
+    assert set(parsed("lr=0.1", own=lambda _: own).everything()) == {"model.widths.0", "model.widths.1"}
+    assert set(parsed("model.widths=[2,2]", own=lambda _: own).everything()) == {"lr"}
+
+
+@given(st.integers(-50, 50), st.integers(0, 60))
+def test_ranges_keep_their_ends(low, length):
+    (distribution,) = parsed(f"x=int(interval({low},{low + length}))").everything().values()
+
+    assert (distribution.low, distribution.high) == (low, low + length)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("x=interval(3", r"override `x=interval\(3` cannot be read"),
+        (
+            "x=interval(3,1)",
+            r"sweep `x=interval\(3,1\)` spans nothing \(.*\); expected a lower end below the upper one",
+        ),
+        ("x=tag(log,interval(0,1))", r"sweep `x=tag\(log,interval\(0,1\)\)` spans nothing"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused(line, message):
+    with pytest.raises(ConfigError, match=message):
+        parsed(line)

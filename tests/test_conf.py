@@ -1,0 +1,86 @@
+"""Every YAML composes, and says the same as the code it configures."""
+
+import inspect
+from dataclasses import fields
+from pydoc import locate
+
+import pytest
+import yaml
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from paretune import models, places
+from paretune.data.images import Splitting
+from paretune.reports.references import read_references
+from paretune.search.space import parse_space
+from paretune.training.run import Training
+
+GROUPS = ("model", "data", "optimizer", "scheduler", "trainer")
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((places.CONF / group).glob("*.yaml"))]
+FAMILIES = [name for group, name in OPTIONS if group == "model"]
+SWEEPS = sorted(path.stem for path in (places.CONF.parent / "sweeps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_every_option_composes(composed, group, name):
+    assert composed(f"{group}={name}")[group] is not None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_config_has_the_keys_and_defaults_of_its_constructor(composed, family):
+    config = OmegaConf.to_container(composed(f"model={family}").model)
+    signature = inspect.signature(locate(config.pop("_target_")))
+    defaults = {key: parameter.default for key, parameter in signature.parameters.items()}
+
+    as_lists = {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
+    assert config == as_lists
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_config_brings_a_search_space_of_existing_keys(composed, family):
+    config = composed(f"model={family}")
+    space = parse_space([], is_group=lambda _: False, own_space=lambda _: dict(config.space))
+
+    assert len(space.everything()) >= 3
+    assert all(OmegaConf.select(config, key) is not None for key in space.everything())
+
+
+def test_the_trainer_config_has_the_keys_of_the_dataclass(composed):
+    given_elsewhere = {"optimizer", "schedule", "seed", "progress"}
+
+    assert set(composed().trainer) == {field.name for field in fields(Training)} - given_elsewhere
+
+
+@pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "data"])
+def test_a_data_config_has_the_keys_of_its_function(composed, name):
+    config = OmegaConf.to_container(composed(f"data={name}").data)
+    splitting = config["splitting"]
+
+    assert set(config) - {"_target_"} == set(inspect.signature(locate(config["_target_"])).parameters)
+    assert set(splitting) - {"_target_"} == {field.name for field in fields(Splitting)}
+
+
+@pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "optimizer"])
+def test_an_optimizer_config_makes_an_optimizer(composed, name):
+    config = composed(f"optimizer={name}")
+    net = models.build(OmegaConf.to_container(config.model))
+
+    assert instantiate(config.optimizer)(net.parameters()).param_groups[0]["lr"] == config.optimizer.lr
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_every_sweep_composes_under_its_own_name_with_a_cap(composed, name):
+    config = composed(f"sweeps={name}", "hydra.searchpath=[file://.]", hydra=True)
+
+    assert config.name == name
+    assert config.cap.max_params >= 1
+    assert config.hydra.sweeper.cap.max == config.cap.max_params
+    assert config.hydra.mode.name == "MULTIRUN"
+
+
+@pytest.mark.parametrize("path", sorted((places.CONF / "references").glob("*.yaml")), ids=lambda path: path.stem)
+def test_references_are_complete(path):
+    references = read_references(path)
+
+    assert len(references) == len(yaml.safe_load(path.read_text())["points"])
+    assert all(reference.params > 0 and 0 < reference.score <= 1 and reference.source for reference in references)

@@ -1,0 +1,81 @@
+"""Sweeps of real trainings on digits, checked in Optuna, in MLflow and on disk."""
+
+import optuna
+import pytest
+import yaml
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from optuna.trial import TrialState
+
+from paretune.pareto import cli
+from paretune.tracking import Store, read_points
+
+SWEEP = ("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "name=small", "cap.max_params=4000",
+         "model=choice(conv,squeeze)")  # fmt: skip
+
+
+def trials(n: int) -> str:
+    return f"hydra.sweeper.n_trials={n}"
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(f"sqlite:///{tmp_path}/store/mlflow.db")
+
+
+def test_hydra_finds_the_sweeper():
+    assert "ParetuneSweeper" in [plugin.__name__ for plugin in Plugins.instance().discover(Sweeper)]
+
+
+def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(command, store, tmp_path):
+    answer = command(*SWEEP, trials(3))
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+    points = read_points(store, "small")
+    folders = sorted(path.parent.name for path in (tmp_path / "store/outputs/small").glob("*/weights.pt"))
+    results = yaml.safe_load((tmp_path / "store/outputs/small/optimization_results.yaml").read_text())
+
+    assert answer.code == 0, answer.err
+    assert [trial.values for trial in study.trials] == [[point.params, pytest.approx(point.f1)] for point in points]
+    assert max(point.params for point in points) <= 4000
+    assert folders == ["0", "1", "2"]
+    assert len(results["solutions"]) == len(study.best_trials)
+
+
+def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(command, store):
+    command(*SWEEP, trials(2))
+    again = command(*SWEEP, trials(2))
+    more = command(*SWEEP, trials(3))
+
+    assert "sweep small is complete: 2 trials are finished, nothing is left to train" in again.out
+    assert "sweep small: 2 of 3 trials are finished, 1 to go" in more.out
+    assert len(read_points(store, "small")) == 3
+    assert len(store.runs("tags.kind = 'sweep'")) == 1
+
+
+def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(command, store, tmp_path):
+    """At this learning rate every second or so trial diverges; the others finish."""
+    command(*SWEEP, trials(3), "optimizer.lr=choice(1e38,0.01)", "optimizer=sgd", "hydra.sweeper.max_failure_rate=1.0")
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+    failed = [trial.number for trial in study.trials if trial.state is TrialState.FAIL]
+    runs = {int(run.data.tags["trial"]): run for run in store.runs("tags.kind = 'trial'")}
+
+    assert 0 < len(failed) < 3
+    assert [number for number, run in sorted(runs.items()) if run.info.status == "FAILED"] == failed
+    assert "DivergedError" in runs[failed[0]].data.tags["error"]
+
+
+def test_the_front_of_a_sweep_is_printed_and_written(command, tmp_path, capfd):
+    command(*SWEEP, trials(3))
+    cli(["small", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "report"), "--max-params", "4000"])
+
+    assert "trials are on the front" in capfd.readouterr().out
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"front.csv", "front.png"}
+
+
+def test_a_sweep_without_a_name_is_named_after_its_question(command, store):
+    for n in (1, 2):
+        command(*(argument for argument in SWEEP if not argument.startswith("name=")), trials(n))
+    (sweep,) = store.runs("tags.kind = 'sweep'")
+
+    assert sweep.data.tags["sweep"].startswith("adhoc-")
+    assert len(read_points(store, sweep.data.tags["sweep"])) == 2

@@ -1,0 +1,105 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from paretune.errors import StoreError
+from paretune.point import Point
+from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, sweep_names
+
+POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
+              best_epoch=2, config={"seed": 4, "model": {"widths": [2, 3]}})  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path}/deep/mlflow.db", str(tmp_path / "deep/artifacts"), "tests")
+
+
+def start_sweep(store: Store, name: str = "small") -> SweepRecorder:
+    recorder = SweepRecorder({"uri": store.uri, "artifacts": store.artifacts, "experiment": store.experiment})
+    recorder.start(name, {"cap": 1000})
+    return recorder
+
+
+def run_trial(store: Store, tmp_path: Path, number: int = 0, sweep: str = "small") -> str:
+    tags = {"kind": "trial", "sweep": sweep, "trial": str(number), "data": "rows"}
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"weights")
+    with RunRecorder(store, f"{sweep}-{number}", tags=tags, searched={"model.widths.0": "2"}) as run:
+        run.start(replace(POINT, f1=math.nan))
+        run.epoch(1, {"val_f1": 0.5})
+        run.epoch(2, {"val_f1": 0.91})
+        run.finish(POINT, {"images_per_s": 10.0}, [weights])
+    return run.run_id
+
+
+def test_a_trial_comes_back_as_the_point_that_went_in(store, tmp_path):
+    start_sweep(store)
+    run_id = run_trial(store, tmp_path)
+
+    assert read_points(store, "small") == [replace(POINT, run_id=run_id)]
+
+
+def test_a_trial_is_a_child_of_its_sweep_with_figures_curves_and_files(store, tmp_path):
+    parent = start_sweep(store)
+    run = store.client.get_run(run_trial(store, tmp_path))
+    curve = store.client.get_metric_history(run.info.run_id, "epoch/val_f1")
+    files = {file.path for file in store.client.list_artifacts(run.info.run_id)}
+
+    assert run.data.tags["mlflow.parentRunId"] == parent.run_id
+    assert run.data.params == {"model.widths.0": "2"}
+    assert {"n_params": 120.0, "val_f1": 0.91, "val_accuracy": 0.92, "seconds": 1.5}.items() <= run.data.metrics.items()
+    assert [(point.step, point.value) for point in curve] == [(1, 0.5), (2, 0.91)]
+    assert files == {"config.yaml", "weights.pt"}
+
+
+def test_a_sweep_started_again_has_one_parent(store):
+    first, second = start_sweep(store), start_sweep(store)
+    first.finish("FINISHED")
+
+    assert first.run_id == second.run_id
+    assert sweep_names(store) == ["small"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError("x"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
+def test_a_trial_that_breaks_off_is_closed_and_no_point(store, error, status):
+    start_sweep(store)
+    tags = {"kind": "trial", "sweep": "small", "trial": "0"}
+    recorder = RunRecorder(store, "small-0", tags=tags, searched={})
+    with pytest.raises(type(error)), recorder:
+        raise error
+
+    assert store.client.get_run(recorder.run_id).info.status == status
+    assert read_points(store, "small") == []
+
+
+def test_the_store_lets_readers_read_while_one_writes(store):
+    store.create()
+    journal = Path(store.uri.removeprefix("sqlite:///") + "-wal")
+
+    assert journal.exists()
+
+
+def test_a_sweep_that_is_not_there_is_named_with_the_nearest(store):
+    start_sweep(store, "under_10k")
+
+    with pytest.raises(
+        StoreError, match=r"sweep `under10k` is not in the tracking store .*; did you mean `under_10k`\?"
+    ):
+        read_points(store, "under10k")
+
+
+def test_a_store_that_is_not_there_says_how_to_make_one(tmp_path):
+    with pytest.raises(StoreError, match=r"tracking store `.*/none.db` does not exist; .*make demo.* PARETUNE_STORE"):
+        Store(f"sqlite:///{tmp_path}/none.db").require()
+
+
+def test_a_store_that_is_no_database_is_one_line(tmp_path):
+    (tmp_path / "mlflow.db").write_text("not a database, though long enough to look at: " + "x" * 200)
+
+    with pytest.raises(
+        StoreError, match=r"tracking store `sqlite:///.*mlflow.db` cannot be used \(.*\); expected an MLflow"
+    ):
+        Store(f"sqlite:///{tmp_path}/mlflow.db").create()

@@ -1,0 +1,71 @@
+"""The command ``paretune-train``, run for real on digits."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from paretune.tracking import Store
+from paretune.training import checkpoint
+
+QUICK = ("data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "model=dense")
+
+
+def test_a_single_run_is_recorded_with_its_weights(command, tmp_path):
+    answer = command(*QUICK, "test=true")
+    store = Store(f"sqlite:///{tmp_path}/store/mlflow.db")
+    (run,) = store.runs("tags.kind = 'run'")
+    (weights,) = (tmp_path / "store" / "artifacts").rglob("weights.pt")
+
+    assert answer.code == 0, answer.err
+    assert run.info.status == "FINISHED"
+    assert {"n_params", "val_f1", "test_f1", "images_per_s"} <= set(run.data.metrics)
+    assert checkpoint.load(weights)[1]["model"]["widths"] == [64, 64]
+
+
+def test_a_model_over_the_cap_stops_before_anything_is_built_or_read(command, tmp_path):
+    """The data set named here does not exist on disk: it is never looked for."""
+    answer = command("model=conv", "model.widths=[64,64]", "cap.max_params=1000", "data.root=/nowhere")
+
+    assert answer.code == 2
+    expected = "paretune-train: model `conv` has 68,938 parameters, 67,938 over the cap; expected at most 1,000; "
+    assert answer.err.splitlines() == [expected + "make it smaller or raise cap.max_params"]
+    assert not (tmp_path / "store" / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model.widhts=[3]"], "Could not override 'model.widhts'"),
+        (["model=resnet"], "Could not find 'model/resnet'"),
+        (["data=digits", "model=conv", "model.norm=layer"], "norm `layer` is unknown; expected one of batch, none"),
+        (["data=digits", "trainer.max_epochs=0"], "trainer.max_epochs `0` trains nothing"),
+        (["data=digits", "data.splitting.how=middle"], "data.splitting.how `middle` is unknown"),
+        (["data=mnist", "data.root=/nowhere", "data.mirrors=[]"], "no mirror is set"),
+        (["-m", "data=digits", "space=null"], "sweep `-m` has nothing to search; expected at least one sweep such as"),
+        (["-m", "data=digits", "cap.max_params=5"], "in its smallest model, over the cap of 5"),
+        (["-m", "data=digits", "model=dense", "hydra.sweeper.direction=up"], "direction `up` is unknown"),
+        (["-m", "data=digits", "model=dense", "test=true", "hydra.sweeper.n_trials=1"], "stops: 1 trials of 1 failed"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_on_stderr_and_exit_code_two(command, arguments, message):
+    answer = command(*arguments)
+
+    assert answer.code == 2
+    assert message in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_the_config_file_of_a_run_is_plain_yaml(command, tmp_path):
+    command(*QUICK)
+    (path,) = (tmp_path / "store" / "artifacts").rglob("config.yaml")
+
+    assert yaml.safe_load(path.read_text())["data"]["splitting"]["train_size"] == 200
+
+
+def test_help_does_not_import_the_heavy_libraries():
+    code = "import sys, paretune.train, paretune.pareto; print([m for m in ('torch', 'mlflow', 'optuna') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,164 @@
+import math
+
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+
+from paretune import models
+from paretune.errors import ConfigError, StoreError
+from paretune.training import checkpoint, schedule
+from paretune.training.feed import Feed
+from paretune.training.run import DivergedError, Training, fit, seed_everything
+
+CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
+
+
+def settings(**changes: object) -> Training:
+    fields = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "schedule": schedule.constant, "max_epochs": 4}
+    return Training(**(fields | {"batch_size": 32, "eval_batch_size": 30, "device": "cpu"} | changes))
+
+
+def trained(data, **changes):
+    seed_everything(0)
+    net = models.build(CONFIG)
+    return net, fit(net, data, settings(**changes))
+
+
+def test_it_learns_what_is_there_to_learn(tiny_data):
+    _, result = trained(tiny_data, max_epochs=8)
+
+    assert result.best.val_f1 > 0.95
+
+
+def test_the_scores_are_those_of_scikit_learn_for_the_weights_it_leaves(tiny_data):
+    """Macro F1 and accuracy of the best epoch, recomputed from the restored network."""
+    net, result = trained(tiny_data, max_epochs=3)
+    normal = (tiny_data.val.pixels.float() - tiny_data.mean) / tiny_data.std
+    predicted = net.eval()(normal).argmax(1)
+
+    assert result.best.val_f1 == pytest.approx(f1_score(tiny_data.val.labels, predicted, average="macro"))
+    assert result.best.val_accuracy == pytest.approx(accuracy_score(tiny_data.val.labels, predicted))
+
+
+def test_the_best_epoch_is_the_earliest_with_the_highest_f1(tiny_data):
+    _, result = trained(tiny_data)
+    scores = [epoch.val_f1 for epoch in result.epochs]
+
+    assert result.best.number == scores.index(max(scores)) + 1
+
+
+def test_the_same_seed_gives_the_same_numbers(tiny_data):
+    first, second = (trained(tiny_data)[1] for _ in range(2))
+
+    assert [e.val_loss for e in first.epochs] == [e.val_loss for e in second.epochs]
+
+
+def test_training_stops_when_the_validation_loss_stops_falling(tiny_data):
+    _, result = trained(tiny_data, max_epochs=50, patience=2, optimizer=lambda p: torch.optim.SGD(p, lr=0.0))
+
+    assert len(result.epochs) == 3
+
+
+def test_the_listener_hears_every_epoch(tiny_data):
+    heard = []
+    seed_everything(0)
+    result = fit(models.build(CONFIG), tiny_data, settings(), listener=heard.append)
+
+    assert heard == result.epochs
+    assert [epoch.number for epoch in heard] == [1, 2, 3, 4]
+
+
+def test_the_test_images_are_read_only_when_asked(tiny_data):
+    read = []
+    data = type(tiny_data)("rows", tiny_data.train, tiny_data.val, load_test=lambda: read.append(1) or tiny_data.val)
+    seed_everything(0)
+
+    assert fit(models.build(CONFIG), data, settings()).test is None
+    assert read == []
+
+
+def test_the_test_scores_are_those_of_the_best_weights(tiny_data):
+    """With the validation images as test images, the scores must be the best epoch's."""
+    seed_everything(0)
+    result = fit(models.build(CONFIG), tiny_data, settings(), test=True)
+
+    assert result.test.f1 == pytest.approx(result.best.val_f1)
+    assert result.test.loss == pytest.approx(result.best.val_loss, rel=1e-5)
+
+
+def test_a_training_that_diverges_says_so(tiny_data):
+    seed_everything(0)
+    with pytest.raises(DivergedError, match="training diverged: no epoch ended with a finite validation loss"):
+        fit(models.build(CONFIG), tiny_data, settings(optimizer=lambda p: torch.optim.SGD(p, lr=1e30)))
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "batch_size", "eval_batch_size"])
+def test_settings_that_train_nothing_are_refused(name):
+    with pytest.raises(ConfigError, match=rf"trainer.{name} `0` trains nothing; expected at least 1"):
+        settings(**{name: 0})
+
+
+def test_a_feed_gives_every_image_once_in_a_new_order_each_time(tiny_data):
+    feed = Feed(tiny_data.train, 64, torch.Generator().manual_seed(0))
+    passes = [torch.cat([labels for _, labels in feed]) for _ in range(2)]
+
+    assert len(feed) == len(list(feed)) == 4
+    assert not torch.equal(passes[0], passes[1])
+    assert torch.equal(passes[0].sort().values, tiny_data.train.labels.sort().values)
+
+
+def test_a_feed_without_a_generator_keeps_the_order(tiny_data):
+    pixels, _ = zip(*Feed(tiny_data.val, 30), strict=True)
+
+    assert torch.equal(torch.cat(pixels), tiny_data.val.pixels)
+
+
+def rates(make, epochs=4, steps_per_epoch=5):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    made = make(optimizer, schedule.Length(steps_per_epoch, epochs))
+    seen = []
+    for _ in range(epochs * steps_per_epoch):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if made and made["interval"] == "step":
+            made["scheduler"].step()
+    return seen
+
+
+def test_cosine_warms_up_and_falls_to_nothing():
+    seen = rates(lambda o, n: schedule.cosine(o, n, warmup_epochs=1))
+
+    assert seen[:4] == sorted(seen[:4])
+    assert seen[5] == 1.0
+    assert seen[5:] == sorted(seen[5:], reverse=True)
+    assert seen[-1] < 0.02
+
+
+def test_cosine_half_way_is_half_the_rate():
+    assert rates(schedule.cosine)[10] == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)))
+
+
+def test_one_cycle_peaks_at_the_optimizers_rate():
+    seen = rates(schedule.one_cycle)
+
+    assert max(seen) == pytest.approx(1.0)
+    assert seen[0] < 0.1 > seen[-1]
+
+
+@pytest.mark.parametrize(("name", "factor"), [("step", {"every_epochs": 1}), ("plateau", {"patience": 0})])
+def test_schedules_by_epoch_cut_the_rate(tiny_data, name, factor):
+    def make(optimizer, length):
+        return getattr(schedule, name)(optimizer, length, factor=0.5, **factor)
+
+    used = []
+    trained(tiny_data, schedule=make, optimizer=lambda p: used.append(torch.optim.SGD(p, lr=1e-6)) or used[0])
+
+    assert used[0].param_groups[0]["lr"] < 1e-6
+
+
+def test_a_checkpoint_that_is_none_is_refused(tmp_path):
+    path = tmp_path / "weights.pt"
+    path.write_bytes(b"no checkpoint")
+
+    with pytest.raises(StoreError, match=r"checkpoint `.*weights.pt` cannot be read \(.*\); expected the weights.pt"):
+        checkpoint.load(path)
