@@ -13,9 +13,9 @@ from paretune import models, places
 from paretune.data.images import Splitting
 from paretune.reports.references import read_references
 from paretune.search.space import parse_space
-from paretune.training.run import Training
+from paretune.training.settings import Training
 
-GROUPS = ("model", "data", "optimizer", "scheduler", "trainer")
+GROUPS = ("model", "data", "optimizer", "scheduler", "augment", "trainer")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((places.CONF / group).glob("*.yaml"))]
 FAMILIES = [name for group, name in OPTIONS if group == "model"]
 SWEEPS = sorted(path.stem for path in (places.CONF.parent / "sweeps").glob("*.yaml"))
@@ -46,7 +46,7 @@ def test_a_family_config_brings_a_search_space_of_existing_keys(composed, family
 
 
 def test_the_trainer_config_has_the_keys_of_the_dataclass(composed):
-    given_elsewhere = {"optimizer", "schedule", "seed", "progress"}
+    given_elsewhere = {"optimizer", "schedule", "augment", "seed", "progress"}
 
     assert set(composed().trainer) == {field.name for field in fields(Training)} - given_elsewhere
 

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from paretune.point import Point
     from paretune.search import TrialHandle
     from paretune.tracking import RunRecorder
-    from paretune.training.run import Trained, Training
+    from paretune.training.module import Augment
+    from paretune.training.run import Trained
+    from paretune.training.settings import Training
 
 __all__ = ["cli", "count"]
 
 log = logging.getLogger(__name__)
 
-TRAINED_BY = ("model", "data", "optimizer", "scheduler", "trainer", "cap", "seed")
+TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "cap", "seed")
 
 
 @hydra.main(config_path=str(places.CONF), config_name="train", version_base="1.3")
@@ -116,15 +118,21 @@ def _train(cfg: DictConfig, start: "Point", recorder: "RunRecorder | None") -> "
 
 
 def _training(cfg: DictConfig) -> "Training":
-    from paretune.training.run import Training
+    from paretune.training.settings import Training
 
     return Training(
         optimizer=hydra.utils.instantiate(cfg.optimizer),
         schedule=hydra.utils.instantiate(cfg.scheduler),
+        augment=_augment(cfg),
         seed=cfg.seed,
         progress=sys.stderr.isatty() and sys.stdout.isatty(),
         **_plain(cfg.trainer),
     )
+
+
+def _augment(cfg: DictConfig) -> "Augment | None":
+    """The augmentation; ``None`` for ``augment=none``, which then costs nothing."""
+    return None if cfg.augment._target_ == "paretune.augment.unchanged" else hydra.utils.instantiate(cfg.augment)
 
 
 def _recorder(cfg: DictConfig, start: "Point", trial: "TrialHandle | None") -> "RunRecorder":

@@ -8,7 +8,8 @@ from paretune import models
 from paretune.errors import ConfigError, StoreError
 from paretune.training import checkpoint, schedule
 from paretune.training.feed import Feed
-from paretune.training.run import DivergedError, Training, fit, seed_everything
+from paretune.training.run import DivergedError, fit, seed_everything
+from paretune.training.settings import Training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 
@@ -120,8 +121,8 @@ def rates(make, epochs=4, steps_per_epoch=5):
     for _ in range(epochs * steps_per_epoch):
         seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        if made and made["interval"] == "step":
-            made["scheduler"].step()
+        if made:
+            made.after_step()
     return seen
 
 

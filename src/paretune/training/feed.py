@@ -10,11 +10,9 @@ from paretune.data.images import Images
 
 __all__ = ["Feed"]
 
-Batch = tuple[Tensor, Tensor]
-
 
 class Feed:
-    """An iterable of batches: pixels uint8 ``(B, C, H, W)`` and labels int64 ``(B,)``; the last one may be smaller.
+    """An iterable of pixels uint8 ``(B, C, H, W)`` and labels int64 ``(B,)``; the last batch may be smaller.
 
     With a ``generator`` each pass goes through a new permutation drawn from it; without one, in the stored order.
     """
@@ -27,7 +25,7 @@ class Feed:
     def __len__(self) -> int:
         return ceil(len(self.images) / self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         pixels, labels = self.images.pixels, self.images.labels
         if self.generator is None:
             yield from zip(torch.split(pixels, self.batch_size), torch.split(labels, self.batch_size), strict=True)

@@ -14,41 +14,20 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from torch import nn
 
 from paretune.data.images import ImageData, Images
-from paretune.errors import ConfigError
+from paretune.training import allocator
 from paretune.training.epochs import BestWeights, Epoch, EpochListener
 from paretune.training.feed import Feed
-from paretune.training.module import Classifier, OptimizerFactory
-from paretune.training.schedule import Length, ScheduleFactory
+from paretune.training.module import Classifier, Learning
+from paretune.training.schedule import Length
+from paretune.training.settings import Training
 
-__all__ = ["Scores", "Trained", "Training", "fit", "seed_everything"]
+__all__ = ["DivergedError", "Scores", "Trained", "fit", "seed_everything"]
+
+# Optimizer steps that Lightning's loop sees as one; past 16 its share of the time is under a percent.
+STEPS_PER_RUN = 16
 
 # Lightning announces its accelerators and tips at every fit: a sweep prints them hundreds of times.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How to train: the factories, and the fields of ``conf/trainer/default.yaml``."""
-
-    optimizer: OptimizerFactory
-    schedule: ScheduleFactory
-    seed: int = 0
-    max_epochs: int = 10
-    batch_size: int = 128
-    eval_batch_size: int = 1000
-    patience: int | None = None
-    device: str = "auto"
-    precision: str = "32-true"
-    threads: int | None = None
-    progress: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "eval_batch_size"):
-            if getattr(self, name) < 1:
-                message = (
-                    f"trainer.{name} `{getattr(self, name)}` trains nothing; expected at least 1; set trainer.{name}"
-                )
-                raise ConfigError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +41,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training; the network holds the weights of ``best``, the epoch with the highest validation F1."""
+    """A finished training; the network holds the weights of ``best``, the epoch with the highest validation F1.
+
+    ``seconds`` is the whole training with its validations, ``images_per_s`` training images over that time.
+    """
 
     best: Epoch
     epochs: list[Epoch]
@@ -81,38 +63,35 @@ def seed_everything(seed: int) -> None:
 
 
 def fit(
-    net: nn.Module,
-    data: ImageData,
-    training: Training,
-    *,
-    listener: EpochListener | None = None,
-    test: bool = False,
+    net: nn.Module, data: ImageData, training: Training, *, listener: EpochListener | None = None, test: bool = False
 ) -> Trained:
     """Train ``net`` in place and leave it with its best weights; ``test`` reads the test set once, at the end.
 
     Raises :class:`DivergedError` if no epoch ended with a finite validation loss.
     """
-    if training.threads:
-        torch.set_num_threads(training.threads)
-    length = Length(ceil(len(data.train) / training.batch_size), training.max_epochs)
-    module = Classifier(net, data, optimizer=training.optimizer, schedule=training.schedule, length=length)
+    allocator.keep_freed_memory()
     keeper = BestWeights(listener)
     trainer = _trainer(training, [keeper, *_callbacks(training)])
     device = trainer.strategy.root_device
+    train, val = _on(device, data.train), _on(device, data.val)
+    layout = training.layout_for(net.to(device), train)
+    layout.set_threads()
+    module = Classifier(layout.network(net, device), data, _learning(training, len(train)), layout)
     shuffle = torch.Generator().manual_seed(training.seed)
     started_s = perf_counter()
     with _lightning_noise():
-        trainer.fit(
-            module,
-            Feed(_on(device, data.train), training.batch_size, shuffle),
-            Feed(_on(device, data.val), training.eval_batch_size),
-        )
+        feed = Feed(train, training.batch_size * STEPS_PER_RUN, shuffle)
+        trainer.fit(module, feed, Feed(val, training.eval_batch_size))
         seconds = perf_counter() - started_s
         best = _best(keeper)
         net.load_state_dict(keeper.weights)
         scores = _score(trainer, module, _on(device, data.load_test()), training) if test else None
-    images_per_s = len(data.train) * len(keeper.epochs) / seconds
-    return Trained(best, keeper.epochs, seconds, images_per_s, scores)
+    return Trained(best, keeper.epochs, seconds, len(train) * len(keeper.epochs) / seconds, scores)
+
+
+def _learning(training: Training, images: int) -> Learning:
+    length = Length(ceil(images / training.batch_size), training.max_epochs)
+    return Learning(training.optimizer, training.schedule, length, training.batch_size, training.augment, training.seed)
 
 
 def _best(keeper: BestWeights) -> Epoch:
@@ -132,7 +111,6 @@ def _trainer(training: Training, callbacks: list[Callback]) -> pl.Trainer:
     return pl.Trainer(
         accelerator="gpu" if training.device == "cuda" else training.device,
         devices=1,
-        precision=training.precision,  # type: ignore[arg-type]
         max_epochs=training.max_epochs,
         callbacks=callbacks,
         logger=False,

@@ -1,18 +1,14 @@
-"""Learning-rate schedules, each a function of the optimizer and the length of the training.
-
-Each returns what Lightning's ``configure_optimizers`` takes as ``lr_scheduler``, or ``None`` for no schedule.
-"""
+"""Learning-rate schedules, each a function of the optimizer and the length of the training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Any
 
-from torch.optim import Optimizer, lr_scheduler
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, StepLR
 
 __all__ = ["Length", "Schedule", "ScheduleFactory", "constant", "cosine", "one_cycle", "plateau", "step"]
-
-Schedule = dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +24,31 @@ class Length:
         return self.steps_per_epoch * self.max_epochs
 
 
-ScheduleFactory = Callable[[Optimizer, Length], Schedule]
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A torch scheduler and when to step it: after each optimizer step, or after each epoch."""
+
+    scheduler: LRScheduler | ReduceLROnPlateau
+    each_step: bool
+
+    def after_step(self) -> None:
+        """An optimizer step was made."""
+        if self.each_step:
+            self.scheduler.step()  # type: ignore[call-arg]
+
+    def after_epoch(self, val_loss: Tensor) -> None:
+        """An epoch ended with this validation loss."""
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(val_loss)
+        elif not self.each_step:
+            self.scheduler.step()
 
 
-def constant(optimizer: Optimizer, length: Length) -> Schedule:
-    """The optimizer's own learning rate throughout."""
-    return None
+ScheduleFactory = Callable[[Optimizer, Length], Schedule | None]
+
+
+def constant(optimizer: Optimizer, length: Length) -> None:
+    """No schedule: the optimizer's own learning rate throughout."""
 
 
 def cosine(optimizer: Optimizer, length: Length, *, warmup_epochs: float = 0.0) -> Schedule:
@@ -45,22 +60,23 @@ def cosine(optimizer: Optimizer, length: Length, *, warmup_epochs: float = 0.0) 
             return (step_number + 1) / (warmup + 1)
         return 0.5 * (1 + cos(pi * (step_number - warmup) / max(1, length.steps - warmup)))
 
-    return {"scheduler": lr_scheduler.LambdaLR(optimizer, factor), "interval": "step"}
+    return Schedule(LambdaLR(optimizer, factor), each_step=True)
 
 
 def one_cycle(optimizer: Optimizer, length: Length, *, warmup_share: float = 0.3) -> Schedule:
-    """Up to the optimizer's rate over ``warmup_share`` of all steps, then down (Smith 2018, arxiv.org/abs/1803.09820)."""
+    """Up to the optimizer's rate over ``warmup_share`` of all steps, then down.
+
+    Smith 2018, "A disciplined approach to neural network hyper-parameters" (https://arxiv.org/abs/1803.09820).
+    """
     peak = [group["lr"] for group in optimizer.param_groups]
-    cycle = lr_scheduler.OneCycleLR(optimizer, max_lr=peak, total_steps=length.steps, pct_start=warmup_share)
-    return {"scheduler": cycle, "interval": "step"}
+    return Schedule(OneCycleLR(optimizer, peak, length.steps, pct_start=warmup_share), each_step=True)
 
 
 def step(optimizer: Optimizer, length: Length, *, every_epochs: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` every so many epochs."""
-    return {"scheduler": lr_scheduler.StepLR(optimizer, every_epochs, gamma=factor), "interval": "epoch"}
+    return Schedule(StepLR(optimizer, every_epochs, gamma=factor), each_step=False)
 
 
 def plateau(optimizer: Optimizer, length: Length, *, patience: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` when the validation loss has not fallen for ``patience`` epochs."""
-    reducer = lr_scheduler.ReduceLROnPlateau(optimizer, factor=factor, patience=patience)
-    return {"scheduler": reducer, "interval": "epoch", "monitor": "val_loss"}
+    return Schedule(ReduceLROnPlateau(optimizer, factor=factor, patience=patience), each_step=False)

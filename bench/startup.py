@@ -1,0 +1,26 @@
+"""How long a person waits for the first line."""
+
+import subprocess
+import sys
+from time import perf_counter
+
+ROUNDS = 3
+WORKER = "import paretune.training.run, paretune.tracking, optuna, paretune.models, paretune.data.mnist"
+
+
+def run() -> dict[str, float]:
+    """Seconds, best of three: ``--help`` of each command, and the imports of a worker."""
+    return {
+        "train_help_s": _best_s(["-m", "paretune.train", "--help"]),
+        "pareto_help_s": _best_s(["-c", "from paretune.pareto import cli; cli(['--help'])"]),
+        "worker_imports_s": _best_s(["-c", WORKER]),
+    }
+
+
+def _best_s(arguments: list[str]) -> float:
+    times = []
+    for _ in range(ROUNDS):
+        started_s = perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        times.append(perf_counter() - started_s)
+    return round(min(times), 2)

@@ -1,0 +1,138 @@
+"""Images a second of ``fit`` beside the bare PyTorch loop (the limit) and a DataLoader with per-sample transforms."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, Dataset
+
+from bench.nets import BATCH_SIZE, NETS, first, mnist, net
+from paretune.data.images import ImageData
+from paretune.training import allocator, schedule
+from paretune.training.run import fit, seed_everything
+from paretune.training.settings import Training
+
+IMAGES = {"dense": 50_000, "conv": 20_000, "conv_841": 20_000, "squeeze": 8_000}
+ROUNDS = 3
+
+
+def adam(parameters) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=0.005, fused=True)
+
+
+def ours(data: ImageData, name: str, **layout: object) -> float:
+    """Seconds of the second epoch."""
+    training = Training(
+        optimizer=adam, schedule=schedule.cosine, max_epochs=2, batch_size=BATCH_SIZE, device="cpu", threads=1, **layout
+    )
+    seed_everything(0)
+    return fit(net(name), data, training).epochs[1].seconds
+
+
+def bare(data: ImageData, name: str) -> float:
+    """The plainest loop over the same tensors, with the same optimizer and schedule: seconds of the second epoch."""
+    model = net(name)
+    optimizer = adam(model.parameters())
+    steps = schedule.cosine(optimizer, schedule.Length(-(-len(data.train) // BATCH_SIZE), 2)).scheduler
+    for _ in range(2):
+        started_s = perf_counter()
+        for rows in torch.randperm(len(data.train)).split(BATCH_SIZE):
+            images = (data.train.pixels[rows].float() - data.mean) / data.std
+            loss = cross_entropy(model(images), data.train.labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            steps.step()
+    return perf_counter() - started_s
+
+
+class PerSample(Dataset):
+    """An image at a time through PIL, to a float tensor, normalised: what torchvision's MNIST with its usual transforms does."""
+
+    def __init__(self, data: ImageData) -> None:
+        self.pixels, self.labels = data.train.pixels.numpy()[:, 0], data.train.labels.tolist()
+        self.mean, self.std = torch.tensor(data.mean / 255), torch.tensor(data.std / 255)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        picture = Image.fromarray(self.pixels[index], mode=None)
+        image = torch.from_numpy(np.array(picture, copy=True)).unsqueeze(0).float().div_(255)
+        return image.sub_(self.mean).div_(self.std), self.labels[index]
+
+
+class Usual(pl.LightningModule):
+    """The usual LightningModule: automatic optimization and a log line a step."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.net = net(name)
+
+    def training_step(self, batch, batch_idx):
+        loss = cross_entropy(self.net(batch[0]), batch[1])
+        self.log("train_loss", loss)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=0.005)
+
+
+class Clock(pl.Callback):
+    """Seconds of each epoch."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        self.started_s = perf_counter()
+
+    def on_train_epoch_end(self, *_: object) -> None:
+        self.seconds.append(perf_counter() - self.started_s)
+
+
+def usual(data: ImageData, name: str) -> float:
+    """What people do now: Lightning, a DataLoader with one worker process, per-sample transforms."""
+    clock = Clock()
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_model_summary": False,
+        "enable_progress_bar": False,
+    }
+    trainer = pl.Trainer(max_epochs=2, accelerator="cpu", callbacks=[clock], **quiet)
+    loader = DataLoader(PerSample(data), BATCH_SIZE, shuffle=True, num_workers=1, persistent_workers=True)
+    trainer.fit(Usual(name), loader)
+    return clock.seconds[1]
+
+
+def run() -> dict[str, dict[str, float]]:
+    """Images a second, and the ratios that ``docs/performance.md`` claims."""
+    allocator.keep_freed_memory()
+    torch.set_num_threads(1)
+    data = mnist()
+    return {name: _figures(first(data, IMAGES[name]), name) for name in NETS}
+
+
+def _figures(data: ImageData, name: str) -> dict[str, float]:
+    ways: dict[str, Callable[[], float]] = {
+        "ours_fp32": lambda: ours(data, name),
+        "bare_fp32": lambda: bare(data, name),
+        "ours_autotuned": lambda: ours(data, name, autotune=True),
+        "dataloader": lambda: usual(data, name),
+    }
+    seconds = dict.fromkeys(ways, float("inf"))
+    for _ in range(ROUNDS):
+        for way, timed in ways.items():
+            seconds[way] = min(seconds[way], timed())
+    rates = {way: round(len(data.train) / s) for way, s in seconds.items()}
+    return rates | {
+        "ours_of_bare": round(rates["ours_fp32"] / rates["bare_fp32"], 3),
+        "autotuned_over_fp32": round(rates["ours_autotuned"] / rates["ours_fp32"], 2),
+        "ours_over_dataloader": round(rates["ours_fp32"] / rates["dataloader"], 2),
+        "autotuned_over_dataloader": round(rates["ours_autotuned"] / rates["dataloader"], 2),
+    }

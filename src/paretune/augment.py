@@ -1,0 +1,63 @@
+"""Changing training images at random: a batch in, a batch out, the generator passed in."""
+
+from dataclasses import dataclass
+from math import pi
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from paretune.errors import ConfigError
+
+__all__ = ["Affine", "unchanged"]
+
+
+def unchanged(images: Tensor, draws: torch.Generator) -> Tensor:
+    """The images as they are."""
+    return images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Affine:
+    """Rotates, shifts, scales and shears each image by its own uniform draw, all images in one warp.
+
+    ``rotation_deg`` and ``shear_deg`` are the largest angles either way, ``shift`` the largest shift either way as a
+    share of the side, ``scale`` the largest change of size either way (0.1: 0.9 to 1.1). Pixels from outside are ``fill``
+    (0 to 255); ``interpolation`` is nearest or bilinear.
+    """
+
+    rotation_deg: float = 0.0
+    shift: float = 0.0
+    scale: float = 0.0
+    shear_deg: float = 0.0
+    interpolation: str = "bilinear"
+    fill: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in ("nearest", "bilinear"):
+            message = (
+                f"augment.interpolation `{self.interpolation}` is unknown; expected nearest or bilinear; "
+                f"set augment.interpolation"
+            )
+            raise ConfigError(message)
+        if not 0 <= self.scale < 1:
+            message = f"augment.scale `{self.scale}` turns images inside out; expected 0 to below 1; set augment.scale"
+            raise ConfigError(message)
+
+    def __call__(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        """Warped float images, same shape ``(B, C, H, W)``."""
+        theta = self._inverse_maps(len(images), draws).to(images.device)
+        grid = affine_grid(theta, list(images.shape), align_corners=False)
+        sampled = grid_sample(images - self.fill, grid, mode=self.interpolation, align_corners=False)
+        return sampled + self.fill
+
+    def _inverse_maps(self, count: int, draws: torch.Generator) -> Tensor:
+        """Where each output pixel comes from, ``(count, 2, 3)`` in units of half the side, as ``affine_grid`` wants."""
+        rotation, shear, scale, *shift = (torch.rand(5, count, generator=draws) * 2 - 1).unbind()
+        angle, slant = rotation * (self.rotation_deg * pi / 180), torch.tan(shear * (self.shear_deg * pi / 180))
+        cos, sin = angle.cos(), angle.sin()
+        # forward: slant along x, then turn, then scale
+        forward = torch.stack([cos, cos * slant - sin, sin, sin * slant + cos], dim=1).reshape(count, 2, 2)
+        inverse = torch.linalg.inv(forward * (1 + scale * self.scale).reshape(count, 1, 1))
+        moved = torch.stack(shift, dim=1).unsqueeze(2) * (2 * self.shift)
+        return torch.cat([inverse, -inverse @ moved], dim=2)

@@ -1,0 +1,113 @@
+"""How a network computes: memory format, precision, threads; and choosing them by a few timed steps.
+
+Measured rather than guessed: which is fastest depends on the network's kernels and on the processor's instructions
+(bf16 needs AVX512-BF16 or AMX on a CPU).
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import product
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from paretune.errors import ConfigError
+
+__all__ = ["Layout", "autotune"]
+
+log = logging.getLogger(__name__)
+
+FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+PRECISIONS = ("fp32", "bf16")
+WARM_STEPS, TIMED_STEPS, ROUNDS = 2, 4, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Settings that change how fast a network trains, and its numbers only by rounding."""
+
+    memory_format: str = "contiguous"
+    precision: str = "fp32"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        _known("trainer.memory_format", self.memory_format, FORMATS)
+        _known("trainer.precision", self.precision, PRECISIONS)
+
+    def network(self, net: nn.Module, device: torch.device) -> nn.Module:
+        """``net`` on ``device`` with its weights in the memory format."""
+        return net.to(device=device, memory_format=FORMATS[self.memory_format])  # type: ignore[call-overload, no-any-return]
+
+    def images(self, images: Tensor) -> Tensor:
+        """``images`` in the memory format."""
+        return images.contiguous(memory_format=FORMATS[self.memory_format])
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """The context of the forward pass."""
+        return torch.autocast(device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+
+    def set_threads(self) -> None:
+        """Give torch the threads, if a number is set."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
+
+
+def autotune(
+    net: nn.Module, images: Tensor, labels: Tensor, pinned: Layout, choices: Mapping[str, Sequence[Any]]
+) -> tuple[Layout, dict[Layout, float]]:
+    """The fastest layout for training ``net`` on batches like ``images`` ``(B, C, H, W)``, and all seconds a step.
+
+    ``choices`` maps fields of :class:`Layout` to the values to try; the others stay as ``pinned``. Works on a copy of
+    ``net`` and leaves torch's random state alone.
+    """
+    layouts = [replace(pinned, **dict(zip(choices, values, strict=True))) for values in product(*choices.values())]
+    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+        steps = {layout: _step(deepcopy(net), images, labels, layout) for layout in layouts}
+        seconds = dict.fromkeys(layouts, float("inf"))
+        for _ in range(ROUNDS):  # the rounds interleave the layouts, so that a busy moment hits them all
+            for layout, step in steps.items():
+                layout.set_threads()
+                seconds[layout] = min(seconds[layout], _time(step, images))
+    return min(seconds, key=seconds.__getitem__), seconds
+
+
+def _step(net: nn.Module, images: Tensor, labels: Tensor, layout: Layout) -> Callable[[], None]:
+    net = layout.network(net, images.device).train()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+
+    def step() -> None:
+        with layout.autocast(images.device):
+            logits = net(layout.images(images))
+        cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def _time(step: Callable[[], None], images: Tensor) -> float:
+    for _ in range(WARM_STEPS):
+        step()
+    _wait(images)
+    started_s = perf_counter()
+    for _ in range(TIMED_STEPS):
+        step()
+    _wait(images)
+    return (perf_counter() - started_s) / TIMED_STEPS
+
+
+def _wait(images: Tensor) -> None:
+    if images.is_cuda:
+        torch.cuda.synchronize(images.device)
+
+
+def _known(name: str, value: str, values: object) -> None:
+    if value not in values:  # type: ignore[operator]
+        message = f"{name} `{value}` is unknown; expected one of {', '.join(values)}; set {name}"  # type: ignore[arg-type]
+        raise ConfigError(message)

@@ -1,0 +1,69 @@
+"""The settings of a training, checked."""
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from paretune.data.images import Images
+from paretune.errors import ConfigError
+from paretune.training.layout import Layout, autotune
+from paretune.training.module import Augment, OptimizerFactory
+from paretune.training.schedule import ScheduleFactory
+
+__all__ = ["Training"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How to train: the factories, and the fields of ``conf/trainer/default.yaml``."""
+
+    optimizer: OptimizerFactory
+    schedule: ScheduleFactory
+    augment: Augment | None = None
+    seed: int = 0
+    max_epochs: int = 10
+    batch_size: int = 128
+    eval_batch_size: int = 1000
+    patience: int | None = None
+    device: str = "auto"
+    autotune: bool = False
+    memory_format: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size", "eval_batch_size"):
+            if getattr(self, name) < 1:
+                message = (
+                    f"trainer.{name} `{getattr(self, name)}` trains nothing; expected at least 1; set trainer.{name}"
+                )
+                raise ConfigError(message)
+        self._pinned()
+
+    def layout_for(self, net: nn.Module, images: Images) -> Layout:
+        """The pinned layout; with ``autotune``, what is not pinned is chosen by timing ``net`` on a batch."""
+        pinned = self._pinned()
+        choices: dict[str, list[str]] = {}
+        if self.autotune and self.memory_format is None:
+            choices["memory_format"] = ["contiguous", "channels_last"]
+        if self.autotune and self.precision is None:
+            choices["precision"] = ["fp32", "bf16"]
+        if not choices:
+            return pinned
+        batch = images.take(slice(self.batch_size))
+        layout, seconds = autotune(net, batch.pixels.to(torch.float32), batch.labels, pinned, choices)
+        timings = ", ".join(f"{_short(tried)} {s * 1e3:.1f} ms" for tried, s in seconds.items())
+        log.info("autotune chose %s a step (%s)", _short(layout), timings)
+        return layout
+
+    def _pinned(self) -> Layout:
+        return Layout(self.memory_format or "contiguous", self.precision or "fp32", self.threads)
+
+
+def _short(layout: Layout) -> str:
+    return f"{layout.memory_format}/{layout.precision}"

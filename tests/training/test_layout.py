@@ -1,0 +1,126 @@
+import pytest
+import torch
+from torch import nn
+
+from paretune import models
+from paretune.errors import ConfigError
+from paretune.training import allocator, schedule
+from paretune.training.layout import Layout, autotune
+from paretune.training.run import fit, seed_everything
+from paretune.training.settings import Training
+
+SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [4, 4, 4, 4, 4]}
+IMAGES, LABELS = torch.rand(16, 1, 28, 28) * 255, torch.arange(16) % 10
+CHOICES = {"memory_format": ["contiguous", "channels_last"], "precision": ["fp32", "bf16"]}
+
+
+def training(**changes) -> Training:
+    fields = {"schedule": schedule.cosine, "max_epochs": 2, "batch_size": 32, "device": "cpu", "seed": 5}
+    return Training(optimizer=lambda p: torch.optim.AdamW(p, lr=0.01), **(fields | changes))
+
+
+def bare_loop(net: nn.Module, data, batch_size: int, epochs: int) -> list[float]:
+    """The plainest PyTorch there is: mean training loss of each epoch."""
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
+    made = schedule.cosine(optimizer, schedule.Length(-(-len(data.train) // batch_size), epochs))
+    shuffle, losses = torch.Generator().manual_seed(5), []
+    for _ in range(epochs):
+        total = 0.0
+        for rows in torch.randperm(len(data.train), generator=shuffle).split(batch_size):
+            images = (data.train.pixels[rows].float() - data.mean) / data.std
+            loss = nn.functional.cross_entropy(net(images), data.train.labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            made.scheduler.step()
+            total += loss.item() * len(rows)
+        losses.append(total / len(data.train))
+    return losses
+
+
+@pytest.mark.parametrize("model", [SQUEEZE, {"_target_": "paretune.models.dense.Dense", "widths": [8]}])
+def test_the_losses_are_those_of_the_bare_loop(tiny_data, model):
+    seed_everything(5)
+    expected = bare_loop(models.build(model), tiny_data, 32, 3)
+    seed_everything(5)
+    result = fit(models.build(model), tiny_data, training(max_epochs=3))
+
+    assert [epoch.train_loss for epoch in result.epochs] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_layout_learns_about_the_same(tiny_data, memory_format, precision):
+    seed_everything(5)
+    plain = fit(models.build(SQUEEZE), tiny_data, training())
+    seed_everything(5)
+    other = fit(models.build(SQUEEZE), tiny_data, training(memory_format=memory_format, precision=precision))
+
+    assert other.best.val_loss == pytest.approx(plain.best.val_loss, abs=0.1)
+
+
+def test_autotune_times_every_choice_and_takes_the_fastest():
+    best, seconds = autotune(models.build(SQUEEZE), IMAGES, LABELS, Layout(), CHOICES)
+
+    assert {(layout.memory_format, layout.precision) for layout in seconds} == {
+        (f, p) for f in CHOICES["memory_format"] for p in CHOICES["precision"]
+    }
+    assert seconds[best] == min(seconds.values())
+
+
+def test_autotune_changes_neither_the_network_nor_the_random_state():
+    net = models.build(SQUEEZE | {"dropout": 0.5})
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    state = torch.get_rng_state()
+    autotune(net, IMAGES, LABELS, Layout(), CHOICES)
+
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_is_pinned_is_not_tuned(tiny_data):
+    settings = training(autotune=True, memory_format="channels_last", precision="fp32", threads=1)
+
+    assert settings.layout_for(models.build(SQUEEZE), tiny_data.train) == Layout("channels_last", "fp32", 1)
+
+
+def test_without_autotune_a_layout_is_plain(tiny_data):
+    assert training().layout_for(models.build(SQUEEZE), tiny_data.train) == Layout()
+
+
+def test_autotune_says_what_it_chose(tiny_data, caplog):
+    caplog.set_level("INFO")
+    layout = training(autotune=True).layout_for(models.build(SQUEEZE), tiny_data.train)
+
+    assert f"autotune chose {layout.memory_format}/{layout.precision} a step (" in caplog.text
+
+
+def test_augmentation_reaches_the_training_images_only(tiny_data):
+    """An augmentation that blanks every image leaves a network that has learnt nothing to tell classes by."""
+    seed_everything(5)
+    blind = fit(models.build(SQUEEZE), tiny_data, training(augment=lambda images, draws: images * 0))
+
+    assert blind.best.val_f1 < 0.5
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [("memory_format", "nhwc", "contiguous, channels_last"), ("precision", "fp16", "fp32, bf16")],
+)
+def test_an_unknown_layout_is_refused(field, value, expected):
+    with pytest.raises(ConfigError, match=rf"trainer.{field} `{value}` is unknown; expected one of {expected}"):
+        training(**{field: value})
+
+
+def test_the_allocator_is_asked_without_harm():
+    assert allocator.keep_freed_memory() in (True, False)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_learns_the_same(tiny_data):
+    losses = []
+    for device in ("cpu", "cuda"):
+        seed_everything(5)
+        losses.append(fit(models.build(SQUEEZE), tiny_data, training(device=device)).best.val_loss)
+
+    assert losses[0] == pytest.approx(losses[1], abs=1e-2)
