@@ -1,76 +1,81 @@
-import itertools
+from math import exp, log
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.sampler import SPACE, SamplerContract, asked, count
 from paretune.errors import CapError, ConfigError
-from paretune.search.feasible import FeasibleSampler
+from paretune.search.drawing import Drawing, uniform
+from paretune.search.feasible import FeasibleSampler, van_der_corput
+from paretune.search.front_sampler import FrontSampler
 from paretune.search.space import parse_space
 
-SPACE = parse_space(
-    [*(f"w{i}=tag(log,int(interval(2,64)))" for i in range(5)), "k=choice(1,3)", "lr=interval(0,1)"],
-    is_group=lambda _: False,
-    own_space=lambda _: {},
-)
+
+def feasible(base: type, drawing: Drawing, seed: int = 0, **options: object) -> FeasibleSampler:
+    return FeasibleSampler(lambda derived: base(seed=derived, **options), drawing, seed=seed)
 
 
-def count(params: dict[str, object]) -> int:
-    """A stack of five convolutions with bias on one channel."""
-    channels = [1, *(params[f"w{i}"] for i in range(5))]
-    return sum((a * params["k"] ** 2 + 1) * b for a, b in itertools.pairwise(channels))
+class TestFeasibleRandom(SamplerContract):
+    def make(self, drawing, seed=0):
+        return feasible(optuna.samplers.RandomSampler, drawing, seed)
 
 
-def random_sampler(seed: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.RandomSampler(seed=seed)
+class TestFeasibleTPE(SamplerContract):
+    def make(self, drawing, seed=0):
+        return feasible(optuna.samplers.TPESampler, drawing, seed)
 
 
-def asked(sampler: FeasibleSampler, n: int) -> list[dict[str, object]]:
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
-    found = []
-    for _ in range(n):
-        trial = study.ask(sampler.space.everything())
-        study.tell(trial, [count(trial.params), 0.5])
-        found.append(trial.params)
-    return found
+class TestFeasibleMultivariateTPE(SamplerContract):
+    @pytest.fixture(autouse=True)
+    def _experimental(self, recwarn):
+        yield
+        recwarn.clear()
+
+    def make(self, drawing, seed=0):
+        return feasible(optuna.samplers.TPESampler, drawing, seed, multivariate=True)
 
 
-@pytest.mark.parametrize("base", [random_sampler, lambda seed: optuna.samplers.TPESampler(seed=seed)])
-def test_nothing_over_the_cap_is_ever_proposed(base):
-    sampler = FeasibleSampler(base, SPACE, count=count, cap=1000)
-
-    assert max(count(params) for params in asked(sampler, 40)) <= 1000
+class TestFront(SamplerContract):
+    def make(self, drawing, seed=0):
+        return FrontSampler(drawing, seed=seed)
 
 
-@given(st.integers(50, 200_000), st.integers(0, 3))
-@settings(max_examples=20, deadline=None)
-def test_any_cap_is_kept_or_refused(cap, seed):
-    try:
-        sampler = FeasibleSampler(random_sampler, SPACE, count=count, cap=cap, seed=seed)
-    except CapError:
-        assert cap < 30  # five layers of two 1x1 maps
-    else:
-        assert all(count(params) <= cap for params in asked(sampler, 5))
+@given(st.integers(28, 200_000), st.integers(0, 5), st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_a_draw_spread_over_the_costs_fits_and_comes_close_to_its_target(cap, seed, share):
+    drawing = Drawing(SPACE, count, cap)
+    params = drawing.spread(np.random.default_rng(seed), share)
+
+    assert drawing.smallest <= count(params) <= drawing.at_share(share) * (1 + 1e-9)
 
 
-def test_the_start_covers_the_costs_evenly_in_the_logarithm():
-    costs = [count(params) for params in asked(FeasibleSampler(random_sampler, SPACE, count=count, cap=10_000), 10)]
+def test_resizing_keeps_what_costs_nothing():
+    drawing = Drawing(SPACE, count, 1000)
+    big = {**{f"w{i}": 64 for i in range(5)}, "k": 1, "lr": 0.3}
 
-    assert costs[0] < 60
-    assert max(costs) > 5_000
-    assert sum(cost < 600 for cost in costs) >= 4
+    assert drawing.resized(big, 1000)["lr"] == 0.3
+    assert drawing.resized(big, 1000)["k"] == 1
 
 
-def test_a_seed_and_a_number_make_the_same_draw():
-    draws = [asked(FeasibleSampler(random_sampler, SPACE, count=count, cap=5000, seed=s), 15) for s in (1, 1, 2)]
+def test_resizing_takes_a_smaller_kernel_where_widths_alone_do_not_help():
+    drawing = Drawing(SPACE, count, 100)
 
-    assert draws[0] == draws[1] != draws[2]
+    assert drawing.resized({**{f"w{i}": 2 for i in range(5)}, "k": 3, "lr": 0.3}, 60)["k"] == 1
+
+
+def test_the_smallest_and_the_largest_configuration_bound_the_costs():
+    drawing = Drawing(SPACE, count, None)
+
+    assert drawing.smallest == count({**{f"w{i}": 2 for i in range(5)}, "k": 1})
+    assert Drawing(SPACE, count, 10**9).upper == 64 * 2 + 4 * (64 * 64 + 64)  # kernels stay at their cheapest
 
 
 def test_a_space_without_a_small_enough_model_is_refused_with_both_numbers():
     with pytest.raises(CapError, match=r"search space has 28 parameters in its smallest model, over the cap of 26"):
-        FeasibleSampler(random_sampler, SPACE, count=count, cap=26)
+        Drawing(SPACE, count, 26)
 
 
 def test_a_space_of_which_no_model_can_be_built_says_why():
@@ -79,7 +84,7 @@ def test_a_space_of_which_no_model_can_be_built_says_why():
         raise ConfigError(message)
 
     with pytest.raises(ConfigError, match="model leaves no pixel"):
-        FeasibleSampler(random_sampler, SPACE, count=refuse, cap=1000)
+        Drawing(SPACE, refuse, 1000)
 
 
 def test_models_that_cannot_be_built_are_not_proposed():
@@ -89,12 +94,37 @@ def test_models_that_cannot_be_built_are_not_proposed():
             raise ConfigError(message)
         return count(params)
 
-    sampler = FeasibleSampler(random_sampler, SPACE, count=odd, cap=100_000)
+    sampler = feasible(optuna.samplers.RandomSampler, Drawing(SPACE, odd, 100_000))
 
-    assert {params["k"] for params in asked(sampler, 15)} == {3}
+    assert {params["k"] for params in asked(sampler, 30)} == {3}
 
 
-def test_without_a_cap_every_draw_is_the_samplers_own():
-    sampler = FeasibleSampler(random_sampler, SPACE)
+def test_without_a_count_every_draw_is_the_samplers_own():
+    sampler = feasible(optuna.samplers.RandomSampler, Drawing(SPACE))
 
-    assert len({params["lr"] for params in asked(sampler, 12)}) == 12
+    assert len({params["lr"] for params in asked(sampler, 30)}) == 30
+
+
+def test_a_small_space_is_drawn_without_repeats_until_it_is_empty():
+    space = parse_space(["a=choice(1,2,3)", "b=choice(1,2,3)"], is_group=lambda _: False, own_space=lambda _: {})
+    draws = asked(feasible(optuna.samplers.RandomSampler, Drawing(space)), 9, score=lambda params: params["a"])
+
+    assert len({frozenset(params.items()) for params in draws}) >= 8
+
+
+def test_the_even_sequence_halves_what_is_left():
+    assert [van_der_corput(n) for n in range(1, 8)] == [1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8, 3 / 8, 7 / 8]
+
+
+def test_uniform_is_even_in_the_logarithm_if_asked():
+    dist = optuna.distributions.FloatDistribution(0.001, 1.0, log=True)
+    draws = np.log([uniform(dist, np.random.default_rng(seed)) for seed in range(400)])
+
+    assert abs(np.median(draws) - (log(0.001) / 2)) < 0.5
+    assert exp(draws.min()) >= 0.001
+
+
+def test_uniform_keeps_steps():
+    dist = optuna.distributions.IntDistribution(1, 9, step=4)
+
+    assert {uniform(dist, np.random.default_rng(seed)) for seed in range(40)} == {1, 5, 9}

@@ -55,6 +55,12 @@ def test_what_the_command_line_fixes_leaves_the_space():
     assert set(parsed("model.widths=[2,2]", own=lambda _: own).everything()) == {"lr"}
 
 
+def test_a_fixed_group_keeps_its_own_space():
+    space = parsed("model=a", groups=["model"], own=lambda _: {"model.width": "range(1,3)"})
+
+    assert list(space.everything()) == ["model.width"]
+
+
 @given(st.integers(-50, 50), st.integers(0, 60))
 def test_ranges_keep_their_ends(low, length):
     (distribution,) = parsed(f"x=int(interval({low},{low + length}))").everything().values()

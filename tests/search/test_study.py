@@ -2,6 +2,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import optuna
 import psutil
@@ -10,17 +12,19 @@ from optuna.trial import TrialState
 
 from paretune.errors import StoreError, SweepError
 from paretune.search import current_trial
+from paretune.search.drawing import Drawing
 from paretune.search.feasible import FeasibleSampler
 from paretune.search.space import parse_space
-from paretune.search.study import claim, finished, open_study, reclaim
+from paretune.search.study import ask_to_stop, claim, finished, open_study, reclaim, requeue
 from paretune.search.worker import Interrupted, Sweep, work
 
 SPACE = parse_space(["x=interval(0,1)"], is_group=lambda _: False, own_space=lambda _: {})
+TESTS = Path(__file__).parents[1]
 DIRECTIONS = ["minimize", "maximize"]
 
 
 def sampler(space=SPACE) -> FeasibleSampler:
-    return FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), space)
+    return FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), Drawing(space))
 
 
 @pytest.fixture
@@ -115,7 +119,7 @@ def test_the_trial_of_a_killed_process_is_taken_back(study, tmp_path):
     mine = study.ask()
     claim(mine)
 
-    assert reclaim(study) == 1
+    assert reclaim(study, retry=1) == 1
     assert [trial.state for trial in study.trials] == [TrialState.WAITING, TrialState.RUNNING]
 
 
@@ -124,7 +128,96 @@ def test_a_process_number_that_was_given_again_is_another_process(study):
     identity = {"host": os.uname().nodename, "pid": os.getpid(), "started": psutil.Process().create_time() - 60}
     trial.set_user_attr("worker", json.dumps(identity))
 
-    assert reclaim(study) == 1
+    assert reclaim(study, retry=1) == 1
+
+
+def test_a_trial_that_breaks_off_again_and_again_is_failed(study):
+    for _ in range(3):
+        trial = study.ask()
+        claim(trial)
+        dead = {"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0}
+        trial.set_user_attr("worker", json.dumps(dead))
+        reclaim(study, retry=2)
+
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL]
+    assert study.trials[0].user_attrs["reason"] == "its worker died 3 times"
+
+
+def test_of_two_that_find_the_same_orphan_one_takes_it_back(study):
+    """Both read the trial as running before either acts."""
+    claim(study.ask())
+    (seen,) = study.get_trials(states=[TrialState.RUNNING])
+
+    assert [requeue(study, seen), requeue(study, seen)] == [True, False]
+
+
+def test_a_trial_just_asked_for_is_not_taken_for_an_orphan(study):
+    """Between asking and claiming it has no worker yet."""
+    study.ask()
+
+    assert reclaim(study, retry=1) == 0
+
+
+def test_a_silent_worker_elsewhere_counts_as_gone_when_its_heartbeat_stops(study):
+    trial = study.ask()
+    claim(trial)
+    trial.set_user_attr("worker", json.dumps({"host": "elsewhere", "pid": 1, "started": 0.0}))
+    storage = study._storage
+    storage.record_heartbeat(trial._trial_id)
+    assert reclaim(study, retry=1) == 0
+
+    with storage._backend.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
+    assert reclaim(study, retry=1) == 1
+
+
+def test_workers_stop_before_the_next_trial_when_asked(study):
+    def objective(trial, overrides):
+        ask_to_stop(study)
+        return square(trial, overrides)
+
+    assert work(study, sweep(5), objective) == 1
+    ask_to_stop(study, False)
+    assert work(study, sweep(5), square) == 4
+
+
+def test_a_surplus_trial_waits_for_a_larger_total(study):
+    """The last trials are running elsewhere: this worker stops, and the number it was given is used later."""
+    others = [study.ask() for _ in range(2)]
+    for trial in others:
+        claim(trial)
+
+    assert work(study, sweep(2), square) == 0
+    assert study.trials[2].state is TrialState.WAITING
+    for trial in others:
+        study.tell(trial, [0.0, 0.0])
+    assert work(study, sweep(3), square) == 1
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_at_random_leave_exactly_the_total(study, tmp_path):
+    """Three processes at a time, one killed every 0.3 s, until a hundred trials are finished: none is lost or run twice."""
+    code = (
+        "import time\n"
+        "from search.test_study import DIRECTIONS, open_study, sampler, square, sweep, work\n"
+        f"study = open_study('small', 'sqlite:///{tmp_path}/new/optuna.db', DIRECTIONS, sampler())\n"
+        "work(study, sweep(100), lambda trial, o: time.sleep(0.02) or square(trial, o))\n"
+    )
+    workers: list[subprocess.Popen[bytes]] = []
+    while len(finished(study)) < 100:
+        workers = [worker for worker in workers if worker.poll() is None]
+        workers += [
+            subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], cwd=TESTS) for _ in range(3 - len(workers))
+        ]
+        time.sleep(3)
+        workers[0].kill()
+    for worker in workers:
+        worker.wait()
+
+    states = [trial.state for trial in study.trials]
+    assert states[:100].count(TrialState.COMPLETE) == 100
+    assert TrialState.RUNNING not in states
 
 
 def test_other_directions_than_the_stored_ones_are_refused(tmp_path):

@@ -92,7 +92,14 @@ def test_autotune_says_what_it_chose(tiny_data, caplog):
     caplog.set_level("INFO")
     layout = training(autotune=True).layout_for(models.build(SQUEEZE), tiny_data.train)
 
-    assert f"autotune chose {layout.memory_format}/{layout.precision} a step (" in caplog.text
+    assert f"autotune chose {layout} a step (" in caplog.text
+
+
+def test_threads_are_tried_after_the_rest():
+    best, seconds = autotune(models.build(SQUEEZE), IMAGES, LABELS, Layout(), CHOICES | {"threads": [1, 2]})
+
+    assert len(seconds) == 4 + 1  # the best of four had two threads already
+    assert best.threads in (1, 2)
 
 
 def test_augmentation_reaches_the_training_images_only(tiny_data):

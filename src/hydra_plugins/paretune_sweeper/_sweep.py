@@ -1,22 +1,18 @@
-"""A whole sweep: its space, its sampler, its study, then a worker."""
+"""A whole sweep, as the parent sees it: prepare, start or resume, close."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from hydra.utils import get_method, instantiate
+from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
-from optuna.samplers import BaseSampler
 from optuna.study import Study
 
+from hydra_plugins.paretune_sweeper._plan import Plan, name_of
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
-from paretune.errors import ConfigError
-from paretune.search.feasible import FeasibleSampler
-from paretune.search.handle import TrialHandle
-from paretune.search.space import Space, parse_space
-from paretune.search.study import Direction, finished, open_study, reclaim
+from hydra_plugins.paretune_sweeper._workers import Crew, with_workers
+from paretune.search.study import ask_to_stop, finished, reclaim
 from paretune.search.worker import Interrupted, Sweep, work
 
 __all__ = ["run_sweep"]
@@ -26,58 +22,34 @@ log = logging.getLogger(__name__)
 
 def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: HydraTrials) -> None:
     """Bring the sweep that ``fields`` and command-line ``arguments`` describe to its total."""
-    params = [f"{key}={value}" for key, value in (fields["params"] or {}).items()]
-    named = {line.split("=", 1)[0].lstrip("+~") for line in arguments}
-    lines = [*(line for line in params if line.split("=", 1)[0] not in named), *arguments]
-    space = parse_space(
-        lines, is_group=trials.is_group, own_space=lambda chosen: trials.own_space(fields["space"], chosen)
-    )
-    if not space.everything():
-        message = (
-            "sweep `-m` has nothing to search; expected at least one sweep such as 'model.widths.0=interval(4,32)'; "
-            "add one, or leave out -m to run once"
-        )
-        raise ConfigError(message)
-    name = fields["study_name"] or _name_of(arguments)
+    plan = Plan(name_of(fields, arguments), fields, arguments)
     with open_dict(trials.config):
-        trials.config.hydra.sweeper.study_name = name  # the output folder is called after it
-    sampler = _sampler(fields, space, trials)
-    directions = _directions(fields["direction"])
-    study = open_study(name, fields["storage"], directions, sampler)
-    sweep = Sweep(name, fields["n_trials"], space, fields["max_failure_rate"])
-    recorder = instantiate(fields["recorder"]) if fields["recorder"] else None
-    facts = {"arguments": list(arguments), "cap": fields["cap"]["max"], "space": _text_of(space)}
-    _run(study, sweep, trials, recorder, facts)
+        trials.config.hydra.sweeper.study_name = plan.name  # the output folder is called after it
+    sweep = plan.sweep(trials)
+    study = plan.open(sweep, trials)
+    ask_to_stop(study, False)
+    reclaim(study, sweep.retry)
+    done = len(finished(study))
+    if done >= sweep.n_trials:
+        text = "sweep %s is complete: %d trials are finished, nothing is left to train; raise hydra.sweeper.n_trials (now %d) for more"
+        log.info(text, sweep.name, done, sweep.n_trials)
+    else:
+        to_go = sweep.n_trials - done
+        log.info("sweep %s: %d of %d trials are finished, %d to go", sweep.name, done, sweep.n_trials, to_go)
+        _recorded(plan, sweep, study, trials)
     _write_results(study, Path(trials.config.hydra.sweep.dir))
 
 
-def _run(study: Study, sweep: Sweep, trials: HydraTrials, recorder: Any, facts: Mapping[str, Any]) -> None:
-    if taken_back := reclaim(study):
-        log.info("%d trials were cut off and are in the queue again", taken_back)
-    done = len(finished(study))
-    if done >= sweep.n_trials:
-        log.info(
-            "sweep %s is complete: %d trials are finished, nothing is left to train; "
-            "raise hydra.sweeper.n_trials (now %d) for more",
-            sweep.name, done, sweep.n_trials,
-        )  # fmt: skip
-        return
-    log.info(
-        "sweep %s: %d of %d trials are finished, %d to go",
-        sweep.name,
-        done,
-        sweep.n_trials,
-        sweep.n_trials - done,
-    )
+def _recorded(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
+    """Run what is left, and tell the recorder how it began and ended."""
+    recorder = instantiate(plan.fields["recorder"]) if plan.fields["recorder"] else None
     if recorder:
+        space = {name: str(distribution) for name, distribution in sweep.space.everything().items()}
+        facts = {"arguments": list(plan.arguments), "cap": plan.fields["cap"]["max"], "space": space}
         recorder.start(sweep.name, facts)
     status = "FAILED"
-
-    def objective(trial: TrialHandle, drawn: list[str]) -> Sequence[float]:
-        return trials.run(trial, [*sweep.space.fixed, *drawn])
-
     try:
-        work(study, sweep, objective)
+        _run(plan, sweep, study, trials)
         status = "FINISHED"
     except Interrupted:
         status = "KILLED"
@@ -88,42 +60,24 @@ def _run(study: Study, sweep: Sweep, trials: HydraTrials, recorder: Any, facts: 
             recorder.finish(status)
 
 
-def _sampler(fields: Mapping[str, Any], space: Space, trials: HydraTrials) -> FeasibleSampler:
-    config, cap = dict(fields["sampler"]), fields["cap"]["max"]
-    seed = config.pop("seed", None) or 0
+def _run(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
+    n_jobs = plan.fields["n_jobs"]
+    if n_jobs == 1:
+        work(study, sweep, plan.objective(sweep, trials))
+        return
+    log.info("starting %d workers; their logs are in %s", n_jobs, Path(trials.config.hydra.sweep.dir) / ".submitit")
+    told = {trial.number for trial in finished(study)}
 
-    def make_base(derived_seed: int) -> BaseSampler:
-        sampler: BaseSampler = instantiate(config, seed=derived_seed)
-        return sampler
+    def tell() -> None:
+        for trial in finished(study):
+            if trial.number not in told:
+                told.add(trial.number)
+                values = ", ".join(f"{value:,.6g}" for value in trial.values or ()) or trial.user_attrs.get(
+                    "reason", ""
+                )
+                log.info("trial %d of %d: %s %s", trial.number + 1, sweep.n_trials, trial.state.name.lower(), values)
 
-    if cap is None or fields["cap"]["count"] is None:
-        return FeasibleSampler(make_base, space, seed=seed)
-    counted = trials.counter(get_method(fields["cap"]["count"]))
-
-    def count(params: dict[str, Any]) -> int:
-        groups, values = space.grouped_overrides(params)
-        return counted([*space.fixed, *groups], values)
-
-    return FeasibleSampler(make_base, space, count=count, cap=cap, seed=seed)
-
-
-def _directions(direction: str | Sequence[str]) -> list[Direction]:
-    names = [direction] if isinstance(direction, str) else list(direction)
-    for name in names:
-        if name not in ("minimize", "maximize"):
-            message = f"direction `{name}` is unknown; expected minimize or maximize; set hydra.sweeper.direction"
-            raise ConfigError(message)
-    return cast("list[Direction]", names)
-
-
-def _name_of(arguments: Sequence[str]) -> str:
-    """The same name for the same question, so that the same command, or one for more trials, resumes the sweep."""
-    question = sorted(line for line in arguments if not line.startswith("hydra."))
-    return f"adhoc-{hashlib.sha256(' '.join(question).encode()).hexdigest()[:8]}"
-
-
-def _text_of(space: Space) -> dict[str, str]:
-    return {name: str(distribution) for name, distribution in space.everything().items()}
+    Crew(study, sweep, with_workers(plan, trials, n_jobs), n_jobs).run(tell)
 
 
 def _write_results(study: Study, folder: Path) -> None:

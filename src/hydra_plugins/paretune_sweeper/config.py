@@ -10,9 +10,13 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
 SAMPLERS = {
+    "front": "paretune.search.front_sampler.FrontSampler",
     "tpe": "optuna.samplers.TPESampler",
     "random": "optuna.samplers.RandomSampler",
     "nsgaii": "optuna.samplers.NSGAIISampler",
+    "cmaes": "optuna.samplers.CmaEsSampler",
+    "gp": "optuna.samplers.GPSampler",
+    "qmc": "optuna.samplers.QMCSampler",
 }
 
 
@@ -47,6 +51,8 @@ class ParetuneSweeperConf:
     n_jobs: int = 1
     # the sweep stops once more than this share of n_trials has failed
     max_failure_rate: float = 0.3
+    # a trial whose worker dies is started again this often
+    retry: int = 3
     # search space, in Hydra's sweep grammar
     params: Any = None
     # name of a node of the composed config that holds the search space of its config groups

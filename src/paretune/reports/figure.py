@@ -32,7 +32,7 @@ GRADES = {
     "last": ("s", "published, last epoch"),
     "picked": ("x", "published, picked on test"),
 }
-LABEL_PLACES = (((5, 4), "left"), ((5, -10), "left"), ((-5, 4), "right"), ((-5, -10), "right"))
+LABEL_PLACES = (((6, 4), "left"), ((6, -9), "left"), ((-6, 4), "right"), ((-6, -9), "right"))
 LOWEST_ERROR = 0.0008
 F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
@@ -89,18 +89,22 @@ def _references(axes: Axes, references: Sequence[Reference]) -> None:
 
 
 def _labels(axes: Axes, references: Sequence[Reference]) -> None:
-    """Names beside the markers, each in the first of four places where it covers no other name or marker."""
+    """Names beside the markers, each in that of four places where it covers the fewest other names and markers."""
     markers = axes.transData.transform([(r.params, _error(r.score)) for r in references])
-    taken = [Bbox.from_bounds(x - 7, y - 7, 14, 14) for x, y in markers]
+    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in markers]
     for reference in (reference for reference in references if reference.label):
         at = (reference.params, _error(reference.score))
-        for offset, side in LABEL_PLACES:
-            text = axes.annotate(reference.name, at, xytext=offset, textcoords="offset points", ha=side, fontsize=7,
-                                 color="#444444")  # fmt: skip
-            box = text.get_window_extent()
-            if not any(box.overlaps(other) for other in taken) or (offset, side) == LABEL_PLACES[-1]:
-                taken.append(box)
-                break
+        tried = [
+            axes.annotate(
+                reference.name, at, xytext=offset, textcoords="offset points", ha=side, fontsize=7, color="#444444"
+            )
+            for offset, side in LABEL_PLACES
+        ]
+        boxes = [text.get_window_extent() for text in tried]
+        covered = [sum(box.overlaps(other) for other in taken) for box in boxes]
+        best = covered.index(min(covered))
+        taken.append(boxes[best])
+        for text in [*tried[:best], *tried[best + 1 :]]:
             text.remove()
 
 

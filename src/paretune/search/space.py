@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
 from hydra.errors import OverrideParseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -81,13 +81,13 @@ def parse_space(
     fixed: list[str] = []
     common: Distributions = {}
     choices: dict[str, CategoricalDistribution] = {}
-    fixed_keys = set()
+    fixed_keys: set[str] = set()
     for override in _parse(arguments):
         key = override.get_key_element()
         distribution = _distribution(override)
         if distribution is None:
             fixed.append(str(override.input_line))
-            fixed_keys.add(key)
+            fixed_keys |= set() if is_group(key) else {key}  # model=squeeze fixes no width
         elif isinstance(distribution, CategoricalDistribution) and is_group(key):
             choices[key] = distribution
         else:
@@ -137,6 +137,8 @@ def _distribution(override: Override) -> BaseDistribution | None:
             return _interval(value)
         if isinstance(value, RangeSweep) and not value.shuffle:
             return _range(value)
+        if isinstance(value, (ChoiceSweep, RangeSweep)):
+            value.shuffle = False  # samplers draw in any order, and a resumed sweep must find the same choices
         return CategoricalDistribution([*map(_choice, override.sweep_iterator(transformer=Transformer.encode))])
     except (TypeError, ValueError) as error:
         message = f"sweep `{override.input_line}` spans nothing ({error}); expected a lower end below the upper one"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from time import perf_counter
 from typing import Any
@@ -19,13 +20,13 @@ from torch.nn.functional import cross_entropy
 
 from paretune.errors import ConfigError
 
-__all__ = ["Layout", "autotune"]
+__all__ = ["Layout", "autotune", "available_threads"]
 
 log = logging.getLogger(__name__)
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 PRECISIONS = ("fp32", "bf16")
-WARM_STEPS, TIMED_STEPS, ROUNDS = 2, 4, 2
+WARM_STEPS, TIMED_STEPS, ROUNDS = 1, 3, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,9 @@ class Layout:
     def __post_init__(self) -> None:
         _known("trainer.memory_format", self.memory_format, FORMATS)
         _known("trainer.precision", self.precision, PRECISIONS)
+
+    def __str__(self) -> str:
+        return f"{self.memory_format}/{self.precision}" + (f"/{self.threads} threads" if self.threads else "")
 
     def network(self, net: nn.Module, device: torch.device) -> nn.Module:
         """``net`` on ``device`` with its weights in the memory format."""
@@ -61,20 +65,44 @@ class Layout:
 def autotune(
     net: nn.Module, images: Tensor, labels: Tensor, pinned: Layout, choices: Mapping[str, Sequence[Any]]
 ) -> tuple[Layout, dict[Layout, float]]:
-    """The fastest layout for training ``net`` on batches like ``images`` ``(B, C, H, W)``, and all seconds a step.
+    """The fastest layout found for training ``net`` on batches like ``images`` ``(B, C, H, W)``, and all seconds a step.
 
-    ``choices`` maps fields of :class:`Layout` to the values to try; the others stay as ``pinned``. Works on a copy of
-    ``net`` and leaves torch's random state alone.
+    ``choices`` maps fields of :class:`Layout` to the values to try, the others stay as ``pinned``. Memory format and
+    precision are tried together, then the number of threads. Works on a copy of ``net`` and leaves torch's random state
+    alone.
     """
-    layouts = [replace(pinned, **dict(zip(choices, values, strict=True))) for values in product(*choices.values())]
+    together = {name: values for name, values in choices.items() if name != "threads"}
+    seconds: dict[Layout, float] = {}
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
-        steps = {layout: _step(deepcopy(net), images, labels, layout) for layout in layouts}
-        seconds = dict.fromkeys(layouts, float("inf"))
-        for _ in range(ROUNDS):  # the rounds interleave the layouts, so that a busy moment hits them all
-            for layout, step in steps.items():
-                layout.set_threads()
-                seconds[layout] = min(seconds[layout], _time(step, images))
-    return min(seconds, key=seconds.__getitem__), seconds
+        layouts = [
+            replace(pinned, **dict(zip(together, values, strict=True))) for values in product(*together.values())
+        ]
+        if "threads" in choices:
+            layouts = [replace(layout, threads=max(choices["threads"])) for layout in layouts]
+        seconds |= _race(net, images, labels, layouts)
+        best = min(seconds, key=seconds.__getitem__)
+        if "threads" in choices:
+            layouts = [replace(best, threads=threads) for threads in choices["threads"]]
+            seconds |= _race(net, images, labels, layouts)
+            best = min(layouts, key=seconds.__getitem__)
+    return best, seconds
+
+
+@cache  # before anybody changes it
+def available_threads() -> int:
+    """Threads that torch starts with in this process."""
+    return torch.get_num_threads()
+
+
+def _race(net: nn.Module, images: Tensor, labels: Tensor, layouts: Sequence[Layout]) -> dict[Layout, float]:
+    """Seconds a step of each layout; the rounds interleave them, so that a busy moment hits them all."""
+    steps = {layout: _step(deepcopy(net), images, labels, layout) for layout in layouts}
+    seconds = dict.fromkeys(layouts, float("inf"))
+    for _ in range(ROUNDS):
+        for layout, step in steps.items():
+            layout.set_threads()
+            seconds[layout] = min(seconds[layout], _time(step, images))
+    return seconds
 
 
 def _step(net: nn.Module, images: Tensor, labels: Tensor, layout: Layout) -> Callable[[], None]:

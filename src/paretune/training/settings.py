@@ -2,13 +2,14 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from paretune.data.images import Images
 from paretune.errors import ConfigError
-from paretune.training.layout import Layout, autotune
+from paretune.training.layout import Layout, autotune, available_threads
 from paretune.training.module import Augment, OptimizerFactory
 from paretune.training.schedule import ScheduleFactory
 
@@ -48,22 +49,25 @@ class Training:
     def layout_for(self, net: nn.Module, images: Images) -> Layout:
         """The pinned layout; with ``autotune``, what is not pinned is chosen by timing ``net`` on a batch."""
         pinned = self._pinned()
-        choices: dict[str, list[str]] = {}
-        if self.autotune and self.memory_format is None:
-            choices["memory_format"] = ["contiguous", "channels_last"]
-        if self.autotune and self.precision is None:
-            choices["precision"] = ["fp32", "bf16"]
+        batch = images.take(slice(self.batch_size))
+        choices = self._choices(batch.pixels.device)
         if not choices:
             return pinned
-        batch = images.take(slice(self.batch_size))
         layout, seconds = autotune(net, batch.pixels.to(torch.float32), batch.labels, pinned, choices)
-        timings = ", ".join(f"{_short(tried)} {s * 1e3:.1f} ms" for tried, s in seconds.items())
-        log.info("autotune chose %s a step (%s)", _short(layout), timings)
+        timings = ", ".join(f"{tried} {s * 1e3:.1f} ms" for tried, s in seconds.items())
+        log.info("autotune chose %s a step (%s)", layout, timings)
         return layout
+
+    def _choices(self, device: torch.device) -> dict[str, list[Any]]:
+        """What autotune may choose, in the order of choosing."""
+        if not self.autotune:
+            return {}
+        choices: dict[str, list[Any]] = {
+            "memory_format": ["contiguous", "channels_last"] if self.memory_format is None else [],
+            "precision": ["fp32", "bf16"] if self.precision is None else [],
+            "threads": sorted({1, available_threads()}) if self.threads is None and device.type == "cpu" else [],
+        }
+        return {name: values for name, values in choices.items() if len(values) > 1}
 
     def _pinned(self) -> Layout:
         return Layout(self.memory_format or "contiguous", self.precision or "fp32", self.threads)
-
-
-def _short(layout: Layout) -> str:
-    return f"{layout.memory_format}/{layout.precision}"

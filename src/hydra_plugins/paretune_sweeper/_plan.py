@@ -1,0 +1,105 @@
+"""From the sweeper's fields and the command line to a sweep, its sampler and its study: the same in every process."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from inspect import isclass
+from typing import Any, cast
+
+from hydra.utils import get_class, get_method, instantiate
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+
+from hydra_plugins.paretune_sweeper._trials import HydraTrials
+from paretune.errors import ConfigError
+from paretune.search.drawing import Drawing
+from paretune.search.feasible import CappedSampler, FeasibleSampler
+from paretune.search.handle import TrialHandle
+from paretune.search.space import Space, parse_space
+from paretune.search.study import Direction, open_study
+from paretune.search.worker import Sweep
+
+__all__ = ["Plan", "name_of"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the parent and every worker derive from the same fields and arguments; plain data, so that it travels."""
+
+    name: str
+    fields: Mapping[str, Any]
+    arguments: Sequence[str]
+
+    def sweep(self, trials: HydraTrials) -> Sweep:
+        """The sweep, its space composed. Raises :class:`~paretune.errors.ConfigError` if there is nothing to search."""
+        params = {key: value for key, value in (self.fields["params"] or {}).items() if key not in self._named()}
+        lines = [*(f"{key}={value}" for key, value in params.items()), *self.arguments]
+        node = self.fields["space"]
+        space = parse_space(lines, is_group=trials.is_group, own_space=lambda chosen: trials.own_space(node, chosen))
+        if not space.everything():
+            message = (
+                "sweep `-m` has nothing to search; expected at least one sweep such as 'model.widths.0=interval(4,32)'; "
+                "add one, or leave out -m to run once"
+            )
+            raise ConfigError(message)
+        fields = self.fields
+        return Sweep(self.name, fields["n_trials"], space, fields["max_failure_rate"], fields["retry"])
+
+    def open(self, sweep: Sweep, trials: HydraTrials) -> Study:
+        """The study, with the sampler that the fields ask for."""
+        sampler = self._sampler(self._drawing(sweep.space, trials))
+        return open_study(self.name, self.fields["storage"], _directions(self.fields["direction"]), sampler)
+
+    def objective(self, sweep: Sweep, trials: HydraTrials) -> Any:
+        """What a worker calls for each trial."""
+
+        def run(trial: TrialHandle, drawn: list[str]) -> Sequence[float]:
+            return trials.run(trial, [*sweep.space.fixed, *drawn])
+
+        return run
+
+    def _named(self) -> set[str]:
+        return {line.split("=", 1)[0].lstrip("+~") for line in self.arguments}
+
+    def _drawing(self, space: Space, trials: HydraTrials) -> Drawing:
+        cap = self.fields["cap"]
+        if cap["count"] is None:
+            return Drawing(space)
+        counted = trials.counter(get_method(cap["count"]))
+
+        def count(params: dict[str, Any]) -> int:
+            groups, values = space.grouped_overrides(params)
+            return counted([*space.fixed, *groups], values)
+
+        return Drawing(space, count, cap["max"])
+
+    def _sampler(self, drawing: Drawing) -> CappedSampler:
+        config = dict(self.fields["sampler"])
+        seed = config.pop("seed", None) or 0
+        target = get_class(config["_target_"])
+        if isclass(target) and issubclass(target, CappedSampler):
+            sampler: CappedSampler = instantiate(config, drawing, seed=seed)
+            return sampler
+
+        def make_base(derived_seed: int) -> BaseSampler:
+            base: BaseSampler = instantiate(config, seed=derived_seed)
+            return base
+
+        return FeasibleSampler(make_base, drawing, seed=seed)
+
+
+def name_of(fields: Mapping[str, Any], arguments: Sequence[str]) -> str:
+    """The study's name: as set, or the same for the same question, so that the same command resumes the sweep."""
+    if fields["study_name"]:
+        return str(fields["study_name"])
+    question = sorted(line for line in arguments if not line.startswith("hydra."))
+    return f"adhoc-{hashlib.sha256(' '.join(question).encode()).hexdigest()[:8]}"
+
+
+def _directions(direction: str | Sequence[str]) -> list[Direction]:
+    names = [direction] if isinstance(direction, str) else list(direction)
+    for name in names:
+        if name not in ("minimize", "maximize"):
+            message = f"direction `{name}` is unknown; expected minimize or maximize; set hydra.sweeper.direction"
+            raise ConfigError(message)
+    return cast("list[Direction]", names)

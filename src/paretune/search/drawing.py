@@ -1,0 +1,144 @@
+"""Drawing whole configurations that fit a cap, and moving them about: pure, without a study."""
+
+from collections.abc import Callable, Mapping
+from math import exp, inf, log
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from paretune.errors import CapError, ConfigError
+from paretune.search.space import Space
+
+__all__ = ["Drawing", "Params", "uniform"]
+
+Params = dict[str, Any]
+Count = Callable[[Params], int]
+BISECTIONS = 16
+
+
+class Drawing:
+    """A space, what its configurations cost, and the cap that none may exceed.
+
+    ``count`` gives the cost of a configuration, such as its parameters; one that raises
+    :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap. Raises
+    :class:`~paretune.errors.CapError` at once if the smallest configuration of the space exceeds the cap.
+    """
+
+    def __init__(self, space: Space, count: Count | None = None, cap: int | None = None) -> None:
+        self.space, self.count = space, count
+        self.cap: float = cap if count and cap else inf
+        self._refusal: ConfigError | None = None
+        self._known: dict[frozenset[tuple[str, Any]], float] = {}
+        combinations = list(space.combinations())
+        self.smallest = min(self.cost(self.smallest_of(choice)) for choice in combinations)
+        if self.smallest == inf and self._refusal:
+            raise self._refusal  # not one configuration of the space can be built
+        if self.smallest > self.cap:
+            message = (
+                f"search space has {self.smallest:,} parameters in its smallest model, over the cap of {self.cap:,}; "
+                f"expected room for at least one model; lower the space's lower ends or raise the cap"
+            )
+            raise CapError(message)
+        largest = max((self.cost(self._largest_of(choice)) for choice in combinations), default=0)
+        self.upper = min(self.cap, largest)
+
+    def cost(self, params: Params) -> float:
+        """What ``params`` cost: 0 without a ``count``, infinitely much if they cannot be built."""
+        if self.count is None:
+            return 0
+        key = frozenset(params.items())
+        if key not in self._known:
+            try:
+                self._known[key] = self.count(params)
+            except ConfigError as error:
+                self._refusal = error
+                self._known[key] = inf
+        return self._known[key]
+
+    def fits(self, params: Params) -> bool:
+        """Whether ``params`` may be run."""
+        return self.cost(params) <= self.cap
+
+    def uniform(self, rng: np.random.Generator, choice: Params | None = None) -> Params:
+        """A uniform draw that may not fit; ``choice`` fixes the branch."""
+        chosen = choice or {name: uniform(dist, rng) for name, dist in self.space.choices.items()}
+        branch = self.space.distributions(self.space.branch_of(chosen))
+        return chosen | {name: uniform(dist, rng) for name, dist in branch.items()}
+
+    def spread(self, rng: np.random.Generator, share: float, choice: Params | None = None) -> Params:
+        """A draw resized to the cost at ``share`` (0 to 1) of the way from the smallest to the cap, in the logarithm."""
+        params = self.uniform(rng, choice)
+        return self.resized(params, self.at_share(share)) if self.smallest > 0 else params
+
+    def at_share(self, share: float) -> float:
+        """The cost at ``share`` of the way from the smallest to the largest that fits, in the logarithm."""
+        return float(self.smallest * (self.upper / self.smallest) ** share)
+
+    def resized(self, params: Params, target: float) -> Params:
+        """``params`` moved towards the lower or the upper ends of their ranges, to the largest cost within ``target``.
+
+        Where even the lower ends exceed it (a large kernel, say), the categorical parameters take their cheapest values.
+        """
+        branch = self.space.distributions(self.space.branch_of(params))
+        if self.cost(_moved(params, branch, 0.0)) > target:
+            smallest = self.smallest_of({name: params[name] for name in self.space.choices})
+            params = params | {n: smallest[n] for n, dist in branch.items() if not isinstance(dist, FloatDistribution)}
+        low, high = 0.0, 2.0
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.cost(_moved(params, branch, middle)) <= target else (low, middle)
+        return _moved(params, branch, low)
+
+    def smallest_of(self, choice: Params) -> Params:
+        """The lower ends of a branch, each categorical parameter at its cheapest value, one after another."""
+        branch = self.space.distributions(self.space.branch_of(choice))
+        params = choice | {name: _lowest(dist) for name, dist in branch.items()}
+        for name, dist in branch.items():
+            if isinstance(dist, CategoricalDistribution):
+                costs = [self.cost(params | {name: value}) for value in dist.choices]
+                params[name] = dist.choices[costs.index(min(costs))]
+        return params
+
+    def _largest_of(self, choice: Params) -> Params:
+        branch = self.space.distributions(self.space.branch_of(choice))
+        return _moved(self.smallest_of(choice), branch, 2.0)
+
+
+def uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:
+    """A draw from one distribution, even in its logarithm where it asks for that."""
+    if isinstance(dist, CategoricalDistribution):
+        return dist.choices[int(rng.integers(len(dist.choices)))]
+    if isinstance(dist, IntDistribution):
+        low, high = dist.low - 0.5, dist.high + 0.5
+        value = exp(rng.uniform(log(low), log(high))) if dist.log else rng.uniform(low, high)
+        return on_grid(value, dist)
+    assert isinstance(dist, FloatDistribution)
+    if dist.log:
+        return float(min(exp(rng.uniform(log(dist.low), log(dist.high))), dist.high))
+    return on_grid(rng.uniform(dist.low, dist.high), dist)
+
+
+def on_grid(value: float, dist: IntDistribution | FloatDistribution) -> Any:
+    """The nearest value that the distribution holds."""
+    if dist.step is not None:
+        value = dist.low + round((value - dist.low) / dist.step) * dist.step
+    value = min(max(value, dist.low), dist.high)
+    return int(value) if isinstance(dist, IntDistribution) else float(value)
+
+
+def _lowest(dist: BaseDistribution) -> Any:
+    return dist.choices[0] if isinstance(dist, CategoricalDistribution) else dist.low  # type: ignore[attr-defined]
+
+
+def _moved(params: Params, branch: Mapping[str, BaseDistribution], position: float) -> Params:
+    """Whole-number parameters on their way from the lower end (0) over where they are (1) to the upper end (2)."""
+
+    def move(value: int, dist: IntDistribution) -> int:
+        start, end, share = (dist.low, value, position) if position <= 1 else (value, dist.high, position - 1)
+        if dist.log:
+            return int(on_grid(start * (end / start) ** share, dist))
+        return int(on_grid(start + (end - start) * share, dist))
+
+    ints = {name: dist for name, dist in branch.items() if isinstance(dist, IntDistribution)}
+    return params | {name: move(params[name], dist) for name, dist in ints.items()}

@@ -1,0 +1,80 @@
+"""A Gaussian process over one branch of a space: what it makes of a configuration, and what it predicts.
+
+Rasmussen and Williams 2006, "Gaussian processes for machine learning" (https://gaussianprocess.org/gpml/).
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+__all__ = ["Surrogate", "features"]
+
+Floats = NDArray[np.float64]
+FITTED_ON = 120  # points that the kernel's scales are fitted on; the prediction uses all of them
+MAX_ITERATIONS = 15
+
+
+def features(params: Mapping[str, Any], branch: Mapping[str, BaseDistribution]) -> list[float]:
+    """A configuration as numbers in [0, 1]: positions in (log) ranges, a column for each value of a choice."""
+    row: list[float] = []
+    for name, dist in branch.items():
+        value = params[name]
+        if isinstance(dist, CategoricalDistribution):
+            row += [float(value == other) for other in dist.choices]
+        else:
+            low, high = dist.low, dist.high  # type: ignore[attr-defined]
+            scale = log if dist.log else float  # type: ignore[attr-defined]
+            row.append((scale(value) - scale(low)) / (scale(high) - scale(low)) if high > low else 0.0)
+    return row
+
+
+class Surrogate:
+    """Mean and deviation of a loss anywhere, after it was seen at ``rows`` ``(N, D)`` with values ``losses`` ``(N,)``.
+
+    Matern-5/2 with a length for each column, plus noise; losses are standardised. The scales are fitted by marginal
+    likelihood on at most 120 points: the last ones and the best ones.
+    """
+
+    def __init__(self, rows: Floats, losses: Floats) -> None:
+        self.centre, self.spread = float(losses.mean()), float(losses.std()) or 1.0
+        values = (losses - self.centre) / self.spread
+        half = FITTED_ON // 2
+        chosen = np.union1d(np.arange(len(rows))[-half:], np.argsort(values)[:half])
+        kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(
+            np.full(rows.shape[1], 0.7), (0.05, 20.0), nu=2.5
+        ) + WhiteKernel(0.05, (1e-3, 1.0))
+        fitted = GaussianProcessRegressor(kernel, optimizer=_few_steps)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is an answer too
+            fitted.fit(rows[chosen], values[chosen])
+        self.kernel, self.rows, self.values = fitted.kernel_, rows, values
+        self.process = GaussianProcessRegressor(self.kernel, optimizer=None).fit(rows, values)
+
+    def predict(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Mean and deviation ``(M,)`` of the loss without its noise, at ``rows`` ``(M, D)``."""
+        mean, deviation = self.process.predict(rows, return_std=True)
+        noise = self.kernel.k2.noise_level
+        deviation = np.sqrt(np.clip(deviation**2 - noise, 1e-8, None))
+        return mean * self.spread + self.centre, deviation * self.spread
+
+    def believe(self, rows: Floats) -> Floats:
+        """Take the predicted mean at ``rows`` for measured, so that nobody asks there again; returns it."""
+        mean, _ = self.predict(rows)
+        self.rows = np.concatenate([self.rows, rows])
+        self.values = np.concatenate([self.values, (mean - self.centre) / self.spread])
+        self.process = GaussianProcessRegressor(self.kernel, optimizer=None).fit(self.rows, self.values)
+        return mean
+
+
+def _few_steps(objective: Any, start: Floats, bounds: Sequence[tuple[float, float]]) -> tuple[Floats, float]:
+    found = minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MAX_ITERATIONS})
+    return found.x, found.fun

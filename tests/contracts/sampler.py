@@ -1,0 +1,88 @@
+"""What every sampler under a cap promises. A new one inherits the suite by defining ``make``."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import optuna
+import pytest
+
+from paretune.search.drawing import Drawing
+from paretune.search.feasible import CappedSampler
+from paretune.search.space import parse_space
+
+SPACE = parse_space(
+    [*(f"w{i}=tag(log,int(interval(2,64)))" for i in range(5)), "k=choice(1,3)", "lr=interval(0,1)"],
+    is_group=lambda _: False,
+    own_space=lambda _: {},
+)
+BRANCHES = {
+    "model=a": {"w": "tag(log,int(interval(1,50)))"},
+    "model=b": {"w": "tag(log,int(interval(1,20)))", "v": "int(interval(1,20))"},
+}
+CONDITIONAL = parse_space(
+    ["model=choice(a,b)", "lr=interval(0,1)"],
+    is_group=lambda key: key == "model",
+    own_space=lambda own: BRANCHES[own[-1]],
+)
+
+
+def count(params: dict[str, object]) -> int:
+    """A stack of five convolutions with bias on one channel."""
+    channels = [1, *(params[f"w{i}"] for i in range(5))]
+    return sum((a * params["k"] ** 2 + 1) * b for a, b in pairwise(channels))
+
+
+def conditional_count(params: dict[str, object]) -> int:
+    return params["a/w"] * 30 if params["model"] == "a" else params["b/w"] * params["b/v"]
+
+
+def asked(sampler: CappedSampler, n: int, score: Callable[[dict], float] | None = None) -> list[dict[str, object]]:
+    """``n`` trials of a study that scores them, and their parameters."""
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
+    space, found = sampler.drawing.space, []
+    for _ in range(n):
+        trial = study.ask()
+        params = {name: trial._suggest(name, dist) for name, dist in space.choices.items()}
+        branch = space.distributions(space.branch_of(params))
+        params |= {name: trial._suggest(name, dist) for name, dist in branch.items()}
+        cost = sampler.drawing.cost(params)
+        study.tell(trial, [cost, score(params) if score else 1 - 1 / (2 + cost)])
+        found.append(params)
+    return found
+
+
+class SamplerContract:
+    """Tests of what ``make(drawing, seed)`` returns."""
+
+    def make(self, drawing: Drawing, seed: int = 0) -> CappedSampler:
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("cap", [100, 1000, 20_000])
+    def test_nothing_over_the_cap_is_ever_proposed(self, cap):
+        assert max(count(params) for params in asked(self.make(Drawing(SPACE, count, cap)), 40)) <= cap
+
+    def test_forty_trials_reach_every_tenth_of_the_costs(self):
+        """Tenths of the logarithm, from the smallest configuration to the cap."""
+        drawing = Drawing(SPACE, count, 5000)
+        costs = [count(params) for params in asked(self.make(drawing), 40)]
+        tenths = 10 * np.log(np.array(costs) / drawing.smallest) / np.log(5000 / drawing.smallest)
+
+        assert set(np.minimum(tenths.astype(int), 9)) == set(range(10))
+
+    def test_a_seed_and_a_number_make_the_same_draw(self):
+        draws = [asked(self.make(Drawing(SPACE, count, 5000), seed), 25) for seed in (1, 1, 2)]
+
+        assert draws[0] == draws[1] != draws[2]
+
+    def test_nothing_is_proposed_twice(self):
+        draws = [frozenset(params.items()) for params in asked(self.make(Drawing(SPACE, count, 100)), 40)]
+
+        assert len(set(draws)) == len(draws)
+
+    def test_each_branch_gets_its_own_parameters_and_both_are_tried(self):
+        draws = asked(self.make(Drawing(CONDITIONAL, conditional_count, 300)), 40)
+
+        assert {params["model"] for params in draws} == {"a", "b"}
+        assert all(("b/v" in params) == (params["model"] == "b") for params in draws)
+        assert max(conditional_count(params) for params in draws) <= 300

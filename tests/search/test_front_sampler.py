@@ -1,0 +1,117 @@
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from contracts.sampler import SPACE, asked, count
+from paretune.front import hypervolume
+from paretune.search.drawing import Drawing
+from paretune.search.feasible import FeasibleSampler
+from paretune.search.front_sampler import FrontSampler
+from paretune.search.improvement import expected_improvement
+from paretune.search.space import Space
+from paretune.search.surrogate import Surrogate, features
+
+REFERENCE = (10.0, 5.0)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 12), st.floats(0, 6)), max_size=6),
+    st.floats(0, 11),
+    st.floats(0, 6),
+    st.floats(0.05, 2),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_closed_form_is_the_mean_of_many_draws(known, cost, mean, deviation):
+    known = np.array(known).reshape(-1, 2)
+    (closed,) = expected_improvement(np.array([cost]), np.array([mean]), np.array([deviation]), known, REFERENCE)
+    losses = mean + deviation * np.random.default_rng(0).standard_normal(4000)
+    before = hypervolume(known, REFERENCE)
+    gains = [hypervolume(np.vstack([known, (cost, loss)]), REFERENCE) - before for loss in losses]
+
+    assert closed == pytest.approx(np.mean(gains), abs=5 * np.std(gains) / np.sqrt(len(gains)) + 1e-6)
+
+
+def test_a_certain_improvement_is_the_area_it_adds():
+    known = np.array([[2.0, 3.0], [6.0, 1.0]])
+    (gain,) = expected_improvement(np.array([4.0]), np.array([2.0]), np.array([1e-9]), known, REFERENCE)
+
+    assert gain == pytest.approx((6 - 4) * (3 - 2))
+
+
+def test_beyond_the_reference_there_is_nothing_to_gain():
+    gains = expected_improvement(np.array([10.0, 11.0]), np.zeros(2), np.ones(2), np.empty((0, 2)), REFERENCE)
+
+    assert gains.tolist() == [0.0, 0.0]
+
+
+def test_features_are_positions_in_ranges_and_columns_of_choices():
+    branch = {
+        "w": IntDistribution(2, 32, log=True), "lr": FloatDistribution(0, 2), "k": CategoricalDistribution([3, 5]),
+        "one": IntDistribution(4, 4),
+    }  # fmt: skip
+
+    assert features({"w": 8, "lr": 0.5, "k": 5, "one": 4}, branch) == pytest.approx([0.5, 0.25, 0.0, 1.0, 0.0])
+
+
+def test_a_surrogate_learns_a_smooth_loss_and_knows_where_it_knows():
+    rng = np.random.default_rng(0)
+    rows = rng.random((60, 2))
+    surrogate = Surrogate(rows, np.sin(3 * rows[:, 0]) + rows[:, 1])
+    inside = rng.random((50, 2)) * 0.8 + 0.1
+    mean, near = surrogate.predict(inside)
+    _, far = surrogate.predict(inside + 3)
+
+    assert np.abs(mean - np.sin(3 * inside[:, 0]) - inside[:, 1]).max() < 0.15
+    assert near.max() < far.min()
+
+
+def test_what_is_believed_is_no_longer_uncertain():
+    rows = np.random.default_rng(0).random((20, 2))
+    surrogate = Surrogate(rows, rows.sum(axis=1) + np.random.default_rng(1).normal(0, 0.3, 20))
+    place = np.array([[2.0, 2.0]])
+    before = surrogate.predict(place)[1]
+    surrogate.believe(place)
+
+    assert surrogate.predict(place)[1] < before
+
+
+def smooth_score(params: dict[str, object]) -> float:
+    """Larger is better, with returns that fall; the third layer counts twice; one learning rate is best."""
+    widths = np.log([params[f"w{i}"] for i in range(5)])
+    return 1 - np.exp(-0.35 * (widths.sum() + widths[2]) + 1.2 * (params["lr"] - 0.3) ** 2 - 0.5 * (params["k"] == 3))
+
+
+def grown(sampler, n: int) -> float:
+    draws = asked(sampler, n, score=smooth_score)
+    points = [(np.log(count(params)), np.log(max(1 - smooth_score(params), 1e-4))) for params in draws]
+    return hypervolume(points, (np.log(5000), 0.0))
+
+
+def test_it_finds_more_in_forty_trials_than_chance_in_a_hundred():
+    drawing = Drawing(SPACE, count, 5000)
+    chance = FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), drawing, n_startup=100)
+
+    assert grown(FrontSampler(drawing), 40) > grown(chance, 100)
+
+
+def test_it_works_in_a_plain_study():
+    drawing = Drawing(Space(common={"w": IntDistribution(2, 64), "lr": FloatDistribution(0, 1)}, branches={"": {}}),
+                      count=lambda params: params["w"] ** 2, cap=900)  # fmt: skip
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=4))
+    study.optimize(lambda t: (t.suggest_int("w", 2, 64) ** 2, 1 - t.suggest_float("lr", 0, 1) / 2), n_trials=12)
+
+    assert max(trial.values[0] for trial in study.trials) <= 900
+
+
+def test_running_trials_are_not_asked_for_again():
+    drawing = Drawing(SPACE, count, 5000)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=8))
+    for _ in range(10):
+        trial = study.ask(SPACE.everything())
+        study.tell(trial, [count(trial.params), smooth_score(trial.params)])
+    in_flight = [frozenset(study.ask(SPACE.everything()).params.items()) for _ in range(4)]
+
+    assert len(set(in_flight)) == 4
