@@ -21,6 +21,7 @@ def test_a_single_run_is_recorded_with_its_weights(command, tmp_path):
     assert answer.code == 0, answer.err
     assert run.info.status == "FINISHED"
     assert {"n_params", "val_f1", "test_f1", "images_per_s"} <= set(run.data.metrics)
+    assert run.data.tags["layout"].split("/")[0] in ("contiguous", "channels_last")
     assert checkpoint.load(weights)[1]["model"]["widths"] == [64, 64]
 
 

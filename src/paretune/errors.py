@@ -9,11 +9,13 @@
     ├── StoreError    a study or a tracking store that is missing or does not fit the question
     └── SweepError    a sweep that gave up
 
+    Raced             no mistake: a trial that was stopped early because it cannot reach the front
+
 Every message is one line: *thing* `value` is *wrong how*; expected *what*; *do this*.
 The commands print it alone and leave with exit code 2.
 """
 
-__all__ = ["CapError", "ConfigError", "DataError", "ParetuneError", "StoreError", "SweepError"]
+__all__ = ["CapError", "ConfigError", "DataError", "ParetuneError", "Raced", "StoreError", "SweepError"]
 
 
 class ParetuneError(Exception):
@@ -38,3 +40,7 @@ class StoreError(ParetuneError):
 
 class SweepError(ParetuneError):
     """A sweep gave up: too many of its trials failed."""
+
+
+class Raced(Exception):  # noqa: N818 - no error
+    """A trial was stopped at a rung because its curve cannot reach the front any more."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from paretune.point import Point
     from paretune.search import TrialHandle
     from paretune.tracking import RunRecorder
+    from paretune.training.epochs import Epoch
     from paretune.training.module import Augment
     from paretune.training.run import Trained
     from paretune.training.settings import Training
@@ -94,6 +95,7 @@ def _train(cfg: DictConfig, start: "Point", recorder: "RunRecorder | None") -> "
     from dataclasses import asdict, replace
 
     from paretune import models
+    from paretune.search import current_trial
     from paretune.training import checkpoint
     from paretune.training.run import fit, seed_everything
 
@@ -102,7 +104,14 @@ def _train(cfg: DictConfig, start: "Point", recorder: "RunRecorder | None") -> "
     data, training = hydra.utils.instantiate(cfg.data), _training(cfg)
     seed_everything(cfg.seed)
     net = models.build(start.config["model"])
-    listener = (lambda epoch: recorder.epoch(epoch.number, asdict(epoch))) if recorder else None
+    trial = current_trial()
+
+    def listener(epoch: "Epoch") -> None:
+        if recorder:
+            recorder.epoch(epoch.number, asdict(epoch))
+        if trial:
+            trial.report(epoch.number, start.params, epoch.val_f1)
+
     trained = fit(net, data, training, listener=listener, test=cfg.test)
     best = trained.best
     point = replace(
@@ -112,6 +121,7 @@ def _train(cfg: DictConfig, start: "Point", recorder: "RunRecorder | None") -> "
     weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
     checkpoint.save(weights, net, start.config)
     if recorder:
+        recorder.tag("layout", str(trained.layout))
         recorder.finish(point, _more(trained), [weights])
     _tell(point, trained, weights)
     return point

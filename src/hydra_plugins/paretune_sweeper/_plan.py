@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isclass
+from pathlib import Path
 from typing import Any, cast
 
 from hydra.utils import get_class, get_method, instantiate
-from optuna.samplers import BaseSampler
+from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler, GridSampler
 from optuna.study import Study
 
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
@@ -15,6 +17,7 @@ from paretune.errors import ConfigError
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import CappedSampler, FeasibleSampler
 from paretune.search.handle import TrialHandle
+from paretune.search.race import Race
 from paretune.search.space import Space, parse_space
 from paretune.search.study import Direction, open_study
 from paretune.search.worker import Sweep
@@ -43,12 +46,15 @@ class Plan:
             )
             raise ConfigError(message)
         fields = self.fields
-        return Sweep(self.name, fields["n_trials"], space, fields["max_failure_rate"], fields["retry"])
+        more = get_method(fields["custom_search_space"]) if fields["custom_search_space"] else None
+        suggest = (lambda trial, lines: more(trials.composed([*space.fixed, *lines]), trial)) if more else None
+        race = Race(**fields["race"]) if fields["race"]["eta"] else None
+        return Sweep(self.name, fields["n_trials"], space, fields["max_failure_rate"], fields["retry"], race, suggest)
 
     def open(self, sweep: Sweep, trials: HydraTrials) -> Study:
         """The study, with the sampler that the fields ask for."""
         sampler = self._sampler(self._drawing(sweep.space, trials))
-        return open_study(self.name, self.fields["storage"], _directions(self.fields["direction"]), sampler)
+        return open_study(self.name, self._storage(trials), _directions(self.fields["direction"]), sampler)
 
     def objective(self, sweep: Sweep, trials: HydraTrials) -> Any:
         """What a worker calls for each trial."""
@@ -57,6 +63,12 @@ class Plan:
             return trials.run(trial, [*sweep.space.fixed, *drawn])
 
         return run
+
+    def _storage(self, trials: HydraTrials) -> str | None:
+        """As set; several workers cannot share memory, so without a storage they share a file in the sweep's folder."""
+        if self.fields["storage"] is None and self.fields["n_jobs"] > 1:
+            return f"sqlite:///{Path(trials.config.hydra.sweep.dir).resolve()}/optuna.db"
+        return cast("str | None", self.fields["storage"])
 
     def _named(self) -> set[str]:
         return {line.split("=", 1)[0].lstrip("+~") for line in self.arguments}
@@ -81,6 +93,9 @@ class Plan:
             sampler: CappedSampler = instantiate(config, drawing, seed=seed)
             return sampler
 
+        if issubclass(target, GridSampler):
+            config["search_space"] = _grid(drawing.space)
+
         def make_base(derived_seed: int) -> BaseSampler:
             base: BaseSampler = instantiate(config, seed=derived_seed)
             return base
@@ -94,6 +109,23 @@ def name_of(fields: Mapping[str, Any], arguments: Sequence[str]) -> str:
         return str(fields["study_name"])
     question = sorted(line for line in arguments if not line.startswith("hydra."))
     return f"adhoc-{hashlib.sha256(' '.join(question).encode()).hexdigest()[:8]}"
+
+
+def _grid(space: Space) -> dict[str, list[Any]]:
+    """Every value of every parameter, for the sampler that tries all combinations."""
+    values: dict[str, list[Any]] = {}
+    for name, dist in space.everything().items():
+        if isinstance(dist, CategoricalDistribution):
+            values[name] = list(dist.choices)
+        elif isinstance(dist, IntDistribution):
+            values[name] = list(range(dist.low, dist.high + 1, dist.step))
+        else:
+            message = (
+                f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
+                f"use another sampler or other values"
+            )
+            raise ConfigError(message)
+    return values
 
 
 def _directions(direction: str | Sequence[str]) -> list[Direction]:

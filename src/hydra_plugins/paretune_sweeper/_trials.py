@@ -31,6 +31,10 @@ class HydraTrials:
         found = OmegaConf.select(self._base(tuple(overrides)), node) if node else None
         return {} if found is None else {str(key): value for key, value in found.items()}
 
+    def composed(self, overrides: list[str]) -> DictConfig:
+        """The configuration with these overrides."""
+        return self._compose(tuple(overrides))
+
     def counter(self, count: Callable[[DictConfig], int]) -> Callable[[list[str], list[str]], int]:
         """``count`` of the configuration that fixed (groups included) and drawn overrides make.
 

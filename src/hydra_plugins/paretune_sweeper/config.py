@@ -9,14 +9,27 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-SAMPLERS = {
-    "front": "paretune.search.front_sampler.FrontSampler",
-    "tpe": "optuna.samplers.TPESampler",
-    "random": "optuna.samplers.RandomSampler",
-    "nsgaii": "optuna.samplers.NSGAIISampler",
-    "cmaes": "optuna.samplers.CmaEsSampler",
-    "gp": "optuna.samplers.GPSampler",
-    "qmc": "optuna.samplers.QMCSampler",
+# A null seed means 0, as every draw derives from (seed, trial number). Fields beyond `_target_` go to the sampler.
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "front": {"_target_": "paretune.search.front_sampler.FrontSampler", "n_startup": 20},
+    "tpe": {
+        "_target_": "optuna.samplers.TPESampler",
+        "n_startup_trials": 10,
+        "n_ei_candidates": 24,
+        "multivariate": None,
+    },
+    "random": {"_target_": "optuna.samplers.RandomSampler"},
+    "nsgaii": {
+        "_target_": "optuna.samplers.NSGAIISampler",
+        "population_size": 50,
+        "mutation_prob": None,
+        "crossover_prob": 0.9,
+        "swapping_prob": 0.5,
+    },
+    "cmaes": {"_target_": "optuna.samplers.CmaEsSampler", "x0": None, "sigma0": None, "n_startup_trials": 1},
+    "gp": {"_target_": "optuna.samplers.GPSampler", "n_startup_trials": 10, "deterministic_objective": False},
+    "grid": {"_target_": "optuna.samplers.GridSampler"},
+    "qmc": {"_target_": "optuna.samplers.QMCSampler", "qmc_type": "sobol", "scramble": True},
 }
 
 
@@ -28,6 +41,18 @@ class CapConf:
     max: int | None = None
     # dotted path of a function from a composed config to its cost, a whole number
     count: str | None = None
+
+
+@dataclass
+class RaceConf:
+    """Stopping trials that cannot reach the front; a task takes part by `current_trial().report(...)`."""
+
+    # at a rung the best 1/eta may go on; null: no race
+    eta: int | None = None
+    # number of rungs, at min_epochs, min_epochs * eta, ...
+    rungs: int = 2
+    # epoch of the first rung
+    min_epochs: int = 1
 
 
 @dataclass
@@ -55,23 +80,17 @@ class ParetuneSweeperConf:
     retry: int = 3
     # search space, in Hydra's sweep grammar
     params: Any = None
+    # dotted path of a function (config, optuna trial) that suggests more parameters
+    custom_search_space: str | None = None
     # name of a node of the composed config that holds the search space of its config groups
     space: str | None = None
     cap: CapConf = field(default_factory=CapConf)
+    race: RaceConf = field(default_factory=RaceConf)
     # object with start(sweep, facts) and finish(status), told of the sweep's life
     recorder: Any = None
 
 
-@dataclass
-class SamplerConf:
-    """An Optuna sampler; a null seed means 0, as every draw derives from (seed, trial number)."""
-
-    _target_: str = MISSING
-    seed: int | None = None
-
-
 store = ConfigStore.instance()
 store.store(group="hydra/sweeper", name="paretune", node=ParetuneSweeperConf, provider="paretune")
-for name, target in SAMPLERS.items():
-    node = SamplerConf(_target_=target)
-    store.store(group="hydra/sweeper/sampler", name=name, node=node, provider="paretune")
+for name, sampler in SAMPLERS.items():
+    store.store(group="hydra/sweeper/sampler", name=name, node={**sampler, "seed": None}, provider="paretune")

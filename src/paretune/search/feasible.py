@@ -86,6 +86,13 @@ class FeasibleSampler(CappedSampler):
                 return params
         return self.drawing.resized(params, self.drawing.cap)
 
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Define-by-run parameters outside of the space are left to the wrapped sampler."""
+        seed = int(np.random.default_rng([self.seed, trial.number, len(trial.params)]).integers(2**31))
+        return self.make_base(seed).sample_independent(study, trial, param_name, param_distribution)
+
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Pass on to the wrapped sampler."""
         self.make_base(self.seed).after_trial(study, trial, state, values)

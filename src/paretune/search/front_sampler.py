@@ -1,6 +1,7 @@
 """The default sampler: propose where the params-vs-score front is expected to grow most."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import log
 from typing import Any
 
@@ -14,6 +15,7 @@ from paretune.front import front
 from paretune.search.drawing import Drawing, Params, on_grid, uniform
 from paretune.search.feasible import CappedSampler
 from paretune.search.improvement import expected_improvement
+from paretune.search.rungs import rung_scores
 from paretune.search.surrogate import Surrogate, features
 
 __all__ = ["FrontSampler"]
@@ -30,8 +32,8 @@ class FrontSampler(CappedSampler):
     The study minimises a cost that ``drawing`` counts and maximises a score in [0, 1] such as F1. A candidate's cost is
     counted, not predicted, so that only its error needs a model (a Gaussian process for each branch of the space) and the
     improvement has the closed form of :mod:`paretune.search.improvement`. Candidates are feasible draws over all costs and
-    mutations of front members. Trials that are still running count at their predicted value; failed and pruned ones do
-    not count.
+    mutations of front members. Trials that are still running count at their predicted value; raced ones teach the
+    surrogate what they had at the rungs they reached, but are on no front.
 
     Works in any Optuna study::
 
@@ -42,10 +44,11 @@ class FrontSampler(CappedSampler):
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
         """The candidate with the largest expected improvement."""
         score_at = _score_objective(study.directions)
-        done = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        over = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.PRUNED])
+        seen = [one for other in over for one in Seen.all_of(other, score_at)]
         running = [t for t in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]) if t.number != trial.number]
         best: tuple[float, Params] = (-1.0, {})
-        views = [_Branch(self.drawing, choice, done, running, score_at) for choice in self.drawing.space.combinations()]
+        views = [_Branch(self.drawing, choice, seen, running) for choice in self.drawing.space.combinations()]
         known = np.concatenate([view.known for view in views])
         reference = (log(self.drawing.upper), float(known[:, 1].max(initial=0.0)) + 0.1)
         for view in views:
@@ -58,26 +61,43 @@ class FrontSampler(CappedSampler):
         return best[1]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A measurement: the parameters, the score, and the epoch of the rung it was taken at (``None``: at the end)."""
+
+    params: Params
+    score: float
+    epoch: int | None
+
+    @classmethod
+    def all_of(cls, trial: FrozenTrial, score_at: int) -> "list[Seen]":
+        """What a trial had at each rung of a race, and at its end if it got there."""
+        params = dict(trial.params)
+        early = [cls(params, score, epoch) for epoch, score in rung_scores(trial.user_attrs).items()]
+        return [*early, cls(params, float(trial.values[score_at]), None)] if trial.values else early
+
+    @property
+    def loss(self) -> float:
+        """Logarithm of the error."""
+        return log(max(1 - self.score, LEAST_ERROR))
+
+
 class _Branch:
     """What is known of one branch: its measured points, its surrogate, the trials running in it."""
 
-    def __init__(
-        self,
-        drawing: Drawing,
-        choice: Params,
-        done: Sequence[FrozenTrial],
-        running: Sequence[FrozenTrial],
-        score_at: int,
-    ) -> None:
+    def __init__(self, drawing: Drawing, choice: Params, seen: Sequence[Seen], running: Sequence[FrozenTrial]) -> None:
         self.drawing, self.choice = drawing, choice
-        self.name = drawing.space.branch_of(choice)
-        self.distributions = drawing.space.distributions(self.name)
-        own = [trial for trial in done if self._holds(trial)]
-        self.members = [dict(trial.params) for trial in own]
-        losses = np.array([log(max(1 - trial.values[score_at], LEAST_ERROR)) for trial in own])
+        self.distributions = drawing.space.distributions(drawing.space.branch_of(choice))
+        own = [one for one in seen if self._holds(one.params)]
+        done = [one for one in own if one.epoch is None]
+        self.members = [one.params for one in done]
+        losses = np.array([one.loss for one in done])
         self.known = np.column_stack([self._log_costs(self.members), losses]).reshape(-1, 2)
-        self.surrogate = Surrogate(self._rows(self.members), losses) if len(own) >= FEWEST else None
-        pending = [dict(trial.params) for trial in running if self._holds(trial)]
+        self.surrogate: Surrogate | None = None
+        if len(done) >= FEWEST:
+            rows = self._rows([one.params for one in own], [one.epoch for one in own])
+            self.surrogate = Surrogate(rows, np.array([one.loss for one in own]))
+        pending = [dict(trial.params) for trial in running if self._holds(trial.params)]
         if self.surrogate and pending:
             believed = self.surrogate.believe(self._rows(pending))
             self.known = np.concatenate([self.known, np.column_stack([self._log_costs(pending), believed])])
@@ -95,19 +115,23 @@ class _Branch:
         mean, deviation = self.surrogate.predict(self._rows(candidates))
         return expected_improvement(self._log_costs(candidates), mean, deviation, known, reference)
 
-    def _holds(self, trial: FrozenTrial) -> bool:
-        chosen = all(trial.params.get(name) == value for name, value in self.choice.items())
-        return chosen and set(self.distributions) <= set(trial.params)
+    def _holds(self, params: Mapping[str, Any]) -> bool:
+        chosen = all(params.get(name) == value for name, value in self.choice.items())
+        return chosen and set(self.distributions) <= set(params)
 
     def _log_costs(self, configurations: Sequence[Params]) -> Floats:
         return np.log([self.drawing.cost(params) for params in configurations]).reshape(-1)
 
-    def _rows(self, configurations: Sequence[Params]) -> Floats:
-        """Features, the log cost among them: it explains more of a score than any single width."""
-        rows = [features(params, self.distributions) for params in configurations]
+    def _rows(self, configurations: Sequence[Params], epochs: Sequence[int | None] = ()) -> Floats:
+        """Features, the log cost (it explains more of a score than any one width), and how early a trial was seen.
+
+        That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
+        """
+        rows = np.array([features(params, self.distributions) for params in configurations])
         low, high = log(self.drawing.smallest), log(self.drawing.upper)
         share = (self._log_costs(configurations) - low) / max(high - low, 1e-9)
-        return np.column_stack([np.array(rows).reshape(len(configurations), -1), share])
+        early = [1 / epoch if epoch else 0.0 for epoch in (epochs or [None] * len(configurations))]
+        return np.column_stack([rows.reshape(len(configurations), -1), share, early])
 
     def _mutant(self, parent: Params, rng: np.random.Generator) -> Params:
         """``parent`` with one to three parameters changed: a step of a tenth or so of the range, or another choice."""

@@ -1,11 +1,17 @@
-"""What a Hydra task function can know of the trial that it runs for."""
+"""What a Hydra task function can know of the trial that it runs for, and tell it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from paretune.errors import Raced
+
 __all__ = ["TrialHandle", "current_trial", "running"]
+
+
+def _never(epoch: int, cost: float, score: float) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +22,16 @@ class TrialHandle:
     number: int
     attempt: int
     searched: Mapping[str, str]
+    may_stay: Callable[[int, float, float], bool] = _never
+
+    def report(self, epoch: int, cost: float, score: float) -> None:
+        """Tell what the trial costs and what it scores after ``epoch`` (from 1); the task need not catch what this raises.
+
+        Raises :class:`~paretune.errors.Raced` at a rung of the race if the trial is to stop.
+        """
+        if not self.may_stay(epoch, cost, score):
+            message = f"score {score:.4g} at a cost of {cost:,.6g} after epoch {epoch} cannot reach the front"
+            raise Raced(message)
 
 
 _current: ContextVar[TrialHandle | None] = ContextVar("paretune_trial", default=None)

@@ -12,8 +12,10 @@ from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from paretune.errors import ConfigError, SweepError
+from paretune.errors import ConfigError, Raced, SweepError
 from paretune.search.handle import TrialHandle, running
+from paretune.search.race import Race
+from paretune.search.rungs import racer
 from paretune.search.space import Space
 from paretune.search.study import claim, finished, put_back, reclaim, requeue, stopping
 
@@ -32,7 +34,8 @@ class Interrupted(BaseException):
 class Sweep:
     """What a worker needs to know of its sweep; ``n_trials`` is the total, over all workers and restarts.
 
-    A trial whose worker dies is started again up to ``retry`` times.
+    A trial whose worker dies is started again up to ``retry`` times. ``suggest`` may have a trial suggest more parameters
+    than the space holds, given the overrides so far.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Sweep:
     space: Space
     max_failure_rate: float = 0.3
     retry: int = 3
+    race: Race | None = None
+    suggest: Callable[[Trial, list[str]], None] | None = None
 
 
 def work(study: Study, sweep: Sweep, objective: Objective) -> int:
@@ -74,16 +79,24 @@ def _ask(study: Study) -> Trial:
 def _run(study: Study, sweep: Sweep, trial: Trial, objective: Objective) -> None:
     attempt = claim(trial)
     overrides = sweep.space.overrides(_draw(sweep.space, trial))
+    if sweep.suggest:
+        drawn = set(trial.params)
+        sweep.suggest(trial, overrides)
+        overrides = [*overrides, *(f"{name}={value}" for name, value in trial.params.items() if name not in drawn)]
     searched = dict(line.split("=", 1) for line in overrides)
     log.info("trial %d of %d: %s", trial.number + 1, sweep.n_trials, " ".join(overrides))
     started_s = time.perf_counter()
     try:
-        handle = TrialHandle(sweep.name, trial.number, attempt, searched)
+        handle = TrialHandle(sweep.name, trial.number, attempt, searched, racer(study, trial, sweep.race))
         with get_heartbeat_thread(trial._trial_id, study._storage), running(handle):
             values = _numbers(objective(handle, overrides), len(study.directions))
     except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C into SystemExit
         requeue(study, trial)
         raise Interrupted from error
+    except Raced as raced:
+        log.info("trial %d stops: %s", trial.number + 1, raced)
+        study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        return
     except Exception as error:
         log.exception("trial %d failed", trial.number + 1)
         trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:2000])

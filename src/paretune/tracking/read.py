@@ -30,7 +30,7 @@ def read_points(store: Store, sweep: str) -> list[Point]:
         message = f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {known}"
         raise StoreError(message)
     runs = store.runs(f"tags.sweep = '{sweep}' and tags.kind = 'trial' and attributes.status = 'FINISHED'")
-    return [_point(run) for run in runs]
+    return [_point(run) for run in runs if run.data.tags.get("state") != "raced"]
 
 
 def _point(run: Run) -> Point:

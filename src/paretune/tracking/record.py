@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from paretune.errors import Raced
 from paretune.point import Point
 from paretune.tracking.store import Store
 
@@ -79,6 +80,10 @@ class RunRecorder(AbstractContextManager["RunRecorder"]):
         self.store.client.log_batch(self.run_id, tags=tags)
         self.store.client.log_text(self.run_id, yaml.safe_dump(dict(point.config), sort_keys=False), "config.yaml")
 
+    def tag(self, name: str, value: str) -> None:
+        """Add a tag to the run."""
+        self.store.client.set_tag(self.run_id, name, value)
+
     def finish(self, point: Point, more: Mapping[str, float], files: Sequence[Path]) -> None:
         """Log the final scores under their own names, and attach files."""
         scores = {"val_f1": point.f1, "val_accuracy": point.accuracy, "val_loss": point.loss}
@@ -91,6 +96,9 @@ class RunRecorder(AbstractContextManager["RunRecorder"]):
     ) -> None:
         if kind is None:
             status = "FINISHED"
+        elif issubclass(kind, Raced):
+            status = "FINISHED"
+            self.tag("state", "raced")
         else:
             status = "FAILED" if issubclass(kind, Exception) else "KILLED"
             self.store.client.set_tag(self.run_id, "error", f"{kind.__name__}: {error}"[:500])

@@ -17,6 +17,7 @@ from paretune.data.images import ImageData, Images
 from paretune.training import allocator
 from paretune.training.epochs import BestWeights, Epoch, EpochListener
 from paretune.training.feed import Feed
+from paretune.training.layout import Layout
 from paretune.training.module import Classifier, Learning
 from paretune.training.schedule import Length
 from paretune.training.settings import Training
@@ -43,13 +44,15 @@ class Scores:
 class Trained:
     """A finished training; the network holds the weights of ``best``, the epoch with the highest validation F1.
 
-    ``seconds`` is the whole training with its validations, ``images_per_s`` training images over that time.
+    ``seconds`` is the whole training with its validations, ``images_per_s`` training images over that time, ``layout`` what
+    made it fast.
     """
 
     best: Epoch
     epochs: list[Epoch]
     seconds: float
     images_per_s: float
+    layout: Layout
     test: Scores | None = None
 
 
@@ -86,7 +89,7 @@ def fit(
         best = _best(keeper)
         net.load_state_dict(keeper.weights)
         scores = _score(trainer, module, _on(device, data.load_test()), training) if test else None
-    return Trained(best, keeper.epochs, seconds, len(train) * len(keeper.epochs) / seconds, scores)
+    return Trained(best, keeper.epochs, seconds, len(train) * len(keeper.epochs) / seconds, layout, scores)
 
 
 def _learning(training: Training, images: int) -> Learning:

@@ -1,0 +1,106 @@
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import TrialState
+
+from paretune.errors import ConfigError
+from paretune.front import front
+from paretune.search.drawing import Drawing
+from paretune.search.feasible import FeasibleSampler
+from paretune.search.front_sampler import FrontSampler
+from paretune.search.race import Race, stays
+from paretune.search.rungs import rung_scores
+from paretune.search.space import parse_space
+from paretune.search.study import open_study
+from paretune.search.worker import Sweep, work
+from strategies import finite_costs
+
+SPACE = parse_space(["x=int(interval(1,200))"], is_group=lambda _: False, own_space=lambda _: {})
+
+
+@given(finite_costs, st.integers(2, 5))
+def test_whoever_is_on_the_front_of_a_rung_stays(costs, eta):
+    assert all(stays(costs, int(member), eta) for member in front(costs))
+
+
+@given(finite_costs, st.integers(2, 5))
+def test_who_is_dominated_by_a_whole_share_does_not_stay(costs, eta):
+    for mine, row in enumerate(costs):
+        dominating = sum(bool((other <= row).all() and (other < row).any()) for other in costs)
+        if dominating >= len(costs) / eta:
+            assert not stays(costs, mine, eta)
+
+
+def test_the_first_to_arrive_stays():
+    assert stays([(5.0, 5.0)], 0, 3)
+
+
+def test_rungs_grow_by_eta():
+    assert Race(eta=3, rungs=3, min_epochs=2).epochs() == [2, 6, 18]
+
+
+@pytest.mark.parametrize("wrong", [{"eta": 1}, {"rungs": 0}, {"min_epochs": 0}])
+def test_a_race_that_compares_nothing_is_refused(wrong):
+    with pytest.raises(ConfigError, match=r"race `eta=.*` compares nothing; expected eta of at least 2"):
+        Race(**wrong)
+
+
+def raced_study(tmp_path, n: int) -> tuple[optuna.Study, list[int]]:
+    """Trials of four epochs whose scores say at once whether they are good; and the epochs that each ran."""
+    sampler = FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), Drawing(SPACE))
+    study = open_study("raced", f"sqlite:///{tmp_path}/optuna.db", ["minimize", "maximize"], sampler)
+    epochs_run = []
+
+    def objective(trial, overrides):
+        cost = int(overrides[0].removeprefix("x="))
+        quality = 0.3 if cost % 3 else 0.9
+        epochs_run.append(0)
+        for epoch in range(1, 5):
+            epochs_run[-1] = epoch
+            trial.report(epoch, cost, quality * epoch / 4)
+        return cost, quality
+
+    work(study, Sweep("raced", n, SPACE, race=Race(eta=2, rungs=2, min_epochs=1)), objective)
+    return study, epochs_run
+
+
+def test_a_raced_sweep_stops_the_dominated_and_keeps_the_front(tmp_path):
+    study, epochs_run = raced_study(tmp_path, 40)
+    states = [trial.state for trial in study.trials]
+
+    assert len(states) == 40
+    assert states.count(TrialState.PRUNED) > 10
+    assert all(trial.state is TrialState.COMPLETE for trial in study.best_trials)
+    assert sum(epochs_run) < 0.75 * 4 * 40
+
+
+def test_a_stopped_trial_keeps_what_it_had(tmp_path):
+    study, _ = raced_study(tmp_path, 20)
+    stopped = next(trial for trial in study.trials if trial.state is TrialState.PRUNED)
+    (epoch, score), *_ = rung_scores(stopped.user_attrs).items()
+
+    assert score == pytest.approx((0.3 if stopped.params["x"] % 3 else 0.9) * epoch / 4)
+
+
+def test_raced_trials_teach_the_front_sampler():
+    """Trials around 100 were stopped with scores far above all others: that is where to look."""
+    narrow = parse_space(["x=int(interval(60,200))"], is_group=lambda _: False, own_space=lambda _: {})
+    drawing, space = Drawing(narrow, lambda params: params["x"], cap=200), narrow.everything()
+    ends = {60: 0.3, 65: 0.31, 70: 0.32, 75: 0.33, 150: 0.34, 175: 0.35, 200: 0.36}
+
+    def trial(x: int, early: float, end: float | None) -> optuna.trial.FrozenTrial:
+        attrs, state = {"rung:3": [x, early]}, TrialState.PRUNED if end is None else TrialState.COMPLETE
+        values = None if end is None else [x, end]
+        return optuna.create_trial(params={"x": x}, distributions=space, values=values, state=state, user_attrs=attrs)
+
+    done = [trial(x, end - 0.05, end) for x, end in ends.items()]
+    raced = [trial(x, 0.9, None) for x in (90, 95, 100, 105, 110)]
+    proposed = []
+    for trials in (done, [*done, *raced]):
+        study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=0))
+        study.add_trials(trials)
+        proposed.append(study.ask(space).params["x"])
+
+    assert 80 <= proposed[1] <= 115
+    assert proposed[0] != proposed[1]
