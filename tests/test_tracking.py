@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from paretune.errors import StoreError
+from paretune.errors import Raced, StoreError
 from paretune.point import Point
 from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, sweep_names
 
@@ -23,8 +23,8 @@ def start_sweep(store: Store, name: str = "small") -> SweepRecorder:
     return recorder
 
 
-def run_trial(store: Store, tmp_path: Path, number: int = 0, sweep: str = "small") -> str:
-    tags = {"kind": "trial", "sweep": sweep, "trial": str(number), "data": "rows"}
+def run_trial(store: Store, tmp_path: Path, number: int = 0, sweep: str = "small", attempt: int = 0) -> str:
+    tags = {"kind": "trial", "sweep": sweep, "trial": str(number), "data": "rows", "attempt": str(attempt)}
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"weights")
     with RunRecorder(store, f"{sweep}-{number}", tags=tags, searched={"model.widths.0": "2"}) as run:
@@ -72,6 +72,28 @@ def test_a_trial_that_breaks_off_is_closed_and_no_point(store, error, status):
         raise error
 
     assert store.client.get_run(recorder.run_id).info.status == status
+    assert read_points(store, "small") == []
+
+
+def test_a_further_attempt_replaces_what_the_earlier_ones_left(store, tmp_path):
+    """One earlier attempt died running, one after it had finished but before the study knew."""
+    start_sweep(store)
+    died = store.client.create_run(store.experiment_id, tags={"kind": "trial", "sweep": "small", "trial": "0"})
+    run_trial(store, tmp_path)
+    last = run_trial(store, tmp_path, attempt=2)
+
+    assert [point.run_id for point in read_points(store, "small")] == [last]
+    assert store.client.get_run(died.info.run_id).info.status == "KILLED"
+
+
+def test_a_raced_trial_is_closed_and_no_point(store):
+    start_sweep(store)
+    recorder = RunRecorder(store, "small-0", tags={"kind": "trial", "sweep": "small", "trial": "0"}, searched={})
+    with pytest.raises(Raced), recorder:
+        raise Raced
+
+    run = store.client.get_run(recorder.run_id)
+    assert (run.info.status, run.data.tags["state"]) == ("FINISHED", "raced")
     assert read_points(store, "small") == []
 
 

@@ -65,7 +65,8 @@ def test_autotune_times_every_choice_and_takes_the_fastest():
     assert {(layout.memory_format, layout.precision) for layout in seconds} == {
         (f, p) for f in CHOICES["memory_format"] for p in CHOICES["precision"]
     }
-    assert seconds[best] == min(seconds.values())
+    plain = seconds[Layout()]
+    assert best == Layout() or seconds[best] == min(seconds.values()) < 0.95 * plain
 
 
 def test_autotune_changes_neither_the_network_nor_the_random_state():

@@ -17,6 +17,7 @@ TEST_SIZE = 360
 SIDE = 28
 
 
+@lru_cache(maxsize=2)
 def load(*, splitting: Splitting) -> ImageData:
     """The digits scaled to 28x28; the last 360 are the test images, as no official test set exists."""
     images = _read()
@@ -24,7 +25,6 @@ def load(*, splitting: Splitting) -> ImageData:
     return ImageData("digits", train, val, load_test=lambda: images.take(slice(-TEST_SIZE, None)))
 
 
-@lru_cache(maxsize=1)
 def _read() -> Images:
     bunch = load_digits()
     small = torch.from_numpy(bunch.images).float().unsqueeze(1) * (255 / 16)

@@ -17,6 +17,8 @@ from paretune.errors import DataError
 
 __all__ = ["load_idx"]
 
+Hashes = tuple[tuple[str, str], ...]
+
 
 def load_idx(
     *, name: str, root: str, files: Mapping[str, str], mirrors: Sequence[str], splitting: Splitting
@@ -26,14 +28,16 @@ def load_idx(
     ``files`` maps file names to ``<algorithm>:<hex>`` in the order training images, training labels, test images, test
     labels. Raises :class:`~paretune.errors.DataError` for a file that is missing, damaged or of the wrong kind.
     """
-    folder, hashes = Path(root) / name, list(files.items())
-    read = partial(_read, folder, tuple(mirrors))
-    train, val = splitting.split(read(tuple(hashes[:2])))
-    return ImageData(name, train, val, load_test=partial(read, tuple(hashes[2:])))
+    return _load(name, Path(root) / name, tuple(files.items()), tuple(mirrors), splitting)
 
 
-@lru_cache(maxsize=8)  # a worker reads each file once, however many trials it runs
-def _read(folder: Path, mirrors: tuple[str, ...], hashes: tuple[tuple[str, str], ...]) -> Images:
+@lru_cache(maxsize=2)  # a worker reads, splits and measures the images once, however many trials it runs
+def _load(name: str, folder: Path, hashes: Hashes, mirrors: tuple[str, ...], splitting: Splitting) -> ImageData:
+    train, val = splitting.split(_read(folder, mirrors, hashes[:2]))
+    return ImageData(name, train, val, load_test=partial(_read, folder, mirrors, hashes[2:]))
+
+
+def _read(folder: Path, mirrors: tuple[str, ...], hashes: Hashes) -> Images:
     paths = list(find_or_fetch(folder, dict(hashes), mirrors).values())
     pixels, labels = (read_idx(path) for path in paths)
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:

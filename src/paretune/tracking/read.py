@@ -10,6 +10,8 @@ from paretune.errors import StoreError
 from paretune.point import Point
 from paretune.tracking.store import Store
 
+NO_POINT = ("raced", "superseded")  # stopped early; run again after its worker died
+
 __all__ = ["read_points", "sweep_names"]
 
 
@@ -30,7 +32,7 @@ def read_points(store: Store, sweep: str) -> list[Point]:
         message = f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {known}"
         raise StoreError(message)
     runs = store.runs(f"tags.sweep = '{sweep}' and tags.kind = 'trial' and attributes.status = 'FINISHED'")
-    return [_point(run) for run in runs if run.data.tags.get("state") != "raced"]
+    return [_point(run) for run in runs if run.data.tags.get("state") not in NO_POINT]
 
 
 def _point(run: Run) -> Point:

@@ -62,12 +62,22 @@ class RunRecorder(AbstractContextManager["RunRecorder"]):
             self.store.create()
         else:
             self.tags["mlflow.parentRunId"] = parent.info.run_id
+        if int(self.tags.get("attempt", 0)) > 0:
+            self._supersede()
         self.tags["mlflow.runName"] = self.name
         run = self.store.client.create_run(self.store.experiment_id, tags=self.tags)
         self.run_id = run.info.run_id
         params = [Param(key, str(value)) for key, value in self.searched.items()]
         self.store.client.log_batch(self.run_id, params=params)
         return self
+
+    def _supersede(self) -> None:
+        """Close what earlier attempts of this trial left: their worker died, perhaps before it could tell the study."""
+        sweep, trial = self.tags["sweep"], self.tags["trial"]
+        for run in self.store.runs(f"tags.sweep = '{sweep}' and tags.trial = '{trial}'"):
+            self.store.client.set_tag(run.info.run_id, "state", "superseded")
+            if run.info.status == "RUNNING":
+                self.store.client.set_terminated(run.info.run_id, "KILLED")
 
     def epoch(self, number: int, scores: Mapping[str, float]) -> None:
         """Add a point to each curve ``epoch/<name>``."""

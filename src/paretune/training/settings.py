@@ -28,7 +28,7 @@ class Training:
     seed: int = 0
     max_epochs: int = 10
     batch_size: int = 128
-    eval_batch_size: int = 1000
+    eval_batch_size: int = 500
     patience: int | None = None
     device: str = "auto"
     autotune: bool = False
