@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-PARTS = ("throughput", "augmentation", "ranking", "trials", "memory", "startup")
+PARTS = ("throughput", "augmentation", "ranking", "search", "trials", "gap", "memory", "startup")
 RESULTS = Path(__file__).parent / "results.json"
 
 

@@ -21,6 +21,7 @@ from paretune.training.settings import Training
 IMAGES = {"dense": 50_000, "conv": 20_000, "conv_841": 20_000, "squeeze": 8_000}
 ROUNDS = 2
 THREADS = 1
+WORKER = ("ours_worker", "plain_worker", "dataloader_worker")
 
 
 def adam(parameters) -> torch.optim.Optimizer:
@@ -135,7 +136,7 @@ def run() -> dict[str, dict[str, float]]:
 
 def seconds_of(way: str, name: str, threads: int) -> float:
     """Seconds of one epoch; run in a process of its own, as each way sets up its process."""
-    if way not in ("ours_worker", "plain_worker"):  # those two have the machine to themselves, as a single worker has
+    if way not in WORKER:  # those two have the machine to themselves, as a single worker has
         torch.set_num_threads(threads)
     data = first(mnist(), IMAGES[name])
     ways: dict[str, Callable[[], float]] = {
@@ -146,6 +147,7 @@ def seconds_of(way: str, name: str, threads: int) -> float:
         "bare_fp32": lambda: bare(data, name),
         "plain_fp32": lambda: bare(data, name),
         "dataloader": lambda: usual(data, name),
+        "dataloader_worker": lambda: usual(data, name),
     }
     if way == "bare_fp32":  # the limit of ours: the same loop with the same allocator
         allocator.keep_freed_memory()
@@ -153,7 +155,16 @@ def seconds_of(way: str, name: str, threads: int) -> float:
 
 
 def _figures(name: str) -> dict[str, float]:
-    ways = ("ours_fp32", "bare_fp32", "ours_autotuned", "ours_worker", "plain_fp32", "plain_worker", "dataloader")
+    ways = (
+        "ours_fp32",
+        "bare_fp32",
+        "ours_autotuned",
+        "ours_worker",
+        "plain_fp32",
+        "plain_worker",
+        "dataloader",
+        "dataloader_worker",
+    )
     seconds = dict.fromkeys(ways, float("inf"))
     for _ in range(ROUNDS):  # in turns, so that a busy moment hits them all
         for way in ways:
@@ -163,6 +174,7 @@ def _figures(name: str) -> dict[str, float]:
         "ours_of_bare": round(rates["ours_fp32"] / rates["bare_fp32"], 3),
         "autotuned_over_plain": round(rates["ours_autotuned"] / rates["plain_fp32"], 2),
         "worker_over_plain_worker": round(rates["ours_worker"] / rates["plain_worker"], 2),
+        "worker_over_dataloader_worker": round(rates["ours_worker"] / rates["dataloader_worker"], 2),
         "autotuned_over_ours_fp32": round(rates["ours_autotuned"] / rates["ours_fp32"], 2),
         "ours_fp32_over_dataloader": round(rates["ours_fp32"] / rates["dataloader"], 2),
         "autotuned_over_dataloader": round(rates["ours_autotuned"] / rates["dataloader"], 2),

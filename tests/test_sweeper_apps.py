@@ -91,3 +91,14 @@ def test_every_sampler_runs(tmp_path, sampler):
 
     assert done.returncode == 0, done.stderr
     assert results["best_value"] < 50
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"), [("3,5", ["3", "5", "3"]), ("", [None] * 3), ("GPU-a", ["GPU-a"] * 3)]
+)
+def test_workers_take_the_gpus_in_turn(monkeypatch, visible, expected):
+    from hydra_plugins.paretune_sweeper._workers import gpu_of
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    assert [gpu_of(slot) for slot in range(3)] == expected

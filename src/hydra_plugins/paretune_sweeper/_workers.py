@@ -4,7 +4,8 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -38,10 +39,13 @@ class Worker:
     task: TaskFunction
     config: DictConfig
     threads: int
+    gpu: str | None = None
 
     def __call__(self, _: DictConfig) -> int:
         """Work until the sweep has its total; returns the number of trials run."""
         os.environ["OMP_NUM_THREADS"] = str(self.threads)  # torch reads it when it is imported
+        if self.gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         if "SLURM_JOB_ID" not in os.environ:  # there, submitit's handlers requeue a pre-empted job
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         trials = HydraTrials(self.context, self.task, self.config)
@@ -109,6 +113,18 @@ class Crew:
         return not stopping(self.study) and len(finished(self.study)) + in_hand < self.sweep.n_trials
 
 
+def gpu_of(slot: int) -> str | None:
+    """The GPU of worker number ``slot``: each in turn, shared where there are more workers; ``None`` where there is none.
+
+    Slurm gives its jobs their GPUs itself.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        visible = ",".join(str(i) for i, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*")))
+    ids = [name for name in visible.split(",") if name]
+    return ids[slot % len(ids)] if ids else None
+
+
 def with_workers(plan: Plan, trials: HydraTrials, n_jobs: int) -> Callable[[int], Any]:
     """A function that starts worker number ``slot`` through the app's launcher and waits for it.
 
@@ -124,9 +140,12 @@ def with_workers(plan: Plan, trials: HydraTrials, n_jobs: int) -> Callable[[int]
     worker = Worker(plan, trials.context, trials.task, trials.config, threads)
     folder = "hydra.sweep.subdir=workers/{slot}"
 
+    local = "slurm" not in config.hydra.launcher._target_.lower()
+
     def launch(slot: int) -> Any:
+        own = replace(worker, gpu=gpu_of(slot)) if local else worker
         launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=trials.context, task_function=worker, config=config
+            hydra_context=trials.context, task_function=own, config=config
         )
         return launcher.launch([[folder.format(slot=slot)]], initial_job_idx=slot)
 
