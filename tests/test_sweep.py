@@ -52,6 +52,23 @@ def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(command
     assert len(store.runs("tags.kind = 'sweep'")) == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("cap.max_params=5000", "cap: 4000 -> 5000"),
+        ("optimizer.lr=interval(0.01,0.02)", "optimizer.lr: nothing -> FloatDistribution(high=0.02, log=False, low=0.01"),
+    ],
+)  # fmt: skip
+def test_another_question_under_the_same_name_is_refused_with_what_changed(command, store, change, message):
+    command(*SWEEP, trials(1))
+    answer = command(*SWEEP, trials(2), change)
+
+    assert answer.code == 2
+    assert "study `small` was started with another question (" in answer.err
+    assert message in answer.err
+    assert len(read_points(store, "small")) == 1
+
+
 def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(command, store, tmp_path):
     """At this learning rate every second or so trial diverges; the others finish."""
     command(*SWEEP, trials(3), "optimizer.lr=choice(1e38,0.01)", "optimizer=sgd", "hydra.sweeper.max_failure_rate=1.0")

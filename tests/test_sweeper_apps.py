@@ -84,10 +84,12 @@ def test_grid_tries_every_combination(tmp_path):
     assert results["best_value"] == 1 + 16
 
 
-@pytest.mark.parametrize("sampler", ["random", "cmaes", "gp", "qmc"])
+@pytest.mark.parametrize(
+    "sampler", ["random", *(pytest.param(s, marks=pytest.mark.slow) for s in ("cmaes", "gp", "qmc"))]
+)
 def test_every_sampler_runs(tmp_path, sampler):
     space = ("x=interval(-5,5)", "y=interval(-5,5)")
-    results, done = run("sphere", tmp_path, f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.n_trials=5", *space)
+    results, done = run("sphere", tmp_path, f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.n_trials=12", *space)
 
     assert done.returncode == 0, done.stderr
     assert results["best_value"] < 50

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from contracts.dataset import DatasetContract
 from data.test_idx import idx_bytes
 from paretune.data import digits
 from paretune.data.images import Splitting
@@ -60,6 +61,20 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def load(root: Path, folder: Path, *mirrors: str):
     return load_idx(name="tiny", root=str(root), files=hashes(folder), mirrors=mirrors, splitting=SPLITTING)
+
+
+class TestIdx(DatasetContract):
+    @pytest.fixture
+    def make(self, tmp_path, folder):
+        return lambda splitting: load_idx(
+            name="served", root=str(tmp_path), files=hashes(folder), mirrors=[], splitting=splitting
+        )
+
+
+class TestDigits(DatasetContract):
+    @pytest.fixture
+    def make(self):
+        return lambda splitting: digits.load(splitting=splitting)
 
 
 def test_missing_files_are_fetched_and_then_found(tmp_path, folder, mirror):

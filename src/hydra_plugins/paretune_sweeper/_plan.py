@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from hydra.utils import get_class, get_method, instantiate
 from optuna.distributions import CategoricalDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GridSampler
+from optuna.samplers import BaseSampler, GridSampler, QMCSampler
 from optuna.study import Study
 
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
@@ -93,14 +93,16 @@ class Plan:
             sampler: CappedSampler = instantiate(config, drawing, seed=seed)
             return sampler
 
+        one_sequence = issubclass(target, (GridSampler, QMCSampler))  # all trials walk along the same points
         if issubclass(target, GridSampler):
             config["search_space"] = _grid(drawing.space)
 
         def make_base(derived_seed: int) -> BaseSampler:
-            base: BaseSampler = instantiate(config, seed=derived_seed)
+            base: BaseSampler = instantiate(config, seed=seed if one_sequence else derived_seed)
             return base
 
-        return FeasibleSampler(make_base, drawing, seed=seed)
+        n_startup = 20 if drawing.count else 0  # without a cost there is nothing to spread the start over
+        return FeasibleSampler(make_base, drawing, n_startup=n_startup, seed=seed)
 
 
 def name_of(fields: Mapping[str, Any], arguments: Sequence[str]) -> str:

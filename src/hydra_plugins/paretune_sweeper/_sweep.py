@@ -12,6 +12,7 @@ from optuna.study import Study
 from hydra_plugins.paretune_sweeper._plan import Plan, name_of
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
 from hydra_plugins.paretune_sweeper._workers import Crew, with_workers
+from paretune.search.question import hold_to
 from paretune.search.study import ask_to_stop, finished, reclaim
 from paretune.search.worker import Interrupted, Sweep, work
 
@@ -27,6 +28,8 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
         trials.config.hydra.sweeper.study_name = plan.name  # the output folder is called after it
     sweep = plan.sweep(trials)
     study = plan.open(sweep, trials)
+    space = {name: str(distribution) for name, distribution in sweep.space.everything().items()}
+    hold_to(study, {"cap": str(fields["cap"]["max"]), **space})
     ask_to_stop(study, False)
     reclaim(study, sweep.retry)
     done = len(finished(study))

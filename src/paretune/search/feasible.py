@@ -1,6 +1,7 @@
 """Any Optuna sampler, under a hard cap: only configurations that fit are ever proposed."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ class FeasibleSampler(CappedSampler):
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
         """A draw of the wrapped sampler that fits."""
         base = self.make_base(int(rng.integers(2**31)))
+        trial = study._storage.get_trial(trial._trial_id)  # with what before_trial noted on it
         for _ in range(TRIES):
             params = self._draw(base, study, trial)
             if self.drawing.fits(params):
@@ -93,9 +95,14 @@ class FeasibleSampler(CappedSampler):
         seed = int(np.random.default_rng([self.seed, trial.number, len(trial.params)]).integers(2**31))
         return self.make_base(seed).sample_independent(study, trial, param_name, param_distribution)
 
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Pass on to the wrapped sampler (the grid sampler takes its next point here)."""
+        self.make_base(self.seed).before_trial(study, trial)
+
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Pass on to the wrapped sampler."""
-        self.make_base(self.seed).after_trial(study, trial, state, values)
+        with suppress(RuntimeError):  # a finished grid asks study.optimize to stop, which is not what runs here
+            self.make_base(self.seed).after_trial(study, trial, state, values)
 
     def _draw(self, sampler: BaseSampler, study: Study, trial: FrozenTrial) -> Params:
         """The sampler's joint draw where it makes one, parameter by parameter where it does not."""

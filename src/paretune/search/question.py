@@ -1,0 +1,33 @@
+"""A study answers one question; another one under its name is refused."""
+
+from collections.abc import Mapping
+
+from optuna.study import Study
+
+from paretune.errors import StoreError
+
+__all__ = ["hold_to"]
+
+QUESTION = "question"
+
+
+def hold_to(study: Study, question: Mapping[str, str]) -> None:
+    """Note what a new study asks (its space and cap, as text), or check that an old one asked the same.
+
+    Raises :class:`~paretune.errors.StoreError` with each difference: results under two caps or two spaces do not make one
+    front, and Optuna itself would mix them without a word.
+    """
+    stored = study.user_attrs.get(QUESTION)
+    if stored is None:
+        study.set_user_attr(QUESTION, dict(question))
+        return
+    names = [name for name in {**stored, **question} if stored.get(name) != question.get(name)]
+    if names:
+        changes = "; ".join(
+            f"{name}: {stored.get(name, 'nothing')} -> {question.get(name, 'nothing')}" for name in names
+        )
+        message = (
+            f"study `{study.study_name}` was started with another question ({changes}); expected the same space and cap; "
+            f"give the sweep another name, or take the change back"
+        )
+        raise StoreError(message)
