@@ -13,12 +13,17 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hypothesis import settings
 from omegaconf import DictConfig
 
 from paretune import places
 from paretune.data.images import ImageData, Images, Splitting
 
 ROOT = Path(__file__).parents[1]
+
+# A shared machine has slow moments, which are no failures; CI tries the same examples each time.
+settings.register_profile("paretune", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("paretune")
 
 
 @pytest.fixture(autouse=True)
