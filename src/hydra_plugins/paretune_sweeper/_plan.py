@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from inspect import isclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -89,7 +88,7 @@ class Plan:
         config = dict(self.fields["sampler"])
         seed = config.pop("seed", None) or 0
         target = get_class(config["_target_"])
-        if isclass(target) and issubclass(target, CappedSampler):
+        if issubclass(target, CappedSampler):
             sampler: CappedSampler = instantiate(config, drawing, seed=seed)
             return sampler
 

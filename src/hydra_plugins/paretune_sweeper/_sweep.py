@@ -28,8 +28,7 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
         trials.config.hydra.sweeper.study_name = plan.name  # the output folder is called after it
     sweep = plan.sweep(trials)
     study = plan.open(sweep, trials)
-    space = {name: str(distribution) for name, distribution in sweep.space.everything().items()}
-    hold_to(study, {"cap": str(fields["cap"]["max"]), **space})
+    hold_to(study, {"cap": str(fields["cap"]["max"]), **sweep.space.described()})
     ask_to_stop(study, False)
     reclaim(study, sweep.retry)
     done = len(finished(study))
@@ -47,8 +46,7 @@ def _recorded(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> No
     """Run what is left, and tell the recorder how it began and ended."""
     recorder = instantiate(plan.fields["recorder"]) if plan.fields["recorder"] else None
     if recorder:
-        space = {name: str(distribution) for name, distribution in sweep.space.everything().items()}
-        facts = {"arguments": list(plan.arguments), "cap": plan.fields["cap"]["max"], "space": space}
+        facts = {"arguments": list(plan.arguments), "cap": plan.fields["cap"]["max"], "space": sweep.space.described()}
         recorder.start(sweep.name, facts)
     status = "FAILED"
     try:

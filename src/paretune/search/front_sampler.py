@@ -54,7 +54,7 @@ class FrontSampler(CappedSampler):
         for view in views:
             if view.surrogate is None:  # too little is known of it: learn more
                 return self.drawing.spread(rng, float(rng.random()), view.choice)
-            candidates = view.candidates(rng, known)
+            candidates = view.candidates(rng)
             gains = view.gains(candidates, known, reference)
             if gains.max() > best[0]:
                 best = (float(gains.max()), candidates[int(gains.argmax())])
@@ -102,7 +102,7 @@ class _Branch:
             believed = self.surrogate.believe(self._rows(pending))
             self.known = np.concatenate([self.known, np.column_stack([self._log_costs(pending), believed])])
 
-    def candidates(self, rng: np.random.Generator, known: Floats) -> list[Params]:
+    def candidates(self, rng: np.random.Generator) -> list[Params]:
         """Feasible draws spread over all costs, and mutations of members of the front."""
         draws = [self.drawing.spread(rng, float(rng.random()), self.choice) for _ in range(DRAWS)]
         parents = [self.members[i] for i in front(self.known[: len(self.members)])]

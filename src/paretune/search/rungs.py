@@ -7,6 +7,7 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
+from paretune.search.handle import always
 from paretune.search.race import Race, stays
 
 __all__ = ["racer", "rung_scores"]
@@ -17,9 +18,11 @@ STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 def racer(study: Study, trial: Trial, race: Race | None) -> Callable[[int, float, float], bool]:
     """A function from (epoch, cost, score) to whether ``trial`` may go on; always, without a race."""
+    if race is None:
+        return always
 
     def may_stay(epoch: int, cost: float, score: float) -> bool:
-        if race is None or epoch not in race.epochs():
+        if epoch not in race.epochs():
             return True
         trial.set_user_attr(_rung(epoch), [cost, score])
         rows = {
@@ -30,7 +33,7 @@ def racer(study: Study, trial: Trial, race: Race | None) -> Callable[[int, float
         costs = np.array(list(rows.values())) * (1, -1)  # the score is maximised
         return stays(costs, list(rows).index(trial.number), race.eta)
 
-    return may_stay if race else (lambda epoch, cost, score: True)
+    return may_stay
 
 
 def rung_scores(user_attrs: Mapping[str, Any]) -> dict[int, float]:

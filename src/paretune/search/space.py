@@ -50,6 +50,10 @@ class Space:
         own = {name: dist for branch in self.branches.values() for name, dist in branch.items()}
         return {**self.choices, **self.common, **own}
 
+    def described(self) -> dict[str, str]:
+        """Every parameter's distribution as text."""
+        return {name: str(distribution) for name, distribution in self.everything().items()}
+
     def overrides(self, params: Params) -> list[str]:
         """Hydra overrides of drawn ``params``, the choices first, without the fixed ones."""
         groups, values = self.grouped_overrides(params)
