@@ -9,6 +9,8 @@ import optuna
 import pytest
 import yaml
 
+from paretune.errors import ConfigError
+
 APPS = Path(__file__).parent / "apps"
 
 
@@ -103,4 +105,16 @@ def test_workers_take_the_gpus_in_turn(monkeypatch, visible, expected):
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
-    assert [gpu_of(slot) for slot in range(3)] == expected
+    assert [gpu_of(slot, None) for slot in range(3)] == expected
+
+
+def test_more_workers_than_the_gpus_are_to_hold_are_refused(monkeypatch):
+    from hydra_plugins.paretune_sweeper._workers import gpu_of
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+
+    assert gpu_of(3, 2) == "1"
+    with pytest.raises(
+        ConfigError, match=r"n_jobs is over what 2 GPU\(s\) hold with workers_per_gpu `2`; expected at most 4"
+    ):
+        gpu_of(4, 2)

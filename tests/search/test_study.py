@@ -12,10 +12,12 @@ from optuna.trial import TrialState
 
 from paretune.errors import StoreError, SweepError
 from paretune.search import current_trial
+from paretune.search.claims import claim, reclaim, requeue
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import FeasibleSampler
+from paretune.search.limits import Limits
 from paretune.search.space import parse_space
-from paretune.search.study import ask_to_stop, claim, finished, open_study, reclaim, requeue
+from paretune.search.study import ask_to_stop, finished, open_study
 from paretune.search.worker import Interrupted, Sweep, work
 
 SPACE = parse_space(["x=interval(0,1)"], is_group=lambda _: False, own_space=lambda _: {})
@@ -33,7 +35,7 @@ def study(tmp_path) -> optuna.Study:
 
 
 def sweep(n_trials: int, max_failure_rate: float = 0.5) -> Sweep:
-    return Sweep("small", n_trials, SPACE, max_failure_rate)
+    return Sweep("small", SPACE, Limits(n_trials, max_failure_rate))
 
 
 def square(trial, overrides):
@@ -110,7 +112,7 @@ def test_the_trial_of_a_killed_process_is_taken_back(study, tmp_path):
     """Another process claims a trial and dies with SIGKILL; a living one's trial is left alone."""
     code = (
         "import os, signal, sys, optuna\n"
-        "from paretune.search.study import claim\n"
+        "from paretune.search.claims import claim\n"
         f"trial = optuna.load_study(study_name='small', storage='sqlite:///{tmp_path}/new/optuna.db').ask()\n"
         "claim(trial)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -140,7 +142,7 @@ def test_a_trial_that_breaks_off_again_and_again_is_failed(study):
         reclaim(study, retry=2)
 
     assert [trial.state for trial in study.trials] == [TrialState.FAIL]
-    assert study.trials[0].user_attrs["reason"] == "its worker died 3 times"
+    assert study.trials[0].user_attrs["reason"] == "its worker died 3 times (killed, or out of memory)"
 
 
 def test_of_two_that_find_the_same_orphan_one_takes_it_back(study):

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.utils import get_class, get_method, instantiate
 from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, GridSampler, QMCSampler
 from optuna.study import Study
 
@@ -16,12 +18,15 @@ from paretune.errors import ConfigError
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import CappedSampler, FeasibleSampler
 from paretune.search.handle import TrialHandle
+from paretune.search.limits import Limits
 from paretune.search.race import Race
 from paretune.search.space import Space, parse_space
 from paretune.search.study import Direction, open_study
 from paretune.search.worker import Sweep
 
 __all__ = ["Plan", "name_of"]
+
+LIMITS = tuple(field.name for field in dataclass_fields(Limits))
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,12 @@ class Plan:
     name: str
     fields: Mapping[str, Any]
     arguments: Sequence[str]
+
+    @property
+    def isolated(self) -> bool:
+        """Whether trials run in worker processes, which can be killed and replaced, rather than in this one."""
+        fields = self.fields
+        return bool(fields["n_jobs"] > 1 or fields["trial_timeout_s"] or fields["recycle_after"])
 
     def sweep(self, trials: HydraTrials) -> Sweep:
         """The sweep, its space composed. Raises :class:`~paretune.errors.ConfigError` if there is nothing to search."""
@@ -48,12 +59,13 @@ class Plan:
         more = get_method(fields["custom_search_space"]) if fields["custom_search_space"] else None
         suggest = (lambda trial, lines: more(trials.composed([*space.fixed, *lines]), trial)) if more else None
         race = Race(**fields["race"]) if fields["race"]["eta"] else None
-        return Sweep(self.name, fields["n_trials"], space, fields["max_failure_rate"], fields["retry"], race, suggest)
+        return Sweep(self.name, space, Limits(**{name: fields[name] for name in LIMITS}), race, suggest)
 
     def open(self, sweep: Sweep, trials: HydraTrials) -> Study:
         """The study, with the sampler that the fields ask for."""
         sampler = self._sampler(self._drawing(sweep.space, trials))
-        return open_study(self.name, self._storage(trials), _directions(self.fields["direction"]), sampler)
+        directions = _directions(self.fields["direction"])
+        return open_study(self.name, self._storage(trials), directions, sampler, self._pruner(directions))
 
     def objective(self, sweep: Sweep, trials: HydraTrials) -> Any:
         """What a worker calls for each trial."""
@@ -63,9 +75,19 @@ class Plan:
 
         return run
 
+    def _pruner(self, directions: Sequence[Direction]) -> BasePruner | None:
+        pruner = self.fields["pruner"]
+        if pruner and len(directions) > 1:
+            message = (
+                f"pruner `{pruner.get('_target_')}` prunes by one objective, and this sweep has {len(directions)}; expected "
+                f"none; set hydra.sweeper.race.eta for a cost and a score"
+            )
+            raise ConfigError(message)
+        return cast("BasePruner", instantiate(pruner)) if pruner else None
+
     def _storage(self, trials: HydraTrials) -> str | None:
         """As set; several workers cannot share memory, so without a storage they share a file in the sweep's folder."""
-        if self.fields["storage"] is None and self.fields["n_jobs"] > 1:
+        if self.fields["storage"] is None and self.isolated:
             return f"sqlite:///{Path(trials.config.hydra.sweep.dir).resolve()}/optuna.db"
         return cast("str | None", self.fields["storage"])
 
@@ -79,7 +101,7 @@ class Plan:
         counted = trials.counter(get_method(cap["count"]))
 
         def count(params: dict[str, Any]) -> int:
-            groups, values = space.grouped_overrides(params)
+            groups, values = space.grouped(params)
             return counted([*space.fixed, *groups], values)
 
         return Drawing(space, count, cap["max"])
@@ -100,7 +122,7 @@ class Plan:
             base: BaseSampler = instantiate(config, seed=seed if one_sequence else derived_seed)
             return base
 
-        n_startup = 20 if drawing.count else 0  # without a cost there is nothing to spread the start over
+        n_startup = 20 if drawing.costs else 0  # without a cost there is nothing to spread the start over
         return FeasibleSampler(make_base, drawing, n_startup=n_startup, seed=seed)
 
 

@@ -2,18 +2,23 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
 from optuna.study import Study
+from optuna.trial import TrialState
 
+from hydra_plugins.paretune_sweeper._console import narrated, resume_command
 from hydra_plugins.paretune_sweeper._plan import Plan, name_of
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
 from hydra_plugins.paretune_sweeper._workers import Crew, with_workers
+from paretune.search.claims import reclaim
+from paretune.search.interrupts import listen
 from paretune.search.question import hold_to
-from paretune.search.study import ask_to_stop, finished, reclaim
+from paretune.search.study import ask_to_stop, finished, running
 from paretune.search.worker import Interrupted, Sweep, work
 
 __all__ = ["run_sweep"]
@@ -30,14 +35,13 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
     study = plan.open(sweep, trials)
     hold_to(study, {"cap": str(fields["cap"]["max"]), **sweep.space.described()})
     ask_to_stop(study, False)
-    reclaim(study, sweep.retry)
-    done = len(finished(study))
-    if done >= sweep.n_trials:
+    reclaim(study, sweep.limits.retry)
+    done, total = len(finished(study)), sweep.limits.n_trials
+    if done >= total:
         text = "sweep %s is complete: %d trials are finished, nothing is left to train; raise hydra.sweeper.n_trials (now %d) for more"
-        log.info(text, sweep.name, done, sweep.n_trials)
+        log.info(text, sweep.name, done, total)
     else:
-        to_go = sweep.n_trials - done
-        log.info("sweep %s: %d of %d trials are finished, %d to go", sweep.name, done, sweep.n_trials, to_go)
+        log.info("sweep %s: %d of %d trials are finished, %d to go", sweep.name, done, total, total - done)
         _recorded(plan, sweep, study, trials)
     _write_results(study, Path(trials.config.hydra.sweep.dir))
 
@@ -52,33 +56,30 @@ def _recorded(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> No
     try:
         _run(plan, sweep, study, trials)
         status = "FINISHED"
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         status = "KILLED"
-        log.warning("sweep %s was stopped; the same command goes on from here", sweep.name)
+        log.warning("sweep %s was stopped; the same command goes on from here: %s", sweep.name, resume_command())
         raise SystemExit(130) from None
     finally:
         if recorder:
-            recorder.finish(status)
+            failed = [trial for trial in finished(study) if trial.state is TrialState.FAIL]
+            reasons = {trial.number: trial.user_attrs.get("reason", "") for trial in failed}
+            recorder.finish(status, reasons, {trial.number for trial in running(study)})
 
 
 def _run(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
-    n_jobs = plan.fields["n_jobs"]
-    if n_jobs == 1:
-        work(study, sweep, plan.objective(sweep, trials))
-        return
-    log.info("starting %d workers; their logs are in %s", n_jobs, Path(trials.config.hydra.sweep.dir) / ".submitit")
-    told = {trial.number for trial in finished(study)}
-
-    def tell() -> None:
-        for trial in finished(study):
-            if trial.number not in told:
-                told.add(trial.number)
-                values = ", ".join(f"{value:,.6g}" for value in trial.values or ()) or trial.user_attrs.get(
-                    "reason", ""
-                )
-                log.info("trial %d of %d: %s %s", trial.number + 1, sweep.n_trials, trial.state.name.lower(), values)
-
-    Crew(study, sweep, with_workers(plan, trials, n_jobs), n_jobs).run(tell)
+    listen()
+    sweep.limits.begin(study)
+    n_trials, n_jobs = sweep.limits.n_trials, plan.fields["n_jobs"]
+    with narrated(study, n_trials, live=plan.isolated) as tell:
+        if plan.isolated:
+            folder = Path(trials.config.hydra.sweep.dir) / ".submitit"
+            log.info("starting %d worker(s); their logs are in %s", n_jobs, folder)
+            Crew(study, sweep, with_workers(plan, trials, n_jobs), n_jobs).run(tell)
+        else:
+            work(study, replace(sweep, after_trial=tell), plan.objective(sweep, trials))
+    if reason := sweep.limits.reached(study):
+        log.info("sweep %s ends with %d trials: %s", sweep.name, len(finished(study)), reason)
 
 
 def _write_results(study: Study, folder: Path) -> None:

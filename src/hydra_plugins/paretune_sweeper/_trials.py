@@ -1,5 +1,7 @@
 """A trial as a Hydra job in this process: composed, run and logged as Hydra's own sweeper would."""
 
+import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -35,16 +37,17 @@ class HydraTrials:
         """The configuration with these overrides."""
         return self._compose(tuple(overrides))
 
-    def counter(self, count: Callable[[DictConfig], int]) -> Callable[[list[str], list[str]], int]:
-        """``count`` of the configuration that fixed (groups included) and drawn overrides make.
+    def counter(self, count: Callable[[DictConfig], int]) -> Callable[[list[str], Mapping[str, Any]], int]:
+        """``count`` of the configuration that fixed overrides (groups included) and drawn values make.
 
-        Composing takes Hydra 40 ms, so the fixed part is composed once and the drawn values are set on a copy.
+        Composing takes Hydra 40 ms, so the fixed part is composed once; every draw sets the same keys of it.
         """
 
-        def counted(fixed: list[str], drawn: list[str]) -> int:
-            config = self._base(tuple(fixed)).copy()
-            for key, value in (line.split("=", 1) for line in drawn):
-                OmegaConf.update(config, key.lstrip("+"), OmegaConf.create(f"v: {value}").v)
+        def counted(fixed: list[str], drawn: Mapping[str, Any]) -> int:
+            config = self._base(tuple(fixed))
+            for key, value in drawn.items():
+                plain = OmegaConf.create(f"v: {value}").v if isinstance(value, str) else value
+                OmegaConf.update(config, key.lstrip("+"), plain)
             return count(config)
 
         return counted
@@ -63,10 +66,22 @@ class HydraTrials:
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
-        returned: Sequence[float] = job.return_value
+        try:
+            returned: Sequence[float] = job.return_value
+        except Exception:
+            _to_files(f"trial {trial.number + 1} failed", sys.exc_info())
+            raise
         return returned
 
     def _compose(self, overrides: tuple[str, ...]) -> DictConfig:
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
         OmegaConf.set_struct(config, False)
         return config
+
+
+def _to_files(message: str, error: Any) -> None:
+    """A traceback for the log of the trial, which Hydra has set up, and not for the console."""
+    record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, message, None, error)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)

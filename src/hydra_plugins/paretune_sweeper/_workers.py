@@ -2,8 +2,8 @@
 
 import logging
 import os
-import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -14,12 +14,13 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.study import Study
-from optuna.trial import TrialState
 
 from hydra_plugins.paretune_sweeper._plan import Plan
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
-from paretune.errors import SweepError
-from paretune.search.study import finished, stopping, terminate_workers, workers_alive
+from paretune.errors import ConfigError, SweepError
+from paretune.search.claims import kill_overdue, kill_workers, reclaim, starts, workers_alive
+from paretune.search.interrupts import listen
+from paretune.search.study import ask_to_stop, finished, running, stopping
 from paretune.search.worker import Interrupted, Sweep, work
 
 __all__ = ["Crew", "Worker", "with_workers"]
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 DEATHS_WITHOUT_PROGRESS = 3
+DRAIN_S = 13
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Worker:
     task: TaskFunction
     config: DictConfig
     threads: int
+    at_most: int | None = None
     gpu: str | None = None
 
     def __call__(self, _: DictConfig) -> int:
@@ -46,13 +49,12 @@ class Worker:
         os.environ["OMP_NUM_THREADS"] = str(self.threads)  # torch reads it when it is imported
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
-        if "SLURM_JOB_ID" not in os.environ:  # there, submitit's handlers requeue a pre-empted job
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        listen()
         trials = HydraTrials(self.context, self.task, self.config)
         sweep = self.plan.sweep(trials)
         try:
-            return work(self.plan.open(sweep, trials), sweep, self.plan.objective(sweep, trials))
-        except Interrupted:
+            return work(self.plan.open(sweep, trials), sweep, self.plan.objective(sweep, trials), self.at_most)
+        except (Interrupted, KeyboardInterrupt):
             log.info("stopped; the trial in flight is in the queue again")
             return 0
 
@@ -77,17 +79,35 @@ class Crew:
         for thread in slots:
             thread.start()
         try:
-            while any(thread.is_alive() for thread in slots):
-                for thread in slots:
-                    thread.join(1 / len(slots))
-                tell()
+            self._watch(slots, tell)
         except KeyboardInterrupt:
-            terminate_workers(self.study)
-            for thread in slots:
-                thread.join(15)
+            ask_to_stop(self.study)
+            log.warning("stopping: workers put their trials back, in %d s at most; Ctrl-C again kills them", DRAIN_S)
+            self._drain(slots)
             raise Interrupted from None
         if self.errors:
             raise self.errors[0]
+
+    def _watch(self, slots: Sequence[Thread], tell: Callable[[], None]) -> None:
+        while any(thread.is_alive() for thread in slots):
+            for thread in slots:
+                thread.join(1 / len(slots))
+            kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
+            tell()
+
+    def _drain(self, slots: Sequence[Thread]) -> None:
+        deadline_s = time.monotonic() + DRAIN_S
+        try:
+            for thread in slots:
+                thread.join(max(0.0, deadline_s - time.monotonic()))
+        except KeyboardInterrupt:
+            kill_workers(self.study)
+        else:
+            if any(thread.is_alive() for thread in slots):
+                kill_workers(self.study)
+        for thread in slots:
+            thread.join(1.0)
+        reclaim(self.study, self.sweep.limits.retry)
 
     def _keep(self, slot: int) -> None:
         deaths, seen = 0, -1
@@ -99,29 +119,41 @@ class Crew:
                 self.errors.append(error)
                 return
             except Exception as error:
-                done = len(finished(self.study))
-                deaths, seen = (0 if done > seen else deaths + 1), done
-                log.warning("worker %d ended early (%s); starting another", slot, str(error).strip().split("\n")[0])
+                begun = starts(self.study)
+                deaths, seen = (0 if begun > seen else deaths + 1), begun
+                if not stopping(self.study):
+                    log.warning("worker %d ended early (%s); starting another", slot, str(error).strip().split("\n")[0])
         if deaths == DEATHS_WITHOUT_PROGRESS:
-            message = f"worker {slot} died {deaths} times before it finished a trial; its log is under .submitit"
+            message = f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit"
             self.errors.append(SweepError(message))
 
     def _needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""
-        running = self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-        in_hand = min(len(running), workers_alive(self.study))
-        return not stopping(self.study) and len(finished(self.study)) + in_hand < self.sweep.n_trials
+        try:
+            if stopping(self.study) or self.sweep.limits.reached(self.study):
+                return False
+        except SweepError as error:
+            self.errors.append(error)
+            return False
+        in_hand = min(len(running(self.study)), workers_alive(self.study))
+        return len(finished(self.study)) + in_hand < self.sweep.limits.n_trials
 
 
-def gpu_of(slot: int) -> str | None:
+def gpu_of(slot: int, per_gpu: int | None) -> str | None:
     """The GPU of worker number ``slot``: each in turn, shared where there are more workers; ``None`` where there is none.
 
-    Slurm gives its jobs their GPUs itself.
+    Raises :class:`~paretune.errors.ConfigError` if that is more than ``per_gpu`` workers for one.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         visible = ",".join(str(i) for i, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*")))
     ids = [name for name in visible.split(",") if name]
+    if ids and per_gpu and slot >= len(ids) * per_gpu:
+        message = (
+            f"n_jobs is over what {len(ids)} GPU(s) hold with workers_per_gpu `{per_gpu}`; expected at most "
+            f"{len(ids) * per_gpu} workers; lower hydra.sweeper.n_jobs or raise hydra.sweeper.workers_per_gpu"
+        )
+        raise ConfigError(message)
     return ids[slot % len(ids)] if ids else None
 
 
@@ -137,15 +169,15 @@ def with_workers(plan: Plan, trials: HydraTrials, n_jobs: int) -> Callable[[int]
         with open_dict(config):
             config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(node))
     threads = max(1, (os.cpu_count() or 1) // n_jobs)
-    worker = Worker(plan, trials.context, trials.task, trials.config, threads)
+    at_most, per_gpu = plan.fields["recycle_after"], plan.fields["workers_per_gpu"]
+    worker = Worker(plan, trials.context, trials.task, trials.config, threads, at_most)
+    local = "slurm" not in config.hydra.launcher._target_.lower()  # Slurm gives its jobs their GPUs itself
+    gpus = [gpu_of(slot, per_gpu) if local else None for slot in range(n_jobs)]
     folder = "hydra.sweep.subdir=workers/{slot}"
 
-    local = "slurm" not in config.hydra.launcher._target_.lower()
-
     def launch(slot: int) -> Any:
-        own = replace(worker, gpu=gpu_of(slot)) if local else worker
         launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=trials.context, task_function=own, config=config
+            hydra_context=trials.context, task_function=replace(worker, gpu=gpus[slot]), config=config
         )
         return launcher.launch([[folder.format(slot=slot)]], initial_job_idx=slot)
 

@@ -45,7 +45,7 @@ class CapConf:
 
 @dataclass
 class RaceConf:
-    """Stopping trials that cannot reach the front; a task takes part by `current_trial().report(...)`."""
+    """Stopping trials that cannot reach the front; a task takes part by `current_trial().report(epoch, cost, score)`."""
 
     # at a rung the best 1/eta may go on; null: no race
     eta: int | None = None
@@ -53,6 +53,8 @@ class RaceConf:
     rungs: int = 2
     # epoch of the first rung
     min_epochs: int = 1
+    # whoever's error is at most this share above the lowest one that costs no more goes on, too
+    margin: float = 0.15
 
 
 @dataclass
@@ -74,6 +76,17 @@ class ParetuneSweeperConf:
     n_trials: int = 20
     # parallel workers
     n_jobs: int = 1
+    # no further trial starts after so many seconds of one command
+    timeout_s: float | None = None
+    # the sweep ends once so many trials in a row added no more than the share `tolerance` to the hypervolume
+    flat_trials: int | None = None
+    tolerance: float = 0.001
+    # a trial that runs for longer fails
+    trial_timeout_s: float | None = None
+    # a worker process is replaced by a fresh one after so many trials
+    recycle_after: int | None = None
+    # workers that may share a GPU; null: as many as there are
+    workers_per_gpu: int | None = None
     # the sweep stops once more than this share of n_trials has failed
     max_failure_rate: float = 0.3
     # a trial whose worker dies is started again this often
@@ -86,7 +99,9 @@ class ParetuneSweeperConf:
     space: str | None = None
     cap: CapConf = field(default_factory=CapConf)
     race: RaceConf = field(default_factory=RaceConf)
-    # object with start(sweep, facts) and finish(status), told of the sweep's life
+    # any Optuna pruner by `_target_`, for one objective; the task takes part by `current_trial().report(epoch, value)`
+    pruner: Any = None
+    # object with start(sweep, facts) and finish(status, reasons), told of the sweep's life
     recorder: Any = None
 
 

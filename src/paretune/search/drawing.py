@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from paretune.errors import CapError, ConfigError
+from paretune.errors import CapError
+from paretune.search.costs import Costs
 from paretune.search.space import Space
 
 __all__ = ["Drawing", "Params", "uniform"]
 
 Params = dict[str, Any]
 Count = Callable[[Params], int]
-BISECTIONS = 16
+BISECTIONS = 12
 
 
 class Drawing:
@@ -26,14 +27,13 @@ class Drawing:
     """
 
     def __init__(self, space: Space, count: Count | None = None, cap: int | None = None) -> None:
-        self.space, self.count = space, count
+        self.space = space
+        self.costs = Costs(space, count) if count else None
         self.cap: float = cap if count and cap else inf
-        self._refusal: ConfigError | None = None
-        self._known: dict[frozenset[tuple[str, Any]], float] = {}
         combinations = list(space.combinations())
         self.smallest = min(self.cost(self.smallest_of(choice)) for choice in combinations)
-        if self.smallest == inf and self._refusal:
-            raise self._refusal  # not one configuration of the space can be built
+        if self.smallest == inf and self.costs and self.costs.refusal:
+            raise self.costs.refusal  # not one configuration of the space can be built
         if self.smallest > self.cap:
             message = (
                 f"search space has {self.smallest:,} parameters in its smallest model, over the cap of {self.cap:,}; "
@@ -45,20 +45,15 @@ class Drawing:
 
     def cost(self, params: Params) -> float:
         """What ``params`` cost: 0 without a ``count``, infinitely much if they cannot be built."""
-        if self.count is None:
-            return 0
-        key = frozenset(params.items())
-        if key not in self._known:
-            try:
-                self._known[key] = self.count(params)
-            except ConfigError as error:
-                self._refusal = error
-                self._known[key] = inf
-        return self._known[key]
+        return self.costs(params) if self.costs else 0
 
     def fits(self, params: Params) -> bool:
         """Whether ``params`` may be run."""
         return self.cost(params) <= self.cap
+
+    def surely_fits(self, params: Params) -> bool:
+        """Whether ``params`` may be run, by their counted cost."""
+        return self.costs is None or (self.costs.holds(params) and self.fits(params))
 
     def uniform(self, rng: np.random.Generator, choice: Params | None = None) -> Params:
         """A uniform draw that may not fit; ``choice`` fixes the branch."""

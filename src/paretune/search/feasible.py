@@ -12,17 +12,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.search.drawing import Drawing, Params
 
-__all__ = ["CappedSampler", "FeasibleSampler", "measured", "van_der_corput"]
+__all__ = ["CappedSampler", "FeasibleSampler", "tried", "van_der_corput"]
 
 TRIES = 12  # draws of the wrapped sampler before one is resized to fit
-MEASURED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
 
 
 class CappedSampler(BaseSampler):
     """A sampler that proposes whole configurations of a :class:`~paretune.search.drawing.Drawing`.
 
     The first ``n_startup`` trials are uniform draws resized to targets spread evenly over the logarithm of the cost, from
-    the smallest configuration to the cap. No configuration that is measured, or being measured, is proposed again as long
+    the smallest configuration to the cap. No configuration that was tried, or is being tried, is proposed again as long
     as others turn up. Every draw derives from (``seed``, trial number), so that a resumed or parallel sweep does not
     repeat its start.
     """
@@ -43,15 +43,15 @@ class CappedSampler(BaseSampler):
     ) -> dict[str, Any]:
         """One whole configuration that fits."""
         rng = np.random.default_rng([self.seed, trial.number])
-        known = measured(study, trial)
+        known = tried(study, trial)
         for _ in range(TRIES):
             if trial.number < self.n_startup:
                 params = self._start(trial.number, rng)
             else:
                 params = self.propose(study, trial, rng)
-            if frozenset(params.items()) not in known:
-                break
-        return params
+            if frozenset(params.items()) not in known and self.drawing.surely_fits(params):
+                return params
+        return params if self.drawing.surely_fits(params) else self.drawing.resized(params, self.drawing.cap)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -116,9 +116,9 @@ class FeasibleSampler(CappedSampler):
         return params
 
 
-def measured(study: Study, trial: FrozenTrial) -> set[frozenset[tuple[str, Any]]]:
+def tried(study: Study, trial: FrozenTrial) -> set[frozenset[tuple[str, Any]]]:
     """The configurations of all other trials that are finished or running."""
-    trials = study.get_trials(deepcopy=False, states=MEASURED)
+    trials = study.get_trials(deepcopy=False, states=TRIED)
     return {frozenset(other.params.items()) for other in trials if other.number != trial.number}
 
 

@@ -1,6 +1,6 @@
 """What a Hydra task function can know of the trial that it runs for, and tell it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from paretune.errors import Raced
 __all__ = ["TrialHandle", "always", "current_trial", "running"]
 
 
-def always(epoch: int, cost: float, score: float) -> bool:
-    """Without a race every trial goes on."""
+def always(epoch: int, values: Sequence[float]) -> bool:
+    """Without a race or a pruner every trial goes on."""
     return True
 
 
@@ -23,15 +23,18 @@ class TrialHandle:
     number: int
     attempt: int
     searched: Mapping[str, str]
-    may_stay: Callable[[int, float, float], bool] = always
+    may_stay: Callable[[int, Sequence[float]], bool] = always
 
-    def report(self, epoch: int, cost: float, score: float) -> None:
-        """Tell what the trial costs and what it scores after ``epoch`` (from 1); the task need not catch what this raises.
+    def report(self, epoch: int, *values: float) -> None:
+        """Tell what the trial has after ``epoch`` (from 1): its cost and its score, or the value of a single objective.
 
-        Raises :class:`~paretune.errors.Raced` at a rung of the race if the trial is to stop.
+        The task need not catch what this raises: :class:`~paretune.errors.Raced` if the trial is to stop, at a rung of the
+        race or because the pruner says so; :class:`~paretune.errors.ConfigError` for another number of values than the
+        sweep has objectives.
         """
-        if not self.may_stay(epoch, cost, score):
-            message = f"score {score:.4g} at a cost of {cost:,.6g} after epoch {epoch} cannot reach the front"
+        if not self.may_stay(epoch, values):
+            shown = ", ".join(f"{value:,.6g}" for value in values)
+            message = f"{shown} after epoch {epoch} is not good enough to go on"
             raise Raced(message)
 
 

@@ -8,6 +8,7 @@ ranked by non-dominated sorting of what they cost and what they scored there, an
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from paretune.errors import ConfigError
@@ -20,18 +21,21 @@ __all__ = ["Race", "stays"]
 class Race:
     """When trials are compared, and how many may stay.
 
-    Rungs are at ``min_epochs``, ``min_epochs * eta``, ... (``rungs`` of them); at each, trials of the best 1/``eta`` stay.
+    Rungs are at ``min_epochs``, ``min_epochs * eta``, ... (``rungs`` of them); at each, trials of the best 1/``eta`` stay,
+    and those whose error is at most the share ``margin`` above the lowest one that costs no more.
     """
 
-    eta: int = 3
+    eta: int = 4
     rungs: int = 2
     min_epochs: int = 1
+    margin: float = 0.15
 
     def __post_init__(self) -> None:
-        if self.eta < 2 or self.rungs < 1 or self.min_epochs < 1:
+        if self.eta < 2 or self.rungs < 1 or self.min_epochs < 1 or self.margin < 0:
             message = (
-                f"race `eta={self.eta}, rungs={self.rungs}, min_epochs={self.min_epochs}` compares nothing; expected eta of "
-                f"at least 2, rungs and min_epochs of at least 1; set hydra.sweeper.race"
+                f"race `eta={self.eta}, rungs={self.rungs}, min_epochs={self.min_epochs}, margin={self.margin}` compares "
+                f"nothing; expected eta of at least 2, rungs and min_epochs of at least 1, margin of at least 0; set "
+                f"hydra.sweeper.race"
             )
             raise ConfigError(message)
 
@@ -40,11 +44,16 @@ class Race:
         return [self.min_epochs * self.eta**rung for rung in range(self.rungs)]
 
 
-def stays(costs: ArrayLike, mine: int, eta: int) -> bool:
-    """Whether the trial in row ``mine`` of ``costs`` ``(N, 2)`` at a rung goes on.
+def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
+    """Whether the trial in row ``mine`` of (cost, error) ``costs`` ``(N, 2)`` at a rung goes on.
 
     It does if fewer than N / ``eta`` trials have a lower non-domination rank. So whoever is on the front of the rung goes
-    on, however many they are, and the first ones to arrive have little to fear.
+    on, however many they are, and the first ones to arrive have little to fear. The ``margin`` is for trials that are close
+    to the front where the front is crowded: their rank is poor, and an epoch later they may be on it.
     """
-    rank = ranks(costs)
-    return int((rank < rank[mine]).sum()) < len(rank) / eta
+    rows = np.asarray(costs, dtype=float)
+    rank = ranks(rows)
+    if int((rank < rank[mine]).sum()) < len(rank) / race.eta:
+        return True
+    no_larger = rows[:, 0] <= rows[mine, 0]
+    return bool(rows[mine, 1] <= rows[no_larger, 1].min() * (1 + race.margin))

@@ -1,37 +1,74 @@
-"""A race over the study: what each trial had at each rung, kept with the trial."""
+"""Whether a trial goes on after what it reported: by a race over the study, or by one of Optuna's pruners."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
+from paretune.errors import ConfigError
 from paretune.search.handle import always
 from paretune.search.race import Race, stays
 
-__all__ = ["racer", "rung_scores"]
+__all__ = ["judge", "rung_scores"]
 
 RUNG = "rung:"
 STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+Judge = Callable[[int, Sequence[float]], bool]
 
 
-def racer(study: Study, trial: Trial, race: Race | None) -> Callable[[int, float, float], bool]:
-    """A function from (epoch, cost, score) to whether ``trial`` may go on; always, without a race."""
-    if race is None:
-        return always
+def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
+    """A function from (epoch, values) to whether ``trial`` may go on.
 
-    def may_stay(epoch: int, cost: float, score: float) -> bool:
+    Raises :class:`~paretune.errors.ConfigError` for a race of other than two objectives.
+    """
+    if race and len(study.directions) != 2:
+        message = (
+            f"race `eta={race.eta}` ranks trials by a cost and a score, and this sweep has {len(study.directions)} "
+            f"objective(s); expected two; set hydra.sweeper.pruner instead, or direction"
+        )
+        raise ConfigError(message)
+    if race:
+        return _checked(2, _racing(study, trial, race))
+    if len(study.directions) == 1:
+        return _checked(1, _pruning(trial))
+    return always
+
+
+def _checked(objectives: int, decide: Judge) -> Judge:
+    def may_stay(epoch: int, values: Sequence[float]) -> bool:
+        if len(values) != objectives:
+            message = (
+                f"report `{list(values)}` has {len(values)} values; expected {objectives}, one for each direction; call "
+                f"current_trial().report(epoch, {'cost, score' if objectives == 2 else 'value'})"
+            )
+            raise ConfigError(message)
+        return decide(epoch, values)
+
+    return may_stay
+
+
+def _pruning(trial: Trial) -> Judge:
+    def may_stay(epoch: int, values: Sequence[float]) -> bool:
+        trial.report(values[0], epoch)
+        return not trial.should_prune()
+
+    return may_stay
+
+
+def _racing(study: Study, trial: Trial, race: Race) -> Judge:
+    def may_stay(epoch: int, values: Sequence[float]) -> bool:
         if epoch not in race.epochs():
             return True
-        trial.set_user_attr(_rung(epoch), [cost, score])
+        trial.set_user_attr(_rung(epoch), list(values))
         rows = {
             other.number: other.user_attrs[_rung(epoch)]
             for other in study.get_trials(deepcopy=False, states=STATES)
             if _rung(epoch) in other.user_attrs
-        } | {trial.number: [cost, score]}
-        costs = np.array(list(rows.values())) * (1, -1)  # the score is maximised
-        return stays(costs, list(rows).index(trial.number), race.eta)
+        } | {trial.number: list(values)}
+        costs = np.array(list(rows.values())) * (1, -1) + (0, 1)  # the error, of a score in [0, 1]
+        return stays(costs, list(rows).index(trial.number), race)
 
     return may_stay
 

@@ -56,13 +56,13 @@ class Space:
 
     def overrides(self, params: Params) -> list[str]:
         """Hydra overrides of drawn ``params``, the choices first, without the fixed ones."""
-        groups, values = self.grouped_overrides(params)
-        return [*groups, *values]
+        groups, values = self.grouped(params)
+        return [*groups, *(f"{key}={value}" for key, value in values.items())]
 
-    def grouped_overrides(self, params: Params) -> tuple[list[str], list[str]]:
-        """The overrides of config groups, and those of values."""
+    def grouped(self, params: Params) -> tuple[list[str], dict[str, Any]]:
+        """The overrides of config groups, and the drawn values by their Hydra keys."""
         groups = [f"{name}={params[name]}" for name in self.choices]
-        return groups, [f"{_key(name)}={value}" for name, value in params.items() if name not in self.choices]
+        return groups, {_key(name): value for name, value in params.items() if name not in self.choices}
 
     def combinations(self) -> Iterable[dict[str, Any]]:
         """Every combination of choices."""
@@ -98,7 +98,7 @@ def parse_space(
             common[key] = distribution
     space = Space(fixed, common, choices)
     for chosen in space.combinations():
-        own = own_space([*fixed, *space.grouped_overrides(chosen)[0]])
+        own = own_space([*fixed, *space.grouped(chosen)[0]])
         lines = [f"{key}={value}" for key, value in own.items() if value is not None]
         parsed = {override.get_key_element(): _distribution(override) for override in _parse(lines)}
         branch = space.branch_of(chosen)

@@ -12,12 +12,15 @@ from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from paretune.errors import ConfigError, Raced, SweepError
+from paretune.errors import ConfigError, Raced
+from paretune.search.claims import claim, fail, put_back, reclaim, requeue, too_long
 from paretune.search.handle import TrialHandle, running
+from paretune.search.interrupts import Watch
+from paretune.search.limits import Limits
 from paretune.search.race import Race
-from paretune.search.rungs import racer
+from paretune.search.rungs import judge
 from paretune.search.space import Space
-from paretune.search.study import claim, finished, put_back, reclaim, requeue, stopping
+from paretune.search.study import stopping
 
 __all__ = ["Interrupted", "Objective", "Sweep", "work"]
 
@@ -32,39 +35,37 @@ class Interrupted(BaseException):
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a worker needs to know of its sweep; ``n_trials`` is the total, over all workers and restarts.
+    """What a worker needs to know of its sweep.
 
-    A trial whose worker dies is started again up to ``retry`` times. ``suggest`` may have a trial suggest more parameters
-    than the space holds, given the overrides so far.
+    ``suggest`` may have a trial suggest more parameters than the space holds, given the overrides so far. ``after_trial`` is
+    called after each trial of this process.
     """
 
     name: str
-    n_trials: int
     space: Space
-    max_failure_rate: float = 0.3
-    retry: int = 3
+    limits: Limits
     race: Race | None = None
     suggest: Callable[[Trial, list[str]], None] | None = None
+    after_trial: Callable[[], None] = lambda: None
 
 
-def work(study: Study, sweep: Sweep, objective: Objective) -> int:
-    """Run trials until all ``n_trials`` are finished or in the hands of other workers; returns how many this one ran.
+def work(study: Study, sweep: Sweep, objective: Objective, at_most: int | None = None) -> int:
+    """Run trials until the sweep's limits are reached, or ``at_most``; returns how many this worker ran.
 
     A trial that raises or returns anything but finite numbers is a failed one. Raises
-    :class:`~paretune.errors.SweepError` once more than ``max_failure_rate`` of ``n_trials`` have failed,
-    :class:`Interrupted` after Ctrl-C or SIGTERM.
+    :class:`~paretune.errors.SweepError` once too many have failed, :class:`Interrupted` after Ctrl-C or SIGTERM.
     """
     ran = 0
-    while not stopping(study):
-        reclaim(study, sweep.retry)
-        _check_failures(study, sweep)
-        if len(finished(study)) >= sweep.n_trials:
+    while not stopping(study) and ran != at_most:
+        reclaim(study, sweep.limits.retry)
+        if sweep.limits.reached(study):
             break
         trial = _ask(study)
-        if trial.number >= sweep.n_trials:  # the last ones are running elsewhere; this one waits for a larger total
+        if trial.number >= sweep.limits.n_trials:  # the last ones run elsewhere; this one waits for a larger total
             put_back(study, trial)
             break
         _run(study, sweep, trial, objective)
+        sweep.after_trial()
         ran += 1
     return ran
 
@@ -84,38 +85,43 @@ def _run(study: Study, sweep: Sweep, trial: Trial, objective: Objective) -> None
         sweep.suggest(trial, overrides)
         overrides = [*overrides, *(f"{name}={value}" for name, value in trial.params.items() if name not in drawn)]
     searched = dict(line.split("=", 1) for line in overrides)
-    log.info("trial %d of %d: %s", trial.number + 1, sweep.n_trials, " ".join(overrides))
+    log.info("trial %d of %d: %s", trial.number + 1, sweep.limits.n_trials, " ".join(overrides))
     started_s = time.perf_counter()
+    watch = _watch(study, sweep, trial)
     try:
-        handle = TrialHandle(sweep.name, trial.number, attempt, searched, racer(study, trial, sweep.race))
-        with get_heartbeat_thread(trial._trial_id, study._storage), running(handle):
+        handle = TrialHandle(sweep.name, trial.number, attempt, searched, judge(study, trial, sweep.race))
+        with watch, get_heartbeat_thread(trial._trial_id, study._storage), running(handle):
             values = _numbers(objective(handle, overrides), len(study.directions))
     except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C into SystemExit
-        requeue(study, trial)
-        raise Interrupted from error
+        if not watch.late:
+            requeue(study, trial)
+            raise Interrupted from error
+        _failed(study, trial, too_long(sweep.limits.trial_timeout_s))
     except Raced as raced:
         log.info("trial %d stops: %s", trial.number + 1, raced)
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-        return
     except Exception as error:
-        log.exception("trial %d failed", trial.number + 1)
-        trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:2000])
-        study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-        return
-    study.tell(trial, values, skip_if_finished=True)
-    shown = ", ".join(f"{value:,.6g}" for value in values)
-    log.info("trial %d: %s in %.1f s", trial.number + 1, shown, time.perf_counter() - started_s)
+        _failed(study, trial, f"{type(error).__name__}: {error}")
+    else:
+        study.tell(trial, values, skip_if_finished=True)
+        shown = ", ".join(f"{value:,.6g}" for value in values)
+        log.info("trial %d: %s in %.1f s", trial.number + 1, shown, time.perf_counter() - started_s)
 
 
-def _check_failures(study: Study, sweep: Sweep) -> None:
-    failed = [trial for trial in finished(study) if trial.state is TrialState.FAIL]
-    if len(failed) > sweep.max_failure_rate * sweep.n_trials:
-        message = (
-            f"sweep `{sweep.name}` stops: {len(failed)} trials of {sweep.n_trials} failed, more than the share "
-            f"{sweep.max_failure_rate:g} it allows; their errors are in the log; mend the cause and run the same "
-            f"command, or raise hydra.sweeper.max_failure_rate"
-        )
-        raise SweepError(message)
+def _watch(study: Study, sweep: Sweep, trial: Trial) -> Watch:
+    def last_words(late: bool) -> None:
+        if late:
+            _failed(study, trial, too_long(sweep.limits.trial_timeout_s))
+        else:
+            requeue(study, trial)
+
+    return Watch(lambda: stopping(study), sweep.limits.trial_timeout_s, last_words)
+
+
+def _failed(study: Study, trial: Trial, reason: str) -> None:
+    """Close a trial as failed; its traceback is in its own log, the console gets a line."""
+    log.error("trial %d failed: %s", trial.number + 1, reason.split("\n", maxsplit=1)[0][:300])
+    fail(study, trial, reason)
 
 
 def _draw(space: Space, trial: Trial) -> Mapping[str, Any]:

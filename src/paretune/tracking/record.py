@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from traceback import format_exception
 from types import TracebackType
 from typing import Any
 
@@ -17,13 +18,15 @@ from paretune.tracking.store import Store
 
 __all__ = ["RunRecorder", "SweepRecorder"]
 
+LONGEST_TAG = 5000  # characters that every MLflow store takes
+
 
 class SweepRecorder:
     """The parent run of a sweep. Made by the sweeper, which calls ``start`` and ``finish``."""
 
     def __init__(self, tracking: Mapping[str, Any]) -> None:
         self.store = Store(**tracking) if tracking.get("uri") else None
-        self.run_id = ""
+        self.run_id = self.sweep = ""
 
     def start(self, sweep: str, facts: Mapping[str, Any]) -> None:
         """Make the store and the sweep's parent run, or reopen it; ``facts`` become its parameters' first values."""
@@ -36,13 +39,29 @@ class SweepRecorder:
             tags = {"mlflow.runName": sweep, "kind": "sweep", "sweep": sweep}
             parent = client.create_run(self.store.experiment_id, tags=tags)
             client.log_dict(parent.info.run_id, dict(facts), "sweep.yaml")
-        self.run_id = parent.info.run_id
+        self.run_id, self.sweep = parent.info.run_id, sweep
         client.update_run(self.run_id, status="RUNNING")
 
-    def finish(self, status: str) -> None:
-        """Close the parent run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
-        if self.store is not None and self.run_id:
-            self.store.client.set_terminated(self.run_id, status)
+    def finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
+        """Close the parent run as ``FINISHED``, ``FAILED`` or ``KILLED``, and the runs of workers that died.
+
+        ``reasons`` says by trial number why trials failed; ``running`` trials are still in somebody's hands.
+        """
+        if self.store is None or not self.run_id:
+            return
+        for run in self.store.runs(f"tags.sweep = '{self.sweep}' and tags.kind = 'trial'"):
+            number = int(run.data.tags["trial"])
+            superseded = run.data.tags.get("state") == "superseded"
+            was_killed = run.info.status == "KILLED" and number in reasons and not superseded
+            if was_killed or (run.info.status == "RUNNING" and number not in running):
+                self._close(run, reasons.get(number))
+        self.store.client.set_terminated(self.run_id, status)
+
+    def _close(self, run: Run, reason: str | None) -> None:
+        assert self.store
+        if reason:
+            self.store.client.set_tag(run.info.run_id, "error", reason[:500])
+        self.store.client.set_terminated(run.info.run_id, "FAILED" if reason else "KILLED")
 
 
 class RunRecorder(AbstractContextManager["RunRecorder"]):
@@ -111,7 +130,8 @@ class RunRecorder(AbstractContextManager["RunRecorder"]):
             self.tag("state", "raced")
         else:
             status = "FAILED" if issubclass(kind, Exception) else "KILLED"
-            self.store.client.set_tag(self.run_id, "error", f"{kind.__name__}: {error}"[:500])
+            self.tag("error", f"{kind.__name__}: {error}"[:500])
+            self.tag("traceback", "".join(format_exception(error))[-LONGEST_TAG:])
         self.store.client.set_terminated(self.run_id, status)
 
     def _metrics(self, values: Mapping[str, float], step: int = 0) -> None:

@@ -1,0 +1,65 @@
+"""What a person sees of a running sweep: one live line in a terminal, a line for each finished trial elsewhere."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from optuna.study import Study
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from paretune.search.progress import Clock, status_line
+from paretune.search.study import finished
+
+__all__ = ["narrated", "resume_command"]
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def narrated(study: Study, n_trials: int, live: bool) -> Iterator[Callable[[], None]]:
+    """A function to call often: it logs each newly finished trial once, and how far the sweep is.
+
+    With ``live``, in a terminal, how far it is stands in a line that stays at the bottom.
+    """
+    told = {trial.number for trial in finished(study)}
+    clock = Clock(len(told))
+
+    def news() -> bool:
+        fresh = [trial for trial in finished(study) if trial.number not in told]
+        for trial in fresh:
+            told.add(trial.number)
+            values = ", ".join(f"{value:,.6g}" for value in trial.values or ())
+            said = values or trial.user_attrs.get("reason", "").split("\n")[0][:300]
+            log.info("trial %d of %d: %s %s", trial.number + 1, n_trials, trial.state.name.lower(), said)
+        return bool(fresh)
+
+    if live and sys.stdout.isatty():
+        with _bottom_line() as show:
+            yield lambda: show(status_line(study, n_trials, clock)) if news() or True else None
+    else:
+        yield lambda: log.info(status_line(study, n_trials, clock)) if news() else None
+
+
+@contextmanager
+def _bottom_line() -> Iterator[Callable[[str], None]]:
+    with Live(Text(""), console=Console(), refresh_per_second=2) as live:
+        handlers = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
+        before = [handler.setStream(sys.stdout) for handler in handlers]  # Live prints above itself what goes there
+        try:
+            yield lambda line: live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+        finally:
+            for handler, stream in zip(handlers, before, strict=True):
+                if stream is not None:
+                    handler.setStream(stream)
+
+
+def resume_command() -> str:
+    """The command that this process was started with."""
+    program, *arguments = sys.argv
+    start = ["python", program] if program.endswith(".py") else [Path(program).name]
+    return shlex.join([*start, *arguments])

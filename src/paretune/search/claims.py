@@ -1,0 +1,182 @@
+"""Which process runs which trial, and taking back the trials of those that are gone."""
+
+import json
+import logging
+import os
+import signal
+import socket
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import psutil
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import TrialUserAttributeModel
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy import update
+
+from paretune.search.interrupts import GRACE_S
+from paretune.search.study import running
+
+__all__ = [
+    "claim",
+    "fail",
+    "kill_overdue",
+    "kill_workers",
+    "put_back",
+    "reclaim",
+    "requeue",
+    "starts",
+    "too_long",
+    "workers_alive",
+]
+
+log = logging.getLogger(__name__)
+
+WORKER = "worker"
+ATTEMPT = "attempt"
+CLAIM_WITHIN = timedelta(seconds=60)  # an ask takes a second at most
+
+
+def claim(trial: Trial) -> int:
+    """Mark ``trial`` as run by this process; returns how often it was started before."""
+    attempt = int(trial.user_attrs.get(ATTEMPT, 0))
+    trial.set_user_attr(ATTEMPT, attempt)
+    trial.set_user_attr(WORKER, json.dumps(_identity(os.getpid())))
+    return attempt
+
+
+def put_back(study: Study, trial: FrozenTrial | Trial) -> None:
+    """Put a running trial of this process back in the queue, under its own number and with its own parameters."""
+    # Optuna's public interface can only fail a trial, which would cost it its number.
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+
+def requeue(study: Study, trial: FrozenTrial | Trial) -> bool:
+    """Put a running trial that broke off back in the queue as a further attempt; returns whether this call did it.
+
+    Of several processes that find the same orphan, one wins: the attempt is counted up only from the number it had.
+    """
+    if not _count_up(study, trial):
+        return False
+    put_back(study, trial)
+    return True
+
+
+def reclaim(study: Study, retry: int) -> int:
+    """Requeue the running trials whose worker is gone, or fail those that broke off ``retry`` times; returns how many.
+
+    Whether a worker on this machine lives is asked of the operating system; one elsewhere counts as gone when its
+    heartbeat stops.
+    """
+    in_hand = running(study)
+    stale = set(_stale(study)) if in_hand else set()
+    orphans = [t for t in in_hand if not _alive(t.user_attrs.get(WORKER), t.datetime_start, t._trial_id in stale)]
+    for trial in orphans:
+        attempts = int(trial.user_attrs.get(ATTEMPT, 0)) + 1
+        if attempts > retry:
+            log.warning("trial %d broke off %d times and counts as failed", trial.number + 1, attempts)
+            fail(study, trial, f"its worker died {attempts} times (killed, or out of memory)")
+        elif requeue(study, trial):
+            log.info("trial %d was cut off and is in the queue again", trial.number + 1)
+    return len(orphans)
+
+
+def fail(study: Study, trial: FrozenTrial | Trial, reason: str) -> None:
+    """Close a trial as failed, and say why."""
+    with suppress(UpdateFinishedTrialError):  # another process was quicker
+        study._storage.set_trial_user_attr(trial._trial_id, "reason", reason[:2000])
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+
+def kill_workers(study: Study) -> None:
+    """Kill the workers of this machine that are running a trial now."""
+    for trial in running(study):
+        _kill_worker(trial)
+
+
+def kill_overdue(study: Study, trial_timeout_s: float | None) -> None:
+    """Fail trials of this machine that ran for too long and whose worker did not notice, and kill the worker."""
+    if trial_timeout_s is None:
+        return
+    for trial in running(study):
+        ran_s = (datetime.now() - (trial.datetime_start or datetime.now())).total_seconds()
+        if ran_s > trial_timeout_s + 2 * GRACE_S and _lives_here(trial):
+            fail(study, trial, too_long(trial_timeout_s))
+            _kill_worker(trial)
+
+
+def too_long(trial_timeout_s: float | None) -> str:
+    """The reason of a trial that ran for too long."""
+    return f"ran for longer than trial_timeout_s = {trial_timeout_s:g}"
+
+
+def workers_alive(study: Study) -> int:
+    """Workers that are running a trial now; one of another machine counts as long as its heart beats."""
+    stale = set(_stale(study))
+    return sum(
+        _alive(trial.user_attrs[WORKER], None, trial._trial_id in stale)
+        for trial in running(study)
+        if WORKER in trial.user_attrs
+    )
+
+
+def starts(study: Study) -> int:
+    """How often any trial of the study was started."""
+    return sum(int(trial.user_attrs.get(ATTEMPT, -1)) + 1 for trial in study.get_trials(deepcopy=False))
+
+
+def _count_up(study: Study, trial: FrozenTrial | Trial) -> bool:
+    """Compare and swap of the attempt, in one statement of the database; an in-memory study has one process only."""
+    attempt, storage = int(trial.user_attrs.get(ATTEMPT, 0)), _rdb(study)
+    if storage is None or ATTEMPT not in trial.user_attrs:
+        study._storage.set_trial_user_attr(trial._trial_id, ATTEMPT, attempt + 1)
+        return True
+    row = TrialUserAttributeModel
+    statement = (
+        update(row)
+        .where(row.trial_id == trial._trial_id, row.key == ATTEMPT, row.value_json == json.dumps(attempt))
+        .values(value_json=json.dumps(attempt + 1))
+    )
+    with storage.engine.begin() as connection:
+        return bool(connection.execute(statement).rowcount)
+
+
+def _stale(study: Study) -> list[int]:
+    storage = _rdb(study)
+    return storage._get_stale_trial_ids(study._study_id) if storage else []
+
+
+def _rdb(study: Study) -> RDBStorage | None:
+    """The database behind the study's cache."""
+    storage = getattr(study._storage, "_backend", study._storage)
+    return storage if isinstance(storage, RDBStorage) else None
+
+
+def _identity(pid: int) -> dict[str, str | int | float]:
+    """A process, told apart from a later one with the same number by its start."""
+    return {"host": socket.gethostname(), "pid": pid, "started": psutil.Process(pid).create_time()}
+
+
+def _kill_worker(trial: FrozenTrial) -> None:
+    if _lives_here(trial):
+        os.kill(json.loads(trial.user_attrs[WORKER])["pid"], signal.SIGKILL)
+
+
+def _lives_here(trial: FrozenTrial) -> bool:
+    worker = trial.user_attrs.get(WORKER)
+    return worker is not None and _alive(worker, None, stale=True)
+
+
+def _alive(worker: str | None, asked: datetime | None, stale: bool) -> bool:
+    if worker is None:  # killed between asking and claiming, or about to claim
+        return asked is not None and datetime.now() - asked < CLAIM_WITHIN
+    identity = json.loads(worker)
+    if identity["host"] != socket.gethostname():
+        return not stale
+    try:
+        process = psutil.Process(identity["pid"])
+        return process.create_time() == identity["started"] and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,67 @@
+"""What breaks a trial off from outside: somebody stops the sweep, or the trial runs for too long."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
+
+__all__ = ["GRACE_S", "Watch", "listen"]
+
+POLL_S = 1.0
+GRACE_S = 8.0  # for the trial to clean up after an interrupt, before its process is killed
+
+
+def listen() -> None:
+    """Have SIGTERM raise :class:`KeyboardInterrupt`, as Ctrl-C does; call it in the main thread.
+
+    Not in a Slurm job: there submitit's own handlers requeue a job that is pre-empted.
+    """
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background jobs ignore it, and so does Lightning
+    if "SLURM_JOB_ID" not in os.environ:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+class Watch(AbstractContextManager["Watch"]):
+    """Interrupts the block, in the main thread, when ``stopping()`` holds or after ``limit_s`` (then it is ``late``).
+
+    Whoever asks ``stopping`` may sit on another machine: the flag is in the study. A block that does not heed the interrupt
+    within seconds, such as one that hangs in native code, is killed with its process, after ``last_words(late)``.
+    """
+
+    def __init__(self, stopping: Callable[[], bool], limit_s: float | None, last_words: Callable[[bool], None]) -> None:
+        self.stopping, self.limit_s, self.last_words = stopping, limit_s, last_words
+        self.late = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        listen()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        started_s = time.monotonic()
+        while not self._over.wait(POLL_S):
+            self.late = self.limit_s is not None and time.monotonic() - started_s > self.limit_s
+            if self.late or self._told():
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                if not self._over.wait(GRACE_S):
+                    self.last_words(self.late)
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return
+
+    def _told(self) -> bool:
+        with suppress(Exception):  # a database that is busy is asked again
+            return self.stopping()
+        return False

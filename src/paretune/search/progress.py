@@ -1,0 +1,114 @@
+"""How far a sweep is, and whether it still gains anything."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna._hypervolume import compute_hypervolume
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from paretune.search.study import finished, running
+
+__all__ = ["Clock", "is_flat", "losses", "status_line"]
+
+Floats = NDArray[np.float64]
+LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
+
+
+def losses(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> Floats:
+    """Objectives of complete trials ``(N, objectives)``, all to be minimised, each in the unit that tells trials apart.
+
+    That is the logarithm of a cost that is always positive, and of the error (1 - score) of a score in [0, 1].
+    """
+    values = np.array([trial.values for trial in trials], dtype=float).reshape(-1, len(directions))
+    columns = [_minimised(column, direction) for column, direction in zip(values.T, directions, strict=True)]
+    return np.column_stack(columns)
+
+
+def _minimised(column: Floats, direction: StudyDirection) -> Floats:
+    if direction is StudyDirection.MAXIMIZE:
+        fraction = bool(((column >= 0) & (column <= 1)).all())
+        return np.log(np.maximum(1 - column, LEAST_ERROR)) if fraction else -column
+    return np.log(column) if bool((column > 0).all()) else column
+
+
+def hypervolume(points: Floats, reference: Floats) -> float:
+    """What ``points`` ``(N, objectives)`` dominate below ``reference``; of one objective, how far the best one is below."""
+    if not len(points):
+        return 0.0
+    if points.shape[1] == 1:
+        return float(reference[0] - points.min())
+    return float(compute_hypervolume(points, reference))
+
+
+def _reference(points: Floats) -> Floats:
+    """A tenth of the range beyond the worst of each objective, so that the ends of the front count too."""
+    worst, best = points.max(axis=0), points.min(axis=0)
+    return np.asarray(worst + 0.1 * (worst - best))
+
+
+def is_flat(study: Study, trials: int, tolerance: float) -> bool:
+    """Whether the last ``trials`` finished ones added no more than the share ``tolerance`` to the hypervolume."""
+    last = sorted(finished(study), key=lambda trial: trial.datetime_complete)[-trials:]  # type: ignore[arg-type, return-value]
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    late = {trial.number for trial in last}
+    before = np.array([trial.number not in late for trial in complete], dtype=bool)
+    if len(last) < trials or not before.any():
+        return False
+    points = losses(complete, study.directions)
+    reference = _reference(points)
+    whole = hypervolume(points, reference)
+    return whole - hypervolume(points[before], reference) <= tolerance * whole
+
+
+@dataclass
+class Clock:
+    """When this command started, and with how many finished trials."""
+
+    done: int
+    started_s: float = field(default_factory=time.monotonic)
+
+    def left_s(self, done: int, total: int) -> float | None:
+        """Seconds to go at the pace so far; unknown before the first trial ends."""
+        if done <= self.done:
+            return None
+        return (time.monotonic() - self.started_s) / (done - self.done) * (total - done)
+
+
+def status_line(study: Study, total: int, clock: Clock) -> str:
+    """One line: counts of trials, the front, its hypervolume, the best score and its cost, the time to go."""
+    done = finished(study)
+    of = {state: sum(trial.state is state for trial in done) for state in (TrialState.FAIL, TrialState.PRUNED)}
+    parts = [f"{len(done)} of {total} done"]
+    parts += [f"{of[TrialState.FAIL]} failed"] if of[TrialState.FAIL] else []
+    parts += [f"{of[TrialState.PRUNED]} raced"] if of[TrialState.PRUNED] else []
+    in_hand = len(running(study))
+    parts += [f"{in_hand} running"] if in_hand else []
+    parts += _scores([trial for trial in done if trial.state is TrialState.COMPLETE], study.directions)
+    left_s = clock.left_s(len(done), total)
+    parts += [f"{_spoken(left_s)} left"] if left_s else []
+    return " | ".join(parts)
+
+
+def _scores(complete: list[FrozenTrial], directions: list[StudyDirection]) -> list[str]:
+    if not complete:
+        return []
+    points = losses(complete, directions)
+    best = complete[int(points[:, -1].argmin())]
+    *costs, score = cast("list[float]", best.values)
+    found = f"best {score:.4f}" + (f" at {', '.join(f'{cost:,.6g}' for cost in costs)}" if costs else "")
+    if len(directions) == 1:
+        return [found]
+    volume = hypervolume(points, _reference(points))
+    on_front = sum(not ((points <= row).all(1) & (points < row).any(1)).any() for row in points)
+    return [f"front {on_front}", f"hypervolume {volume:.3f}", found]
+
+
+def _spoken(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,84 @@
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState, create_trial
+
+from paretune.errors import ConfigError, SweepError
+from paretune.search.limits import Limits
+from paretune.search.progress import Clock, is_flat, losses, status_line
+
+TWO = ("minimize", "maximize")
+
+
+def study_of(*values: tuple[float, ...] | None, directions: tuple[str, ...] = TWO) -> optuna.Study:
+    """A study with these finished trials; ``None`` is a failed one."""
+    study = optuna.create_study(directions=directions)
+    for one in values:
+        state = TrialState.FAIL if one is None else TrialState.COMPLETE
+        space = {"x": FloatDistribution(0, 1)}
+        study.add_trial(create_trial(values=one, state=state, params={"x": 0.5}, distributions=space))
+    return study
+
+
+def test_a_sweep_is_flat_when_the_last_trials_are_all_dominated():
+    study = study_of((100, 0.9), (200, 0.95), (150, 0.8), (300, 0.94))
+
+    assert is_flat(study, 2, tolerance=0.0)
+    assert not is_flat(study, 3, tolerance=0.0)
+
+
+def test_a_gain_within_the_tolerance_is_flat():
+    study = study_of((100, 0.5), (1000, 0.95), (999, 0.95))
+
+    assert not is_flat(study, 1, tolerance=0.0)
+    assert is_flat(study, 1, tolerance=0.01)
+
+
+def test_one_objective_is_flat_when_its_best_value_stays():
+    values = [(3.0,), (1.0,), (2.0,), (1.5,)]
+
+    assert is_flat(study_of(*values, directions=("minimize",)), 2, tolerance=0.0)
+    assert not is_flat(study_of(*values, directions=("maximize",)), 4, tolerance=0.0)
+
+
+def test_costs_and_scores_become_logarithms_and_other_numbers_stay():
+    assert losses(study_of((1.0, 0.0)).trials, study_of().directions).tolist() == [[0.0, 0.0]]
+    assert losses(study_of((-1.0, 5.0)).trials, study_of().directions).tolist() == [[-1.0, -5.0]]
+
+
+def test_the_status_line_counts_trials_and_names_the_best():
+    line = status_line(study_of((3670, 0.9871), (900, 0.95), None), 10, Clock(done=3))
+
+    assert line.startswith("3 of 10 done | 1 failed | front 2 | hypervolume ")
+    assert line.endswith("| best 0.9871 at 3,670")
+
+
+def test_the_time_to_go_is_told_once_a_trial_has_ended():
+    assert status_line(study_of(), 10, Clock(done=0)) == "0 of 10 done"
+    assert status_line(study_of((1.0,), directions=("minimize",)), 2, Clock(0, started_s=-1e5)).endswith("min left")
+
+
+def test_too_many_failures_end_a_sweep():
+    with pytest.raises(SweepError, match=r"2 trials of 3 failed, more than the share 0.5 it allows"):
+        Limits(3, max_failure_rate=0.5).reached(study_of(None, None))
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(2), "its total is reached"),
+        (Limits(9, timeout_s=0), "its 0 s are over"),
+        (Limits(9, flat_trials=1), "the last 1 trials added nothing to its hypervolume"),
+        (Limits(9), None),
+    ],
+)
+def test_a_sweep_is_over_for_a_reason(limits, reason):
+    study = study_of((100, 0.9), (200, 0.8))
+    limits.begin(study)
+
+    assert limits.reached(study) == reason
+
+
+def test_a_limit_below_what_makes_sense_is_refused():
+    with pytest.raises(ConfigError, match=r"flat_trials `0` is too small; expected at least 1; set hydra.sweeper.flat"):
+        Limits(9, flat_trials=0)
