@@ -10,7 +10,20 @@ from pathlib import Path
 
 import torch
 
-PARTS = ("throughput", "augmentation", "ranking", "search", "trials", "gap", "memory", "startup")
+PARTS = (
+    "throughput",
+    "augmentation",
+    "ranking",
+    "asks",
+    "search",
+    "trials",
+    "gap",
+    "workers",
+    "memory",
+    "startup",
+    "kills",
+    "starts",
+)
 RESULTS = Path(__file__).parent / "results.json"
 
 

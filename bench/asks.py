@@ -1,6 +1,6 @@
 """The cost of asking, and what is asked: proposals over the cap, milliseconds, the spread over the sizes.
 
-One study of 300 trials for each sampler on the formula of ``bench.search`` (five widths 2 to 64, a learning rate), and the
+One study of 300 trials for each sampler on the formula of ``bench.surrogates`` (five widths 2 to 64, a learning rate), and the
 same with networks that are built and counted as a sweep does.
 """
 
@@ -14,7 +14,7 @@ import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import create_trial
 
-from bench.search import count, score
+from bench.surrogates import count, formula
 from paretune import models
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import FeasibleSampler
@@ -51,7 +51,7 @@ def asked(make: Callable[[], BaseSampler], cap: int) -> tuple[list[float], list[
         asks_ms.append((perf_counter() - started_s) * 1e3)
         cost = count(trial.params)
         trial.set_constraint("cap", (cost - cap) / cap)
-        study.tell(trial, [cost, score(trial.params, rng)])
+        study.tell(trial, [cost, formula(trial.params, rng)])
         costs.append(cost)
         started_s = perf_counter()
     return asks_ms, costs
@@ -70,14 +70,14 @@ def ask_after(n: int, counting: Count) -> float:
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     for _ in range(n):
         params = sampler.drawing.spread(rng, float(rng.random()))
-        values = [count(params), score(params, rng)]
+        values = [count(params), formula(params, rng)]
         study.add_trial(create_trial(params=params, distributions=SPACE.everything(), values=values))
     asks_ms = []
     for _ in range(5):
         started_s = perf_counter()
         trial = study.ask(SPACE.everything())
         asks_ms.append((perf_counter() - started_s) * 1e3)
-        study.tell(trial, [count(trial.params), score(trial.params, rng)])
+        study.tell(trial, [count(trial.params), formula(trial.params, rng)])
     return round(median(asks_ms), 1)
 
 

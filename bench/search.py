@@ -1,48 +1,28 @@
-"""Search quality and cost of asking, on a formula instead of training: hypervolume against the number of trials.
-
-The formula stands for training five convolutions (widths 2 to 64, cap 5,000): the error falls with every layer's log width,
-less the wider it is, most where the layers are balanced; the learning rate has a best value that depends on the size; noise
-is that of a seed.
-"""
+"""Search quality: hypervolume against the number of trials, on a formula and on a model of real MNIST trainings."""
 
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import pairwise
+from pathlib import Path
 from time import perf_counter
 
+import matplotlib as mpl
 import numpy as np
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from matplotlib.figure import Figure
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
+from bench.surrogates import CAP, SPACE, Score, count, fit_of_mnist, formula, mnist
 from paretune.front import hypervolume
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import FeasibleSampler
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.space import parse_space
 
-CAP, SEEDS, BUDGETS = 5000, 10, (50, 100, 200)
-SPACE = parse_space(
-    [*(f"w{i}=tag(log,int(interval(2,64)))" for i in range(5)), "lr=tag(log,interval(0.0005,0.05))"],
-    is_group=lambda _: False,
-    own_space=lambda _: {},
-)
-
-
-def count(params: dict[str, float]) -> int:
-    """Five 3x3 convolutions without bias, their batch norms, and ten maps at the end."""
-    channels = [1, *(params[f"w{i}"] for i in range(5)), 10]
-    return sum(9 * a * b for a, b in pairwise(channels)) + 2 * sum(channels[1:-1])
-
-
-def score(params: dict[str, float], rng: np.random.Generator) -> float:
-    """F1 between 0.1 and 0.996."""
-    depth = np.log([params[f"w{i}"] for i in range(5)])
-    capacity = (depth * (0.8, 1.0, 1.2, 1.0, 1.1)).sum() - 0.35 * depth.std() * 5
-    best_lr = np.log(0.02) - 0.12 * capacity
-    log_error = -0.36 * capacity - 0.4 + 0.18 * (np.log(params["lr"]) - best_lr) ** 2 + rng.normal(0, 0.05)
-    return 1 - float(np.clip(np.exp(log_error), 0.004, 0.9))
+SEEDS, BUDGETS = 10, (50, 100, 200)
+SLOW = {"gp_constraints": (3, 100)}  # seeds and trials: it takes seconds an ask
+SURROGATES: dict[str, Score] = {"formula": formula, "mnist": mnist}
+PICTURE = Path(__file__).parents[1] / "docs" / "search.png"
 
 
 def feasible(base: type, seed: int) -> BaseSampler:
@@ -51,28 +31,37 @@ def feasible(base: type, seed: int) -> BaseSampler:
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "front": lambda seed: FrontSampler(Drawing(SPACE, count, CAP), seed=seed),
-    "feasible_random": lambda seed: feasible(RandomSampler, seed),
     "feasible_tpe": lambda seed: feasible(TPESampler, seed),
+    "feasible_random": lambda seed: feasible(RandomSampler, seed),
     "tpe_constraints": lambda seed: TPESampler(seed=seed),
     "nsgaii_constraints": lambda seed: NSGAIISampler(seed=seed),
+    "gp_constraints": lambda seed: GPSampler(seed=seed),
+}
+LABELS = {
+    "front": "front",
+    "feasible_tpe": "TPE, feasible wrapper",
+    "feasible_random": "random, feasible wrapper",
+    "tpe_constraints": "Optuna's TPE, constraints",
+    "nsgaii_constraints": "Optuna's NSGA-II, constraints",
+    "gp_constraints": "Optuna's GP, constraints",
 }
 
 
-def curve(name: str, seed: int) -> tuple[list[float], list[float], int]:
-    """Hypervolume of (log params, log error) after each trial that fits, seconds of each ask, and how many did not fit.
+def curve(name: str, score: Score, trials: int, seed: int) -> tuple[list[float], list[float], int]:
+    """Hypervolume of (log params, log error) after each trial, milliseconds of each ask, and how many did not fit.
 
-    An over-cap proposal of Optuna's own samplers costs them a trial, as it is closed with its constraint.
+    An over-cap proposal of Optuna's own samplers costs them a trial: it is closed with its constraint and no score.
     """
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rng, sampler = np.random.default_rng(seed + 1000), SAMPLERS[name](seed)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     points: list[tuple[float, float]] = []
-    grown, asks, over = [], [], 0
-    for _ in range(max(BUDGETS)):
+    grown, asks_ms, over = [], [], 0
+    for _ in range(trials):
         started_s = perf_counter()
         trial = study.ask(SPACE.everything())
-        asks.append(perf_counter() - started_s)
+        asks_ms.append((perf_counter() - started_s) * 1e3)
         params = count(trial.params)
         if name.endswith("constraints"):
             trial.set_constraint("cap", (params - CAP) / CAP)
@@ -81,23 +70,59 @@ def curve(name: str, seed: int) -> tuple[list[float], list[float], int]:
         over += params > CAP
         points += [(np.log(params), np.log(1 - f1))] if params <= CAP else []
         grown.append(hypervolume(points, (np.log(CAP), 0.0)) if points else 0.0)
-    return grown, asks, over
+    return grown, asks_ms, over
+
+
+def compared(name: str, score: Score) -> tuple[np.ndarray, dict[str, object]]:
+    """The curves ``(seeds, trials)`` of a sampler, and its figures."""
+    seeds, trials = SLOW.get(name, (SEEDS, max(BUDGETS)))
+    with ProcessPoolExecutor(2) as pool:
+        results = list(pool.map(partial(curve, name, score, trials), range(seeds)))
+    grown = np.array([result[0] for result in results])
+    asks_ms = np.array([result[1] for result in results])
+    figures = {
+        "seeds": seeds,
+        "hypervolume_quartiles_after": {
+            str(n): np.percentile(grown[:, n - 1], (25, 50, 75)).round(3).tolist() for n in BUDGETS if n <= trials
+        },
+        "ask_ms_median": round(float(np.median(asks_ms)), 1),
+        "ask_ms_median_of_last_20": round(float(np.median(asks_ms[:, -20:])), 1),
+        f"over_cap_of_{trials}": float(np.median([result[2] for result in results])),
+    }
+    print(name, figures, flush=True)
+    return grown, figures
 
 
 def run() -> dict[str, object]:
-    """Median and quartiles of ten seeds, median milliseconds of an ask, proposals over the cap."""
-    figures = {}
-    for name in SAMPLERS:
-        with ProcessPoolExecutor(2) as pool:
-            results = list(pool.map(partial(curve, name), range(SEEDS)))
-        grown = np.array([result[0] for result in results])
-        quartiles = {str(n): np.percentile(grown[:, n - 1], (25, 50, 75)).round(3).tolist() for n in BUDGETS}
-        asks_ms = np.array([result[1] for result in results]) * 1e3
-        figures[name] = {
-            "hypervolume_quartiles_after": quartiles,
-            "ask_ms_median": round(float(np.median(asks_ms)), 1),
-            "ask_ms_median_of_last_20": round(float(np.median(asks_ms[:, -20:])), 1),
-            "over_cap_of_200": float(np.median([result[2] for result in results])),
-        }
-        print(name, figures[name], flush=True)
+    """Median and quartiles of the seeds, milliseconds of an ask, proposals over the cap; draws ``docs/search.png``."""
+    figures: dict[str, object] = {"fit_of_mnist": fit_of_mnist()}
+    curves: dict[str, dict[str, np.ndarray]] = {}
+    for surrogate, score in SURROGATES.items():
+        print(f"-- {surrogate}", flush=True)
+        found = {name: compared(name, score) for name in SAMPLERS}
+        curves[surrogate] = {name: grown for name, (grown, _) in found.items()}
+        figures[surrogate] = {name: figures for name, (_, figures) in found.items()}
+    draw(curves)
     return figures
+
+
+def draw(curves: dict[str, dict[str, np.ndarray]]) -> None:
+    """Medians as lines, quartiles as bands, a panel for each surrogate."""
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    panels = figure.subplots(1, len(curves))
+    colours = dict(zip(LABELS, mpl.colormaps["tab10"].colors, strict=False))
+    for panel, (surrogate, of) in zip(panels, curves.items(), strict=True):
+        for name, grown in of.items():
+            low, middle, high = np.percentile(grown, (25, 50, 75), axis=0)
+            trials = np.arange(1, len(middle) + 1)
+            panel.plot(trials, middle, color=colours[name], label=LABELS[name], linewidth=2 if name == "front" else 1.3)
+            panel.fill_between(trials, low, high, color=colours[name], alpha=0.15, linewidth=0)
+        panel.set(title=TITLES[surrogate], xlabel="trials", xlim=(1, max(BUDGETS)))
+        panel.set_ylim(bottom=float(np.median(of["feasible_random"][:, 9])) * 0.6)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("hypervolume of (log params, log error)")
+    panels[-1].legend(fontsize=8, loc="lower right")
+    figure.savefig(PICTURE, dpi=110)
+
+
+TITLES = {"formula": "a formula", "mnist": "a model of 300 MNIST trainings"}

@@ -5,9 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from contracts.family import FamilyContract
+from contracts.family import IMAGES, FamilyContract
 from paretune import models, places
+from paretune.budget import count_parameters
 from paretune.errors import ConfigError
+from paretune.models._blocks import ACTIVATIONS, NORMS, ScalarNorm
 from strategies import widths
 
 FAMILIES = sorted(path.stem for path in (places.CONF / "model").glob("*.yaml"))
@@ -17,11 +19,81 @@ def config_of(family: str, **settings: object) -> dict[str, object]:
     return {"_target_": f"paretune.models.{family}.{family.capitalize()}", **settings}
 
 
+def plain(composed, family: str, **settings: object) -> dict[str, object]:
+    """The family's default config with these settings."""
+    config = OmegaConf.to_container(composed(f"model={family}").model)
+    return config | {name: value for name, value in settings.items() if name in config}
+
+
+def widened(composed, family: str, **settings: object) -> dict[str, object]:
+    """The same with every whole number that its search space holds one larger."""
+    cfg = composed(f"model={family}")
+    for key, sweep in cfg.space.items():
+        if "int(interval" in str(sweep):
+            OmegaConf.update(cfg, key, OmegaConf.select(cfg, key) + 1)
+    return OmegaConf.to_container(cfg.model) | {name: value for name, value in settings.items() if name in cfg.model}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 class TestFamilies(FamilyContract):
     @pytest.fixture
     def config(self, family, composed):
-        return OmegaConf.to_container(composed(f"model={family}").model)
+        return plain(composed, family)
+
+    @pytest.fixture
+    def wider(self, family, composed):
+        return widened(composed, family)
+
+
+VARIANTS = [*({"norm": norm} for norm in NORMS), *({"activation": name} for name in ACTIVATIONS)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+class TestVariants(FamilyContract):
+    @pytest.fixture
+    def config(self, family, composed, variant):
+        return plain(composed, family, **variant)
+
+    @pytest.fixture
+    def wider(self, family, composed, variant):
+        return widened(composed, family, **variant)
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS, {"init": "glorot"}, {"init": "he"}], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_norm_activation_and_initialisation_makes_a_network(family, composed, variant):
+    config = plain(composed, family, **variant)
+    net = models.build(config)
+
+    assert models.count(config) == count_parameters(net)
+    assert net(IMAGES).isfinite().all()
+
+
+def test_keras_ways_of_starting_and_normalising():
+    net = models.build(config_of("conv", norm="batch", init="glorot", norm_eps=1e-3, norm_momentum=0.01))
+    conv, norm = net.layers[0], net.layers[2]
+
+    assert float(conv.bias.detach().abs().max()) == 0
+    assert float(conv.weight.detach().abs().max()) <= (6 / (9 + 9 * 16)) ** 0.5
+    assert (norm.eps, norm.momentum) == (1e-3, 0.01)
+
+
+def test_scalar_norm_makes_mean_0_and_deviation_1_of_each_image_with_two_parameters():
+    norm = ScalarNorm()
+    normed = norm(5 + 3 * IMAGES)
+
+    assert count_parameters(norm) == 2
+    assert normed.mean(dim=(1, 2, 3)).abs().max() < 1e-5
+    assert (normed.std(dim=(1, 2, 3)) - 1).abs().max() < 1e-2
+
+
+def test_steps_of_a_recurrent_network_share_their_weights():
+    """More steps cost their norms only."""
+    counts = [models.count(config_of("recurrent", steps=steps)) for steps in (1, 2, 3)]
+
+    assert counts == [2180 - 4 * 26, 2180 - 2 * 26, 2180]
 
 
 @given(widths)
@@ -66,6 +138,10 @@ def test_squeeze_has_the_count_of_the_closed_form(layers):
         (config_of("conv", widths=[4, 4, 4], pool_after=[2, 3], neck=1), 841),
         (config_of("conv", widths=[32, 64], padding="valid", pool_after=[2], head=[128]), 1_199_882),
         (config_of("conv", widths=[20, 10], kernel_size=[7, 5], padding=["same", "valid"], norm="batch"), 8_580),
+        (config_of("separable", stem=6, widths=[5, 9, 10, 8]), 697),
+        (config_of("separable", stem=7, widths=[10, 10, 11, 12]), 997),
+        (config_of("recurrent", norm="scalar"), 1_936),
+        (config_of("recurrent", norm="batch"), 2_180),
     ],
 )  # fmt: skip
 def test_published_networks_have_their_published_counts(config, published):
@@ -83,12 +159,14 @@ def test_the_norm_goes_before_the_activation_if_asked():
     [
         (config_of("dense", widths=[0]), r"widths `\[0\]` has a width that is no layer; expected whole numbers of at least 1"),
         (config_of("dense", widths=[8, 8], dropout=[0.1]), r"dropout `\[0.1\]` has 1 entries for 2 layers; expected 2 entries"),
-        (config_of("conv", norm="layer"), r"norm `layer` is unknown; expected one of batch, none; set model.norm"),
-        (config_of("conv", activation="tanh"), r"activation `tanh` is unknown; expected one of leaky_relu, relu, silu"),
+        (config_of("conv", norm="layer"), r"norm `layer` is unknown; expected one of batch, group, instance, none, scalar; set model.norm"),
+        (config_of("conv", activation="tanh"), r"activation `tanh` is unknown; expected one of leaky_relu, prelu, relu, silu"),
         (config_of("conv", padding="full"), r"padding `full` is unknown; expected one of same, valid"),
         (config_of("conv", widths=[2] * 6, pool_after=[1, 2, 3, 4, 5]), r"leaves no pixel: a 2x2 pool does not fit on a 1x1 map"),
         (config_of("squeeze", kernel_size=9), r"leaves no pixel: a 9x9 convolution does not fit on a 7x7 map"),
         (config_of("dense", width=[8]), r"model `Dense` refuses its settings \(.*unexpected keyword argument 'width'"),
+        (config_of("recurrent", steps=0), r"steps `0` repeats nothing; expected at least 1; set model.steps"),
+        (config_of("dense", init="zeros"), r"init `zeros` is unknown; expected one of glorot, he, torch; set model.init"),
         ({"_target_": "os.remove"}, r"model._target_ `os.remove` is no network; expected the dotted path of an nn.Module"),
         ({}, r"model._target_ `None` is no network"),
     ],

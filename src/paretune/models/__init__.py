@@ -11,12 +11,16 @@ from torch import nn
 
 from paretune.budget import count_built
 from paretune.errors import ConfigError
+from paretune.models.initial import SETTINGS, initialise
 
 __all__ = ["build", "count", "family_of"]
 
 
 def build(model: Mapping[str, Any]) -> nn.Module:
     """The network of a plain ``model`` config: ``_target_`` names its class, the other keys are its arguments.
+
+    ``init`` (torch, glorot or he), ``norm_eps`` and ``norm_momentum`` work with any family: see
+    :mod:`paretune.models.initial`.
 
     Raises :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
     """
@@ -28,12 +32,14 @@ def build(model: Mapping[str, Any]) -> nn.Module:
             f"paretune.models.squeeze.Squeeze; set model._target_"
         )
         raise ConfigError(message)
-    arguments = {key: value for key, value in model.items() if key != "_target_"}
+    arguments = {key: value for key, value in model.items() if key not in ("_target_", *SETTINGS)}
     try:
-        return family(**arguments)
+        net = family(**arguments)
     except TypeError as error:
         message = f"model `{family.__name__}` refuses its settings ({error}); see its signature in {target}"
         raise ConfigError(message) from error
+    initialise(net, model)
+    return net
 
 
 def count(model: Mapping[str, Any]) -> int:

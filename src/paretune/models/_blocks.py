@@ -1,82 +1,115 @@
-"""Layers and settings that several families share."""
+"""Layers that several families share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
-from torch import nn
+from torch import Tensor, nn, ones, zeros
+from torch.nn.functional import layer_norm
 
 from paretune.errors import ConfigError
+from paretune.models._settings import known
 
-__all__ = ["MapSize", "Normalise", "activation_layer", "pads", "per_layer", "positive"]
+__all__ = [
+    "ACTIVATIONS",
+    "NORMS",
+    "MapSize",
+    "Normalise",
+    "ScalarNorm",
+    "SeparableConv",
+    "activation_layer",
+    "dropouts",
+]
 
-T = TypeVar("T", int, float, str)
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "leaky_relu": nn.LeakyReLU,
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),
+    "prelu": nn.PReLU,
     "relu": nn.ReLU,
     "silu": nn.SiLU,
 }
-NORMS: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "none": nn.Identity}
-PADDINGS = ("same", "valid")
 
 
-def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
-    """``value`` for each layer: a single value serves all, a list must hold one entry a layer."""
-    if isinstance(value, (str, int, float)):
-        return [value] * layers
-    if len(value) != layers:
-        message = (
-            f"{name} `{list(value)}` has {len(value)} entries for {layers} layers; expected {layers} entries "
-            f"or a single value; set model.{name}"
-        )
-        raise ConfigError(message)
-    return list(value)
+class ScalarNorm(nn.Module):
+    """Each example to mean 0 and deviation 1 over all its values, then one learnable scale and one shift.
+
+    Layer normalisation (Ba, Kiros and Hinton 2016, https://arxiv.org/abs/1607.06450) with two parameters, as in
+    github:ruslangrimov/mnist-minimal-model.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(ones(1)), nn.Parameter(zeros(1))
+        self.eps = 1e-5
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features ``(B, ...)``, normalised."""
+        return layer_norm(features, features.shape[1:], eps=self.eps) * self.weight + self.bias
 
 
-def positive(name: str, widths: Sequence[int]) -> list[int]:
-    """``widths`` checked to be whole numbers of at least 1."""
-    if any(width != int(width) or width < 1 for width in widths):
-        message = (
-            f"{name} `{list(widths)}` has a width that is no layer; expected whole numbers of at least 1; "
-            f"set model.{name}"
-        )
-        raise ConfigError(message)
-    return [int(width) for width in widths]
+def _group_norm(channels: int) -> nn.Module:
+    """Four groups where they divide the channels (Wu and He 2018, https://arxiv.org/abs/1803.08494), else as many as do."""
+    return nn.GroupNorm(next(groups for groups in (4, 3, 2, 1) if channels % groups == 0), channels)
 
 
-def pads(padding: str | Sequence[str], kernel_sizes: Sequence[int]) -> list[int]:
-    """Pixels of zero padding on each side, layer by layer: ``same`` keeps the map's size, ``valid`` adds none."""
-    kinds = per_layer("padding", padding, len(kernel_sizes))
-    for kind in kinds:
-        _known("padding", kind, PADDINGS)
-    return [size // 2 if kind == "same" else 0 for kind, size in zip(kinds, kernel_sizes, strict=True)]
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "group": _group_norm,
+    "instance": partial(nn.InstanceNorm2d, affine=True),
+    "none": lambda channels: nn.Identity(),
+    "scalar": lambda channels: ScalarNorm(),
+}
+UNIT_NORMS: dict[str, Callable[[int], nn.Module]] = {**NORMS, "batch": nn.BatchNorm1d, "instance": nn.LayerNorm}
+
+
+class SeparableConv(nn.Sequential):
+    """A depthwise convolution, then a 1x1 one that mixes the channels, nothing in between.
+
+    Chollet 2016, "Xception" (https://arxiv.org/abs/1610.02357). Keras gives the depthwise part no bias; ``depthwise_bias``
+    does.
+    """
+
+    def __init__(
+        self, fan_in: int, fan_out: int, kernel: int, pad: int = 0, *, stride: int = 1, depthwise_bias: bool = False
+    ) -> None:
+        depthwise = nn.Conv2d(fan_in, fan_in, kernel, stride, pad, groups=fan_in, bias=depthwise_bias)
+        super().__init__(depthwise, nn.Conv2d(fan_in, fan_out, 1))
 
 
 def activation_layer(name: str) -> nn.Module:
     """A new activation layer by name."""
-    _known("activation", name, ACTIVATIONS)
+    known("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]()
+
+
+def dropouts(rate: float, *, maps: bool = False) -> list[nn.Module]:
+    """A layer that drops values, or whole ``maps``; no layer where ``rate`` is 0."""
+    return [nn.Dropout2d(rate) if maps else nn.Dropout(rate)] if rate else []
 
 
 @dataclass(frozen=True, slots=True)
 class Normalise:
-    """How a convolution's output is normalised and activated: which norm, which activation, which of them first."""
+    """How a layer's output is normalised and activated: which norm, which activation, which of them first."""
 
     norm: str
     activation: str
-    norm_first: bool
+    norm_first: bool = False
 
     def __post_init__(self) -> None:
-        _known("norm", self.norm, NORMS)
-        _known("activation", self.activation, ACTIVATIONS)
+        known("norm", self.norm, NORMS)
+        known("activation", self.activation, ACTIVATIONS)
 
     def layers(self, channels: int) -> list[nn.Module]:
         """New layers to follow a convolution with ``channels`` output maps."""
-        activation = activation_layer(self.activation)
-        if self.norm == "none":
+        return self._ordered(NORMS[self.norm](channels))
+
+    def of_units(self, units: int) -> list[nn.Module]:
+        """New layers to follow a dense layer of ``units``."""
+        return self._ordered(UNIT_NORMS[self.norm](units))
+
+    def _ordered(self, norm: nn.Module) -> list[nn.Module]:
+        activation = ACTIVATIONS[self.activation]()
+        if isinstance(norm, nn.Identity):
             return [activation]
-        norm = NORMS[self.norm](channels)
         return [norm, activation] if self.norm_first else [activation, norm]
 
 
@@ -86,13 +119,13 @@ class MapSize:
 
     side: int
 
-    def conv(self, kernel_size: int, pad: int) -> None:
-        """Follow a convolution of stride 1."""
-        self._set(self.side + 2 * pad - kernel_size + 1, f"a {kernel_size}x{kernel_size} convolution")
+    def conv(self, kernel_size: int, pad: int, stride: int = 1) -> None:
+        """Follow a convolution."""
+        self._set((self.side + 2 * pad - kernel_size) // stride + 1, f"a {kernel_size}x{kernel_size} convolution")
 
-    def pool(self) -> None:
+    def pool(self, stride: int = 2) -> None:
         """Follow a 2x2 max-pool."""
-        self._set(self.side // 2, "a 2x2 pool")
+        self._set((self.side - 2) // stride + 1, "a 2x2 pool")
 
     def _set(self, side: int, layer: str) -> None:
         if side < 1:
@@ -102,9 +135,3 @@ class MapSize:
             )
             raise ConfigError(message)
         self.side = side
-
-
-def _known(what: str, name: str, names: Sequence[str] | dict[str, type[nn.Module]]) -> None:
-    if name not in names:
-        message = f"{what} `{name}` is unknown; expected one of {', '.join(names)}; set model.{what}"
-        raise ConfigError(message)

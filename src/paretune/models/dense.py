@@ -8,7 +8,8 @@ from math import prod
 
 from torch import Tensor, nn
 
-from paretune.models._blocks import activation_layer, per_layer, positive
+from paretune.models._blocks import activation_layer, dropouts
+from paretune.models._settings import per_layer, positive
 
 __all__ = ["Dense"]
 
@@ -34,8 +35,7 @@ class Dense(nn.Module):
         layers: list[nn.Module] = [nn.Flatten()]
         rates = per_layer("dropout", dropout, len(widths))
         for fan_in, fan_out, rate in zip(sizes, sizes[1:], rates, strict=False):
-            layers += [nn.Linear(fan_in, fan_out), activation_layer(activation)]
-            layers += [nn.Dropout(rate)] if rate else []
+            layers += [nn.Linear(fan_in, fan_out), activation_layer(activation), *dropouts(rate)]
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], num_classes))
 
     def forward(self, images: Tensor) -> Tensor:

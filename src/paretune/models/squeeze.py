@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from paretune.models._blocks import MapSize, Normalise, pads, per_layer, positive
+from paretune.models._blocks import MapSize, Normalise, dropouts
+from paretune.models._settings import pads, per_layer, positive
 
 __all__ = ["Squeeze"]
 
@@ -47,7 +48,7 @@ class Squeeze(nn.Module):
             size.conv(kernel, pad)
             if number <= len(widths):
                 layers += normalise.layers(channels[number])
-                layers += [nn.Dropout2d(dropout)] if dropout else []
+                layers += dropouts(dropout, maps=True)
             if number in pool_after:
                 layers.append(nn.MaxPool2d(2))
                 size.pool()

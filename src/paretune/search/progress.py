@@ -100,7 +100,8 @@ def _scores(complete: list[FrozenTrial], directions: list[StudyDirection]) -> li
     points = losses(complete, directions)
     best = complete[int(points[:, -1].argmin())]
     *costs, score = cast("list[float]", best.values)
-    found = f"best {score:.4f}" + (f" at {', '.join(f'{cost:,.6g}' for cost in costs)}" if costs else "")
+    shown = f"{score:.4f}" if 0 <= score <= 1 else f"{score:,.6g}"
+    found = f"best {shown}" + (f" at {', '.join(f'{cost:,.6g}' for cost in costs)}" if costs else "")
     if len(directions) == 1:
         return [found]
     volume = hypervolume(points, _reference(points))

@@ -1,0 +1,83 @@
+"""Recurrent: one convolution applied again and again with the same weights.
+
+The form of github:ruslangrimov/mnist-minimal-model (1,936 and 2,180 parameters); the idea from Liang and Hu 2015,
+"Recurrent convolutional neural network for object recognition" (CVPR).
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from paretune.errors import ConfigError
+from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts
+from paretune.models._settings import pads, positive
+
+__all__ = ["Recurrent"]
+
+
+class Recurrent(nn.Module):
+    """A convolution of ``stem`` maps and a pool, a layer of ``width`` maps, one of ``width`` maps ``steps`` times, averages,
+    ``head`` units, the logits.
+
+    The repeated layer counts once; with ``norm_each_step`` every step has a norm of its own. ``separable`` layers are
+    depthwise-separable, else plain; ``pool_middle`` puts a 2x2 max-pool before the steps, too. ``padding`` (``same`` or
+    ``valid``) is that of the stem and the layer after it; steps keep the size. ``dropout`` drops single values.
+    """
+
+    def __init__(
+        self,
+        *,
+        stem: int = 8,
+        width: int = 26,
+        steps: int = 3,
+        separable: bool = True,
+        norm: str = "batch",
+        norm_first: bool = False,
+        norm_each_step: bool = True,
+        activation: str = "relu",
+        padding: str = "valid",
+        pool_middle: bool = False,
+        dropout: float = 0.1,
+        head: Sequence[int] = (16,),
+        image_shape: Sequence[int] = (1, 28, 28),
+        num_classes: int = 10,
+    ) -> None:
+        super().__init__()
+        if steps < 1:
+            message = f"steps `{steps}` repeats nothing; expected at least 1; set model.steps"
+            raise ConfigError(message)
+        stem, width = positive("stem", [stem])[0], positive("width", [width])[0]
+        normalise, size, pad = Normalise(norm, activation, norm_first), MapSize(image_shape[1]), pads(padding, [3])[0]
+        layer = SeparableConv if separable else nn.Conv2d
+        for follow in (size.pool, size.pool) if pool_middle else (size.pool,):
+            size.conv(3, pad)
+            follow()
+        self.entry = nn.Sequential(
+            *[
+                nn.Conv2d(image_shape[0], stem, 3, padding=pad),
+                *normalise.layers(stem),
+                nn.MaxPool2d(2),
+                *dropouts(dropout),
+            ],
+            *[layer(stem, width, 3, pad) if separable else nn.Conv2d(stem, width, 3, padding=pad)],
+            *[*normalise.layers(width), *([nn.MaxPool2d(2)] if pool_middle else []), *dropouts(dropout)],
+        )
+        self.repeated = SeparableConv(width, width, 3, 1) if separable else nn.Conv2d(width, width, 3, padding=1)
+        norms = [
+            nn.Sequential(*normalise.layers(width), *dropouts(dropout)) for _ in range(steps if norm_each_step else 1)
+        ]
+        self.norms, self.steps = nn.ModuleList(norms), steps
+        layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        units = [width, *positive("head", head)]
+        for fan_in, fan_out in pairwise(units):
+            layers += [nn.Linear(fan_in, fan_out), *normalise.of_units(fan_out), *dropouts(dropout)]
+        self.head = nn.Sequential(*layers, nn.Linear(units[-1], num_classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""
+        maps = self.entry(images)
+        for step in range(self.steps):
+            maps = self.norms[min(step, len(self.norms) - 1)](self.repeated(maps))
+        logits: Tensor = self.head(maps)
+        return logits
