@@ -6,7 +6,7 @@ SWEEP ?= $(NAME)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train sweep pareto ui test test-all check format lock bench clean
+.PHONY: help setup demo train sweep pareto recipes ui test test-all check format lock bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ sweep: $(READY)  ## the sweep sweeps/NAME.yaml; started again, it goes on
 
 pareto: $(READY)  ## the front of SWEEP: table, CSV, picture
 	$(BIN)/paretune-pareto $(SWEEP) $(ARGS)
+
+recipes: $(READY)  ## train the published recipes (ONLY='era_*', ARGS='--jobs 2'), write docs/recipes.md
+	$(BIN)/paretune-recipes $(ONLY) $(ARGS)
 
 ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(PARETUNE_STORE),mlruns)/mlflow.db --host 127.0.0.1 --port 5000 $(ARGS)

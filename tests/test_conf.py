@@ -11,8 +11,11 @@ from omegaconf import OmegaConf
 
 from paretune import models, places
 from paretune.data.images import Splitting
+from paretune.models.initial import SETTINGS
 from paretune.reports.references import read_references
 from paretune.search.space import parse_space
+from paretune.training.averaging import Averaging
+from paretune.training.selection import Selection
 from paretune.training.settings import Training
 
 GROUPS = ("model", "data", "optimizer", "scheduler", "augment", "trainer")
@@ -30,6 +33,7 @@ def test_every_option_composes(composed, group, name):
 def test_a_family_config_has_the_keys_and_defaults_of_its_constructor(composed, family):
     config = OmegaConf.to_container(composed(f"model={family}").model)
     signature = inspect.signature(locate(config.pop("_target_")))
+    config = {key: value for key, value in config.items() if key not in SETTINGS}
     defaults = {key: parameter.default for key, parameter in signature.parameters.items()}
 
     as_lists = {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
@@ -46,9 +50,11 @@ def test_a_family_config_brings_a_search_space_of_existing_keys(composed, family
 
 
 def test_the_trainer_config_has_the_keys_of_the_dataclass(composed):
-    given_elsewhere = {"optimizer", "schedule", "augment", "seed", "progress"}
+    given_elsewhere = {"optimizer", "schedule", "augment", "seed", "progress", "selection"}
 
     assert set(composed().trainer) == {field.name for field in fields(Training)} - given_elsewhere
+    assert set(composed().trainer.averaging) == {field.name for field in fields(Averaging)}
+    assert set(composed().selection) == {field.name for field in fields(Selection)}
 
 
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "data"])

@@ -40,7 +40,7 @@ def test_a_model_over_the_cap_stops_before_anything_is_built_or_read(command, tm
     [
         (["model.widhts=[3]"], "Could not override 'model.widhts'"),
         (["model=resnet"], "Could not find 'model/resnet'"),
-        (["data=digits", "model=conv", "model.norm=layer"], "norm `layer` is unknown; expected one of batch, none"),
+        (["data=digits", "model=conv", "model.norm=layer"], "norm `layer` is unknown; expected one of batch, group, instance, none, scalar"),
         (["data=digits", "trainer.max_epochs=0"], "trainer.max_epochs `0` trains nothing"),
         (["data=digits", "data.splitting.how=middle"], "data.splitting.how `middle` is unknown"),
         (["data=mnist", "data.root=/nowhere", "data.mirrors=[]"], "no mirror is set"),

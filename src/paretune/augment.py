@@ -12,7 +12,7 @@ from paretune.errors import ConfigError
 __all__ = ["Affine", "unchanged"]
 
 
-def unchanged(images: Tensor, draws: torch.Generator) -> Tensor:
+def unchanged(images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
     """The images as they are."""
     return images
 
@@ -44,16 +44,16 @@ class Affine:
             message = f"augment.scale `{self.scale}` turns images inside out; expected 0 to below 1; set augment.scale"
             raise ConfigError(message)
 
-    def __call__(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        """Warped float images, same shape ``(B, C, H, W)``."""
-        theta = self._inverse_maps(len(images), draws).to(images.device)
+    def __call__(self, images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
+        """Warped float images, same shape ``(B, C, H, W)``; ``strength`` (0 to 1) shrinks every draw."""
+        theta = self._inverse_maps(len(images), draws, strength).to(images.device)
         grid = affine_grid(theta, list(images.shape), align_corners=False)
         sampled = grid_sample(images - self.fill, grid, mode=self.interpolation, align_corners=False)
         return sampled + self.fill
 
-    def _inverse_maps(self, count: int, draws: torch.Generator) -> Tensor:
+    def _inverse_maps(self, count: int, draws: torch.Generator, strength: float) -> Tensor:
         """Where each output pixel comes from, ``(count, 2, 3)`` in units of half the side, as ``affine_grid`` wants."""
-        rotation, shear, scale, *shift = (torch.rand(5, count, generator=draws) * 2 - 1).unbind()
+        rotation, shear, scale, *shift = ((torch.rand(5, count, generator=draws) * 2 - 1) * strength).unbind()
         angle, slant = rotation * (self.rotation_deg * pi / 180), torch.tan(shear * (self.shear_deg * pi / 180))
         cos, sin = angle.cos(), angle.sin()
         # forward: slant along x, then turn, then scale

@@ -33,7 +33,7 @@ __all__ = ["cli", "count"]
 
 log = logging.getLogger(__name__)
 
-TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "cap", "seed")
+TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "selection", "cap", "seed")
 
 
 @hydra.main(config_path=str(places.CONF), config_name="train", version_base="1.3")
@@ -76,8 +76,9 @@ def run(cfg: DictConfig) -> "Point":
     from paretune.search import current_trial
 
     trial = current_trial()
-    if trial and cfg.test:
-        message = "test `true` would let a sweep see the test set; expected false in a sweep; leave it out"
+    if trial and (cfg.test or cfg.selection.split != "validation"):
+        setting = "test `true`" if cfg.test else f"selection.split `{cfg.selection.split}`"
+        message = f"{setting} would let a sweep see the test set; expected test=false and selection.split=validation in a sweep"
         raise ConfigError(message)
     config = {name: _plain(cfg[name]) for name in TRAINED_BY}
     params, family = models.count(config["model"]), models.family_of(config["model"])
@@ -101,7 +102,8 @@ def _train(cfg: DictConfig, start: "Point", recorder: "RunRecorder | None") -> "
 
     if recorder:
         recorder.start(start)
-    data, training = hydra.utils.instantiate(cfg.data), _training(cfg)
+    training = _training(cfg)
+    data = hydra.utils.instantiate(cfg.data).judged_on(training.selection.split)
     seed_everything(cfg.seed)
     net = models.build(start.config["model"])
     trial = current_trial()
@@ -122,21 +124,27 @@ def _train(cfg: DictConfig, start: "Point", recorder: "RunRecorder | None") -> "
     checkpoint.save(weights, net, start.config)
     if recorder:
         recorder.tag("layout", str(trained.layout))
+        recorder.tag("rule", training.selection.rule)
         recorder.finish(point, _more(trained), [weights])
     _tell(point, trained, weights)
     return point
 
 
 def _training(cfg: DictConfig) -> "Training":
+    from paretune.training.averaging import Averaging
+    from paretune.training.selection import Selection
     from paretune.training.settings import Training
 
+    plain = _plain(cfg.trainer)
     return Training(
         optimizer=hydra.utils.instantiate(cfg.optimizer),
         schedule=hydra.utils.instantiate(cfg.scheduler),
         augment=_augment(cfg),
         seed=cfg.seed,
         progress=sys.stderr.isatty() and sys.stdout.isatty(),
-        **_plain(cfg.trainer),
+        averaging=Averaging(**plain.pop("averaging")),
+        selection=Selection(**cfg.selection),
+        **plain,
     )
 
 
@@ -149,9 +157,11 @@ def _recorder(cfg: DictConfig, start: "Point", trial: "TrialHandle | None") -> "
     from paretune.tracking import RunRecorder, Store
 
     store = Store(**_plain(cfg.tracking))
-    tags = {"data": start.data, "kind": "run"}
+    tags = {"data": start.data, "kind": "run"} | ({"recipe": cfg.recipe} if cfg.recipe else {})
     if trial is None:
-        return RunRecorder(store, f"{start.family}-{start.params}", tags=tags, searched={"seed": str(cfg.seed)})
+        return RunRecorder(
+            store, cfg.recipe or f"{start.family}-{start.params}", tags=tags, searched={"seed": str(cfg.seed)}
+        )
     tags |= {"kind": "trial", "sweep": trial.sweep, "trial": str(trial.number), "attempt": str(trial.attempt)}
     return RunRecorder(store, f"{trial.sweep}-{trial.number:05d}", tags=tags, searched=trial.searched)
 

@@ -106,7 +106,7 @@ def test_threads_are_tried_after_the_rest():
 def test_augmentation_reaches_the_training_images_only(tiny_data):
     """An augmentation that blanks every image leaves a network that has learnt nothing to tell classes by."""
     seed_everything(5)
-    blind = fit(models.build(SQUEEZE), tiny_data, training(augment=lambda images, draws: images * 0))
+    blind = fit(models.build(SQUEEZE), tiny_data, training(augment=lambda images, *_: images * 0))
 
     assert blind.best.val_f1 < 0.5
 

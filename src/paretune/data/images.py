@@ -4,7 +4,7 @@ Everything is uint8 until a batch reaches the device: MNIST is 47 MB.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from paretune.errors import ConfigError
 
-__all__ = ["ImageData", "Images", "Splitting"]
+__all__ = ["ImageData", "Images", "Scaling", "Splitting"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Splitting:
     """How training images become a training and a validation split.
 
     ``last`` holds out the last ``val_size`` images, as Keras and most published recipes do; ``stratified`` draws them
-    with equal shares of every class, from ``seed``. ``train_size`` keeps that many of the rest (the first, or a
-    stratified draw) for learning curves; ``None`` keeps all.
+    with equal shares of every class, from ``seed``; with ``val_size`` 0 there is none. ``train_size`` keeps that many of
+    the rest (the first, or a stratified draw) for learning curves; ``None`` keeps all.
     """
 
     val_size: int = 10_000
@@ -48,7 +48,8 @@ class Splitting:
 
     def split(self, images: Images) -> tuple[Images, Images]:
         """The training and the validation images."""
-        held_out = self._pick(images, self.val_size, "val_size")
+        none = torch.zeros(len(images), dtype=torch.bool)
+        held_out = self._pick(images, self.val_size, "val_size") if self.val_size else none
         kept = images.take(~held_out)
         if self.train_size is not None and self.train_size != len(kept):
             kept = kept.take(self._pick(kept, self.train_size, "train_size"))
@@ -77,6 +78,18 @@ class Splitting:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """What pixels become on the device: (pixels - ``mean``) / ``std``, both in units of 1/255."""
+
+    mean: float
+    std: float
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The same images, scaled in place."""
+        return images.sub_(self.mean).div_(self.std)
+
+
+@dataclass(frozen=True)
 class ImageData:
     """A data set ready to train on. The test images are read only when somebody calls ``load_test``."""
 
@@ -85,6 +98,27 @@ class ImageData:
     val: Images
     load_test: Callable[[], Images]
     num_classes: int = 10
+
+    def judged_on(self, split: str) -> "ImageData":
+        """The same with the ``test`` images in place of the validation ones, as many published recipes have it.
+
+        Raises :class:`~paretune.errors.ConfigError` if there are no images to judge by.
+        """
+        if split == "test":
+            return replace(self, val=self.load_test())
+        if not len(self.val):
+            message = (
+                "data.splitting.val_size `0` leaves nothing to choose by; expected at least 1, or selection.split=test"
+            )
+            raise ConfigError(message)
+        return self
+
+    def scaling(self, how: str) -> Scaling:
+        """``standard``: mean 0 and deviation 1 over the training split; ``unit``: 0 to 1."""
+        if how not in ("standard", "unit"):
+            message = f"scaling `{how}` is unknown; expected standard or unit; set trainer.scaling"
+            raise ConfigError(message)
+        return Scaling(self.mean, self.std) if how == "standard" else Scaling(0.0, 255.0)
 
     @cached_property
     def mean(self) -> float:

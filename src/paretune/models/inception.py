@@ -35,7 +35,7 @@ class Inception(nn.Module):
         norm: str = "none",
         norm_first: bool = False,
         activation: str = "relu",
-        dropout: float = 0.25,
+        dropout: float = 0.0,
         image_shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,
     ) -> None:

@@ -38,7 +38,7 @@ class Recurrent(nn.Module):
         activation: str = "relu",
         padding: str = "valid",
         pool_middle: bool = False,
-        dropout: float = 0.1,
+        dropout: float = 0.0,
         head: Sequence[int] = (16,),
         image_shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,

@@ -10,6 +10,8 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from paretune.training.selection import Selection
+
 __all__ = ["BestWeights", "Epoch", "EpochListener"]
 
 log = logging.getLogger(__name__)
@@ -31,10 +33,10 @@ EpochListener = Callable[[Epoch], None]
 
 
 class BestWeights(pl.Callback):
-    """Keeps a copy of the weights with the highest validation F1 (the earliest of equals) and every epoch's scores."""
+    """Keeps every epoch's scores, and a copy of the weights that ``selection`` asks for (the earliest of equals)."""
 
-    def __init__(self, listener: EpochListener | None = None) -> None:
-        self.listener = listener
+    def __init__(self, selection: Selection, listener: EpochListener | None = None) -> None:
+        self.selection, self.listener = selection, listener
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
         self.weights: dict[str, Tensor] = {}
@@ -53,10 +55,10 @@ class BestWeights(pl.Callback):
             **{key: scores.get(key, nan) for key in ("train_loss", "val_loss", "val_f1", "val_accuracy")},
         )
         self.epochs.append(epoch)
-        if self.best is None or epoch.val_f1 > self.best.val_f1:
+        if self._keeps(epoch):
             self.best = epoch
-            net: Any = pl_module.net
-            self.weights = {key: value.detach().clone() for key, value in net.state_dict().items()}
+            average: Any = pl_module.average
+            self.weights = {key: value.detach().clone() for key, value in average.scored.state_dict().items()}
         log.info(
             "epoch %d/%s  train loss %.4f  val loss %.4f  val F1 %.4f  %.1f s",
             epoch.number, trainer.max_epochs, epoch.train_loss, epoch.val_loss, epoch.val_f1, epoch.seconds,
@@ -65,3 +67,9 @@ class BestWeights(pl.Callback):
             trainer.should_stop = True  # diverged: more epochs cannot mend it
         if self.listener:
             self.listener(epoch)
+
+    def _keeps(self, epoch: Epoch) -> bool:
+        if self.best is None or (self.selection.epoch == "last" and isfinite(epoch.val_loss)):
+            return True
+        name = f"val_{self.selection.by}"
+        return self.selection.epoch == "best" and bool(getattr(epoch, name) > getattr(self.best, name))

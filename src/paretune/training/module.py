@@ -12,27 +12,41 @@ from torch.optim import Optimizer
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
-from paretune.data.images import ImageData
+from paretune.data.images import Scaling
+from paretune.training.averaging import Average, Averaging
 from paretune.training.layout import Layout
 from paretune.training.schedule import Length, Schedule, ScheduleFactory
 
 __all__ = ["Classifier", "Learning", "OptimizerFactory"]
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-Augment = Callable[[Tensor, torch.Generator], Tensor]
+Augment = Callable[[Tensor, torch.Generator, float], Tensor]
 Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class Learning:
-    """What turns gradients into steps; ``augment`` changes training images in [0, 255], with its own generator."""
+    """What turns gradients into steps.
+
+    ``augment`` changes training images in [0, 255], with its own generator; over the last ``rampdown_epochs`` its strength
+    falls to 0. ``label_smoothing`` is the share of a label that goes to all classes alike (Szegedy et al. 2015,
+    https://arxiv.org/abs/1512.00567); the training loss has it, scores do not.
+    """
 
     optimizer: OptimizerFactory
     schedule: ScheduleFactory
     length: Length
     batch_size: int
     augment: Augment | None = None
+    rampdown_epochs: int = 0
+    label_smoothing: float = 0.0
+    averaging: Averaging = Averaging()  # noqa: RUF009 - frozen
     seed: int = 0
+
+    def strength(self, epoch: int) -> float:
+        """How strong the augmentation is in ``epoch`` (from 0): 1, falling to 0 in the last one."""
+        left = self.length.max_epochs - 1 - epoch
+        return min(1.0, left / self.rampdown_epochs) if self.rampdown_epochs else 1.0
 
 
 class Classifier(pl.LightningModule):
@@ -45,27 +59,27 @@ class Classifier(pl.LightningModule):
     ``val_accuracy``. Sums stay tensors until then, so no step waits for the device. Scores are computed in fp32.
     """
 
-    def __init__(self, net: nn.Module, data: ImageData, learning: Learning, layout: Layout) -> None:
+    def __init__(self, net: nn.Module, scaling: Scaling, num_classes: int, learning: Learning, layout: Layout) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.net, self.learning, self.layout = net, learning, layout
-        self.mean, self.std = data.mean, data.std
+        self.net, self.scaling, self.learning, self.layout = net, scaling, learning, layout
+        self.average = Average(net, learning.averaging, learning.length.max_epochs)
         self.draws = torch.Generator().manual_seed(learning.seed)
         self.schedule: Schedule | None = None
         self.scores = MetricCollection(
             {
-                "f1": MulticlassF1Score(data.num_classes, average="macro", validate_args=False),
-                "accuracy": MulticlassAccuracy(data.num_classes, average="micro", validate_args=False),
+                "f1": MulticlassF1Score(num_classes, average="macro", validate_args=False),
+                "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
             }
         )
         self.loss_sum, self.images_seen = torch.zeros(()), 0
 
     def normalised(self, pixels: Tensor, augment: Augment | None = None) -> Tensor:
-        """Images of mean 0 and deviation 1 over the training split, of pixels uint8 ``(B, C, H, W)``."""
+        """Scaled images of pixels uint8 ``(B, C, H, W)``."""
         images = pixels.to(torch.float32)
         if augment:
-            images = augment(images, self.draws)
-        return self.layout.images(images.sub_(self.mean).div_(self.std))
+            images = augment(images, self.draws, self.learning.strength(self.current_epoch))
+        return self.layout.images(self.scaling(images))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Optimizer steps over the consecutive batches that make up ``batch``."""
@@ -82,12 +96,13 @@ class Classifier(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Close the training epoch's sum (validation runs inside it) and start the validation's."""
         if self.images_seen:
+            self.average.after_epoch(self.current_epoch)
             self.log("train_loss", self.loss_sum / self.images_seen)
         self._reset()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to the scores."""
-        logits = self.net(self.normalised(batch[0]))
+        logits = self.average.scored(self.normalised(batch[0]))
         self.scores.update(logits, batch[1])
         self._add(cross_entropy(logits, batch[1]), len(batch[1]))
 
@@ -100,7 +115,8 @@ class Classifier(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Step a schedule that goes by epochs; the validation is over by now."""
         if self.schedule:
-            self.schedule.after_epoch(self.trainer.callback_metrics["val_loss"])
+            scores = self.trainer.callback_metrics
+            self.schedule.after_epoch(scores["val_loss"], scores["val_accuracy"])
 
     def configure_optimizers(self) -> Any:
         """The optimizer over the parameters that train; its schedule is kept here."""
@@ -111,10 +127,11 @@ class Classifier(pl.LightningModule):
     def _optimize(self, optimizer: Any, images: Tensor, labels: Tensor) -> None:
         with self.layout.autocast(images.device):
             logits = self.net(images)
-        loss = cross_entropy(logits.float(), labels)
+        loss = cross_entropy(logits.float(), labels, label_smoothing=self.learning.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
+        self.average.after_step()
         if self.schedule:
             self.schedule.after_step()
         self._add(loss.detach(), len(labels))

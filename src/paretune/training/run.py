@@ -15,6 +15,7 @@ from torch import nn
 
 from paretune.data.images import ImageData, Images
 from paretune.training import allocator
+from paretune.training.averaging import Average, Averaging
 from paretune.training.epochs import BestWeights, Epoch, EpochListener
 from paretune.training.feed import Feed
 from paretune.training.layout import Layout
@@ -42,7 +43,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training; the network holds the weights of ``best``, the epoch with the highest validation F1.
+    """A finished training; the network holds the weights of ``best``, the epoch that the selection chose.
 
     ``seconds`` is the whole training with its validations, ``images_per_s`` training images over that time, ``layout`` what
     made it fast.
@@ -73,13 +74,15 @@ def fit(
     Raises :class:`DivergedError` if no epoch ended with a finite validation loss.
     """
     allocator.keep_freed_memory()
-    keeper = BestWeights(listener)
+    keeper = BestWeights(training.selection, listener)
     trainer = _trainer(training, [keeper, *_callbacks(training)])
     device = trainer.strategy.root_device
     train, val = _on(device, data.train), _on(device, data.val)
     layout = training.layout_for(net.to(device), train)
     layout.set_threads()
-    module = Classifier(layout.network(net, device), data, _learning(training, len(train)), layout)
+    scaling = data.scaling(training.scaling)
+    learning = _learning(training, len(train))
+    module = Classifier(layout.network(net, device), scaling, data.num_classes, learning, layout)
     shuffle = torch.Generator().manual_seed(training.seed)
     started_s = perf_counter()
     with _lightning_noise():
@@ -94,7 +97,10 @@ def fit(
 
 def _learning(training: Training, images: int) -> Learning:
     length = Length(ceil(images / training.batch_size), training.max_epochs)
-    return Learning(training.optimizer, training.schedule, length, training.batch_size, training.augment, training.seed)
+    return Learning(
+        training.optimizer, training.schedule, length, training.batch_size, training.augment,
+        training.augment_rampdown_epochs, training.label_smoothing, training.averaging, training.seed,
+    )  # fmt: skip
 
 
 def _best(keeper: BestWeights) -> Epoch:
@@ -106,6 +112,7 @@ def _best(keeper: BestWeights) -> Epoch:
 
 def _score(trainer: pl.Trainer, module: Classifier, images: Images, training: Training) -> Scores:
     trainer.callbacks = []  # type: ignore[attr-defined]  # the keeper is done
+    module.average = Average(module.net, Averaging(), 1)  # the kept weights are in the network
     (scores,) = trainer.validate(module, Feed(images, training.eval_batch_size), verbose=False)
     return Scores(scores["val_f1"], scores["val_accuracy"], scores["val_loss"])
 
@@ -128,7 +135,7 @@ def _trainer(training: Training, callbacks: list[Callback]) -> pl.Trainer:
 def _callbacks(training: Training) -> list[Callback]:
     callbacks: list[Callback] = [RichProgressBar(leave=False)] if training.progress else []
     if training.patience is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=training.patience, check_finite=False))
+        callbacks.append(EarlyStopping("val_loss", training.min_delta, training.patience, check_finite=False))
     return callbacks
 
 

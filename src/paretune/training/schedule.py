@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, StepLR
 
-__all__ = ["Length", "Schedule", "ScheduleFactory", "constant", "cosine", "one_cycle", "plateau", "step"]
+__all__ = ["Length", "Schedule", "ScheduleFactory", "constant", "cosine", "one_cycle", "plateau", "stalled", "step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Length:
 class Schedule:
     """A torch scheduler and when to step it: after each optimizer step, or after each epoch."""
 
-    scheduler: LRScheduler | ReduceLROnPlateau
+    scheduler: "LRScheduler | ReduceLROnPlateau | Stalled"
     each_step: bool
 
     def after_step(self) -> None:
@@ -36,10 +36,12 @@ class Schedule:
         if self.each_step:
             self.scheduler.step()  # type: ignore[call-arg]
 
-    def after_epoch(self, val_loss: Tensor) -> None:
-        """An epoch ended with this validation loss."""
+    def after_epoch(self, val_loss: Tensor, val_accuracy: Tensor) -> None:
+        """An epoch ended with this validation loss and accuracy."""
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(val_loss)
+        elif isinstance(self.scheduler, Stalled):
+            self.scheduler.step(float(val_accuracy))
         elif not self.each_step:
             self.scheduler.step()
 
@@ -80,3 +82,31 @@ def step(optimizer: Optimizer, length: Length, *, every_epochs: int, factor: flo
 def plateau(optimizer: Optimizer, length: Length, *, patience: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` when the validation loss has not fallen for ``patience`` epochs."""
     return Schedule(ReduceLROnPlateau(optimizer, factor=factor, patience=patience), each_step=False)
+
+
+class Stalled:
+    """Divides the rate when the validation accuracy has not risen against ``epochs`` epochs before.
+
+    No cut comes within ``epochs`` epochs of the last one.
+    """
+
+    def __init__(self, optimizer: Optimizer, epochs: int, divisor: float) -> None:
+        self.optimizer, self.epochs, self.divisor = optimizer, epochs, divisor
+        self.accuracies: list[float] = []
+        self.last_cut = -epochs
+
+    def step(self, val_accuracy: float) -> None:
+        """An epoch ended with this accuracy."""
+        self.accuracies.append(val_accuracy)
+        epoch = len(self.accuracies) - 1
+        if epoch < self.epochs or epoch - self.last_cut < self.epochs:
+            return
+        if val_accuracy <= self.accuracies[epoch - self.epochs]:
+            self.last_cut = epoch
+            for group in self.optimizer.param_groups:
+                group["lr"] /= self.divisor
+
+
+def stalled(optimizer: Optimizer, length: Length, *, epochs: int, divisor: float) -> Schedule:
+    """The rule of github:aknakshay/MNIST-Challenge: see :class:`Stalled` (its own divisor is 1, which does nothing)."""
+    return Schedule(Stalled(optimizer, epochs, divisor), each_step=False)

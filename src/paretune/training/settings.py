@@ -1,7 +1,7 @@
 """The settings of a training, checked."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,9 +9,11 @@ from torch import nn
 
 from paretune.data.images import Images
 from paretune.errors import ConfigError
+from paretune.training.averaging import Averaging
 from paretune.training.layout import Layout, autotune, available_threads
 from paretune.training.module import Augment, OptimizerFactory
 from paretune.training.schedule import ScheduleFactory
+from paretune.training.selection import Selection
 
 __all__ = ["Training"]
 
@@ -30,6 +32,12 @@ class Training:
     batch_size: int = 128
     eval_batch_size: int = 500
     patience: int | None = None
+    min_delta: float = 0.0
+    scaling: str = "standard"
+    label_smoothing: float = 0.0
+    augment_rampdown_epochs: int = 0
+    averaging: Averaging = field(default_factory=Averaging)
+    selection: Selection = field(default_factory=Selection)
     device: str = "auto"
     autotune: bool = False
     memory_format: str | None = None

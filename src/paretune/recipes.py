@@ -1,0 +1,111 @@
+"""``paretune-recipes``: train the published recipes (or those named), and write what came out beside what was published.
+
+Every run is a ``paretune-train +recipe=<name> seed=<n>`` of its own, recorded in the store. Finished (recipe, seed) pairs are
+kept in the table ``docs/recipes.csv``, so that the same command goes on where it stopped.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from paretune import places
+from paretune.errors import ConfigError, ParetuneError
+from paretune.reports.recipes import Published, Result, read_results, write_page, write_results
+
+__all__ = ["cli", "published_recipes"]
+
+SEEDS, LARGE, SEEDS_OF_LARGE = 3, 200_000, 1
+PAGE, TABLE = Path("docs/recipes.md"), Path("docs/recipes.csv")
+
+
+def cli() -> None:
+    """Run the command; a person's mistake is one line and exit code 2."""
+    try:
+        _run()
+    except ParetuneError as error:
+        print(f"paretune-recipes: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _run() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("only", nargs="*", default=["*"], help="names of recipes, such as kep_dense_* (default: all)")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each if more than one")
+    parser.add_argument("--page-only", action="store_true", help="train nothing; write the page from the table")
+    options = parser.parse_args()
+    recipes = published_recipes()
+    if not options.page_only:
+        chosen = [recipe for recipe in recipes if any(fnmatch(recipe.name, pattern) for pattern in options.only)]
+        if not chosen:
+            message = f"recipe `{' '.join(options.only)}` is none of conf/recipe; expected names or patterns; see ls conf/recipe"
+            raise ConfigError(message)
+        _train_all(_missing(chosen), options.jobs)
+    write_page(recipes, read_results(TABLE), PAGE)
+    print(f"{PAGE} is written")
+
+
+def published_recipes() -> list[Published]:
+    """Every recipe with its counted and its published figures, smallest first."""
+    from paretune import models
+
+    found = []
+    for path in sorted((places.CONF / "recipe").glob("*.yaml")):
+        with initialize_config_dir(str(places.CONF), version_base="1.3"):
+            config = OmegaConf.to_container(compose("train", overrides=[f"+recipe={path.stem}"]))
+        assert isinstance(config, dict)
+        found.append(Published(path.stem, counted=models.count(config["model"]), **config["published"]))
+    return sorted(found, key=lambda recipe: (recipe.counted, recipe.name))
+
+
+def _missing(recipes: list[Published]) -> list[tuple[Published, int]]:
+    """(recipe, seed) pairs not in the table, cheap ones first: every recipe once before any a second time."""
+    done = {(result.recipe, result.seed) for result in read_results(TABLE)}
+    pairs = [
+        (recipe, seed) for recipe in recipes for seed in range(SEEDS if recipe.counted <= LARGE else SEEDS_OF_LARGE)
+    ]
+    return sorted((pair for pair in pairs if (pair[0].name, pair[1]) not in done), key=lambda pair: pair[1])
+
+
+def _train_all(pairs: list[tuple[Published, int]], jobs: int) -> None:
+    print(f"{len(pairs)} trainings to go")
+    with ThreadPoolExecutor(jobs) as pool:
+        for number, result in enumerate(pool.map(lambda pair: _train(pair[0], pair[1], jobs), pairs), 1):
+            if result:
+                write_results([*read_results(TABLE), result], TABLE)
+                print(
+                    f"{number} of {len(pairs)}: {result.recipe} seed {result.seed}: {result.score:.4f} in {result.seconds:.0f} s"
+                )
+
+
+def _train(recipe: Published, seed: int, jobs: int) -> Result | None:
+    env = os.environ | ({"OMP_NUM_THREADS": "1"} if jobs > 1 else {})
+    command = [sys.executable, "-W", "ignore", "-m", "paretune.train", f"+recipe={recipe.name}", f"seed={seed}"]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        print(f"{recipe.name} seed {seed} failed:\n{done.stdout[-2000:]}", file=sys.stderr)
+        return None
+    return _result_of(recipe, seed)
+
+
+def _result_of(recipe: Published, seed: int) -> Result:
+    """What the newest run of this recipe and seed left in the store."""
+    from paretune.tracking import Store
+
+    store = Store(f"sqlite:///{places.store()}/mlflow.db")
+    run = store.runs(f"tags.recipe = '{recipe.name}' and params.seed = '{seed}' and attributes.status = 'FINISHED'")[-1]
+    metrics, split = run.data.metrics, "test" if f"test_{recipe.metric}" in run.data.metrics else "val"
+    return Result(
+        recipe.name, seed, metrics[f"{split}_{recipe.metric}"], metrics["val_f1"], int(metrics["best_epoch"]),
+        metrics["seconds"], run.data.tags["rule"] + (", test once" if split == "test" else ""),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,133 @@
+"""Averaged weights, smoothed labels, faded augmentation, and the rules by which a result is read."""
+
+import pytest
+import torch
+from torch import nn
+
+from paretune import models
+from paretune.augment import Affine
+from paretune.errors import ConfigError
+from paretune.training import schedule
+from paretune.training.averaging import Average, Averaging
+from paretune.training.module import Learning
+from paretune.training.run import fit, seed_everything
+from paretune.training.selection import Selection
+from paretune.training.settings import Training
+
+CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
+
+
+def trained(data, **changes):
+    seed_everything(0)
+    net = models.build(CONFIG)
+    fields = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "schedule": schedule.constant, "max_epochs": 4}
+    return net, fit(net, data, Training(**(fields | {"batch_size": 32, "device": "cpu"} | changes)))
+
+
+def moved(net: nn.Linear, to: float, average: Average) -> None:
+    with torch.no_grad():
+        net.weight.fill_(to)
+    average.after_step()
+
+
+def test_ema_moves_to_the_weights_by_what_the_decay_leaves():
+    net = nn.Linear(1, 1)
+    average = Average(net, Averaging("ema", decay=0.9), max_epochs=4)
+    moved(net, 0.0, average)
+    moved(net, 1.0, average)
+
+    assert average.scored.weight.item() == pytest.approx(0.1)
+
+
+def test_swa_is_the_mean_of_the_last_epochs():
+    net = nn.Linear(1, 1)
+    average = Average(net, Averaging("swa", start=0.5), max_epochs=4)
+    for epoch, weight in enumerate((5.0, 7.0, 1.0, 2.0)):
+        moved(net, weight, average)
+        average.after_epoch(epoch)
+        assert average.scored.weight.item() == pytest.approx([5.0, 7.0, 1.0, 1.5][epoch])
+
+
+@pytest.mark.parametrize("kind", ["ema", "swa"])
+def test_an_average_is_scored_and_kept(tiny_data, kind):
+    """The scores are those of the network that fit leaves behind."""
+    net, result = trained(tiny_data, averaging=Averaging(kind, decay=0.9, start=0.0), selection=Selection("last"))
+    plain, _ = trained(tiny_data, selection=Selection("last"))
+    normal = (tiny_data.val.pixels.float() - tiny_data.mean) / tiny_data.std
+    accuracy = (net.eval()(normal).argmax(1) == tiny_data.val.labels).float().mean().item()
+
+    assert result.best.val_accuracy == pytest.approx(accuracy)
+    assert not torch.equal(net.layers[1].weight, plain.layers[1].weight)
+
+
+def test_smoothed_labels_raise_the_training_loss_only(tiny_data):
+    _, plain = trained(tiny_data, max_epochs=8)
+    _, smooth = trained(tiny_data, max_epochs=8, label_smoothing=0.3)
+
+    assert smooth.epochs[-1].train_loss > plain.epochs[-1].train_loss + 0.3
+    assert smooth.epochs[-1].val_f1 > 0.9
+
+
+def test_augmentation_fades_out_over_the_last_epochs():
+    learning = Learning(None, None, schedule.Length(1, max_epochs=5), 32, rampdown_epochs=2)
+
+    assert [learning.strength(epoch) for epoch in range(5)] == [1.0, 1.0, 1.0, 0.5, 0.0]
+
+
+def test_an_augmentation_without_strength_changes_nothing():
+    images = torch.rand(3, 1, 28, 28) * 255
+    affine = Affine(rotation_deg=20, shift=0.2)
+
+    assert torch.allclose(affine(images, torch.Generator(), 0.0), images, atol=1e-2)
+
+
+def test_the_last_epoch_is_kept_if_asked(tiny_data):
+    _, result = trained(tiny_data, selection=Selection("last"))
+
+    assert result.best == result.epochs[-1]
+
+
+def test_the_best_epoch_may_be_chosen_by_accuracy(tiny_data):
+    _, result = trained(tiny_data, selection=Selection(by="accuracy"))
+    scores = [epoch.val_accuracy for epoch in result.epochs]
+
+    assert result.best.number == scores.index(max(scores)) + 1
+
+
+def test_a_rule_says_what_it_is():
+    assert Selection("best", "accuracy", "test").rule == "best epoch by accuracy on test"
+    assert Selection("last").rule == "last epoch on validation"
+
+
+def test_unit_scaling_leaves_pixels_between_0_and_1(tiny_data):
+    images = tiny_data.train.pixels.float()
+
+    assert 0 <= tiny_data.scaling("unit")(images).min() < images.max() <= 1
+
+
+def test_the_stalled_rule_cuts_once_and_then_waits():
+    """Accuracies that stop rising at the fourth epoch: cuts after epochs 4 and 7, not in between."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    rule = schedule.stalled(optimizer, schedule.Length(1, 9), epochs=3, divisor=10.0)
+    rates = []
+    for accuracy in (0.5, 0.6, 0.7, 0.5, 0.5, 0.5, 0.5, 0.9, 0.95):
+        rule.after_epoch(torch.tensor(1.0), torch.tensor(accuracy))
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Averaging("mean"),
+            r"averaging `mean` is unknown; expected ema, swa or null; set trainer.averaging.kind",
+        ),
+        (lambda: Selection("first"), r"selection.epoch `first` is unknown; expected best or last"),
+        (lambda: Selection(split="train"), r"selection.split `train` is unknown; expected validation or test"),
+    ],
+)
+def test_settings_that_are_unknown_are_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
