@@ -23,6 +23,7 @@ PARTS = (
     "startup",
     "kills",
     "starts",
+    "racing",
 )
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -125,4 +125,4 @@ def draw(curves: dict[str, dict[str, np.ndarray]]) -> None:
     figure.savefig(PICTURE, dpi=110)
 
 
-TITLES = {"formula": "a formula", "mnist": "a model of 300 MNIST trainings"}
+TITLES = {"formula": "a formula", "mnist": "a model of 200 MNIST trainings"}

@@ -83,7 +83,9 @@ def test_a_trial_that_breaks_off_is_closed_and_no_point(store, error, status):
     with pytest.raises(type(error)), recorder:
         raise error
 
-    assert store.client.get_run(recorder.run_id).info.status == status
+    run = store.client.get_run(recorder.run_id)
+    assert run.info.status == status
+    assert "in test_a_trial_that_breaks_off" in run.data.tags["traceback"]
     assert read_points(store, "small") == []
 
 

@@ -56,7 +56,7 @@ def test_every_layout_learns_about_the_same(tiny_data, memory_format, precision)
     seed_everything(5)
     other = fit(models.build(SQUEEZE), tiny_data, training(memory_format=memory_format, precision=precision))
 
-    assert other.best.val_loss == pytest.approx(plain.best.val_loss, abs=0.1)
+    assert other.best.val_loss == pytest.approx(plain.best.val_loss, abs=0.3)
 
 
 def test_autotune_times_every_choice_and_takes_the_fastest():

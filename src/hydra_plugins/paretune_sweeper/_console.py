@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from paretune.search.progress import Clock, status_line
+from paretune.search.progress import Clock, shown, status_line
 from paretune.search.study import finished
 
 __all__ = ["narrated", "resume_command"]
@@ -33,8 +33,7 @@ def narrated(study: Study, n_trials: int, live: bool) -> Iterator[Callable[[], N
         fresh = [trial for trial in finished(study) if trial.number not in told]
         for trial in fresh:
             told.add(trial.number)
-            values = ", ".join(f"{value:,.6g}" for value in trial.values or ())
-            said = values or trial.user_attrs.get("reason", "").split("\n")[0][:300]
+            said = shown(trial.values or ()) or trial.user_attrs.get("reason", "").split("\n")[0][:300]
             log.info("trial %d of %d: %s %s", trial.number + 1, n_trials, trial.state.name.lower(), said)
         return bool(fresh)
 

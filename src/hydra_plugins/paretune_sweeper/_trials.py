@@ -25,8 +25,8 @@ class HydraTrials:
         self._base = lru_cache(maxsize=64)(self._compose)
 
     def is_group(self, key: str) -> bool:
-        """Whether ``key`` is a config group."""
-        return bool(self.context.config_loader.get_group_options(key, ObjectType.CONFIG))
+        """Whether ``key`` (perhaps one to add, ``+key``) is a config group."""
+        return bool(self.context.config_loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG))
 
     def own_space(self, node: str | None, overrides: list[str]) -> Mapping[str, Any]:
         """The search space that the configuration with these overrides holds at ``node``."""

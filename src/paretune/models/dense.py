@@ -17,8 +17,8 @@ __all__ = ["Dense"]
 class Dense(nn.Module):
     """Flatten, then hidden layers of ``widths`` units, then ``num_classes`` logits.
 
-    ``dropout`` is the probability after each hidden layer (one for all, or one each). ``widths=()`` is logistic
-    regression.
+    ``dropout`` is the probability after each hidden layer (one for all, or one each), those before number ``dropout_from``
+    (from 1) left out. ``widths=()`` is logistic regression.
     """
 
     def __init__(
@@ -26,6 +26,7 @@ class Dense(nn.Module):
         *,
         widths: Sequence[int] = (64, 64),
         dropout: float | Sequence[float] = 0.0,
+        dropout_from: int = 1,
         activation: str = "relu",
         image_shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,
@@ -34,8 +35,9 @@ class Dense(nn.Module):
         sizes = [prod(image_shape), *positive("widths", widths)]
         layers: list[nn.Module] = [nn.Flatten()]
         rates = per_layer("dropout", dropout, len(widths))
-        for fan_in, fan_out, rate in zip(sizes, sizes[1:], rates, strict=False):
-            layers += [nn.Linear(fan_in, fan_out), activation_layer(activation), *dropouts(rate)]
+        for number, (fan_in, fan_out, rate) in enumerate(zip(sizes, sizes[1:], rates, strict=False), 1):
+            layers += [nn.Linear(fan_in, fan_out), activation_layer(activation)]
+            layers += dropouts(rate if number >= dropout_from else 0.0)
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], num_classes))
 
     def forward(self, images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.search.study import finished, running
 
-__all__ = ["Clock", "is_flat", "losses", "status_line"]
+__all__ = ["Clock", "is_flat", "losses", "shown", "status_line"]
 
 Floats = NDArray[np.float64]
 LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
@@ -100,13 +100,18 @@ def _scores(complete: list[FrozenTrial], directions: list[StudyDirection]) -> li
     points = losses(complete, directions)
     best = complete[int(points[:, -1].argmin())]
     *costs, score = cast("list[float]", best.values)
-    shown = f"{score:.4f}" if 0 <= score <= 1 else f"{score:,.6g}"
-    found = f"best {shown}" + (f" at {', '.join(f'{cost:,.6g}' for cost in costs)}" if costs else "")
+    best_score = f"{score:.4f}" if 0 <= score <= 1 else shown([score])
+    found = f"best {best_score}" + (f" at {shown(costs)}" if costs else "")
     if len(directions) == 1:
         return [found]
     volume = hypervolume(points, _reference(points))
     on_front = sum(not ((points <= row).all(1) & (points < row).any(1)).any() for row in points)
     return [f"front {on_front}", f"hypervolume {volume:.3f}", found]
+
+
+def shown(values: Sequence[float]) -> str:
+    """Numbers for a person: whole ones whole, others with six digits."""
+    return ", ".join(f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}" for value in values)
 
 
 def _spoken(seconds: float) -> str:

@@ -17,6 +17,7 @@ from paretune.search.claims import claim, fail, put_back, reclaim, requeue, too_
 from paretune.search.handle import TrialHandle, running
 from paretune.search.interrupts import Watch
 from paretune.search.limits import Limits
+from paretune.search.progress import shown
 from paretune.search.race import Race
 from paretune.search.rungs import judge
 from paretune.search.space import Space
@@ -104,8 +105,7 @@ def _run(study: Study, sweep: Sweep, trial: Trial, objective: Objective) -> None
         _failed(study, trial, f"{type(error).__name__}: {error}")
     else:
         study.tell(trial, values, skip_if_finished=True)
-        shown = ", ".join(f"{value:,.6g}" for value in values)
-        log.info("trial %d: %s in %.1f s", trial.number + 1, shown, time.perf_counter() - started_s)
+        log.info("trial %d: %s in %.1f s", trial.number + 1, shown(values), time.perf_counter() - started_s)
 
 
 def _watch(study: Study, sweep: Sweep, trial: Trial) -> Watch:

@@ -1,6 +1,7 @@
 """Writing sweeps and trials to the store, as they happen."""
 
 import json
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,6 +19,7 @@ from paretune.tracking.store import Store
 
 __all__ = ["RunRecorder", "SweepRecorder"]
 
+NO_NAME = r"[^\w\-. :/]"  # what MLflow takes in no name, such as the plus of ``+recipe``
 LONGEST_TAG = 5000  # characters that every MLflow store takes
 
 
@@ -86,7 +88,7 @@ class RunRecorder(AbstractContextManager["RunRecorder"]):
         self.tags["mlflow.runName"] = self.name
         run = self.store.client.create_run(self.store.experiment_id, tags=self.tags)
         self.run_id = run.info.run_id
-        params = [Param(key, str(value)) for key, value in self.searched.items()]
+        params = [Param(re.sub(NO_NAME, "", key), str(value)) for key, value in self.searched.items()]
         self.store.client.log_batch(self.run_id, params=params)
         return self
 
