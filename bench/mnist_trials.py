@@ -1,4 +1,4 @@
-"""Makes ``mnist_trials.csv``: 200 real trainings on MNIST, spread evenly over the sizes, for the surrogate of ``bench.search``.
+"""Makes ``mnist_trials.csv``: 300 real trainings on MNIST, spread evenly over the sizes, for the surrogate of ``bench.search``.
 
 Five 3x3 convolutions with batch norm and global average pooling (``squeeze``, pools after the first and the third), 5,000
 training and 2,000 validation images, 4 epochs, AdamW with a cosine schedule, one seed. Started again, it goes on.
@@ -18,7 +18,7 @@ OVERRIDES = (
     "optimizer.lr=tag(log,interval(0.0005,0.05))", f"cap.max_params={CAP}", "data=mnist",
     "data.splitting.train_size=5000", "data.splitting.val_size=2000", "trainer.max_epochs=4", "trainer.patience=null",
     "trainer.autotune=false", "trainer.memory_format=channels_last", "trainer.threads=1",
-    "hydra.sweeper.n_trials=200", "hydra.sweeper.sampler.n_startup=300", "hydra.sweeper.n_jobs=2",
+    "hydra.sweeper.n_trials=300", "hydra.sweeper.sampler.n_startup=300", "hydra.sweeper.n_jobs=2",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from paretune.search.feasible import FeasibleSampler
 from paretune.search.front_sampler import FrontSampler
 
 SEEDS, BUDGETS = 10, (50, 100, 200)
-SLOW = {"gp_constraints": (3, 100)}  # seeds and trials: it takes seconds an ask
+SLOW = {"gp_constraints": (3, 50)}  # seeds and trials: it takes seconds an ask
 SURROGATES: dict[str, Score] = {"formula": formula, "mnist": mnist}
 PICTURE = Path(__file__).parents[1] / "docs" / "search.png"
 
@@ -125,4 +125,4 @@ def draw(curves: dict[str, dict[str, np.ndarray]]) -> None:
     figure.savefig(PICTURE, dpi=110)
 
 
-TITLES = {"formula": "a formula", "mnist": "a model of 200 MNIST trainings"}
+TITLES = {"formula": "a formula", "mnist": "a model of 300 MNIST trainings"}

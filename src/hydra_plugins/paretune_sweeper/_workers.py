@@ -111,7 +111,10 @@ class Crew:
 
     def _keep(self, slot: int) -> None:
         deaths, seen = 0, -1
-        while self._needed() and deaths < DEATHS_WITHOUT_PROGRESS:
+        while not self._over() and deaths < DEATHS_WITHOUT_PROGRESS:
+            if not self._needed():
+                time.sleep(1)  # the last trials are in other hands, which may drop them
+                continue
             try:
                 for job in self.launch(slot):
                     _ = job.return_value  # raises what the worker raised
@@ -127,14 +130,15 @@ class Crew:
             message = f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit"
             self.errors.append(SweepError(message))
 
-    def _needed(self) -> bool:
-        """Whether there are trials that no worker has in hand."""
+    def _over(self) -> bool:
         try:
-            if stopping(self.study) or self.sweep.limits.reached(self.study):
-                return False
+            return stopping(self.study) or bool(self.sweep.limits.reached(self.study))
         except SweepError as error:
             self.errors.append(error)
-            return False
+            return True
+
+    def _needed(self) -> bool:
+        """Whether there are trials that no worker has in hand."""
         in_hand = min(len(running(self.study)), workers_alive(self.study))
         return len(finished(self.study)) + in_hand < self.sweep.limits.n_trials
 
