@@ -40,10 +40,10 @@ ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(PARETUNE_STORE),mlruns)/mlflow.db --host 127.0.0.1 --port 5000 $(ARGS)
 
 test: $(READY)  ## the fast tests (under three minutes, no network)
-	$(BIN)/pytest -q -m 'not slow' $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 -m 'not slow' $(ARGS)
 
 test-all: $(READY)  ## all tests
-	$(BIN)/pytest -q $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 2 $(ARGS)
 
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .

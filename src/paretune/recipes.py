@@ -19,7 +19,7 @@ from paretune import places
 from paretune.errors import ConfigError, ParetuneError
 from paretune.reports.recipes import Published, Result, read_results, write_page, write_results
 
-__all__ = ["cli", "published_recipes"]
+__all__ = ["cli", "published", "published_recipes"]
 
 SEEDS, LARGE, SEEDS_OF_LARGE = 3, 200_000, 1
 PAGE, TABLE = Path("docs/recipes.md"), Path("docs/recipes.csv")
@@ -53,15 +53,18 @@ def _run() -> None:
 
 def published_recipes() -> list[Published]:
     """Every recipe with its counted and its published figures, smallest first."""
+    found = [published(path.stem) for path in (places.CONF / "recipe").glob("*.yaml")]
+    return sorted(found, key=lambda recipe: (recipe.counted, recipe.name))
+
+
+def published(name: str) -> Published:
+    """The recipe of that name."""
     from paretune import models
 
-    found = []
-    for path in sorted((places.CONF / "recipe").glob("*.yaml")):
-        with initialize_config_dir(str(places.CONF), version_base="1.3"):
-            config = OmegaConf.to_container(compose("train", overrides=[f"+recipe={path.stem}"]))
-        assert isinstance(config, dict)
-        found.append(Published(path.stem, counted=models.count(config["model"]), **config["published"]))
-    return sorted(found, key=lambda recipe: (recipe.counted, recipe.name))
+    with initialize_config_dir(str(places.CONF), version_base="1.3"):
+        config = compose("train", overrides=[f"+recipe={name}"])
+    plain = {key: OmegaConf.to_container(config[key]) for key in ("model", "published")}
+    return Published(name, counted=models.count(plain["model"]), **plain["published"])  # type: ignore[arg-type]
 
 
 def _missing(recipes: list[Published]) -> list[tuple[Published, int]]:
