@@ -14,7 +14,8 @@ from paretune.search.drawing import Drawing, Params
 
 __all__ = ["CappedSampler", "FeasibleSampler", "tried", "van_der_corput"]
 
-TRIES = 12  # draws of the wrapped sampler before one is resized to fit
+TRIES = 12  # proposals before one that was tried already is accepted
+DRAWS = 2  # of the wrapped sampler (each costs what its ask costs) before one is resized to fit
 TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
 
 
@@ -82,11 +83,12 @@ class FeasibleSampler(CappedSampler):
         """A draw of the wrapped sampler that fits."""
         base = self.make_base(int(rng.integers(2**31)))
         trial = study._storage.get_trial(trial._trial_id)  # with what before_trial noted on it
-        for _ in range(TRIES):
+        for _ in range(DRAWS):
             params = self._draw(base, study, trial)
             if self.drawing.fits(params):
                 return params
-        return self.drawing.resized(params, self.drawing.cap)
+        one = len(study.directions) == 1  # the best one is likely large; a front has members of every size
+        return self.drawing.resized(params, self.drawing.cap if one else self.drawing.at_share(float(rng.random())))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
