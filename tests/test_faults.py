@@ -97,6 +97,8 @@ def test_a_pruner_of_optuna_stops_trials_of_one_objective(tmp_path):
     [
         (["hydra.sweeper.direction=[minimize,maximize]", "hydra.sweeper.pruner={_target_: optuna.pruners.MedianPruner}"],
          "pruner `optuna.pruners.MedianPruner` prunes by one objective, and this sweep has 2; expected none"),
+        (["hydra.sweeper.race.eta=3"], "race.eta `3` ranks trials by a cost and a score; expected two directions; set hydra.sweeper"),
+        (["hydra/sweeper/sampler=front"], "sampler `front` weighs a counted cost against a score, and this sweep has directions"),
         (["hydra.sweeper.retry=-1"], "retry `-1` is too small; expected at least 0; set hydra.sweeper.retry"),
     ],
 )  # fmt: skip

@@ -8,7 +8,7 @@ import argparse
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -79,8 +79,9 @@ def _missing(recipes: list[Published]) -> list[tuple[Published, int]]:
 def _train_all(pairs: list[tuple[Published, int]], jobs: int) -> None:
     print(f"{len(pairs)} trainings to go")
     with ThreadPoolExecutor(jobs) as pool:
-        for number, result in enumerate(pool.map(lambda pair: _train(pair[0], pair[1], jobs), pairs), 1):
-            if result:
+        trainings = [pool.submit(_train, recipe, seed, jobs) for recipe, seed in pairs]
+        for number, training in enumerate(as_completed(trainings), 1):
+            if result := training.result():
                 write_results([*read_results(TABLE), result], TABLE)
                 print(
                     f"{number} of {len(pairs)}: {result.recipe} seed {result.seed}: {result.score:.4f} in {result.seconds:.0f} s"
@@ -102,7 +103,9 @@ def _result_of(recipe: Published, seed: int) -> Result:
     from paretune.tracking import Store
 
     store = Store(f"sqlite:///{places.store()}/mlflow.db")
-    run = store.runs(f"tags.recipe = '{recipe.name}' and params.seed = '{seed}' and attributes.status = 'FINISHED'")[-1]
+    run = store.runs(
+        f"tags.kind = 'run' and tags.recipe = '{recipe.name}' and params.seed = '{seed}' and attributes.status = 'FINISHED'"
+    )[-1]
     metrics, split = run.data.metrics, "test" if f"test_{recipe.metric}" in run.data.metrics else "val"
     return Result(
         recipe.name, seed, metrics[f"{split}_{recipe.metric}"], metrics["val_f1"], int(metrics["best_epoch"]),

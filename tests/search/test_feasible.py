@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.sampler import SPACE, SamplerContract, asked, count
+from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count
 from paretune.errors import CapError, ConfigError
 from paretune.search.drawing import Drawing, uniform
 from paretune.search.feasible import FeasibleSampler, van_der_corput
 from paretune.search.front_sampler import FrontSampler
+from paretune.search.grid import GridSampler
 from paretune.search.space import parse_space
 
 
@@ -128,3 +129,31 @@ def test_uniform_keeps_steps():
     dist = optuna.distributions.IntDistribution(1, 9, step=4)
 
     assert {uniform(dist, np.random.default_rng(seed)) for seed in range(40)} == {1, 5, 9}
+
+
+def test_a_branch_of_which_no_model_fits_is_never_drawn():
+    """Branch b costs at least 1,000 here, under a cap of 300."""
+
+    def dear(params: dict[str, object]) -> int:
+        return conditional_count(params) + (1000 if params["model"] == "b" else 0)
+
+    for sampler in (
+        feasible(optuna.samplers.RandomSampler, Drawing(CONDITIONAL, dear, 300)),
+        FrontSampler(Drawing(CONDITIONAL, dear, 300)),
+    ):
+        assert {params["model"] for params in asked(sampler, 30)} == {"a"}
+
+
+def test_a_grid_under_a_cap_is_every_point_that_fits_once():
+    space = parse_space(["a=choice(1,2,3)", "b=range(1,4)"], is_group=lambda _: False, own_space=lambda _: {})
+    sampler = GridSampler(Drawing(space, lambda params: params["a"] * params["b"], 6))
+
+    assert len(sampler.points) == 9
+    assert {frozenset(params.items()) for params in asked(sampler, 10)} == {
+        frozenset(p.items()) for p in sampler.points
+    }
+
+
+def test_a_grid_of_real_numbers_is_refused():
+    with pytest.raises(ConfigError, match=r"sampler `grid` cannot try every value of `lr`; expected choice"):
+        GridSampler(Drawing(SPACE, count, 5000))

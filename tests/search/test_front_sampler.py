@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from contracts.sampler import SPACE, asked, count
+from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
 from paretune.front import hypervolume
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import FeasibleSampler
@@ -116,3 +116,22 @@ def test_running_trials_are_not_asked_for_again():
     in_flight = [frozenset(study.ask(SPACE.everything()).params.items()) for _ in range(4)]
 
     assert len(set(in_flight)) == 4
+
+
+def test_a_branch_whose_trials_all_fail_or_race_out_gets_no_more_than_its_share():
+    """Branch b always fails: after its first trials the sampler looks elsewhere."""
+    sampler = FrontSampler(Drawing(CONDITIONAL, conditional_count, 300), n_startup=10)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
+    asked_for = []
+    for _ in range(30):
+        trial = study.ask()
+        trial._suggest("model", CONDITIONAL.choices["model"])
+        for name, dist in CONDITIONAL.distributions(trial.params["model"]).items():
+            trial._suggest(name, dist)
+        asked_for.append(trial.params["model"])
+        if trial.params["model"] == "b":
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(trial, [conditional_count(trial.params), 1 - 1 / (2 + trial.params["a/w"])])
+
+    assert asked_for[10:].count("b") == 0

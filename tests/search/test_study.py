@@ -64,7 +64,7 @@ def test_trials_that_fail_are_failed_and_the_sweep_goes_on(study):
     def objective(trial, overrides):
         if trial.number == 1:
             raise RuntimeError("out of luck")  # noqa: EM101
-        return (float("nan"), 1.0) if trial.number == 2 else square(trial, overrides)
+        return (float("inf"), 1.0) if trial.number == 2 else square(trial, overrides)
 
     work(study, sweep(5), objective)
 
@@ -85,7 +85,7 @@ def test_a_sweep_stops_when_too_many_trials_fail(study):
 def test_a_task_that_returns_something_else_fails_with_what_was_expected(study, caplog, returned, shown):
     with pytest.raises(SweepError):
         work(study, sweep(1), lambda *_: returned)
-    assert f"returned `{returned}`; expected 2 numbers, one for each direction" in caplog.text
+    assert f"returned `{returned}`; expected 2 finite numbers, one for each direction" in caplog.text
 
 
 def test_an_interrupted_trial_goes_back_in_the_queue_and_runs_as_itself(study):
@@ -113,13 +113,13 @@ def test_the_trial_of_a_killed_process_is_taken_back(study, tmp_path):
     code = (
         "import os, signal, sys, optuna\n"
         "from paretune.search.claims import claim\n"
-        f"trial = optuna.load_study(study_name='small', storage='sqlite:///{tmp_path}/new/optuna.db').ask()\n"
-        "claim(trial)\n"
+        f"study = optuna.load_study(study_name='small', storage='sqlite:///{tmp_path}/new/optuna.db')\n"
+        "claim(study, study.ask())\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False)
     mine = study.ask()
-    claim(mine)
+    claim(study, mine)
 
     assert reclaim(study, retry=1) == 1
     assert [trial.state for trial in study.trials] == [TrialState.WAITING, TrialState.RUNNING]
@@ -136,7 +136,7 @@ def test_a_process_number_that_was_given_again_is_another_process(study):
 def test_a_trial_that_breaks_off_again_and_again_is_failed(study):
     for _ in range(3):
         trial = study.ask()
-        claim(trial)
+        claim(study, trial)
         dead = {"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0}
         trial.set_user_attr("worker", json.dumps(dead))
         reclaim(study, retry=2)
@@ -145,9 +145,35 @@ def test_a_trial_that_breaks_off_again_and_again_is_failed(study):
     assert study.trials[0].user_attrs["reason"] == "its worker died 3 times (killed, or out of memory)"
 
 
+def test_stops_and_starts_are_no_deaths(study):
+    """A trial that is stopped again and again is not failed for it."""
+    for _ in range(5):
+        trial = study.ask()
+        claim(study, trial)
+        requeue(study, trial)
+
+    assert [trial.state for trial in study.trials] == [TrialState.WAITING]
+    assert "deaths" not in study.trials[0].user_attrs
+
+
+def test_a_task_that_exits_is_a_failed_trial(study):
+    """``sys.exit`` in a task is no interrupt."""
+    work(study, sweep(2, max_failure_rate=1.0), lambda *_: sys.exit(3))
+
+    assert [trial.state.name for trial in study.trials] == ["FAIL"] * 2
+    assert study.trials[0].user_attrs["reason"] == "the task left with SystemExit(3)"
+
+
+def test_an_error_of_the_search_space_is_a_failed_trial(study):
+    broken = Sweep("small", SPACE, Limits(1, 1.0), suggest=lambda trial, overrides: 1 / 0)
+
+    assert work(study, broken, square) == 1
+    assert study.trials[0].user_attrs["reason"] == "ZeroDivisionError: division by zero"
+
+
 def test_of_two_that_find_the_same_orphan_one_takes_it_back(study):
     """Both read the trial as running before either acts."""
-    claim(study.ask())
+    claim(study, study.ask())
     (seen,) = study.get_trials(states=[TrialState.RUNNING])
 
     assert [requeue(study, seen), requeue(study, seen)] == [True, False]
@@ -162,7 +188,7 @@ def test_a_trial_just_asked_for_is_not_taken_for_an_orphan(study):
 
 def test_a_silent_worker_elsewhere_counts_as_gone_when_its_heartbeat_stops(study):
     trial = study.ask()
-    claim(trial)
+    claim(study, trial)
     trial.set_user_attr("worker", json.dumps({"host": "elsewhere", "pid": 1, "started": 0.0}))
     storage = study._storage
     storage.record_heartbeat(trial._trial_id)
@@ -187,7 +213,7 @@ def test_a_surplus_trial_waits_for_a_larger_total(study):
     """The last trials are running elsewhere: this worker stops, and the number it was given is used later."""
     others = [study.ask() for _ in range(2)]
     for trial in others:
-        claim(trial)
+        claim(study, trial)
 
     assert work(study, sweep(2), square) == 0
     assert study.trials[2].state is TrialState.WAITING

@@ -2,21 +2,22 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any, cast
 
 from hydra.utils import get_class, get_method, instantiate
-from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.pruners import BasePruner
-from optuna.samplers import BaseSampler, GridSampler, QMCSampler
+from optuna.samplers import BaseSampler, QMCSampler
 from optuna.study import Study
 
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
 from paretune.errors import ConfigError
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import CappedSampler, FeasibleSampler
+from paretune.search.front_sampler import FrontSampler
+from paretune.search.grid import GridSampler
 from paretune.search.handle import TrialHandle
 from paretune.search.limits import Limits
 from paretune.search.race import Race
@@ -24,8 +25,9 @@ from paretune.search.space import Space, parse_space
 from paretune.search.study import Direction, open_study
 from paretune.search.worker import Sweep
 
-__all__ = ["Plan", "name_of"]
+__all__ = ["BASIC", "Plan", "name_of"]
 
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 LIMITS = tuple(field.name for field in dataclass_fields(Limits))
 
 
@@ -37,15 +39,15 @@ class Plan:
     fields: Mapping[str, Any]
     arguments: Sequence[str]
 
-    @property
-    def isolated(self) -> bool:
+    def isolated(self, trials: HydraTrials) -> bool:
         """Whether trials run in worker processes, which can be killed and replaced, rather than in this one."""
-        fields = self.fields
-        return bool(fields["n_jobs"] > 1 or fields["trial_timeout_s"] or fields["recycle_after"])
+        fields, launcher = self.fields, trials.config.hydra.launcher._target_
+        return bool(fields["n_jobs"] > 1 or fields["trial_timeout_s"] or fields["recycle_after"] or launcher != BASIC)
 
     def sweep(self, trials: HydraTrials) -> Sweep:
         """The sweep, its space composed. Raises :class:`~paretune.errors.ConfigError` if there is nothing to search."""
-        params = {key: value for key, value in (self.fields["params"] or {}).items() if key not in self._named()}
+        given = self.fields["params"] or {}
+        params = {key: value for key, value in given.items() if key.lstrip("+~") not in self._named()}
         lines = [*(f"{key}={value}" for key, value in params.items()), *self.arguments]
         node = self.fields["space"]
         space = parse_space(lines, is_group=trials.is_group, own_space=lambda chosen: trials.own_space(node, chosen))
@@ -58,8 +60,10 @@ class Plan:
         fields = self.fields
         more = get_method(fields["custom_search_space"]) if fields["custom_search_space"] else None
         suggest = (lambda trial, lines: more(trials.composed([*space.fixed, *lines]), trial)) if more else None
-        race = Race(**fields["race"]) if fields["race"]["eta"] else None
-        return Sweep(self.name, space, Limits(**{name: fields[name] for name in LIMITS}), race, suggest)
+        limits = Limits(**{name: fields[name] for name in LIMITS})
+        if (sampler := self._sampler(self._drawing(space, trials))) and isinstance(sampler, GridSampler):
+            limits = replace(limits, n_trials=min(limits.n_trials, len(sampler.points)))
+        return Sweep(self.name, space, limits, self._race(), suggest)
 
     def open(self, sweep: Sweep, trials: HydraTrials) -> Study:
         """The study, with the sampler that the fields ask for."""
@@ -75,6 +79,17 @@ class Plan:
 
         return run
 
+    def _race(self) -> Race | None:
+        if not self.fields["race"]["eta"]:
+            return None
+        if len(_directions(self.fields["direction"])) != 2:
+            message = (
+                f"race.eta `{self.fields['race']['eta']}` ranks trials by a cost and a score; expected two directions; set "
+                f"hydra.sweeper.pruner for one objective"
+            )
+            raise ConfigError(message)
+        return Race(**self.fields["race"])
+
     def _pruner(self, directions: Sequence[Direction]) -> BasePruner | None:
         pruner = self.fields["pruner"]
         if pruner and len(directions) > 1:
@@ -87,7 +102,7 @@ class Plan:
 
     def _storage(self, trials: HydraTrials) -> str | None:
         """As set; several workers cannot share memory, so without a storage they share a file in the sweep's folder."""
-        if self.fields["storage"] is None and self.isolated:
+        if self.fields["storage"] is None and self.isolated(trials):
             return f"sqlite:///{Path(trials.config.hydra.sweep.dir).resolve()}/optuna.db"
         return cast("str | None", self.fields["storage"])
 
@@ -106,23 +121,33 @@ class Plan:
 
         return Drawing(space, count, cap["max"])
 
+    def _check_front(self, drawing: Drawing) -> None:
+        directions = _directions(self.fields["direction"])
+        if drawing.costs is None or sorted(directions) != ["maximize", "minimize"]:
+            message = (
+                f"sampler `front` weighs a counted cost against a score, and this sweep has directions {directions} and "
+                f"{'a' if drawing.costs else 'no'} cap.count; expected [minimize, maximize] and a count; use another sampler"
+            )
+            raise ConfigError(message)
+
     def _sampler(self, drawing: Drawing) -> CappedSampler:
         config = dict(self.fields["sampler"])
         seed = config.pop("seed", None) or 0
         target = get_class(config["_target_"])
+        if issubclass(target, FrontSampler):
+            self._check_front(drawing)
         if issubclass(target, CappedSampler):
             sampler: CappedSampler = instantiate(config, drawing, seed=seed)
             return sampler
 
-        one_sequence = issubclass(target, (GridSampler, QMCSampler))  # all trials walk along the same points
-        if issubclass(target, GridSampler):
-            config["search_space"] = _grid(drawing.space)
+        one_sequence = issubclass(target, QMCSampler)  # all trials walk along the same points
 
         def make_base(derived_seed: int) -> BaseSampler:
             base: BaseSampler = instantiate(config, seed=seed if one_sequence else derived_seed)
             return base
 
-        n_startup = 20 if drawing.costs else 0  # without a cost there is nothing to spread the start over
+        # without a cost there is nothing to spread the start over
+        n_startup = 20 if drawing.costs else 0
         return FeasibleSampler(make_base, drawing, n_startup=n_startup, seed=seed)
 
 
@@ -132,23 +157,6 @@ def name_of(fields: Mapping[str, Any], arguments: Sequence[str]) -> str:
         return str(fields["study_name"])
     question = sorted(line for line in arguments if not line.startswith("hydra."))
     return f"adhoc-{hashlib.sha256(' '.join(question).encode()).hexdigest()[:8]}"
-
-
-def _grid(space: Space) -> dict[str, list[Any]]:
-    """Every value of every parameter, for the sampler that tries all combinations."""
-    values: dict[str, list[Any]] = {}
-    for name, dist in space.everything().items():
-        if isinstance(dist, CategoricalDistribution):
-            values[name] = list(dist.choices)
-        elif isinstance(dist, IntDistribution):
-            values[name] = list(range(dist.low, dist.high + 1, dist.step))
-        else:
-            message = (
-                f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
-                f"use another sampler or other values"
-            )
-            raise ConfigError(message)
-    return values
 
 
 def _directions(direction: str | Sequence[str]) -> list[Direction]:

@@ -33,7 +33,8 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
         trials.config.hydra.sweeper.study_name = plan.name  # the output folder is called after it
     sweep = plan.sweep(trials)
     study = plan.open(sweep, trials)
-    hold_to(study, {"cap": str(fields["cap"]["max"]), **sweep.space.described()})
+    groups = {f"config group {name}": option for name, option in trials.chosen(sweep.space.fixed).items()}
+    hold_to(study, {"cap": str(fields["cap"]["max"]), **groups, **sweep.space.described()})
     ask_to_stop(study, False)
     reclaim(study, sweep.limits.retry)
     done, total = len(finished(study)), sweep.limits.n_trials
@@ -70,9 +71,9 @@ def _recorded(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> No
 def _run(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
     listen()
     sweep.limits.begin(study)
-    n_trials, n_jobs = sweep.limits.n_trials, plan.fields["n_jobs"]
-    with narrated(study, n_trials, live=plan.isolated) as tell:
-        if plan.isolated:
+    n_trials, n_jobs, isolated = sweep.limits.n_trials, plan.fields["n_jobs"], plan.isolated(trials)
+    with narrated(study, n_trials, live=isolated) as tell:
+        if isolated:
             folder = Path(trials.config.hydra.sweep.dir) / ".submitit"
             log.info("starting %d worker(s); their logs are in %s", n_jobs, folder)
             Crew(study, sweep, with_workers(plan, trials, n_jobs), n_jobs).run(tell)

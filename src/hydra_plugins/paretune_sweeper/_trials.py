@@ -33,6 +33,11 @@ class HydraTrials:
         found = OmegaConf.select(self._base(tuple(overrides)), node) if node else None
         return {} if found is None else {str(key): value for key, value in found.items()}
 
+    def chosen(self, overrides: list[str]) -> dict[str, str]:
+        """The option of every config group of the app with these overrides."""
+        choices = self._base(tuple(overrides)).hydra.runtime.choices
+        return {name: str(option) for name, option in choices.items() if not name.startswith("hydra/")}
+
     def composed(self, overrides: list[str]) -> DictConfig:
         """The configuration with these overrides."""
         return self._compose(tuple(overrides))

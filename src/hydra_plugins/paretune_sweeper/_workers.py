@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -13,9 +14,10 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna.exceptions import StorageInternalError
 from optuna.study import Study
 
-from hydra_plugins.paretune_sweeper._plan import Plan
+from hydra_plugins.paretune_sweeper._plan import BASIC, Plan
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
 from paretune.errors import ConfigError, SweepError
 from paretune.search.claims import kill_overdue, kill_workers, reclaim, starts, workers_alive
@@ -27,9 +29,9 @@ __all__ = ["Crew", "Worker", "with_workers"]
 
 log = logging.getLogger(__name__)
 
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 DEATHS_WITHOUT_PROGRESS = 3
 DRAIN_S = 13
+A_YEAR_MIN = 60 * 24 * 365
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ class Crew:
         while any(thread.is_alive() for thread in slots):
             for thread in slots:
                 thread.join(1 / len(slots))
-            kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
-            tell()
+            with suppress(StorageInternalError):  # a busy database is asked again
+                kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
+                tell()
 
     def _drain(self, slots: Sequence[Thread]) -> None:
         deadline_s = time.monotonic() + DRAIN_S
@@ -110,32 +113,31 @@ class Crew:
         reclaim(self.study, self.sweep.limits.retry)
 
     def _keep(self, slot: int) -> None:
-        deaths, seen = 0, -1
-        while not self._over() and deaths < DEATHS_WITHOUT_PROGRESS:
-            if not self._needed():
-                time.sleep(1)  # the last trials are in other hands, which may drop them
-                continue
+        deaths, seen = 0, starts(self.study)
+        while deaths < DEATHS_WITHOUT_PROGRESS:
             try:
-                for job in self.launch(slot):
-                    _ = job.return_value  # raises what the worker raised
+                if self._over():
+                    return
+                if self._needed():
+                    for job in self.launch(slot):
+                        _ = job.return_value  # raises what the worker raised
+                else:
+                    time.sleep(1)  # the last trials are in other hands, which may drop them
             except SweepError as error:
                 self.errors.append(error)
                 return
+            except StorageInternalError:
+                time.sleep(1)  # a busy database is asked again
             except Exception as error:
                 begun = starts(self.study)
                 deaths, seen = (0 if begun > seen else deaths + 1), begun
                 if not stopping(self.study):
                     log.warning("worker %d ended early (%s); starting another", slot, str(error).strip().split("\n")[0])
-        if deaths == DEATHS_WITHOUT_PROGRESS:
-            message = f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit"
-            self.errors.append(SweepError(message))
+        message = f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit"
+        self.errors.append(SweepError(message))
 
     def _over(self) -> bool:
-        try:
-            return stopping(self.study) or bool(self.sweep.limits.reached(self.study))
-        except SweepError as error:
-            self.errors.append(error)
-            return True
+        return stopping(self.study) or bool(self.sweep.limits.reached(self.study))
 
     def _needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""
@@ -172,7 +174,8 @@ def with_workers(plan: Plan, trials: HydraTrials, n_jobs: int) -> Callable[[int]
         node = ConfigStore.instance().load("hydra/launcher/submitit_local.yaml").node
         with open_dict(config):
             config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(node))
-    threads = max(1, (os.cpu_count() or 1) // n_jobs)
+            config.hydra.launcher.timeout_min = A_YEAR_MIN  # submitit ends jobs after an hour otherwise
+    threads = max(1, len(os.sched_getaffinity(0)) // n_jobs)
     at_most, per_gpu = plan.fields["recycle_after"], plan.fields["workers_per_gpu"]
     worker = Worker(plan, trials.context, trials.task, trials.config, threads, at_most)
     local = "slurm" not in config.hydra.launcher._target_.lower()  # Slurm gives its jobs their GPUs itself

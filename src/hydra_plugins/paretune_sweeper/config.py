@@ -28,7 +28,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     },
     "cmaes": {"_target_": "optuna.samplers.CmaEsSampler", "x0": None, "sigma0": None, "n_startup_trials": 1},
     "gp": {"_target_": "optuna.samplers.GPSampler", "n_startup_trials": 10, "deterministic_objective": False},
-    "grid": {"_target_": "optuna.samplers.GridSampler"},
+    "grid": {"_target_": "paretune.search.grid.GridSampler"},
     "qmc": {"_target_": "optuna.samplers.QMCSampler", "qmc_type": "sobol", "scramble": True},
 }
 

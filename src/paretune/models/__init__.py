@@ -35,7 +35,9 @@ def build(model: Mapping[str, Any]) -> nn.Module:
     arguments = {key: value for key, value in model.items() if key not in ("_target_", *SETTINGS)}
     try:
         net = family(**arguments)
-    except TypeError as error:
+    except ConfigError:
+        raise
+    except (TypeError, ValueError) as error:
         message = f"model `{family.__name__}` refuses its settings ({error}); see its signature in {target}"
         raise ConfigError(message) from error
     initialise(net, model)

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -36,12 +37,16 @@ log = logging.getLogger(__name__)
 
 WORKER = "worker"
 ATTEMPT = "attempt"
+DEATHS = "deaths"
+CLOCK_STEP_S = 5  # a process's start is told from a clock that may be set; its number is not given again as soon
 CLAIM_WITHIN = timedelta(seconds=60)  # an ask takes a second at most
 
 
-def claim(trial: Trial) -> int:
+def claim(study: Study, trial: Trial) -> int:
     """Mark ``trial`` as run by this process; returns how often it was started before."""
     attempt = int(trial.user_attrs.get(ATTEMPT, 0))
+    if storage := _rdb(study):
+        storage.record_heartbeat(trial._trial_id)  # an old beat of another machine's worker must not count
     trial.set_user_attr(ATTEMPT, attempt)
     trial.set_user_attr(WORKER, json.dumps(_identity(os.getpid())))
     return attempt
@@ -49,6 +54,7 @@ def claim(trial: Trial) -> int:
 
 def put_back(study: Study, trial: FrozenTrial | Trial) -> None:
     """Put a running trial of this process back in the queue, under its own number and with its own parameters."""
+    study._storage.set_trial_user_attr(trial._trial_id, WORKER, None)  # until somebody claims it
     # Optuna's public interface can only fail a trial, which would cost it its number.
     study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
@@ -74,20 +80,25 @@ def reclaim(study: Study, retry: int) -> int:
     stale = set(_stale(study)) if in_hand else set()
     orphans = [t for t in in_hand if not _alive(t.user_attrs.get(WORKER), t.datetime_start, t._trial_id in stale)]
     for trial in orphans:
-        attempts = int(trial.user_attrs.get(ATTEMPT, 0)) + 1
-        if attempts > retry:
-            log.warning("trial %d broke off %d times and counts as failed", trial.number + 1, attempts)
-            fail(study, trial, f"its worker died {attempts} times (killed, or out of memory)")
-        elif requeue(study, trial):
+        deaths = int(trial.user_attrs.get(DEATHS, 0)) + 1  # an interrupt is no death
+        if deaths > retry:
+            log.warning("trial %d broke off %d times and counts as failed", trial.number + 1, deaths)
+            fail(study, trial, f"its worker died {deaths} times (killed, or out of memory)")
+        elif _count_up(study, trial):
+            study._storage.set_trial_user_attr(trial._trial_id, DEATHS, deaths)
+            put_back(study, trial)
             log.info("trial %d was cut off and is in the queue again", trial.number + 1)
     return len(orphans)
 
 
-def fail(study: Study, trial: FrozenTrial | Trial, reason: str) -> None:
-    """Close a trial as failed, and say why."""
-    with suppress(UpdateFinishedTrialError):  # another process was quicker
+def fail(study: Study, trial: FrozenTrial | Trial, reason: str) -> bool:
+    """Close a trial as failed, and say why; ``False`` if it is finished already."""
+    try:
         study._storage.set_trial_user_attr(trial._trial_id, "reason", reason[:2000])
         study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    except UpdateFinishedTrialError:  # another process was quicker
+        return False
+    return True
 
 
 def kill_workers(study: Study) -> None:
@@ -101,9 +112,9 @@ def kill_overdue(study: Study, trial_timeout_s: float | None) -> None:
     if trial_timeout_s is None:
         return
     for trial in running(study):
-        ran_s = (datetime.now() - (trial.datetime_start or datetime.now())).total_seconds()
-        if ran_s > trial_timeout_s + 2 * GRACE_S and _lives_here(trial):
-            fail(study, trial, too_long(trial_timeout_s))
+        since_s = json.loads(trial.user_attrs.get(WORKER) or "{}").get("since", time.time())
+        overdue = time.time() - since_s > trial_timeout_s + 2 * GRACE_S
+        if overdue and _lives_here(trial) and fail(study, trial, too_long(trial_timeout_s)):
             _kill_worker(trial)
 
 
@@ -118,7 +129,7 @@ def workers_alive(study: Study) -> int:
     return sum(
         _alive(trial.user_attrs[WORKER], None, trial._trial_id in stale)
         for trial in running(study)
-        if WORKER in trial.user_attrs
+        if trial.user_attrs.get(WORKER)
     )
 
 
@@ -156,12 +167,14 @@ def _rdb(study: Study) -> RDBStorage | None:
 
 def _identity(pid: int) -> dict[str, str | int | float]:
     """A process, told apart from a later one with the same number by its start."""
-    return {"host": socket.gethostname(), "pid": pid, "started": psutil.Process(pid).create_time()}
+    started = psutil.Process(pid).create_time()
+    return {"host": socket.gethostname(), "pid": pid, "started": started, "since": time.time()}
 
 
 def _kill_worker(trial: FrozenTrial) -> None:
-    if _lives_here(trial):
-        os.kill(json.loads(trial.user_attrs[WORKER])["pid"], signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        if _lives_here(trial):
+            os.kill(json.loads(trial.user_attrs[WORKER])["pid"], signal.SIGKILL)
 
 
 def _lives_here(trial: FrozenTrial) -> bool:
@@ -177,6 +190,8 @@ def _alive(worker: str | None, asked: datetime | None, stale: bool) -> bool:
         return not stale
     try:
         process = psutil.Process(identity["pid"])
-        return process.create_time() == identity["started"] and process.status() != psutil.STATUS_ZOMBIE
+        return (
+            abs(process.create_time() - identity["started"]) < CLOCK_STEP_S and process.status() != psutil.STATUS_ZOMBIE
+        )
     except psutil.NoSuchProcess:
         return False

@@ -40,7 +40,9 @@ class Drawing:
                 f"expected room for at least one model; lower the space's lower ends or raise the cap"
             )
             raise CapError(message)
-        largest = max((self.cost(self._largest_of(choice)) for choice in combinations), default=0)
+        fitting = [choice for choice in combinations if self.fits(self.smallest_of(choice))]
+        self.branches = [choice for choice in fitting if self.cost(self.smallest_of(choice)) < inf]
+        largest = max((self.cost(self._largest_of(choice)) for choice in self.branches), default=0)
         self.upper = min(self.cap, largest)
 
     def cost(self, params: Params) -> float:
@@ -56,8 +58,8 @@ class Drawing:
         return self.costs is None or (self.costs.holds(params) and self.fits(params))
 
     def uniform(self, rng: np.random.Generator, choice: Params | None = None) -> Params:
-        """A uniform draw that may not fit; ``choice`` fixes the branch."""
-        chosen = choice or {name: uniform(dist, rng) for name, dist in self.space.choices.items()}
+        """A uniform draw that may not fit, of a branch that has a model that does; ``choice`` fixes the branch."""
+        chosen = choice or self.branches[int(rng.integers(len(self.branches)))]
         branch = self.space.distributions(self.space.branch_of(chosen))
         return chosen | {name: uniform(dist, rng) for name, dist in branch.items()}
 

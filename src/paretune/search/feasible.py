@@ -52,7 +52,10 @@ class CappedSampler(BaseSampler):
                 params = self.propose(study, trial, rng)
             if frozenset(params.items()) not in known and self.drawing.surely_fits(params):
                 return params
-        return params if self.drawing.surely_fits(params) else self.drawing.resized(params, self.drawing.cap)
+        if self.drawing.surely_fits(params):  # all was tried already, as far as it seems
+            return params
+        smaller = self.drawing.resized(params, self.drawing.cap)
+        return smaller if self.drawing.fits(smaller) else self.drawing.spread(rng, 0.5)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -63,15 +66,18 @@ class CappedSampler(BaseSampler):
         return uniform(param_distribution, np.random.default_rng([self.seed, trial.number, len(trial.params)]))
 
     def _start(self, number: int, rng: np.random.Generator) -> Params:
-        combinations = list(self.drawing.space.combinations())
-        turn, choice = divmod(number, len(combinations))
-        jitter = rng.uniform(-0.5, 0.5) * len(combinations) / max(self.n_startup, 1)
+        branches = self.drawing.branches
+        turn, choice = divmod(number, len(branches))
+        jitter = rng.uniform(-0.5, 0.5) * len(branches) / max(self.n_startup, 1)
         share = min(max(van_der_corput(turn + 1) + jitter, 0.0), 1.0)
-        return self.drawing.spread(rng, share, combinations[choice])
+        return self.drawing.spread(rng, share, branches[choice])
 
 
 class FeasibleSampler(CappedSampler):
-    """Draws with the sampler that ``make_base(seed)`` builds and keeps what fits; what keeps missing is shrunk onto the cap."""
+    """Draws with the sampler that ``make_base(seed)`` builds and keeps what fits; what misses is resized.
+
+    With one objective it is shrunk onto the cap, with several to a random size below it.
+    """
 
     def __init__(
         self, make_base: Callable[[int], BaseSampler], drawing: Drawing, *, n_startup: int = 20, seed: int = 0
@@ -88,7 +94,9 @@ class FeasibleSampler(CappedSampler):
             if self.drawing.fits(params):
                 return params
         one = len(study.directions) == 1  # the best one is likely large; a front has members of every size
-        return self.drawing.resized(params, self.drawing.cap if one else self.drawing.at_share(float(rng.random())))
+        share = 1.0 if one else float(rng.random())
+        smaller = self.drawing.resized(params, self.drawing.at_share(share))
+        return smaller if self.drawing.fits(smaller) else self.drawing.spread(rng, share)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -23,6 +23,7 @@ __all__ = ["FrontSampler"]
 Floats = NDArray[np.float64]
 FEWEST = 5  # trials of a branch before its surrogate is asked
 DRAWS, MUTANTS = 96, 96  # candidates of each kind a branch
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
 
 
@@ -48,7 +49,11 @@ class FrontSampler(CappedSampler):
         seen = [one for other in over for one in Seen.all_of(other, score_at)]
         running = [t for t in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]) if t.number != trial.number]
         best: tuple[float, Params] = (-1.0, {})
-        views = [_Branch(self.drawing, choice, seen, running) for choice in self.drawing.space.combinations()]
+        ended = [dict(t.params) for t in study.get_trials(deepcopy=False, states=ENDED)]
+        views = [_Branch(self.drawing, choice, seen, running) for choice in self.drawing.branches]
+        views = [view for view in views if view.surrogate or view.count(ended) < FEWEST]
+        if not views:  # whatever was tried so far failed
+            return self.drawing.spread(rng, float(rng.random()))
         known = np.concatenate([view.known for view in views])
         reference = (log(self.drawing.upper), float(known[:, 1].max(initial=0.0)) + 0.1)
         for view in views:
@@ -94,7 +99,7 @@ class _Branch:
         losses = np.array([one.loss for one in done])
         self.known = np.column_stack([self._log_costs(self.members), losses]).reshape(-1, 2)
         self.surrogate: Surrogate | None = None
-        if len(done) >= FEWEST:
+        if len(own) >= FEWEST:
             rows = self._rows([one.params for one in own], [one.epoch for one in own])
             self.surrogate = Surrogate(rows, np.array([one.loss for one in own]))
         pending = [dict(trial.params) for trial in running if self._holds(trial.params)]
@@ -102,11 +107,17 @@ class _Branch:
             believed = self.surrogate.believe(self._rows(pending))
             self.known = np.concatenate([self.known, np.column_stack([self._log_costs(pending), believed])])
 
+    def count(self, configurations: Sequence[Params]) -> int:
+        """How many of them are of this branch."""
+        return sum(self._holds(params) for params in configurations)
+
     def candidates(self, rng: np.random.Generator) -> list[Params]:
         """Feasible draws spread over all costs, and mutations of members of the front."""
         draws = [self.drawing.spread(rng, float(rng.random()), self.choice) for _ in range(DRAWS)]
         parents = [self.members[i] for i in front(self.known[: len(self.members)])]
-        mutants = [self._mutant(parents[int(rng.integers(len(parents)))], rng) for _ in range(MUTANTS)]
+        mutants = [
+            self._mutant(parents[int(rng.integers(len(parents)))], rng) for _ in range(MUTANTS if parents else 0)
+        ]
         return [params for params in [*draws, *mutants] if self.drawing.fits(params)]
 
     def gains(self, candidates: list[Params], known: Floats, reference: tuple[float, float]) -> Floats:

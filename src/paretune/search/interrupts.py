@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 
-__all__ = ["GRACE_S", "Watch", "listen"]
+__all__ = ["GRACE_S", "Watch", "interrupted", "listen"]
 
 POLL_S = 1.0
 GRACE_S = 8.0  # for the trial to clean up after an interrupt, before its process is killed
@@ -17,13 +17,25 @@ GRACE_S = 8.0  # for the trial to clean up after an interrupt, before its proces
 def listen() -> None:
     """Have SIGTERM raise :class:`KeyboardInterrupt`, as Ctrl-C does; call it in the main thread.
 
-    Not in a Slurm job: there submitit's own handlers requeue a job that is pre-empted.
+    Not in a job of submitit under Slurm: there its own handlers requeue a job that is pre-empted.
     """
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a shell's background jobs ignore it, and so does Lightning
-    if "SLURM_JOB_ID" not in os.environ:
+    if not _under_slurm():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether ``error`` comes of an interrupt, and not of a task that calls ``sys.exit``.
+
+    Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`; under Slurm, submitit leaves a pre-empted job so.
+    """
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt) or _under_slurm()
+
+
+def _under_slurm() -> bool:
+    return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
 
 
 class Watch(AbstractContextManager["Watch"]):

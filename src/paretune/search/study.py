@@ -18,6 +18,7 @@ __all__ = ["Direction", "ask_to_stop", "finished", "open_study", "running", "sto
 
 Direction = Literal["minimize", "maximize"]
 HEARTBEAT_S = 30
+BUSY_S = 60  # SQLite has one writer at a time; the others wait
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 STOP = "stop"
 
@@ -65,7 +66,8 @@ def _storage(url: str | None) -> RDBStorage | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return RDBStorage(url, heartbeat_interval=HEARTBEAT_S)
+            waits = {"connect_args": {"timeout": BUSY_S}} if url.startswith("sqlite") else {}
+            return RDBStorage(url, engine_kwargs=waits, heartbeat_interval=HEARTBEAT_S)
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         message = (

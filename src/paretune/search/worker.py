@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite
 from typing import Any
 
 from optuna.storages._heartbeat import get_heartbeat_thread
@@ -15,7 +15,7 @@ from optuna.trial import Trial, TrialState
 from paretune.errors import ConfigError, Raced
 from paretune.search.claims import claim, fail, put_back, reclaim, requeue, too_long
 from paretune.search.handle import TrialHandle, running
-from paretune.search.interrupts import Watch
+from paretune.search.interrupts import Watch, interrupted
 from paretune.search.limits import Limits
 from paretune.search.progress import shown
 from paretune.search.race import Race
@@ -79,33 +79,43 @@ def _ask(study: Study) -> Trial:
 
 
 def _run(study: Study, sweep: Sweep, trial: Trial, objective: Objective) -> None:
-    attempt = claim(trial)
-    overrides = sweep.space.overrides(_draw(sweep.space, trial))
-    if sweep.suggest:
-        drawn = set(trial.params)
-        sweep.suggest(trial, overrides)
-        overrides = [*overrides, *(f"{name}={value}" for name, value in trial.params.items() if name not in drawn)]
-    searched = dict(line.split("=", 1) for line in overrides)
-    log.info("trial %d of %d: %s", trial.number + 1, sweep.limits.n_trials, " ".join(overrides))
-    started_s = time.perf_counter()
+    attempt, started_s = claim(study, trial), time.perf_counter()
     watch = _watch(study, sweep, trial)
     try:
+        overrides = _overrides(sweep, trial)
+        searched = dict(line.split("=", 1) for line in overrides)
+        log.info("trial %d of %d: %s", trial.number + 1, sweep.limits.n_trials, " ".join(overrides))
         handle = TrialHandle(sweep.name, trial.number, attempt, searched, judge(study, trial, sweep.race))
         with watch, get_heartbeat_thread(trial._trial_id, study._storage), running(handle):
             values = _numbers(objective(handle, overrides), len(study.directions))
-    except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns Ctrl-C into SystemExit
-        if not watch.late:
+    except (KeyboardInterrupt, SystemExit) as error:
+        if watch.late:
+            _failed(study, trial, too_long(sweep.limits.trial_timeout_s))
+        elif stopping(study) or interrupted(error):
             requeue(study, trial)
             raise Interrupted from error
-        _failed(study, trial, too_long(sweep.limits.trial_timeout_s))
+        else:
+            _failed(study, trial, f"the task left with {type(error).__name__}({error})")
     except Raced as raced:
         log.info("trial %d stops: %s", trial.number + 1, raced)
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     except Exception as error:
+        if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
+            requeue(study, trial)
+            raise Interrupted from error
         _failed(study, trial, f"{type(error).__name__}: {error}")
     else:
         study.tell(trial, values, skip_if_finished=True)
         log.info("trial %d: %s in %.1f s", trial.number + 1, shown(values), time.perf_counter() - started_s)
+
+
+def _overrides(sweep: Sweep, trial: Trial) -> list[str]:
+    overrides = sweep.space.overrides(_draw(sweep.space, trial))
+    if sweep.suggest:
+        drawn = set(trial.params)
+        sweep.suggest(trial, overrides)
+        overrides += [f"{name}={value}" for name, value in trial.params.items() if name not in drawn]
+    return overrides
 
 
 def _watch(study: Study, sweep: Sweep, trial: Trial) -> Watch:
@@ -137,9 +147,9 @@ def _numbers(returned: Any, objectives: int) -> Sequence[float]:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError):
         numbers = []
-    if len(numbers) != objectives or any(isnan(number) for number in numbers):
+    if len(numbers) != objectives or not all(map(isfinite, numbers)):
         message = (
-            f"task function returned `{returned}`; expected {objectives} number{'s' if objectives > 1 else ''}, one for "
+            f"task function returned `{returned}`; expected {objectives} finite number{'s' if objectives > 1 else ''}, one for "
             f"each direction; set hydra.sweeper.direction"
         )
         raise ConfigError(message)

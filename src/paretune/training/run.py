@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from torch import nn
 
 from paretune.data.images import ImageData, Images
+from paretune.errors import ParetuneError
 from paretune.training import allocator
 from paretune.training.averaging import Average, Averaging
 from paretune.training.epochs import BestWeights, Epoch, EpochListener
@@ -57,7 +58,7 @@ class Trained:
     test: Scores | None = None
 
 
-class DivergedError(RuntimeError):
+class DivergedError(ParetuneError, RuntimeError):
     """The loss became NaN or infinite before the first epoch ended."""
 
 

@@ -1,0 +1,54 @@
+"""Every configuration of a space that fits, once."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from paretune.errors import ConfigError
+from paretune.search.drawing import Drawing, Params
+from paretune.search.feasible import CappedSampler
+
+__all__ = ["GridSampler"]
+
+
+class GridSampler(CappedSampler):
+    """Trial number n runs point n of the grid, in an order drawn from ``seed``; what is over the cap is left out.
+
+    ``points`` are the configurations; a sweep needs no more trials than that. Raises
+    :class:`~paretune.errors.ConfigError` for a parameter with endlessly many values.
+    """
+
+    def __init__(self, drawing: Drawing, *, seed: int = 0) -> None:
+        super().__init__(drawing, n_startup=0, seed=seed)
+        every = [
+            params for choice in drawing.branches for params in _grid(drawing, choice) if drawing.surely_fits(params)
+        ]
+        self.points: list[Params] = [every[i] for i in np.random.default_rng(seed).permutation(len(every))]
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The point of the trial's number."""
+        return dict(self.points[trial.number % len(self.points)])
+
+
+def _grid(drawing: Drawing, choice: Params) -> list[Params]:
+    branch = drawing.space.distributions(drawing.space.branch_of(choice))
+    rows = product(*(_values(name, dist) for name, dist in branch.items()))
+    return [choice | dict(zip(branch, row, strict=True)) for row in rows]
+
+
+def _values(name: str, dist: BaseDistribution) -> list[Any]:
+    if isinstance(dist, CategoricalDistribution):
+        return list(dist.choices)
+    if isinstance(dist, IntDistribution):
+        return list(range(dist.low, dist.high + 1, dist.step))
+    message = (
+        f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
+        f"use another sampler or other values"
+    )
+    raise ConfigError(message)
