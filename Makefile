@@ -59,7 +59,7 @@ lock: $(READY)  ## pin today's newest versions that pyproject.toml admits (torch
 	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --annotation-style line --upgrade --constraint constraints.txt --output-file requirements.lock pyproject.toml
 	sed -i "s/^\(torch==[0-9.]*\)+cpu/\1/" requirements.lock
 
-bench: $(READY)  ## the figures of docs/performance.md
+bench: $(READY)  ## the figures of docs/performance.md and docs/sweeper.md
 	$(BIN)/python -m bench $(ARGS)
 
 clean:  ## everything that make made but mlruns

@@ -56,6 +56,7 @@ def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(command
     ("change", "message"),
     [
         ("cap.max_params=5000", "cap: 4000 -> 5000"),
+        ("scheduler=step", "config group scheduler: cosine -> step"),
         ("optimizer.lr=interval(0.01,0.02)", "optimizer.lr: nothing -> FloatDistribution(high=0.02, log=False, low=0.01"),
     ],
 )  # fmt: skip

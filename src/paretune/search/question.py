@@ -27,7 +27,7 @@ def hold_to(study: Study, question: Mapping[str, str]) -> None:
             f"{name}: {stored.get(name, 'nothing')} -> {question.get(name, 'nothing')}" for name in names
         )
         message = (
-            f"study `{study.study_name}` was started with another question ({changes}); expected the same space and cap; "
+            f"study `{study.study_name}` was started with another question ({changes}); expected the same space, cap and config groups; "
             f"give the sweep another name, or take the change back"
         )
         raise StoreError(message)
