@@ -29,6 +29,9 @@ def narrated(study: Study, n_trials: int, live: bool) -> Iterator[Callable[[], N
     told = {trial.number for trial in finished(study)}
     clock = Clock(len(told))
 
+    def line() -> str:
+        return status_line(study, n_trials, clock)
+
     def news() -> bool:
         fresh = [trial for trial in finished(study) if trial.number not in told]
         for trial in fresh:
@@ -39,9 +42,14 @@ def narrated(study: Study, n_trials: int, live: bool) -> Iterator[Callable[[], N
 
     if live and sys.stdout.isatty():
         with _bottom_line() as show:
-            yield lambda: show(status_line(study, n_trials, clock)) if news() or True else None
+
+            def tell() -> None:
+                news()
+                show(line())
+
+            yield tell
     else:
-        yield lambda: log.info(status_line(study, n_trials, clock)) if news() else None
+        yield lambda: log.info(line()) if news() else None
 
 
 @contextmanager

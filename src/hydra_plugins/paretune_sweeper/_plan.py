@@ -61,8 +61,9 @@ class Plan:
         more = get_method(fields["custom_search_space"]) if fields["custom_search_space"] else None
         suggest = (lambda trial, lines: more(trials.composed([*space.fixed, *lines]), trial)) if more else None
         limits = Limits(**{name: fields[name] for name in LIMITS})
-        if (sampler := self._sampler(self._drawing(space, trials))) and isinstance(sampler, GridSampler):
-            limits = replace(limits, n_trials=min(limits.n_trials, len(sampler.points)))
+        if issubclass(get_class(fields["sampler"]["_target_"]), GridSampler):
+            points = GridSampler(self._drawing(space, trials)).points
+            limits = replace(limits, n_trials=min(limits.n_trials, len(points)))
         return Sweep(self.name, space, limits, self._race(), suggest)
 
     def open(self, sweep: Sweep, trials: HydraTrials) -> Study:

@@ -15,6 +15,7 @@ from paretune.front import front
 from paretune.search.drawing import Drawing, Params, on_grid, uniform
 from paretune.search.feasible import CappedSampler
 from paretune.search.improvement import expected_improvement
+from paretune.search.progress import LEAST_ERROR
 from paretune.search.rungs import rung_scores
 from paretune.search.surrogate import Surrogate, features
 
@@ -24,7 +25,6 @@ Floats = NDArray[np.float64]
 FEWEST = 5  # trials of a branch before its surrogate is asked
 DRAWS, MUTANTS = 96, 96  # candidates of each kind a branch
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
 
 
 class FrontSampler(CappedSampler):

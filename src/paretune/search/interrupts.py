@@ -19,9 +19,8 @@ def listen() -> None:
 
     Not in a job of submitit under Slurm: there its own handlers requeue a job that is pre-empted.
     """
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's background jobs ignore it, and so does Lightning
+    # a shell's background jobs ignore SIGINT, and Lightning ignores it after the first
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not _under_slurm():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 

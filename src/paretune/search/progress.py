@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.search.study import finished, running
 
-__all__ = ["Clock", "is_flat", "losses", "shown", "status_line"]
+__all__ = ["LEAST_ERROR", "Clock", "is_flat", "losses", "shown", "status_line"]
 
 Floats = NDArray[np.float64]
 LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
