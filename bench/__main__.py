@@ -24,6 +24,7 @@ PARTS = (
     "kills",
     "starts",
     "racing",
+    "report",
 )
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -27,7 +27,8 @@ def run_trial(store: Store, tmp_path: Path, number: int = 0, sweep: str = "small
     tags = {"kind": "trial", "sweep": sweep, "trial": str(number), "data": "rows", "attempt": str(attempt)}
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"weights")
-    with RunRecorder(store, f"{sweep}-{number}", tags=tags, searched={"model.widths.0": "2"}) as run:
+    again = ("sweep", "trial") if attempt else ()
+    with RunRecorder(store, f"{sweep}-{number}", tags=tags, searched={"model.widths.0": "2"}, replaces=again) as run:
         run.start(replace(POINT, f1=math.nan))
         run.epoch(1, {"val_f1": 0.5})
         run.epoch(2, {"val_f1": 0.91})

@@ -5,6 +5,7 @@
     ParetuneError
     ├── ConfigError   a setting that cannot work as it is written
     │   └── CapError  a model with more parameters than the cap allows
+    ├── ExportError   a model that cannot be written, or says something else once it is
     ├── DataError     data files that are missing, damaged or of another kind
     ├── StoreError    a study or a tracking store that is missing or does not fit the question
     └── SweepError    a sweep that gave up
@@ -15,7 +16,7 @@ Every message is one line: *thing* `value` is *wrong how*; expected *what*; *do 
 The commands print it alone and leave with exit code 2.
 """
 
-__all__ = ["CapError", "ConfigError", "DataError", "ParetuneError", "Raced", "StoreError", "SweepError"]
+__all__ = ["CapError", "ConfigError", "DataError", "ExportError", "ParetuneError", "Raced", "StoreError", "SweepError"]
 
 
 class ParetuneError(Exception):
@@ -32,6 +33,10 @@ class CapError(ConfigError):
 
 class DataError(ParetuneError, OSError):
     """Data files are missing, damaged or of another kind."""
+
+
+class ExportError(ParetuneError):
+    """A model cannot be written in a format, or gives other answers once it is."""
 
 
 class StoreError(ParetuneError):

@@ -1,4 +1,8 @@
-"""``paretune-pareto``: the front of a sweep, as a table, a CSV and a picture."""
+"""The trials and the front of sweeps: as tables for a notebook, and as the command ``paretune-pareto``.
+
+>>> from paretune.pareto import front, trials
+>>> front("first_mnist", max_params=5000)[["n_params", "val_f1", "family"]]     # doctest: +SKIP
+"""
 
 import argparse
 import sys
@@ -7,76 +11,108 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paretune import places
-from paretune.errors import ParetuneError, StoreError
+from paretune.errors import ConfigError, ParetuneError
 
 if TYPE_CHECKING:
-    from paretune.point import Point
+    from pandas import DataFrame
 
-__all__ = ["cli"]
+    from paretune.reports.findings import Wanted
+
+__all__ = ["cli", "front", "trials"]
+
+
+def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
+    """A row for each trial of the sweeps, raced and failed ones too: see ``state``.
+
+    ``uri`` is any MLflow tracking URI (default: the store of this folder). Columns: sweep, trial, attempt, state (complete,
+    raced, failed, running), front (whether it is on the front of all these sweeps), family, n_params, val_f1, val_accuracy,
+    val_loss, best_epoch, seconds, images_per_s, seed, data, started, ended, error, run_id, and ``param.<name>`` for each
+    parameter searched. Raises :class:`~paretune.errors.StoreError`.
+    """
+    from paretune.reports.frame import frame_of
+    from paretune.tracking import Store, read_trials
+
+    return frame_of(read_trials(Store(uri or _uri(places.store())).require(), *sweeps))
+
+
+def front(
+    *sweeps: str,
+    uri: str | None = None,
+    max_params: int | None = None,
+    min_f1: float | None = None,
+    families: Sequence[str] = (),
+) -> "DataFrame":
+    """The rows of :func:`trials` on the front of those that are asked for, by rising ``n_params``."""
+    from paretune.reports.findings import Wanted
+    from paretune.reports.frame import front_of
+
+    return front_of(trials(*sweeps, uri=uri), Wanted(max_params, min_f1, tuple(families)))
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
     options = _parser().parse_args(arguments)
     try:
-        report(options)
+        _report(options)
     except ParetuneError as error:
         print(f"paretune-pareto: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
-def report(options: argparse.Namespace) -> None:
-    """Print the front of ``options.sweep`` and write ``front.csv`` and ``front.png``."""
+def _report(options: argparse.Namespace) -> None:
+    """Print the front of ``options.sweep`` and write its files."""
     from rich.console import Console
 
-    from paretune.front import costs_of, front
-    from paretune.reports.figure import draw_front
-    from paretune.reports.references import read_references
-    from paretune.reports.table import front_table, write_csv
-    from paretune.tracking import Store, read_points
+    from paretune.reports.answers import answers
+    from paretune.reports.files import folder_of, write_files
+    from paretune.reports.findings import find
+    from paretune.reports.table import findings_table
+    from paretune.tracking import Store
 
-    uri = options.uri or f"sqlite:///{options.store}/mlflow.db"
-    points = _asked_for(read_points(Store(uri).require(), options.sweep), options)
-    members = [points[i] for i in front(costs_of([p.params for p in points], [p.f1 for p in points]))]
-    out = Path(options.out or f"sweeps/{options.sweep}")
-    out.mkdir(parents=True, exist_ok=True)
-    write_csv(members, out / "front.csv")
-    references = read_references(places.CONF / "references" / f"{points[0].data}.yaml")
-    cap = points[0].config.get("cap", {}).get("max_params")
-    title = f"{options.sweep}: {len(members)} of {len(points)} trials are on the front"
-    draw_front(points, out / "front.png", title=title, references=references, cap=cap)
     console = Console()
-    console.print(front_table(members, title))
-    console.print(
-        f"F1 and accuracy are on the validation images. Written: {out}/front.csv, {out}/front.png",
-        soft_wrap=True,
-    )
+    store = Store(options.uri or _uri(options.store)).require()
+    with console.status(f"reading {options.sweep}"):
+        findings = find(store, options.sweep.split(","), _wanted(options), places.CONF / "references")
+    console.print(findings_table(findings))
+    for line in answers(findings, beats=options.beats):
+        console.print(line, soft_wrap=True)
+    out = Path(options.out or folder_of(options.sweep))
+    with console.status("writing the report"):
+        names = write_files(findings, store, out, options.ui)
+    console.print(f"Written to {out}: {', '.join(names)}", soft_wrap=True)
 
 
-def _asked_for(points: "list[Point]", options: argparse.Namespace) -> "list[Point]":
-    found = [
-        point
-        for point in points
-        if (options.max_params is None or point.params <= options.max_params)
-        and (options.min_f1 is None or point.f1 >= options.min_f1)
-    ]
-    if not found:
-        message = (
-            f"sweep `{options.sweep}` has no finished trial that was asked for ({len(points)} finished in all); expected at "
-            f"least one; widen --max-params and --min-f1, or let the sweep run on"
-        )
-        raise StoreError(message)
-    return found
+def _wanted(options: argparse.Namespace) -> "Wanted":
+    from paretune.reports.findings import Wanted
+
+    if options.min_f1 is not None and not 0 <= options.min_f1 <= 1:
+        message = f"--min-f1 `{options.min_f1:g}` is no fraction; expected 0 to 1, such as 0.99; set --min-f1"
+        raise ConfigError(message)
+    return Wanted(options.max_params, options.min_f1, tuple(options.family), options.confirmed)
+
+
+def _uri(store: Path | str) -> str:
+    return f"sqlite:///{store}/mlflow.db"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("paretune-pareto", description="The params-vs-F1 front of a sweep.")
-    parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
+    parser = argparse.ArgumentParser("paretune-pareto", description="The params-vs-F1 front of a sweep, or of several.")
+    parser.add_argument("sweep", help="name of a sweep, such as first_mnist; several as a,b")
     parser.add_argument("--max-params", type=int, metavar="N", help="only models of at most N parameters")
-    parser.add_argument("--min-f1", type=float, metavar="F", help="only models of at least this validation F1, 0 to 1")
+    parser.add_argument("--min-f1", type=float, metavar="F", help="only models of at least this F1, 0 to 1")
+    parser.add_argument("--family", action="append", default=[], help="only models of this family (may be repeated)")
+    parser.add_argument(
+        "--confirmed", action="store_true", help="only what paretune-confirm trained again, by its test F1"
+    )
+    parser.add_argument("--beats", metavar="NAME", help="which models beat this published one (part of its name)")
     parser.add_argument(
         "--store", default=places.store(), help="folder of mlflow.db (default: PARETUNE_STORE or mlruns)"
     )
     parser.add_argument("--uri", help="any MLflow tracking URI, instead of --store")
+    parser.add_argument("--ui", default="http://127.0.0.1:5000", help="where the MLflow UI is, for the report's links")
     parser.add_argument("--out", help="folder for the files (default: sweeps/<sweep>)")
     return parser
+
+
+if __name__ == "__main__":
+    cli()

@@ -9,7 +9,9 @@ from paretune.pareto import cli
 from paretune.point import Point
 from paretune.reports.figure import draw_front
 from paretune.reports.references import Reference, read_references
-from paretune.reports.table import front_table, layers_of, write_csv
+from paretune.reports.files import write_csv
+from paretune.reports.layers import layers_of
+from paretune.reports.table import front_table
 from paretune.tracking import Store
 
 POINT = Point(params=1234, f1=0.98765, accuracy=0.9876, seconds=12.3, family="squeeze", best_epoch=3, run_id="abcdef0123",
@@ -47,7 +49,7 @@ def test_the_csv_holds_what_the_points_hold(tmp_path):
 def test_the_picture_is_drawn_for_any_scores(tmp_path, scores):
     points = [replace(POINT, f1=f1, params=100 * (i + 1)) for i, f1 in enumerate(scores)]
     reference = Reference("known", 500, 0.9, "honest", "somewhere", label=True)
-    draw_front(points, tmp_path / "front.png", title="t", references=[reference], cap=1000)
+    draw_front(points, [tmp_path / "front.png"], title="t", references=[reference], cap=1000)
 
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.size == (1350, 900)

@@ -67,6 +67,7 @@ def _bottom_line() -> Iterator[Callable[[str], None]]:
 
 def resume_command() -> str:
     """The command that this process was started with."""
-    program, *arguments = sys.argv
-    start = ["python", program] if program.endswith(".py") else [Path(program).name]
-    return shlex.join([*start, *arguments])
+    interpreter, *rest = sys.orig_argv
+    is_script = bool(rest) and not rest[0].startswith("-") and not rest[0].endswith(".py")
+    words = [Path(rest[0]).name, *rest[1:]] if is_script else [Path(interpreter).name, *rest]
+    return shlex.join(words)

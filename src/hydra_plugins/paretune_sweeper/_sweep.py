@@ -51,7 +51,7 @@ def _recorded(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> No
     """Run what is left, and tell the recorder how it began and ended."""
     recorder = instantiate(plan.fields["recorder"]) if plan.fields["recorder"] else None
     if recorder:
-        facts = {"arguments": list(plan.arguments), "cap": plan.fields["cap"]["max"], "space": sweep.space.described()}
+        facts = {"cap": plan.fields["cap"]["max"], "space": sweep.space.described(), "command": resume_command()}
         recorder.start(sweep.name, facts)
     status = "FAILED"
     try:

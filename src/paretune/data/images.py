@@ -38,19 +38,21 @@ class Splitting:
 
     ``last`` holds out the last ``val_size`` images, as Keras and most published recipes do; ``stratified`` draws them
     with equal shares of every class, from ``seed``; with ``val_size`` 0 there is none. ``train_size`` keeps that many of
-    the rest (the first, or a stratified draw) for learning curves; ``None`` keeps all.
+    the rest (the first, or a stratified draw) for learning curves; ``None`` keeps all. With ``train_on_val`` the validation
+    images train, too: for a last training, in which nothing is chosen by them.
     """
 
     val_size: int = 10_000
     how: str = "last"
     seed: int = 0
     train_size: int | None = None
+    train_on_val: bool = False
 
     def split(self, images: Images) -> tuple[Images, Images]:
         """The training and the validation images."""
         none = torch.zeros(len(images), dtype=torch.bool)
         held_out = self._pick(images, self.val_size, "val_size") if self.val_size else none
-        kept = images.take(~held_out)
+        kept = images if self.train_on_val else images.take(~held_out)
         if self.train_size is not None and self.train_size != len(kept):
             kept = kept.take(self._pick(kept, self.train_size, "train_size"))
         return kept, images.take(held_out)

@@ -16,7 +16,7 @@ from paretune.front import costs_of, front
 from paretune.point import Point
 from paretune.reports.references import Reference
 
-__all__ = ["draw_front"]
+__all__ = ["FAMILY_COLOURS", "GRADES", "OTHER_FAMILY", "draw_front"]
 
 FAMILY_COLOURS = {
     "dense": "#0072b2",
@@ -39,28 +39,30 @@ F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 def draw_front(
     points: Sequence[Point],
-    path: Path,
+    paths: Sequence[Path],
     *,
     title: str,
+    score: str = "validation F1",
     references: Sequence[Reference] = (),
     cap: int | None = None,
 ) -> None:
-    """Write the picture; its vertical axis is even in the logarithm of the error 1 - F1, labelled in F1."""
+    """Write the picture, in the format of each path's suffix; its vertical axis is even in the logarithm of the error 1 - F1, labelled in F1."""
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots()
     _trials(axes, points)
-    _front(axes, points)
+    _front(axes, points, score)
     _references(axes, references)
     if cap:
         axes.axvline(cap, color="#888888", linewidth=0.8, linestyle=":")
         axes.annotate(f"cap {cap:,}", (cap, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=8,
                       ha="right", color="#666666")  # fmt: skip
-    _axes(axes, points, references)
+    _axes(axes, points, references, score)
     if references:
         figure.draw_without_rendering()  # lays the axes out, so that labels know where they are
         _labels(axes, references)
     axes.set_title(title, loc="left", fontsize=11)
-    figure.savefig(path, dpi=150)
+    for path in paths:
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _trials(axes: Axes, points: Sequence[Point]) -> None:
@@ -71,10 +73,10 @@ def _trials(axes: Axes, points: Sequence[Point]) -> None:
                      linewidths=0, label=f"{family} ({len(own)} trials)")  # fmt: skip
 
 
-def _front(axes: Axes, points: Sequence[Point]) -> None:
+def _front(axes: Axes, points: Sequence[Point], score: str) -> None:
     members = [points[i] for i in front(costs_of([p.params for p in points], [p.f1 for p in points]))]
     params, errors = [p.params for p in members], [_error(p.f1) for p in members]
-    axes.step(params, errors, where="post", color="#222222", linewidth=1.3, label="front (validation F1)")
+    axes.step(params, errors, where="post", color="#222222", linewidth=1.3, label=f"front ({score})")
     colours = [FAMILY_COLOURS.get(p.family, OTHER_FAMILY) for p in members]
     axes.scatter(params, errors, s=42, color=colours, edgecolors="#222222", linewidths=0.9, zorder=3)
 
@@ -108,7 +110,7 @@ def _labels(axes: Axes, references: Sequence[Reference]) -> None:
             text.remove()
 
 
-def _axes(axes: Axes, points: Sequence[Point], references: Sequence[Reference]) -> None:
+def _axes(axes: Axes, points: Sequence[Point], references: Sequence[Reference], score: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     errors = [_error(p.f1) for p in points] + [_error(r.score) for r in references]
@@ -120,7 +122,7 @@ def _axes(axes: Axes, points: Sequence[Point], references: Sequence[Reference]) 
     axes.xaxis.set_major_formatter(FuncFormatter(lambda params, _: f"{params:,.0f}"))
     axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)
     axes.set_xlabel("trainable parameters")
-    axes.set_ylabel("macro F1 on validation (published points: test score)" if references else "macro F1 on validation")
+    axes.set_ylabel(f"macro {score}" + (" (published points: test score)" if references else ""))
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.legend(fontsize=8, loc="lower right", framealpha=0.9)

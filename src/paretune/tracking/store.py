@@ -1,6 +1,7 @@
 """Opening a tracking store, and making a SQLite one where there is none."""
 
 import logging
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from alembic.util import CommandError
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
@@ -15,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from paretune.errors import StoreError
 
-__all__ = ["Store"]
+__all__ = ["Store", "one_line", "quoted"]
 
 SQLITE = "sqlite:///"
 PAGE = 1000
@@ -32,10 +34,15 @@ class Store:
     artifacts: str | None = None
     experiment: str = "paretune"
 
+    @property
+    def shown(self) -> str:
+        """The URI for a person's eyes: without the password that it may hold."""
+        return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", self.uri)
+
     @cached_property
     def client(self) -> MlflowClient:
         """A client of the store. A SQLite store has one writer at a time, so readers never wait for it (WAL)."""
-        with _one_line(self.uri):
+        with one_line(self.shown):
             return MlflowClient(self.uri)
 
     def create(self) -> None:
@@ -43,14 +50,14 @@ class Store:
         if self.uri.startswith(SQLITE):
             path = Path(self.uri.removeprefix(SQLITE))
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _one_line(self.uri), closing(sqlite3.connect(path)) as connection:
+            with one_line(self.shown), closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
         _ = self.experiment_id
 
     @cached_property
     def experiment_id(self) -> str:
         """The experiment of this store's runs, made at the first call."""
-        with _one_line(self.uri):
+        with one_line(self.shown):
             found = self.client.get_experiment_by_name(self.experiment)
             if found:
                 return str(found.experiment_id)
@@ -70,7 +77,7 @@ class Store:
 
     def runs(self, query: str) -> list[Run]:
         """All runs of every experiment that match MLflow's filter ``query``, oldest first."""
-        with _one_line(self.uri):
+        with one_line(self.shown):
             experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
             found: list[Run] = []
             token: str | None = None
@@ -83,11 +90,26 @@ class Store:
                     return found
 
 
+def quoted(value: str) -> str:
+    """``value`` as a string of MLflow's filter language, which knows both quotes and no escape."""
+    return f"'{value}'" if "'" not in value else f'"{value}"'
+
+
+MENDS = {
+    "out-of-date database schema": "back it up and run `mlflow db upgrade <uri>`, or use the MLflow that made it",
+    "Can't locate revision": "it was made by a newer MLflow; install that version",
+    "is locked": "another process holds it; wait, or stop that process",
+    "not a database": "give the right file with --store or tracking.uri",
+}
+
+
 @contextmanager
-def _one_line(uri: str) -> Iterator[None]:
+def one_line(uri: str) -> Iterator[None]:
+    """Errors of MLflow and its database as a :class:`~paretune.errors.StoreError` of one line."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        message = f"tracking store `{uri}` cannot be used ({reason}); expected an MLflow store; check tracking.uri"
+        mend = next((mend for sign, mend in MENDS.items() if sign in str(error)), "check tracking.uri")
+        message = f"tracking store `{uri}` cannot be used ({reason}); expected an MLflow store; {mend}"
         raise StoreError(message) from error

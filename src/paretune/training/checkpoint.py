@@ -8,22 +8,23 @@ from typing import Any
 import torch
 from torch import nn
 
+from paretune.data.images import Scaling
 from paretune.errors import StoreError
 from paretune.models import build
 
 __all__ = ["load", "save"]
 
 
-def save(path: Path, net: nn.Module, config: Mapping[str, Any]) -> None:
-    """Write ``net``'s weights and the plain ``config`` it was made from, whole or not at all."""
+def save(path: Path, net: nn.Module, config: Mapping[str, Any], scaling: Scaling) -> None:
+    """Write ``net``'s weights, the plain ``config`` it was made from and its images' scaling, whole or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     weights = {key: value.cpu() for key, value in net.state_dict().items()}
-    torch.save({"state_dict": weights, "config": dict(config)}, partial)
+    torch.save({"state_dict": weights, "config": dict(config), "scaling": (scaling.mean, scaling.std)}, partial)
     partial.replace(path)
 
 
-def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network, in evaluation mode, and the config it was made from.
+def load(path: Path) -> tuple[nn.Module, dict[str, Any], Scaling]:
+    """The network, in evaluation mode, the config it was made from, and what its images were scaled by.
 
     Nothing in the file is executed (``weights_only=True``). Raises :class:`~paretune.errors.StoreError`.
     """
@@ -31,8 +32,9 @@ def load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         content = torch.load(path, weights_only=True, map_location="cpu")
         net = build(content["config"]["model"])
         net.load_state_dict(content["state_dict"])
+        scaling = Scaling(*content["scaling"])
     except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = f"checkpoint `{path}` cannot be read ({reason}); expected the weights.pt of a Paretune run"
         raise StoreError(message) from error
-    return net.eval(), content["config"]
+    return net.eval(), content["config"], scaling

@@ -1,0 +1,197 @@
+"""``paretune-confirm``: models that a sweep found, trained again with other seeds; the test set read once a seed.
+
+Each training is a trial of a sweep of its own, so that ``--jobs`` and Hydra's launchers work as they do in any. What is
+finished is in the store; the same command trains what is missing.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from paretune import places
+from paretune.errors import ConfigError, ParetuneError
+
+if TYPE_CHECKING:
+    from paretune.point import Point
+    from paretune.reports.confirmed import Confirmed
+    from paretune.reports.findings import Findings
+    from paretune.tracking import Store
+
+__all__ = ["cli"]
+
+
+@hydra.main(config_path=str(places.CONF), config_name="confirm", version_base="1.3")
+def main(cfg: DictConfig) -> Sequence[float]:
+    """Train one model again as ``cfg.training`` says; returns (parameters, validation F1)."""
+    from paretune.recorded import start_point, train_recorded
+    from paretune.tracking import RunRecorder, Store, read_run
+
+    tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
+    store = Store(**tracking)
+    run_id, _, seed = cfg.training.removeprefix("run").partition("-seed")
+    member, sweep = read_run(store, run_id)
+    config = OmegaConf.create({**again(member.config, int(seed), cfg.epochs, cfg.train_on), "test": True})
+    start = start_point(config, member.data)
+    tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
+            "how": how(start.config, cfg.train_on)}  # fmt: skip
+    name = f"{sweep}-{start.params}-confirm-{seed}"
+    same = ("kind", "confirms", "seed", "how")
+    with RunRecorder(store, name, tags=tags, searched={"seed": seed}, replaces=same) as recorder:
+        point = train_recorded(config, start, recorder)
+    return point.params, point.f1
+
+
+def again(config: Any, seed: int, epochs: int | None, train_on: str) -> dict[str, Any]:
+    """The config of a run, to be trained with another seed, for so many epochs, on the training images or on all.
+
+    On all there is nothing to choose the epoch by: the weights of the last one are kept.
+    """
+    sections: dict[str, Any] = {**config, "seed": seed}
+    sections["trainer"] = {**config["trainer"], **({"max_epochs": epochs} if epochs else {})}
+    sections["data"] = places.data_now(config["data"])
+    if train_on == "train+val":
+        if "splitting" not in sections["data"]:
+            message = f"data `{sections['data'].get('_target_')}` has no splitting; expected one to train on train+val; use --train-on train"
+            raise ConfigError(message)
+        sections["data"]["splitting"] = {**sections["data"]["splitting"], "train_on_val": True}
+        sections["trainer"]["patience"] = None
+        sections["selection"] = {**config["selection"], "epoch": "last"}
+    return sections
+
+
+def how(config: Any, train_on: str) -> str:
+    """How a model is trained again, in words: trainings that differ here are not averaged."""
+    rule = "best on validation" if train_on == "train" else "the last"
+    return f"{config['trainer']['max_epochs']} epochs on {train_on}, {rule}"
+
+
+def cli(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; a person's mistake is one line and exit code 2."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    options, overrides = _parser().parse_known_args(arguments)
+    os.environ["PARETUNE_STORE"] = str(Path(options.store).resolve())
+    try:
+        _confirm(options, overrides)
+    except (ParetuneError, CompactHydraException, OmegaConfBaseException) as error:
+        print(f"paretune-confirm: {str(error).strip()}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
+    from rich.console import Console
+
+    from paretune.reports.answers import beaten
+    from paretune.reports.files import folder_of, write_confirmed
+    from paretune.reports.findings import Wanted, find
+    from paretune.reports.table import confirmed_table
+    from paretune.tracking import Store
+
+    uri = options.uri or f"sqlite:///{options.store}/mlflow.db"
+    wanted = Wanted(options.max_params, options.min_f1, tuple(options.family))
+
+    def read() -> "Findings":
+        return find(Store(uri).require(), [options.sweep], wanted, places.CONF / "references")
+
+    findings = read()
+    chosen = [point.run_id for point in _chosen(findings, options)]
+    missing = _missing(findings, chosen, options, Store(uri))
+    if missing:
+        _train(missing, options, overrides, uri)
+    findings = read()
+    rows = [row for row in findings.confirmed if row.point.run_id in chosen]
+    console = Console()
+    console.print(
+        confirmed_table(rows, f"{options.sweep}: {len(rows)} model{'s' if len(rows) != 1 else ''} trained again")
+    )
+    for line in [_optimism(rows), *beaten(rows, findings.references)]:
+        console.print(line, soft_wrap=True)
+    path = folder_of(options.sweep) / "confirmed.csv"
+    write_confirmed(findings.confirmed, path)
+    console.print(f"Written: {path}. The report shows it: paretune-pareto {options.sweep} --confirmed", soft_wrap=True)
+
+
+def _chosen(findings: "Findings", options: argparse.Namespace) -> "list[Point]":
+    """The runs asked for by ``--run``, or the front and those that come within ``--near`` of it at their size."""
+    if options.run:
+        return [findings.run(prefix) for prefix in options.run]
+
+    def best(size: int) -> float:
+        return max(p.f1 for p in findings.members if p.params <= size)
+
+    near = [p for p in findings.points if p.f1 >= best(p.params) - options.near] if options.near else []
+    return sorted({p.run_id: p for p in [*findings.members, *near]}.values(), key=lambda p: p.params)
+
+
+def _missing(findings: "Findings", chosen: Sequence[str], options: argparse.Namespace, store: "Store") -> list[str]:
+    """Trainings that the store has not got, as ``run<id>-seed<n>``; every model's first seed before any second."""
+    from paretune.tracking import read_confirmations
+
+    done = {(one.confirms, one.seed, one.how) for one in read_confirmations(store, options.sweep)}
+    by_run = {point.run_id: point for point in findings.points}
+    pairs = [(run_id, by_run[run_id].seed + 1 + k) for k in range(options.seeds) for run_id in chosen]
+
+    def known(run_id: str, seed: int) -> bool:
+        config = again(by_run[run_id].config, seed, options.epochs, options.train_on)
+        return (run_id, seed, how(config, options.train_on)) in done
+
+    return [f"run{run_id}-seed{seed}" for run_id, seed in pairs if not known(run_id, seed)]
+
+
+def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], uri: str) -> None:
+    """Train them as the trials of a sweep that is named after what it is to train."""
+    name = hashlib.sha256(" ".join([*missing, str(options.epochs), options.train_on]).encode()).hexdigest()[:8]
+    print(f"{len(missing)} trainings to go", flush=True)
+    sys.argv[1:] = [
+        "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
+        f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}", f"tracking.uri='{uri}'", *overrides,
+    ]  # fmt: skip
+    main()
+
+
+def _optimism(rows: "Sequence[Confirmed]") -> str:
+    gaps = [row.optimism for row in rows]
+    if not gaps:
+        return "nothing was confirmed"
+    mean, most = sum(gaps) / len(gaps), max(gaps)
+    return f"The search's validation F1 was above the mean test F1 by {mean:+.4f} on average, {most:+.4f} at most."
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "paretune-confirm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
+    parser.add_argument("--seeds", type=int, default=5, metavar="K", help="trainings of each model (default 5)")
+    parser.add_argument(
+        "--near", type=float, metavar="F", help="also models whose F1 is this close to the front's, such as 0.002"
+    )
+    parser.add_argument(
+        "--run", action="append", metavar="ID", help="this run alone, by the start of its id (may be repeated)"
+    )
+    parser.add_argument("--max-params", type=int, metavar="N", help="only models of at most N parameters")
+    parser.add_argument("--min-f1", type=float, metavar="F", help="only models of at least this validation F1")
+    parser.add_argument("--family", action="append", default=[], help="only models of this family (may be repeated)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="train for so many epochs (default: as the sweep did)")
+    parser.add_argument(
+        "--train-on", choices=("train", "train+val"), default="train", help="train+val: all images, last epoch"
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="workers")
+    parser.add_argument(
+        "--store", default=places.store(), help="folder of mlflow.db (default: PARETUNE_STORE or mlruns)"
+    )
+    parser.add_argument("--uri", help="any MLflow tracking URI, instead of --store")
+    parser.epilog = "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."
+    return parser
+
+
+if __name__ == "__main__":
+    cli()

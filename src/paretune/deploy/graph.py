@@ -1,0 +1,171 @@
+"""A network as a short list of operations on one image, for counting and for writing it in another language."""
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+import torch
+from torch import Tensor, nn
+
+from paretune.errors import ExportError
+
+__all__ = ["Graph", "Op", "graph_of"]
+
+
+@dataclass(frozen=True)
+class Op:
+    """``output`` becomes ``kind`` of ``inputs``; ``shape`` is the output's, for one image; ``settings`` are plain numbers and tensors."""
+
+    kind: str
+    output: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Number of values of the output."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The operations in order; ``shapes`` of every value by name, the image included."""
+
+    image: str
+    ops: tuple[Op, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference: convolutions and dense layers."""
+        return sum(op.size * op.settings["weight"][0].numel() for op in self.ops if op.kind in ("conv2d", "linear"))
+
+    def last_use(self) -> dict[str, int]:
+        """The number of the operation that reads each value last; the output is read by the caller, after all."""
+        last = {name: number for number, op in enumerate(self.ops) for name in op.inputs}
+        return {**last, self.ops[-1].output: len(self.ops)}
+
+
+def graph_of(net: nn.Module, image_shape: tuple[int, int, int]) -> Graph:
+    """The operations of ``net`` in evaluation mode on one image.
+
+    Raises :class:`~paretune.errors.ExportError` for an operation that is not known here.
+    """
+    with catch_warnings():
+        simplefilter("ignore", FutureWarning)  # torch's own tree library
+        program = torch.export.export(net, (torch.zeros(1, *image_shape),)).run_decompositions({})
+    known: dict[str, Any] = {**program.state_dict, **program.constants}
+    signature = program.graph_signature
+    tensors = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    same: dict[str, str] = {}  # names of views: the same values in another shape
+    ops: list[Op] = []
+    image = next(iter(signature.user_inputs))
+
+    def value(argument: Any) -> Any:
+        if not isinstance(argument, torch.fx.Node):
+            return argument
+        return (
+            known[tensors[argument.name]].detach()
+            if argument.name in tensors
+            else same.get(argument.name, argument.name)
+        )
+
+    for node in program.graph.nodes:
+        if node.op != "call_function":
+            continue
+        arguments = [
+            value(argument) if not isinstance(argument, list | tuple) else list(map(value, argument))
+            for argument in node.args
+        ]
+        name = "getitem" if node.target is operator.getitem else str(node.target).split(".")[1]
+        if name in VIEWS:
+            same[node.name] = str(arguments[0])
+            continue
+        if name not in READERS:
+            message = f"operation `{node.target}` cannot be written in C; expected one of {', '.join(READERS)}; export without --c"
+            raise ExportError(message)
+        meta = node.meta["val"]
+        shape = tuple((meta[0] if isinstance(meta, tuple | list) else meta).shape[1:])
+        ops.append(READERS[name](Op(name, node.name, (), shape), arguments))
+    shapes = {image: image_shape, **{op.output: op.shape for op in ops}}
+    return Graph(image, tuple(ops), shapes)
+
+
+VIEWS = ("view", "getitem", "reshape", "flatten", "clone", "contiguous", "dropout", "unsqueeze", "squeeze")
+
+
+def _weighted(kind: str, *names: str) -> Callable[[Op, list[Any]], Op]:
+    """Reads an operation on one value whose further arguments are called ``names``."""
+
+    def read(op: Op, arguments: list[Any]) -> Op:
+        return Op(kind, op.output, (arguments[0],), op.shape, dict(zip(names, arguments[1:], strict=False)))
+
+    return read
+
+
+def _batch_norm(op: Op, arguments: list[Any]) -> Op:
+    """In evaluation mode a batch norm is one factor and one shift for each channel."""
+    source, weight, bias, mean, variance, _, eps = arguments
+    factor = (weight if weight is not None else 1.0) / torch.sqrt(variance + eps)
+    shift = (bias if bias is not None else 0.0) - mean * factor
+    return Op("affine", op.output, (source,), op.shape, {"factor": factor, "shift": shift})
+
+
+def _arithmetic(kind: str) -> Callable[[Op, list[Any]], Op]:
+    """``a`` and ``b`` with a number or a one-value tensor for one of them, or two values of one shape."""
+
+    def read(op: Op, arguments: list[Any]) -> Op:
+        numbers = [argument for argument in arguments if not isinstance(argument, str)]
+        names = tuple(argument for argument in arguments if isinstance(argument, str))
+        if any(isinstance(number, Tensor) and number.numel() != 1 for number in numbers):
+            message = f"operation `{kind}` with a tensor of {numbers[0].numel()} values cannot be written in C; expected one value"
+            raise ExportError(message)
+        if not numbers:
+            return Op(f"{kind}_values", op.output, names, op.shape)
+        return Op(kind, op.output, names, op.shape, {"by": float(numbers[0])})
+
+    return read
+
+
+def _cat(op: Op, arguments: list[Any]) -> Op:
+    return Op("cat", op.output, tuple(arguments[0]), op.shape)
+
+
+def _mean(op: Op, arguments: list[Any]) -> Op:
+    """The only mean that a classifier of images needs: of each map."""
+    whole = {(1, 1), (2, 3), (-1, -2), (-2, -1), (1,)}
+    if arguments[1] not in (1, None) and tuple(arguments[1]) not in whole:
+        message = (
+            f"operation `{op.kind}` over {arguments[1]} cannot be written in C; expected whole maps; export without --c"
+        )
+        raise ExportError(message)
+    return Op("map_mean", op.output, (arguments[0],), op.shape)
+
+
+READERS: dict[str, Callable[[Op, list[Any]], Op]] = {
+    "conv2d": _weighted("conv2d", "weight", "bias", "stride", "padding", "dilation", "groups"),
+    "linear": _weighted("linear", "weight", "bias"),
+    "max_pool2d": _weighted("max_pool2d", "kernel", "stride", "padding"),
+    "pad": _weighted("pad", "sides", "mode", "value"),
+    "relu": _weighted("relu"),
+    "silu": _weighted("silu"),
+    "leaky_relu": _weighted("leaky_relu", "slope"),
+    "prelu": _weighted("prelu", "weight"),
+    "group_norm": _weighted("group_norm", "groups", "weight", "bias", "eps"),
+    "instance_norm": _weighted("instance_norm", "weight", "bias", "_", "_", "_", "_", "eps"),
+    "layer_norm": _weighted("layer_norm", "normalised", "weight", "bias", "eps"),
+    "_native_batch_norm_legit_no_training": _batch_norm,
+    "adaptive_avg_pool2d": _mean,
+    "mean": _mean,
+    "cat": _cat,
+    "mul": _arithmetic("mul"),
+    "add": _arithmetic("add"),
+}

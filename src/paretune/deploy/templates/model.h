@@ -1,0 +1,50 @@
+/*
+{% for line in about %}
+ * {{ line }}
+{% endfor %}
+ *
+ * {{ name }}_logits(image, logits): image holds {{ pixels }} floats in [0, 1], row by row, white on black;
+ * logits gets {{ classes }} floats, the largest of which is the class. Not reentrant: it works in one static block
+ * of {{ memory * 4 }} bytes. Weights: {{ sizes.values() | sum * 4 }} bytes of constants.
+ */
+#ifndef {{ name | upper }}_H
+#define {{ name | upper }}_H
+
+#include <math.h>
+
+#define {{ name | upper }}_PIXELS {{ pixels }}
+#define {{ name | upper }}_CLASSES {{ classes }}
+
+{% for label, literal in weights.items() %}
+static const float {{ name }}_{{ label }}[{{ sizes[label] }}] = {
+  {{ literal }}
+};
+{% endfor %}
+static float {{ name }}_memory[{{ memory }}];
+
+{% for kernel in kernels %}
+{{ kernel | replace("KERNEL_", name + "_") }}
+
+{% endfor %}
+static void {{ name }}_logits(const float *image, float *logits) {
+  float *const memory = {{ name }}_memory;
+{% for label in weights %}
+  const float *const {{ label }} = {{ name }}_{{ label }};
+{% endfor %}
+{% for call in calls %}
+  {{ name }}_{{ call }}
+{% endfor %}
+  for (int i = 0; i < {{ classes }}; i++) logits[i] = memory[{{ result }} + i];
+}
+
+/* The class of an image of {{ pixels }} bytes, 0 to 255. */
+static inline int {{ name }}_class(const unsigned char *pixels) {
+  static float image[{{ pixels }}], logits[{{ classes }}];
+  int best = 0;
+  for (int i = 0; i < {{ pixels }}; i++) image[i] = (float)pixels[i] / 255.0f;
+  {{ name }}_logits(image, logits);
+  for (int i = 1; i < {{ classes }}; i++) if (logits[i] > logits[best]) best = i;
+  return best;
+}
+
+#endif

@@ -1,0 +1,63 @@
+"""``paretune-predict``: the class of pictures, by a model that paretune-export wrote.
+
+A picture of the model's own size is taken as it is; any other is cut to its ink, scaled and centred as the training images were. A
+picture with a bright border is taken for dark on bright and inverted: --invert and --no-invert decide that for all.
+"""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from paretune.errors import ParetuneError
+
+__all__ = ["cli"]
+
+
+def cli(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; a person's mistake is one line and exit code 2."""
+    parser = argparse.ArgumentParser(
+        "paretune-predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path, help="file that paretune-export wrote, such as model.onnx")
+    parser.add_argument("pictures", type=Path, nargs="+", help="PNG, JPEG or IDX files (an IDX file may hold many)")
+    parser.add_argument(
+        "--invert", action=argparse.BooleanOptionalAction, default=None, help="swap black and white, or never"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, with every class's probability")
+    options = parser.parse_args(arguments)
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends this command, too
+    try:
+        _predict(options)
+    except ParetuneError as error:
+        print(f"paretune-predict: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _predict(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from paretune.deploy.picture import pictures, placed
+    from paretune.deploy.runtime import Runtime
+
+    runtime = Runtime(options.model)
+    found = [
+        placed(name, picture, runtime.side, runtime.ink_share, options.invert)
+        for path in options.pictures
+        for name, picture in pictures(path)
+    ]
+    probabilities = runtime.probabilities(np.stack([one.image for one in found]))
+    for one, row in zip(found, probabilities, strict=True):
+        best = int(row.argmax())
+        if options.json:
+            shares = [round(float(share), 6) for share in row]
+            print(json.dumps({"picture": one.name, "class": best, "probabilities": shares, "steps": one.steps}))
+        else:
+            print(f"{one.name}: {best} ({row[best]:.1%}; {one.steps})")
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,128 @@
+"""One composed config trained, and written to the store while it trains."""
+
+import logging
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from paretune import models
+from paretune.budget import Cap
+from paretune.point import Point
+from paretune.search import current_trial
+from paretune.tracking import RunRecorder
+from paretune.training import checkpoint
+from paretune.training.averaging import Averaging
+from paretune.training.epochs import Epoch
+from paretune.training.module import Augment
+from paretune.training.run import Trained, fit, seed_everything
+from paretune.training.selection import Selection
+from paretune.training.settings import Training
+
+__all__ = ["start_point", "train_recorded"]
+
+log = logging.getLogger(__name__)
+
+TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "selection", "cap", "seed")
+
+
+def start_point(cfg: DictConfig, data: str) -> Point:
+    """The point of a training that has not begun: all but its scores. ``data`` is the name of the data set.
+
+    Raises :class:`~paretune.errors.CapError` before anything is built or read if the model exceeds the cap.
+    """
+    config = {name: _plain(cfg[name]) for name in TRAINED_BY}
+    params, family = models.count(config["model"]), models.family_of(config["model"])
+    Cap(**config["cap"]).check(family, params)
+    log.info("%s with %s parameters", family, f"{params:,}")
+    return Point(params=params, f1=float("nan"), seed=cfg.seed, family=family, data=data, config=config)
+
+
+def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) -> Point:
+    """Train as the config says, from the point that :func:`start_point` gave; returns it with its scores.
+
+    The weights are left in Hydra's output folder, and with a recorder in the store.
+    """
+    if recorder:
+        recorder.start(start)
+    training = _training(cfg)
+    data = hydra.utils.instantiate(cfg.data).judged_on(training.selection.split)
+    seed_everything(cfg.seed)
+    net = models.build(start.config["model"])
+    trial = current_trial()
+
+    def listener(epoch: Epoch) -> None:
+        if recorder:
+            recorder.epoch(epoch.number, asdict(epoch))
+        if trial:
+            trial.report(epoch.number, start.params, epoch.val_f1)
+
+    trained = fit(net, data, training, listener=listener, test=cfg.test)
+    best = trained.best
+    point = replace(
+        start, f1=best.val_f1, accuracy=best.val_accuracy, loss=best.val_loss, seconds=trained.seconds,
+        best_epoch=best.number, run_id=recorder.run_id if recorder else "",
+    )  # fmt: skip
+    weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
+    checkpoint.save(weights, net, start.config, data.scaling(training.scaling))
+    if recorder:
+        recorder.tag("layout", str(trained.layout))
+        recorder.tag("rule", training.selection.rule)
+        recorder.finish(point, _more(trained), [weights])
+    _tell(point, trained, weights)
+    return point
+
+
+def _training(cfg: DictConfig) -> Training:
+    plain = _plain(cfg.trainer)
+    return Training(
+        optimizer=hydra.utils.instantiate(cfg.optimizer),
+        schedule=hydra.utils.instantiate(cfg.scheduler),
+        augment=_augment(cfg),
+        seed=cfg.seed,
+        progress=sys.stderr.isatty() and sys.stdout.isatty(),
+        averaging=Averaging(**plain.pop("averaging")),
+        selection=Selection(**cfg.selection),
+        **plain,
+    )
+
+
+def _augment(cfg: DictConfig) -> Augment | None:
+    """The augmentation; ``None`` for ``augment=none``, which then costs nothing."""
+    return None if cfg.augment._target_ == "paretune.augment.unchanged" else hydra.utils.instantiate(cfg.augment)
+
+
+def _more(trained: Trained) -> dict[str, float]:
+    """Figures beyond a point's own: the speed, and the test scores where they were asked for."""
+    figures = {"images_per_s": trained.images_per_s}
+    if trained.test:
+        figures |= {
+            "test_f1": trained.test.f1,
+            "test_accuracy": trained.test.accuracy,
+            "test_loss": trained.test.loss,
+        }
+    return figures
+
+
+def _tell(point: Point, trained: Trained, weights: Path) -> None:
+    log.info(
+        "%s, %s parameters: validation F1 %.4f, accuracy %.4f at epoch %d of %d, %.1f s, %s images/s",
+        point.family, f"{point.params:,}", point.f1, point.accuracy, point.best_epoch, len(trained.epochs),
+        point.seconds, f"{trained.images_per_s:,.0f}",
+    )  # fmt: skip
+    if trained.test:
+        log.info(
+            "test F1 %.4f, accuracy %.4f (epoch chosen on validation, read once)",
+            trained.test.f1,
+            trained.test.accuracy,
+        )
+    log.info("weights in %s", weights)
+
+
+def _plain(node: Any) -> Any:
+    """Config as plain data, interpolations resolved."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

@@ -1,0 +1,76 @@
+"""The questions people ask of a front, answered in a line each."""
+
+from collections.abc import Sequence
+
+from paretune.errors import ConfigError
+from paretune.front import costs_of, knee
+from paretune.point import Point
+from paretune.reports.confirmed import Confirmed
+from paretune.reports.findings import Findings
+from paretune.reports.references import Reference
+
+__all__ = ["answers", "beaten"]
+
+
+def answers(findings: Findings, *, beats: str | None = None) -> list[str]:
+    """The smallest model above an F1 and the best one under a count, where those were asked for; the knee; and what
+    ``beats`` a published point whose name contains that text.
+
+    Raises :class:`~paretune.errors.ConfigError` if no published point or more than one is called so.
+    """
+    members, wanted = findings.members, findings.wanted
+    lines = []
+    if wanted.min_f1 is not None:
+        lines.append(f"Smallest with F1 of at least {wanted.min_f1:g}: {_said(members[0])}")
+    if wanted.max_params is not None:
+        lines.append(f"Best with at most {wanted.max_params:,} parameters: {_said(members[-1])}")
+    bend = knee(costs_of([p.params for p in members], [p.f1 for p in members]))
+    if len(members) > 2 and bend is not None:
+        lines.append(f"Knee of the front: {_said(members[bend])}")
+    if beats is not None:
+        lines.append(_beating(findings, _named(beats, findings.references)))
+    lines.append(f"F1 is {findings.score}.")
+    return lines
+
+
+def beaten(rows: Sequence[Confirmed], references: Sequence[Reference]) -> list[str]:
+    """A line for each confirmed model that beats published ones: no more parameters, the interval's lower end above the score."""
+    lines = []
+    for row in rows:
+        names = [f"{r.name} ({r.params:,}: {r.score:.4f}, {r.grade})" for r in references if row.beats(r)]
+        if names:
+            lines.append(
+                f"{row.point.params:,} parameters, test F1 {row.f1}, accuracy {row.accuracy}, beats {'; '.join(names)}"
+            )
+    return lines
+
+
+def _said(point: Point) -> str:
+    return f"{point.params:,} parameters, F1 {point.f1:.4f} ({point.family}, run {point.run_id[:8]})"
+
+
+def _named(name: str, references: Sequence[Reference]) -> Reference:
+    found = [reference for reference in references if name.lower() in reference.name.lower()]
+    if len(found) != 1:
+        known = ", ".join(reference.name for reference in (found or references)) or "none for this data set"
+        message = (
+            f"--beats `{name}` names {len(found)} published points; expected one of: {known}; give more of its name"
+        )
+        raise ConfigError(message)
+    return found[0]
+
+
+def _beating(findings: Findings, reference: Reference) -> str:
+    """Only confirmed test scores beat a published one; a validation F1 above it is a reason to confirm."""
+    target = f"{reference.name} ({reference.params:,} parameters, test {reference.metric} {reference.score:.4f}, {reference.grade})"
+    better = [row for row in findings.confirmed if row.beats(reference) and findings.wanted.admits(row.point)]
+    if better:
+        names = "; ".join(f"{row.point.params:,} parameters, test F1 {row.f1}" for row in better)
+        return f"Beat {target}, the lower end of the interval above it: {names}"
+    near = [p for p in findings.members if p.params <= reference.params and p.f1 > reference.score]
+    hint = (
+        f"; worth paretune-confirm by its validation F1: {_said(near[0])}"
+        if near and not findings.wanted.confirmed
+        else ""
+    )
+    return f"Nothing confirmed beats {target}{hint}"

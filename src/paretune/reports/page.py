@@ -1,0 +1,112 @@
+"""``report.html``: one file with everything in it, so that it opens without a network."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+from plotly.offline import get_plotlyjs
+
+from paretune.reports.figure import FAMILY_COLOURS, GRADES, OTHER_FAMILY
+from paretune.reports.findings import Findings, members_of
+from paretune.reports.history import mattering, raced_curves, volume_curve
+from paretune.reports.layers import layers_of, spelt_out
+from paretune.tracking import Store, Trial
+
+__all__ = ["write_page"]
+
+FAILED_SHOWN = 50
+
+
+def write_page(findings: Findings, store: Store, path: Path, ui: str) -> None:
+    """Write the page; ``ui`` is where the MLflow UI will be when a reader clicks on a point."""
+    template = Environment(loader=PackageLoader("paretune.reports"), autoescape=True).get_template("page.html")
+    text = template.render(
+        title=findings.title,
+        score=findings.score,
+        facts=_facts(findings),
+        data=_embedded(_data(findings, store, ui)),
+        confirmed=findings.confirmed,
+        isfinite=isfinite,
+        families=_families(findings),
+        failed=[trial for trial in findings.trials if trial.state == "failed"][-FAILED_SHOWN:],
+        published=bool(findings.references),
+        middle=findings.members[len(findings.members) // 2].params,
+        n_failed=_count(findings, "failed"),
+        plotly=get_plotlyjs(),
+        script=(Path(__file__).parent / "templates/page.js").read_text(),
+        layers_of=layers_of,
+        sweep=shlex.quote(",".join(findings.sweeps)),
+    )
+    path.write_text(text)
+
+
+def _data(findings: Findings, store: Store, ui: str) -> dict[str, Any]:
+    """What the page's script draws."""
+    trials = {trial.point.run_id: trial for trial in findings.trials}
+    volumes = volume_curve(findings)
+    return {
+        "points": [_shown(point, trials.get(point.run_id)) for point in findings.points],
+        "spelt": {point.run_id: spelt_out(point) for point in _spelt(findings)},
+        "references": [asdict(reference) for reference in findings.references],
+        "grades": {grade: label for grade, (_, label) in GRADES.items()},
+        "colours": {**FAMILY_COLOURS, "": OTHER_FAMILY},
+        "cap": findings.cap,
+        "score": findings.score,
+        "ui": ui.rstrip("/"),
+        "volume": volumes,
+        "mattered": mattering(findings),
+        "raced": raced_curves(findings, store),
+    }
+
+
+def _spelt(findings: Findings) -> list[Any]:
+    """Members of the whole front and of each family's: any filter by family shows some of these."""
+    return [*findings.members, *(member for members in _families(findings).values() for member in members)]
+
+
+def _shown(point: Any, trial: Trial | None) -> dict[str, Any]:
+    searched = trial.searched if trial else {}
+    lines = [f"{name}={value}" for name, value in searched.items()]
+    where = {"sweep": trial.sweep, "number": trial.number, "experiment": trial.experiment_id} if trial else {}
+    return {
+        "params": point.params, "f1": point.f1, "accuracy": _number(point.accuracy), "seconds": _number(point.seconds),
+        "family": point.family, "layers": layers_of(point), "epoch": point.best_epoch, "run": point.run_id,
+        "searched": lines, **where,
+    }  # fmt: skip
+
+
+def _number(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _families(findings: Findings) -> Mapping[str, list[Any]]:
+    names = sorted({point.family for point in findings.points})
+    return {name: members_of([point for point in findings.points if point.family == name]) for name in names}
+
+
+def _facts(findings: Findings) -> list[tuple[str, str]]:
+    ended = [trial.ended_s for trial in findings.trials if isfinite(trial.ended_s)]
+    hours = sum(trial.ended_s - trial.started_s for trial in findings.trials if isfinite(trial.ended_s)) / 3600
+    data = ", ".join(sorted({point.data for point in findings.points}))
+    facts = [("trials", f"{len(findings.trials):,}"), ("on the front", f"{len(findings.members):,}")]
+    facts += [
+        (state, f"{_count(findings, state):,}") for state in ("raced", "failed", "running") if _count(findings, state)
+    ]
+    facts += [("data", data), ("cap", f"{findings.cap:,} parameters")] if findings.cap else [("data", data)]
+    spent = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+    return [*facts, ("training", f"{spent} in all")] if ended else facts
+
+
+def _count(findings: Findings, state: str) -> int:
+    return sum(trial.state == state for trial in findings.trials)
+
+
+def _embedded(data: Any) -> str:
+    """JSON that may stand inside a script element: nothing in it ends the element."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,148 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const byId = id => document.getElementById(id);
+const LEAST_ERROR = 0.0008;
+const TICKS = [0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999];
+const SYMBOLS = { honest: "diamond-open", last: "square-open", picked: "x-thin-open" };
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"] };
+const error = f1 => Math.max(1 - f1, LEAST_ERROR);
+const colour = family => data.colours[family] || data.colours[""];
+const words = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
+const runUrl = point => `${data.ui}/#/experiments/${point.experiment}/runs/${point.run}`;
+
+function wanted() {
+  const max = Number(byId("max-params").value) || Infinity;
+  const min = Number(byId("min-f1").value) || 0;
+  const families = new Set([...document.querySelectorAll(".family:checked")].map(box => box.value));
+  return data.points.filter(p => p.params <= max && p.f1 >= min && families.has(p.family));
+}
+
+function frontOf(points) {
+  const sorted = [...points].sort((a, b) => a.params - b.params || b.f1 - a.f1);
+  let best = -1;
+  return sorted.filter(p => p.f1 > best && ((best = p.f1), true));
+}
+
+function hover(p) {
+  const lines = p.searched.slice(0, 14).concat(p.searched.length > 14 ? ["..."] : []);
+  const head = `<b>${p.params.toLocaleString("en")} parameters, F1 ${p.f1.toFixed(4)}</b>`;
+  return [head, `${words(p.family)} ${words(p.layers)}`, ...lines.map(words), `trial ${p.number}, run ${p.run.slice(0, 8)}`].join("<br>");
+}
+
+function trialTraces(points) {
+  const families = [...new Set(data.points.map(p => p.family))].sort();
+  return families.map(family => {
+    const own = points.filter(p => p.family === family);
+    return {
+      type: "scatter", mode: "markers", name: `${words(family)} (${own.length})`, x: own.map(p => p.params), y: own.map(p => error(p.f1)),
+      text: own.map(hover), customdata: own.map(runUrl), hovertemplate: "%{text}<extra></extra>",
+      marker: { color: colour(family), size: 7, opacity: 0.45 }, visible: own.length ? true : "legendonly",
+    };
+  });
+}
+
+function frontTrace(front) {
+  return {
+    type: "scatter", mode: "lines+markers", name: `front (${front.length})`, x: front.map(p => p.params), y: front.map(p => error(p.f1)),
+    text: front.map(hover), customdata: front.map(runUrl), hovertemplate: "%{text}<extra></extra>",
+    line: { shape: "hv", color: "#222", width: 1.5 }, marker: { color: front.map(p => colour(p.family)), size: 10, line: { color: "#222", width: 1 } },
+  };
+}
+
+function referenceTraces() {
+  if (!byId("published")?.checked) return [];
+  return Object.entries(data.grades).map(([grade, label]) => {
+    const own = data.references.filter(r => r.grade === grade);
+    return {
+      type: "scatter", mode: "markers", name: label, x: own.map(r => r.params), y: own.map(r => error(r.score)),
+      text: own.map(r => `<b>${words(r.name)}</b><br>${r.params.toLocaleString("en")} parameters<br>test ${r.metric} ${r.score}<br>${words(r.source)}`),
+      hovertemplate: "%{text}<extra></extra>", marker: { symbol: SYMBOLS[grade], color: "#444", size: 8, line: { color: "#444", width: 1.3 } },
+    };
+  }).filter(trace => trace.x.length);
+}
+
+function layout(narrow) {
+  return {
+    margin: { l: 62, r: 14, t: 10, b: 50 }, hovermode: "closest", plot_bgcolor: "#fff",
+    legend: narrow ? { orientation: "h", y: -0.2, font: { size: 11 } } : { x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,.85)" },
+    xaxis: { type: "log", title: { text: "trainable parameters" }, gridcolor: "#eee", dtick: "D2", tickformat: narrow ? "~s" : ",d" },
+    yaxis: { type: "log", title: { text: narrow ? "F1" : `macro F1 (${data.score})` }, autorange: "reversed", tickvals: TICKS.map(f1 => 1 - f1), ticktext: TICKS.map(String), gridcolor: "#eee" },
+    shapes: data.cap ? [{ type: "line", x0: data.cap, x1: data.cap, yref: "paper", y0: 0, y1: 1, line: { color: "#888", width: 1, dash: "dot" } }] : [],
+  };
+}
+
+function cell(row, text, number) {
+  const td = row.insertCell();
+  td.textContent = text;
+  if (number) td.className = "number";
+  return td;
+}
+
+function fillTable(front) {
+  const body = byId("front-table").tBodies[0];
+  body.replaceChildren();
+  for (const p of front) {
+    const row = body.insertRow();
+    cell(row, p.params.toLocaleString("en"), true);
+    cell(row, p.f1.toFixed(4), true);
+    cell(row, p.accuracy === null ? "" : p.accuracy.toFixed(4), true);
+    cell(row, p.family);
+    cell(row, data.spelt[p.run] || p.layers).className = "layers";
+    cell(row, p.epoch < 0 ? "" : p.epoch, true);
+    cell(row, p.seconds === null ? "" : p.seconds.toFixed(0), true);
+    const link = document.createElement("a");
+    Object.assign(link, { href: runUrl(p), target: "_blank", rel: "noopener", textContent: p.run.slice(0, 8) });
+    cell(row, "").append(link);
+  }
+  byId("commands").textContent = front.map(p => {
+    const sweep = /^[\w.-]+$/.test(p.sweep) ? p.sweep : `'${p.sweep}'`;
+    return `paretune-confirm ${sweep} --run ${p.run.slice(0, 8)} && paretune-export ${sweep} --run ${p.run.slice(0, 8)} ${p.family}-${p.params}.onnx`;
+  }).join("\n");
+}
+
+function draw() {
+  const points = wanted(), front = frontOf(points), narrow = window.innerWidth < 600;
+  Plotly.react("front-plot", [...trialTraces(points), ...referenceTraces(), frontTrace(front)], layout(narrow), CONFIG);
+  fillTable(front);
+}
+
+function curve(id, x, y, title, extra) {
+  const trace = { type: "scatter", mode: "lines", x, y, line: { color: "#0072b2", shape: "hv", width: 2 }, hovertemplate: "%{y:.4f}<extra></extra>" };
+  const axes = { xaxis: { title: { text: title }, gridcolor: "#eee", rangemode: "tozero" }, yaxis: { gridcolor: "#eee" } };
+  Plotly.newPlot(id, [trace], { margin: { l: 50, r: 10, t: 8, b: 44 }, showlegend: false, ...axes, ...extra }, CONFIG);
+}
+
+function drawMattered() {
+  const groups = Object.entries(data.mattered);
+  if (!groups.length) return byId("mattered").remove();
+  for (const [name, shares] of groups) {
+    const box = document.createElement("div"), top = Object.entries(shares).slice(0, 8).reverse();
+    box.className = "plot small";
+    byId("mattered-plots").append(box);
+    const trace = { type: "bar", orientation: "h", x: top.map(e => e[1]), y: top.map(e => e[0]), marker: { color: colour(name) }, hovertemplate: "%{x:.2f}<extra></extra>" };
+    Plotly.newPlot(box, [trace], { title: { text: words(name), font: { size: 14 } }, margin: { l: 10, r: 10, t: 32, b: 30 }, xaxis: { range: [0, 1], gridcolor: "#eee" }, yaxis: { automargin: true } }, CONFIG);
+  }
+}
+
+function drawRaced() {
+  if (!data.raced.length) return byId("raced").remove();
+  const traces = data.raced.map(c => ({
+    type: "scatter", mode: "lines+markers", x: c.epochs, y: c.f1.map(error), name: `trial ${c.number}`, marker: { size: 4 },
+    line: { color: c.raced ? "#d55e00" : "#222", width: c.raced ? 1 : 1.5 }, opacity: c.raced ? 0.5 : 0.9,
+    hovertemplate: `trial ${c.number}, ${c.params.toLocaleString("en")} parameters<extra></extra>`,
+  }));
+  const y = { type: "log", autorange: "reversed", tickvals: TICKS.map(f1 => 1 - f1), ticktext: TICKS.map(String), title: { text: "F1" }, gridcolor: "#eee" };
+  Plotly.newPlot("raced-plot", traces, { margin: { l: 56, r: 10, t: 8, b: 44 }, showlegend: false, xaxis: { title: { text: "epoch" }, gridcolor: "#eee" }, yaxis: y }, CONFIG);
+}
+
+draw();
+byId("front-plot").on("plotly_click", event => {
+  const url = event.points[0].customdata;
+  if (url) window.open(url, "_blank", "noopener");
+});
+byId("filters").addEventListener("input", draw);
+curve("volume-plot", data.volume.gain.map(i => i + 1), data.volume.gain.map(i => data.volume.volume[i]), "complete trials");
+const long = data.volume.hours.at(-1) >= 1;
+curve("hours-plot", data.volume.gain.map(i => data.volume.hours[i] * (long ? 1 : 60)), data.volume.gain.map(i => data.volume.volume[i]), long ? "hours" : "minutes");
+drawMattered();
+drawRaced();

@@ -1,0 +1,172 @@
+"""Every family, norm and activation leaves Paretune and still says the same."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from paretune.data.images import Images, Scaling
+from paretune.deploy.c import write_c
+from paretune.deploy.card import costs, write_card, write_safetensors
+from paretune.deploy.graph import graph_of
+from paretune.deploy.memory import IN_PLACE, plan
+from paretune.deploy.model import Deployable, WithScaling, ink_share
+from paretune.deploy.onnx import write_onnx
+from paretune.deploy.runtime import Runtime
+from paretune.errors import ExportError, StoreError
+from paretune.models import build, count
+from paretune.point import Point
+
+FAMILIES = ("dense", "conv", "squeeze", "separable", "inception", "recurrent")
+EVERY = ["norm=none activation=leaky_relu", "norm=instance activation=prelu", "norm=group activation=silu", "norm=scalar activation=relu"]
+VARIANTS = [(family, "activation=relu") for family in FAMILIES] + [("conv", variant) for variant in EVERY]
+
+
+@pytest.fixture
+def deployable(composed):
+    """A network with weights and running statistics that are not the initial ones."""
+
+    def make(*overrides: str) -> Deployable:
+        config = {key: value for key, value in composed(*overrides).model.items()}
+        config = json.loads(json.dumps(config, default=list))
+        torch.manual_seed(0)
+        samples, net = torch.rand(40, 1, 28, 28), build(config)
+        for _ in range(2):
+            net.train()(samples * 3)
+        point = Point(params=count(config), f1=0.9, family=config["_target_"], data="digits", config={"model": config})
+        return Deployable(WithScaling(net, Scaling(33.0, 78.0)).eval(), point, samples, 0.7)
+
+    return make
+
+
+@pytest.mark.parametrize(("family", "settings"), VARIANTS)
+def test_the_c_header_says_what_torch_says(deployable, tmp_path, family, settings):
+    model = deployable(f"model={family}", *(f"model.{setting}" for setting in settings.split()))
+
+    assert write_c(model, tmp_path / "model.h", "a test") < 1e-4
+    assert [path.name for path in tmp_path.iterdir()] == ["model.h"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_onnx_says_what_torch_says_for_a_batch_of_any_size(deployable, tmp_path, family):
+    model = deployable(f"model={family}")
+    write_onnx(model, tmp_path / "model.onnx", {"ink_share": 0.7})
+    runtime = Runtime(tmp_path / "model.onnx")
+
+    for size in (1, 3, 40):
+        assert np.allclose(runtime.logits(model.samples[:size].numpy()), model.logits()[:size], atol=1e-4)
+    assert (runtime.side, runtime.ink_share) == (28, 0.7)
+
+
+def test_onnx_holds_no_path_of_this_machine(deployable, tmp_path):
+    write_onnx(deployable("model=conv"), tmp_path / "model.onnx", {})
+    proto = onnx.load(tmp_path / "model.onnx")
+
+    assert "/" + "paretune/" not in str(proto)
+    assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_a_model_that_says_something_else_is_not_kept(deployable, tmp_path, monkeypatch):
+    model = deployable("model=conv")
+    monkeypatch.setattr(Deployable, "logits", lambda self: np.zeros((40, 10), np.float32))
+
+    with pytest.raises(ExportError, match=r"ONNX differs from torch by .* of 40 images another class; .* not kept"):
+        write_onnx(model, tmp_path / "model.onnx", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_operation_that_c_has_not_is_named(tmp_path):
+    class Odd(torch.nn.Module):
+        def forward(self, images):
+            return torch.sort(images.flatten(1))[0][:, :10]
+
+    model = Deployable(WithScaling(Odd(), Scaling(0.0, 1.0)).eval(), Point(1, 0.5), torch.rand(2, 1, 4, 4), 1.0)
+    with pytest.raises(ExportError, match=r"operation `aten.sort.* cannot be written in C; .* export without --c"):
+        write_c(model, tmp_path / "model.h", "odd")
+    assert "not counted" in costs(model)["MACs per image"]
+
+
+def test_without_a_compiler_the_header_is_not_kept(deployable, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(ExportError, match=r"C compiler `gcc` is not on the PATH; .* leave out --c"):
+        write_c(deployable("model=dense"), tmp_path / "model.h", "a test")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_class_function_of_the_header_takes_bytes(deployable, tmp_path):
+    model = deployable("model=squeeze")
+    write_c(model, tmp_path / "tiny.h", "a test")
+    pixels = (model.samples[0] * 255).round()
+    numbers = ",".join(str(int(value)) for value in pixels.reshape(-1))
+    main = f'#include <stdio.h>\n#include "tiny.h"\nint main(void) {{ static unsigned char p[] = {{{numbers}}}; printf("%d", tiny_class(p)); }}'
+    (tmp_path / "main.c").write_text(main)
+    subprocess.run(["gcc", "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
+
+    said = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
+    assert int(said) == int(model.net(pixels[None] / 255).argmax())
+
+
+def test_macs_and_memory_of_a_known_network_are_counted(deployable):
+    """One 3x3 convolution to 4 maps of 28x28, pooled to 14x14, dense to 10."""
+    model = deployable("model=conv", "model.widths=[4]", "model.pool_after=[1]", "model.head=[]", "model.norm=none")
+    graph = graph_of(model.net, model.image_shape)
+
+    assert graph.macs == 28 * 28 * 9 * 4 + 14 * 14 * 4 * 10
+    assert plan(graph).size == 28 * 28 * 4 + 14 * 14 * 4  # the pool reads one while it writes the other
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_two_values_that_are_needed_share_memory(deployable, family):
+    graph = graph_of(deployable(f"model={family}").net, (1, 28, 28))
+    memory, last = plan(graph), graph.last_use()
+    for number, op in enumerate(graph.ops):
+        own = range(memory.offsets[op.output], memory.offsets[op.output] + op.size)
+        live = [o for o in graph.ops[:number] if last[o.output] >= number]
+        for other in live:
+            start = memory.offsets[other.output]
+            written_over = op.kind in IN_PLACE and other.output in op.inputs and last[other.output] == number
+            assert written_over or start >= own.stop or start + other.size <= own.start
+
+
+def test_the_card_and_the_weights_stand_for_themselves(deployable, tmp_path):
+    model = deployable("model=dense")
+    write_card(model, tmp_path / "model.md", {"parameters": "7"}, ["paretune-export x model.onnx"])
+    write_safetensors(model, tmp_path / "model.safetensors")
+    text = (tmp_path / "model.md").read_text()
+
+    assert "| parameters | 7 |" in text
+    assert "paretune-export x model.onnx" in text
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["config"]) == dict(model.point.config)
+        assert set(file.keys()) == set(model.net.net.state_dict())
+
+
+def test_a_file_that_is_no_model_is_one_line(tmp_path):
+    (tmp_path / "model.onnx").write_text("no model")
+
+    with pytest.raises(StoreError, match=r"model `.*model.onnx` cannot be read \(.*\); expected a file that paretune-export"):
+        Runtime(tmp_path / "model.onnx")
+
+
+@given(st.integers(1, 28), st.integers(1, 28))
+def test_the_ink_share_is_the_longer_side_of_what_is_shown(height, width):
+    pixels = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
+    pixels[:, :, :height, :width] = 200
+
+    assert ink_share(Images(pixels, torch.zeros(3))) == max(height, width) / 28
+
+
+def test_a_point_without_a_family_is_still_a_card(deployable, tmp_path):
+    model = deployable("model=dense")
+    write_card(replace(model, point=replace(model.point, family="")), Path(tmp_path / "m.md"), {}, [])
+
+    assert (tmp_path / "m.md").read_text().startswith("# , ")

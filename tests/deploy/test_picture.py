@@ -1,0 +1,87 @@
+"""Pictures of any size and colour become what the model was trained on."""
+
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from paretune.deploy.picture import pictures, placed
+from paretune.errors import DataError
+
+
+def stroke(height: int, width: int) -> np.ndarray:
+    """A white bar on black, off the middle."""
+    picture = np.zeros((height, width), np.float32)
+    picture[height // 8 : height // 2, width // 8 : width // 4] = 1
+    return picture
+
+
+def test_a_picture_of_the_right_size_stays_as_it_is():
+    picture = stroke(28, 28)
+    one = placed("a", picture, 28, 0.7)
+
+    assert (one.image == picture).all()
+    assert one.steps == "as it is"
+
+
+def test_dark_on_bright_is_inverted_and_says_so():
+    one = placed("a", 1 - stroke(28, 28), 28, 0.7)
+
+    assert (one.image == stroke(28, 28)).all()
+    assert one.steps == "inverted: its border is bright"
+
+
+@pytest.mark.parametrize(("invert", "steps"), [(True, "inverted as asked"), (False, "as it is")])
+def test_inverting_can_be_asked_for_and_forbidden(invert, steps):
+    one = placed("a", 1 - stroke(28, 28), 28, 0.7, invert)
+
+    assert one.steps == steps
+    assert one.image.mean() == pytest.approx(stroke(28, 28).mean() if invert else 1 - stroke(28, 28).mean())
+
+
+@given(st.integers(8, 300), st.integers(8, 300), st.floats(0.3, 1.0))
+def test_another_size_keeps_the_share_of_the_ink_and_is_centred(height, width, share):
+    image = placed("a", stroke(height, width), 28, share).image
+    rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+    longer = max(np.ptp(rows), np.ptp(columns)) + 1
+
+    assert image.shape == (28, 28)
+    assert longer == round(share * 28)
+    assert 0 <= image.min() <= image.max() <= 1
+    assert abs(rows.mean() - 13.5) <= 1
+    assert abs(columns.mean() - 13.5) <= 1
+
+
+def test_an_empty_picture_is_an_empty_image():
+    assert not placed("a", np.zeros((50, 60), np.float32), 28, 0.7).image.any()
+
+
+def test_a_transparent_ground_is_white(tmp_path):
+    Image.new("RGBA", (30, 20), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    ((name, grey),) = pictures(tmp_path / "a.png")
+
+    assert name.endswith("a.png")
+    assert grey.shape == (20, 30)
+    assert (grey == 1).all()
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_an_idx_file_holds_many(tmp_path, suffix):
+    content = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2]) + bytes(range(0, 160, 20))
+    path = tmp_path / f"some{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    found = list(pictures(path))
+
+    assert [name for name, _ in found] == [f"{path}[0]", f"{path}[1]"]
+    assert found[1][1].tolist() == (np.arange(80, 160, 20, dtype=np.float32) / np.float32(255)).reshape(2, 2).tolist()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n and then nothing"])
+def test_what_is_no_picture_is_one_line(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+
+    with pytest.raises(DataError, match=r"picture `.*a.png` cannot be read \(.*\); expected PNG, JPEG or IDX"):
+        list(pictures(tmp_path / "a.png"))

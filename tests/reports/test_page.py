@@ -1,0 +1,135 @@
+"""``report.html`` in a real browser."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from paretune.point import Point
+from paretune.reports.findings import Findings, Wanted, members_of
+from paretune.reports.page import write_page
+from paretune.reports.references import Reference
+from paretune.tracking import Trial
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+REFERENCE = Reference("known <net>", 300, 0.9, "honest", "somewhere", label=True)
+
+
+def trial(number: int, params: int, f1: float, family: str = "conv", state: str = "complete", **more: str) -> Trial:
+    model = {"_target_": "paretune.models.conv.Conv", "widths": [4, 4]}
+    point = Point(params=params, f1=f1, accuracy=f1, seconds=2.0, family=family, data="digits", best_epoch=3,
+                  config={"model": model}, run_id=f"{number:032x}")  # fmt: skip
+    searched = {"model.widths.0": str(params % 7), "optimizer.lr": f"{0.001 * (number + 1):g}"}
+    return Trial("demo", number, 0, state, point, searched, params, 100.0, 10.0 * number, 10.0 * number + 5, more.get("error", ""), "7")
+
+
+TRIALS = [
+    trial(0, 100, 0.80), trial(1, 200, 0.90), trial(2, 250, 0.85, "squeeze"), trial(3, 900, 0.97, "squeeze"),
+    trial(4, 50, 0.1, state="failed", error="<script>alert(1)</script> out of memory"),
+    *(trial(n, 100 * n, 0.5) for n in range(5, 20)),
+]  # fmt: skip
+
+
+def findings_of(trials: list[Trial], **more: object) -> Findings:
+    points = [one.point for one in trials if one.state == "complete"]
+    return Findings(**{"sweeps": ["demo"], "wanted": Wanted(), "trials": trials, "points": points, "members": members_of(points),
+                       "confirmed": [], "references": [REFERENCE], "cap": 1000, **more})  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("needs chromium (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any, tmp_path: Path) -> Iterator[SimpleNamespace]:
+    """The page of TRIALS in Chromium: its ``tab``, what its console said and where it went."""
+    path = tmp_path / "report.html"
+    write_page(findings_of(TRIALS), None, path, "http://127.0.0.1:5000/")
+    said: list[str] = []
+    went: list[str] = []
+    tab = browser.new_page(viewport={"width": 1280, "height": 800})
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: went.append(request.url))
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("#front-plot .scatterlayer .point")
+    yield SimpleNamespace(tab=tab, said=said, went=went, url=path.as_uri())
+    tab.close()
+
+
+def rows(tab) -> list[str]:
+    return tab.eval_on_selector_all("#front-table tbody tr td:first-child", "cells => cells.map(c => c.textContent)")
+
+
+def drawn(tab) -> int:
+    return tab.eval_on_selector("#front-plot", "plot => plot.data.filter(t => t.mode === 'markers').reduce((n, t) => n + t.x.length, 0)")
+
+
+def test_the_points_are_on_the_plot_and_the_front_in_the_table(page):
+    assert drawn(page.tab) == 19 + 1  # complete trials and a published point
+    assert rows(page.tab) == ["100", "200", "900"]
+    assert "conv 3x3 1>4" in page.tab.inner_text("#front-table")
+    assert page.said == []
+
+
+def test_filters_redraw_plot_and_table(page):
+    page.tab.fill("#max-params", "500")
+    assert rows(page.tab) == ["100", "200"]
+    page.tab.fill("#max-params", "")
+    page.tab.uncheck("input[value=conv]")
+    assert rows(page.tab) == ["250", "900"]
+    page.tab.fill("#min-f1", "0.9")
+    page.tab.uncheck("#published")
+    assert (rows(page.tab), drawn(page.tab)) == (["900"], 1)
+    assert page.said == []
+
+
+def test_a_click_opens_the_run_and_nothing_else_leaves_the_page(page):
+    page.tab.evaluate("window.open = url => { window.opened = url; }")
+    page.tab.eval_on_selector("#front-plot", "plot => plot.emit('plotly_click', {points: [{customdata: plot.data.at(-1).customdata[0]}]})")
+
+    assert page.tab.evaluate("window.opened") == f"http://127.0.0.1:5000/#/experiments/7/runs/{0:032x}"
+    assert page.went == [page.url]
+
+
+def test_a_phone_scrolls_down_only(page):
+    page.tab.set_viewport_size({"width": 390, "height": 844})
+    page.tab.wait_for_timeout(300)
+
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.5, 0.5, 1.0])), min_size=1, max_size=6), st.text(max_size=20))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_front_and_any_name_make_a_page_whose_data_can_be_read(tmp_path, pairs, name):
+    """Ties, duplicates, F1 of 0 and 1; names that look like markup stay text."""
+    trials = [trial(n, params, f1, family=name) for n, (params, f1) in enumerate(pairs)]
+    write_page(findings_of(trials, sweeps=[name, "</script><b>"]), None, tmp_path / "p.html", "http://x")
+    text = (tmp_path / "p.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+    assert [point["family"] for point in data["points"]] == [name] * len(pairs)
+    assert "</script><b>" not in text
+
+
+def test_an_error_that_looks_like_markup_stays_text(tmp_path):
+    write_page(findings_of(TRIALS), None, tmp_path / "p.html", "http://x")
+    text = (tmp_path / "p.html").read_text()
+
+    assert "<script>alert(1)" not in text
+    assert "&lt;script&gt;alert(1)" in text
