@@ -3,10 +3,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 NAME ?= first_mnist
 SWEEP ?= $(NAME)
+MODEL ?= model.onnx
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train sweep pareto recipes ui test test-all check format lock bench clean
+.PHONY: help setup demo train sweep pareto confirm export recipes ui test test-all check format lock bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,20 +31,30 @@ train: $(READY)  ## one training; ARGS='model=conv data=digits' are Hydra overri
 sweep: $(READY)  ## the sweep sweeps/NAME.yaml; started again, it goes on
 	$(BIN)/paretune-train sweeps=$(NAME) $(ARGS)
 
-pareto: $(READY)  ## the front of SWEEP: table, CSV, picture
+pareto: $(READY)  ## the front of SWEEP: table, CSV, JSON, picture, report.html
 	$(BIN)/paretune-pareto $(SWEEP) $(ARGS)
+
+confirm: $(READY)  ## the front of SWEEP again with five seeds, the test set read once each; ARGS='--jobs 2'
+	$(BIN)/paretune-confirm $(SWEEP) $(ARGS)
+
+export: $(READY)  ## the best model of SWEEP as MODEL (model.onnx); ARGS='--max-params 2000 --c'
+	$(BIN)/paretune-export $(SWEEP) $(MODEL) $(ARGS)
 
 recipes: $(READY)  ## train the published recipes (ONLY='era_*', ARGS='--jobs 2'), write docs/recipes.md
 	$(BIN)/paretune-recipes $(ONLY) $(ARGS)
 
 ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
+	@echo "The search box takes, for instance:"
+	@echo "  front members       tags.front = 'true' and tags.sweep = '$(SWEEP)'"
+	@echo "  under N parameters  metrics.n_params < 5000 and tags.state = 'complete'"
+	@echo "  above an F1         metrics.val_f1 > 0.99 and tags.state = 'complete'"
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(PARETUNE_STORE),mlruns)/mlflow.db --host 127.0.0.1 --port 5000 $(ARGS)
 
 test: $(READY)  ## the fast tests (under three minutes, no network)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 -m 'not slow' $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup -m 'not slow' $(ARGS)
 
 test-all: $(READY)  ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 2 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadgroup $(ARGS)
 
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .

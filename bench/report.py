@@ -36,7 +36,13 @@ def run(trials: int = TRIALS) -> dict[str, object]:
             writers = [pool.submit(_writer, folder, trials * (k + 1)) for k in range(WRITERS)]
             beside = _command(folder)
             written = [writer.result() for writer in writers]
-        return {"trials": trials, "search_runs_s": round(read_s, 1), "alone": alone, "beside_two_writers": beside, "writers": written}
+        return {
+            "trials": trials,
+            "search_runs_s": round(read_s, 1),
+            "alone": alone,
+            "beside_two_writers": beside,
+            "writers": written,
+        }
 
 
 def _write(store: Store, number: int) -> None:
@@ -45,10 +51,26 @@ def _write(store: Store, number: int) -> None:
     family, widths = draw.choice(FAMILIES), [draw.randint(2, 32) for _ in range(5)]
     params = sum(9 * a * b for a, b in zip([1, *widths], [*widths, 10], strict=True))
     f1 = 1 - 0.6 * params**-0.4 * draw.uniform(1, 2)
-    config = {"model": {"_target_": f"paretune.models.{family}.{family.title()}", "widths": widths}, "cap": {"max_params": 50_000}, "seed": 0}
-    point = Point(params=params, f1=f1, accuracy=f1, loss=1 - f1, seconds=60.0, family=family, data="mnist", best_epoch=9, config=config)
+    config = {
+        "model": {"_target_": f"paretune.models.{family}.{family.title()}", "widths": widths},
+        "cap": {"max_params": 50_000},
+        "seed": 0,
+    }
+    point = Point(
+        params=params,
+        f1=f1,
+        accuracy=f1,
+        loss=1 - f1,
+        seconds=60.0,
+        family=family,
+        data="mnist",
+        best_epoch=9,
+        config=config,
+    )
     tags = {"kind": "trial", "sweep": "many", "trial": str(number), "attempt": "0", "data": "mnist"}
-    searched = {f"model.widths.{k}": str(width) for k, width in enumerate(widths)} | {"optimizer.lr": f"{draw.uniform(0.001, 0.03):.5f}"}
+    searched = {f"model.widths.{k}": str(width) for k, width in enumerate(widths)} | {
+        "optimizer.lr": f"{draw.uniform(0.001, 0.03):.5f}"
+    }
     recorder = RunRecorder(store, f"many-{number:05d}", tags=tags, searched=searched)
     recorder.__enter__()
     recorder.start(replace(point, f1=float("nan")))
@@ -59,7 +81,18 @@ def _write(store: Store, number: int) -> None:
 
 def _command(folder: str) -> dict[str, object]:
     started_s = time.perf_counter()
-    command = [sys.executable, "-W", "ignore", "-m", "paretune.pareto", "many", "--store", folder, "--out", f"{folder}/out"]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "paretune.pareto",
+        "many",
+        "--store",
+        folder,
+        "--out",
+        f"{folder}/out",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - started_s
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

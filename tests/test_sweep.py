@@ -7,7 +7,6 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from optuna.trial import TrialState
 
-from paretune.pareto import cli
 from paretune.tracking import Store, read_points
 
 SWEEP = ("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "name=small", "cap.max_params=4000",
@@ -39,6 +38,11 @@ def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(command,
     assert max(point.params for point in points) <= 4000
     assert folders == ["0", "1", "2"]
     assert len(results["solutions"]) == len(study.best_trials)
+    (parent,) = store.runs("tags.kind = 'sweep'")
+    assert {"front.csv", "front.png", "sweep.yaml"} == {
+        file.path for file in store.client.list_artifacts(parent.info.run_id)
+    }
+    assert parent.data.tags["cap"] == "4000"
 
 
 def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(command, store):
@@ -80,14 +84,6 @@ def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(command, store, 
     assert 0 < len(failed) < 3
     assert [number for number, run in sorted(runs.items()) if run.info.status == "FAILED"] == failed
     assert "DivergedError" in runs[failed[0]].data.tags["error"]
-
-
-def test_the_front_of_a_sweep_is_printed_and_written(command, tmp_path, capfd):
-    command(*SWEEP, trials(3))
-    cli(["small", "--store", str(tmp_path / "store"), "--out", str(tmp_path / "report"), "--max-params", "4000"])
-
-    assert "trials are on the front" in capfd.readouterr().out
-    assert {path.name for path in (tmp_path / "report").iterdir()} == {"front.csv", "front.png"}
 
 
 def test_a_sweep_without_a_name_is_named_after_its_question(command, store):

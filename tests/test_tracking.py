@@ -1,12 +1,16 @@
 import math
+import shutil
+import sqlite3
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from paretune.errors import Raced, StoreError
+from paretune.front import front_volume
 from paretune.point import Point
-from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, sweep_names
+from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials, sweep_names
 
 POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
               best_epoch=2, config={"seed": 4, "model": {"widths": [2, 3]}})  # fmt: skip
@@ -140,3 +144,96 @@ def test_a_store_that_is_no_database_is_one_line(tmp_path):
         StoreError, match=r"tracking store `sqlite:///.*mlflow.db` cannot be used \(.*\); expected an MLflow"
     ):
         Store(f"sqlite:///{tmp_path}/mlflow.db").create()
+
+
+def finished(store: Store, number: int, params: int, f1: float) -> str:
+    tags = {"kind": "trial", "sweep": "small", "trial": str(number), "data": "rows"}
+    with RunRecorder(store, f"small-{number}", tags=tags, searched={}) as run:
+        point = replace(POINT, params=params, f1=f1)
+        run.start(point)
+        run.finish(point, {}, [])
+    return run.run_id
+
+
+def test_the_tag_of_the_front_stays_true_while_trials_come_in(store):
+    start_sweep(store)
+    ids = [finished(store, n, *pair) for n, pair in enumerate([(100, 0.8), (200, 0.9), (50, 0.85), (200, 0.7)])]
+    tags = [store.client.get_run(run_id).data.tags["front"] for run_id in ids]
+
+    assert tags == ["false", "true", "true", "false"]
+
+
+def test_the_parent_has_the_volume_of_the_front_over_the_trials(store):
+    parent = start_sweep(store)
+    for number, pair in enumerate([(100, 0.8), (50, 0.85), (200, 0.7)]):
+        finished(store, number, *pair)
+    history = store.client.get_metric_history(parent.run_id, "hypervolume")
+    expected = front_volume([50], [0.85], 1000)
+
+    assert [point.step for point in history] == [0, 1, 2]
+    assert history[0].value < history[1].value == history[2].value == pytest.approx(expected)
+
+
+def test_a_raced_trial_keeps_its_best_epoch_and_is_apart(store):
+    start_sweep(store)
+    tags = {"kind": "trial", "sweep": "small", "trial": "0"}
+    with suppress(Raced), RunRecorder(store, "small-0", tags=tags, searched={}) as run:
+        run.start(replace(POINT, f1=math.nan))
+        run.epoch(1, {"val_f1": 0.5, "val_loss": 1.0})
+        run.epoch(2, {"val_f1": 0.4, "val_loss": 2.0})
+        raise Raced
+    (trial,) = read_trials(store, "small")
+
+    assert (trial.state, trial.point.f1, trial.point.best_epoch, trial.params) == ("raced", 0.5, 1, 120.0)
+
+
+def test_a_run_says_what_it_was_made_with(store, tmp_path):
+    start_sweep(store)
+    tags = store.client.get_run(run_trial(store, tmp_path)).data.tags
+
+    assert "torch 2" in tags["versions"]
+    assert "threads" in tags["hardware"]
+
+
+def test_a_sweep_name_with_quotes_and_slashes_is_found(store, tmp_path):
+    start_sweep(store, "it's/one of ünser")
+    run_trial(store, tmp_path, sweep="it's/one of ünser")
+
+    assert len(read_points(store, "it's/one of ünser")) == 1
+
+
+def copied(store: Store) -> tuple[Store, str]:
+    """A store that this process has not opened yet (MLflow keeps what it has), and its file."""
+    store.create()
+    path = store.uri.removeprefix("sqlite:///").replace("mlflow.db", "other.db")
+    shutil.copy(store.uri.removeprefix("sqlite:///"), path)
+    return Store(f"sqlite:///{path}", store.artifacts, store.experiment), path
+
+
+def test_a_store_of_another_schema_says_what_to_do(store):
+    other, path = copied(store)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+
+    with pytest.raises(
+        StoreError, match=r"cannot be used \(Detected out-of-date .*\); .*; back it up and run `mlflow db upg"
+    ):
+        other.runs("tags.kind = 'sweep'")
+
+
+@pytest.mark.slow
+def test_a_locked_store_says_what_to_do(store):
+    """MLflow waits for 20 seconds before it gives up."""
+    other, path = copied(store)
+    with closing(sqlite3.connect(path)) as holder:
+        holder.executescript("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE;")
+        with pytest.raises(
+            StoreError, match=r"cannot be used \(.*is locked.*\); .*; another process holds it; wait, or"
+        ):
+            other.runs("tags.kind = 'sweep'")
+
+
+def test_a_password_in_the_uri_is_not_shown():
+    assert Store("postgresql://ann:secret@host/db").shown == "postgresql://ann:***@host/db"
+    assert Store("http://ann:secret@host").shown == "http://ann:***@host"
+    assert Store("sqlite:////a/b").shown == "sqlite:////a/b"

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from safetensors import safe_open
 
 from paretune.data.images import Images, Scaling
@@ -26,7 +27,12 @@ from paretune.models import build, count
 from paretune.point import Point
 
 FAMILIES = ("dense", "conv", "squeeze", "separable", "inception", "recurrent")
-EVERY = ["norm=none activation=leaky_relu", "norm=instance activation=prelu", "norm=group activation=silu", "norm=scalar activation=relu"]
+EVERY = [
+    "norm=none activation=leaky_relu",
+    "norm=instance activation=prelu",
+    "norm=group activation=silu",
+    "norm=scalar activation=relu",
+]
 VARIANTS = [(family, "activation=relu") for family in FAMILIES] + [("conv", variant) for variant in EVERY]
 
 
@@ -35,8 +41,7 @@ def deployable(composed):
     """A network with weights and running statistics that are not the initial ones."""
 
     def make(*overrides: str) -> Deployable:
-        config = {key: value for key, value in composed(*overrides).model.items()}
-        config = json.loads(json.dumps(config, default=list))
+        config = OmegaConf.to_container(composed(*overrides).model)
         torch.manual_seed(0)
         samples, net = torch.rand(40, 1, 28, 28), build(config)
         for _ in range(2):
@@ -153,7 +158,9 @@ def test_the_card_and_the_weights_stand_for_themselves(deployable, tmp_path):
 def test_a_file_that_is_no_model_is_one_line(tmp_path):
     (tmp_path / "model.onnx").write_text("no model")
 
-    with pytest.raises(StoreError, match=r"model `.*model.onnx` cannot be read \(.*\); expected a file that paretune-export"):
+    with pytest.raises(
+        StoreError, match=r"model `.*model.onnx` cannot be read \(.*\); expected a file that paretune-export"
+    ):
         Runtime(tmp_path / "model.onnx")
 
 

@@ -18,6 +18,8 @@ from paretune.reports.page import write_page
 from paretune.reports.references import Reference
 from paretune.tracking import Trial
 
+pytestmark = pytest.mark.xdist_group("browser")
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REFERENCE = Reference("known <net>", 300, 0.9, "honest", "somewhere", label=True)
 
@@ -27,7 +29,20 @@ def trial(number: int, params: int, f1: float, family: str = "conv", state: str 
     point = Point(params=params, f1=f1, accuracy=f1, seconds=2.0, family=family, data="digits", best_epoch=3,
                   config={"model": model}, run_id=f"{number:032x}")  # fmt: skip
     searched = {"model.widths.0": str(params % 7), "optimizer.lr": f"{0.001 * (number + 1):g}"}
-    return Trial("demo", number, 0, state, point, searched, params, 100.0, 10.0 * number, 10.0 * number + 5, more.get("error", ""), "7")
+    return Trial(
+        "demo",
+        number,
+        0,
+        state,
+        point,
+        searched,
+        params,
+        100.0,
+        10.0 * number,
+        10.0 * number + 5,
+        more.get("error", ""),
+        "7",
+    )
 
 
 TRIALS = [
@@ -77,7 +92,9 @@ def rows(tab) -> list[str]:
 
 
 def drawn(tab) -> int:
-    return tab.eval_on_selector("#front-plot", "plot => plot.data.filter(t => t.mode === 'markers').reduce((n, t) => n + t.x.length, 0)")
+    return tab.eval_on_selector(
+        "#front-plot", "plot => plot.data.filter(t => t.mode === 'markers').reduce((n, t) => n + t.x.length, 0)"
+    )
 
 
 def test_the_points_are_on_the_plot_and_the_front_in_the_table(page):
@@ -101,7 +118,9 @@ def test_filters_redraw_plot_and_table(page):
 
 def test_a_click_opens_the_run_and_nothing_else_leaves_the_page(page):
     page.tab.evaluate("window.open = url => { window.opened = url; }")
-    page.tab.eval_on_selector("#front-plot", "plot => plot.emit('plotly_click', {points: [{customdata: plot.data.at(-1).customdata[0]}]})")
+    page.tab.eval_on_selector(
+        "#front-plot", "plot => plot.emit('plotly_click', {points: [{customdata: plot.data.at(-1).customdata[0]}]})"
+    )
 
     assert page.tab.evaluate("window.opened") == f"http://127.0.0.1:5000/#/experiments/7/runs/{0:032x}"
     assert page.went == [page.url]
@@ -114,7 +133,10 @@ def test_a_phone_scrolls_down_only(page):
     assert page.tab.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@given(st.lists(st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.5, 0.5, 1.0])), min_size=1, max_size=6), st.text(max_size=20))
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.5, 0.5, 1.0])), min_size=1, max_size=6),
+    st.text(max_size=20),
+)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_front_and_any_name_make_a_page_whose_data_can_be_read(tmp_path, pairs, name):
     """Ties, duplicates, F1 of 0 and 1; names that look like markup stay text."""

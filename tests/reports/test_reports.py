@@ -8,9 +8,9 @@ from rich.console import Console
 from paretune.pareto import cli
 from paretune.point import Point
 from paretune.reports.figure import draw_front
-from paretune.reports.references import Reference, read_references
 from paretune.reports.files import write_csv
 from paretune.reports.layers import layers_of
+from paretune.reports.references import Reference, read_references
 from paretune.reports.table import front_table
 from paretune.tracking import Store
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from alembic.util import CommandError
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
@@ -96,8 +95,7 @@ def quoted(value: str) -> str:
 
 
 MENDS = {
-    "out-of-date database schema": "back it up and run `mlflow db upgrade <uri>`, or use the MLflow that made it",
-    "Can't locate revision": "it was made by a newer MLflow; install that version",
+    "out-of-date database schema": "back it up and run `mlflow db upgrade <uri>`, or install the MLflow that made it",
     "is locked": "another process holds it; wait, or stop that process",
     "not a database": "give the right file with --store or tracking.uri",
 }
@@ -108,8 +106,8 @@ def one_line(uri: str) -> Iterator[None]:
     """Errors of MLflow and its database as a :class:`~paretune.errors.StoreError` of one line."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, CommandError, sqlite3.Error, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        reason = str(error).strip().splitlines()[0].split(". ")[0]
         mend = next((mend for sign, mend in MENDS.items() if sign in str(error)), "check tracking.uri")
         message = f"tracking store `{uri}` cannot be used ({reason}); expected an MLflow store; {mend}"
         raise StoreError(message) from error

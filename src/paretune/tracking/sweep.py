@@ -1,9 +1,10 @@
 """Writing the parent run of a sweep, and keeping its front up to date while trials come in."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from math import nan
+from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Metric, Run, RunTag
@@ -52,6 +53,12 @@ class SweepRecorder:
             if was_killed or (run.info.status == "RUNNING" and number not in running):
                 self._close(run, reasons.get(number))
         self.store.client.set_terminated(self.run_id, status)
+
+    def attach(self, files: Sequence[Path]) -> None:
+        """Add files to the parent run."""
+        assert self.store
+        for path in files:
+            self.store.client.log_artifact(self.run_id, str(path))
 
     def _close(self, run: Run, reason: str | None) -> None:
         assert self.store

@@ -1,0 +1,129 @@
+"""From a sweep to a model that somebody can use, each command on what the last one left."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from paretune import confirm, export, pareto, predict
+from paretune.data.digits import load
+from paretune.data.images import Splitting
+from paretune.tracking import Store, read_confirmations
+
+pytestmark = pytest.mark.xdist_group("path")  # one process makes the sweep for all
+
+SWEEP = ("-m", "name=path", "data=digits", "model=conv", "cap.max_params=3000", "trainer.max_epochs=2",
+         "trainer.autotune=false", "hydra.sweeper.n_trials=3")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """The store of a sweep, made once."""
+    folder = tmp_path_factory.mktemp("kept")
+    command = [sys.executable, "-W", "ignore", "-m", "paretune.train", *SWEEP]
+    subprocess.run(command, env={**os.environ, "PARETUNE_STORE": str(folder)}, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def swept(kept, monkeypatch, tmp_path) -> Store:
+    """A copy of that store, in a working folder of its own."""
+    shutil.copytree(kept, tmp_path / "store")
+    monkeypatch.setenv("PARETUNE_STORE", str(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["paretune"])
+    return Store(f"sqlite:///{tmp_path}/store/mlflow.db")
+
+
+def answer(capfd, cli, *arguments: str) -> tuple[int, str, str]:
+    capfd.readouterr()
+    try:
+        cli(list(arguments))
+        code = 0
+    except SystemExit as leaving:
+        code = int(leaving.code or 0)
+    return code, *capfd.readouterr()
+
+
+def test_sweep_pareto_confirm_export_predict(swept, capfd):
+    assert answer(capfd, pareto.cli, "path")[0] == 0
+    code, out, _ = answer(capfd, confirm.cli, "path", "--seeds", "2", "--max-params", "3000")
+    assert (code, "above the mean test F1 by" in out) == (0, True)
+    assert answer(capfd, pareto.cli, "path", "--confirmed")[0] == 0
+    assert answer(capfd, export.cli, "path", "model.onnx", "--confirmed", "--c")[0] == 0
+    digit = load(splitting=Splitting(val_size=200)).load_test().pixels[0, 0]
+    Image.fromarray(255 - digit.numpy()).resize((90, 120)).save("digit.png")
+    _, said, _ = answer(capfd, predict.cli, "model.onnx", "digit.png", "--json")
+
+    shown = json.loads(said)
+    assert np.argmax(shown["probabilities"]) == shown["class"]
+    assert shown["steps"].startswith("inverted: its border is bright")
+    left = {path.name for path in [*Path("sweeps/path").iterdir(), *Path().glob("model.*")]}
+    assert left == {"front.csv", "front.json", "front.png", "front.svg", "report.html", "confirmed.csv",
+                    "model.onnx", "model.safetensors", "model.md", "model.h"}  # fmt: skip
+
+
+def test_confirming_again_trains_only_what_is_missing(swept, capfd):
+    counts = []
+    for seeds in ("1", "1", "2"):
+        assert answer(capfd, confirm.cli, "path", "--seeds", seeds, "--epochs", "1")[0] == 0
+        counts.append(len(read_confirmations(swept, "path")))
+    with Path("sweeps/path/confirmed.csv").open() as file:
+        rows = list(csv.DictReader(file))
+
+    assert counts == [len(rows), len(rows), 2 * len(rows)]
+    assert {row["how"] for row in rows} == {"1 epochs on train, best on validation"}
+    assert {one.seed for one in read_confirmations(swept, "path")} == {1, 2}  # not the search's own
+
+
+def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, capfd):
+    run = pareto.front("path")["run_id"].iloc[0]
+    code, _, _ = answer(capfd, confirm.cli, "path", "--seeds", "1", "--train-on", "train+val", "--run", run[:8])
+    (one,) = read_confirmations(swept, "path")
+    trained = swept.client.get_run(one.run_id)
+
+    assert code == 0
+    assert one.how == "2 epochs on train+val, the last"
+    assert "'train_on_val': True" in str(json.loads(trained.data.tags["config"])["data"])
+
+
+@pytest.mark.parametrize(
+    ("cli", "arguments", "said"),
+    [
+        (pareto.cli, ["pth"], "paretune-pareto: sweep `pth` is not in the tracking store"),
+        (pareto.cli, ["path", "--min-f1", "99"], "--min-f1 `99` is no fraction; expected 0 to 1"),
+        (pareto.cli, ["path", "--confirmed"], "has no confirmed model; expected at least one; run paretune-confirm path first"),
+        (pareto.cli, ["path", "--family", "dense"], "has no finished trial that was asked for (3 finished in all)"),
+        (pareto.cli, ["path", "--beats", "LeNet"], "--beats `LeNet` names 0 published points; expected one of: none for this data"),
+        (confirm.cli, ["path", "--run", "xyz"], "--run `xyz` fits 0 complete trials of path; expected one"),
+        (confirm.cli, ["path", "--store", "nowhere"], "does not exist; expected the file that a sweep writes"),
+        (export.cli, ["path", "model.pt"], "MODEL `model.pt` does not end with .onnx"),
+        (export.cli, ["path", "model.onnx", "--run", "xyz"], "--run `xyz` fits 0 complete trials"),
+        (predict.cli, ["none.onnx", "a.png"], "model `none.onnx` cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_exit_code_two(swept, capfd, cli, arguments, said):
+    code, _, err = answer(capfd, cli, *arguments)
+
+    assert code == 2
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_the_library_gives_trials_and_front_as_tables(swept):
+    table = pareto.trials("path")
+    members = pareto.front("path", max_params=3000)
+
+    assert list(table["trial"]) == [0, 1, 2]
+    assert set(table["state"]) == {"complete"}
+    assert {"param.model.widths.0", "val_f1", "n_params", "seconds"} <= set(table.columns)
+    assert members["n_params"].is_monotonic_increasing
+    assert members["val_f1"].is_monotonic_increasing
+    assert set(members["run_id"]) == set(table[table["front"]]["run_id"])
