@@ -7,7 +7,7 @@ MODEL ?= model.onnx
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train sweep pareto confirm export recipes ui test test-all check format lock bench clean
+.PHONY: help setup demo train sweep pareto confirm export recipes ui test test-all test-cluster cluster-deps check format lock bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,10 +51,16 @@ ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(PARETUNE_STORE),mlruns)/mlflow.db --host 127.0.0.1 --port 5000 $(ARGS)
 
 test: $(READY)  ## the fast tests (under three minutes, no network)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup -m 'not slow' $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup -m 'not slow and not cluster' $(ARGS)
 
 test-all: $(READY)  ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadgroup -m 'not cluster' $(ARGS)
+
+test-cluster: $(READY)  ## sweeps through a real Slurm, PostgreSQL and MLflow server on loopback (as root)
+	$(BIN)/pytest -q -rs -m cluster $(ARGS)
+
+cluster-deps:  ## what test-cluster needs, on Debian
+	apt-get update -q && apt-get install -y -q slurm-wlm munge postgresql
 
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .

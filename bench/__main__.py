@@ -25,6 +25,7 @@ PARTS = (
     "starts",
     "racing",
     "report",
+    "cluster",
 )
 RESULTS = Path(__file__).parent / "results.json"
 

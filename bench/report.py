@@ -76,7 +76,7 @@ def _write(store: Store, number: int) -> None:
     recorder.start(replace(point, f1=float("nan")))
     recorder.finish(point, {"images_per_s": 1000.0}, [])
     state = "failed" if number % 100 == 0 else "raced" if number % 10 == 0 else "complete"
-    recorder._close("FAILED" if state == "failed" else "FINISHED", {"state": state})
+    recorder._end("FAILED" if state == "failed" else "FINISHED", {"state": state})
 
 
 def _command(folder: str) -> dict[str, object]:

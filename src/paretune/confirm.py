@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from paretune import places
 from paretune.errors import ConfigError, ParetuneError
+from paretune.secret import refuse_passwords
 
 if TYPE_CHECKING:
     from paretune.point import Point
@@ -80,6 +81,7 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     options, overrides = _parser().parse_known_args(arguments)
     os.environ["PARETUNE_STORE"] = str(Path(options.store).resolve())
     try:
+        refuse_passwords(options.uri, *overrides)
         _confirm(options, overrides)
     except (ParetuneError, CompactHydraException, OmegaConfBaseException) as error:
         print(f"paretune-confirm: {str(error).strip()}", file=sys.stderr)

@@ -17,13 +17,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from paretune import places
 from paretune.errors import ConfigError, ParetuneError
+from paretune.secret import refuse_passwords
 
 if TYPE_CHECKING:
     from paretune.point import Point
     from paretune.search import TrialHandle
     from paretune.tracking import RunRecorder
 
-__all__ = ["cli", "count"]
+__all__ = ["cli", "count", "worker_cli"]
+
+JOIN = "hydra.sweeper.join=true"
 
 
 @hydra.main(config_path=str(places.CONF), config_name="train", version_base="1.3")
@@ -43,9 +46,16 @@ def cli() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises its errors instead of printing them
     os.environ["PARETUNE_STORE"] = str(places.store())
     try:
+        refuse_passwords(*sys.argv[1:])  # before Hydra saves them
         main()
     except (ParetuneError, CompactHydraException, OmegaConfBaseException) as error:
         _leave(error)
+
+
+def worker_cli() -> None:
+    """Run ``paretune-worker``: join the sweep that the same arguments started elsewhere, until it is over."""
+    sys.argv[1:] = ["-m", JOIN, *sys.argv[1:]]
+    cli()
 
 
 def count(cfg: DictConfig) -> int:
@@ -92,7 +102,8 @@ def _recorder(cfg: DictConfig, start: "Point", trial: "TrialHandle | None") -> "
 
 
 def _leave(error: BaseException) -> None:
-    print(f"paretune-train: {str(error).strip()}", file=sys.stderr)
+    command = "paretune-worker" if JOIN in sys.argv else "paretune-train"
+    print(f"{command}: {str(error).strip()}", file=sys.stderr)
     raise SystemExit(2)
 
 

@@ -66,11 +66,11 @@ class Plan:
             limits = replace(limits, n_trials=min(limits.n_trials, len(points)))
         return Sweep(self.name, space, limits, self._race(), suggest)
 
-    def open(self, sweep: Sweep, trials: HydraTrials) -> Study:
-        """The study, with the sampler that the fields ask for."""
+    def open(self, sweep: Sweep, trials: HydraTrials, join: bool = False) -> Study:
+        """The study, with the sampler that the fields ask for; to ``join`` it has to be there."""
         sampler = self._sampler(self._drawing(sweep.space, trials))
         directions = _directions(self.fields["direction"])
-        return open_study(self.name, self._storage(trials), directions, sampler, self._pruner(directions))
+        return open_study(self.name, self._storage(trials), directions, sampler, self._pruner(directions), join=join)
 
     def objective(self, sweep: Sweep, trials: HydraTrials) -> Any:
         """What a worker calls for each trial."""

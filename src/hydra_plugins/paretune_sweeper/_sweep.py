@@ -32,9 +32,11 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
     with open_dict(trials.config):
         trials.config.hydra.sweeper.study_name = plan.name  # the output folder is called after it
     sweep = plan.sweep(trials)
+    if fields["join"]:
+        _join(plan, sweep, trials)
+        return
     study = plan.open(sweep, trials)
-    groups = {f"config group {name}": option for name, option in trials.chosen(sweep.space.fixed).items()}
-    hold_to(study, {"cap": str(fields["cap"]["max"]), **groups, **sweep.space.described()})
+    _hold(plan, sweep, study, trials)
     ask_to_stop(study, False)
     reclaim(study, sweep.limits.retry)
     done, total = len(finished(study)), sweep.limits.n_trials
@@ -45,6 +47,25 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
         log.info("sweep %s: %d of %d trials are finished, %d to go", sweep.name, done, total, total - done)
         _recorded(plan, sweep, study, trials)
     _write_results(study, Path(trials.config.hydra.sweep.dir))
+
+
+def _hold(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
+    groups = {f"config group {name}": option for name, option in trials.chosen(sweep.space.fixed).items()}
+    hold_to(study, {"cap": str(plan.fields["cap"]["max"]), **groups, **sweep.space.described()})
+
+
+def _join(plan: Plan, sweep: Sweep, trials: HydraTrials) -> None:
+    """Work on the study until the sweep is over; its parent, wherever that is, prepares and closes it."""
+    study = plan.open(sweep, trials, join=True)
+    _hold(plan, sweep, study, trials)
+    listen()
+    log.info("joined sweep %s: %d of %d trials are finished", sweep.name, len(finished(study)), sweep.limits.n_trials)
+    try:
+        ran = work(study, sweep, plan.objective(sweep, trials), plan.fields["recycle_after"])
+    except (Interrupted, KeyboardInterrupt):
+        log.info("stopped; the trial in flight is in the queue again")
+        raise SystemExit(130) from None
+    log.info("this worker leaves sweep %s after %d trials", sweep.name, ran)
 
 
 def _recorded(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:

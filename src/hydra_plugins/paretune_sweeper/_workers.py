@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from subprocess import CalledProcessError
 from threading import Thread
 from typing import Any
 
@@ -21,7 +22,7 @@ from hydra_plugins.paretune_sweeper._plan import BASIC, Plan
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
 from paretune.errors import ConfigError, SweepError
 from paretune.search.claims import kill_overdue, kill_workers, reclaim, starts, workers_alive
-from paretune.search.interrupts import listen
+from paretune.search.interrupts import listen, under_slurm
 from paretune.search.study import ask_to_stop, finished, running, stopping
 from paretune.search.worker import Interrupted, Sweep, work
 
@@ -48,7 +49,8 @@ class Worker:
 
     def __call__(self, _: DictConfig) -> int:
         """Work until the sweep has its total; returns the number of trials run."""
-        os.environ["OMP_NUM_THREADS"] = str(self.threads)  # torch reads it when it is imported
+        share = os.environ.get("SLURM_CPUS_PER_TASK", self.threads)  # Slurm gives a job its cores itself
+        os.environ["OMP_NUM_THREADS"] = str(share)  # torch reads it when it is imported
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         listen()
@@ -56,8 +58,10 @@ class Worker:
         sweep = self.plan.sweep(trials)
         try:
             return work(self.plan.open(sweep, trials), sweep, self.plan.objective(sweep, trials), self.at_most)
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt) as error:
             log.info("stopped; the trial in flight is in the queue again")
+            if isinstance(error.__cause__, SystemExit) and under_slurm():
+                raise error.__cause__ from None  # submitit has Slurm start this job again
             return 0
 
 
@@ -163,6 +167,19 @@ def gpu_of(slot: int, per_gpu: int | None) -> str | None:
     return ids[slot % len(ids)] if ids else None
 
 
+def _watch_slurm() -> None:
+    from hydra_plugins.paretune_sweeper._slurm import watch_the_queue
+
+    try:
+        watch_the_queue()
+    except (OSError, CalledProcessError) as error:
+        message = (
+            f"launcher `submitit_slurm` finds no Slurm here ({error}); expected squeue and sbatch on the PATH; run this on a "
+            f"login node, or use hydra/launcher=submitit_local"
+        )
+        raise ConfigError(message) from error
+
+
 def with_workers(plan: Plan, trials: HydraTrials, n_jobs: int) -> Callable[[int], Any]:
     """A function that starts worker number ``slot`` through the app's launcher and waits for it.
 
@@ -179,6 +196,8 @@ def with_workers(plan: Plan, trials: HydraTrials, n_jobs: int) -> Callable[[int]
     at_most, per_gpu = plan.fields["recycle_after"], plan.fields["workers_per_gpu"]
     worker = Worker(plan, trials.context, trials.task, trials.config, threads, at_most)
     local = "slurm" not in config.hydra.launcher._target_.lower()  # Slurm gives its jobs their GPUs itself
+    if not local:
+        _watch_slurm()
     gpus = [gpu_of(slot, per_gpu) if local else None for slot in range(n_jobs)]
     folder = "hydra.sweep.subdir=workers/{slot}"
 

@@ -91,6 +91,8 @@ class ParetuneSweeperConf:
     max_failure_rate: float = 0.3
     # a trial whose worker dies is started again this often
     retry: int = 3
+    # work on a sweep that was started elsewhere (paretune-worker); start none, and end with it
+    join: bool = False
     # search space, in Hydra's sweep grammar
     params: Any = None
     # dotted path of a function (config, optuna trial) that suggests more parameters

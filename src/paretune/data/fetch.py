@@ -2,12 +2,14 @@
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pooch
 import requests
 import urllib3
+from filelock import FileLock
 
 from paretune.errors import DataError
 
@@ -25,9 +27,30 @@ def find_or_fetch(folder: Path, hashes: Mapping[str, str], mirrors: Sequence[str
     hash: reading it checks its header and length). A missing one is fetched from the first mirror that serves it,
     checked, and only then given its name. Raises :class:`~paretune.errors.DataError`.
     """
-    return {
-        name: _find(folder, name, digest) or _fetch(folder, name, digest, mirrors) for name, digest in hashes.items()
-    }
+    found = {name: _find(folder, name, digest) for name, digest in hashes.items()}
+    if all(found.values()):
+        return {name: path for name, path in found.items() if path}
+    with _only_one(folder):  # of the workers of a node that start together, one fetches
+        return {
+            name: _find(folder, name, digest) or _fetch(folder, name, digest, mirrors)
+            for name, digest in hashes.items()
+        }
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """A lock of this folder; a folder that cannot be written holds what is there and nothing else."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".fetching")
+        lock.acquire()
+    except OSError as error:
+        message = f"data folder `{folder}` lacks files and cannot be written ({error}); expected them there, or a folder to fetch into; set PARETUNE_DATA"
+        raise DataError(message) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _find(folder: Path, name: str, digest: str) -> Path | None:

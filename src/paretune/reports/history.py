@@ -24,8 +24,12 @@ def volume_curve(findings: Findings) -> dict[str, list[float]]:
     members: list[Point] = []
     volumes: list[float] = []
     for trial in complete:
-        members = members_of([*members, trial.point])
-        volumes.append(front_volume([p.params for p in members], [p.f1 for p in members], findings.cap))
+        now = members_of([*members, trial.point])
+        same = volumes and now == members
+        volumes.append(
+            volumes[-1] if same else front_volume([p.params for p in now], [p.f1 for p in now], findings.cap)
+        )
+        members = now
     began_s = min((trial.started_s for trial in complete), default=0.0)
     hours = [(trial.ended_s - began_s) / 3600 for trial in complete]
     return {"volume": volumes, "hours": hours, "gain": _gains(volumes)}
@@ -37,7 +41,7 @@ def _gains(volumes: Sequence[float]) -> list[float]:
 
 
 def mattering(findings: Findings) -> dict[str, dict[str, float]]:
-    """By family, the share of the F1's variance that each parameter explains; ``all families`` for what every trial has."""
+    """By family, how much each parameter tells trials of a high F1 from the rest; ``all families`` for what every trial has."""
     shown = {point.run_id for point in findings.points}
     complete = [trial for trial in findings.trials if trial.state == "complete" and trial.point.run_id in shown]
     groups = {

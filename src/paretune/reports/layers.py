@@ -48,6 +48,7 @@ NAMES: dict[type[nn.Module], Callable[[Any], str]] = {
     nn.Conv2d: _conv,
     nn.Linear: lambda layer: f"dense {layer.in_features}>{layer.out_features}",
     nn.MaxPool2d: lambda layer: f"pool {layer.kernel_size}",
+    nn.LeakyReLU: lambda layer: "leaky relu",
     nn.AdaptiveAvgPool2d: lambda layer: "average of each map",
     nn.BatchNorm2d: lambda layer: f"batch norm {layer.num_features}",
     nn.BatchNorm1d: lambda layer: f"batch norm {layer.num_features}",

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import update
 
 from paretune.search.interrupts import GRACE_S
+from paretune.search.storage import patiently
 from paretune.search.study import running
 
 __all__ = [
@@ -138,6 +139,7 @@ def starts(study: Study) -> int:
     return sum(int(trial.user_attrs.get(ATTEMPT, -1)) + 1 for trial in study.get_trials(deepcopy=False))
 
 
+@patiently
 def _count_up(study: Study, trial: FrozenTrial | Trial) -> bool:
     """Compare and swap of the attempt, in one statement of the database; an in-memory study has one process only."""
     attempt, storage = int(trial.user_attrs.get(ATTEMPT, 0)), _rdb(study)

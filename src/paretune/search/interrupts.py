@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 
-__all__ = ["GRACE_S", "Watch", "interrupted", "listen"]
+__all__ = ["GRACE_S", "Watch", "interrupted", "listen", "under_slurm"]
 
 POLL_S = 1.0
 GRACE_S = 8.0  # for the trial to clean up after an interrupt, before its process is killed
@@ -21,7 +21,7 @@ def listen() -> None:
     """
     # a shell's background jobs ignore SIGINT, and Lightning ignores it after the first
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if not _under_slurm():
+    if not under_slurm():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -30,10 +30,11 @@ def interrupted(error: BaseException) -> bool:
 
     Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`; under Slurm, submitit leaves a pre-empted job so.
     """
-    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt) or _under_slurm()
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt) or under_slurm()
 
 
-def _under_slurm() -> bool:
+def under_slurm() -> bool:
+    """Whether this process is a job that submitit gave to Slurm."""
     return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
 
 

@@ -13,6 +13,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import StoreError
+from paretune.search.storage import PatientStorage
+from paretune.secret import refuse_passwords
 
 __all__ = ["Direction", "ask_to_stop", "finished", "open_study", "running", "stopping"]
 
@@ -33,16 +35,25 @@ def open_study(
     directions: Sequence[Direction],
     sampler: BaseSampler,
     pruner: BasePruner | None = None,
+    *,
+    join: bool = False,
 ) -> Study:
-    """The study ``name``, made if it is new. Call it in one process before any worker starts.
+    """The study ``name``, made if it is new (unless it is to ``join``). Call it in one process before any worker starts.
 
     A ``pruner`` sees what a task reports of one objective; without one nothing is pruned.
 
     Raises :class:`~paretune.errors.StoreError` if the stored study optimises in other directions.
     """
+    database = _storage(storage)
+    if join and (database is None or name not in optuna.get_all_study_names(database)):
+        message = (
+            f"study `{name}` is not in `{storage}`; expected a sweep that was started; start it with "
+            f"paretune-train, or check hydra.sweeper.storage and the name"
+        )
+        raise StoreError(message)
     study = optuna.create_study(
         study_name=name,
-        storage=_storage(storage),
+        storage=database,
         sampler=sampler,
         pruner=pruner or NopPruner(),
         directions=directions,
@@ -59,6 +70,7 @@ def open_study(
 
 
 def _storage(url: str | None) -> RDBStorage | None:
+    refuse_passwords(url)
     if url is None:
         return None
     if url.startswith("sqlite:///"):
@@ -66,8 +78,9 @@ def _storage(url: str | None) -> RDBStorage | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            waits = {"connect_args": {"timeout": BUSY_S}} if url.startswith("sqlite") else {}
-            return RDBStorage(url, engine_kwargs=waits, heartbeat_interval=HEARTBEAT_S)
+            local = url.startswith("sqlite")
+            waits = {"connect_args": {"timeout": BUSY_S}} if local else {"pool_pre_ping": True}
+            return PatientStorage(url, engine_kwargs=waits, heartbeat_interval=HEARTBEAT_S)
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         message = (

@@ -67,7 +67,7 @@ def read_trials(store: Store, *sweeps: str) -> list[Trial]:
             near = get_close_matches(sweep, names, n=1)
             known = f"did you mean `{near[0]}`?" if near else f"the store has {', '.join(names) or 'no sweep yet'}"
             message = (
-                f"sweep `{sweep}` is not in the tracking store `{store.shown}`; expected the name of a sweep; {known}"
+                f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {known}"
             )
             raise StoreError(message)
     found = [
@@ -161,6 +161,6 @@ def read_run(store: Store, run_id: str) -> tuple[Point, str]:
 def weights_of(store: Store, run_id: str) -> Iterator[Path]:
     """A copy of a run's ``weights.pt``, there while the block lasts."""
     with tempfile.TemporaryDirectory() as folder:
-        with one_line(store.shown):
+        with one_line(store.uri):
             path = store.client.download_artifacts(run_id, "weights.pt", folder)
         yield Path(path)

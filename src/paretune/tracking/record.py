@@ -1,26 +1,21 @@
-"""Writing a training to the store, as it happens."""
+"""Recording a training in the store, as it happens."""
 
-import json
-import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
-
-import yaml
-from mlflow.entities import Metric, Param, RunTag
+from typing import Any
 
 from paretune.errors import Raced
 from paretune.point import Point
-from paretune.tracking.circumstances import circumstances
-from paretune.tracking.store import Store, quoted
-from paretune.tracking.sweep import keep_front, parent_of
+from paretune.tracking.journal import Journal, write_leftovers
+from paretune.tracking.store import Store
+from paretune.tracking.write import RunWriter
 
 __all__ = ["RunRecorder"]
 
-NO_NAME = r"[^\w\-. :/]"  # what MLflow takes in no name, such as the plus of ``+recipe``
 LONGEST_TAG = 5000  # characters that every MLflow store takes
 
 
@@ -29,6 +24,8 @@ class RunRecorder(AbstractContextManager["RunRecorder"]):
 
     Leaving the block closes the run: FINISHED, KILLED after an interrupt, FAILED after any other exception; the tag ``state``
     tells complete and raced apart. Runs with the same tags ``replaces`` are of an earlier attempt, whose worker died.
+
+    A server may be away for a while: what happens meanwhile is written when it is back (:mod:`paretune.tracking.journal`).
     """
 
     def __init__(
@@ -42,80 +39,73 @@ class RunRecorder(AbstractContextManager["RunRecorder"]):
     ) -> None:
         self.store, self.name = store, name
         self.tags, self.searched, self.replaces = dict(tags), dict(searched), replaces
-        self.run_id = ""
+        self.writer = RunWriter(store)
+        self.journal: Journal | None = None
         self.best: dict[str, float] = {}
 
+    @property
+    def run_id(self) -> str:
+        """The run's id; empty while the server has not made it."""
+        return self.writer.run_id
+
     def __enter__(self) -> "RunRecorder":
-        parent = parent_of(self.store, self.tags["sweep"]) if "sweep" in self.tags else None
-        if parent is None:
-            self.store.create()
-        else:
-            self.tags["mlflow.parentRunId"] = parent.info.run_id
-        if self.replaces:
-            self._supersede()
-        tags = {**self.tags, "mlflow.runName": self.name, **circumstances()}
-        run = self.store.client.create_run(self.store.experiment_id, tags=tags)
-        self.run_id = run.info.run_id
-        params = [Param(re.sub(NO_NAME, "", key), str(value)) for key, value in self.searched.items()]
-        self.store.client.log_batch(self.run_id, params=params)
+        if self.store.spool_folder:
+            write_leftovers(self.store)
+            self.journal = Journal(self.store.spool_folder, self.writer)
+        key = self.journal.key if self.journal else ""
+        self._step(
+            "begin", name=self.name, tags=self.tags, searched=self.searched, replaces=list(self.replaces), key=key
+        )
         return self
 
-    def _supersede(self) -> None:
-        """Close what earlier attempts left: their worker died, perhaps before it could tell the study."""
-        same = " and ".join(f"tags.{name} = {quoted(self.tags[name])}" for name in self.replaces)
-        for run in self.store.runs(same):
-            tags = [RunTag("state", "superseded"), RunTag("front", "false")]
-            self.store.client.log_batch(run.info.run_id, tags=tags)
-            if run.info.status == "RUNNING":
-                self.store.client.set_terminated(run.info.run_id, "KILLED")
+    def start(self, point: Point) -> None:
+        """Log what is known before training: the count, and the config as a file and as a tag to query."""
+        self._step("start", params=point.params, family=point.family, config=dict(point.config))
 
     def epoch(self, number: int, scores: Mapping[str, float]) -> None:
         """Add a point to each curve ``epoch/<name>``."""
-        self._metrics({f"epoch/{name}": value for name, value in scores.items()}, step=number)
+        self._step("metrics", values={f"epoch/{name}": value for name, value in scores.items()}, step=number)
         if scores.get("val_f1", 0.0) > self.best.get("val_f1", -1.0):
             self.best = {name: scores[name] for name in ("val_f1", "val_accuracy", "val_loss") if name in scores}
             self.best["best_epoch"] = number
 
-    def start(self, point: Point) -> None:
-        """Log what is known before training: the count, and the config as a file and as a tag to query."""
-        self._metrics({"n_params": point.params})
-        tags = [RunTag("family", point.family), RunTag("config", json.dumps(point.config))]
-        self.store.client.log_batch(self.run_id, tags=tags)
-        self.store.client.log_text(self.run_id, yaml.safe_dump(dict(point.config), sort_keys=False), "config.yaml")
-
     def tag(self, name: str, value: str) -> None:
         """Add a tag to the run."""
-        self.store.client.set_tag(self.run_id, name, value)
+        self._step("tag", name=name, value=value)
 
     def finish(self, point: Point, more: Mapping[str, float], files: Sequence[Path]) -> None:
         """Log the final scores under their own names, and attach files."""
         scores = {"val_f1": point.f1, "val_accuracy": point.accuracy, "val_loss": point.loss}
-        self._metrics({**scores, "seconds": point.seconds, "best_epoch": point.best_epoch, **more})
-        for path in files:
-            self.store.client.log_artifact(self.run_id, str(path))
+        values = {**scores, "seconds": point.seconds, "best_epoch": point.best_epoch, **more}
+        self._step("metrics", values=values)
+        if files:
+            self._step("attach", files=[str(path) for path in files])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        is_trial = self.tags.get("kind") == "trial"
         if kind is None:
-            self._close("FINISHED", {"state": "complete"} | ({"front": "true"} if is_trial else {}))
-            if is_trial:
-                keep_front(self.store, self.tags["sweep"], int(self.tags["trial"]))
+            is_trial = self.tags.get("kind") == "trial"
+            front = {"trial_of": self.tags["sweep"], "trial": int(self.tags["trial"])} if is_trial else {}
+            self._end("FINISHED", {"state": "complete"} | ({"front": "true"} if is_trial else {}), **front)
         elif issubclass(kind, Raced):
-            self._metrics(self.best)
-            self._close("FINISHED", {"state": "raced"})
+            if self.best:
+                self._step("metrics", values=self.best)
+            self._end("FINISHED", {"state": "raced"})
         else:
             broken = issubclass(kind, Exception)
             text = "".join(format_exception(error))[-LONGEST_TAG:]
             told = {"error": f"{kind.__name__}: {error}"[:500], "traceback": text}
-            self._close("FAILED" if broken else "KILLED", {"state": "failed" if broken else "killed", **told})
+            self._end("FAILED" if broken else "KILLED", {"state": "failed" if broken else "killed", **told})
 
-    def _close(self, status: str, tags: Mapping[str, str]) -> None:
-        self.store.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        self.store.client.set_terminated(self.run_id, status)
+    def _end(self, status: str, tags: Mapping[str, str], **front: Any) -> None:
+        self._step("end", status=status, tags=dict(tags), **front)
+        if self.journal:
+            self.journal.close()
 
-    def _metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        now_ms = int(time.time() * 1000)
-        metrics = [Metric(name, float(value), now_ms, step) for name, value in values.items()]
-        self.store.client.log_batch(self.run_id, metrics=metrics)
+    def _step(self, step: str, /, **arguments: Any) -> None:
+        at_ms = int(time.time() * 1000)
+        if self.journal:
+            self.journal.add(step, at_ms, arguments)
+        else:
+            getattr(self.writer, step)(at_ms, **arguments)

@@ -1,19 +1,27 @@
-"""Writing the parent run of a sweep, and keeping its front up to date while trials come in."""
+"""Writing the parent run of a sweep."""
 
+import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
-from math import nan
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Run, RunTag
+from mlflow.entities import Run, RunTag
+from mlflow.exceptions import MlflowException
 
-from paretune.front import costs_of, front, front_volume
+from paretune.errors import StoreError
 from paretune.tracking.circumstances import circumstances
+from paretune.tracking.journal import write_leftovers
 from paretune.tracking.store import Store, quoted
+from paretune.tracking.upkeep import parent_of, set_front
 
-__all__ = ["SweepRecorder", "keep_front", "parent_of"]
+__all__ = ["SweepRecorder"]
+
+log = logging.getLogger(__name__)
+
+PATIENCE_S = 120  # for a server that is away when a sweep ends
+PAUSE_S = 3
 
 
 class SweepRecorder:
@@ -46,13 +54,46 @@ class SweepRecorder:
         """
         if self.store is None or not self.run_id:
             return
-        for run in self.store.runs(f"tags.sweep = {quoted(self.sweep)} and tags.kind = 'trial'"):
-            number = int(run.data.tags["trial"])
-            superseded = run.data.tags.get("state") == "superseded"
-            was_killed = run.info.status == "KILLED" and number in reasons and not superseded
-            if was_killed or (run.info.status == "RUNNING" and number not in running):
+        give_up_s = time.monotonic() + (PATIENCE_S if self.store.spool_folder else 0)
+        while True:
+            left = 1
+            with suppress(MlflowException, StoreError) if time.monotonic() < give_up_s else nullcontext():
+                left = write_leftovers(self.store)
+                if not left or time.monotonic() >= give_up_s:
+                    self._finish(status, reasons, running)
+                    break
+            time.sleep(PAUSE_S)
+        if left:
+            log.warning(
+                "%d runs wait in %s for the tracking server; the next command writes them",
+                left,
+                self.store.spool_folder,
+            )
+
+    def _finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
+        assert self.store
+        runs = self.store.runs(f"tags.sweep = {quoted(self.sweep)} and tags.kind = 'trial'")
+        attempts: dict[int, int] = {}
+        for run in runs:
+            number, attempt = int(run.data.tags["trial"]), int(run.data.tags.get("attempt", 0))
+            attempts[number] = max(attempt, attempts.get(number, 0))
+        for run in runs:
+            number, state = int(run.data.tags["trial"]), run.data.tags.get("state")
+            if int(run.data.tags.get("attempt", 0)) < attempts[number] and state != "superseded":
+                self._supersede(run)  # written late, after a server was away
+            elif run.info.status == "KILLED" and number in reasons and state != "superseded":
+                self._close(run, reasons[number])
+            elif run.info.status == "RUNNING" and number not in running:
                 self._close(run, reasons.get(number))
+        set_front(self.store, self.sweep)
         self.store.client.set_terminated(self.run_id, status)
+
+    def _supersede(self, run: Run) -> None:
+        assert self.store
+        tags = [RunTag("state", "superseded"), RunTag("front", "false")]
+        self.store.client.log_batch(run.info.run_id, tags=tags)
+        if run.info.status == "RUNNING":
+            self.store.client.set_terminated(run.info.run_id, "KILLED")
 
     def attach(self, files: Sequence[Path]) -> None:
         """Add files to the parent run."""
@@ -65,34 +106,3 @@ class SweepRecorder:
         tags = [RunTag("state", "failed"), RunTag("error", reason[:500])] if reason else [RunTag("state", "killed")]
         self.store.client.log_batch(run.info.run_id, tags=tags)
         self.store.client.set_terminated(run.info.run_id, "FAILED" if reason else "KILLED")
-
-
-def keep_front(store: Store, sweep: str, trial: int) -> None:
-    """Take the tag ``front`` from members that others dominate; log the front's size and volume to the parent.
-
-    Whoever ends a trial first tags it as a member and then calls this. Of two that end together, the later writer sees
-    both, so that the tags are right once nobody is writing.
-    """
-    runs = store.runs(f"tags.sweep = {quoted(sweep)} and tags.front = 'true'")
-    params, f1 = ([run.data.metrics.get(name, nan) for run in runs] for name in ("n_params", "val_f1"))
-    members = set(front(costs_of(params, f1)).tolist())
-    for index in set(range(len(runs))) - members:
-        store.client.set_tag(runs[index].info.run_id, "front", "false")
-    parent_id, cap = _parent_and_cap(store, sweep)
-    figures = {"front_size": float(len(members)), "hypervolume": front_volume(params, f1, cap)}
-    now_ms = int(time.time() * 1000)
-    store.client.log_batch(parent_id, metrics=[Metric(name, value, now_ms, trial) for name, value in figures.items()])
-
-
-@lru_cache(maxsize=8)
-def _parent_and_cap(store: Store, sweep: str) -> tuple[str, float | None]:
-    parent = parent_of(store, sweep)
-    assert parent
-    cap = parent.data.tags.get("cap", "None")
-    return parent.info.run_id, None if cap == "None" else float(cap)
-
-
-def parent_of(store: Store, sweep: str) -> Run | None:
-    """The parent run of a sweep, if the store has it."""
-    found = store.runs(f"tags.kind = 'sweep' and tags.sweep = {quoted(sweep)}")
-    return found[0] if found else None

@@ -61,11 +61,16 @@ function referenceTraces() {
   }).filter(trace => trace.x.length);
 }
 
+function reach() {
+  const own = data.points.map(p => p.params), most = Math.max(...own, data.cap || 0);
+  return [Math.log10(Math.min(...own) / 1.4), Math.log10(most * (data.cap ? 4 : 1.5))];
+}
+
 function layout(narrow) {
   return {
     margin: { l: 62, r: 14, t: 10, b: 50 }, hovermode: "closest", plot_bgcolor: "#fff",
-    legend: narrow ? { orientation: "h", y: -0.2, font: { size: 11 } } : { x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,.85)" },
-    xaxis: { type: "log", title: { text: "trainable parameters" }, gridcolor: "#eee", dtick: "D2", tickformat: narrow ? "~s" : ",d" },
+    legend: narrow ? { orientation: "h", y: -0.26, yanchor: "top", font: { size: 11 } } : { x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,.85)" },
+    xaxis: { type: "log", title: { text: "trainable parameters" }, gridcolor: "#eee", range: reach(), dtick: narrow && reach()[1] - reach()[0] > 2.5 ? 1 : "D2", tickformat: narrow ? "~s" : ",d" },
     yaxis: { type: "log", title: { text: narrow ? "F1" : `macro F1 (${data.score})` }, autorange: "reversed", tickvals: TICKS.map(f1 => 1 - f1), ticktext: TICKS.map(String), gridcolor: "#eee" },
     shapes: data.cap ? [{ type: "line", x0: data.cap, x1: data.cap, yref: "paper", y0: 0, y1: 1, line: { color: "#888", width: 1, dash: "dot" } }] : [],
   };
@@ -78,7 +83,7 @@ function cell(row, text, number) {
   return td;
 }
 
-function fillTable(front) {
+function fillTable(front, narrow) {
   const body = byId("front-table").tBodies[0];
   body.replaceChildren();
   for (const p of front) {
@@ -87,9 +92,9 @@ function fillTable(front) {
     cell(row, p.f1.toFixed(4), true);
     cell(row, p.accuracy === null ? "" : p.accuracy.toFixed(4), true);
     cell(row, p.family);
-    cell(row, data.spelt[p.run] || p.layers).className = "layers";
-    cell(row, p.epoch < 0 ? "" : p.epoch, true);
-    cell(row, p.seconds === null ? "" : p.seconds.toFixed(0), true);
+    cell(row, narrow ? p.layers : data.spelt[p.run] || p.layers).className = "layers";
+    cell(row, p.epoch < 0 ? "" : p.epoch, true).classList.add("wide");
+    cell(row, p.seconds === null ? "" : p.seconds.toFixed(0), true).classList.add("wide");
     const link = document.createElement("a");
     Object.assign(link, { href: runUrl(p), target: "_blank", rel: "noopener", textContent: p.run.slice(0, 8) });
     cell(row, "").append(link);
@@ -103,7 +108,7 @@ function fillTable(front) {
 function draw() {
   const points = wanted(), front = frontOf(points), narrow = window.innerWidth < 600;
   Plotly.react("front-plot", [...trialTraces(points), ...referenceTraces(), frontTrace(front)], layout(narrow), CONFIG);
-  fillTable(front);
+  fillTable(front, narrow);
 }
 
 function curve(id, x, y, title, extra) {
@@ -132,7 +137,7 @@ function drawRaced() {
     hovertemplate: `trial ${c.number}, ${c.params.toLocaleString("en")} parameters<extra></extra>`,
   }));
   const y = { type: "log", autorange: "reversed", tickvals: TICKS.map(f1 => 1 - f1), ticktext: TICKS.map(String), title: { text: "F1" }, gridcolor: "#eee" };
-  Plotly.newPlot("raced-plot", traces, { margin: { l: 56, r: 10, t: 8, b: 44 }, showlegend: false, xaxis: { title: { text: "epoch" }, gridcolor: "#eee" }, yaxis: y }, CONFIG);
+  Plotly.newPlot("raced-plot", traces, { margin: { l: 56, r: 10, t: 8, b: 44 }, showlegend: false, xaxis: { title: { text: "epoch" }, gridcolor: "#eee", tick0: 1, dtick: Math.ceil(Math.max(...data.raced.flatMap(c => c.epochs)) / 12) }, yaxis: y }, CONFIG);
 }
 
 draw();
@@ -141,6 +146,7 @@ byId("front-plot").on("plotly_click", event => {
   if (url) window.open(url, "_blank", "noopener");
 });
 byId("filters").addEventListener("input", draw);
+window.matchMedia("(max-width: 600px)").addEventListener("change", draw);
 curve("volume-plot", data.volume.gain.map(i => i + 1), data.volume.gain.map(i => data.volume.volume[i]), "complete trials");
 const long = data.volume.hours.at(-1) >= 1;
 curve("hours-plot", data.volume.gain.map(i => data.volume.hours[i] * (long ? 1 : 60)), data.volume.gain.map(i => data.volume.volume[i]), long ? "hours" : "minutes");

@@ -1,0 +1,25 @@
+"""Passwords stay out of everything that is written down: configs, logs, messages, pickled workers."""
+
+import re
+
+from paretune.errors import ConfigError
+
+__all__ = ["masked", "refuse_passwords"]
+
+IN_URL = re.compile(r"(?P<user>://[^:/@\s]*):(?P<password>[^@/\s]+)@")
+
+
+def masked(text: str) -> str:
+    """``text`` with every password inside a URL as ``***``."""
+    return IN_URL.sub(r"\g<user>:***@", text)
+
+
+def refuse_passwords(*texts: str | None) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` if a text holds a URL with a password: it would be saved with the config."""
+    for text in texts:
+        if text and IN_URL.search(text):
+            message = (
+                f"URL `{masked(text)}` holds a password, which configs and logs would keep; expected none; leave it out and set "
+                f"PGPASSWORD or ~/.pgpass for PostgreSQL, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server"
+            )
+            raise ConfigError(message)

@@ -1,0 +1,57 @@
+"""Keeping the front of a sweep up to date while its trials come in."""
+
+import time
+from functools import lru_cache
+from math import nan
+
+from mlflow.entities import Metric, Run
+
+from paretune.front import Costs, costs_of, front, front_volume
+from paretune.tracking.store import Store, quoted
+
+__all__ = ["keep_front", "parent_of", "set_front"]
+
+
+def keep_front(store: Store, sweep: str, trial: int) -> None:
+    """Take the tag ``front`` from members that others dominate; log the front's size and volume to the parent.
+
+    Whoever ends a trial first tags it as a member and then calls this. Of two that end together, the later writer sees
+    both, so that the tags are right once nobody is writing.
+    """
+    runs = store.runs(f"tags.sweep = {quoted(sweep)} and tags.front = 'true'")
+    costs = _costs(runs)
+    members = set(front(costs).tolist())
+    for index in set(range(len(runs))) - members:
+        store.client.set_tag(runs[index].info.run_id, "front", "false")
+    parent_id, cap = _parent_and_cap(store, sweep)
+    figures = {"front_size": float(len(members)), "hypervolume": front_volume(costs[:, 0], 1 - costs[:, 1], cap)}
+    now_ms = int(time.time() * 1000)
+    store.client.log_batch(parent_id, metrics=[Metric(name, value, now_ms, trial) for name, value in figures.items()])
+
+
+def set_front(store: Store, sweep: str) -> None:
+    """Tag every complete trial anew: a member may have been superseded since it took the tag from others."""
+    runs = store.runs(f"tags.sweep = {quoted(sweep)} and tags.state = 'complete' and tags.kind = 'trial'")
+    members = set(front(_costs(runs)).tolist())
+    for index, run in enumerate(runs):
+        tag = "true" if index in members else "false"
+        if run.data.tags.get("front") != tag:
+            store.client.set_tag(run.info.run_id, "front", tag)
+
+
+def _costs(runs: list[Run]) -> Costs:
+    return costs_of(*([run.data.metrics.get(name, nan) for run in runs] for name in ("n_params", "val_f1")))
+
+
+@lru_cache(maxsize=8)
+def _parent_and_cap(store: Store, sweep: str) -> tuple[str, float | None]:
+    parent = parent_of(store, sweep)
+    assert parent
+    cap = parent.data.tags.get("cap", "None")
+    return parent.info.run_id, None if cap == "None" else float(cap)
+
+
+def parent_of(store: Store, sweep: str) -> Run | None:
+    """The parent run of a sweep, if the store has it."""
+    found = store.runs(f"tags.kind = 'sweep' and tags.sweep = {quoted(sweep)}")
+    return found[0] if found else None
