@@ -153,7 +153,7 @@ def test_a_worker_joins_from_anywhere_by_hand(cluster):
 
 def test_everything_breaks_once_and_the_sweep_ends_at_its_total(cluster):
     """scancel, kill -9, PostgreSQL restarted, the server away for 30 s, slurmd restarted, the parent killed and started again."""
-    total = 40
+    total = 120
     parent = start(cluster, total)
     wait_for(lambda: done(cluster) >= 2, 300, cluster.out)
     subprocess.run(["scancel", cluster.slurm.jobs()[0]], check=True)
@@ -163,15 +163,15 @@ def test_everything_breaks_once_and_the_sweep_ends_at_its_total(cluster):
     cluster.postgres.stop()
     time.sleep(5)
     cluster.postgres.start()
-    wait_for(lambda: done(cluster) >= 12, 300, cluster.out)
+    wait_for(lambda: done(cluster) >= 16, 300, cluster.out)
     cluster.server.stop()
     time.sleep(30)
     cluster.server.start()
-    wait_for(lambda: done(cluster) >= 18, 300, cluster.out)
+    wait_for(lambda: done(cluster) >= 60, 600, cluster.out)
     cluster.slurm.stop_node()
     time.sleep(5)
     cluster.slurm.start_node()
-    wait_for(lambda: done(cluster) >= 24, 300, cluster.out)
+    wait_for(lambda: done(cluster) >= 70, 300, cluster.out)
     parent.kill()
     parent.wait()
     again = start(cluster, total)

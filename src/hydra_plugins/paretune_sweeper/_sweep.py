@@ -1,7 +1,7 @@
 """A whole sweep, as the parent sees it: prepare, start or resume, close."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,10 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
     if done >= total:
         text = "sweep %s is complete: %d trials are finished, nothing is left to train; raise hydra.sweeper.n_trials (now %d) for more"
         log.info(text, sweep.name, done, total)
+        _recorded(plan, sweep, study, lambda: None)  # a parent that was killed has not closed its runs
     else:
         log.info("sweep %s: %d of %d trials are finished, %d to go", sweep.name, done, total, total - done)
-        _recorded(plan, sweep, study, trials)
+        _recorded(plan, sweep, study, lambda: _run(plan, sweep, study, trials))
     _write_results(study, Path(trials.config.hydra.sweep.dir))
 
 
@@ -68,15 +69,15 @@ def _join(plan: Plan, sweep: Sweep, trials: HydraTrials) -> None:
     log.info("this worker leaves sweep %s after %d trials", sweep.name, ran)
 
 
-def _recorded(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
-    """Run what is left, and tell the recorder how it began and ended."""
+def _recorded(plan: Plan, sweep: Sweep, study: Study, run: Callable[[], None]) -> None:
+    """``run`` what is left, and tell the recorder how it began and ended."""
     recorder = instantiate(plan.fields["recorder"]) if plan.fields["recorder"] else None
     if recorder:
         facts = {"cap": plan.fields["cap"]["max"], "space": sweep.space.described(), "command": resume_command()}
         recorder.start(sweep.name, facts)
     status = "FAILED"
     try:
-        _run(plan, sweep, study, trials)
+        run()
         status = "FINISHED"
     except (Interrupted, KeyboardInterrupt):
         status = "KILLED"

@@ -45,7 +45,7 @@ class Absence:
         if not self.failures:
             log.warning(
                 "the tracking server is away (%s); runs are kept on disk until it is back",
-                str(error).splitlines()[0][:200],
+                str(error).partition("\n")[0][:200],
             )
         self.next_s = time.monotonic() + WAITS_S[min(self.failures, len(WAITS_S) - 1)]
         self.failures += 1
@@ -141,7 +141,7 @@ def write_leftovers(store: Store) -> int:
             log.warning(
                 "the tracking server refuses a run of %s (%s); its steps stay there",
                 folder,
-                str(error).splitlines()[0][:200],
+                str(error).partition("\n")[0][:200],
             )
         left += folder.is_dir()
     return left

@@ -23,6 +23,7 @@ PAGE = 20_000  # runs in one query: a third less time than pages of 1,000
 
 for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # journal.py says it once
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,33 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paretune.errors import ConfigError
+from paretune.secret import masked, refuse_passwords
+
+WORD = st.text("abcXYZ019.-_%+", min_size=1)
+
+
+@given(WORD, WORD, WORD)
+def test_no_message_repeats_a_password(user, password, host):
+    url = f"postgresql+psycopg://{user}:{password}@{host}:5432/db"
+
+    assert masked(url) == f"postgresql+psycopg://{user}:***@{host}:5432/db"
+    with pytest.raises(ConfigError) as refusal:
+        refuse_passwords(f"storage={url}")
+    assert f":{password}@" not in str(refusal.value) or password == "***"
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "sqlite:////a/b.db",
+        "postgresql+psycopg://ann@host:5432/db",
+        "http://127.0.0.1:5000",
+        "model=choice(a,b)",
+        None,
+        "a@b:c",
+    ],
+)
+def test_what_holds_no_password_is_let_through(harmless):
+    refuse_passwords(harmless)
