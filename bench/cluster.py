@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from cluster.services import Postgres
 from paretune.search.study import open_study
 
-WORKERS = (1, 4, 16, 64)
-SECONDS = 40
+WORKERS = (1, 8, 64)
+SECONDS = 30
 SIZES = (1_000, 10_000)
 LOOP = """
 import sys, time

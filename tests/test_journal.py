@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_a_run_beside_a_server_leaves_nothing_behind(store, tmp_path):
 
     assert read_points(store, store.experiment) == [replace(POINT, run_id=run.run_id)]
     assert {file.path for file in store.client.list_artifacts(run.run_id)} == {"config.yaml", "weights.pt"}
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "spool").glob("[!.]*")) == []
 
 
 def test_what_happens_while_the_server_is_away_is_written_in_order_and_once(server, store, tmp_path):
@@ -77,7 +78,7 @@ def test_what_happens_while_the_server_is_away_is_written_in_order_and_once(serv
     curve = store.client.get_metric_history(run.run_id, "epoch/val_f1")
 
     assert waiting == 2
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "spool").glob("[!.]*")) == []
     assert [(point.step, point.value) for point in curve] == [(1, 0.5), (2, 0.6)]
     assert curve[0].timestamp <= curve[1].timestamp
     assert [trial.number for trial in read_trials(store, store.experiment)] == [0, 1]
@@ -96,7 +97,7 @@ def test_steps_whose_answers_were_lost_are_sent_again_and_leave_the_same(store, 
 
     assert (trial.state, trial.params, len(curve)) == ("complete", 120, 1)
     assert len(store.runs(f"tags.trial = '0' and tags.sweep = '{store.experiment}'")) == 1
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "spool").glob("[!.]*")) == []
 
 
 def test_what_a_killed_process_left_is_written_by_the_next(server, store, tmp_path):
@@ -127,7 +128,20 @@ os.kill(os.getpid(), 9)
         ("superseded", "KILLED"),
     ]
     assert [point.run_id for point in read_points(store, store.experiment)] == [run.run_id]
-    assert list((tmp_path / "spool").iterdir()) == []
+    assert list((tmp_path / "spool").glob("[!.]*")) == []
+
+
+def test_two_processes_that_end_the_same_journal_do_not_trip_over_each_other(store, tmp_path):
+    """One has sent all and removes the folder while the other looks for leftovers."""
+    sweep(store)
+    for number in range(5):
+        with RunRecorder(store, "r", tags=tags_of(store, number), searched={}) as run:
+            run.start(POINT)
+            with ThreadPoolExecutor(2) as pool:
+                others = [pool.submit(journal.write_leftovers, store) for _ in range(4)]
+                run.finish(POINT, {}, [])
+        assert [other.result() for other in others] == [0] * 4
+    assert list((tmp_path / "spool").glob("[!.]*")) == []
 
 
 def test_a_line_cut_off_by_a_kill_is_no_step(store, tmp_path):
@@ -138,4 +152,4 @@ def test_a_line_cut_off_by_a_kill_is_no_step(store, tmp_path):
     (spool / "steps.jsonl").write_text(json.dumps(step) + '\n["start", 2000, {"par')
 
     assert journal.write_leftovers(store) == 0
-    assert len(store.runs("tags.trial = '3'")) == 1
+    assert len(store.runs(f"tags.trial = '3' and tags.sweep = '{store.experiment}'")) == 1

@@ -39,7 +39,9 @@ def patiently(call: Callable[P, R]) -> Callable[P, R]:
                 if time.monotonic() > give_up_s:
                     raise
                 if not attempt:
-                    log.warning("the study's database is away (%s); waiting for it", str(error).partition("\n")[0][:200])
+                    log.warning(
+                        "the study's database is away (%s); waiting for it", str(error).partition("\n")[0][:200]
+                    )
                 time.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
         raise AssertionError
 

@@ -13,6 +13,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +28,7 @@ __all__ = ["Journal", "write_leftovers"]
 log = logging.getLogger(__name__)
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # between attempts while the server is away
+OLD_S = 60.0
 TRY_AGAIN = (408, 425, 429)  # of the answers that blame the request, those that time mends
 
 
@@ -61,14 +63,24 @@ absence = Absence()
 
 
 class Journal:
-    """The steps of one run, in a folder that this process has locked; an empty ``key`` makes a new one."""
+    """The steps of one run, in a folder that this process has locked; an empty ``key`` makes a new one.
+
+    Raises ``BlockingIOError`` if another process has it, ``FileNotFoundError`` if it is gone.
+    """
 
     def __init__(self, spool: Path, writer: RunWriter, key: str = "") -> None:
         self.key = key or uuid.uuid4().hex
         self.folder, self.writer = spool / self.key, writer
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.lock: IO[str] = (self.folder / "lock").open("w")
-        fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        made = self.folder if key else spool / f".new-{self.key}"  # nobody else looks at it before it is locked
+        if not key:
+            made.mkdir(parents=True)
+        self.lock: IO[str] = (made / "lock").open("w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.lock.close()
+            raise
+        made.rename(self.folder)
         state = self.folder / "state.json"
         self.done = 0
         if state.is_file():
@@ -103,7 +115,9 @@ class Journal:
     def close(self) -> None:
         """Remove the folder if all is sent, else leave it for the next process."""
         if self.send():
-            shutil.rmtree(self.folder)
+            gone = self.folder.with_name(f".done-{self.key}")  # at once, for all who look
+            self.folder.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
         self.lock.close()
 
     def _steps(self) -> list[Any]:
@@ -128,12 +142,15 @@ def write_leftovers(store: Store) -> int:
     spool = store.spool_folder
     if spool is None or not spool.is_dir():
         return 0
+    for old in spool.glob(".*"):  # of a process that was killed as it began or ended one
+        with suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > OLD_S:
+                shutil.rmtree(old, ignore_errors=True)
     left = 0
-    begun = [path.parent for path in spool.glob("*/steps.jsonl")]  # whoever is about to begin has no lock yet
-    for folder in sorted(begun, key=lambda path: path.stat().st_ctime):
+    for folder in sorted(path for path in spool.glob("[!.]*")):
         try:
             journal = Journal(spool, RunWriter(store), folder.name)
-        except BlockingIOError:  # its process lives
+        except (BlockingIOError, FileNotFoundError):  # its process lives, or has just ended it
             continue
         try:
             journal.close()
