@@ -5,6 +5,7 @@ from torch import nn
 
 from paretune import models
 from paretune.budget import count_parameters
+from paretune.data.images import Scaling
 from paretune.training import checkpoint
 
 IMAGES = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -38,10 +39,10 @@ class FamilyContract:
 
     def test_it_reloads_from_its_checkpoint(self, config, tmp_path):
         net = models.build(config).eval()
-        checkpoint.save(tmp_path / "weights.pt", net, {"model": config})
-        reloaded, saved = checkpoint.load(tmp_path / "weights.pt")
+        checkpoint.save(tmp_path / "weights.pt", net, {"model": config}, Scaling(1.0, 2.0))
+        reloaded, saved, scaling = checkpoint.load(tmp_path / "weights.pt")
 
-        assert saved == {"model": config}
+        assert (saved, scaling) == ({"model": config}, Scaling(1.0, 2.0))
         assert torch.equal(reloaded(IMAGES), net(IMAGES))
 
     def test_it_learns_a_batch_by_heart(self, wider):

@@ -10,6 +10,7 @@ from time import perf_counter
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from torch import nn
 
@@ -76,7 +77,8 @@ def fit(
     """
     allocator.keep_freed_memory()
     keeper = BestWeights(training.selection, listener)
-    trainer = _trainer(training, [keeper, *_callbacks(training)])
+    with _lightning_noise():
+        trainer = _trainer(training, [keeper, *_callbacks(training)])
     device = trainer.strategy.root_device
     train, val = _on(device, data.train), _on(device, data.val)
     layout = training.layout_for(net.to(device), train)
@@ -130,6 +132,7 @@ def _trainer(training: Training, callbacks: list[Callback]) -> pl.Trainer:
         enable_progress_bar=training.progress,
         num_sanity_val_steps=0,
         deterministic=True,
+        plugins=[LightningEnvironment()],  # whatever a scheduler's variables say
     )
 
 
@@ -149,4 +152,5 @@ def _lightning_noise() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # one process is all a training is
         yield
