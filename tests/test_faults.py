@@ -62,6 +62,7 @@ def test_every_way_to_go_wrong_is_a_failed_trial_with_its_reason_and_the_sweep_c
     assert set(why) == {"sleep", "deaf", "lock"}
 
 
+@pytest.mark.slow
 def test_a_worker_is_replaced_after_as_many_trials_as_asked(tmp_path):
     """The app returns the number of the process that it ran in."""
     trials, _ = run(tmp_path, "kind=choice(fine,raise)", "hydra.sweeper.n_trials=2", "hydra.sweeper.recycle_after=1")

@@ -70,6 +70,7 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
                     "model.onnx", "model.safetensors", "model.md", "model.h"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_confirming_again_trains_only_what_is_missing(swept, capfd):
     counts = []
     for seeds in ("1", "1", "2"):
@@ -83,6 +84,7 @@ def test_confirming_again_trains_only_what_is_missing(swept, capfd):
     assert {one.seed for one in read_confirmations(swept, "path")} == {1, 2}  # not the search's own
 
 
+@pytest.mark.slow
 def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, capfd):
     run = pareto.front("path")["run_id"].iloc[0]
     code, _, _ = answer(capfd, confirm.cli, "path", "--seeds", "1", "--train-on", "train+val", "--run", run[:8])

@@ -50,7 +50,8 @@ def mlflow_states(tmp_path: Path) -> list[str]:
     return [run.info.status for run in runs]
 
 
-@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("n_jobs", [1, 2])
 def test_ctrl_c_puts_the_trial_back_and_the_same_command_ends_the_sweep(tmp_path, n_jobs):
     options = ("hydra.sweeper.n_trials=3", f"hydra.sweeper.n_jobs={n_jobs}")
     process = start(tmp_path, *options)

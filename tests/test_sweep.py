@@ -86,6 +86,7 @@ def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(command, store, 
     assert "DivergedError" in runs[failed[0]].data.tags["error"]
 
 
+@pytest.mark.slow
 def test_a_sweep_without_a_name_is_named_after_its_question(command, store):
     for n in (1, 2):
         command(*(argument for argument in SWEEP if not argument.startswith("name=")), trials(n))

@@ -38,6 +38,7 @@ def test_a_fixed_override_leaves_the_space(tmp_path):
     assert results["best_value"] >= 25
 
 
+@pytest.mark.slow
 def test_several_workers_need_no_storage(tmp_path):
     results, done = run("sphere", tmp_path, "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=6")
     study = optuna.load_study(study_name="sphere", storage=f"sqlite:///{tmp_path}/optuna.db")
@@ -47,6 +48,7 @@ def test_several_workers_need_no_storage(tmp_path):
     assert results["best_value"] == study.best_value
 
 
+@pytest.mark.slow
 def test_too_many_failures_end_the_sweep_and_a_rate_allows_them(tmp_path):
     _, strict = run("sphere", tmp_path, "error=true", "hydra.sweeper.n_trials=5")
     results, lenient = run(
