@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 from statistics import median
 
+from optuna.distributions import IntDistribution
 from optuna.samplers import RandomSampler
+from optuna.trial import create_trial
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -59,7 +61,7 @@ def _crowd(url: str, workers: int) -> dict[str, float]:
     open_study(name, url, ["minimize", "maximize"], RandomSampler())
     command = [sys.executable, "-W", "ignore", "-c", LOOP, url, name]
     # all have imported what they need before the clock starts
-    until_s = time.time() + 20 + 3 * workers + SECONDS
+    until_s = time.time() + 15 + 2 * workers + SECONDS
     crowd = [
         subprocess.Popen([*command, str(until_s)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(workers)
@@ -85,15 +87,21 @@ def _crowd(url: str, workers: int) -> dict[str, float]:
 
 
 def _latency(url: str) -> dict[int, float]:
-    """The last 50 asks before the study has so many trials; the trials are told by one worker."""
+    """The median of 50 asks and draws of a worker that knows a study of so many trials."""
     study = open_study("latency", url, ["minimize", "maximize"], RandomSampler())
-    found, seconds = {}, []
-    for number in range(max(SIZES)):
-        began_s = time.perf_counter()
-        trial = study.ask()
-        widths = [trial.suggest_int(f"width{k}", 2, 64, log=True) for k in range(5)]
-        seconds.append(time.perf_counter() - began_s)
-        study.tell(trial, [sum(widths), 0.5])
-        if number + 1 in SIZES:
-            found[number + 1] = round(median(seconds[-50:]), 4)
+    found = {}
+    space = {f"width{k}": IntDistribution(2, 64, log=True) for k in range(5)}
+    one = create_trial(params=dict.fromkeys(space, 8), distributions=space, values=[40, 0.5])
+    for size in SIZES:
+        study.add_trials([one] * (size - len(study.get_trials(deepcopy=False))))
+        seconds = []
+        for _ in range(50):
+            began_s = time.perf_counter()
+            trial = study.ask()
+            for name, distribution in space.items():
+                trial.suggest_int(name, distribution.low, distribution.high, log=True)
+            seconds.append(time.perf_counter() - began_s)
+            study.tell(trial, [40, 0.5])
+        found[size] = round(median(seconds), 4)
+        print(size, found[size], flush=True)
     return found
