@@ -4,7 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -44,6 +44,7 @@ def test_inverting_can_be_asked_for_and_forbidden(invert, steps):
 
 @given(st.integers(8, 300), st.integers(8, 300), st.floats(0.3, 1.0))
 def test_another_size_keeps_the_share_of_the_ink_and_is_centred(height, width, share):
+    assume((height, width) != (28, 28))  # stays as it is
     image = placed("a", stroke(height, width), 28, share).image
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     longer = max(np.ptp(rows), np.ptp(columns)) + 1
