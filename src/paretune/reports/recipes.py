@@ -112,7 +112,7 @@ HEAD = [
     "them. One recipe alone: `paretune-train +recipe=era_11`. The score is the source's metric on the 10,000 test images, read by",
     "the rule in the table: *best epoch on test* is how the source chose, not how Paretune would. ± is the standard deviation",
     "over seeds. *as published*: the mean lies within two deviations, or 0.2 points, of the published score. Results of every",
-    "seed are in `docs/recipes.csv`.",
+    "seed are in `docs/recipes.csv`. Seconds are by the clock, some on a machine that was busy or paused the training.",
     "",
 ]
 TABLE_HEAD = [
