@@ -31,3 +31,5 @@ def test_no_message_repeats_a_password(user, password, host):
 )
 def test_what_holds_no_password_is_let_through(harmless):
     refuse_passwords(harmless)
+
+    assert masked(harmless or "") == (harmless or "")

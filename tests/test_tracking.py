@@ -1,6 +1,8 @@
 import math
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +202,15 @@ def test_a_sweep_name_with_quotes_and_slashes_is_found(store, tmp_path):
     run_trial(store, tmp_path, sweep="it's/one of ünser")
 
     assert len(read_points(store, "it's/one of ünser")) == 1
+
+
+@pytest.mark.slow
+def test_processes_may_make_a_store_at_the_same_time(store):
+    make = f"from paretune.tracking import Store; Store({store.uri!r}, {store.artifacts!r}, 'tests').create()"
+    processes = [subprocess.Popen([sys.executable, "-c", make], stderr=subprocess.PIPE) for _ in range(4)]
+
+    assert [process.communicate()[1] for process in processes] == [b""] * 4
+    assert store.experiment_id
 
 
 def copied(store: Store) -> tuple[Store, str]:

@@ -18,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import places
-from paretune.errors import ConfigError, ParetuneError
+from paretune.asking import add_store, add_wanted, uri_of, wanted_of
+from paretune.errors import ConfigError, exit_on_mistake
 from paretune.secret import refuse_passwords
 
 if TYPE_CHECKING:
@@ -80,12 +81,9 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     options, overrides = _parser().parse_known_args(arguments)
     os.environ["PARETUNE_STORE"] = str(Path(options.store).resolve())
-    try:
+    with exit_on_mistake("paretune-confirm", CompactHydraException, OmegaConfBaseException):
         refuse_passwords(options.uri, *overrides)
         _confirm(options, overrides)
-    except (ParetuneError, CompactHydraException, OmegaConfBaseException) as error:
-        print(f"paretune-confirm: {str(error).strip()}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
@@ -93,12 +91,11 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
 
     from paretune.reports.answers import beaten
     from paretune.reports.files import folder_of, write_confirmed
-    from paretune.reports.findings import Wanted, find
+    from paretune.reports.findings import find
     from paretune.reports.table import confirmed_table
     from paretune.tracking import Store
 
-    uri = options.uri or f"sqlite:///{options.store}/mlflow.db"
-    wanted = Wanted(options.max_params, options.min_f1, tuple(options.family))
+    uri, wanted = uri_of(options), wanted_of(options)
 
     def read() -> "Findings":
         return find(Store(uri).require(), [options.sweep], wanted, places.CONF / "references")
@@ -179,18 +176,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--run", action="append", metavar="ID", help="this run alone, by the start of its id (may be repeated)"
     )
-    parser.add_argument("--max-params", type=int, metavar="N", help="only models of at most N parameters")
-    parser.add_argument("--min-f1", type=float, metavar="F", help="only models of at least this validation F1")
-    parser.add_argument("--family", action="append", default=[], help="only models of this family (may be repeated)")
+    add_wanted(parser, f1="validation F1")
     parser.add_argument("--epochs", type=int, metavar="N", help="train for so many epochs (default: as the sweep did)")
     parser.add_argument(
         "--train-on", choices=("train", "train+val"), default="train", help="train+val: all images, last epoch"
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="workers")
-    parser.add_argument(
-        "--store", default=places.store(), help="folder of mlflow.db (default: PARETUNE_STORE or mlruns)"
-    )
-    parser.add_argument("--uri", help="any MLflow tracking URI, instead of --store")
+    add_store(parser)
     parser.epilog = "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."
     return parser
 

@@ -16,7 +16,14 @@ Every message is one line: *thing* `value` is *wrong how*; expected *what*; *do 
 The commands print it alone and leave with exit code 2.
 """
 
-__all__ = ["CapError", "ConfigError", "DataError", "ExportError", "ParetuneError", "Raced", "StoreError", "SweepError"]
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = [
+    "CapError", "ConfigError", "DataError", "ExportError", "ParetuneError", "Raced", "StoreError", "SweepError",
+    "exit_on_mistake",
+]  # fmt: skip
 
 
 class ParetuneError(Exception):
@@ -49,3 +56,14 @@ class SweepError(ParetuneError):
 
 class Raced(Exception):  # noqa: N818 - no error
     """A trial was stopped at a rung because its curve cannot reach the front any more."""
+
+
+@contextmanager
+def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
+    """A person's mistake, a :class:`ParetuneError` or one of ``others``, as one line of ``command``'s and exit code 2."""
+    mistakes: tuple[type[Exception], ...] = (ParetuneError, *others)
+    try:
+        yield
+    except mistakes as error:
+        print(f"{command}: {str(error).strip()}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -5,7 +5,6 @@ Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C h
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,8 @@ import hydra
 from omegaconf import OmegaConf
 
 from paretune import places
-from paretune.errors import ConfigError, ParetuneError
+from paretune.asking import add_store, add_wanted, uri_of, wanted_of
+from paretune.errors import ConfigError, exit_on_mistake
 
 if TYPE_CHECKING:
     from paretune.data.images import ImageData
@@ -31,23 +31,19 @@ SAMPLES = 1000
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
     options = _parser().parse_args(arguments)
-    try:
+    with exit_on_mistake("paretune-export"):
         _export(options)
-    except ParetuneError as error:
-        print(f"paretune-export: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 def _export(options: argparse.Namespace) -> None:
-    from paretune.reports.findings import Wanted, find
+    from paretune.reports.findings import find
     from paretune.tracking import Store
 
     if options.model.suffix != ".onnx":
         message = f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx; name it so"
         raise ConfigError(message)
-    store = Store(options.uri or f"sqlite:///{options.store}/mlflow.db").require()
-    wanted = Wanted(options.max_params, options.min_f1, tuple(options.family), options.confirmed)
-    findings = find(store, [options.sweep], wanted, places.CONF / "references")
+    store = Store(uri_of(options)).require()
+    findings = find(store, [options.sweep], wanted_of(options), places.CONF / "references")
     point = findings.run(options.run) if options.run else findings.members[-1]
     again = next((row for row in findings.confirmed if row.point.run_id == point.run_id), None)
     model = _loaded(store, point, options.sweep if options.confirmed else None)
@@ -137,18 +133,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument("model", type=Path, help="file to write, such as model.onnx; the others go beside it")
-    parser.add_argument("--max-params", type=int, metavar="N", help="the best model of at most N parameters")
-    parser.add_argument("--min-f1", type=float, metavar="F", help="only models of at least this F1")
-    parser.add_argument("--family", action="append", default=[], help="only models of this family (may be repeated)")
+    add_wanted(parser)
     parser.add_argument("--run", metavar="ID", help="this run, by the start of its id")
     parser.add_argument(
         "--confirmed", action="store_true", help="choose by confirmed test F1; weights of the seed best on validation"
     )
     parser.add_argument("--c", action="store_true", help="a C header for microcontrollers, too")
-    parser.add_argument(
-        "--store", default=places.store(), help="folder of mlflow.db (default: PARETUNE_STORE or mlruns)"
-    )
-    parser.add_argument("--uri", help="any MLflow tracking URI, instead of --store")
+    add_store(parser)
     return parser
 
 

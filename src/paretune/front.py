@@ -8,10 +8,10 @@ last rank and adds no hypervolume.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Costs", "costs_of", "front", "front_volume", "hypervolume", "knee", "ranks"]
+__all__ = ["LEAST_ERROR", "Costs", "costs_of", "front", "front_volume", "hypervolume", "knee", "ranks"]
 
 Costs = NDArray[np.float64]
-LEAST_ERROR = 1e-4  # an F1 of 1 has no logarithm of its error
+LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
 UNCAPPED = 10_000_000  # parameters that the volume reaches to where there is no cap
 
 

@@ -5,18 +5,16 @@
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paretune import places
-from paretune.errors import ConfigError, ParetuneError
+from paretune.asking import add_store, add_wanted, uri_of, wanted_of
+from paretune.errors import exit_on_mistake
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from paretune.reports.findings import Wanted
 
 __all__ = ["cli", "front", "trials"]
 
@@ -32,7 +30,7 @@ def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     from paretune.reports.frame import frame_of
     from paretune.tracking import Store, read_trials
 
-    return frame_of(read_trials(Store(uri or _uri(places.store())).require(), *sweeps))
+    return frame_of(read_trials(Store(uri or places.tracking_uri(places.store())).require(), *sweeps))
 
 
 def front(
@@ -52,11 +50,8 @@ def front(
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
     options = _parser().parse_args(arguments)
-    try:
+    with exit_on_mistake("paretune-pareto"):
         _report(options)
-    except ParetuneError as error:
-        print(f"paretune-pareto: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -70,9 +65,9 @@ def _report(options: argparse.Namespace) -> None:
     from paretune.tracking import Store
 
     console = Console()
-    store = Store(options.uri or _uri(options.store)).require()
+    store = Store(uri_of(options)).require()
     with console.status(f"reading {options.sweep}"):
-        findings = find(store, options.sweep.split(","), _wanted(options), places.CONF / "references")
+        findings = find(store, options.sweep.split(","), wanted_of(options), places.CONF / "references")
     console.print(findings_table(findings))
     for line in answers(findings, beats=options.beats):
         console.print(line, soft_wrap=True)
@@ -82,33 +77,15 @@ def _report(options: argparse.Namespace) -> None:
     console.print(f"Written to {out}: {', '.join(names)}", soft_wrap=True)
 
 
-def _wanted(options: argparse.Namespace) -> "Wanted":
-    from paretune.reports.findings import Wanted
-
-    if options.min_f1 is not None and not 0 <= options.min_f1 <= 1:
-        message = f"--min-f1 `{options.min_f1:g}` is no fraction; expected 0 to 1, such as 0.99; set --min-f1"
-        raise ConfigError(message)
-    return Wanted(options.max_params, options.min_f1, tuple(options.family), options.confirmed)
-
-
-def _uri(store: Path | str) -> str:
-    return f"sqlite:///{store}/mlflow.db"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("paretune-pareto", description="The params-vs-F1 front of a sweep, or of several.")
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist; several as a,b")
-    parser.add_argument("--max-params", type=int, metavar="N", help="only models of at most N parameters")
-    parser.add_argument("--min-f1", type=float, metavar="F", help="only models of at least this F1, 0 to 1")
-    parser.add_argument("--family", action="append", default=[], help="only models of this family (may be repeated)")
+    add_wanted(parser)
     parser.add_argument(
         "--confirmed", action="store_true", help="only what paretune-confirm trained again, by its test F1"
     )
     parser.add_argument("--beats", metavar="NAME", help="which models beat this published one (part of its name)")
-    parser.add_argument(
-        "--store", default=places.store(), help="folder of mlflow.db (default: PARETUNE_STORE or mlruns)"
-    )
-    parser.add_argument("--uri", help="any MLflow tracking URI, instead of --store")
+    add_store(parser)
     parser.add_argument("--ui", default="http://127.0.0.1:5000", help="where the MLflow UI is, for the report's links")
     parser.add_argument("--out", help="folder for the files (default: sweeps/<sweep>)")
     return parser

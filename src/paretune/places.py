@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CONF", "data_now", "store"]
+__all__ = ["CONF", "data_now", "store", "tracking_uri"]
 
 _INSTALLED, _CHECKOUT = Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf"
 CONF = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
@@ -14,6 +14,11 @@ CONF = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 def store() -> Path:
     """The folder for all state of this machine: ``PARETUNE_STORE``, else ``mlruns`` in the working folder."""
     return Path(os.environ.get("PARETUNE_STORE", "mlruns")).resolve()
+
+
+def tracking_uri(folder: Path | str) -> str:
+    """The tracking URI of the MLflow database in such a folder."""
+    return f"sqlite:///{folder}/mlflow.db"
 
 
 def data_now(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,10 @@ picture with a bright border is taken for dark on bright and inverted: --invert 
 import argparse
 import json
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from paretune.errors import ParetuneError
+from paretune.errors import exit_on_mistake
 
 __all__ = ["cli"]
 
@@ -30,11 +29,8 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends this command, too
-    try:
+    with exit_on_mistake("paretune-predict"):
         _predict(options)
-    except ParetuneError as error:
-        print(f"paretune-predict: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from paretune import places
-from paretune.errors import ConfigError, ParetuneError
+from paretune.errors import ConfigError, exit_on_mistake
 from paretune.reports.recipes import Published, Result, read_results, write_page, write_results
 
 __all__ = ["cli", "published", "published_recipes"]
@@ -27,11 +27,8 @@ PAGE, TABLE = Path("docs/recipes.md"), Path("docs/recipes.csv")
 
 def cli() -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
-    try:
+    with exit_on_mistake("paretune-recipes"):
         _run()
-    except ParetuneError as error:
-        print(f"paretune-recipes: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 def _run() -> None:
@@ -107,7 +104,7 @@ def _result_of(recipe: Published, seed: int) -> Result:
     """What the newest run of this recipe and seed left in the store."""
     from paretune.tracking import Store
 
-    store = Store(f"sqlite:///{places.store()}/mlflow.db")
+    store = Store(places.tracking_uri(places.store()))
     run = store.runs(
         f"tags.kind = 'run' and tags.recipe = '{recipe.name}' and params.seed = '{seed}' and attributes.status = 'FINISHED'"
     )[-1]

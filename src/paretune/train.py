@@ -6,6 +6,7 @@ Imports of torch, Lightning and MLflow are late, so that ``--help`` and a wrong 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -16,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import places
-from paretune.errors import ConfigError, ParetuneError
+from paretune.errors import ConfigError, exit_on_mistake
 from paretune.secret import refuse_passwords
 
 if TYPE_CHECKING:
@@ -32,12 +33,9 @@ JOIN = "hydra.sweeper.join=true"
 @hydra.main(config_path=str(places.CONF), config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train once; returns (parameters, validation F1)."""
-    try:
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # counts a failed trial
+    with nullcontext() if sweep else exit_on_mistake(_command()):
         point = run(cfg)
-    except ParetuneError as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise  # the sweep counts a failed trial
-        _leave(error)
     return point.params, point.f1
 
 
@@ -45,11 +43,9 @@ def cli() -> None:
     """Run the command; a person's mistake is one line and exit code 2, not a traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises its errors instead of printing them
     os.environ["PARETUNE_STORE"] = str(places.store())
-    try:
+    with exit_on_mistake(_command(), CompactHydraException, OmegaConfBaseException):
         refuse_passwords(*sys.argv[1:])  # before Hydra saves them
         main()
-    except (ParetuneError, CompactHydraException, OmegaConfBaseException) as error:
-        _leave(error)
 
 
 def worker_cli() -> None:
@@ -101,10 +97,8 @@ def _recorder(cfg: DictConfig, start: "Point", trial: "TrialHandle | None") -> "
     return RunRecorder(store, f"{trial.sweep}-{trial.number:05d}", tags=tags, searched=trial.searched, replaces=again)
 
 
-def _leave(error: BaseException) -> None:
-    command = "paretune-worker" if JOIN in sys.argv else "paretune-train"
-    print(f"{command}: {str(error).strip()}", file=sys.stderr)
-    raise SystemExit(2)
+def _command() -> str:
+    return "paretune-worker" if JOIN in sys.argv else "paretune-train"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,29 +23,32 @@ def folder() -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def slurm(folder: Path) -> Iterator[Slurm]:
-    if reason := missing():
-        pytest.skip(reason)
-    cluster = Slurm(folder / "slurm")
-    cluster.start()
-    yield cluster
-    cluster.stop()
+@contextmanager
+def running(service):
+    service.start()
+    yield service
+    service.stop()
 
 
 @pytest.fixture(scope="session")
-def postgres(folder: Path) -> Iterator[Postgres]:
+def needed() -> None:
     if reason := missing():
         pytest.skip(reason)
-    database = Postgres(folder / "postgres")
-    database.start()
-    yield database
-    database.stop()
+
+
+@pytest.fixture(scope="session")
+def slurm(folder: Path, needed: None) -> Iterator[Slurm]:
+    with running(Slurm(folder / "slurm")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres(folder: Path, needed: None) -> Iterator[Postgres]:
+    with running(Postgres(folder / "postgres")) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")
 def server(folder: Path) -> Iterator[Server]:
-    made = Server(folder / "server")
-    made.start()
-    yield made
-    made.stop()
+    with running(Server(folder / "server")) as made:
+        yield made

@@ -9,6 +9,7 @@ from warnings import catch_warnings, simplefilter
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from paretune.errors import ExportError
 
@@ -58,45 +59,43 @@ def graph_of(net: nn.Module, image_shape: tuple[int, int, int]) -> Graph:
     with catch_warnings():
         simplefilter("ignore", FutureWarning)  # torch's own tree library
         program = torch.export.export(net, (torch.zeros(1, *image_shape),)).run_decompositions({})
-    known: dict[str, Any] = {**program.state_dict, **program.constants}
-    signature = program.graph_signature
-    tensors = {
-        **signature.inputs_to_parameters,
-        **signature.inputs_to_buffers,
-        **signature.inputs_to_lifted_tensor_constants,
-    }
-    same: dict[str, str] = {}  # names of views: the same values in another shape
+    values = _tensors(program)
     ops: list[Op] = []
-    image = next(iter(signature.user_inputs))
-
-    def value(argument: Any) -> Any:
-        if not isinstance(argument, torch.fx.Node):
-            return argument
-        return (
-            known[tensors[argument.name]].detach()
-            if argument.name in tensors
-            else same.get(argument.name, argument.name)
-        )
-
     for node in program.graph.nodes:
         if node.op != "call_function":
             continue
-        arguments = [
-            value(argument) if not isinstance(argument, list | tuple) else list(map(value, argument))
-            for argument in node.args
-        ]
+        arguments = [_value(argument, values) for argument in node.args]
         name = "getitem" if node.target is operator.getitem else str(node.target).split(".")[1]
         if name in VIEWS:
-            same[node.name] = str(arguments[0])
-            continue
-        if name not in READERS:
-            message = f"operation `{node.target}` cannot be written in C; expected one of {', '.join(READERS)}; export without --c"
-            raise ExportError(message)
-        meta = node.meta["val"]
-        shape = tuple((meta[0] if isinstance(meta, tuple | list) else meta).shape[1:])
-        ops.append(READERS[name](Op(name, node.name, (), shape), arguments))
-    shapes = {image: image_shape, **{op.output: op.shape for op in ops}}
-    return Graph(image, tuple(ops), shapes)
+            values[node.name] = arguments[0]
+        else:
+            ops.append(_op(name, node, arguments))
+    image = next(iter(program.graph_signature.user_inputs))
+    return Graph(image, tuple(ops), {image: image_shape, **{op.output: op.shape for op in ops}})
+
+
+def _tensors(program: ExportedProgram) -> dict[str, Any]:
+    """What the graph's names stand for, where it is known before the network runs; views will join them."""
+    known: dict[str, Any] = {**program.state_dict, **program.constants}
+    signature = program.graph_signature
+    kinds = (signature.inputs_to_parameters, signature.inputs_to_buffers, signature.inputs_to_lifted_tensor_constants)
+    return {name: known[held].detach() for kind in kinds for name, held in kind.items()}
+
+
+def _value(argument: Any, values: Mapping[str, Any]) -> Any:
+    """A tensor, a number, or the name of a value that the network computes."""
+    if isinstance(argument, list | tuple):
+        return [_value(part, values) for part in argument]
+    return values.get(argument.name, argument.name) if isinstance(argument, torch.fx.Node) else argument
+
+
+def _op(name: str, node: torch.fx.Node, arguments: list[Any]) -> Op:
+    if name not in READERS:
+        message = f"operation `{node.target}` cannot be written in C; expected one of {', '.join(READERS)}; export without --c"
+        raise ExportError(message)
+    meta = node.meta["val"]
+    shape = tuple((meta[0] if isinstance(meta, tuple | list) else meta).shape[1:])
+    return READERS[name](Op(name, node.name, (), shape), arguments)
 
 
 VIEWS = ("view", "getitem", "reshape", "flatten", "clone", "contiguous", "dropout", "unsqueeze", "squeeze")

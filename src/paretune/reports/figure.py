@@ -33,7 +33,7 @@ GRADES = {
     "picked": ("x", "published, picked on test"),
 }
 LABEL_PLACES = (((6, 4), "left"), ((6, -9), "left"), ((-6, 4), "right"), ((-6, -9), "right"))
-LOWEST_ERROR = 0.0008
+LEAST_SHOWN_ERROR = 0.0008
 F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
@@ -131,4 +131,4 @@ def _axes(axes: Axes, points: Sequence[Point], references: Sequence[Reference], 
 
 
 def _error(score: float) -> float:
-    return max(1 - score, LOWEST_ERROR)
+    return max(1 - score, LEAST_SHOWN_ERROR)

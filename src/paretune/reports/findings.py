@@ -24,6 +24,11 @@ class Wanted:
     families: tuple[str, ...] = ()
     confirmed: bool = False
 
+    def __post_init__(self) -> None:
+        if self.min_f1 is not None and not 0 <= self.min_f1 <= 1:
+            message = f"--min-f1 `{self.min_f1:g}` is no fraction; expected 0 to 1, such as 0.99; set --min-f1"
+            raise ConfigError(message)
+
     def admits(self, point: Point) -> bool:
         """Whether the model is one of them."""
         return (

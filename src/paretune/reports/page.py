@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import chain
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from plotly.offline import get_plotlyjs
 
-from paretune.reports.figure import FAMILY_COLOURS, GRADES, OTHER_FAMILY
+from paretune.point import Point
+from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, LEAST_SHOWN_ERROR, OTHER_FAMILY
 from paretune.reports.findings import Findings, members_of
 from paretune.reports.history import mattering, raced_curves, volume_curve
 from paretune.reports.layers import layers_of, spelt_out
@@ -21,18 +23,21 @@ __all__ = ["write_page"]
 
 FAILED_SHOWN = 50
 
+Families = Mapping[str, list[Point]]
+
 
 def write_page(findings: Findings, store: Store, path: Path, ui: str) -> None:
     """Write the page; ``ui`` is where the MLflow UI will be when a reader clicks on a point."""
+    families = _families(findings)
     template = Environment(loader=PackageLoader("paretune.reports"), autoescape=True).get_template("page.html")
     text = template.render(
         title=findings.title,
         score=findings.score,
         facts=_facts(findings),
-        data=_embedded(_data(findings, store, ui)),
+        data=_embedded(_data(findings, families, store, ui)),
         confirmed=findings.confirmed,
         isfinite=isfinite,
-        families=_families(findings),
+        families=families,
         failed=[trial for trial in findings.trials if trial.state == "failed"][-FAILED_SHOWN:],
         published=bool(findings.references),
         middle=findings.members[len(findings.members) // 2].params,
@@ -45,31 +50,33 @@ def write_page(findings: Findings, store: Store, path: Path, ui: str) -> None:
     path.write_text(text)
 
 
-def _data(findings: Findings, store: Store, ui: str) -> dict[str, Any]:
+def _data(findings: Findings, families: Families, store: Store, ui: str) -> dict[str, Any]:
     """What the page's script draws."""
     trials = {trial.point.run_id: trial for trial in findings.trials}
-    volumes = volume_curve(findings)
     return {
         "points": [_shown(point, trials.get(point.run_id)) for point in findings.points],
-        "spelt": {point.run_id: spelt_out(point) for point in _spelt(findings)},
+        "spelt": _spelt(findings, families),
         "references": [asdict(reference) for reference in findings.references],
         "grades": {grade: label for grade, (_, label) in GRADES.items()},
         "colours": {**FAMILY_COLOURS, "": OTHER_FAMILY},
+        "ticks": F1_TICKS,
+        "leastShownError": LEAST_SHOWN_ERROR,
         "cap": findings.cap,
         "score": findings.score,
         "ui": ui.rstrip("/"),
-        "volume": volumes,
+        "volume": volume_curve(findings),
         "mattered": mattering(findings),
         "raced": raced_curves(findings, store),
     }
 
 
-def _spelt(findings: Findings) -> list[Any]:
-    """Members of the whole front and of each family's: any filter by family shows some of these."""
-    return [*findings.members, *(member for members in _families(findings).values() for member in members)]
+def _spelt(findings: Findings, families: Families) -> dict[str, str]:
+    """The layers of members of the whole front and of each family's, by run: any filter by family shows some of these."""
+    members = chain(findings.members, *families.values())
+    return {run_id: spelt_out(point) for run_id, point in {member.run_id: member for member in members}.items()}
 
 
-def _shown(point: Any, trial: Trial | None) -> dict[str, Any]:
+def _shown(point: Point, trial: Trial | None) -> dict[str, Any]:
     searched = trial.searched if trial else {}
     lines = [f"{name}={value}" for name, value in searched.items()]
     where = {"sweep": trial.sweep, "number": trial.number, "experiment": trial.experiment_id} if trial else {}
@@ -84,7 +91,8 @@ def _number(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def _families(findings: Findings) -> Mapping[str, list[Any]]:
+def _families(findings: Findings) -> Families:
+    """The front of each family."""
     names = sorted({point.family for point in findings.points})
     return {name: members_of([point for point in findings.points if point.family == name]) for name in names}
 

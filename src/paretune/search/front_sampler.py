@@ -11,11 +11,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from paretune.front import front
+from paretune.front import LEAST_ERROR, front
 from paretune.search.drawing import Drawing, Params, on_grid, uniform
 from paretune.search.feasible import CappedSampler
 from paretune.search.improvement import expected_improvement
-from paretune.search.progress import LEAST_ERROR
 from paretune.search.rungs import rung_scores
 from paretune.search.surrogate import Surrogate, features
 

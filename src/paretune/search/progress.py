@@ -11,12 +11,12 @@ from optuna._hypervolume import compute_hypervolume
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from paretune.front import LEAST_ERROR
 from paretune.search.study import finished, running
 
-__all__ = ["LEAST_ERROR", "Clock", "is_flat", "losses", "shown", "status_line"]
+__all__ = ["Clock", "is_flat", "losses", "shown", "status_line"]
 
 Floats = NDArray[np.float64]
-LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
 
 
 def losses(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> Floats:

@@ -3,11 +3,12 @@
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
@@ -47,18 +48,24 @@ class Store:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """A client of the store. A SQLite store has one writer at a time, so readers never wait for it (WAL)."""
-        with one_line(self.uri):
+        """A client of the store; the first one makes the tables of a SQLite one."""
+        with one_line(self.uri), self._alone():
             return MlflowClient(self.uri)
 
+    def _alone(self) -> AbstractContextManager[object]:
+        """No other process makes the same SQLite store meanwhile: MLflow's migrations bear no company."""
+        return FileLock(self.uri.removeprefix(SQLITE) + ".lock") if self.uri.startswith(SQLITE) else nullcontext()
+
     def create(self) -> None:
-        """Make a SQLite store and its folders; call it in one process, before any other writes."""
+        """Make the experiment, and a SQLite store and its folders. Readers of such a store never wait for a writer (WAL)."""
         if self.uri.startswith(SQLITE):
             path = Path(self.uri.removeprefix(SQLITE))
             path.parent.mkdir(parents=True, exist_ok=True)
-            with one_line(self.uri), closing(sqlite3.connect(path)) as connection:
+            with one_line(self.uri), self._alone(), closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
-        _ = self.experiment_id
+        _ = self.client
+        with self._alone():
+            _ = self.experiment_id
 
     @cached_property
     def experiment_id(self) -> str:

@@ -14,7 +14,7 @@ from paretune.errors import StoreError
 from paretune.tracking.circumstances import circumstances
 from paretune.tracking.journal import write_leftovers
 from paretune.tracking.store import Store, quoted
-from paretune.tracking.upkeep import parent_of, set_front
+from paretune.tracking.upkeep import parent_of, set_front, supersede
 
 __all__ = ["SweepRecorder"]
 
@@ -80,20 +80,13 @@ class SweepRecorder:
         for run in runs:
             number, state = int(run.data.tags["trial"]), run.data.tags.get("state")
             if int(run.data.tags.get("attempt", 0)) < attempts[number] and state != "superseded":
-                self._supersede(run)  # written late, after a server was away
+                supersede(self.store, run)  # written late, after a server was away
             elif run.info.status == "KILLED" and number in reasons and state != "superseded":
                 self._close(run, reasons[number])
             elif run.info.status == "RUNNING" and number not in running:
                 self._close(run, reasons.get(number))
         set_front(self.store, self.sweep)
         self.store.client.set_terminated(self.run_id, status)
-
-    def _supersede(self, run: Run) -> None:
-        assert self.store
-        tags = [RunTag("state", "superseded"), RunTag("front", "false")]
-        self.store.client.log_batch(run.info.run_id, tags=tags)
-        if run.info.status == "RUNNING":
-            self.store.client.set_terminated(run.info.run_id, "KILLED")
 
     def attach(self, files: Sequence[Path]) -> None:
         """Add files to the parent run."""

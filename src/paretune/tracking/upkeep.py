@@ -4,12 +4,12 @@ import time
 from functools import lru_cache
 from math import nan
 
-from mlflow.entities import Metric, Run
+from mlflow.entities import Metric, Run, RunTag
 
 from paretune.front import Costs, costs_of, front, front_volume
 from paretune.tracking.store import Store, quoted
 
-__all__ = ["keep_front", "parent_of", "set_front"]
+__all__ = ["keep_front", "parent_of", "set_front", "supersede"]
 
 
 def keep_front(store: Store, sweep: str, trial: int) -> None:
@@ -37,6 +37,13 @@ def set_front(store: Store, sweep: str) -> None:
         tag = "true" if index in members else "false"
         if run.data.tags.get("front") != tag:
             store.client.set_tag(run.info.run_id, "front", tag)
+
+
+def supersede(store: Store, run: Run, at_ms: int | None = None) -> None:
+    """Close what an earlier attempt left: its worker died, perhaps before it could tell the study."""
+    store.client.log_batch(run.info.run_id, tags=[RunTag("state", "superseded"), RunTag("front", "false")])
+    if run.info.status == "RUNNING":
+        store.client.set_terminated(run.info.run_id, "KILLED", at_ms)
 
 
 def _costs(runs: list[Run]) -> Costs:

@@ -10,7 +10,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from paretune.tracking.circumstances import circumstances
 from paretune.tracking.store import Store, quoted
-from paretune.tracking.upkeep import keep_front, parent_of
+from paretune.tracking.upkeep import keep_front, parent_of, supersede
 
 __all__ = ["RunWriter"]
 
@@ -40,7 +40,8 @@ class RunWriter:
             self.store.create()
         nesting = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
         if replaces:
-            self._supersede(" and ".join(f"tags.{same} = {quoted(tags[same])}" for same in replaces), at_ms)
+            for run in self.store.runs(" and ".join(f"tags.{same} = {quoted(tags[same])}" for same in replaces)):
+                supersede(self.store, run, at_ms)
         found = self.store.runs(f"tags.{KEY} = '{key}'") if key else []
         if not found:
             own = {**tags, **nesting, "mlflow.runName": name, **circumstances(), **({KEY: key} if key else {})}
@@ -48,14 +49,6 @@ class RunWriter:
         self.run_id = found[0].info.run_id
         params = [Param(re.sub(NO_NAME, "", drawn), str(value)) for drawn, value in searched.items()]
         self.store.client.log_batch(self.run_id, params=params)
-
-    def _supersede(self, query: str, at_ms: int) -> None:
-        """Close what earlier attempts left: their worker died, perhaps before it could tell the study."""
-        for run in self.store.runs(query):
-            tags = [RunTag("state", "superseded"), RunTag("front", "false")]
-            self.store.client.log_batch(run.info.run_id, tags=tags)
-            if run.info.status == "RUNNING":
-                self.store.client.set_terminated(run.info.run_id, "KILLED", at_ms)
 
     def start(self, at_ms: int, *, params: int, family: str, config: Mapping[str, Any]) -> None:
         """Log the count, and the config as a file and as a tag to query."""

@@ -1,11 +1,9 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = id => document.getElementById(id);
-const LEAST_ERROR = 0.0008;
-const TICKS = [0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999];
 const SYMBOLS = { honest: "diamond-open", last: "square-open", picked: "x-thin-open" };
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"] };
-const error = f1 => Math.max(1 - f1, LEAST_ERROR);
+const error = f1 => Math.max(1 - f1, data.leastShownError);
 const colour = family => data.colours[family] || data.colours[""];
 const words = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
 const runUrl = point => `${data.ui}/#/experiments/${point.experiment}/runs/${point.run}`;
@@ -71,7 +69,7 @@ function layout(narrow) {
     margin: { l: 62, r: 14, t: 10, b: 50 }, hovermode: "closest", plot_bgcolor: "#fff",
     legend: narrow ? { orientation: "h", y: -0.26, yanchor: "top", font: { size: 11 } } : { x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,.85)" },
     xaxis: { type: "log", title: { text: "trainable parameters" }, gridcolor: "#eee", range: reach(), dtick: narrow && reach()[1] - reach()[0] > 2.5 ? 1 : "D2", tickformat: narrow ? "~s" : ",d" },
-    yaxis: { type: "log", title: { text: narrow ? "F1" : `macro F1 (${data.score})` }, autorange: "reversed", tickvals: TICKS.map(f1 => 1 - f1), ticktext: TICKS.map(String), gridcolor: "#eee" },
+    yaxis: { type: "log", title: { text: narrow ? "F1" : `macro F1 (${data.score})` }, autorange: "reversed", tickvals: data.ticks.map(f1 => 1 - f1), ticktext: data.ticks.map(String), gridcolor: "#eee" },
     shapes: data.cap ? [{ type: "line", x0: data.cap, x1: data.cap, yref: "paper", y0: 0, y1: 1, line: { color: "#888", width: 1, dash: "dot" } }] : [],
   };
 }
@@ -136,7 +134,7 @@ function drawRaced() {
     line: { color: c.raced ? "#d55e00" : "#222", width: c.raced ? 1 : 1.5 }, opacity: c.raced ? 0.5 : 0.9,
     hovertemplate: `trial ${c.number}, ${c.params.toLocaleString("en")} parameters<extra></extra>`,
   }));
-  const y = { type: "log", autorange: "reversed", tickvals: TICKS.map(f1 => 1 - f1), ticktext: TICKS.map(String), title: { text: "F1" }, gridcolor: "#eee" };
+  const y = { type: "log", autorange: "reversed", tickvals: data.ticks.map(f1 => 1 - f1), ticktext: data.ticks.map(String), title: { text: "F1" }, gridcolor: "#eee" };
   Plotly.newPlot("raced-plot", traces, { margin: { l: 56, r: 10, t: 8, b: 44 }, showlegend: false, xaxis: { title: { text: "epoch" }, gridcolor: "#eee", tick0: 1, dtick: Math.ceil(Math.max(...data.raced.flatMap(c => c.epochs)) / 12) }, yaxis: y }, CONFIG);
 }
 
