@@ -69,6 +69,12 @@ def test_a_verdict_allows_two_deviations_or_two_thousandths(scores, said):
     assert verdict(source, scores) == said
 
 
+def test_a_verdict_on_one_training_allows_two_deviations_of_the_source():
+    source = Published("x", 1, 0, "accuracy", 0.98, "test", "mean of 60 runs", "github.com/x", counted=1, sd=0.0015)
+
+    assert [verdict(source, [score]) for score in (0.9771, 0.9769)] == ["as published", "below"]
+
+
 def test_results_survive_the_table(tmp_path):
     results = [Result("b", 0, 0.5, 0.25, 3, 12.0, "last epoch, test once"), Result("a", 1, 0.125, 0.5, 3, 12.0, "x")]
     write_results(results, tmp_path / "docs" / "recipes.csv")
@@ -77,7 +83,7 @@ def test_results_survive_the_table(tmp_path):
 
 
 def test_the_page_has_a_line_for_each_recipe_with_what_came_out(tmp_path):
-    source = Published("x", 1100, 0, "f1", 0.98, "test", "last", "github.com/x", counted=1100, note="It is odd.")
+    source = Published("x", 1100, 0, "f1", 0.98, "test", "last", "github.com/x", counted=1100, notes=["It is odd."])
     write_page(
         [source],
         [Result("x", seed, 0.97 + seed / 1000, 0.9, 1, 10.0, "last epoch") for seed in (0, 1)],
@@ -86,7 +92,7 @@ def test_the_page_has_a_line_for_each_recipe_with_what_came_out(tmp_path):
     page = (tmp_path / "p.md").read_text()
 
     assert (
-        "| `x` | 1,100 | 1,100 | f1 | 0.9800 | 0.9705 ± 0.0007 | 2 | 10 | last epoch | **below** | github.com/x |"
+        "| `x` | 1,100 | 1,100 | f1 | 0.9800 | last | 0.9705 ± 0.0007 | 2 | 10 | last epoch | **below** | github.com/x |"
         in page
     )
     assert "* `x`: It is odd." in page
@@ -102,7 +108,7 @@ def test_a_recipe_trains_and_is_recorded_under_its_name(command, tmp_path):
     result = _result_of(published("minimalist_841"), 1)
 
     assert answer.code == 0, answer.err
-    assert (result.recipe, result.seed, result.rule) == ("minimalist_841", 1, "last epoch on validation, test once")
+    assert (result.recipe, result.seed, result.rule) == ("minimalist_841", 1, "last epoch, test once")
     assert places.store().is_dir()
 
 

@@ -38,7 +38,6 @@ def _run() -> None:
     parser.add_argument(
         "--seeds", type=int, default=SEEDS, help="of nets up to 200,000 parameters; larger ones have one"
     )
-    parser.add_argument("--compile", action="store_true", help="with torch.compile: faster for the era_* recipes")
     parser.add_argument("--page-only", action="store_true", help="train nothing; write the page from the table")
     options = parser.parse_args()
     recipes = published_recipes()
@@ -47,7 +46,7 @@ def _run() -> None:
         if not chosen:
             message = f"recipe `{' '.join(options.only)}` is none of conf/recipe; expected names or patterns; see ls conf/recipe"
             raise ConfigError(message)
-        _train_all(_missing(chosen, options.seeds), options.jobs, [f"trainer.compile={str(options.compile).lower()}"])
+        _train_all(_missing(chosen, options.seeds), options.jobs)
     write_page(recipes, read_results(TABLE), PAGE)
     print(f"{PAGE} is written")
 
@@ -77,10 +76,10 @@ def _missing(recipes: list[Published], seeds: int) -> list[tuple[Published, int]
     return sorted((pair for pair in pairs if (pair[0].name, pair[1]) not in done), key=lambda pair: pair[1])
 
 
-def _train_all(pairs: list[tuple[Published, int]], jobs: int, overrides: list[str]) -> None:
+def _train_all(pairs: list[tuple[Published, int]], jobs: int) -> None:
     print(f"{len(pairs)} trainings to go")
     with ThreadPoolExecutor(jobs) as pool:
-        trainings = [pool.submit(_train, recipe, seed, jobs, overrides) for recipe, seed in pairs]
+        trainings = [pool.submit(_train, recipe, seed, jobs) for recipe, seed in pairs]
         for number, training in enumerate(as_completed(trainings), 1):
             if result := training.result():
                 write_results([*read_results(TABLE), result], TABLE)
@@ -89,10 +88,10 @@ def _train_all(pairs: list[tuple[Published, int]], jobs: int, overrides: list[st
                 )
 
 
-def _train(recipe: Published, seed: int, jobs: int, overrides: list[str]) -> Result | None:
+def _train(recipe: Published, seed: int, jobs: int) -> Result | None:
     env = os.environ | ({"OMP_NUM_THREADS": "1"} if jobs > 1 else {})
     python = [sys.executable, "-W", "ignore"]
-    command = [*python, "-m", "paretune.train", f"+recipe={recipe.name}", f"seed={seed}", *overrides]
+    command = [*python, "-m", "paretune.train", f"+recipe={recipe.name}", f"seed={seed}"]
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         print(f"{recipe.name} seed {seed} failed:\n{done.stdout[-2000:]}", file=sys.stderr)

@@ -116,7 +116,7 @@ def _tell(point: Point, trained: Trained, weights: Path) -> None:
     )  # fmt: skip
     if trained.test:
         log.info(
-            "test F1 %.4f, accuracy %.4f (epoch chosen on validation, read once)",
+            "test F1 %.4f, accuracy %.4f (the test set is read once)",
             trained.test.f1,
             trained.test.accuracy,
         )

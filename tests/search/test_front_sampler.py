@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
-from paretune.front import hypervolume
+from paretune.front import front, hypervolume
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import FeasibleSampler
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.improvement import expected_improvement
 from paretune.search.space import Space
-from paretune.search.surrogate import Surrogate, features
+from paretune.search.surrogate import Surrogate, features, telling
 
 REFERENCE = (10.0, 5.0)
 
@@ -99,7 +99,7 @@ def test_it_finds_more_in_forty_trials_than_chance_in_a_hundred():
 
 
 def test_it_works_in_a_plain_study():
-    drawing = Drawing(Space(common={"w": IntDistribution(2, 64), "lr": FloatDistribution(0, 1)}, branches={"": {}}),
+    drawing = Drawing(Space(common={"w": IntDistribution(2, 64), "lr": FloatDistribution(0, 1)}),
                       count=lambda params: params["w"] ** 2, cap=900)  # fmt: skip
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=4))
     study.optimize(lambda t: (t.suggest_int("w", 2, 64) ** 2, 1 - t.suggest_float("lr", 0, 1) / 2), n_trials=12)
@@ -135,3 +135,15 @@ def test_a_branch_whose_trials_all_fail_or_race_out_gets_no_more_than_its_share(
             study.tell(trial, [conditional_count(trial.params), 1 - 1 / (2 + trial.params["a/w"])])
 
     assert asked_for[10:].count("b") == 0
+
+
+def test_of_many_points_the_front_and_a_spread_of_the_others_are_learnt():
+    rng = np.random.default_rng(0)
+    log_costs, losses = rng.uniform(3, 9, 4000), rng.uniform(-5, 0, 4000)
+    chosen = telling(log_costs, losses)
+    costs = np.column_stack([log_costs, losses])
+
+    assert set(front(costs)) <= set(chosen)
+    assert 500 <= len(chosen) <= 1000
+    assert losses[chosen].max() > -0.1
+    assert list(telling(log_costs[:1000], losses[:1000])) == list(range(1000))

@@ -1,12 +1,10 @@
-from shutil import which
-
 import pytest
 import torch
 from torch import nn
 
 from paretune import models
 from paretune.errors import ConfigError
-from paretune.training import allocator, layout, schedule
+from paretune.training import allocator, schedule
 from paretune.training.layout import Layout, autotune
 from paretune.training.run import fit, seed_everything
 from paretune.training.settings import Training
@@ -59,26 +57,6 @@ def test_every_layout_learns_about_the_same(tiny_data, memory_format, precision)
     other = fit(models.build(SQUEEZE), tiny_data, training(memory_format=memory_format, precision=precision))
 
     assert other.best.val_loss == pytest.approx(plain.best.val_loss, abs=0.3)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not which("g++"), reason="torch.compile needs a C++ compiler")
-def test_a_compiled_net_learns_the_same(tiny_data):
-    seed_everything(5)
-    plain = fit(models.build(SQUEEZE), tiny_data, training())
-    seed_everything(5)
-    compiled = fit(models.build(SQUEEZE), tiny_data, training(compile=True))
-
-    assert str(compiled.layout) == "channels_last/fp32/compiled"
-    assert compiled.best.val_loss == pytest.approx(plain.best.val_loss, rel=1e-3)
-
-
-def test_compile_without_a_compiler_is_one_line(monkeypatch):
-    monkeypatch.setattr(layout, "COMPILER", "no-such-compiler")
-    with pytest.raises(
-        ConfigError, match=r"trainer.compile `true` finds no C\+\+ compiler `no-such-compiler`; expected one; "
-    ):
-        training(compile=True)
 
 
 def test_autotune_times_every_choice_and_takes_the_fastest():

@@ -96,7 +96,7 @@ def test_the_best_epoch_may_be_chosen_by_accuracy(tiny_data):
 
 def test_a_rule_says_what_it_is():
     assert Selection("best", "accuracy", "test").rule == "best epoch by accuracy on test"
-    assert Selection("last").rule == "last epoch on validation"
+    assert Selection("last").rule == "last epoch"
 
 
 def test_unit_scaling_leaves_pixels_between_0_and_1(tiny_data):

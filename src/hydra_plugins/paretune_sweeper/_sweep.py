@@ -12,9 +12,10 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from hydra_plugins.paretune_sweeper._console import narrated, resume_command
+from hydra_plugins.paretune_sweeper._crew import Crew
 from hydra_plugins.paretune_sweeper._plan import Plan, name_of
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
-from hydra_plugins.paretune_sweeper._workers import Crew, with_workers
+from hydra_plugins.paretune_sweeper._workers import with_workers
 from paretune.search.claims import reclaim
 from paretune.search.interrupts import listen
 from paretune.search.question import hold_to

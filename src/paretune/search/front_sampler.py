@@ -16,14 +16,14 @@ from paretune.search.drawing import Drawing, Params, on_grid, uniform
 from paretune.search.feasible import CappedSampler
 from paretune.search.improvement import expected_improvement
 from paretune.search.rungs import rung_scores
-from paretune.search.surrogate import Surrogate, features
+from paretune.search.surrogate import Surrogate, features, telling
 
 __all__ = ["FrontSampler"]
 
 Floats = NDArray[np.float64]
 FEWEST = 5  # trials of a branch before its surrogate is asked
 DRAWS, MUTANTS = 96, 96  # candidates of each kind a branch
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+OVER = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class FrontSampler(CappedSampler):
@@ -44,11 +44,11 @@ class FrontSampler(CappedSampler):
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
         """The candidate with the largest expected improvement."""
         score_at = _score_objective(study.directions)
-        over = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE, TrialState.PRUNED])
-        seen = [one for other in over for one in Seen.all_of(other, score_at)]
-        running = [t for t in study.get_trials(deepcopy=False, states=[TrialState.RUNNING]) if t.number != trial.number]
+        trials = study.get_trials(deepcopy=False)
+        seen = [one for t in trials if t.state in OVER for one in Seen.all_of(t, score_at)]
+        running = [t for t in trials if t.state is TrialState.RUNNING and t.number != trial.number]
+        ended = [t.params for t in trials if t.state in (*OVER, TrialState.FAIL)]
         best: tuple[float, Params] = (-1.0, {})
-        ended = [dict(t.params) for t in study.get_trials(deepcopy=False, states=ENDED)]
         views = [_Branch(self.drawing, choice, seen, running) for choice in self.drawing.branches]
         views = [view for view in views if view.surrogate or view.count(ended) < FEWEST]
         if not views:  # whatever was tried so far failed
@@ -99,8 +99,10 @@ class _Branch:
         self.known = np.column_stack([self._log_costs(self.members), losses]).reshape(-1, 2)
         self.surrogate: Surrogate | None = None
         if len(own) >= FEWEST:
-            rows = self._rows([one.params for one in own], [one.epoch for one in own])
-            self.surrogate = Surrogate(rows, np.array([one.loss for one in own]))
+            losses = np.array([one.loss for one in own])
+            told = [own[i] for i in telling(self._log_costs([one.params for one in own]), losses)]
+            rows = self._rows([one.params for one in told], [one.epoch for one in told])
+            self.surrogate = Surrogate(rows, np.array([one.loss for one in told]))
         pending = [dict(trial.params) for trial in running if self._holds(trial.params)]
         if self.surrogate and pending:
             believed = self.surrogate.believe(self._rows(pending))

@@ -43,7 +43,7 @@ class Space:
 
     def distributions(self, branch: str) -> Distributions:
         """The branch's own and the common parameters by their Optuna names."""
-        return {**self.common, **self.branches[branch]}
+        return {**self.common, **self.branches.get(branch, {})}
 
     def everything(self) -> Distributions:
         """Every parameter of every branch, the choices included."""

@@ -16,11 +16,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-__all__ = ["Surrogate", "features"]
+__all__ = ["Surrogate", "features", "telling"]
 
 Floats = NDArray[np.float64]
 FITTED_ON = 120  # points that the kernel's scales are fitted on; the prediction uses all of them
 MAX_ITERATIONS = 15
+AT_MOST = 1000  # points of a surrogate: its time goes with their cube
 
 
 def features(params: Mapping[str, Any], branch: Mapping[str, BaseDistribution]) -> list[float]:
@@ -35,6 +36,19 @@ def features(params: Mapping[str, Any], branch: Mapping[str, BaseDistribution]) 
             scale = log if dist.log else float  # type: ignore[attr-defined]
             row.append((scale(value) - scale(low)) / (scale(high) - scale(low)) if high > low else 0.0)
     return row
+
+
+def telling(log_costs: Floats, losses: Floats) -> NDArray[np.intp]:
+    """Which points ``(N,)`` to learn from: all of up to a thousand; of more, the half of it nearest above the front, and as many
+    spread over the sweep, which show where nothing is to be had.
+    """
+    if len(losses) <= AT_MOST:
+        return np.arange(len(losses))
+    order = np.lexsort((losses, log_costs))
+    above = np.empty(len(losses))
+    above[order] = losses[order] - np.minimum.accumulate(losses[order])
+    spread = np.linspace(0, len(losses) - 1, AT_MOST // 2).astype(np.intp)
+    return np.union1d(np.argsort(above, kind="stable")[: AT_MOST // 2], spread)
 
 
 class Surrogate:

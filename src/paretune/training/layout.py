@@ -1,18 +1,16 @@
-"""How a network computes: memory format, precision, threads, compiled or not; and choosing by a few timed steps.
+"""How a network computes: memory format, precision, threads; and choosing them by a few timed steps.
 
 Measured rather than guessed: which is fastest depends on the network's kernels and on the processor's instructions
 (bf16 needs AVX512-BF16 or AMX on a CPU).
 """
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
-from shutil import which
 from time import perf_counter
 from typing import Any
 
@@ -28,7 +26,6 @@ log = logging.getLogger(__name__)
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 PRECISIONS = ("fp32", "bf16")
-COMPILER = os.environ.get("CXX", "g++")
 WARM_STEPS, TIMED_STEPS, TIMED_S, ROUNDS = 1, 3, 0.015, 2
 WORTH_IT = 0.95  # of the plain layout's time: less of a gain may be chance, and plain numbers are worth something
 
@@ -40,26 +37,17 @@ class Layout:
     memory_format: str = "contiguous"
     precision: str = "fp32"
     threads: int | None = None
-    compiled: bool = False
 
     def __post_init__(self) -> None:
         _known("trainer.memory_format", self.memory_format, FORMATS)
         _known("trainer.precision", self.precision, PRECISIONS)
-        if self.compiled and not which(COMPILER):
-            message = f"trainer.compile `true` finds no C++ compiler `{COMPILER}`; expected one; install it, or set trainer.compile=false"
-            raise ConfigError(message)
 
     def __str__(self) -> str:
-        words = [self.memory_format, self.precision, *(["compiled"] if self.compiled else [])]
-        return "/".join([*words, *([f"{self.threads} threads"] if self.threads else [])])
+        return f"{self.memory_format}/{self.precision}" + (f"/{self.threads} threads" if self.threads else "")
 
     def network(self, net: nn.Module, device: torch.device) -> nn.Module:
         """``net`` on ``device`` with its weights in the memory format."""
         return net.to(device=device, memory_format=FORMATS[self.memory_format])  # type: ignore[call-overload, no-any-return]
-
-    def forward(self, net: nn.Module) -> Callable[[Tensor], Tensor]:
-        """``net`` as it is called for full batches while it trains; ``torch.compile`` takes some ten seconds at the first."""
-        return torch.compile(net.forward, dynamic=False) if self.compiled else net.__call__
 
     def images(self, images: Tensor) -> Tensor:
         """``images`` in the memory format."""

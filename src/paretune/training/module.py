@@ -63,7 +63,6 @@ class Classifier(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.net, self.scaling, self.learning, self.layout = net, scaling, learning, layout
-        self.forward_full = layout.forward(net)
         self.average = Average(net, learning.averaging, learning.length.max_epochs)
         self.draws = torch.Generator().manual_seed(learning.seed)
         self.schedule: Schedule | None = None
@@ -127,7 +126,7 @@ class Classifier(pl.LightningModule):
 
     def _optimize(self, optimizer: Any, images: Tensor, labels: Tensor) -> None:
         with self.layout.autocast(images.device):
-            logits = (self.forward_full if len(images) == self.learning.batch_size else self.net)(images)
+            logits = self.net(images)
         loss = cross_entropy(logits.float(), labels, label_smoothing=self.learning.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -30,5 +30,6 @@ class Selection:
     @property
     def rule(self) -> str:
         """The rule in words."""
-        which = f"best epoch by {self.by}" if self.epoch == "best" else "last epoch"
-        return f"{which} on {self.split}"
+        if self.epoch == "last":
+            return "last epoch" + (" on test" if self.split == "test" else "")
+        return f"best epoch by {self.by} on {self.split}"

@@ -43,7 +43,6 @@ class Training:
     memory_format: str | None = None
     precision: str | None = None
     threads: int | None = None
-    compile: bool = False
     progress: bool = False
 
     def __post_init__(self) -> None:
@@ -72,13 +71,11 @@ class Training:
         if not self.autotune:
             return {}
         choices: dict[str, list[Any]] = {
-            "memory_format": ["contiguous", "channels_last"] if self.memory_format is None and not self.compile else [],
+            "memory_format": ["contiguous", "channels_last"] if self.memory_format is None else [],
             "precision": ["fp32", "bf16"] if self.precision is None else [],
             "threads": sorted({1, available_threads()}) if self.threads is None and device.type == "cpu" else [],
         }
         return {name: values for name, values in choices.items() if len(values) > 1}
 
     def _pinned(self) -> Layout:
-        # What torch.compile fuses, it fuses along the channels: it gains nothing from the other format.
-        memory_format = self.memory_format or ("channels_last" if self.compile else "contiguous")
-        return Layout(memory_format, self.precision or "fp32", self.threads, self.compile)
+        return Layout(self.memory_format or "contiguous", self.precision or "fp32", self.threads)
