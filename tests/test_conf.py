@@ -90,3 +90,14 @@ def test_references_are_complete(path):
 
     assert len(references) == len(yaml.safe_load(path.read_text())["points"])
     assert all(reference.params > 0 and 0 < reference.score <= 1 and reference.source for reference in references)
+
+
+@pytest.mark.parametrize(
+    ("value", "grammar"),
+    [(None, "null"), (True, "true"), (3, "3"), (0.5, "0.5"), ("choice(a,b)", "choice(a,b)"), ([1, None], "[1,null]"),
+     ({"a": 1, "b": {"c": False}}, "{a:1,b:{c:false}}")],
+)  # fmt: skip
+def test_values_of_a_sweep_file_become_override_grammar(value, grammar):
+    from hydra_plugins.paretune_sweeper._plan import _grammar
+
+    assert _grammar(value) == grammar

@@ -23,7 +23,7 @@ SWEEP = ("-m", "name=path", "data=digits", "model=conv", "cap.max_params=3000", 
          "trainer.autotune=false", "hydra.sweeper.n_trials=3")  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def kept(tmp_path_factory) -> Path:
     """The store of a sweep, made once."""
     folder = tmp_path_factory.mktemp("kept")

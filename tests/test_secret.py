@@ -6,9 +6,10 @@ from paretune.errors import ConfigError
 from paretune.secret import masked, refuse_passwords
 
 WORD = st.text("abcXYZ019.-_%+", min_size=1)
+PASSWORD = st.text("abcXYZ019.-_%+/:?", min_size=1)
 
 
-@given(WORD, WORD, WORD)
+@given(WORD, PASSWORD, WORD)
 def test_no_message_repeats_a_password(user, password, host):
     url = f"postgresql+psycopg://{user}:{password}@{host}:5432/db"
 
@@ -18,12 +19,21 @@ def test_no_message_repeats_a_password(user, password, host):
     assert f":{password}@" not in str(refusal.value) or password == "***"
 
 
+def test_a_password_among_the_settings_of_a_url_is_refused():
+    url = "postgresql+psycopg://ann@host/db?sslmode=require&password=s3cret&x=1"
+
+    assert masked(url) == "postgresql+psycopg://ann@host/db?sslmode=require&password=***&x=1"
+    with pytest.raises(ConfigError, match=r"password=\*\*\*&x=1` holds a password"):
+        refuse_passwords(url)
+
+
 @pytest.mark.parametrize(
     "harmless",
     [
         "sqlite:////a/b.db",
         "postgresql+psycopg://ann@host:5432/db",
         "http://127.0.0.1:5000",
+        "http://127.0.0.1:5000/a@b",
         "model=choice(a,b)",
         None,
         "a@b:c",

@@ -19,7 +19,8 @@ POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4,
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, migrated) -> Store:
+    migrated(tmp_path / "deep" / "mlflow.db")
     return Store(f"sqlite:///{tmp_path}/deep/mlflow.db", str(tmp_path / "deep/artifacts"), "tests")
 
 
@@ -205,12 +206,20 @@ def test_a_sweep_name_with_quotes_and_slashes_is_found(store, tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_may_make_a_store_at_the_same_time(store):
+def test_processes_may_make_a_store_at_the_same_time(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/new/mlflow.db", str(tmp_path / "new/artifacts"), "tests")
     make = f"from paretune.tracking import Store; Store({store.uri!r}, {store.artifacts!r}, 'tests').create()"
     processes = [subprocess.Popen([sys.executable, "-c", make], stderr=subprocess.PIPE) for _ in range(4)]
 
     assert [process.communicate()[1] for process in processes] == [b""] * 4
     assert store.experiment_id
+
+
+def test_a_trial_of_a_sweep_without_a_parent_run_is_complete(store, tmp_path):
+    """Somebody deleted the parent, or the sweep has no recorder."""
+    run = store.client.get_run(run_trial(store, tmp_path))
+
+    assert (run.info.status, run.data.tags["state"], run.data.tags["front"]) == ("FINISHED", "complete", "true")
 
 
 def copied(store: Store) -> tuple[Store, str]:

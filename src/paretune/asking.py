@@ -8,7 +8,15 @@ from paretune import places
 if TYPE_CHECKING:
     from paretune.reports.findings import Wanted
 
-__all__ = ["add_store", "add_wanted", "uri_of", "wanted_of"]
+__all__ = ["add_store", "add_wanted", "uri_of", "wanted_of", "whole"]
+
+
+def whole(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdigit() or int(text) < 1:
+        message = f"`{text}` is none; expected a whole number of at least 1"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +34,7 @@ def uri_of(options: argparse.Namespace) -> str:
 
 def add_wanted(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
     """``--max-params``, ``--min-f1`` and ``--family``; ``f1`` says which F1 is meant."""
-    parser.add_argument("--max-params", type=int, metavar="N", help="only models of at most N parameters")
+    parser.add_argument("--max-params", type=whole, metavar="N", help="only models of at most N parameters")
     parser.add_argument("--min-f1", type=float, metavar="F", help=f"only models of at least this {f1}, 0 to 1")
     parser.add_argument("--family", action="append", default=[], help="only models of this family (may be repeated)")
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import places
-from paretune.asking import add_store, add_wanted, uri_of, wanted_of
+from paretune.asking import add_store, add_wanted, uri_of, wanted_of, whole
 from paretune.errors import ConfigError, exit_on_mistake
 from paretune.secret import refuse_passwords
 
@@ -72,7 +72,7 @@ def again(config: Any, seed: int, epochs: int | None, train_on: str) -> dict[str
 
 def how(config: Any, train_on: str) -> str:
     """How a model is trained again, in words: trainings that differ here are not averaged."""
-    rule = "best on validation" if train_on == "train" else "the last"
+    rule = "the last" if train_on != "train" or config["selection"]["epoch"] == "last" else "best on validation"
     return f"{config['trainer']['max_epochs']} epochs on {train_on}, {rule}"
 
 
@@ -136,7 +136,8 @@ def _missing(findings: "Findings", chosen: Sequence[str], options: argparse.Name
 
     done = {(one.confirms, one.seed, one.how) for one in read_confirmations(store, options.sweep)}
     by_run = {point.run_id: point for point in findings.points}
-    pairs = [(run_id, by_run[run_id].seed + 1 + k) for k in range(options.seeds) for run_id in chosen]
+    unused = max(point.seed for point in findings.points) + 1
+    pairs = [(run_id, unused + k) for k in range(options.seeds) for run_id in chosen]
 
     def known(run_id: str, seed: int) -> bool:
         config = again(by_run[run_id].config, seed, options.epochs, options.train_on)
@@ -146,8 +147,12 @@ def _missing(findings: "Findings", chosen: Sequence[str], options: argparse.Name
 
 
 def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], uri: str) -> None:
-    """Train them as the trials of a sweep that is named after what it is to train."""
-    name = hashlib.sha256(" ".join([*missing, str(options.epochs), options.train_on]).encode()).hexdigest()[:8]
+    """Train them as the trials of a sweep that is named after what it is to train, and anew after each that failed."""
+    from paretune.tracking import Store, count_failed_confirmations
+
+    failed = count_failed_confirmations(Store(uri), options.sweep)
+    question = [*missing, str(options.epochs), options.train_on, str(failed)]
+    name = hashlib.sha256(" ".join(question).encode()).hexdigest()[:8]
     print(f"{len(missing)} trainings to go", flush=True)
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
@@ -169,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         "paretune-confirm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
-    parser.add_argument("--seeds", type=int, default=5, metavar="K", help="trainings of each model (default 5)")
+    parser.add_argument("--seeds", type=whole, default=5, metavar="K", help="trainings of each model (default 5)")
     parser.add_argument(
         "--near", type=float, metavar="F", help="also models whose F1 is this close to the front's, such as 0.002"
     )
@@ -177,11 +182,13 @@ def _parser() -> argparse.ArgumentParser:
         "--run", action="append", metavar="ID", help="this run alone, by the start of its id (may be repeated)"
     )
     add_wanted(parser, f1="validation F1")
-    parser.add_argument("--epochs", type=int, metavar="N", help="train for so many epochs (default: as the sweep did)")
+    parser.add_argument(
+        "--epochs", type=whole, metavar="N", help="train for so many epochs (default: as the sweep did)"
+    )
     parser.add_argument(
         "--train-on", choices=("train", "train+val"), default="train", help="train+val: all images, last epoch"
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="workers")
+    parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="workers")
     add_store(parser)
     parser.epilog = "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."
     return parser

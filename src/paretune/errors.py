@@ -60,10 +60,28 @@ class Raced(Exception):  # noqa: N818 - no error
 
 @contextmanager
 def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
-    """A person's mistake, a :class:`ParetuneError` or one of ``others``, as one line of ``command``'s and exit code 2."""
-    mistakes: tuple[type[Exception], ...] = (ParetuneError, *others)
+    """A person's mistake as one line of ``command``'s and exit code 2.
+
+    That is a :class:`ParetuneError`, one of ``others`` (Hydra wraps ours in its own), or a file that cannot be had.
+    """
+    mistakes: tuple[type[Exception], ...] = (ParetuneError, OSError, *others)
     try:
         yield
     except mistakes as error:
-        print(f"{command}: {str(error).strip()}", file=sys.stderr)
+        if (said := _said(error, plain=isinstance(error, others))) is None:
+            raise
+        print(f"{command}: {said}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _said(error: BaseException, plain: bool) -> str | None:
+    """The message for a person, its own if ``plain``; ``None`` for an error of the system that names no file."""
+    ours = error
+    while ours and not isinstance(ours, ParetuneError):
+        ours = ours.__cause__  # type: ignore[assignment]
+    if ours:
+        return str(ours).strip()
+    if isinstance(error, OSError) and not plain:
+        named = f"file `{error.filename}` cannot be used ({error.strerror}); expected one that may be read or written; check it"
+        return named if error.filename else None
+    return str(error).strip()

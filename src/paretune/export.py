@@ -6,10 +6,12 @@ Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C h
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
 from paretune import places
@@ -31,7 +33,7 @@ SAMPLES = 1000
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
     options = _parser().parse_args(arguments)
-    with exit_on_mistake("paretune-export"):
+    with exit_on_mistake("paretune-export", CompactHydraException):
         _export(options)
 
 
@@ -45,26 +47,35 @@ def _export(options: argparse.Namespace) -> None:
     store = Store(uri_of(options)).require()
     findings = find(store, [options.sweep], wanted_of(options), places.CONF / "references")
     point = findings.run(options.run) if options.run else findings.members[-1]
-    again = next((row for row in findings.confirmed if row.point.run_id == point.run_id), None)
-    model = _loaded(store, point, options.sweep if options.confirmed else None)
-    _write(model, options, again)
+    ways = [row for row in findings.confirmed if row.point.run_id == point.run_id]
+    again = max(ways, key=lambda row: row.f1.mean, default=None)
+    run_id = _trained_again(store, options.sweep, again) if again and options.confirmed else point.run_id
+    _write(_loaded(store, point, run_id), options, again)
 
 
-def _loaded(store: "Store", point: "Point", confirmed_in: str | None) -> "Deployable":
-    """The network of a run; of its confirmations the one that was best on validation, if they are asked for."""
+def _trained_again(store: "Store", sweep: str, again: "Confirmed") -> str:
+    """The run of the seed that was best on validation; of the first seed, where the validation images were trained on."""
+    from paretune.tracking import read_confirmations
+
+    own = [
+        one for one in read_confirmations(store, sweep) if (one.confirms, one.how) == (again.point.run_id, again.how)
+    ]
+    if "train+val" in again.how:
+        return min(own, key=lambda one: one.seed).run_id
+    return max(own, key=lambda one: one.val_f1).run_id
+
+
+def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
+    """The network that a run trained, with the config it was trained by."""
     from paretune.deploy.model import Deployable, WithScaling, ink_share
-    from paretune.tracking import read_confirmations, weights_of
+    from paretune.tracking import weights_of
     from paretune.training.checkpoint import load
 
-    run_id = point.run_id
-    if confirmed_in:
-        own = [one for one in read_confirmations(store, confirmed_in) if one.confirms == point.run_id]
-        run_id = max(own, key=lambda one: one.val_f1).run_id
     with weights_of(store, run_id) as path:
         net, config, scaling = load(path)
-    data = _data(config)
-    pixels = data.load_test().pixels[:SAMPLES]
-    return Deployable(WithScaling(net, scaling).eval(), point, pixels / 255, ink_share(data.train.take(slice(SAMPLES))))
+    data, trained = _data(config), replace(point, config=config, seed=config["seed"])
+    pixels, ink = data.load_test().pixels[:SAMPLES], ink_share(data.train.take(slice(SAMPLES)))
+    return Deployable(WithScaling(net, scaling).eval(), trained, pixels / 255, ink)
 
 
 def _data(config: dict[str, Any]) -> "ImageData":
@@ -101,14 +112,23 @@ def _write(model: "Deployable", options: argparse.Namespace, again: "Confirmed |
         facts[f"{name} against torch"] = (
             f"{len(model.samples):,} test images, same class for all, logits within {difference:.1g}"
         )
-    commands = [
-        f"paretune-confirm {options.sweep} --run {point.run_id[:8]}",
-        f"paretune-export {options.sweep} --run {point.run_id[:8]} {path.name}",
-    ]
-    write_card(model, path.with_suffix(".md"), facts, commands)
+    write_card(model, path.with_suffix(".md"), facts, _commands(point, options))
     for name, fact in facts.items():
         print(f"{name}: {fact}")
     print("Written:", ", ".join(f"{file} ({file.stat().st_size:,} bytes)" for file in written))
+
+
+def _commands(point: "Point", options: argparse.Namespace) -> list[str]:
+    """What a person types to have the model again."""
+    confirm = f"paretune-confirm {options.sweep} --run {point.run_id[:8]}"
+    if not options.confirmed:
+        return [confirm, f"paretune-export {options.sweep} --run {point.run_id[:8]} {options.model.name}"]
+    on_val = point.config["data"].get("splitting", {}).get("train_on_val")
+    flags = f"--epochs {point.config['trainer']['max_epochs']}" + (" --train-on train+val" if on_val else "")
+    return [
+        f"{confirm} {flags}",
+        f"paretune-export {options.sweep} --confirmed --run {point.run_id[:8]} {options.model.name}",
+    ]
 
 
 def _scores(point: "Point", again: "Confirmed | None") -> dict[str, str]:

@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from paretune import places
+from paretune.asking import whole
 from paretune.errors import ConfigError, exit_on_mistake
 from paretune.reports.recipes import Published, Result, read_results, write_page, write_results
 
@@ -34,10 +35,8 @@ def cli() -> None:
 def _run() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("only", nargs="*", default=["*"], help="names of recipes, such as kep_dense_* (default: all)")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each if more than one")
-    parser.add_argument(
-        "--seeds", type=int, default=SEEDS, help="of nets up to 200,000 parameters; larger ones have one"
-    )
+    parser.add_argument("--jobs", type=whole, default=1, help="trainings at a time, one thread each if more than one")
+    parser.add_argument("--seeds", type=whole, metavar="K", help="default: 3, and 1 above 200,000 parameters")
     parser.add_argument("--page-only", action="store_true", help="train nothing; write the page from the table")
     options = parser.parse_args()
     recipes = published_recipes()
@@ -67,12 +66,11 @@ def published(name: str) -> Published:
     return Published(name, counted=models.count(plain["model"]), **plain["published"])  # type: ignore[arg-type]
 
 
-def _missing(recipes: list[Published], seeds: int) -> list[tuple[Published, int]]:
+def _missing(recipes: list[Published], seeds: int | None) -> list[tuple[Published, int]]:
     """(recipe, seed) pairs not in the table, cheap ones first: every recipe once before any a second time."""
     done = {(result.recipe, result.seed) for result in read_results(TABLE)}
-    pairs = [
-        (recipe, seed) for recipe in recipes for seed in range(seeds if recipe.counted <= LARGE else SEEDS_OF_LARGE)
-    ]
+    of = {recipe.name: seeds or (SEEDS if recipe.counted <= LARGE else SEEDS_OF_LARGE) for recipe in recipes}
+    pairs = [(recipe, seed) for recipe in recipes for seed in range(of[recipe.name])]
     return sorted((pair for pair in pairs if (pair[0].name, pair[1]) not in done), key=lambda pair: pair[1])
 
 

@@ -55,9 +55,13 @@ def worker_cli() -> None:
 
 
 def count(cfg: DictConfig) -> int:
-    """Trainable parameters of the model of a composed config. A sweep asks this before it proposes a trial."""
+    """Trainable parameters of the model of a composed config. A sweep asks this before it proposes a trial.
+
+    Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
+    """
     from paretune import models
 
+    _refuse_test_set(cfg)
     model: Any = OmegaConf.to_container(cfg.model, resolve=True)
     return models.count(model)
 
@@ -71,15 +75,20 @@ def run(cfg: DictConfig) -> "Point":
     from paretune.search import current_trial
 
     trial = current_trial()
-    if trial and (cfg.test or cfg.selection.split != "validation"):
-        setting = "test `true`" if cfg.test else f"selection.split `{cfg.selection.split}`"
-        message = f"{setting} would let a sweep see the test set; expected test=false and selection.split=validation in a sweep"
-        raise ConfigError(message)
+    if trial:
+        _refuse_test_set(cfg)
     start = start_point(cfg, HydraConfig.get().runtime.choices["data"])
     if not cfg.tracking.uri:
         return train_recorded(cfg, start, None)
     with _recorder(cfg, start, trial) as recorder:
         return train_recorded(cfg, start, recorder)
+
+
+def _refuse_test_set(cfg: DictConfig) -> None:
+    if cfg.test or cfg.selection.split != "validation":
+        setting = "test `true`" if cfg.test else f"selection.split `{cfg.selection.split}`"
+        message = f"{setting} would let a sweep see the test set; expected test=false and selection.split=validation in a sweep"
+        raise ConfigError(message)
 
 
 def _recorder(cfg: DictConfig, start: "Point", trial: "TrialHandle | None") -> "RunRecorder":

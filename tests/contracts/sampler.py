@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import optuna
 import pytest
+from optuna.trial import TrialState, create_trial
 
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import CappedSampler
@@ -57,6 +58,21 @@ class SamplerContract:
 
     def make(self, drawing: Drawing, seed: int = 0) -> CappedSampler:
         raise NotImplementedError
+
+    def test_a_trial_that_broke_off_is_given_the_same_draw_again(self):
+        """Half of it was handed over, and meanwhile the sampler has learnt."""
+        study = optuna.create_study(directions=["minimize", "maximize"], sampler=self.make(Drawing(SPACE, count, 5000)))
+        first = study.ask()
+        first._suggest("w0", SPACE.common["w0"])
+        for score in range(12):
+            study.add_trial(
+                create_trial(params=first.relative_params, distributions=SPACE.common, values=[100, score / 99])
+            )
+        study._storage.set_trial_state_values(first._trial_id, TrialState.WAITING)
+        again = study.ask()
+
+        assert again.number == first.number
+        assert again.relative_params == first.relative_params
 
     @pytest.mark.parametrize("cap", [100, 1000, 20_000])
     def test_nothing_over_the_cap_is_ever_proposed(self, cap):

@@ -27,6 +27,13 @@ def test_a_picture_of_the_right_size_stays_as_it_is():
     assert one.steps == "as it is"
 
 
+def test_an_idx_file_of_labels_is_one_line(tmp_path):
+    (tmp_path / "labels").write_bytes(b"\0\0\x08\x01" + (3).to_bytes(4, "big") + bytes([1, 2, 3]))
+
+    with pytest.raises(DataError, match=r"picture `.*labels` holds an array \(3,\); expected images \(N, H, W\)"):
+        list(pictures(tmp_path / "labels"))
+
+
 def test_dark_on_bright_is_inverted_and_says_so():
     one = placed("a", 1 - stroke(28, 28), 28, 0.7)
 

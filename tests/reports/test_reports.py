@@ -68,7 +68,8 @@ def test_a_missing_store_is_one_line_and_exit_code_two(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("paretune-pareto: tracking store `")
 
 
-def test_an_empty_sweep_is_one_line(tmp_path, capsys):
+def test_an_empty_sweep_is_one_line(tmp_path, capsys, migrated):
+    migrated(tmp_path / "mlflow.db")
     store = Store(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
     store.create()
     store.client.create_run(store.experiment_id, tags={"kind": "sweep", "sweep": "demo"})

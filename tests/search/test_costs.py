@@ -1,10 +1,12 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, conditional_count, count
 from paretune.search.costs import Costs, Polynomial
 from paretune.search.drawing import Drawing, uniform
+from paretune.search.space import Space
 
 
 def draws(n: int) -> list[dict]:
@@ -35,6 +37,13 @@ def test_branches_have_costs_of_their_own():
 
     assert costs({"model": "a", "lr": 0.1, "a/w": 7}) == 210
     assert costs({"model": "b", "lr": 0.1, "b/w": 7, "b/v": 5}) == 35
+
+
+def test_a_choice_of_fractions_is_no_number_in_between():
+    space = Space(common={"w": IntDistribution(4, 8), "mult": CategoricalDistribution([1.0, 0.25])})
+    costs = Costs(space, lambda params: int(params["mult"] * params["w"] * 100))
+
+    assert [costs({"w": 4, "mult": mult}) for mult in (1.0, 0.25)] == [400, 100]
 
 
 def test_a_cost_that_is_no_polynomial_is_counted():

@@ -63,11 +63,18 @@ def test_too_many_failures_end_a_sweep():
         Limits(3, max_failure_rate=0.5).reached(study_of(None, None))
 
 
+def test_failures_before_the_same_command_ran_again_do_not_count():
+    study, limits = study_of(None, None), Limits(4, max_failure_rate=0.5)
+    limits.begin(study)
+
+    assert limits.reached(study) is None
+
+
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
         (Limits(2), "its total is reached"),
-        (Limits(9, timeout_s=0), "its 0 s are over"),
+        (Limits(9, timeout_s=0), "its time is over"),
         (Limits(9, flat_trials=1), "the last 1 trials added nothing to its hypervolume"),
         (Limits(9), None),
     ],

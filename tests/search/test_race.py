@@ -11,7 +11,7 @@ from paretune.search.feasible import FeasibleSampler
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.limits import Limits
 from paretune.search.race import Race, stays
-from paretune.search.rungs import rung_scores
+from paretune.search.rungs import check_race, rung_scores
 from paretune.search.space import parse_space
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep, work
@@ -113,3 +113,12 @@ def test_raced_trials_teach_the_front_sampler():
 
     assert 80 <= proposed[1] <= 115
     assert proposed[0] != proposed[1]
+
+
+def test_a_race_wants_a_cost_and_a_score():
+    for directions in (["minimize", "minimize"], ["maximize", "minimize"], ["maximize"]):
+        with pytest.raises(
+            ConfigError, match=r"race `eta=4` ranks trials by a cost and a score.*set hydra.sweeper.direction"
+        ):
+            check_race(Race(), directions)
+    check_race(Race(), ["minimize", "maximize"])

@@ -55,6 +55,13 @@ def test_what_the_command_line_fixes_leaves_the_space():
     assert set(parsed("model.widths=[2,2]", own=lambda _: own).everything()) == {"lr"}
 
 
+@pytest.mark.parametrize("prefix", ["+", "++"])
+def test_what_the_command_line_adds_leaves_the_space_too(prefix):
+    own = {"model.widths.0": "range(1,3)", "model.widths.1": "range(1,3)"}
+
+    assert set(parsed(f"{prefix}model.widths.0=5", own=lambda _: own).everything()) == {"model.widths.1"}
+
+
 def test_a_fixed_group_keeps_its_own_space():
     space = parsed("model=a", groups=["model"], own=lambda _: {"model.width": "range(1,3)"})
 

@@ -3,7 +3,9 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import optuna
 import psutil
@@ -12,6 +14,7 @@ from optuna.trial import TrialState
 
 from paretune.errors import StoreError, SweepError
 from paretune.search import current_trial
+from paretune.search import worker as worker_module
 from paretune.search.claims import claim, reclaim, requeue
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import FeasibleSampler
@@ -179,6 +182,16 @@ def test_of_two_that_find_the_same_orphan_one_takes_it_back(study):
     assert [requeue(study, seen), requeue(study, seen)] == [True, False]
 
 
+def test_a_trial_that_was_taken_for_orphaned_is_not_claimed(study):
+    """Its process was away for minutes between asking and claiming, and others have put it back."""
+    trial = study.ask()
+    requeue(study, study.trials[0])
+
+    assert claim(study, trial) is None
+    assert claim(study, study.ask()) == 1
+    assert claim(study, trial) is None
+
+
 def test_a_trial_just_asked_for_is_not_taken_for_an_orphan(study):
     """Between asking and claiming it has no worker yet."""
     study.ask()
@@ -209,18 +222,59 @@ def test_workers_stop_before_the_next_trial_when_asked(study):
     assert work(study, sweep(5), square) == 4
 
 
-def test_a_surplus_trial_waits_for_a_larger_total(study):
-    """The last trials are running elsewhere: this worker stops, and the number it was given is used later."""
-    others = [study.ask() for _ in range(2)]
-    for trial in others:
-        claim(study, trial)
+def claimed(study: optuna.Study) -> optuna.Trial:
+    trial = study.ask()
+    claim(study, trial)
+    return trial
+
+
+def test_a_worker_leaves_when_all_trials_are_in_other_hands(study):
+    for _ in range(2):
+        claimed(study)
 
     assert work(study, sweep(2), square) == 0
+    assert len(study.trials) == 2
+
+
+def test_a_worker_to_the_end_takes_what_others_drop(study):
+    """The other one lets its trial go after two seconds."""
+    other = claimed(study)
+    Timer(2.0, lambda: requeue(study, other)).start()
+
+    assert work(study, sweep(1), square, to_the_end=True) == 1
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
+
+
+def test_a_surplus_trial_waits_for_a_larger_total(study, monkeypatch):
+    """Others asked for the last trials in the same moment: the number that this worker was given is used later."""
+    others = [claimed(study) for _ in range(2)]
+    with monkeypatch.context() as moment:
+        moment.setattr(worker_module, "in_hand", lambda study: [])
+        assert work(study, sweep(2), square) == 0
     assert study.trials[2].state is TrialState.WAITING
     for trial in others:
         study.tell(trial, [0.0, 0.0])
     assert work(study, sweep(3), square) == 1
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+
+
+def test_a_further_attempt_has_all_that_the_first_was_given(study):
+    """Also what the task itself suggested, and a parameter that was drawn and not yet handed over."""
+    seen = []
+
+    def objective(trial, overrides):
+        seen.append(overrides)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        return 1.0, 0.5
+
+    suggesting = replace(sweep(1), suggest=lambda trial, overrides: trial.suggest_float("y", 0, 1))
+    with pytest.raises(Interrupted):
+        work(study, suggesting, objective)
+    work(study, suggesting, objective)
+
+    assert seen[0] == seen[1]
+    assert [line.split("=")[0] for line in seen[0]] == ["x", "y"]
 
 
 @pytest.mark.slow

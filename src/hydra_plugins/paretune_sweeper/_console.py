@@ -37,7 +37,7 @@ def narrated(study: Study, n_trials: int, live: bool) -> Iterator[Callable[[], N
         for trial in fresh:
             told.add(trial.number)
             said = shown(trial.values or ()) or trial.user_attrs.get("reason", "").split("\n")[0][:300]
-            log.info("trial %d of %d: %s %s", trial.number + 1, n_trials, trial.state.name.lower(), said)
+            log.info("trial %d: %s %s", trial.number, trial.state.name.lower(), said)
         return bool(fresh)
 
     if live and sys.stdout.isatty():

@@ -50,7 +50,7 @@ class Crew:
             log.warning("stopping: workers put their trials back, in %d s at most; Ctrl-C again kills them", DRAIN_S)
             self._drain(slots)
             raise Interrupted from None
-        if self.errors:
+        if self.errors and not self.sweep.limits.reached(self.study):
             raise self.errors[0]
 
     def _watch(self, slots: Sequence[Thread], tell: Callable[[], None]) -> None:

@@ -1,7 +1,8 @@
 """From the sweeper's fields and the command line to a sweep, its sampler and its study: the same in every process."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
@@ -21,6 +22,7 @@ from paretune.search.grid import GridSampler
 from paretune.search.handle import TrialHandle
 from paretune.search.limits import Limits
 from paretune.search.race import Race
+from paretune.search.rungs import check_race
 from paretune.search.space import Space, parse_space
 from paretune.search.study import Direction, open_study
 from paretune.search.worker import Sweep
@@ -28,6 +30,7 @@ from paretune.search.worker import Sweep
 __all__ = ["BASIC", "Plan", "name_of"]
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+AT_LEAST_ONE = ("n_jobs", "recycle_after", "workers_per_gpu")
 LIMITS = tuple(field.name for field in dataclass_fields(Limits))
 
 
@@ -46,11 +49,17 @@ class Plan:
 
     def sweep(self, trials: HydraTrials) -> Sweep:
         """The sweep, its space composed. Raises :class:`~paretune.errors.ConfigError` if there is nothing to search."""
+        self._check_counts()
         given = self.fields["params"] or {}
         params = {key: value for key, value in given.items() if key.lstrip("+~") not in self._named()}
-        lines = [*(f"{key}={value}" for key, value in params.items()), *self.arguments]
+        lines = [*(f"{key}={_grammar(value)}" for key, value in params.items()), *self.arguments]
         node = self.fields["space"]
-        space = parse_space(lines, is_group=trials.is_group, own_space=lambda chosen: trials.own_space(node, chosen))
+        space = parse_space(
+            lines,
+            is_group=trials.is_group,
+            own_space=lambda chosen: trials.own_space(node, chosen),
+            loader=trials.context.config_loader,
+        )
         if not space.everything():
             message = (
                 "sweep `-m` has nothing to search; expected at least one sweep such as 'model.widths.0=interval(4,32)'; "
@@ -58,10 +67,14 @@ class Plan:
             )
             raise ConfigError(message)
         fields = self.fields
-        more = get_method(fields["custom_search_space"]) if fields["custom_search_space"] else None
+        more = (
+            _found(get_method, "custom_search_space", fields["custom_search_space"])
+            if fields["custom_search_space"]
+            else None
+        )
         suggest = (lambda trial, lines: more(trials.composed([*space.fixed, *lines]), trial)) if more else None
         limits = Limits(**{name: fields[name] for name in LIMITS})
-        if issubclass(get_class(fields["sampler"]["_target_"]), GridSampler):
+        if issubclass(_found(get_class, "sampler", fields["sampler"]["_target_"]), GridSampler):
             points = GridSampler(self._drawing(space, trials)).points
             limits = replace(limits, n_trials=min(limits.n_trials, len(points)))
         return Sweep(self.name, space, limits, self._race(), suggest)
@@ -80,16 +93,18 @@ class Plan:
 
         return run
 
+    def _check_counts(self) -> None:
+        for name in AT_LEAST_ONE:
+            if (value := self.fields[name]) is not None and value < 1:
+                message = f"{name} `{value}` is too small; expected at least 1; set hydra.sweeper.{name}"
+                raise ConfigError(message)
+
     def _race(self) -> Race | None:
         if not self.fields["race"]["eta"]:
             return None
-        if len(_directions(self.fields["direction"])) != 2:
-            message = (
-                f"race.eta `{self.fields['race']['eta']}` ranks trials by a cost and a score; expected two directions; set "
-                f"hydra.sweeper.pruner for one objective"
-            )
-            raise ConfigError(message)
-        return Race(**self.fields["race"])
+        race = Race(**self.fields["race"])
+        check_race(race, _directions(self.fields["direction"]))
+        return race
 
     def _pruner(self, directions: Sequence[Direction]) -> BasePruner | None:
         pruner = self.fields["pruner"]
@@ -113,8 +128,11 @@ class Plan:
     def _drawing(self, space: Space, trials: HydraTrials) -> Drawing:
         cap = self.fields["cap"]
         if cap["count"] is None:
+            if cap["max"] is not None:
+                message = f"cap.max `{cap['max']}` has nothing to count with; expected a function; set hydra.sweeper.cap.count"
+                raise ConfigError(message)
             return Drawing(space)
-        counted = trials.counter(get_method(cap["count"]))
+        counted = trials.counter(_found(get_method, "cap.count", cap["count"]))
 
         def count(params: dict[str, Any]) -> int:
             groups, values = space.grouped(params)
@@ -134,7 +152,7 @@ class Plan:
     def _sampler(self, drawing: Drawing) -> CappedSampler:
         config = dict(self.fields["sampler"])
         seed = config.pop("seed", None) or 0
-        target = get_class(config["_target_"])
+        target = _found(get_class, "sampler", config["_target_"])
         if issubclass(target, FrontSampler):
             self._check_front(drawing)
         if issubclass(target, CappedSampler):
@@ -158,6 +176,24 @@ def name_of(fields: Mapping[str, Any], arguments: Sequence[str]) -> str:
         return str(fields["study_name"])
     question = sorted(line for line in arguments if not line.startswith("hydra."))
     return f"adhoc-{hashlib.sha256(' '.join(question).encode()).hexdigest()[:8]}"
+
+
+def _found(get: Callable[[str], Any], field: str, path: str) -> Any:
+    """The class or function at the dotted ``path`` that is set as ``field``."""
+    try:
+        return get(path)
+    except Exception as error:  # Hydra lets through whatever importing raises
+        message = f"{field} `{path}` cannot be imported ({error}); expected a dotted path; set hydra.sweeper.{field}"
+        raise ConfigError(message.replace("\n", " ")) from error
+
+
+def _grammar(value: Any) -> str:
+    """A value of a YAML file in Hydra's override grammar; text is taken for grammar already, such as ``choice(a,b)``."""
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{_grammar(held)}' for key, held in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_grammar, value))}]"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _directions(direction: str | Sequence[str]) -> list[Direction]:

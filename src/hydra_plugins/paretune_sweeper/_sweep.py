@@ -63,7 +63,7 @@ def _join(plan: Plan, sweep: Sweep, trials: HydraTrials) -> None:
     listen()
     log.info("joined sweep %s: %d of %d trials are finished", sweep.name, len(finished(study)), sweep.limits.n_trials)
     try:
-        ran = work(study, sweep, plan.objective(sweep, trials), plan.fields["recycle_after"])
+        ran = work(study, sweep, plan.objective(sweep, trials), plan.fields["recycle_after"], to_the_end=True)
     except (Interrupted, KeyboardInterrupt):
         log.info("stopped; the trial in flight is in the queue again")
         raise SystemExit(130) from None
@@ -82,6 +82,7 @@ def _recorded(plan: Plan, sweep: Sweep, study: Study, run: Callable[[], None]) -
         status = "FINISHED"
     except (Interrupted, KeyboardInterrupt):
         status = "KILLED"
+        ask_to_stop(study)  # those who joined from elsewhere, too
         log.warning("sweep %s was stopped; the same command goes on from here: %s", sweep.name, resume_command())
         raise SystemExit(130) from None
     finally:
@@ -101,7 +102,7 @@ def _run(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
             log.info("starting %d worker(s); their logs are in %s", n_jobs, folder)
             Crew(study, sweep, with_workers(plan, trials, n_jobs), n_jobs).run(tell)
         else:
-            work(study, replace(sweep, after_trial=tell), plan.objective(sweep, trials))
+            work(study, replace(sweep, after_trial=tell), plan.objective(sweep, trials), to_the_end=True)
     if reason := sweep.limits.reached(study):
         log.info("sweep %s ends with %d trials: %s", sweep.name, len(finished(study)), reason)
 

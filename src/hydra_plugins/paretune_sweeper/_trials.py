@@ -74,7 +74,7 @@ class HydraTrials:
         try:
             returned: Sequence[float] = job.return_value
         except Exception:
-            _to_files(f"trial {trial.number + 1} failed", sys.exc_info())
+            _to_files(f"trial {trial.number} failed", sys.exc_info())
             raise
         return returned
 

@@ -40,8 +40,8 @@ class Worker:
 
     def __call__(self, _: DictConfig) -> int:
         """Work until the sweep has its total; returns the number of trials run."""
-        share = os.environ.get("SLURM_CPUS_PER_TASK", self.threads)  # Slurm gives a job its cores itself
-        os.environ["OMP_NUM_THREADS"] = str(share)  # torch reads it when it is imported
+        share = os.environ.get("SLURM_CPUS_PER_TASK") if under_slurm() else None  # Slurm gives a job its cores itself
+        os.environ["OMP_NUM_THREADS"] = share or str(self.threads)  # torch reads it when it is imported
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         listen()

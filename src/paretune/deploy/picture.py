@@ -37,7 +37,12 @@ def pictures(path: Path) -> Iterator[tuple[str, Grey]]:
         start = path.read_bytes()[:2]
     if start in IDX_STARTS:
         images = read_idx(path)
-        for number, pixels in enumerate(images.reshape(-1, *images.shape[-2:])):
+        if images.ndim != 3 or not len(images):
+            message = (
+                f"picture `{path}` holds an array {images.shape}; expected images (N, H, W); give a file of images"
+            )
+            raise DataError(message)
+        for number, pixels in enumerate(images):
             yield f"{path}[{number}]", pixels.astype(np.float32) / np.float32(255)
         return
     with _one_line(path), Image.open(path) as picture:

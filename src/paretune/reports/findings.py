@@ -67,11 +67,12 @@ class Findings:
         return "test F1, mean of the seeds" if self.wanted.confirmed else "validation F1"
 
     def run(self, prefix: str) -> Point:
-        """The point whose run id starts with ``prefix``.
+        """The point whose run id starts with ``prefix``; of a model confirmed in several ways the best.
 
         Raises :class:`~paretune.errors.ConfigError` if there is none, or more than one.
         """
-        found = [point for point in self.points if point.run_id.startswith(prefix)]
+        ranked = sorted(self.points, key=lambda point: point.f1)
+        found = list({point.run_id: point for point in ranked if point.run_id.startswith(prefix)}.values())
         if len(found) != 1:
             message = (
                 f"--run `{prefix}` fits {len(found)} complete trials of {', '.join(self.sweeps)}; expected one; "

@@ -43,9 +43,14 @@ CLOCK_STEP_S = 5  # a process's start is told from a clock that may be set; its 
 CLAIM_WITHIN = timedelta(seconds=60)  # an ask takes a second at most
 
 
-def claim(study: Study, trial: Trial) -> int:
-    """Mark ``trial`` as run by this process; returns how often it was started before."""
-    attempt = int(trial.user_attrs.get(ATTEMPT, 0))
+def claim(study: Study, trial: Trial) -> int | None:
+    """Mark ``trial`` as run by this process; returns how often it was started before.
+
+    ``None`` if others took it for orphaned and put it back, because this process asked for it and then was away for too long.
+    """
+    attempt, now = int(trial.user_attrs.get(ATTEMPT, 0)), study._storage.get_trial(trial._trial_id)
+    if now.state is not TrialState.RUNNING or int(now.user_attrs.get(ATTEMPT, 0)) != attempt:
+        return None
     if storage := _rdb(study):
         storage.record_heartbeat(trial._trial_id)  # an old beat of another machine's worker must not count
     trial.set_user_attr(ATTEMPT, attempt)
@@ -83,12 +88,12 @@ def reclaim(study: Study, retry: int) -> int:
     for trial in orphans:
         deaths = int(trial.user_attrs.get(DEATHS, 0)) + 1  # an interrupt is no death
         if deaths > retry:
-            log.warning("trial %d broke off %d times and counts as failed", trial.number + 1, deaths)
+            log.warning("trial %d broke off %d times and counts as failed", trial.number, deaths)
             fail(study, trial, f"its worker died {deaths} times (killed, or out of memory)")
         elif _count_up(study, trial):
             study._storage.set_trial_user_attr(trial._trial_id, DEATHS, deaths)
             put_back(study, trial)
-            log.info("trial %d was cut off and is in the queue again", trial.number + 1)
+            log.info("trial %d was cut off and is in the queue again", trial.number)
     return len(orphans)
 
 

@@ -6,7 +6,7 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
 from paretune.search.space import Space
@@ -31,16 +31,13 @@ class Costs:
         self.space, self.count = space, count
         self.refusal: ConfigError | None = None
         self._exact: dict[frozenset[tuple[str, Any]], float] = {}
-        self._of_branch: dict[str, Mapping[str, IntDistribution]] = {}
+        self._of_branch: dict[str, tuple[Mapping[str, IntDistribution], set[str]]] = {}
         self._polynomials: dict[frozenset[tuple[str, Any]], Polynomial | None] = {}
 
     def __call__(self, params: Params) -> float:
         """The cost of ``params``; infinite if they cannot be built."""
-        branch = self.space.distributions(self.space.branch_of(params))
-        ints = {name: dist for name, dist in branch.items() if isinstance(dist, IntDistribution)}
-        rest = frozenset(
-            (name, value) for name, value in params.items() if not isinstance(value, float) and name not in ints
-        )
+        ints, floats = self._numbers(self.space.branch_of(params))
+        rest = frozenset((name, value) for name, value in params.items() if name not in ints and name not in floats)
         if rest not in self._polynomials:
             self._polynomials[rest] = self._learned(params, ints)
         polynomial = self._polynomials[rest]
@@ -63,11 +60,12 @@ class Costs:
         self._polynomials = dict.fromkeys(self._polynomials)
         return False
 
-    def _ints(self, branch: str) -> Mapping[str, IntDistribution]:
-        """The branch's whole-number parameters."""
+    def _numbers(self, branch: str) -> tuple[Mapping[str, IntDistribution], set[str]]:
+        """The branch's whole-number parameters, and the names of those in between, which no width depends on."""
         if branch not in self._of_branch:
             found = self.space.distributions(branch).items()
-            self._of_branch[branch] = {name: dist for name, dist in found if isinstance(dist, IntDistribution)}
+            ints = {name: dist for name, dist in found if isinstance(dist, IntDistribution)}
+            self._of_branch[branch] = ints, {name for name, dist in found if isinstance(dist, FloatDistribution)}
         return self._of_branch[branch]
 
     def _learned(self, params: Params, ints: Mapping[str, IntDistribution]) -> "Polynomial | None":
@@ -107,6 +105,5 @@ def _monomials(row: list[int]) -> list[int]:
     return [a * b for a, b in combinations_with_replacement([*row, 1], 2)]
 
 
-def _on_step(value: int, dist: BaseDistribution) -> int:
-    assert isinstance(dist, IntDistribution)
+def _on_step(value: int, dist: IntDistribution) -> int:
     return dist.low + (value - dist.low) // dist.step * dist.step

@@ -29,7 +29,7 @@ class Drawing:
     def __init__(self, space: Space, count: Count | None = None, cap: int | None = None) -> None:
         self.space = space
         self.costs = Costs(space, count) if count else None
-        self.cap: float = cap if count and cap else inf
+        self.cap: float = inf if count is None or cap is None else cap
         combinations = list(space.combinations())
         self.smallest = min(self.cost(self.smallest_of(choice)) for choice in combinations)
         if self.smallest == inf and self.costs and self.costs.refusal:

@@ -10,12 +10,13 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from paretune.search.drawing import Drawing, Params
+from paretune.search.drawing import Drawing, Params, uniform
 
 __all__ = ["CappedSampler", "FeasibleSampler", "tried", "van_der_corput"]
 
 TRIES = 12  # proposals before one that was tried already is accepted
 DRAWS = 2  # of the wrapped sampler (each costs what its ask costs) before one is resized to fit
+DRAWN = "paretune:drawn"
 TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
 
 
@@ -42,7 +43,14 @@ class CappedSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """One whole configuration that fits."""
+        """One whole configuration that fits; for a further attempt at a trial the one it had, of which it may know half."""
+        if DRAWN not in trial.system_attrs:
+            drawn = self._drawn(study, trial)
+            study._storage.set_trial_system_attr(trial._trial_id, DRAWN, drawn)
+            return drawn
+        return dict(trial.system_attrs[DRAWN])
+
+    def _drawn(self, study: Study, trial: FrozenTrial) -> Params:
         rng = np.random.default_rng([self.seed, trial.number])
         known = tried(study, trial)
         for _ in range(TRIES):
@@ -52,17 +60,15 @@ class CappedSampler(BaseSampler):
                 params = self.propose(study, trial, rng)
             if frozenset(params.items()) not in known and self.drawing.surely_fits(params):
                 return params
-        if self.drawing.surely_fits(params):  # all was tried already, as far as it seems
-            return params
-        smaller = self.drawing.resized(params, self.drawing.cap)
-        return smaller if self.drawing.fits(smaller) else self.drawing.spread(rng, 0.5)
+        # All was tried already, as far as it seems; or a polynomial misled, and from here on everything is counted.
+        last = (params, self.drawing.resized(params, self.drawing.cap), self.drawing.spread(rng, 0.5))
+        fitting = (params for params in last if self.drawing.surely_fits(params))
+        return next(fitting, self.drawing.smallest_of(self.drawing.branches[0]))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Define-by-run parameters outside of the space are drawn uniformly."""
-        from paretune.search.drawing import uniform
-
         return uniform(param_distribution, np.random.default_rng([self.seed, trial.number, len(trial.params)]))
 
     def _start(self, number: int, rng: np.random.Generator) -> Params:

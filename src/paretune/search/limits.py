@@ -1,10 +1,11 @@
 """When a sweep is over."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import ConfigError, SweepError
 from paretune.search.progress import is_flat
@@ -12,7 +13,9 @@ from paretune.search.study import finished
 
 __all__ = ["Limits"]
 
-DEADLINE = "deadline"  # seconds since 1970, kept in the study so that every worker knows it
+# Kept in the study, so that every worker knows them.
+DEADLINE = "deadline"  # seconds since 1970
+FAILED_BEFORE = "failed before"  # trials, before the command that runs now: their cause may be mended
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,17 @@ class Limits:
                 raise ConfigError(message)
 
     def begin(self, study: Study) -> None:
-        """Start the clock of ``timeout_s``; the parent calls it before any worker starts."""
+        """Start the clock of ``timeout_s``, and count failures from here; the parent calls it before any worker starts."""
+        study.set_user_attr(FAILED_BEFORE, _failed(finished(study)))
         study.set_user_attr(DEADLINE, time.time() + self.timeout_s if self.timeout_s is not None else None)
 
     def reached(self, study: Study) -> str | None:
         """Why no further trial is to start; ``None`` if one may.
 
-        Raises :class:`~paretune.errors.SweepError` once too many trials have failed.
+        Raises :class:`~paretune.errors.SweepError` once too many trials have failed since the command began.
         """
         done = finished(study)
-        failed = sum(trial.state is TrialState.FAIL for trial in done)
+        failed = _failed(done) - study.user_attrs.get(FAILED_BEFORE, 0)
         if failed > self.max_failure_rate * self.n_trials:
             message = (
                 f"sweep `{study.study_name}` stops: {failed} trials of {self.n_trials} failed, more than the share "
@@ -63,7 +67,11 @@ class Limits:
         if len(done) >= self.n_trials:
             return "its total is reached"
         if deadline is not None and time.time() > deadline:
-            return f"its {self.timeout_s:g} s are over"
+            return "its time is over"
         if self.flat_trials and is_flat(study, self.flat_trials, self.tolerance):
             return f"the last {self.flat_trials} trials added nothing to its hypervolume"
         return None
+
+
+def _failed(trials: Sequence[FrozenTrial]) -> int:
+    return sum(trial.state is TrialState.FAIL for trial in trials)

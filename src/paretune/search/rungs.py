@@ -11,7 +11,7 @@ from paretune.errors import ConfigError
 from paretune.search.handle import always
 from paretune.search.race import Race, stays
 
-__all__ = ["judge", "rung_scores"]
+__all__ = ["check_race", "judge", "rung_scores"]
 
 RUNG = "rung:"
 STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
@@ -21,19 +21,24 @@ Judge = Callable[[int, Sequence[float]], bool]
 def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
     """A function from (epoch, values) to whether ``trial`` may go on.
 
-    Raises :class:`~paretune.errors.ConfigError` for a race of other than two objectives.
+    Raises :class:`~paretune.errors.ConfigError` for a race of anything but a cost and a score.
     """
-    if race and len(study.directions) != 2:
-        message = (
-            f"race `eta={race.eta}` ranks trials by a cost and a score, and this sweep has {len(study.directions)} "
-            f"objective(s); expected two; set hydra.sweeper.pruner instead, or direction"
-        )
-        raise ConfigError(message)
     if race:
+        check_race(race, [direction.name.lower() for direction in study.directions])
         return _checked(2, _racing(study, trial, race))
     if len(study.directions) == 1:
         return _checked(1, _pruning(trial))
     return always
+
+
+def check_race(race: Race, directions: Sequence[str]) -> None:
+    """Raises :class:`~paretune.errors.ConfigError` unless trials have a cost to minimise and a score to maximise."""
+    if list(directions) != ["minimize", "maximize"]:
+        message = (
+            f"race `eta={race.eta}` ranks trials by a cost and a score, and this sweep has directions {list(directions)}; "
+            f"expected [minimize, maximize]; set hydra.sweeper.direction, or hydra.sweeper.pruner for one objective"
+        )
+        raise ConfigError(message)
 
 
 def _checked(objectives: int, decide: Judge) -> Judge:
@@ -61,7 +66,7 @@ def _racing(study: Study, trial: Trial, race: Race) -> Judge:
     def may_stay(epoch: int, values: Sequence[float]) -> bool:
         if epoch not in race.epochs():
             return True
-        trial.set_user_attr(_rung(epoch), list(values))
+        trial.set_user_attr(_rung(epoch), [float(value) for value in values])
         rows = {
             other.number: other.user_attrs[_rung(epoch)]
             for other in study.get_trials(deepcopy=False, states=STATES)

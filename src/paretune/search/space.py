@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
 from hydra.errors import OverrideParseException
@@ -75,44 +76,46 @@ def parse_space(
     *,
     is_group: Callable[[str], bool],
     own_space: Callable[[list[str]], Mapping[str, Any]],
+    loader: ConfigLoader | None = None,
 ) -> Space:
     """The space that command-line overrides (and the sweeper's ``params``) span.
 
     ``is_group`` tells whether a key is a config group; ``own_space`` gives the mapping of keys to sweeps that a
-    configuration with these overrides brings along (empty where it brings none). A key fixed on the command line leaves
-    the space. Raises :class:`~paretune.errors.ConfigError` for a sweep that cannot be read.
+    configuration with these overrides brings along (empty where it brings none); ``loader`` lists the groups for ``glob``.
+    A key fixed on the command line leaves the space. Raises :class:`~paretune.errors.ConfigError` for a sweep that cannot be read.
     """
     fixed: list[str] = []
     common: Distributions = {}
     choices: dict[str, CategoricalDistribution] = {}
-    fixed_keys: set[str] = set()
-    for override in _parse(arguments):
+    named: set[str] = set()  # what is fixed or searched already, so that no space of its own varies it
+    for override in _parse(arguments, loader):
         key = override.get_key_element()
         distribution = _distribution(override)
         if distribution is None:
             fixed.append(str(override.input_line))
-            fixed_keys |= set() if is_group(key) else {key}  # model=squeeze fixes no width
+            named |= set() if is_group(key) else {key.lstrip("+")}  # model=squeeze fixes no width
         elif isinstance(distribution, CategoricalDistribution) and is_group(key):
             choices[key] = distribution
         else:
             common[key] = distribution
+            named.add(key.lstrip("+"))
     space = Space(fixed, common, choices)
     for chosen in space.combinations():
         own = own_space([*fixed, *space.grouped(chosen)[0]])
         lines = [f"{key}={value}" for key, value in own.items() if value is not None]
-        parsed = {override.get_key_element(): _distribution(override) for override in _parse(lines)}
+        parsed = {override.get_key_element(): _distribution(override) for override in _parse(lines, loader)}
         branch = space.branch_of(chosen)
         space.branches[branch] = {
             f"{branch}/{key}" if choices else key: dist
             for key, dist in parsed.items()
-            if dist is not None and key not in common and not _is_fixed(key, fixed_keys)
+            if dist is not None and not _is_named(key, named)
         }
     return space
 
 
-def _is_fixed(key: str, fixed: set[str]) -> bool:
-    """Whether the command line fixes ``key``, or the whole that it is a part of (``a.b`` of ``a.b.0``)."""
-    return any(key == whole or key.startswith(f"{whole}.") for whole in fixed)
+def _is_named(key: str, named: set[str]) -> bool:
+    """Whether the command line names ``key``, or the whole that it is a part of (``a.b`` of ``a.b.0``)."""
+    return any(key == whole or key.startswith(f"{whole}.") for whole in named)
 
 
 def _key(name: str) -> str:
@@ -120,9 +123,9 @@ def _key(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _parse(lines: Iterable[str]) -> list[Override]:
+def _parse(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:
     try:
-        return list(OverridesParser.create().parse_overrides(list(lines)))
+        return list(OverridesParser.create(loader).parse_overrides(list(lines)))
     except OverrideParseException as error:
         message = (
             f"override `{error.override}` cannot be read ({str(error.message).splitlines()[0]}); expected key=value or a "

@@ -21,11 +21,14 @@ from paretune.search.progress import shown
 from paretune.search.race import Race
 from paretune.search.rungs import judge
 from paretune.search.space import Space
-from paretune.search.study import stopping
+from paretune.search.study import finished, stopping
+from paretune.search.study import running as in_hand
 
 __all__ = ["Interrupted", "Objective", "Sweep", "work"]
 
 log = logging.getLogger(__name__)
+
+WAIT_S = 1.0
 
 Objective = Callable[[TrialHandle, list[str]], Sequence[float]]
 
@@ -50,9 +53,12 @@ class Sweep:
     after_trial: Callable[[], None] = lambda: None
 
 
-def work(study: Study, sweep: Sweep, objective: Objective, at_most: int | None = None) -> int:
+def work(
+    study: Study, sweep: Sweep, objective: Objective, at_most: int | None = None, *, to_the_end: bool = False
+) -> int:
     """Run trials until the sweep's limits are reached, or ``at_most``; returns how many this worker ran.
 
+    Once all are in somebody's hands it leaves, or, ``to_the_end``, waits for what comes back from workers that die.
     A trial that raises or returns anything but finite numbers is a failed one. Raises
     :class:`~paretune.errors.SweepError` once too many have failed, :class:`Interrupted` after Ctrl-C or SIGTERM.
     """
@@ -61,11 +67,17 @@ def work(study: Study, sweep: Sweep, objective: Objective, at_most: int | None =
         reclaim(study, sweep.limits.retry)
         if sweep.limits.reached(study):
             break
-        trial = _ask(study)
-        if trial.number >= sweep.limits.n_trials:  # the last ones run elsewhere; this one waits for a larger total
+        trial = _ask(study) if len(finished(study)) + len(in_hand(study)) < sweep.limits.n_trials else None
+        if trial and trial.number >= sweep.limits.n_trials:  # asked for at the same time; it waits for a larger total
             put_back(study, trial)
+            trial = None
+        if not trial and not to_the_end:
             break
-        _run(study, sweep, trial, objective)
+        attempt = claim(study, trial) if trial else None
+        if not trial or attempt is None:
+            time.sleep(WAIT_S)
+            continue
+        _run(study, sweep, trial, attempt, objective)
         sweep.after_trial()
         ran += 1
     return ran
@@ -78,13 +90,13 @@ def _ask(study: Study) -> Trial:
         return study.ask()
 
 
-def _run(study: Study, sweep: Sweep, trial: Trial, objective: Objective) -> None:
-    attempt, started_s = claim(study, trial), time.perf_counter()
+def _run(study: Study, sweep: Sweep, trial: Trial, attempt: int, objective: Objective) -> None:
+    started_s = time.perf_counter()
     watch = _watch(study, sweep, trial)
     try:
         overrides = _overrides(sweep, trial)
         searched = dict(line.split("=", 1) for line in overrides)
-        log.info("trial %d of %d: %s", trial.number + 1, sweep.limits.n_trials, " ".join(overrides))
+        log.info("trial %d: %s", trial.number, " ".join(overrides))
         handle = TrialHandle(sweep.name, trial.number, attempt, searched, judge(study, trial, sweep.race))
         with watch, get_heartbeat_thread(trial._trial_id, study._storage), running(handle):
             values = _numbers(objective(handle, overrides), len(study.directions))
@@ -97,7 +109,7 @@ def _run(study: Study, sweep: Sweep, trial: Trial, objective: Objective) -> None
         else:
             _failed(study, trial, f"the task left with {type(error).__name__}({error})")
     except Raced as raced:
-        log.info("trial %d stops: %s", trial.number + 1, raced)
+        log.info("trial %d stops: %s", trial.number, raced)
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     except Exception as error:
         if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
@@ -106,13 +118,13 @@ def _run(study: Study, sweep: Sweep, trial: Trial, objective: Objective) -> None
         _failed(study, trial, f"{type(error).__name__}: {error}")
     else:
         study.tell(trial, values, skip_if_finished=True)
-        log.info("trial %d: %s in %.1f s", trial.number + 1, shown(values), time.perf_counter() - started_s)
+        log.info("trial %d: %s in %.1f s", trial.number, shown(values), time.perf_counter() - started_s)
 
 
 def _overrides(sweep: Sweep, trial: Trial) -> list[str]:
-    overrides = sweep.space.overrides(_draw(sweep.space, trial))
+    drawn = _draw(sweep.space, trial)
+    overrides = sweep.space.overrides(drawn)
     if sweep.suggest:
-        drawn = set(trial.params)
         sweep.suggest(trial, overrides)
         overrides += [f"{name}={value}" for name, value in trial.params.items() if name not in drawn]
     return overrides
@@ -130,7 +142,7 @@ def _watch(study: Study, sweep: Sweep, trial: Trial) -> Watch:
 
 def _failed(study: Study, trial: Trial, reason: str) -> None:
     """Close a trial as failed; its traceback is in its own log, the console gets a line."""
-    log.error("trial %d failed: %s", trial.number + 1, reason.split("\n", maxsplit=1)[0][:300])
+    log.error("trial %d failed: %s", trial.number, reason.split("\n", maxsplit=1)[0][:300])
     fail(study, trial, reason)
 
 

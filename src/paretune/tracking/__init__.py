@@ -14,6 +14,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 from paretune.tracking.read import (
     Confirmation,
     Trial,
+    count_failed_confirmations,
     read_confirmations,
     read_curve,
     read_points,
@@ -32,6 +33,7 @@ __all__ = [
     "Store",
     "SweepRecorder",
     "Trial",
+    "count_failed_confirmations",
     "read_confirmations",
     "read_curve",
     "read_points",

@@ -139,6 +139,11 @@ def read_confirmations(store: Store, *sweeps: str) -> list[Confirmation]:
     return [_confirmation(run) for run in runs]
 
 
+def count_failed_confirmations(store: Store, sweep: str) -> int:
+    """How many trainings broke off that were to confirm trials of the sweep."""
+    return len(store.runs(f"tags.sweep = {quoted(sweep)} and tags.kind = 'confirm' and tags.state = 'failed'"))
+
+
 def _confirmation(run: Run) -> Confirmation:
     metrics, tags = run.data.metrics, run.data.tags
     scores = (metrics["val_f1"], metrics["test_f1"], metrics["test_accuracy"])

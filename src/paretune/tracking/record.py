@@ -11,7 +11,7 @@ from typing import Any
 from paretune.errors import Raced
 from paretune.point import Point
 from paretune.tracking.journal import Journal, write_leftovers
-from paretune.tracking.store import Store
+from paretune.tracking.store import Store, one_line
 from paretune.tracking.write import RunWriter
 
 __all__ = ["RunRecorder"]
@@ -108,4 +108,5 @@ class RunRecorder(AbstractContextManager["RunRecorder"]):
         if self.journal:
             self.journal.add(step, at_ms, arguments)
         else:
-            getattr(self.writer, step)(at_ms, **arguments)
+            with one_line(self.store.uri):
+                getattr(self.writer, step)(at_ms, **arguments)

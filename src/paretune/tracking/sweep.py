@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from paretune.errors import StoreError
 from paretune.tracking.circumstances import circumstances
 from paretune.tracking.journal import write_leftovers
-from paretune.tracking.store import Store, quoted
+from paretune.tracking.store import Store, one_line, quoted
 from paretune.tracking.upkeep import parent_of, set_front, supersede
 
 __all__ = ["SweepRecorder"]
@@ -36,6 +36,11 @@ class SweepRecorder:
         if self.store is None:
             return
         self.store.create()
+        with one_line(self.store.uri):
+            self._start(sweep, facts)
+
+    def _start(self, sweep: str, facts: Mapping[str, Any]) -> None:
+        assert self.store
         client = self.store.client
         parent = parent_of(self.store, sweep)
         if parent is None:
@@ -60,7 +65,8 @@ class SweepRecorder:
             with suppress(MlflowException, StoreError) if time.monotonic() < give_up_s else nullcontext():
                 left = write_leftovers(self.store)
                 if not left or time.monotonic() >= give_up_s:
-                    self._finish(status, reasons, running)
+                    with one_line(self.store.uri):
+                        self._finish(status, reasons, running)
                     break
             time.sleep(PAUSE_S)
         if left:

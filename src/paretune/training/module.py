@@ -13,6 +13,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from paretune.data.images import Scaling
+from paretune.errors import ConfigError
 from paretune.training.averaging import Average, Averaging
 from paretune.training.layout import Layout
 from paretune.training.schedule import Length, Schedule, ScheduleFactory
@@ -120,7 +121,13 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer over the parameters that train; its schedule is kept here."""
-        optimizer = self.learning.optimizer([p for p in self.net.parameters() if p.requires_grad])
+        try:
+            optimizer = self.learning.optimizer([p for p in self.net.parameters() if p.requires_grad])
+        except (TypeError, ValueError) as error:
+            message = (
+                f"optimizer cannot be made ({error}); expected what torch.optim takes; check the settings of optimizer"
+            )
+            raise ConfigError(message) from error
         self.schedule = self.learning.schedule(optimizer, self.learning.length)
         return optimizer
 

@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from torch import nn
 
 from paretune.data.images import ImageData, Images
-from paretune.errors import ParetuneError
+from paretune.errors import ConfigError, ParetuneError
 from paretune.training import allocator
 from paretune.training.averaging import Average, Averaging
 from paretune.training.epochs import BestWeights, Epoch, EpochListener
@@ -64,7 +64,13 @@ class DivergedError(ParetuneError, RuntimeError):
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch; call it before the network is built."""
+    """Seed Python, numpy and torch; call it before the network is built.
+
+    Raises :class:`~paretune.errors.ConfigError` for a number that numpy does not take.
+    """
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        message = f"seed `{seed}` is none; expected a whole number from 0 to 4,294,967,295; set seed"
+        raise ConfigError(message)
     pl.seed_everything(seed, workers=True, verbose=False)
 
 

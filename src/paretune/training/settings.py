@@ -17,6 +17,8 @@ from paretune.training.selection import Selection
 
 __all__ = ["Training"]
 
+DEVICES = ("auto", "cpu", "cuda")
+
 log = logging.getLogger(__name__)
 
 
@@ -47,11 +49,15 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "eval_batch_size"):
-            if getattr(self, name) < 1:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
                 message = (
-                    f"trainer.{name} `{getattr(self, name)}` trains nothing; expected at least 1; set trainer.{name}"
+                    f"trainer.{name} `{value}` trains nothing; expected at least 1, a whole number; set trainer.{name}"
                 )
                 raise ConfigError(message)
+        if self.device not in DEVICES or (self.device == "cuda" and not torch.cuda.is_available()):
+            message = f"trainer.device `{self.device}` is not on this machine; expected one of {', '.join(DEVICES)}; set trainer.device"
+            raise ConfigError(message)
         self._pinned()
 
     def layout_for(self, net: nn.Module, images: Images) -> Layout:
