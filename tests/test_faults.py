@@ -93,28 +93,6 @@ def test_a_pruner_of_optuna_stops_trials_of_one_objective(tmp_path):
     assert trials[3].value == 3.0
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["hydra.sweeper.direction=[minimize,maximize]", "hydra.sweeper.pruner={_target_: optuna.pruners.MedianPruner}"],
-         "pruner `optuna.pruners.MedianPruner` prunes by one objective, and this sweep has 2; expected none"),
-        (["hydra.sweeper.race.eta=3"], "race `eta=3` ranks trials by a cost and a score, and this sweep has directions ['minimize']"),
-        (["hydra.sweeper.cap.max=5"], "cap.max `5` has nothing to count with; expected a function; set hydra.sweeper.cap.count"),
-        (["hydra.sweeper.cap.count=app.nothing"], "cap.count `app.nothing` cannot be imported ("),
-        (["hydra.sweeper.n_jobs=0"], "n_jobs `0` is too small; expected at least 1; set hydra.sweeper.n_jobs"),
-        (["hydra/sweeper/sampler=front"], "sampler `front` weighs a counted cost against a score, and this sweep has directions"),
-        (["hydra.sweeper.retry=-1"], "retry `-1` is too small; expected at least 0; set hydra.sweeper.retry"),
-    ],
-)  # fmt: skip
-def test_settings_that_cannot_work_are_refused_before_the_first_trial(tmp_path, overrides, message):
-    process = start(tmp_path, *overrides)
-    output, _ = process.communicate(timeout=60)
-
-    assert process.returncode != 0
-    assert message in output
-    assert not (tmp_path / "0").exists()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
 def test_a_stop_leaves_nothing_running_and_says_how_to_go_on(tmp_path, signals):

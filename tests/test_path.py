@@ -19,14 +19,15 @@ from paretune.tracking import Store, read_confirmations
 
 pytestmark = pytest.mark.xdist_group("path")  # one process makes the sweep for all
 
-SWEEP = ("-m", "name=path", "data=digits", "model=conv", "cap.max_params=3000", "trainer.max_epochs=2",
+SWEEP = ("-m", "name=path", "data=digits", "data.splitting.train_size=400", "model=conv", "cap.max_params=3000", "trainer.max_epochs=2",
          "trainer.autotune=false", "hydra.sweeper.n_trials=3")  # fmt: skip
 
 
 @pytest.fixture(scope="session")
-def kept(tmp_path_factory) -> Path:
+def kept(tmp_path_factory, migrated) -> Path:
     """The store of a sweep, made once."""
     folder = tmp_path_factory.mktemp("kept")
+    migrated(folder / "mlflow.db")
     command = [sys.executable, "-W", "ignore", "-m", "paretune.train", *SWEEP]
     subprocess.run(command, env={**os.environ, "PARETUNE_STORE": str(folder)}, check=True, capture_output=True)
     return folder

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from paretune.tracking import Store, read_points
 
-SWEEP = ("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "name=small", "cap.max_params=4000",
+SWEEP = ("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "trainer.autotune=false", "name=small", "cap.max_params=4000",
          "model=choice(conv,squeeze)")  # fmt: skip
 
 
@@ -60,8 +60,9 @@ def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(command
     ("change", "message"),
     [
         ("cap.max_params=5000", "cap: 4000 -> 5000"),
-        ("scheduler=step", "config group scheduler: cosine -> step"),
-        ("optimizer.lr=interval(0.01,0.02)", "optimizer.lr: nothing -> FloatDistribution(high=0.02, log=False, low=0.01"),
+        pytest.param("scheduler=step", "config group scheduler: cosine -> step", marks=pytest.mark.slow),
+        pytest.param("optimizer.lr=interval(0.01,0.02)", "optimizer.lr: nothing -> FloatDistribution(high=0.02, log=False, low=0.01",
+                     marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_another_question_under_the_same_name_is_refused_with_what_changed(command, store, change, message):

@@ -36,6 +36,9 @@ def test_a_model_over_the_cap_stops_before_anything_is_built_or_read(command, tm
     assert not (tmp_path / "store" / "mlflow.db").exists()
 
 
+SWEEP = ("-m", "data=digits", "model=dense")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -52,6 +55,16 @@ def test_a_model_over_the_cap_stops_before_anything_is_built_or_read(command, tm
         (["-m", "data=digits", "space=null"], "sweep `-m` has nothing to search; expected at least one sweep such as"),
         (["-m", "data=digits", "cap.max_params=5"], "in its smallest model, over the cap of 5"),
         (["-m", "data=digits", "model=dense", "hydra.sweeper.direction=up"], "direction `up` is unknown"),
+        ([*SWEEP, "hydra.sweeper.pruner={_target_: optuna.pruners.MedianPruner}"],
+         "pruner `optuna.pruners.MedianPruner` prunes by one objective, and this sweep has 2; expected none"),
+        ([*SWEEP, "hydra.sweeper.race.eta=3", "hydra.sweeper.direction=maximize"],
+         "race `eta=3` ranks trials by a cost and a score, and this sweep has directions ['maximize']"),
+        ([*SWEEP, "hydra.sweeper.direction=maximize"], "sampler `front` weighs a counted cost against a score, and this sweep has"),
+        ([*SWEEP, "hydra.sweeper.cap={max: 5, count: null}"],
+         "cap.max `5` has nothing to count with; expected a function; set hydra.sweeper.cap.count"),
+        ([*SWEEP, "hydra.sweeper.cap.count=paretune.nothing"], "cap.count `paretune.nothing` cannot be imported ("),
+        ([*SWEEP, "hydra.sweeper.n_jobs=0"], "n_jobs `0` is too small; expected at least 1; set hydra.sweeper.n_jobs"),
+        ([*SWEEP, "hydra.sweeper.retry=-1"], "retry `-1` is too small; expected at least 0; set hydra.sweeper.retry"),
         (["-m", "data=digits", "model=dense", "test=true", "hydra.sweeper.n_trials=1"], "test `true` would let a sweep see the test set"),
     ],
 )  # fmt: skip
