@@ -5,6 +5,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.distributions import IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count
 from paretune.errors import CapError, ConfigError
@@ -12,7 +13,7 @@ from paretune.search.drawing import Drawing, uniform
 from paretune.search.feasible import FeasibleSampler, van_der_corput
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.grid import GridSampler
-from paretune.search.space import parse_space
+from paretune.search.space import Space, parse_space
 
 
 def feasible(base: type, drawing: Drawing, seed: int = 0, **options: object) -> FeasibleSampler:
@@ -157,3 +158,12 @@ def test_a_grid_under_a_cap_is_every_point_that_fits_once():
 def test_a_grid_of_real_numbers_is_refused():
     with pytest.raises(ConfigError, match=r"sampler `grid` cannot try every value of `lr`; expected choice"):
         GridSampler(Drawing(SPACE, count, 5000))
+
+
+def test_a_grid_that_no_machine_holds_is_refused():
+    space = Space(common={f"w{i}": IntDistribution(2, 32) for i in range(5)})
+
+    with pytest.raises(
+        ConfigError, match=r"sampler `grid` would try 28,629,151 configurations; expected at most 100,000"
+    ):
+        GridSampler(Drawing(space))

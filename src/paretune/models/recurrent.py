@@ -49,7 +49,14 @@ class Recurrent(nn.Module):
             raise ConfigError(message)
         stem, width = positive("stem", [stem])[0], positive("width", [width])[0]
         normalise, size, pad = Normalise(norm, activation, norm_first), MapSize(image_shape[1]), pads(padding, [3])[0]
-        layer = SeparableConv if separable else nn.Conv2d
+
+        def conv(channels: int, padding: int) -> nn.Module:
+            return (
+                SeparableConv(channels, width, 3, padding)
+                if separable
+                else nn.Conv2d(channels, width, 3, padding=padding)
+            )
+
         for follow in (size.pool, size.pool) if pool_middle else (size.pool,):
             size.conv(3, pad)
             follow()
@@ -60,10 +67,14 @@ class Recurrent(nn.Module):
                 nn.MaxPool2d(2),
                 *dropouts(dropout),
             ],
-            *[layer(stem, width, 3, pad) if separable else nn.Conv2d(stem, width, 3, padding=pad)],
-            *[*normalise.layers(width), *([nn.MaxPool2d(2)] if pool_middle else []), *dropouts(dropout)],
+            *[
+                conv(stem, pad),
+                *normalise.layers(width),
+                *([nn.MaxPool2d(2)] if pool_middle else []),
+                *dropouts(dropout),
+            ],
         )
-        self.repeated = SeparableConv(width, width, 3, 1) if separable else nn.Conv2d(width, width, 3, padding=1)
+        self.repeated = conv(width, 1)
         norms = [
             nn.Sequential(*normalise.layers(width), *dropouts(dropout)) for _ in range(steps if norm_each_step else 1)
         ]

@@ -48,14 +48,13 @@ def spread_of(scores: Sequence[float]) -> Spread:
 class Confirmed:
     """A model trained again: ``point`` is what the sweep measured, ``how`` what its trainings had in common.
 
-    ``f1`` and ``accuracy`` are test scores, ``val_f1`` is on the validation images of the same trainings.
+    ``f1`` and ``accuracy`` are test scores.
     """
 
     point: Point
     how: str
     f1: Spread
     accuracy: Spread
-    val_f1: Spread
 
     @property
     def optimism(self) -> float:
@@ -84,5 +83,5 @@ def confirmed(points: Sequence[Point], trainings: Sequence[Confirmation]) -> lis
 
 
 def _row(point: Point, how: str, trainings: Sequence[Confirmation]) -> Confirmed:
-    f1, accuracy, val = ([getattr(one, name) for one in trainings] for name in ("test_f1", "test_accuracy", "val_f1"))
-    return Confirmed(point, how, spread_of(f1), spread_of(accuracy), spread_of(val))
+    f1, accuracy = ([getattr(one, name) for one in trainings] for name in ("test_f1", "test_accuracy"))
+    return Confirmed(point, how, spread_of(f1), spread_of(accuracy))

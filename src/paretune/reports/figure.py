@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import Bbox
 
-from paretune.front import costs_of, front
 from paretune.point import Point
+from paretune.reports.findings import members_of
 from paretune.reports.references import Reference
 
 __all__ = ["FAMILY_COLOURS", "GRADES", "OTHER_FAMILY", "draw_front"]
@@ -74,7 +74,7 @@ def _trials(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _front(axes: Axes, points: Sequence[Point], score: str) -> None:
-    members = [points[i] for i in front(costs_of([p.params for p in points], [p.f1 for p in points]))]
+    members = members_of(points)
     params, errors = [p.params for p in members], [_error(p.f1) for p in members]
     axes.step(params, errors, where="post", color="#222222", linewidth=1.3, label=f"front ({score})")
     colours = [FAMILY_COLOURS.get(p.family, OTHER_FAMILY) for p in members]

@@ -1,6 +1,8 @@
 """Every configuration of a space that fits, once."""
 
+from collections.abc import Sequence
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,22 @@ from paretune.search.feasible import CappedSampler
 
 __all__ = ["GridSampler"]
 
+MOST = 100_000
+
 
 class GridSampler(CappedSampler):
     """Trial number n runs point n of the grid, in an order drawn from ``seed``; what is over the cap is left out.
 
     ``points`` are the configurations; a sweep needs no more trials than that. Raises
-    :class:`~paretune.errors.ConfigError` for a parameter with endlessly many values.
+    :class:`~paretune.errors.ConfigError` for a parameter with endlessly many values, or more points than a machine holds.
     """
 
     def __init__(self, drawing: Drawing, *, seed: int = 0) -> None:
         super().__init__(drawing, n_startup=0, seed=seed)
+        size = sum(prod(map(len, _ranges(drawing, choice).values())) for choice in drawing.branches)
+        if size > MOST:
+            message = f"sampler `grid` would try {size:,} configurations; expected at most {MOST:,}; search less, or use another sampler"
+            raise ConfigError(message)
         every = [
             params for choice in drawing.branches for params in _grid(drawing, choice) if drawing.surely_fits(params)
         ]
@@ -37,16 +45,20 @@ class GridSampler(CappedSampler):
 
 
 def _grid(drawing: Drawing, choice: Params) -> list[Params]:
+    ranges = _ranges(drawing, choice)
+    return [choice | dict(zip(ranges, row, strict=True)) for row in product(*ranges.values())]
+
+
+def _ranges(drawing: Drawing, choice: Params) -> dict[str, Sequence[Any]]:
     branch = drawing.space.distributions(drawing.space.branch_of(choice))
-    rows = product(*(_values(name, dist) for name, dist in branch.items()))
-    return [choice | dict(zip(branch, row, strict=True)) for row in rows]
+    return {name: _values(name, dist) for name, dist in branch.items()}
 
 
-def _values(name: str, dist: BaseDistribution) -> list[Any]:
+def _values(name: str, dist: BaseDistribution) -> Sequence[Any]:
     if isinstance(dist, CategoricalDistribution):
-        return list(dist.choices)
+        return dist.choices
     if isinstance(dist, IntDistribution):
-        return list(range(dist.low, dist.high + 1, dist.step))
+        return range(dist.low, dist.high + 1, dist.step)
     message = (
         f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
         f"use another sampler or other values"
