@@ -4,8 +4,10 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from paretune.errors import ConfigError, SweepError
+from paretune.front import front_volume
 from paretune.search.limits import Limits
 from paretune.search.progress import Clock, is_flat, losses, status_line
+from paretune.search.question import hold_to
 
 TWO = ("minimize", "maximize")
 
@@ -51,6 +53,13 @@ def test_the_status_line_counts_trials_and_names_the_best():
 
     assert line.startswith("3 of 10 done | 1 failed | front 2 | hypervolume ")
     assert line.endswith("| best 0.9871 at 3,670")
+
+
+def test_the_status_line_has_the_volume_that_the_store_has():
+    study = study_of((900, 0.95), (3670, 0.9871))
+    hold_to(study, {"cap": "5000"})
+
+    assert f"hypervolume {front_volume([900, 3670], [0.95, 0.9871], 5000):.3f}" in status_line(study, 9, Clock(0))
 
 
 def test_the_time_to_go_is_told_once_a_trial_has_ended():

@@ -11,12 +11,14 @@ from optuna._hypervolume import compute_hypervolume
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from paretune.front import LEAST_ERROR
+from paretune.front import LEAST_ERROR, front_volume
+from paretune.search.question import cap_of
 from paretune.search.study import finished, running
 
 __all__ = ["Clock", "is_flat", "losses", "shown", "status_line"]
 
 Floats = NDArray[np.float64]
+COST_AND_SCORE = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE]
 
 
 def losses(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> Floats:
@@ -88,25 +90,32 @@ def status_line(study: Study, total: int, clock: Clock) -> str:
     parts += [f"{of[TrialState.PRUNED]} raced"] if of[TrialState.PRUNED] else []
     in_hand = len(running(study))
     parts += [f"{in_hand} running"] if in_hand else []
-    parts += _scores([trial for trial in done if trial.state is TrialState.COMPLETE], study.directions)
+    parts += _scores(study, [trial for trial in done if trial.state is TrialState.COMPLETE])
     left_s = clock.left_s(len(done), total)
     parts += [f"{_spoken(left_s)} left"] if left_s else []
     return " | ".join(parts)
 
 
-def _scores(complete: list[FrozenTrial], directions: list[StudyDirection]) -> list[str]:
+def _scores(study: Study, complete: list[FrozenTrial]) -> list[str]:
     if not complete:
         return []
-    points = losses(complete, directions)
+    points = losses(complete, study.directions)
     best = complete[int(points[:, -1].argmin())]
     *costs, score = cast("list[float]", best.values)
     best_score = f"{score:.4f}" if 0 <= score <= 1 else shown([score])
     found = f"best {best_score}" + (f" at {shown(costs)}" if costs else "")
-    if len(directions) == 1:
+    if len(study.directions) == 1:
         return [found]
-    volume = hypervolume(points, _reference(points))
     on_front = sum(not ((points <= row).all(1) & (points < row).any(1)).any() for row in points)
-    return [f"front {on_front}", f"hypervolume {volume:.3f}", found]
+    return [f"front {on_front}", f"hypervolume {_volume(study, complete, points):.3f}", found]
+
+
+def _volume(study: Study, complete: list[FrozenTrial], points: Floats) -> float:
+    """Of a cost and a score in [0, 1] as the tracking store has it, so that the two agree."""
+    values = np.array([trial.values for trial in complete])
+    if study.directions == COST_AND_SCORE and (values >= 0).all() and (values[:, 1] <= 1).all():
+        return front_volume(values[:, 0], values[:, 1], cap_of(study))
+    return hypervolume(points, _reference(points))
 
 
 def shown(values: Sequence[float]) -> str:

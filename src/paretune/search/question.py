@@ -6,7 +6,7 @@ from optuna.study import Study
 
 from paretune.errors import StoreError
 
-__all__ = ["hold_to"]
+__all__ = ["cap_of", "hold_to"]
 
 QUESTION = "question"
 
@@ -31,3 +31,9 @@ def hold_to(study: Study, question: Mapping[str, str]) -> None:
             f"give the sweep another name, or take the change back"
         )
         raise StoreError(message)
+
+
+def cap_of(study: Study) -> float | None:
+    """The cap that the study holds to; ``None`` where there is none."""
+    cap = study.user_attrs.get(QUESTION, {}).get("cap", "None")
+    return None if cap == "None" else float(cap)
