@@ -34,7 +34,7 @@ JOIN = "hydra.sweeper.join=true"
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train once; returns (parameters, validation F1)."""
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # counts a failed trial
-    with nullcontext() if sweep else exit_on_mistake(_command()):
+    with nullcontext() if sweep else exit_on_mistake(_command(), CompactHydraException):
         point = run(cfg)
     return point.params, point.f1
 
