@@ -6,6 +6,7 @@ from pydoc import locate
 
 import pytest
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -93,11 +94,18 @@ def test_references_are_complete(path):
 
 
 @pytest.mark.parametrize(
-    ("value", "grammar"),
-    [(None, "null"), (True, "true"), (3, "3"), (0.5, "0.5"), ("choice(a,b)", "choice(a,b)"), ([1, None], "[1,null]"),
-     ({"a": 1, "b": {"c": False}}, "{a:1,b:{c:false}}")],
+    "value",
+    [None, True, 3, 0.5, float("inf"), [1, None], ["0", "a,b", "it's", "null", "", "(1)", "x=1", "back\\", "é/ü"], {"a": 1, "b": {"c": False}}],
 )  # fmt: skip
-def test_values_of_a_sweep_file_become_override_grammar(value, grammar):
+def test_values_of_a_sweep_file_are_what_hydra_reads(value):
     from hydra_plugins.paretune_sweeper._plan import _grammar
 
-    assert _grammar(value) == grammar
+    (override,) = OverridesParser.create().parse_overrides([f"x={_grammar(value)}"])
+
+    assert override.value() == value
+
+
+def test_text_of_a_sweep_file_is_grammar():
+    from hydra_plugins.paretune_sweeper._plan import _grammar
+
+    assert _grammar("choice(a,b)") == "choice(a,b)"

@@ -1,5 +1,7 @@
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from paretune.errors import ConfigError
@@ -11,6 +13,7 @@ PASSWORD = st.text("abcXYZ019.-_%+/:?", min_size=1)
 
 @given(WORD, PASSWORD, WORD)
 def test_no_message_repeats_a_password(user, password, host):
+    assume(not re.match(r"\d+/", password))  # reads as a port and a path
     url = f"postgresql+psycopg://{user}:{password}@{host}:5432/db"
 
     assert masked(url) == f"postgresql+psycopg://{user}:***@{host}:5432/db"
@@ -34,6 +37,7 @@ def test_a_password_among_the_settings_of_a_url_is_refused():
         "postgresql+psycopg://ann@host:5432/db",
         "http://127.0.0.1:5000",
         "http://127.0.0.1:5000/a@b",
+        "postgresql+psycopg://db:5432/paretune?options=-csearch_path%3Dme@x",
         "model=choice(a,b)",
         None,
         "a@b:c",

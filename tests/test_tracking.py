@@ -205,6 +205,13 @@ def test_a_sweep_name_with_quotes_and_slashes_is_found(store, tmp_path):
     assert len(read_points(store, "it's/one of ünser")) == 1
 
 
+def test_a_store_is_made_from_nothing(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/a/b/mlflow.db", str(tmp_path / "a/artifacts"), "mine")
+    store.create()
+
+    assert store.client.get_experiment_by_name("mine").artifact_location == (tmp_path / "a/artifacts").as_uri()
+
+
 @pytest.mark.slow
 def test_processes_may_make_a_store_at_the_same_time(tmp_path):
     store = Store(f"sqlite:///{tmp_path}/new/mlflow.db", str(tmp_path / "new/artifacts"), "tests")

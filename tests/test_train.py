@@ -6,6 +6,7 @@ import sys
 import pytest
 import yaml
 
+from paretune import places
 from paretune.tracking import Store
 from paretune.training import checkpoint
 
@@ -64,6 +65,8 @@ SWEEP = ("-m", "data=digits", "model=dense")
          "cap.max `5` has nothing to count with; expected a function; set hydra.sweeper.cap.count"),
         ([*SWEEP, "hydra.sweeper.cap.count=paretune.nothing"], "cap.count `paretune.nothing` cannot be imported ("),
         ([*SWEEP, "hydra.sweeper.n_jobs=0"], "n_jobs `0` is too small; expected at least 1; set hydra.sweeper.n_jobs"),
+        ([*SWEEP, "test=true", "hydra.sweeper.cap={max: null, count: null}", "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=1"],
+         "stops: 1 trials of 1 failed"),
         ([*SWEEP, "hydra.sweeper.retry=-1"], "retry `-1` is too small; expected at least 0; set hydra.sweeper.retry"),
         (["-m", "data=digits", "model=dense", "test=true", "hydra.sweeper.n_trials=1"], "test `true` would let a sweep see the test set"),
     ],
@@ -73,6 +76,7 @@ def test_a_mistake_is_one_line_on_stderr_and_exit_code_two(command, arguments, m
 
     assert answer.code == 2
     assert message in answer.err
+    assert "failed" in message or not list((places.store() / "outputs").glob("*/0"))  # no trial began
     assert "Traceback" not in answer.err
 
 

@@ -9,6 +9,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from itertools import count, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,16 +135,17 @@ def _missing(findings: "Findings", chosen: Sequence[str], options: argparse.Name
     """Trainings that the store has not got, as ``run<id>-seed<n>``; every model's first seed before any second."""
     from paretune.tracking import read_confirmations
 
-    done = {(one.confirms, one.seed, one.how) for one in read_confirmations(store, options.sweep)}
+    done = read_confirmations(store, options.sweep)
     by_run = {point.run_id: point for point in findings.points}
     unused = max(point.seed for point in findings.points) + 1
-    pairs = [(run_id, unused + k) for k in range(options.seeds) for run_id in chosen]
 
-    def known(run_id: str, seed: int) -> bool:
-        config = again(by_run[run_id].config, seed, options.epochs, options.train_on)
-        return (run_id, seed, how(config, options.train_on)) in done
+    def lacking(run_id: str) -> list[int]:
+        way = how(again(by_run[run_id].config, unused, options.epochs, options.train_on), options.train_on)
+        had = {one.seed for one in done if (one.confirms, one.how) == (run_id, way)}
+        return list(islice((seed for seed in count(unused) if seed not in had), max(0, options.seeds - len(had))))
 
-    return [f"run{run_id}-seed{seed}" for run_id, seed in pairs if not known(run_id, seed)]
+    rounds = zip_longest(*([f"run{run_id}-seed{seed}" for seed in lacking(run_id)] for run_id in chosen))
+    return [training for one in rounds for training in one if training]
 
 
 def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], uri: str) -> None:

@@ -16,6 +16,7 @@ Every message is one line: *thing* `value` is *wrong how*; expected *what*; *do 
 The commands print it alone and leave with exit code 2.
 """
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ __all__ = [
     "CapError", "ConfigError", "DataError", "ExportError", "ParetuneError", "Raced", "StoreError", "SweepError",
     "exit_on_mistake",
 ]  # fmt: skip
+
+
+FILE_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+log = logging.getLogger(__name__)
 
 
 class ParetuneError(Exception):
@@ -64,24 +70,22 @@ def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
 
     That is a :class:`ParetuneError`, one of ``others`` (Hydra wraps ours in its own), or a file that cannot be had.
     """
-    mistakes: tuple[type[Exception], ...] = (ParetuneError, OSError, *others)
+    mistakes: tuple[type[Exception], ...] = (ParetuneError, *FILE_ERRORS, *others)
     try:
         yield
     except mistakes as error:
-        if (said := _said(error, plain=isinstance(error, others))) is None:
-            raise
-        print(f"{command}: {said}", file=sys.stderr)
+        log.debug("where it came from", exc_info=True)
+        print(f"{command}: {_said(error, named=not isinstance(error, others))}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
-def _said(error: BaseException, plain: bool) -> str | None:
-    """The message for a person, its own if ``plain``; ``None`` for an error of the system that names no file."""
+def _said(error: BaseException, named: bool) -> str:
+    """The message for a person; a file's error is ``named`` after the file unless it has a message of its own."""
     ours = error
     while ours and not isinstance(ours, ParetuneError):
         ours = ours.__cause__  # type: ignore[assignment]
     if ours:
         return str(ours).strip()
-    if isinstance(error, OSError) and not plain:
-        named = f"file `{error.filename}` cannot be used ({error.strerror}); expected one that may be read or written; check it"
-        return named if error.filename else None
+    if isinstance(error, FILE_ERRORS) and named:
+        return f"file `{error.filename}` cannot be used ({error.strerror}); expected one that may be read or written; check it"
     return str(error).strip()

@@ -8,7 +8,7 @@ last rank and adds no hypervolume.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LEAST_ERROR", "Costs", "costs_of", "front", "front_volume", "hypervolume", "knee", "ranks"]
+__all__ = ["LEAST_ERROR", "UNCAPPED", "Costs", "costs_of", "front", "front_volume", "hypervolume", "knee", "ranks"]
 
 Costs = NDArray[np.float64]
 LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error

@@ -8,7 +8,8 @@ __all__ = ["masked", "refuse_passwords"]
 
 KEPT = (
     re.compile(r"(://[^:/@\s]*:)[^@/\s]+(?=@)"),
-    re.compile(r"((?<!http)(?<!https)://[^:/@\s]*:)[^@\s]+(?=@)"),  # SQLAlchemy takes a slash for a part of it
+    # SQLAlchemy takes a slash for a part of it; a port before a path is none.
+    re.compile(r"((?<!http)(?<!https)://[^:/@\s]*:)(?!\d+/)[^@\s]+(?=@)"),
     re.compile(r"([?&](?:password|passwd|sslpassword)=)[^&\s]+"),
 )
 

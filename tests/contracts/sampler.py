@@ -59,9 +59,10 @@ class SamplerContract:
     def make(self, drawing: Drawing, seed: int = 0) -> CappedSampler:
         raise NotImplementedError
 
-    def test_a_trial_that_broke_off_is_given_the_same_draw_again(self):
+    def test_a_trial_that_broke_off_is_given_the_same_draw_again(self, tmp_path):
         """Half of it was handed over, and meanwhile the sampler has learnt."""
-        study = optuna.create_study(directions=["minimize", "maximize"], sampler=self.make(Drawing(SPACE, count, 5000)))
+        sampler, storage = self.make(Drawing(SPACE, count, 5000)), f"sqlite:///{tmp_path}/optuna.db"
+        study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler, storage=storage)
         first = study.ask()
         first._suggest("w0", SPACE.common["w0"])
         for score in range(12):

@@ -164,6 +164,21 @@ def test_a_grid_that_no_machine_holds_is_refused():
     space = Space(common={f"w{i}": IntDistribution(2, 32) for i in range(5)})
 
     with pytest.raises(
-        ConfigError, match=r"sampler `grid` would try 28,629,151 configurations; expected at most 100,000"
+        ConfigError,
+        match=r"sampler `grid` would try 28,629,151 configurations, the cap aside; expected at most 1,000,000",
     ):
         GridSampler(Drawing(space))
+
+
+def test_a_sampler_that_draws_with_numpy_works_on_a_database(tmp_path):
+    class Numpy(optuna.samplers.RandomSampler):
+        def sample_independent(self, *arguments):
+            return np.int64(super().sample_independent(*arguments))
+
+    drawing = Drawing(Space(common={"w": IntDistribution(2, 32)}))
+    study = optuna.create_study(
+        sampler=FeasibleSampler(lambda seed: Numpy(seed=seed), drawing, n_startup=0),
+        storage=f"sqlite:///{tmp_path}/o.db",
+    )
+
+    assert 2 <= study.ask().suggest_int("w", 2, 32) <= 32

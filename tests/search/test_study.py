@@ -259,7 +259,7 @@ def test_a_surplus_trial_waits_for_a_larger_total(study, monkeypatch):
 
 
 def test_a_further_attempt_has_all_that_the_first_was_given(study):
-    """Also what the task itself suggested, and a parameter that was drawn and not yet handed over."""
+    """Also what the task itself suggested."""
     seen = []
 
     def objective(trial, overrides):

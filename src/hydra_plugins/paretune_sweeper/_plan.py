@@ -1,7 +1,7 @@
 """From the sweeper's fields and the command line to a sweep, its sampler and its study: the same in every process."""
 
 import hashlib
-import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
@@ -189,11 +189,18 @@ def _found(get: Callable[[str], Any], field: str, path: str) -> Any:
 
 def _grammar(value: Any) -> str:
     """A value of a YAML file in Hydra's override grammar; text is taken for grammar already, such as ``choice(a,b)``."""
+    return value if isinstance(value, str) else _quoted(value)
+
+
+def _quoted(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{_grammar(held)}' for key, held in value.items())}}}"
+        return f"{{{','.join(f'{key}:{_quoted(held)}' for key, held in value.items())}}}"
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(_grammar, value))}]"
-    return value if isinstance(value, str) else json.dumps(value)
+        return f"[{','.join(map(_quoted, value))}]"
+    if isinstance(value, str):
+        backslashes_doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", value)  # only before a quote are they read as such
+        return "'" + backslashes_doubled.replace("'", "\\'") + "'"
+    return "null" if value is None else str(value).lower()
 
 
 def _directions(direction: str | Sequence[str]) -> list[Direction]:

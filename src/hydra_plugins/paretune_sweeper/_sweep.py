@@ -19,7 +19,7 @@ from hydra_plugins.paretune_sweeper._workers import with_workers
 from paretune.search.claims import reclaim
 from paretune.search.interrupts import listen
 from paretune.search.question import hold_to
-from paretune.search.study import ask_to_stop, finished, running
+from paretune.search.study import ask_to_stop, finished, running, stopping
 from paretune.search.worker import Interrupted, Sweep, work
 
 __all__ = ["run_sweep"]
@@ -67,6 +67,13 @@ def _join(plan: Plan, sweep: Sweep, trials: HydraTrials) -> None:
     except (Interrupted, KeyboardInterrupt):
         log.info("stopped; the trial in flight is in the queue again")
         raise SystemExit(130) from None
+    if stopping(study):
+        log.warning(
+            "sweep %s was stopped; this worker leaves after %d trials and may join again when it goes on",
+            sweep.name,
+            ran,
+        )
+        raise SystemExit(130)
     log.info("this worker leaves sweep %s after %d trials", sweep.name, ran)
 
 

@@ -45,7 +45,7 @@ class CappedSampler(BaseSampler):
     ) -> dict[str, Any]:
         """One whole configuration that fits; for a further attempt at a trial the one it had, of which it may know half."""
         if DRAWN not in trial.system_attrs:
-            drawn = self._drawn(study, trial)
+            drawn = {name: plain(value) for name, value in self._drawn(study, trial).items()}
             study._storage.set_trial_system_attr(trial._trial_id, DRAWN, drawn)
             return drawn
         return dict(trial.system_attrs[DRAWN])
@@ -130,6 +130,11 @@ class FeasibleSampler(CappedSampler):
         for name, dist in branch.items():
             params[name] = drawn[name] if name in drawn else sampler.sample_independent(study, trial, name, dist)
         return params
+
+
+def plain(value: Any) -> Any:
+    """``value`` as Python's own number, where a sampler made it with numpy: a database takes no other."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def tried(study: Study, trial: FrozenTrial) -> set[frozenset[tuple[str, Any]]]:

@@ -16,7 +16,7 @@ from paretune.search.feasible import CappedSampler
 
 __all__ = ["GridSampler"]
 
-MOST = 100_000
+MOST = 1_000_000
 
 
 class GridSampler(CappedSampler):
@@ -30,7 +30,7 @@ class GridSampler(CappedSampler):
         super().__init__(drawing, n_startup=0, seed=seed)
         size = sum(prod(map(len, _ranges(drawing, choice).values())) for choice in drawing.branches)
         if size > MOST:
-            message = f"sampler `grid` would try {size:,} configurations; expected at most {MOST:,}; search less, or use another sampler"
+            message = f"sampler `grid` would try {size:,} configurations, the cap aside; expected at most {MOST:,}; search less, or use another sampler"
             raise ConfigError(message)
         every = [
             params for choice in drawing.branches for params in _grid(drawing, choice) if drawing.surely_fits(params)

@@ -11,7 +11,7 @@ from optuna._hypervolume import compute_hypervolume
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from paretune.front import LEAST_ERROR, front_volume
+from paretune.front import LEAST_ERROR, UNCAPPED, front_volume
 from paretune.search.question import cap_of
 from paretune.search.study import finished, running
 
@@ -111,10 +111,13 @@ def _scores(study: Study, complete: list[FrozenTrial]) -> list[str]:
 
 
 def _volume(study: Study, complete: list[FrozenTrial], points: Floats) -> float:
-    """Of a cost and a score in [0, 1] as the tracking store has it, so that the two agree."""
-    values = np.array([trial.values for trial in complete])
-    if study.directions == COST_AND_SCORE and (values >= 0).all() and (values[:, 1] <= 1).all():
-        return front_volume(values[:, 0], values[:, 1], cap_of(study))
+    """Of counts of parameters and scores in [0, 1] as the tracking store has it, so that the two agree."""
+    values, cap = np.array([trial.values for trial in complete]), cap_of(study)
+    if study.directions == COST_AND_SCORE:
+        costs, scores = values.T
+        counts = cap is not None or bool(((costs >= 1) & (costs < UNCAPPED) & (costs % 1 == 0)).all())
+        if counts and bool(((scores >= 0) & (scores <= 1)).all()):
+            return front_volume(costs, scores, cap)
     return hypervolume(points, _reference(points))
 
 

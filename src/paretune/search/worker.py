@@ -42,7 +42,7 @@ class Sweep:
     """What a worker needs to know of its sweep.
 
     ``suggest`` may have a trial suggest more parameters than the space holds, given the overrides so far. ``after_trial`` is
-    called after each trial of this process.
+    called after each trial of this process, and now and then while it waits for those of others.
     """
 
     name: str
@@ -75,11 +75,13 @@ def work(
             break
         attempt = claim(study, trial) if trial else None
         if not trial or attempt is None:
+            sweep.after_trial()
             time.sleep(WAIT_S)
             continue
         _run(study, sweep, trial, attempt, objective)
         sweep.after_trial()
         ran += 1
+    sweep.after_trial()
     return ran
 
 

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,23 +48,24 @@ class Store:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """A client of the store; the first one makes the tables of a SQLite one."""
-        with one_line(self.uri), self._alone():
+        """A client of the store."""
+        with one_line(self.uri):
             return MlflowClient(self.uri)
 
-    def _alone(self) -> AbstractContextManager[object]:
-        """No other process makes the same SQLite store meanwhile: MLflow's migrations bear no company."""
-        return FileLock(self.uri.removeprefix(SQLITE) + ".lock") if self.uri.startswith(SQLITE) else nullcontext()
-
     def create(self) -> None:
-        """Make the experiment, and a SQLite store and its folders. Readers of such a store never wait for a writer (WAL)."""
-        if self.uri.startswith(SQLITE):
-            path = Path(self.uri.removeprefix(SQLITE))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with one_line(self.uri), self._alone(), closing(sqlite3.connect(path)) as connection:
+        """Make the experiment, and a SQLite store and its folders; call it before anything else is done with the store.
+
+        Of several processes the first one makes it: MLflow's migrations bear no company. Readers of a SQLite store never wait
+        for a writer (WAL).
+        """
+        if not self.uri.startswith(SQLITE):
+            _ = self.experiment_id
+            return
+        path = Path(self.uri.removeprefix(SQLITE))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with one_line(self.uri), FileLock(f"{path}.lock"):
+            with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
-        _ = self.client
-        with self._alone():
             _ = self.experiment_id
 
     @cached_property

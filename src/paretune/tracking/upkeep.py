@@ -23,10 +23,10 @@ def keep_front(store: Store, sweep: str, trial: int) -> None:
     members = set(front(costs).tolist())
     for index in set(range(len(runs))) - members:
         store.client.set_tag(runs[index].info.run_id, "front", "false")
-    parent = _parent_and_cap(store, sweep)
-    if parent is None:  # somebody deleted it, or the sweep has no recorder
+    try:
+        parent_id, cap = _parent_and_cap(store, sweep)
+    except LookupError:  # somebody deleted it, or the sweep has no recorder
         return
-    parent_id, cap = parent
     figures = {"front_size": float(len(members)), "hypervolume": front_volume(costs[:, 0], 1 - costs[:, 1], cap)}
     now_ms = int(time.time() * 1000)
     store.client.log_batch(parent_id, metrics=[Metric(name, value, now_ms, trial) for name, value in figures.items()])
@@ -54,10 +54,10 @@ def _costs(runs: list[Run]) -> Costs:
 
 
 @lru_cache(maxsize=8)
-def _parent_and_cap(store: Store, sweep: str) -> tuple[str, float | None] | None:
+def _parent_and_cap(store: Store, sweep: str) -> tuple[str, float | None]:
     parent = parent_of(store, sweep)
     if parent is None:
-        return None
+        raise LookupError(sweep)
     cap = parent.data.tags.get("cap", "None")
     return parent.info.run_id, None if cap == "None" else float(cap)
 
