@@ -96,7 +96,7 @@ def test_the_page_has_a_line_for_each_recipe_with_what_came_out(tmp_path):
         in page
     )
     assert "* `x`: It is odd." in page
-    assert "1 of 1 recipes were run; 0 of them gave the published score or more." in page
+    assert "1 of 1 recipes were run; 0 of them are as published or above." in page
 
 
 def test_a_recipe_trains_and_is_recorded_under_its_name(command, tmp_path):

@@ -84,7 +84,7 @@ def write_page(recipes: Sequence[Published], results: Sequence[Result], path: Pa
     run = sum(bool(of[recipe.name]) for recipe in recipes)
     lines = [
         *HEAD,
-        f"{run} of {len(recipes)} recipes were run; {good} of them gave the published score or more.",
+        f"{run} of {len(recipes)} recipes were run; {good} of them are as published or above.",
         "",
         *TABLE_HEAD,
     ]
