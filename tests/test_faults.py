@@ -56,7 +56,7 @@ def test_every_way_to_go_wrong_is_a_failed_trial_with_its_reason_and_the_sweep_c
 
     assert why.pop("fine") == ""
     assert why.pop("raise") == "ZeroDivisionError: division by zero"
-    assert why.pop("no_number").startswith("ConfigError: task function returned `nan`; expected 1 number")
+    assert why.pop("no_number").startswith("ConfigError: task function returned `nan`; expected 1 finite number")
     assert why.pop("killed") == "its worker died 2 times (killed, or out of memory)"
     assert set(why.values()) == {"ran for longer than trial_timeout_s = 3"}
     assert set(why) == {"sleep", "deaf", "lock"}
@@ -111,5 +111,5 @@ def test_a_stop_leaves_nothing_running_and_says_how_to_go_on(tmp_path, signals):
 
     assert process.returncode == 130, output
     assert time.monotonic() - stopped_s < 16
-    assert "the same command goes on from here: python app.py -m" in output
+    assert f"the same command goes on from here: {Path(sys.executable).name} app.py -m" in output
     assert {trial.state.name for trial in study.trials} == {"WAITING"}

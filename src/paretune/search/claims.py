@@ -40,6 +40,7 @@ WORKER = "worker"
 ATTEMPT = "attempt"
 DEATHS = "deaths"
 CLOCK_STEP_S = 5  # a process's start is told from a clock that may be set; its number is not given again as soon
+DIES_WITHIN_S = 3.0
 CLAIM_WITHIN = timedelta(seconds=60)  # an ask takes a second at most
 
 
@@ -182,6 +183,9 @@ def _kill_worker(trial: FrozenTrial) -> None:
     with suppress(ProcessLookupError):
         if _lives_here(trial):
             os.kill(json.loads(trial.user_attrs[WORKER])["pid"], signal.SIGKILL)
+            gone_by_s = time.monotonic() + DIES_WITHIN_S
+            while _lives_here(trial) and time.monotonic() < gone_by_s:  # the kernel takes its time
+                time.sleep(0.02)
 
 
 def _lives_here(trial: FrozenTrial) -> bool:
