@@ -1,13 +1,13 @@
 """From the sweeper's fields and the command line to a sweep, its sampler and its study: the same in every process."""
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.utils import get_class, get_method, instantiate
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, QMCSampler
@@ -67,11 +67,8 @@ class Plan:
             )
             raise ConfigError(message)
         fields = self.fields
-        more = (
-            _found(get_method, "custom_search_space", fields["custom_search_space"])
-            if fields["custom_search_space"]
-            else None
-        )
+        custom = fields["custom_search_space"]
+        more = _found(get_method, "custom_search_space", custom) if custom else None
         suggest = (lambda trial, lines: more(trials.composed([*space.fixed, *lines]), trial)) if more else None
         limits = Limits(**{name: fields[name] for name in LIMITS})
         if issubclass(_found(get_class, "sampler", fields["sampler"]["_target_"]), GridSampler):
@@ -198,8 +195,7 @@ def _quoted(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_quoted, value))}]"
     if isinstance(value, str):
-        backslashes_doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", value)  # only before a quote are they read as such
-        return "'" + backslashes_doubled.replace("'", "\\'") + "'"
+        return QuotedString(value, Quote.single).with_quotes()
     return "null" if value is None else str(value).lower()
 
 
