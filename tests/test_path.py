@@ -10,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from paretune import confirm, export, pareto, predict
 from paretune.data.digits import load
 from paretune.data.images import Splitting
-from paretune.tracking import Store, read_confirmations
+from paretune.tracking import Store, read_confirmations, weights_of
+from paretune.training.checkpoint import load as load_net
 
 pytestmark = pytest.mark.xdist_group("path")  # one process makes the sweep for all
 
@@ -81,8 +84,38 @@ def test_confirming_again_trains_only_what_is_missing(swept, capfd):
         rows = list(csv.DictReader(file))
 
     assert counts == [len(rows), len(rows), 2 * len(rows)]
-    assert {row["how"] for row in rows} == {"1 epochs on train, best on validation"}
+    assert {row["how"] for row in rows} == {"1 epoch on train, best on validation"}
     assert {one.seed for one in read_confirmations(swept, "path")} == {1, 2}  # not the search's own
+
+
+@pytest.mark.slow
+def test_a_seed_that_was_missed_is_made_up_for(swept, capfd):
+    run = pareto.front("path")["run_id"].iloc[0]
+    ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds")
+    assert answer(capfd, confirm.cli, *ask, "2")[0] == 0
+    lost = next(one for one in read_confirmations(swept, "path") if one.seed == 1)
+    swept.client.delete_run(lost.run_id)
+    _, out, _ = answer(capfd, confirm.cli, *ask, "2")
+
+    assert "1 training to go" in out
+    assert [one.seed for one in read_confirmations(swept, "path")] == [2, 1]
+
+
+@pytest.mark.slow
+def test_a_confirmed_export_is_of_one_way_of_confirming(swept, capfd):
+    run = pareto.front("path")["run_id"].iloc[-1]
+    for epochs in ("1", "3"):
+        answer(capfd, confirm.cli, "path", "--seeds", "1", "--epochs", epochs, "--run", run[:8])
+    best = max(read_confirmations(swept, "path"), key=lambda one: one.test_f1)
+    code, _, _ = answer(capfd, export.cli, "path", "model.onnx", "--confirmed", "--run", run[:8])
+    with weights_of(swept, best.run_id) as path:
+        net, config, _ = load_net(path)
+
+    assert code == 0
+    assert f"{best.test_f1:.4f} over 1 seed ({best.how})" in Path("model.md").read_text()
+    assert f"max_epochs: {config['trainer']['max_epochs']}" in Path("model.md").read_text()
+    kept = load_file("model.safetensors")
+    assert all(torch.equal(kept[name], value) for name, value in net.state_dict().items())
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from paretune import places
 from paretune.asking import add_store, add_wanted, uri_of, wanted_of, whole
 from paretune.errors import ConfigError, exit_on_mistake
 from paretune.secret import refuse_passwords
+from paretune.wording import counted
 
 if TYPE_CHECKING:
     from paretune.point import Point
@@ -74,7 +75,7 @@ def again(config: Any, seed: int, epochs: int | None, train_on: str) -> dict[str
 def how(config: Any, train_on: str) -> str:
     """How a model is trained again, in words: trainings that differ here are not averaged."""
     rule = "the last" if train_on != "train" or config["selection"]["epoch"] == "last" else "best on validation"
-    return f"{config['trainer']['max_epochs']} epochs on {train_on}, {rule}"
+    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}"
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -109,9 +110,7 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     findings = read()
     rows = [row for row in findings.confirmed if row.point.run_id in chosen]
     console = Console()
-    console.print(
-        confirmed_table(rows, f"{options.sweep}: {len(rows)} model{'s' if len(rows) != 1 else ''} trained again")
-    )
+    console.print(confirmed_table(rows, f"{options.sweep}: {counted(len(rows), 'model')} trained again"))
     for line in [_optimism(rows), *beaten(rows, findings.references)]:
         console.print(line, soft_wrap=True)
     path = folder_of(options.sweep) / "confirmed.csv"
@@ -155,7 +154,7 @@ def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[
     failed = count_failed_confirmations(Store(uri), options.sweep)
     question = [*missing, str(options.epochs), options.train_on, str(failed)]
     name = hashlib.sha256(" ".join(question).encode()).hexdigest()[:8]
-    print(f"{len(missing)} trainings to go", flush=True)
+    print(f"{counted(len(missing), 'training')} to go", flush=True)
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
         f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}", f"tracking.uri='{uri}'", *overrides,

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from paretune import places
 from paretune.asking import add_store, add_wanted, uri_of, wanted_of
 from paretune.errors import ConfigError, exit_on_mistake
+from paretune.wording import counted
 
 if TYPE_CHECKING:
     from paretune.data.images import ImageData
@@ -142,8 +143,8 @@ def _scores(point: "Point", again: "Confirmed | None") -> dict[str, str]:
     interval = f", 95 % {again.f1.low:.4f} to {again.f1.high:.4f}" if again.f1.n > 1 else ""
     return {
         **scores,
-        "test F1": f"{again.f1} over {again.f1.n} seeds ({again.how}){interval}",
-        "test accuracy": f"{again.accuracy} over {again.accuracy.n} seeds",
+        "test F1": f"{again.f1} over {counted(again.f1.n, 'seed')} ({again.how}){interval}",
+        "test accuracy": f"{again.accuracy} over {counted(again.accuracy.n, 'seed')}",
     }
 
 

@@ -19,6 +19,7 @@ from paretune import places
 from paretune.asking import whole
 from paretune.errors import ConfigError, exit_on_mistake
 from paretune.reports.recipes import Published, Result, read_results, write_page, write_results
+from paretune.wording import counted
 
 __all__ = ["cli", "published", "published_recipes"]
 
@@ -75,7 +76,7 @@ def _missing(recipes: list[Published], seeds: int | None) -> list[tuple[Publishe
 
 
 def _train_all(pairs: list[tuple[Published, int]], jobs: int) -> None:
-    print(f"{len(pairs)} trainings to go")
+    print(f"{counted(len(pairs), 'training')} to go")
     with ThreadPoolExecutor(jobs) as pool:
         trainings = [pool.submit(_train, recipe, seed, jobs) for recipe, seed in pairs]
         for number, training in enumerate(as_completed(trainings), 1):
