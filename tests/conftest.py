@@ -7,7 +7,9 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,10 +74,15 @@ def composed() -> Callable[..., DictConfig]:
     """Composes ``conf/train.yaml`` with overrides."""
 
     def make(*overrides: str, hydra: bool = False) -> DictConfig:
-        with initialize_config_dir(str(places.CONF), version_base="1.3"):
-            return compose("train", overrides=list(overrides), return_hydra_config=hydra)
+        return deepcopy(_composed(overrides, hydra))
 
     return make
+
+
+@cache
+def _composed(overrides: tuple[str, ...], hydra: bool) -> DictConfig:
+    with initialize_config_dir(str(places.CONF), version_base="1.3"):
+        return compose("train", overrides=list(overrides), return_hydra_config=hydra)
 
 
 @dataclass(frozen=True)

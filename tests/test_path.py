@@ -2,10 +2,9 @@
 
 import csv
 import json
-import os
 import shutil
-import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from paretune import confirm, export, pareto, predict
+from paretune import confirm, export, pareto, predict, train
 from paretune.data.digits import load
 from paretune.data.images import Splitting
 from paretune.tracking import Store, read_confirmations, weights_of
@@ -31,8 +30,10 @@ def kept(tmp_path_factory, migrated) -> Path:
     """The store of a sweep, made once."""
     folder = tmp_path_factory.mktemp("kept")
     migrated(folder / "mlflow.db")
-    command = [sys.executable, "-W", "ignore", "-m", "paretune.train", *SWEEP]
-    subprocess.run(command, env={**os.environ, "PARETUNE_STORE": str(folder)}, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
+        patch.setenv("PARETUNE_STORE", str(folder))
+        patch.setattr(sys, "argv", ["paretune-train", *SWEEP])
+        train.cli()
     return folder
 
 

@@ -27,7 +27,7 @@ REFERENCE = (10.0, 5.0)
 def test_the_closed_form_is_the_mean_of_many_draws(known, cost, mean, deviation):
     known = np.array(known).reshape(-1, 2)
     (closed,) = expected_improvement(np.array([cost]), np.array([mean]), np.array([deviation]), known, REFERENCE)
-    losses = mean + deviation * np.random.default_rng(0).standard_normal(2000)
+    losses = mean + deviation * np.random.default_rng(0).standard_normal(500)
     before = hypervolume(known, REFERENCE)
     gains = [hypervolume(np.vstack([known, (cost, loss)]), REFERENCE) - before for loss in losses]
 

@@ -17,7 +17,6 @@ from hydra_plugins.paretune_sweeper._trials import HydraTrials
 from paretune.errors import ConfigError
 from paretune.search.drawing import Drawing
 from paretune.search.feasible import CappedSampler, FeasibleSampler
-from paretune.search.front_sampler import FrontSampler
 from paretune.search.grid import GridSampler
 from paretune.search.handle import TrialHandle
 from paretune.search.limits import Limits
@@ -137,11 +136,11 @@ class Plan:
 
         return Drawing(space, count, cap["max"])
 
-    def _check_front(self, drawing: Drawing) -> None:
+    def _check_weighable(self, sampler: str, drawing: Drawing) -> None:
         directions = _directions(self.fields["direction"])
         if drawing.costs is None or sorted(directions) != ["maximize", "minimize"]:
             message = (
-                f"sampler `front` weighs a counted cost against a score, and this sweep has directions {directions} and "
+                f"sampler `{sampler}` weighs a counted cost against a score, and this sweep has directions {directions} and "
                 f"{'a' if drawing.costs else 'no'} cap.count; expected [minimize, maximize] and a count; use another sampler"
             )
             raise ConfigError(message)
@@ -150,9 +149,9 @@ class Plan:
         config = dict(self.fields["sampler"])
         seed = config.pop("seed", None) or 0
         target = _found(get_class, "sampler", config["_target_"])
-        if issubclass(target, FrontSampler):
-            self._check_front(drawing)
         if issubclass(target, CappedSampler):
+            if target.weighs_cost_and_score:
+                self._check_weighable(target.__name__, drawing)
             sampler: CappedSampler = instantiate(config, drawing, seed=seed)
             return sampler
 

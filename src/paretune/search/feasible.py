@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -28,6 +28,8 @@ class CappedSampler(BaseSampler):
     as others turn up. Every draw derives from (``seed``, trial number), so that a resumed or parallel sweep does not
     repeat its start.
     """
+
+    weighs_cost_and_score: ClassVar[bool] = False  # or: needs a study of exactly those two objectives
 
     def __init__(self, drawing: Drawing, *, n_startup: int = 20, seed: int = 0) -> None:
         self.drawing, self.n_startup, self.seed = drawing, n_startup, seed

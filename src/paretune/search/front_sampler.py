@@ -41,6 +41,8 @@ class FrontSampler(CappedSampler):
         study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing))
     """
 
+    weighs_cost_and_score = True
+
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
         """The candidate with the largest expected improvement."""
         score_at = _score_objective(study.directions)
