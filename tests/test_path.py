@@ -70,9 +70,12 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
     shown = json.loads(said)
     assert np.argmax(shown["probabilities"]) == shown["class"]
     assert shown["steps"].startswith("inverted: its border is bright")
-    left = {path.name for path in [*Path("sweeps/path").iterdir(), *Path().glob("model.*")]}
-    assert left == {"front.csv", "front.json", "front.png", "front.svg", "report.html", "confirmed.csv",
-                    "model.onnx", "model.safetensors", "model.md", "model.h"}  # fmt: skip
+    report = {"front.csv", "front.json", "front.png", "front.svg", "report.html"}
+    assert {path.name for path in Path("sweeps/path").iterdir()} == {*report, "confirmed.csv", "confirmed"}
+    assert {path.name for path in Path("sweeps/path/confirmed").iterdir()} == report
+    assert {path.suffix for path in Path().glob("model.*")} == {".onnx", ".safetensors", ".md", ".h"}
+    assert Path("sweeps/path/front.csv").read_text().startswith("params,val_f1,val_accuracy")
+    assert Path("sweeps/path/confirmed/front.csv").read_text().startswith("params,test_f1,test_accuracy")
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def _report(options: argparse.Namespace) -> None:
     console.print(findings_table(findings))
     for line in answers(findings, beats=options.beats):
         console.print(line, soft_wrap=True)
-    out = Path(options.out or folder_of(options.sweep))
+    out = Path(options.out or folder_of(options.sweep, findings.wanted.part))
     with console.status("writing the report"):
         names = write_files(findings, store, out, options.ui)
     console.print(f"Written to {out}: {', '.join(names)}", soft_wrap=True)
@@ -87,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--beats", metavar="NAME", help="which models beat this published one (part of its name)")
     add_store(parser)
     parser.add_argument("--ui", default="http://127.0.0.1:5000", help="where the MLflow UI is, for the report's links")
-    parser.add_argument("--out", help="folder for the files (default: sweeps/<sweep>)")
+    parser.add_argument(
+        "--out", help="folder for the files (default: sweeps/SWEEP, a folder below it for a part of the models)"
+    )
     return parser
 
 

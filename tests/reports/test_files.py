@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from math import inf, nan
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,13 @@ def test_the_folder_of_any_name_is_one_below_sweeps(name):
 
     assert folder.parent.name == "sweeps"
     assert folder.name not in ("", ".", "..")
+
+
+def test_a_part_of_a_front_does_not_replace_the_front():
+    wanted = Wanted(max_params=5000, min_f1=0.97, families=("conv", "a/b"), confirmed=True)
+
+    assert folder_of("first", Wanted().part) == Path("sweeps/first")
+    assert str(folder_of("first", wanted.part)) == "sweeps/first/confirmed,max-params=5000,min-f1=0.97,family=conv+a_b"
 
 
 def test_numbers_that_are_not_finite_are_null_at_any_depth():

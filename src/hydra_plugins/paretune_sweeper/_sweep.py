@@ -18,7 +18,7 @@ from hydra_plugins.paretune_sweeper._trials import HydraTrials
 from hydra_plugins.paretune_sweeper._workers import with_workers
 from paretune.search.claims import reclaim
 from paretune.search.interrupts import listen
-from paretune.search.question import hold_to
+from paretune.search.question import GROUP, hold_to
 from paretune.search.study import ask_to_stop, finished, running, stopping
 from paretune.search.worker import Interrupted, Sweep, work
 
@@ -52,8 +52,9 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
 
 
 def _hold(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
-    groups = {f"config group {name}": option for name, option in trials.chosen(sweep.space.fixed).items()}
-    hold_to(study, {"cap": str(plan.fields["cap"]["max"]), **groups, **sweep.space.described()})
+    groups = {f"{GROUP}{name}": option for name, option in trials.chosen(sweep.space.fixed).items()}
+    settings = trials.settings(plan.fields["question"] or [], sweep.space.fixed)
+    hold_to(study, {"cap": str(plan.fields["cap"]["max"]), **groups, **settings, **sweep.space.described()})
 
 
 def _join(plan: Plan, sweep: Sweep, trials: HydraTrials) -> None:

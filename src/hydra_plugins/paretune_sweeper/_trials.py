@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +37,15 @@ class HydraTrials:
         """The option of every config group of the app with these overrides."""
         choices = self._base(tuple(overrides)).hydra.runtime.choices
         return {name: str(option) for name, option in choices.items() if not name.startswith("hydra/")}
+
+    def settings(self, nodes: Sequence[str], overrides: list[str]) -> dict[str, str]:
+        """Every value below ``nodes`` of the configuration with these overrides, by its full name."""
+        found = {node: OmegaConf.select(self._base(tuple(overrides)), node) for node in nodes}
+        plain = {
+            node: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            for node, value in found.items()
+        }
+        return {name: str(value) for node in plain for name, value in _leaves(node, plain[node])}
 
     def composed(self, overrides: list[str]) -> DictConfig:
         """The configuration with these overrides."""
@@ -82,6 +91,14 @@ class HydraTrials:
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
         OmegaConf.set_struct(config, False)
         return config
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, held in value.items():
+            yield from _leaves(f"{name}.{key}", held)
+    else:
+        yield name, value
 
 
 def _to_files(message: str, error: Any) -> None:

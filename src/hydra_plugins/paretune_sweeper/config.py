@@ -99,11 +99,13 @@ class ParetuneSweeperConf:
     custom_search_space: str | None = None
     # name of a node of the composed config that holds the search space of its config groups
     space: str | None = None
+    # nodes of the composed config whose values a study keeps; with others it is another question, and refused
+    question: list[str] | None = None
     cap: CapConf = field(default_factory=CapConf)
     race: RaceConf = field(default_factory=RaceConf)
     # any Optuna pruner by `_target_`, for one objective; the task takes part by `current_trial().report(epoch, value)`
     pruner: Any = None
-    # object with start(sweep, facts) and finish(status, reasons), told of the sweep's life
+    # object with start(sweep, facts) and finish(status, reasons, running), told of the sweep's life
     recorder: Any = None
 
 

@@ -19,7 +19,7 @@ from paretune.tracking import Store
 
 __all__ = ["folder_of", "write_confirmed", "write_csv", "write_files", "write_json"]
 
-COLUMNS = ("params", "val_f1", "val_accuracy", "family", "layers", "best_epoch", "seconds", "seed", "run_id")
+COLUMNS = ("family", "layers", "best_epoch", "seconds", "seed", "run_id")
 CONFIRMED_COLUMNS = (
     "params", "seeds", "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high", "test_accuracy", "test_accuracy_sd",
     "search_val_f1", "optimism", "family", "layers", "how", "run_id",
@@ -27,16 +27,16 @@ CONFIRMED_COLUMNS = (
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def folder_of(sweep: str) -> Path:
-    """Where the files of a sweep go: ``sweeps/<sweep>``, whatever characters its name has."""
-    return Path("sweeps") / (re.sub(r"[^\w.,-]+", "_", sweep).strip(".") or "_")
+def folder_of(sweep: str, part: str = "") -> Path:
+    """Where the files of a sweep go: ``sweeps/<sweep>``, whatever characters its name has; of a part of it, below that."""
+    return Path("sweeps") / (_folder(sweep) or "_") / _folder(part)
 
 
 def write_files(findings: Findings, store: Store, out: Path, ui: str) -> list[str]:
     """Write all of them to ``out``; returns their names. ``ui`` is the address of the MLflow UI for links."""
     out.mkdir(parents=True, exist_ok=True)
     members = findings.members
-    write_csv(members, out / "front.csv")
+    write_csv(members, out / "front.csv", findings.split)
     write_json(findings, out / "front.json")
     pictures = [out / "front.png", out / "front.svg"]
     draw_front(findings.points, pictures, title=findings.title, score=findings.score,
@@ -45,11 +45,11 @@ def write_files(findings: Findings, store: Store, out: Path, ui: str) -> list[st
     return ["front.csv", "front.json", *(picture.name for picture in pictures), "report.html"]
 
 
-def write_csv(points: Sequence[Point], path: Path) -> None:
-    """One row a point, by the names that the store uses; no cell is a formula to a spreadsheet."""
+def write_csv(points: Sequence[Point], path: Path, split: str = "val") -> None:
+    """One row a point, by the names that the store uses; scores are of ``split``; no cell is a formula to a spreadsheet."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow(["params", f"{split}_f1", f"{split}_accuracy", *COLUMNS])
         for p in points:
             scores = (p.params, f"{p.f1:.6f}", f"{p.accuracy:.6f}", _cell(p.family), _cell(layers_of(p)))
             writer.writerow([*scores, p.best_epoch, f"{p.seconds:.1f}", p.seed, _cell(p.run_id)])
@@ -77,6 +77,10 @@ def write_confirmed(rows: Sequence[Confirmed], path: Path) -> None:
             writer.writerow(
                 [p.params, row.f1.n, *cells, _cell(p.family), _cell(layers_of(p)), _cell(row.how), _cell(p.run_id)]
             )
+
+
+def _folder(name: str) -> str:
+    return re.sub(r"[^\w.,=+-]+", "_", name).strip(".")
 
 
 def _cell(text: str) -> str:

@@ -29,6 +29,13 @@ class Wanted:
             message = f"--min-f1 `{self.min_f1:g}` is no fraction; expected 0 to 1, such as 0.99; set --min-f1"
             raise ConfigError(message)
 
+    @property
+    def part(self) -> str:
+        """What is asked for as the name of a folder, such as ``max-params=5000,min-f1=0.97``; empty for all models."""
+        parts = {"max-params": self.max_params, "min-f1": self.min_f1, "family": "+".join(self.families) or None}
+        words = [f"{name}={value}" for name, value in parts.items() if value is not None]
+        return ",".join([*(["confirmed"] if self.confirmed else []), *words])
+
     def admits(self, point: Point) -> bool:
         """Whether the model is one of them."""
         return (
@@ -65,6 +72,11 @@ class Findings:
     def score(self) -> str:
         """What ``f1`` of the points is."""
         return "test F1, mean of the seeds" if self.wanted.confirmed else "validation F1"
+
+    @property
+    def split(self) -> str:
+        """The images that ``f1`` and ``accuracy`` of the points were read on: ``val`` or ``test``."""
+        return "test" if self.wanted.confirmed else "val"
 
     def run(self, prefix: str) -> Point:
         """The point whose run id starts with ``prefix``; of a model confirmed in several ways the best.
