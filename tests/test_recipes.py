@@ -1,11 +1,13 @@
 """The published recipes: they compose, count as published, and are compared fairly."""
 
+from dataclasses import replace
+
 import pytest
 from torch import nn
 
 from paretune import models, places
 from paretune.budget import count_parameters
-from paretune.recipes import published
+from paretune.recipes import _train_all, published
 from paretune.reports.recipes import Published, Result, read_results, verdict, write_page, write_results
 
 NAMES = sorted(path.stem for path in (places.CONF / "recipe").glob("*.yaml"))
@@ -39,6 +41,13 @@ def test_a_recipe_pins_its_precision_and_says_where_it_comes_from(name, composed
     assert config.recipe == name
     assert config.published.source.startswith(("github.com/", "jamesgeo.com/"))
     assert config.selection.split == "test" or config.test
+
+
+def test_a_training_that_fails_is_named(capfd):
+    failed = _train_all([(replace(published("minimalist_841"), name="nothing"), 0)], 1)
+
+    assert failed == ["nothing seed 0"]
+    assert "nothing seed 0 failed:" in capfd.readouterr().err
 
 
 def test_there_is_a_recipe_for_every_published_count():

@@ -8,11 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from requests import Response
 
 from paretune.errors import ConfigError, Raced, StoreError
 from paretune.front import front_volume
 from paretune.point import Point
 from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials, sweep_names
+from paretune.tracking.journal import Journal
+from paretune.tracking.store import one_line
+from paretune.tracking.write import RunWriter
 
 POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
               best_epoch=2, config={"seed": 4, "model": {"widths": [2, 3]}})  # fmt: skip
@@ -175,6 +179,37 @@ def test_the_parent_has_the_volume_of_the_front_over_the_trials(store):
 
     assert [point.step for point in history] == [0, 1, 2]
     assert history[0].value < history[1].value == history[2].value == pytest.approx(expected)
+
+
+def test_trials_that_end_out_of_turn_leave_the_parent_with_the_figures_of_all(store):
+    parent = start_sweep(store)
+    for number, pair in ((1, (100, 0.8)), (0, (50, 0.85))):
+        finished(store, number, *pair)
+    parent.finish("FINISHED", {}, ())
+
+    latest = store.client.get_run(parent.run_id).data.metrics
+    assert latest["hypervolume"] == pytest.approx(front_volume([50], [0.85], 1000))
+
+
+def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(store, tmp_path):
+    class Refused(RunWriter):
+        def attach(self, at_ms, *, files):
+            answer = Response()
+            answer.status_code = 413
+            answer.raise_for_status()
+
+    journal = Journal(tmp_path / "spool", Refused(store))
+    with pytest.raises(StoreError, match=r"413 Client Error"):
+        journal.add("attach", 0, {"files": []})
+    with pytest.raises(StoreError):
+        journal.close()
+
+    assert (journal.folder / "steps.jsonl").is_file()
+
+
+def test_an_error_that_says_nothing_is_named(store):
+    with pytest.raises(StoreError, match="TimeoutError"), one_line(store.uri):
+        raise TimeoutError
 
 
 def test_a_raced_trial_keeps_its_best_epoch_and_is_apart(store):

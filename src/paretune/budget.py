@@ -33,7 +33,7 @@ class Cap:
     max_params: int | None = None
 
     def __post_init__(self) -> None:
-        if self.max_params is not None and self.max_params < 1:
+        if self.max_params is not None and (not isinstance(self.max_params, int) or self.max_params < 1):
             message = (
                 f"cap.max_params `{self.max_params}` admits no model; expected a whole number of at least 1, "
                 f"or null for no cap; set cap.max_params"

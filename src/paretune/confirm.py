@@ -7,6 +7,7 @@ finished is in the store; the same command trains what is missing.
 import argparse
 import hashlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from itertools import count, islice, zip_longest
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -115,13 +117,14 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
         console.print(line, soft_wrap=True)
     path = folder_of(options.sweep) / "confirmed.csv"
     write_confirmed(findings.confirmed, path)
-    console.print(f"Written: {path}. The report shows it: paretune-pareto {options.sweep} --confirmed", soft_wrap=True)
+    shown = f"paretune-pareto {shlex.quote(options.sweep)} --confirmed"
+    console.print(f"Written: {path}. The report shows it: {shown}", soft_wrap=True)
 
 
 def _chosen(findings: "Findings", options: argparse.Namespace) -> "list[Point]":
     """The runs asked for by ``--run``, or the front and those that come within ``--near`` of it at their size."""
     if options.run:
-        return [findings.run(prefix) for prefix in options.run]
+        return list({point.run_id: point for point in map(findings.run, options.run)}.values())
 
     def best(size: int) -> float:
         return max(p.f1 for p in findings.members if p.params <= size)
@@ -157,7 +160,7 @@ def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[
     print(f"{counted(len(missing), 'training')} to go", flush=True)
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
-        f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}", f"tracking.uri='{uri}'", *overrides,
+        f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}", f"tracking.uri={QuotedString(uri, Quote.single).with_quotes()}", *overrides,
     ]  # fmt: skip
     main()
 

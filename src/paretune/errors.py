@@ -23,7 +23,7 @@ from contextlib import contextmanager
 
 __all__ = [
     "CapError", "ConfigError", "DataError", "ExportError", "ParetuneError", "Raced", "StoreError", "SweepError",
-    "exit_on_mistake",
+    "exit_on_mistake", "first_line",
 ]  # fmt: skip
 
 
@@ -62,6 +62,11 @@ class SweepError(ParetuneError):
 
 class Raced(Exception):  # noqa: N818 - no error
     """A trial was stopped at a rung because its curve cannot reach the front any more."""
+
+
+def first_line(error: BaseException) -> str:
+    """What the error says first; its name if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C h
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,23 +122,20 @@ def _write(model: "Deployable", options: argparse.Namespace, again: "Confirmed |
 
 def _commands(point: "Point", options: argparse.Namespace) -> list[str]:
     """What a person types to have the model again."""
-    confirm = f"paretune-confirm {options.sweep} --run {point.run_id[:8]}"
+    sweep, file = shlex.quote(options.sweep), shlex.quote(options.model.name)
+    confirm = f"paretune-confirm {sweep} --run {point.run_id[:8]}"
     if not options.confirmed:
-        return [confirm, f"paretune-export {options.sweep} --run {point.run_id[:8]} {options.model.name}"]
+        return [confirm, f"paretune-export {sweep} --run {point.run_id[:8]} {file}"]
     on_val = point.config["data"].get("splitting", {}).get("train_on_val")
     flags = f"--epochs {point.config['trainer']['max_epochs']}" + (" --train-on train+val" if on_val else "")
     return [
         f"{confirm} {flags}",
-        f"paretune-export {options.sweep} --confirmed --run {point.run_id[:8]} {options.model.name}",
+        f"paretune-export {sweep} --confirmed --run {point.run_id[:8]} {file}",
     ]
 
 
 def _scores(point: "Point", again: "Confirmed | None") -> dict[str, str]:
-    scores = (
-        {"validation F1 in the search": f"{point.f1:.4f}"}
-        if again is None
-        else {"validation F1 in the search": f"{again.point.f1:.4f}"}
-    )
+    scores = {"validation F1 in the search": f"{(again.point if again else point).f1:.4f}"}
     if again is None:
         return {**scores, "test F1": "not confirmed yet: paretune-confirm reads the test set"}
     interval = f", 95 % {again.f1.low:.4f} to {again.f1.high:.4f}" if again.f1.n > 1 else ""

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from paretune import places
 from paretune.asking import whole
-from paretune.errors import ConfigError, exit_on_mistake
+from paretune.errors import ConfigError, SweepError, exit_on_mistake
 from paretune.reports.recipes import Published, Result, read_results, write_page, write_results
 from paretune.wording import counted
 
@@ -39,16 +39,19 @@ def _run() -> None:
     parser.add_argument("--jobs", type=whole, default=1, help="trainings at a time, one thread each if more than one")
     parser.add_argument("--seeds", type=whole, metavar="K", help="default: 3, and 1 above 200,000 parameters")
     parser.add_argument("--page-only", action="store_true", help="train nothing; write the page from the table")
-    options = parser.parse_args()
+    options, failed = parser.parse_args(), list[str]()
     recipes = published_recipes()
     if not options.page_only:
         chosen = [recipe for recipe in recipes if any(fnmatch(recipe.name, pattern) for pattern in options.only)]
         if not chosen:
             message = f"recipe `{' '.join(options.only)}` is none of conf/recipe; expected names or patterns; see ls conf/recipe"
             raise ConfigError(message)
-        _train_all(_missing(chosen, options.seeds), options.jobs)
+        failed = _train_all(_missing(chosen, options.seeds), options.jobs)
     write_page(recipes, read_results(TABLE), PAGE)
     print(f"{PAGE} is written")
+    if failed:
+        message = f"recipes `{', '.join(failed)}` failed; expected them to end; see what they said above"
+        raise SweepError(message)
 
 
 def published_recipes() -> list[Published]:
@@ -75,16 +78,21 @@ def _missing(recipes: list[Published], seeds: int | None) -> list[tuple[Publishe
     return sorted((pair for pair in pairs if (pair[0].name, pair[1]) not in done), key=lambda pair: pair[1])
 
 
-def _train_all(pairs: list[tuple[Published, int]], jobs: int) -> None:
+def _train_all(pairs: list[tuple[Published, int]], jobs: int) -> list[str]:
+    """Train them, note each result as it comes; returns the names of those that failed."""
+    failed = []
     print(f"{counted(len(pairs), 'training')} to go")
     with ThreadPoolExecutor(jobs) as pool:
-        trainings = [pool.submit(_train, recipe, seed, jobs) for recipe, seed in pairs]
+        trainings = {pool.submit(_train, recipe, seed, jobs): f"{recipe.name} seed {seed}" for recipe, seed in pairs}
         for number, training in enumerate(as_completed(trainings), 1):
-            if result := training.result():
+            if (result := training.result()) is None:
+                failed.append(trainings[training])
+            else:
                 write_results([*read_results(TABLE), result], TABLE)
                 print(
                     f"{number} of {len(pairs)}: {result.recipe} seed {result.seed}: {result.score:.4f} in {result.seconds:.0f} s"
                 )
+    return failed
 
 
 def _train(recipe: Published, seed: int, jobs: int) -> Result | None:
@@ -101,10 +109,11 @@ def _train(recipe: Published, seed: int, jobs: int) -> Result | None:
 def _result_of(recipe: Published, seed: int) -> Result:
     """What the newest run of this recipe and seed left in the store."""
     from paretune.tracking import Store
+    from paretune.tracking.store import quoted
 
     store = Store(places.tracking_uri(places.store()))
     run = store.runs(
-        f"tags.kind = 'run' and tags.recipe = '{recipe.name}' and params.seed = '{seed}' and attributes.status = 'FINISHED'"
+        f"tags.kind = 'run' and tags.recipe = {quoted(recipe.name)} and params.seed = '{seed}' and attributes.status = 'FINISHED'"
     )[-1]
     metrics, split = run.data.metrics, "test" if f"test_{recipe.metric}" in run.data.metrics else "val"
     return Result(

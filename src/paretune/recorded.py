@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from paretune import models
 from paretune.budget import Cap
+from paretune.data.images import ImageData
+from paretune.errors import ConfigError
 from paretune.point import Point
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
@@ -51,6 +54,7 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
         recorder.start(start)
     training = _training(cfg)
     data = hydra.utils.instantiate(cfg.data).judged_on(training.selection.split)
+    _check_fit(start.config["model"], data)
     seed_everything(cfg.seed)
     net = models.build(start.config["model"])
     trial = current_trial()
@@ -77,8 +81,23 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     return point
 
 
+def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
+    found = {"image_shape": list(data.train.pixels.shape[1:]), "num_classes": data.num_classes}
+    for name, value in found.items():
+        if model.get(name, value) != value:
+            message = (
+                f"model.{name} `{model[name]}` does not fit data `{data.name}`; expected {value}; set model.{name}"
+            )
+            raise ConfigError(message)
+
+
 def _training(cfg: DictConfig) -> Training:
     plain = _plain(cfg.trainer)
+    if unknown := set(plain) - {field.name for field in fields(Training)}:
+        message = (
+            f"trainer.{min(unknown)} `{plain[min(unknown)]}` is unknown; expected a field of conf/trainer; leave it out"
+        )
+        raise ConfigError(message)
     return Training(
         optimizer=hydra.utils.instantiate(cfg.optimizer),
         schedule=hydra.utils.instantiate(cfg.scheduler),

@@ -77,6 +77,8 @@ def run(cfg: DictConfig) -> "Point":
     trial = current_trial()
     if trial:
         _refuse_test_set(cfg)
+    elif cfg.selection.epoch != "last":
+        _refuse_seen_validation(cfg, "with selection.epoch `best`")
     start = start_point(cfg, HydraConfig.get().runtime.choices["data"])
     if not cfg.tracking.uri:
         return train_recorded(cfg, start, None)
@@ -85,9 +87,19 @@ def run(cfg: DictConfig) -> "Point":
 
 
 def _refuse_test_set(cfg: DictConfig) -> None:
+    _refuse_seen_validation(cfg, "in a sweep")
     if cfg.test or cfg.selection.split != "validation":
         setting = "test `true`" if cfg.test else f"selection.split `{cfg.selection.split}`"
         message = f"{setting} would let a sweep see the test set; expected test=false and selection.split=validation in a sweep"
+        raise ConfigError(message)
+
+
+def _refuse_seen_validation(cfg: DictConfig, where: str) -> None:
+    if OmegaConf.select(cfg, "data.splitting.train_on_val"):
+        message = (
+            f"data.splitting.train_on_val `true` {where} would choose by images that were trained on; expected false; "
+            f"set it for a last training, with selection.epoch=last"
+        )
         raise ConfigError(message)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paretune.reports.files import finite, folder_of, write_confirmed, write_csv, write_json
+from paretune.reports.files import folder_of, write_confirmed, write_csv, write_json
 from paretune.reports.findings import Wanted
+from paretune.reports.finite import finite
 from paretune.reports.frame import frame_of, front_of
+from paretune.reports.history import volume_curve
 from reports.test_page import findings_of, trial
 
 ANY = [nan, inf, -inf, 0.0, 0.5, 0.5, 1.0]
@@ -65,6 +67,13 @@ def test_the_folder_of_any_name_is_one_below_sweeps(name):
 
     assert folder.parent.name == "sweeps"
     assert folder.name not in ("", ".", "..")
+
+
+def test_a_trial_whose_run_is_about_to_be_closed_is_on_no_curve():
+    first, second = trial(0, 100, 0.8), replace(trial(1, 200, 0.9), ended_s=nan)
+    curve = volume_curve(findings_of([first, second]))
+
+    assert len(curve["hours"]) == len(curve["volume"]) == 1
 
 
 def test_a_part_of_a_front_does_not_replace_the_front():

@@ -32,8 +32,10 @@ def test_the_table_shows_every_member_on_eighty_columns():
 def test_layers_name_what_shapes_the_network():
     model = {"widths": [4, 4], "kernel_size": 5, "norm": "none", "neck": 1, "head": [16]}
 
-    assert layers_of(replace(POINT, config={"model": model})) == "4-4 k5 neck 1 head [16]"
+    assert layers_of(replace(POINT, config={"model": model})) == "4-4 k5 neck 1 head 16"
     assert layers_of(replace(POINT, config={})) == ""
+    recurrent = {"stem": 8, "width": 26, "steps": 3, "norm": "batch", "head": [16]}
+    assert layers_of(replace(POINT, config={"model": recurrent})) == "stem 8 width 26 steps 3 batch head 16"
 
 
 def test_the_csv_holds_what_the_points_hold(tmp_path):

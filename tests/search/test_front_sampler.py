@@ -107,6 +107,26 @@ def test_it_works_in_a_plain_study():
     assert max(trial.values[0] for trial in study.trials) <= 900
 
 
+def test_where_every_model_costs_the_same_it_seeks_the_best_score():
+    drawing = Drawing(Space(common={"lr": FloatDistribution(0, 1)}), count=lambda params: 900)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=8))
+    study.optimize(lambda trial: (900, 1 - (trial.suggest_float("lr", 0, 1) - 0.7) ** 2), n_trials=20)
+
+    assert np.median([abs(trial.params["lr"] - 0.7) for trial in study.trials[10:]]) < 0.05
+
+
+def test_models_of_the_dearest_choice_are_proposed_too():
+    space = Space(common={"w": IntDistribution(2, 30), "k": CategoricalDistribution([1, 5])})
+    drawing = Drawing(space, count=lambda params: params["w"] * params["k"] ** 2, cap=10_000)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=10))
+    for _ in range(16):
+        trial = study.ask(space.everything())
+        study.tell(trial, [drawing.cost(trial.params), 1 - 1 / (1 + trial.params["w"] * trial.params["k"])])
+
+    assert drawing.upper == 750
+    assert max(trial.values[0] for trial in study.trials[10:]) > 500
+
+
 def test_running_trials_are_not_asked_for_again():
     drawing = Drawing(SPACE, count, 5000)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=8))

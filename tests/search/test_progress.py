@@ -29,6 +29,12 @@ def test_a_sweep_is_flat_when_the_last_trials_are_all_dominated():
     assert not is_flat(study, 3, tolerance=0.0)
 
 
+def test_a_sweep_of_one_size_is_not_flat_while_its_score_rises():
+    study = study_of((100, 0.5), (100, 0.7), (100, 0.9))
+
+    assert not is_flat(study, 1, tolerance=0.01)
+
+
 def test_a_gain_within_the_tolerance_is_flat():
     study = study_of((100, 0.5), (1000, 0.95), (999, 0.95))
 

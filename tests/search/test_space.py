@@ -39,6 +39,11 @@ def test_plain_values_are_fixed():
     assert list(space.everything()) == ["x"]
 
 
+def test_an_entry_of_a_space_that_searches_nothing_is_refused():
+    with pytest.raises(ConfigError, match=r"space `w=4..32` is no sweep; expected choice, range or interval"):
+        parsed("x=range(1,2)", own=lambda lines: {"w": "4..32"})
+
+
 def test_each_choice_of_a_group_brings_its_own_space():
     own = {"model=a": {"w": "range(1,3)"}, "model=b": {"w": "range(1,9)", "k": "choice(3,5)"}}
     space = parsed("model=choice(a,b)", "lr=interval(0,1)", groups=["model"], own=lambda lines: own[lines[-1]])

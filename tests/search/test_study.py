@@ -182,6 +182,30 @@ def test_of_two_that_find_the_same_orphan_one_takes_it_back(study):
     assert [requeue(study, seen), requeue(study, seen)] == [True, False]
 
 
+def test_of_two_that_find_an_orphan_that_was_never_claimed_one_takes_it_back(study):
+    study.ask()
+    (orphan,) = study.trials
+
+    assert [requeue(study, orphan) for _ in range(2)] == [True, False]
+
+
+def test_what_comes_of_a_trial_that_went_back_meanwhile_is_dropped(study, caplog):
+    """As when a worker was cut off from the database, and another one took its trial for orphaned."""
+    seen = []
+
+    def objective(trial, overrides):
+        seen.append(trial.attempt)
+        if trial.attempt == 0:
+            requeue(study, study.trials[0])
+        return square(trial, overrides)
+
+    work(study, sweep(1), objective)
+
+    assert seen == [0, 1]
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
+    assert "trial 0 went back in the queue meanwhile" in caplog.text
+
+
 def test_a_trial_that_was_taken_for_orphaned_is_not_claimed(study):
     """Its process was away for minutes between asking and claiming, and others have put it back."""
     trial = study.ask()
@@ -249,7 +273,7 @@ def test_a_surplus_trial_waits_for_a_larger_total(study, monkeypatch):
     """Others asked for the last trials in the same moment: the number that this worker was given is used later."""
     others = [claimed(study) for _ in range(2)]
     with monkeypatch.context() as moment:
-        moment.setattr(worker_module, "in_hand", lambda study: [])
+        moment.setattr(worker_module, "running", lambda study: [])
         assert work(study, sweep(2), square) == 0
     assert study.trials[2].state is TrialState.WAITING
     for trial in others:

@@ -1,5 +1,7 @@
 """Averaged weights, smoothed labels, faded augmentation, and the rules by which a result is read."""
 
+from math import inf
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from paretune.augment import Affine
 from paretune.errors import ConfigError
 from paretune.training import schedule
 from paretune.training.averaging import Average, Averaging
+from paretune.training.epochs import BestWeights, Epoch
 from paretune.training.module import Learning
 from paretune.training.run import fit, seed_everything
 from paretune.training.selection import Selection
@@ -85,6 +88,15 @@ def test_the_last_epoch_is_kept_if_asked(tiny_data):
     _, result = trained(tiny_data, selection=Selection("last"))
 
     assert result.best == result.epochs[-1]
+
+
+@pytest.mark.parametrize("epoch", ["best", "last"])
+def test_an_epoch_that_diverged_displaces_none(epoch):
+    keeper = BestWeights(Selection(epoch=epoch))
+    keeper.best = Epoch(1, 0.1, 1.0, 0.5, 0.5, 1.0)
+
+    assert keeper._keeps(Epoch(2, 0.1, 0.9, 0.6, 0.6, 1.0))
+    assert not keeper._keeps(Epoch(2, 0.1, inf, 0.6, 0.6, 1.0))
 
 
 def test_the_best_epoch_may_be_chosen_by_accuracy(tiny_data):

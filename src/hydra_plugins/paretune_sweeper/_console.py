@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from optuna.study import Study
 from rich.console import Console
@@ -20,11 +21,18 @@ __all__ = ["narrated", "resume_command"]
 log = logging.getLogger(__name__)
 
 
+class Tell(Protocol):
+    """Called often, or with the number of a trial that this process has told of."""
+
+    def __call__(self, own: int | None = None) -> None: ...
+
+
 @contextmanager
-def narrated(study: Study, n_trials: int, live: bool) -> Iterator[Callable[[], None]]:
+def narrated(study: Study, n_trials: int, live: bool) -> Iterator[Tell]:
     """A function to call often: it logs each newly finished trial once, and how far the sweep is.
 
-    With ``live``, in a terminal, how far it is stands in a line that stays at the bottom.
+    The number given to it is of a trial that this process ran, and has told of. With ``live``, in a terminal, how far the
+    sweep is stands in a line that stays at the bottom.
     """
     told = {trial.number for trial in finished(study)}
     clock = Clock(len(told))
@@ -32,10 +40,10 @@ def narrated(study: Study, n_trials: int, live: bool) -> Iterator[Callable[[], N
     def line() -> str:
         return status_line(study, n_trials, clock)
 
-    def news() -> bool:
+    def news(own: int | None = None) -> bool:
         fresh = [trial for trial in finished(study) if trial.number not in told]
-        for trial in fresh:
-            told.add(trial.number)
+        told.update(trial.number for trial in fresh)
+        for trial in (trial for trial in fresh if trial.number != own):
             said = shown(trial.values or ()) or trial.user_attrs.get("reason", "").split("\n")[0][:300]
             log.info("trial %d: %s %s", trial.number, trial.state.name.lower(), said)
         return bool(fresh)
@@ -43,13 +51,13 @@ def narrated(study: Study, n_trials: int, live: bool) -> Iterator[Callable[[], N
     if live and sys.stdout.isatty():
         with _bottom_line() as show:
 
-            def tell() -> None:
-                news()
+            def tell(own: int | None = None) -> None:
+                news(own)
                 show(line())
 
             yield tell
     else:
-        yield lambda: log.info(line()) if news() else None
+        yield lambda own=None: log.info(line()) if news(own) else None
 
 
 @contextmanager

@@ -46,8 +46,11 @@ class Plan:
         fields, launcher = self.fields, trials.config.hydra.launcher._target_
         return bool(fields["n_jobs"] > 1 or fields["trial_timeout_s"] or fields["recycle_after"] or launcher != BASIC)
 
-    def sweep(self, trials: HydraTrials) -> Sweep:
-        """The sweep, its space composed. Raises :class:`~paretune.errors.ConfigError` if there is nothing to search."""
+    def prepared(self, trials: HydraTrials) -> tuple[Sweep, CappedSampler]:
+        """The sweep, its space composed, and the sampler that the fields ask for.
+
+        Raises :class:`~paretune.errors.ConfigError` if there is nothing to search.
+        """
         self._check_counts()
         given = self.fields["params"] or {}
         params = {key: value for key, value in given.items() if key.lstrip("+~") not in self._named()}
@@ -69,15 +72,14 @@ class Plan:
         custom = fields["custom_search_space"]
         more = _found(get_method, "custom_search_space", custom) if custom else None
         suggest = (lambda trial, lines: more(trials.composed([*space.fixed, *lines]), trial)) if more else None
-        limits = Limits(**{name: fields[name] for name in LIMITS})
-        if issubclass(_found(get_class, "sampler", fields["sampler"]["_target_"]), GridSampler):
-            points = GridSampler(self._drawing(space, trials)).points
-            limits = replace(limits, n_trials=min(limits.n_trials, len(points)))
-        return Sweep(self.name, space, limits, self._race(), suggest)
+        limits, race = Limits(**{name: fields[name] for name in LIMITS}), self._race()
+        sampler = self._sampler(self._drawing(space, trials))
+        if isinstance(sampler, GridSampler):
+            limits = replace(limits, n_trials=min(limits.n_trials, len(sampler.points)))
+        return Sweep(self.name, space, limits, race, suggest), sampler
 
-    def open(self, sweep: Sweep, trials: HydraTrials, join: bool = False) -> Study:
-        """The study, with the sampler that the fields ask for; to ``join`` it has to be there."""
-        sampler = self._sampler(self._drawing(sweep.space, trials))
+    def open(self, sampler: CappedSampler, trials: HydraTrials, join: bool = False) -> Study:
+        """The study, to be asked through ``sampler``; to ``join`` it has to be there."""
         directions = _directions(self.fields["direction"])
         return open_study(self.name, self._storage(trials), directions, sampler, self._pruner(directions), join=join)
 

@@ -32,11 +32,11 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
     plan = Plan(name_of(fields, arguments), fields, arguments)
     with open_dict(trials.config):
         trials.config.hydra.sweeper.study_name = plan.name  # the output folder is called after it
-    sweep = plan.sweep(trials)
+    sweep, sampler = plan.prepared(trials)
+    study = plan.open(sampler, trials, join=fields["join"])
     if fields["join"]:
-        _join(plan, sweep, trials)
+        _join(plan, sweep, study, trials)
         return
-    study = plan.open(sweep, trials)
     _hold(plan, sweep, study, trials)
     ask_to_stop(study, False)
     reclaim(study, sweep.limits.retry)
@@ -57,9 +57,8 @@ def _hold(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
     hold_to(study, {"cap": str(plan.fields["cap"]["max"]), **groups, **settings, **sweep.space.described()})
 
 
-def _join(plan: Plan, sweep: Sweep, trials: HydraTrials) -> None:
+def _join(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
     """Work on the study until the sweep is over; its parent, wherever that is, prepares and closes it."""
-    study = plan.open(sweep, trials, join=True)
     _hold(plan, sweep, study, trials)
     listen()
     log.info("joined sweep %s: %d of %d trials are finished", sweep.name, len(finished(study)), sweep.limits.n_trials)

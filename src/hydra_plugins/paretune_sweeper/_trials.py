@@ -11,6 +11,7 @@ from hydra.core.utils import run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from paretune.errors import Raced
 from paretune.search.handle import TrialHandle
 
 __all__ = ["HydraTrials"]
@@ -80,6 +81,8 @@ class HydraTrials:
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
+        if isinstance(job._return_value, Raced):  # no error, as which Hydra would print it
+            raise job._return_value
         try:
             returned: Sequence[float] = job.return_value
         except Exception:

@@ -46,9 +46,9 @@ class Worker:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         listen()
         trials = HydraTrials(self.context, self.task, self.config)
-        sweep = self.plan.sweep(trials)
+        sweep, sampler = self.plan.prepared(trials)
         try:
-            return work(self.plan.open(sweep, trials), sweep, self.plan.objective(sweep, trials), self.at_most)
+            return work(self.plan.open(sampler, trials), sweep, self.plan.objective(sweep, trials), self.at_most)
         except (Interrupted, KeyboardInterrupt) as error:
             log.info("stopped; the trial in flight is in the queue again")
             if isinstance(error.__cause__, SystemExit) and under_slurm():
@@ -72,6 +72,12 @@ def gpu_of(slot: int, per_gpu: int | None) -> str | None:
         )
         raise ConfigError(message)
     return ids[slot % len(ids)] if ids else None
+
+
+def _cores() -> int:
+    """Processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it, macOS has not
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _watch_slurm() -> None:
@@ -99,7 +105,7 @@ def with_workers(plan: Plan, trials: HydraTrials, n_jobs: int) -> Callable[[int]
         with open_dict(config):
             config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(node))
             config.hydra.launcher.timeout_min = A_YEAR_MIN  # submitit ends jobs after an hour otherwise
-    threads = max(1, len(os.sched_getaffinity(0)) // n_jobs)
+    threads = max(1, _cores() // n_jobs)
     at_most, per_gpu = plan.fields["recycle_after"], plan.fields["workers_per_gpu"]
     worker = Worker(plan, trials.context, trials.task, trials.config, threads, at_most)
     local = "slurm" not in config.hydra.launcher._target_.lower()  # Slurm gives its jobs their GPUs itself

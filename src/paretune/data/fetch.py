@@ -11,7 +11,7 @@ import requests
 import urllib3
 from filelock import FileLock
 
-from paretune.errors import DataError
+from paretune.errors import DataError, first_line
 
 __all__ = ["find_or_fetch"]
 
@@ -95,5 +95,5 @@ def _download(url: str, digest: str, folder: Path, name: str) -> str:
 
 def _reason(error: Exception) -> str:
     """One short line: what a person needs of an exception that may carry a page."""
-    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    text = first_line(error)
     return text if len(text) <= 160 else f"{text[:157]}..."

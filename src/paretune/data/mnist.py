@@ -5,6 +5,7 @@ Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -21,14 +22,25 @@ Hashes = tuple[tuple[str, str], ...]
 
 
 def load_idx(
-    *, name: str, root: str, files: Mapping[str, str], mirrors: Sequence[str], splitting: Splitting
+    *,
+    name: str,
+    root: str,
+    files: Mapping[str, str],
+    mirrors: Sequence[str],
+    splitting: Splitting,
+    num_classes: int = 10,
 ) -> ImageData:
     """The data set ``name`` from the folder ``root/name``, its missing files fetched from ``mirrors`` first.
 
     ``files`` maps file names to ``<algorithm>:<hex>`` in the order training images, training labels, test images, test
-    labels. Raises :class:`~paretune.errors.DataError` for a file that is missing, damaged or of the wrong kind.
+    labels, which are 0 to ``num_classes`` - 1. Raises :class:`~paretune.errors.DataError` for a file that is missing,
+    damaged or of the wrong kind.
     """
-    return _load(name, Path(root) / name, tuple(files.items()), tuple(mirrors), splitting)
+    images = _load(name, Path(root) / name, tuple(files.items()), tuple(mirrors), splitting)
+    if images.train.labels.max() >= num_classes:
+        message = f"data `{name}` has the label {images.train.labels.max()}; expected 0 to {num_classes - 1}; set data.num_classes, or check its files"
+        raise DataError(message)
+    return replace(images, num_classes=num_classes)
 
 
 @lru_cache(maxsize=2)  # a worker reads, splits and measures the images once, however many trials it runs
@@ -45,8 +57,5 @@ def _read(folder: Path, mirrors: tuple[str, ...], hashes: Hashes) -> Images:
             f"data files `{paths[0]}` and `{paths[1]}` do not belong together; expected images (N, H, W) and labels "
             f"(N,), got {pixels.shape} and {labels.shape}; delete them to have them fetched again"
         )
-        raise DataError(message)
-    if labels.max(initial=0) > 9:
-        message = f"data file `{paths[1]}` has the label {labels.max()}; expected 0 to 9; is it the right file?"
         raise DataError(message)
     return Images(torch.from_numpy(pixels.copy()).unsqueeze(1), torch.from_numpy(labels.astype("int64")))

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from paretune.data.images import Images, Scaling
+from paretune.deploy.ink import INK
 from paretune.point import Point
 
 __all__ = ["Deployable", "WithScaling", "ink_share"]
-
-INK = 0.25  # a pixel brighter than this share of the brightest is ink
 
 
 class WithScaling(nn.Module):

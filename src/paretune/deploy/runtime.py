@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from paretune.errors import StoreError
+from paretune.errors import StoreError, first_line
 
 __all__ = ["METADATA", "Runtime"]
 
@@ -26,7 +26,7 @@ class Runtime:
             self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
             facts = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
         except Exception as error:  # onnxruntime has an error class for each of its return codes
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             message = (
                 f"model `{path}` cannot be read ({reason}); expected a file that paretune-export wrote; export it again"
             )

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from paretune.budget import count_built
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, first_line
 from paretune.models.initial import SETTINGS, initialise
 
 __all__ = ["build", "count", "family_of"]
@@ -37,8 +37,8 @@ def build(model: Mapping[str, Any]) -> nn.Module:
         net = family(**arguments)
     except ConfigError:
         raise
-    except (TypeError, ValueError) as error:
-        message = f"model `{family.__name__}` refuses its settings ({error}); see its signature in {target}"
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        message = f"model `{family.__name__}` refuses its settings ({first_line(error)}); see its signature in {target}"
         raise ConfigError(message) from error
     initialise(net, model)
     return net

@@ -1,6 +1,6 @@
 """Layers that several families share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -118,6 +118,14 @@ class MapSize:
     """The side in pixels of a square feature map, followed through a stack of layers."""
 
     side: int
+
+    @classmethod
+    def of(cls, image_shape: Sequence[int]) -> "MapSize":
+        """That of square images ``(C, H, W)``."""
+        if len(image_shape) != 3 or image_shape[1] != image_shape[2]:
+            message = f"image_shape `{list(image_shape)}` is not square; expected [channels, side, side]; set model.image_shape"
+            raise ConfigError(message)
+        return cls(image_shape[1])
 
     def conv(self, kernel_size: int, pad: int, stride: int = 1) -> None:
         """Follow a convolution."""

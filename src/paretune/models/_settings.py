@@ -37,7 +37,11 @@ def positive(name: str, widths: Sequence[int]) -> list[int]:
 
 
 def pads(padding: str | Sequence[str], kernel_sizes: Sequence[int]) -> list[int]:
-    """Pixels of zero padding on each side, layer by layer: ``same`` keeps the map's size, ``valid`` adds none."""
+    """Pixels of zero padding on each side, layer by layer.
+
+    ``same`` keeps the size of the map (an even kernel makes it one larger), ``valid`` adds none.
+    """
+    positive("kernel_size", kernel_sizes)
     kinds = per_layer("padding", padding, len(kernel_sizes))
     for kind in kinds:
         known("padding", kind, PADDINGS)

@@ -46,7 +46,7 @@ class Conv(nn.Module):
         kernel_sizes = per_layer("kernel_size", kernel_size, len(widths))
         channels = [image_shape[0], *positive("widths", widths)]
         normalise = Normalise(norm, activation, norm_first)
-        size = MapSize(image_shape[1])
+        size = MapSize.of(image_shape)
         if isinstance(dropout, (int, float)):
             dropout = [dropout if number in pool_after else 0.0 for number in range(1, len(widths) + 1)]
         rates = per_layer("dropout", dropout, len(widths))
@@ -60,6 +60,7 @@ class Conv(nn.Module):
                 size.pool()
             layers += dropouts(rates[number - 1])
         if neck is not None:
+            positive("neck", [neck])
             layers += [nn.Conv2d(channels[-1], neck, 1), activation_layer(activation)]
             channels.append(neck)
         layers.append(nn.Flatten())

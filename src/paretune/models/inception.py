@@ -61,7 +61,7 @@ class Inception(nn.Module):
             [*conv1(channels, d), *separable(d, d_out, 3)],
         )
         self.branches = nn.ModuleList(nn.Sequential(*layers, *dropouts(dropout)) for layers in branches)
-        size = MapSize(image_shape[1])
+        size = MapSize.of(image_shape)
         size.conv(3, 0, stride=2)
         size.pool(stride=1)
         self.joined = nn.Sequential(

@@ -48,7 +48,7 @@ class Recurrent(nn.Module):
             message = f"steps `{steps}` repeats nothing; expected at least 1; set model.steps"
             raise ConfigError(message)
         stem, width = positive("stem", [stem])[0], positive("width", [width])[0]
-        normalise, size, pad = Normalise(norm, activation, norm_first), MapSize(image_shape[1]), pads(padding, [3])[0]
+        normalise, size, pad = Normalise(norm, activation, norm_first), MapSize.of(image_shape), pads(padding, [3])[0]
 
         def conv(channels: int, padding: int) -> nn.Module:
             return (

@@ -48,7 +48,7 @@ class Separable(nn.Module):
         channels = [image_shape[0], *stems, *positive("widths", widths)]
         depth = len(channels) - 1
         kernels, rates = per_layer("kernel_size", kernel_size, depth), per_layer("dropout", dropout, depth)
-        normalise, size = Normalise(norm, activation, norm_first), MapSize(image_shape[1])
+        normalise, size = Normalise(norm, activation, norm_first), MapSize.of(image_shape)
         layers: list[nn.Module] = []
         for number, (fan_in, fan_out) in enumerate(pairwise(channels), 1):
             kernel, pad = kernels[number - 1], pads(padding, kernels)[number - 1]

@@ -41,7 +41,7 @@ class Squeeze(nn.Module):
         channels = [image_shape[0], *positive("widths", widths), num_classes]
         kernel_sizes = per_layer("kernel_size", kernel_size, len(widths) + 1)
         normalise = Normalise(norm, activation, norm_first)
-        size = MapSize(image_shape[1])
+        size = MapSize.of(image_shape)
         layers: list[nn.Module] = []
         for number, (kernel, pad) in enumerate(zip(kernel_sizes, pads(padding, kernel_sizes), strict=True), 1):
             layers.append(nn.Conv2d(channels[number - 1], channels[number], kernel, padding=pad, bias=bias))

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from paretune.point import Point
 from paretune.reports.confirmed import Confirmed
 from paretune.reports.figure import draw_front
 from paretune.reports.findings import Findings
+from paretune.reports.finite import finite
 from paretune.reports.layers import layers_of
 from paretune.reports.page import write_page
 from paretune.tracking import Store
@@ -98,12 +98,3 @@ def write_json(findings: Findings, path: Path) -> None:
         "front": [{**asdict(point), "layers": layers_of(point)} for point in findings.members],
     }
     path.write_text(json.dumps(finite(content), indent=2, allow_nan=False) + "\n")
-
-
-def finite(value: Any) -> Any:
-    """Plain data with null for every number that JSON has no word for."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

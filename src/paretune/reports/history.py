@@ -1,6 +1,7 @@
 """How a sweep came to its front: its volume over trials and hours, what mattered, what was stopped early."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from paretune.front import front_volume
@@ -20,6 +21,7 @@ def volume_curve(findings: Findings) -> dict[str, list[float]]:
     """The volume below the front after each complete trial, in the order they ended, and the hours since the first began."""
     asked = {point.run_id for point in findings.points}
     complete = [trial for trial in findings.trials if trial.state == "complete" and trial.point.run_id in asked]
+    complete = [trial for trial in complete if isfinite(trial.ended_s)]  # its run may be about to be closed
     complete.sort(key=lambda trial: trial.ended_s)
     members: list[Point] = []
     volumes: list[float] = []

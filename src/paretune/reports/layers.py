@@ -12,15 +12,22 @@ from paretune.point import Point
 
 __all__ = ["layers_of", "spelt_out"]
 
+SHAPING = ("stem", "width", "steps", "pooled", "five", "one", "three", "merged")  # what a family has instead of widths
+
 
 def layers_of(point: Point) -> str:
     """The settings that shape the network, in short: ``8-12-12 k3 batch`` is its widths, kernels and norm."""
     model = point.config.get("model", {})
-    words = ["-".join(str(width) for width in model.get("widths", ()))]
-    words += [f"k{model['kernel_size']}"] if "kernel_size" in model else []
+    words = ["-".join(str(width) for width in model["widths"])] if model.get("widths") else []
+    words += [f"{name} {_joined(model[name])}" for name in SHAPING if model.get(name)]
+    words += [f"k{_joined(model['kernel_size'])}"] if "kernel_size" in model else []
     words += [model["norm"]] if model.get("norm", "none") != "none" else []
-    words += [f"{name} {model[name]}" for name in ("neck", "head") if model.get(name)]
+    words += [f"{name} {_joined(model[name])}" for name in ("neck", "head") if model.get(name)]
     return " ".join(words)
+
+
+def _joined(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def spelt_out(point: Point) -> str:

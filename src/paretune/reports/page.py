@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 from paretune.point import Point
 from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, LEAST_SHOWN_ERROR, OTHER_FAMILY
 from paretune.reports.findings import Findings, members_of
+from paretune.reports.finite import finite
 from paretune.reports.history import mattering, raced_curves, volume_curve
 from paretune.reports.layers import layers_of, spelt_out
 from paretune.tracking import Store, Trial
@@ -79,16 +80,21 @@ def _spelt(findings: Findings, families: Families) -> dict[str, str]:
 def _shown(point: Point, trial: Trial | None) -> dict[str, Any]:
     searched = trial.searched if trial else {}
     lines = [f"{name}={value}" for name, value in searched.items()]
-    where = {"sweep": trial.sweep, "number": trial.number, "experiment": trial.experiment_id} if trial else {}
+    where = (
+        {
+            "sweep": trial.sweep,
+            "quoted": shlex.quote(trial.sweep),
+            "number": trial.number,
+            "experiment": trial.experiment_id,
+        }
+        if trial
+        else {}
+    )
     return {
-        "params": point.params, "f1": point.f1, "accuracy": _number(point.accuracy), "seconds": _number(point.seconds),
+        "params": point.params, "f1": point.f1, "accuracy": point.accuracy, "seconds": point.seconds,
         "family": point.family, "layers": layers_of(point), "epoch": point.best_epoch, "run": point.run_id,
         "searched": lines, **where,
     }  # fmt: skip
-
-
-def _number(value: float) -> float | None:
-    return value if isfinite(value) else None
 
 
 def _families(findings: Findings) -> Families:
@@ -116,5 +122,5 @@ def _count(findings: Findings, state: str) -> int:
 
 def _embedded(data: Any) -> str:
     """JSON that may stand inside a script element: nothing in it ends the element."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    text = json.dumps(finite(data), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

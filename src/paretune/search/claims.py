@@ -15,7 +15,8 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialUserAttributeModel
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import update
+from sqlalchemy import Insert, Update, insert, update
+from sqlalchemy.exc import IntegrityError
 
 from paretune.search.interrupts import GRACE_S
 from paretune.search.storage import patiently
@@ -24,6 +25,7 @@ from paretune.search.study import running
 __all__ = [
     "claim",
     "fail",
+    "held",
     "kill_overdue",
     "kill_workers",
     "put_back",
@@ -49,14 +51,20 @@ def claim(study: Study, trial: Trial) -> int | None:
 
     ``None`` if others took it for orphaned and put it back, because this process asked for it and then was away for too long.
     """
-    attempt, now = int(trial.user_attrs.get(ATTEMPT, 0)), study._storage.get_trial(trial._trial_id)
-    if now.state is not TrialState.RUNNING or int(now.user_attrs.get(ATTEMPT, 0)) != attempt:
+    attempt = int(trial.user_attrs.get(ATTEMPT, 0))
+    if not held(study, trial, attempt):
         return None
     if storage := _rdb(study):
         storage.record_heartbeat(trial._trial_id)  # an old beat of another machine's worker must not count
     trial.set_user_attr(ATTEMPT, attempt)
     trial.set_user_attr(WORKER, json.dumps(_identity(os.getpid())))
     return attempt
+
+
+def held(study: Study, trial: Trial, attempt: int) -> bool:
+    """Whether this attempt at the trial is still its worker's, and nobody took it for orphaned."""
+    now = study._storage.get_trial(trial._trial_id)
+    return now.state is TrialState.RUNNING and int(now.user_attrs.get(ATTEMPT, 0)) == attempt
 
 
 def put_back(study: Study, trial: FrozenTrial | Trial) -> None:
@@ -149,17 +157,17 @@ def starts(study: Study) -> int:
 def _count_up(study: Study, trial: FrozenTrial | Trial) -> bool:
     """Compare and swap of the attempt, in one statement of the database; an in-memory study has one process only."""
     attempt, storage = int(trial.user_attrs.get(ATTEMPT, 0)), _rdb(study)
-    if storage is None or ATTEMPT not in trial.user_attrs:
+    if storage is None:
         study._storage.set_trial_user_attr(trial._trial_id, ATTEMPT, attempt + 1)
         return True
-    row = TrialUserAttributeModel
-    statement = (
-        update(row)
-        .where(row.trial_id == trial._trial_id, row.key == ATTEMPT, row.value_json == json.dumps(attempt))
-        .values(value_json=json.dumps(attempt + 1))
-    )
-    with storage.engine.begin() as connection:
+    row, counted = TrialUserAttributeModel, json.dumps(attempt + 1)
+    statement: Insert | Update = insert(row).values(trial_id=trial._trial_id, key=ATTEMPT, value_json=counted)
+    if ATTEMPT in trial.user_attrs:  # else its worker was killed before it claimed it
+        own = (row.trial_id == trial._trial_id, row.key == ATTEMPT, row.value_json == json.dumps(attempt))
+        statement = update(row).where(*own).values(value_json=counted)
+    with suppress(IntegrityError), storage.engine.begin() as connection:
         return bool(connection.execute(statement).rowcount)
+    return False
 
 
 def _stale(study: Study) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from math import exp, inf, log
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ class Drawing:
             raise CapError(message)
         fitting = [choice for choice in combinations if self.fits(self.smallest_of(choice))]
         self.branches = [choice for choice in fitting if self.cost(self.smallest_of(choice)) < inf]
-        largest = max((self.cost(self._largest_of(choice)) for choice in self.branches), default=0)
+        largest = max((self.cost(self.largest_of(choice)) for choice in self.branches), default=0)
         self.upper = min(self.cap, largest)
 
     def cost(self, params: Params) -> float:
@@ -97,9 +98,15 @@ class Drawing:
                 params[name] = dist.choices[costs.index(min(costs))]
         return params
 
-    def _largest_of(self, choice: Params) -> Params:
+    def largest_of(self, choice: Params) -> Params:
+        """The largest of a branch that can be built: upper ends, each categorical parameter at its dearest value."""
         branch = self.space.distributions(self.space.branch_of(choice))
-        return _moved(self.smallest_of(choice), branch, 2.0)
+        params = _moved(self.smallest_of(choice), branch, 2.0)
+        for name, dist in branch.items():
+            if isinstance(dist, CategoricalDistribution):
+                costs = [self.cost(params | {name: value}) for value in dist.choices]
+                params[name] = dist.choices[costs.index(max((cost for cost in costs if cost < inf), default=inf))]
+        return params if self.cost(params) < inf else self.resized(params, float_info.max)
 
 
 def uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:

@@ -23,6 +23,7 @@ __all__ = ["FrontSampler"]
 Floats = NDArray[np.float64]
 FEWEST = 5  # trials of a branch before its surrogate is asked
 DRAWS, MUTANTS = 96, 96  # candidates of each kind a branch
+BEYOND = 0.1  # of the reference beyond the largest cost and error, so that models there are worth something too
 OVER = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -56,7 +57,7 @@ class FrontSampler(CappedSampler):
         if not views:  # whatever was tried so far failed
             return self.drawing.spread(rng, float(rng.random()))
         known = np.concatenate([view.known for view in views])
-        reference = (log(self.drawing.upper), float(known[:, 1].max(initial=0.0)) + 0.1)
+        reference = (log(self.drawing.upper) + BEYOND, float(known[:, 1].max(initial=0.0)) + BEYOND)
         for view in views:
             if view.surrogate is None:  # too little is known of it: learn more
                 return self.drawing.spread(rng, float(rng.random()), view.choice)

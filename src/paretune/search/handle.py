@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from paretune.errors import Raced
 
-__all__ = ["TrialHandle", "always", "current_trial", "running"]
+__all__ = ["TrialHandle", "always", "current_trial", "made_current"]
 
 
 def always(epoch: int, values: Sequence[float]) -> bool:
@@ -47,7 +47,7 @@ def current_trial() -> TrialHandle | None:
 
 
 @contextmanager
-def running(trial: TrialHandle) -> Iterator[TrialHandle]:
+def made_current(trial: TrialHandle) -> Iterator[TrialHandle]:
     """Make ``trial`` the current one inside the block."""
     token = _current.set(trial)
     try:

@@ -18,6 +18,7 @@ from paretune.search.study import finished, running
 __all__ = ["Clock", "is_flat", "losses", "shown", "status_line"]
 
 Floats = NDArray[np.float64]
+LEAST_MARGIN = 1e-3
 COST_AND_SCORE = [StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE]
 
 
@@ -48,9 +49,9 @@ def hypervolume(points: Floats, reference: Floats) -> float:
 
 
 def _reference(points: Floats) -> Floats:
-    """A tenth of the range beyond the worst of each objective, so that the ends of the front count too."""
+    """A tenth of the range beyond the worst of each objective, so that the ends of the front count too, and equal ones."""
     worst, best = points.max(axis=0), points.min(axis=0)
-    return np.asarray(worst + 0.1 * (worst - best))
+    return np.asarray(worst + np.maximum(0.1 * (worst - best), LEAST_MARGIN))
 
 
 def is_flat(study: Study, trials: int, tolerance: float) -> bool:

@@ -103,12 +103,10 @@ def parse_space(
     for chosen in space.combinations():
         own = own_space([*fixed, *space.grouped(chosen)[0]])
         lines = [f"{key}={value}" for key, value in own.items() if value is not None]
-        parsed = {override.get_key_element(): _distribution(override) for override in _parse(lines, loader)}
+        parsed = {override.get_key_element(): _searched(override) for override in _parse(lines, loader)}
         branch = space.branch_of(chosen)
         space.branches[branch] = {
-            f"{branch}/{key}" if choices else key: dist
-            for key, dist in parsed.items()
-            if dist is not None and not _is_named(key, named)
+            f"{branch}/{key}" if choices else key: dist for key, dist in parsed.items() if not _is_named(key, named)
         }
     return space
 
@@ -132,6 +130,18 @@ def _parse(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:
             f"sweep such as key=interval(1,8); see Hydra's override grammar"
         )
         raise ConfigError(message) from error
+
+
+def _searched(override: Override) -> BaseDistribution:
+    """The distribution of an entry of a space."""
+    distribution = _distribution(override)
+    if distribution is None:
+        message = (
+            f"space `{override.input_line}` is no sweep; expected choice, range or interval, such as int(interval(4,32)); "
+            f"set a fixed value under its own name, outside of space"
+        )
+        raise ConfigError(message)
+    return distribution
 
 
 def _distribution(override: Override) -> BaseDistribution | None:

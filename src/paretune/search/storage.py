@@ -11,6 +11,8 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError
 
+from paretune.errors import first_line
+
 __all__ = ["PatientStorage", "patiently"]
 
 log = logging.getLogger(__name__)
@@ -39,9 +41,7 @@ def patiently(call: Callable[P, R]) -> Callable[P, R]:
                 if time.monotonic() > give_up_s:
                     raise
                 if not attempt:
-                    log.warning(
-                        "the study's database is away (%s); waiting for it", str(error).partition("\n")[0][:200]
-                    )
+                    log.warning("the study's database is away (%s); waiting for it", first_line(error)[:200])
                 time.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
         raise AssertionError
 

@@ -12,7 +12,7 @@ from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from paretune.errors import StoreError
+from paretune.errors import StoreError, first_line
 from paretune.search.storage import PatientStorage
 from paretune.secret import refuse_passwords
 
@@ -82,7 +82,7 @@ def _storage(url: str | None) -> RDBStorage | None:
             waits = {"connect_args": {"timeout": BUSY_S}} if local else {"pool_pre_ping": True}
             return PatientStorage(url, engine_kwargs=waits, heartbeat_interval=HEARTBEAT_S)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         message = (
             f"study storage `{url}` cannot be used ({reason}); expected an SQLAlchemy URL; check hydra.sweeper.storage"
         )

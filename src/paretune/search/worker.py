@@ -13,16 +13,15 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from paretune.errors import ConfigError, Raced
-from paretune.search.claims import claim, fail, put_back, reclaim, requeue, too_long
-from paretune.search.handle import TrialHandle, running
+from paretune.search.claims import claim, fail, held, put_back, reclaim, requeue, too_long
+from paretune.search.handle import TrialHandle, made_current
 from paretune.search.interrupts import Watch, interrupted
 from paretune.search.limits import Limits
 from paretune.search.progress import shown
 from paretune.search.race import Race
 from paretune.search.rungs import judge
 from paretune.search.space import Space
-from paretune.search.study import finished, stopping
-from paretune.search.study import running as in_hand
+from paretune.search.study import finished, running, stopping
 
 __all__ = ["Interrupted", "Objective", "Sweep", "work"]
 
@@ -42,7 +41,7 @@ class Sweep:
     """What a worker needs to know of its sweep.
 
     ``suggest`` may have a trial suggest more parameters than the space holds, given the overrides so far. ``after_trial`` is
-    called after each trial of this process, and now and then while it waits for those of others.
+    called with the number of each trial of this process, and now and then with ``None`` while it waits for those of others.
     """
 
     name: str
@@ -50,7 +49,7 @@ class Sweep:
     limits: Limits
     race: Race | None = None
     suggest: Callable[[Trial, list[str]], None] | None = None
-    after_trial: Callable[[], None] = lambda: None
+    after_trial: Callable[[int | None], None] = lambda number: None
 
 
 def work(
@@ -67,7 +66,7 @@ def work(
         reclaim(study, sweep.limits.retry)
         if sweep.limits.reached(study):
             break
-        trial = _ask(study) if len(finished(study)) + len(in_hand(study)) < sweep.limits.n_trials else None
+        trial = _ask(study) if len(finished(study)) + len(running(study)) < sweep.limits.n_trials else None
         if trial and trial.number >= sweep.limits.n_trials:  # asked for at the same time; it waits for a larger total
             put_back(study, trial)
             trial = None
@@ -75,13 +74,13 @@ def work(
             break
         attempt = claim(study, trial) if trial else None
         if not trial or attempt is None:
-            sweep.after_trial()
+            sweep.after_trial(None)
             time.sleep(WAIT_S)
             continue
         _run(study, sweep, trial, attempt, objective)
-        sweep.after_trial()
+        sweep.after_trial(trial.number)
         ran += 1
-    sweep.after_trial()
+    sweep.after_trial(None)
     return ran
 
 
@@ -94,32 +93,34 @@ def _ask(study: Study) -> Trial:
 
 def _run(study: Study, sweep: Sweep, trial: Trial, attempt: int, objective: Objective) -> None:
     started_s = time.perf_counter()
-    watch = _watch(study, sweep, trial)
+    watch = _watch(study, sweep, trial, attempt)
     try:
         overrides = _overrides(sweep, trial)
         searched = dict(line.split("=", 1) for line in overrides)
         log.info("trial %d: %s", trial.number, " ".join(overrides))
         handle = TrialHandle(sweep.name, trial.number, attempt, searched, judge(study, trial, sweep.race))
-        with watch, get_heartbeat_thread(trial._trial_id, study._storage), running(handle):
+        with watch, get_heartbeat_thread(trial._trial_id, study._storage), made_current(handle):
             values = _numbers(objective(handle, overrides), len(study.directions))
     except (KeyboardInterrupt, SystemExit) as error:
         if watch.late:
-            _failed(study, trial, too_long(sweep.limits.trial_timeout_s))
+            _failed(study, trial, attempt, too_long(sweep.limits.trial_timeout_s))
         elif stopping(study) or interrupted(error):
             requeue(study, trial)
             raise Interrupted from error
         else:
-            _failed(study, trial, f"the task left with {type(error).__name__}({error})")
+            _failed(study, trial, attempt, f"the task left with {type(error).__name__}({error})")
     except Raced as raced:
         log.info("trial %d stops: %s", trial.number, raced)
-        study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        if _mine(study, trial, attempt):
+            study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
     except Exception as error:
         if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
             requeue(study, trial)
             raise Interrupted from error
-        _failed(study, trial, f"{type(error).__name__}: {error}")
+        _failed(study, trial, attempt, f"{type(error).__name__}: {error}")
     else:
-        study.tell(trial, values, skip_if_finished=True)
+        if _mine(study, trial, attempt):
+            study.tell(trial, values, skip_if_finished=True)
         log.info("trial %d: %s in %.1f s", trial.number, shown(values), time.perf_counter() - started_s)
 
 
@@ -132,20 +133,29 @@ def _overrides(sweep: Sweep, trial: Trial) -> list[str]:
     return overrides
 
 
-def _watch(study: Study, sweep: Sweep, trial: Trial) -> Watch:
+def _watch(study: Study, sweep: Sweep, trial: Trial, attempt: int) -> Watch:
     def last_words(late: bool) -> None:
         if late:
-            _failed(study, trial, too_long(sweep.limits.trial_timeout_s))
+            _failed(study, trial, attempt, too_long(sweep.limits.trial_timeout_s))
         else:
             requeue(study, trial)
 
     return Watch(lambda: stopping(study), sweep.limits.trial_timeout_s, last_words)
 
 
-def _failed(study: Study, trial: Trial, reason: str) -> None:
+def _failed(study: Study, trial: Trial, attempt: int, reason: str) -> None:
     """Close a trial as failed; its traceback is in its own log, the console gets a line."""
     log.error("trial %d failed: %s", trial.number, reason.split("\n", maxsplit=1)[0][:300])
-    fail(study, trial, reason)
+    if _mine(study, trial, attempt):
+        fail(study, trial, reason)
+
+
+def _mine(study: Study, trial: Trial, attempt: int) -> bool:
+    """Whether what came of the trial counts; not if this worker was cut off from the database for too long."""
+    mine = held(study, trial, attempt)
+    if not mine:
+        log.warning("trial %d went back in the queue meanwhile; what came of this attempt is dropped", trial.number)
+    return mine
 
 
 def _draw(space: Space, trial: Trial) -> Mapping[str, Any]:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from mlflow.exceptions import MlflowException
+from requests import HTTPError
 
-from paretune.errors import StoreError
-from paretune.tracking.store import Store
+from paretune.errors import StoreError, first_line
+from paretune.tracking.store import Store, one_line
 from paretune.tracking.write import RunWriter
 
 __all__ = ["Journal", "write_leftovers"]
@@ -46,8 +47,7 @@ class Absence:
         """Ask again later, each time after a longer wait."""
         if not self.failures:
             log.warning(
-                "the tracking server is away (%s); runs are kept on disk until it is back",
-                str(error).partition("\n")[0][:200],
+                "the tracking server is away (%s); runs are kept on disk until it is back", first_line(error)[:200]
             )
         self.next_s = time.monotonic() + WAITS_S[min(self.failures, len(WAITS_S) - 1)]
         self.failures += 1
@@ -96,14 +96,15 @@ class Journal:
     def send(self) -> bool:
         """Send the steps that are left, in order; returns whether all are done.
 
-        Raises what the server says if it refuses a step for good.
+        Raises :class:`~paretune.errors.StoreError` if the server refuses a step for good.
         """
         for step, at_ms, arguments in self._steps()[self.done :]:
             if not absence.is_over():
                 return False
             try:
-                getattr(self.writer, step)(at_ms, **arguments)
-            except (MlflowException, StoreError) as error:
+                with one_line(self.writer.store.uri):
+                    getattr(self.writer, step)(at_ms, **arguments)
+            except StoreError as error:
                 if _for_good(error):
                     raise
                 absence.noticed(error)
@@ -114,11 +115,11 @@ class Journal:
 
     def close(self) -> None:
         """Remove the folder if all is sent, else leave it for the next process."""
-        if self.send():
-            gone = self.folder.with_name(f".done-{self.key}")  # at once, for all who look
-            self.folder.rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
-        self.lock.close()
+        with self.lock:  # which is let go, also if a step is refused
+            if self.send():
+                gone = self.folder.with_name(f".done-{self.key}")  # at once, for all who look
+                self.folder.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
 
     def _steps(self) -> list[Any]:
         path = self.folder / "steps.jsonl"
@@ -154,18 +155,18 @@ def write_leftovers(store: Store) -> int:
             continue
         try:
             journal.close()
-        except (MlflowException, StoreError) as error:
-            log.warning(
-                "the tracking server refuses a run of %s (%s); its steps stay there",
-                folder,
-                str(error).partition("\n")[0][:200],
-            )
+        except StoreError as error:
+            log.warning("a run of %s is refused (%s); its steps stay there", folder, first_line(error)[:300])
         left += folder.is_dir()
     return left
 
 
-def _for_good(error: Exception) -> bool:
+def _for_good(error: StoreError) -> bool:
     """Whether the server understood and refuses, rather than not being there."""
-    cause = error.__cause__ if isinstance(error, StoreError) else error
-    status: int = cause.get_http_status_code() if isinstance(cause, MlflowException) else 500  # type: ignore[no-untyped-call]
-    return 400 <= status < 500 and status not in TRY_AGAIN
+    cause = error.__cause__
+    status: int = 500
+    if isinstance(cause, MlflowException):
+        status = cause.get_http_status_code()  # type: ignore[no-untyped-call]
+    elif isinstance(cause, HTTPError) and cause.response is not None:  # of an artifact, which goes its own way
+        status = cause.response.status_code
+    return isinstance(cause, PermissionError) or (400 <= status < 500 and status not in TRY_AGAIN)

@@ -14,7 +14,7 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from paretune.errors import StoreError
+from paretune.errors import StoreError, first_line
 from paretune.secret import refuse_passwords
 
 __all__ = ["Store", "one_line", "quoted"]
@@ -123,7 +123,7 @@ def one_line(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-        reason = str(error).strip().splitlines()[0].split(". ")[0]
+        reason = first_line(error).split(". ")[0]
         mend = next((mend for sign, mend in MENDS.items() if sign in str(error)), "check tracking.uri")
         message = f"tracking store `{uri}` cannot be used ({reason}); expected an MLflow store; {mend}"
         raise StoreError(message) from error

@@ -29,6 +29,10 @@ class Averaging:
         if self.kind is not None and self.kind not in KINDS:
             message = f"averaging `{self.kind}` is unknown; expected ema, swa or null; set trainer.averaging.kind"
             raise ConfigError(message)
+        for name in ("decay", "start"):
+            if not 0 <= getattr(self, name) < 1:
+                message = f"trainer.averaging.{name} `{getattr(self, name)}` is no share; expected at least 0 and below 1; set it so"
+                raise ConfigError(message)
 
 
 class Average:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from paretune.data.images import Scaling
-from paretune.errors import StoreError
+from paretune.errors import StoreError, first_line
 from paretune.models import build
 
 __all__ = ["load", "save"]
@@ -34,7 +34,6 @@ def load(path: Path) -> tuple[nn.Module, dict[str, Any], Scaling]:
         net.load_state_dict(content["state_dict"])
         scaling = Scaling(*content["scaling"])
     except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        message = f"checkpoint `{path}` cannot be read ({reason}); expected the weights.pt of a Paretune run"
+        message = f"checkpoint `{path}` cannot be read ({first_line(error)}); expected the weights.pt of a Paretune run"
         raise StoreError(message) from error
     return net.eval(), content["config"], scaling

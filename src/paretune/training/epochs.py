@@ -69,7 +69,11 @@ class BestWeights(pl.Callback):
             self.listener(epoch)
 
     def _keeps(self, epoch: Epoch) -> bool:
-        if self.best is None or (self.selection.epoch == "last" and isfinite(epoch.val_loss)):
+        if self.best is None:
+            return True
+        if not isfinite(epoch.val_loss):
+            return False
+        if self.selection.epoch == "last":
             return True
         name = f"val_{self.selection.by}"
-        return self.selection.epoch == "best" and bool(getattr(epoch, name) > getattr(self.best, name))
+        return bool(getattr(epoch, name) > getattr(self.best, name))

@@ -128,7 +128,13 @@ class Classifier(pl.LightningModule):
                 f"optimizer cannot be made ({error}); expected what torch.optim takes; check the settings of optimizer"
             )
             raise ConfigError(message) from error
-        self.schedule = self.learning.schedule(optimizer, self.learning.length)
+        try:
+            self.schedule = self.learning.schedule(optimizer, self.learning.length)
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            message = (
+                f"schedule cannot be made ({error}); expected what the scheduler takes; check the settings of scheduler"
+            )
+            raise ConfigError(message) from error
         return optimizer
 
     def _optimize(self, optimizer: Any, images: Tensor, labels: Tensor) -> None:

@@ -107,9 +107,16 @@ def fit(
 def _learning(training: Training, images: int) -> Learning:
     length = Length(ceil(images / training.batch_size), training.max_epochs)
     return Learning(
-        training.optimizer, training.schedule, length, training.batch_size, training.augment,
-        training.augment_rampdown_epochs, training.label_smoothing, training.averaging, training.seed,
-    )  # fmt: skip
+        optimizer=training.optimizer,
+        schedule=training.schedule,
+        length=length,
+        batch_size=training.batch_size,
+        augment=training.augment,
+        rampdown_epochs=training.augment_rampdown_epochs,
+        label_smoothing=training.label_smoothing,
+        averaging=training.averaging,
+        seed=training.seed,
+    )
 
 
 def _best(keeper: BestWeights) -> Epoch:

@@ -49,16 +49,23 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_size", "eval_batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                message = (
-                    f"trainer.{name} `{value}` trains nothing; expected at least 1, a whole number; set trainer.{name}"
-                )
-                raise ConfigError(message)
+            if not _whole(getattr(self, name), 1):
+                self._refuse(name, "trains nothing", "at least 1, a whole number")
+        for name in ("patience", "threads"):
+            if getattr(self, name) is not None and not _whole(getattr(self, name), 1):
+                self._refuse(name, "is none", "at least 1, a whole number, or null")
+        if not _whole(self.augment_rampdown_epochs, 0):
+            self._refuse("augment_rampdown_epochs", "is none", "at least 0, a whole number")
+        if not 0 <= self.label_smoothing <= 1:
+            self._refuse("label_smoothing", "is no share", "0 to 1")
         if self.device not in DEVICES or (self.device == "cuda" and not torch.cuda.is_available()):
             message = f"trainer.device `{self.device}` is not on this machine; expected one of {', '.join(DEVICES)}; set trainer.device"
             raise ConfigError(message)
         self._pinned()
+
+    def _refuse(self, name: str, wrong: str, expected: str) -> None:
+        message = f"trainer.{name} `{getattr(self, name)}` {wrong}; expected {expected}; set trainer.{name}"
+        raise ConfigError(message)
 
     def layout_for(self, net: nn.Module, images: Images) -> Layout:
         """The pinned layout; with ``autotune``, what is not pinned is chosen by timing ``net`` on a batch."""
@@ -85,3 +92,7 @@ class Training:
 
     def _pinned(self) -> Layout:
         return Layout(self.memory_format or "contiguous", self.precision or "fp32", self.threads)
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and value >= least
