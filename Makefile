@@ -46,14 +46,14 @@ recipes: $(READY)  ## train the published recipes (ONLY='era_*', ARGS='--jobs 2'
 ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
 	@echo "The search box takes, for instance:"
 	@echo "  front members       tags.front = 'true' and tags.sweep = '$(SWEEP)'"
-	@echo "  under N parameters  metrics.n_params < 5000 and tags.state = 'complete'"
-	@echo "  above an F1         metrics.val_f1 > 0.99 and tags.state = 'complete'"
+	@echo "  under N parameters  metrics.n_params < 5000 and tags.state = 'complete' and tags.kind = 'trial'"
+	@echo "  above an F1         metrics.val_f1 > 0.99 and tags.state = 'complete' and tags.kind = 'trial'"
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(PARETUNE_STORE),mlruns)/mlflow.db --host 127.0.0.1 --port 5000 $(ARGS)
 
 test: $(READY)  ## the fast tests (under three minutes on two AVX2 cores, no network)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup -m 'not slow and not cluster' $(ARGS)
 
-test-all: $(READY)  ## all tests
+test-all: $(READY)  ## all tests but those of test-cluster
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 2 --dist loadgroup -m 'not cluster' $(ARGS)
 
 test-cluster: $(READY)  ## sweeps through a real Slurm, PostgreSQL and MLflow server on loopback (as root)
@@ -76,9 +76,9 @@ lock: $(READY)  ## pin today's newest versions that pyproject.toml admits (torch
 	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --annotation-style line --upgrade --constraint constraints.txt --output-file requirements.lock pyproject.toml
 	sed -i "s/^\(torch==[0-9.]*\)+cpu/\1/" requirements.lock
 
-bench: $(READY)  ## the figures of docs/performance.md and docs/sweeper.md
+bench: $(READY)  ## the figures of docs (hours; MNIST; `cluster` needs root, PostgreSQL, grpcio); ARGS='throughput asks' for some
 	$(BIN)/python -m bench $(ARGS)
 
-clean:  ## everything that make made but mlruns
+clean:  ## remove .venv and all caches; runs, data and reports stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

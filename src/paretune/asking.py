@@ -8,7 +8,13 @@ from paretune import places
 if TYPE_CHECKING:
     from paretune.reports.findings import Wanted
 
-__all__ = ["add_store", "add_wanted", "uri_of", "wanted_of", "whole"]
+__all__ = ["add_store", "add_wanted", "parser_of", "uri_of", "wanted_of", "whole"]
+
+
+def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
+    """A parser that describes the command by its module's docstring ``about``, without its markup."""
+    text = (about or "").replace("``", "")
+    return argparse.ArgumentParser(command, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def whole(text: str) -> int:

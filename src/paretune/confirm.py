@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import places
-from paretune.asking import add_store, add_wanted, uri_of, wanted_of, whole
+from paretune.asking import add_store, add_wanted, parser_of, uri_of, wanted_of, whole
 from paretune.errors import ConfigError, exit_on_mistake
 from paretune.secret import refuse_passwords
 from paretune.wording import counted
@@ -174,9 +174,7 @@ def _optimism(rows: "Sequence[Confirmed]") -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "paretune-confirm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of("paretune-confirm", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument("--seeds", type=whole, default=5, metavar="K", help="trainings of each model (default 5)")
     parser.add_argument(

@@ -16,7 +16,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
 from paretune import places
-from paretune.asking import add_store, add_wanted, uri_of, wanted_of
+from paretune.asking import add_store, add_wanted, parser_of, uri_of, wanted_of
 from paretune.errors import ConfigError, exit_on_mistake
 from paretune.wording import counted
 
@@ -147,9 +147,7 @@ def _scores(point: "Point", again: "Confirmed | None") -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "paretune-export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of("paretune-export", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument("model", type=Path, help="file to write, such as model.onnx; the others go beside it")
     add_wanted(parser)

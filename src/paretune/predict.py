@@ -10,6 +10,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from paretune.asking import parser_of
 from paretune.errors import exit_on_mistake
 
 __all__ = ["cli"]
@@ -17,9 +18,7 @@ __all__ = ["cli"]
 
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
-    parser = argparse.ArgumentParser(
-        "paretune-predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of("paretune-predict", __doc__)
     parser.add_argument("model", type=Path, help="file that paretune-export wrote, such as model.onnx")
     parser.add_argument("pictures", type=Path, nargs="+", help="PNG, JPEG or IDX files (an IDX file may hold many)")
     parser.add_argument(

@@ -4,7 +4,6 @@ Every run is a ``paretune-train +recipe=<name> seed=<n>`` of its own, recorded i
 kept in the table ``docs/recipes.csv``, so that the same command goes on where it stopped.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from paretune import places
-from paretune.asking import whole
+from paretune.asking import parser_of, whole
 from paretune.errors import ConfigError, SweepError, exit_on_mistake
 from paretune.reports.recipes import Published, Result, read_results, write_page, write_results
 from paretune.wording import counted
@@ -34,7 +33,7 @@ def cli() -> None:
 
 
 def _run() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("paretune-recipes", __doc__)
     parser.add_argument("only", nargs="*", default=["*"], help="names of recipes, such as kep_dense_* (default: all)")
     parser.add_argument("--jobs", type=whole, default=1, help="trainings at a time, one thread each if more than one")
     parser.add_argument("--seeds", type=whole, metavar="K", help="default: 3, and 1 above 200,000 parameters")
