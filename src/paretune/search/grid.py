@@ -1,5 +1,6 @@
 """Every configuration of a space that fits, once."""
 
+import logging
 from collections.abc import Sequence
 from itertools import product
 from math import prod
@@ -16,7 +17,10 @@ from paretune.search.feasible import CappedSampler
 
 __all__ = ["GridSampler"]
 
+log = logging.getLogger(__name__)
+
 MOST = 1_000_000
+WORTH_A_WORD = 300  # counting one takes milliseconds
 
 
 class GridSampler(CappedSampler):
@@ -32,6 +36,8 @@ class GridSampler(CappedSampler):
         if size > MOST:
             message = f"sampler `grid` would try {size:,} configurations, the cap aside; expected at most {MOST:,}; search less, or use another sampler"
             raise ConfigError(message)
+        if size > WORTH_A_WORD:
+            log.info("counting the %s configurations of the grid", f"{size:,}")
         every = [
             params for choice in drawing.branches for params in _grid(drawing, choice) if drawing.surely_fits(params)
         ]
