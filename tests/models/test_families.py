@@ -157,7 +157,7 @@ def test_the_norm_goes_before_the_activation_if_asked():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (config_of("dense", widths=[0]), r"widths `\[0\]` has a width that is no layer; expected whole numbers of at least 1"),
+        (config_of("dense", widths=[0]), r"widths `\[0\]` holds what is no size; expected whole numbers of at least 1"),
         (config_of("dense", widths=[8, 8], dropout=[0.1]), r"dropout `\[0.1\]` has 1 entries for 2 layers; expected 2 entries"),
         (config_of("conv", norm="layer"), r"norm `layer` is unknown; expected one of batch, group, instance, none, scalar; set model.norm"),
         (config_of("conv", activation="tanh"), r"activation `tanh` is unknown; expected one of leaky_relu, prelu, relu, silu"),

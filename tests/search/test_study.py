@@ -203,7 +203,7 @@ def test_what_comes_of_a_trial_that_went_back_meanwhile_is_dropped(study, caplog
 
     assert seen == [0, 1]
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
-    assert "trial 0 went back in the queue meanwhile" in caplog.text
+    assert "trial 0 is over or in other hands by now" in caplog.text
 
 
 def test_a_trial_that_was_taken_for_orphaned_is_not_claimed(study):

@@ -29,8 +29,7 @@ def positive(name: str, widths: Sequence[int]) -> list[int]:
     """``widths`` checked to be whole numbers of at least 1."""
     if any(width != int(width) or width < 1 for width in widths):
         message = (
-            f"{name} `{list(widths)}` has a width that is no layer; expected whole numbers of at least 1; "
-            f"set model.{name}"
+            f"{name} `{list(widths)}` holds what is no size; expected whole numbers of at least 1; set model.{name}"
         )
         raise ConfigError(message)
     return [int(width) for width in widths]

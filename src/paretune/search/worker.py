@@ -154,7 +154,7 @@ def _mine(study: Study, trial: Trial, attempt: int) -> bool:
     """Whether what came of the trial counts; not if this worker was cut off from the database for too long."""
     mine = held(study, trial, attempt)
     if not mine:
-        log.warning("trial %d went back in the queue meanwhile; what came of this attempt is dropped", trial.number)
+        log.warning("trial %d is over or in other hands by now; what came of this attempt is dropped", trial.number)
     return mine
 
 
