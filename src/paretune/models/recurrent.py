@@ -51,29 +51,16 @@ class Recurrent(nn.Module):
         normalise, size, pad = Normalise(norm, activation, norm_first), MapSize.of(image_shape), pads(padding, [3])[0]
 
         def conv(channels: int, padding: int) -> nn.Module:
-            return (
-                SeparableConv(channels, width, 3, padding)
-                if separable
-                else nn.Conv2d(channels, width, 3, padding=padding)
-            )
+            if separable:
+                return SeparableConv(channels, width, 3, padding)
+            return nn.Conv2d(channels, width, 3, padding=padding)
 
         for follow in (size.pool, size.pool) if pool_middle else (size.pool,):
             size.conv(3, pad)
             follow()
-        self.entry = nn.Sequential(
-            *[
-                nn.Conv2d(image_shape[0], stem, 3, padding=pad),
-                *normalise.layers(stem),
-                nn.MaxPool2d(2),
-                *dropouts(dropout),
-            ],
-            *[
-                conv(stem, pad),
-                *normalise.layers(width),
-                *([nn.MaxPool2d(2)] if pool_middle else []),
-                *dropouts(dropout),
-            ],
-        )
+        first = [nn.Conv2d(image_shape[0], stem, 3, padding=pad), *normalise.layers(stem), nn.MaxPool2d(2)]
+        second = [conv(stem, pad), *normalise.layers(width), *([nn.MaxPool2d(2)] if pool_middle else [])]
+        self.entry = nn.Sequential(*first, *dropouts(dropout), *second, *dropouts(dropout))
         self.repeated = conv(width, 1)
         norms = [
             nn.Sequential(*normalise.layers(width), *dropouts(dropout)) for _ in range(steps if norm_each_step else 1)
