@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "ignore", "-m", "paretune.train", "-m", "name=stop", "data=digits", "model=conv",
-               "trainer.max_epochs=40", "trainer.patience=null", "trainer.autotune=false", "cap.max_params=9000", *overrides]  # fmt: skip
+               "trainer.max_epochs=20", "trainer.patience=null", "trainer.autotune=false", "cap.max_params=9000", *overrides]  # fmt: skip
     env = os.environ | {"PARETUNE_STORE": str(tmp_path), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -67,7 +67,7 @@ def test_ctrl_c_puts_the_trial_back_and_the_same_command_ends_the_sweep(tmp_path
     assert "KILLED" in mlflow_states(tmp_path)
     assert "RUNNING" not in mlflow_states(tmp_path)
 
-    output, _ = start(tmp_path, *options, "trainer.max_epochs=2").communicate(timeout=120)
+    output, _ = start(tmp_path, *options).communicate(timeout=120)
     assert states(tmp_path)[:3] == [TrialState.COMPLETE] * 3, output
     assert len(read_points(Store(f"sqlite:///{tmp_path}/mlflow.db"), "stop")) == 3
 

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hydra_plugins.paretune_sweeper._plan import BASIC, Plan
 from hydra_plugins.paretune_sweeper._trials import HydraTrials
 from paretune.errors import ConfigError
+from paretune.search.claims import CREW, this_process
 from paretune.search.interrupts import listen, under_slurm
 from paretune.search.worker import Interrupted, work
 
@@ -35,6 +36,7 @@ class Worker:
     task: TaskFunction
     config: DictConfig
     threads: int
+    crew: str
     at_most: int | None = None
     gpu: str | None = None
 
@@ -44,6 +46,7 @@ class Worker:
         os.environ["OMP_NUM_THREADS"] = share or str(self.threads)  # torch reads it when it is imported
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
+        os.environ[CREW] = self.crew
         listen()
         trials = HydraTrials(self.context, self.task, self.config)
         sweep, sampler = self.plan.prepared(trials)
@@ -107,7 +110,7 @@ def with_workers(plan: Plan, trials: HydraTrials, n_jobs: int) -> Callable[[int]
             config.hydra.launcher.timeout_min = A_YEAR_MIN  # submitit ends jobs after an hour otherwise
     threads = max(1, _cores() // n_jobs)
     at_most, per_gpu = plan.fields["recycle_after"], plan.fields["workers_per_gpu"]
-    worker = Worker(plan, trials.context, trials.task, trials.config, threads, at_most)
+    worker = Worker(plan, trials.context, trials.task, trials.config, threads, this_process(), at_most)
     local = "slurm" not in config.hydra.launcher._target_.lower()  # Slurm gives its jobs their GPUs itself
     if not local:
         _watch_slurm()

@@ -23,6 +23,7 @@ from paretune.search.storage import patiently
 from paretune.search.study import running
 
 __all__ = [
+    "CREW",
     "claim",
     "fail",
     "held",
@@ -32,6 +33,7 @@ __all__ = [
     "reclaim",
     "requeue",
     "starts",
+    "this_process",
     "too_long",
     "workers_alive",
 ]
@@ -40,6 +42,7 @@ log = logging.getLogger(__name__)
 
 WORKER = "worker"
 ATTEMPT = "attempt"
+CREW = "PARETUNE_CREW"  # in a worker's environment: who launched it
 DEATHS = "deaths"
 CLOCK_STEP_S = 5  # a process's start is told from a clock that may be set; its number is not given again as soon
 DIES_WITHIN_S = 3.0
@@ -138,14 +141,21 @@ def too_long(trial_timeout_s: float | None) -> str:
     return f"ran for longer than trial_timeout_s = {trial_timeout_s:g}"
 
 
-def workers_alive(study: Study) -> int:
-    """Workers that are running a trial now; one of another machine counts as long as its heart beats."""
+def workers_alive(study: Study) -> list[str]:
+    """The crews of workers that are running a trial now; one of another machine counts as long as its heart beats.
+
+    A worker's crew is the parent that launched it (:func:`this_process`); that of one that joined by hand is empty.
+    """
     stale = set(_stale(study))
-    return sum(
-        _alive(trial.user_attrs[WORKER], None, trial._trial_id in stale)
-        for trial in running(study)
-        if trial.user_attrs.get(WORKER)
-    )
+    claimed = [trial for trial in running(study) if trial.user_attrs.get(WORKER)]
+    alive = [trial for trial in claimed if _alive(trial.user_attrs[WORKER], None, trial._trial_id in stale)]
+    return [str(json.loads(trial.user_attrs[WORKER]).get("crew", "")) for trial in alive]
+
+
+def this_process() -> str:
+    """A name of this process that no other one has had."""
+    identity = _identity(os.getpid())
+    return f"{identity['host']}:{identity['pid']}:{identity['started']}"
 
 
 def starts(study: Study) -> int:
@@ -184,7 +194,8 @@ def _rdb(study: Study) -> RDBStorage | None:
 def _identity(pid: int) -> dict[str, str | int | float]:
     """A process, told apart from a later one with the same number by its start."""
     started = psutil.Process(pid).create_time()
-    return {"host": socket.gethostname(), "pid": pid, "started": started, "since": time.time()}
+    crew = os.environ.get(CREW, "")
+    return {"host": socket.gethostname(), "pid": pid, "started": started, "since": time.time(), "crew": crew}
 
 
 def _kill_worker(trial: FrozenTrial) -> None:
