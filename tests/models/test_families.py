@@ -158,6 +158,9 @@ def test_the_norm_goes_before_the_activation_if_asked():
     ("config", "message"),
     [
         (config_of("dense", widths=[0]), r"widths `\[0\]` holds what is no size; expected whole numbers of at least 1"),
+        (config_of("conv", neck=-1), r"neck `\[-1\]` holds what is no size; expected whole numbers of at least 1; set model.neck"),
+        (config_of("conv", kernel_size=0), r"kernel_size `\[0, 0\]` holds what is no size"),
+        (config_of("squeeze", image_shape=[1, 28, 20]), r"image_shape `\[1, 28, 20\]` is not square; expected \[channels, side, side\]"),
         (config_of("dense", widths=[8, 8], dropout=[0.1]), r"dropout `\[0.1\]` has 1 entries for 2 layers; expected 2 entries"),
         (config_of("conv", norm="layer"), r"norm `layer` is unknown; expected one of batch, group, instance, none, scalar; set model.norm"),
         (config_of("conv", activation="tanh"), r"activation `tanh` is unknown; expected one of leaky_relu, prelu, relu, silu"),

@@ -136,6 +136,10 @@ def test_the_stalled_rule_cuts_once_and_then_waits():
             lambda: Averaging("mean"),
             r"averaging `mean` is unknown; expected ema, swa or null; set trainer.averaging.kind",
         ),
+        (
+            lambda: Averaging("ema", decay=1.5),
+            r"trainer.averaging.decay `1.5` is no share; expected at least 0 and below 1",
+        ),
         (lambda: Selection("first"), r"selection.epoch `first` is unknown; expected best or last"),
         (lambda: Selection(split="train"), r"selection.split `train` is unknown; expected validation or test"),
     ],

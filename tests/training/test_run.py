@@ -99,6 +99,20 @@ def test_settings_that_train_nothing_are_refused(name):
         settings(**{name: 0})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("patience", 0, "`0` is none; expected at least 1, a whole number, or null"),
+        ("threads", -1, "`-1` is none; expected at least 1, a whole number, or null"),
+        ("label_smoothing", 2, "`2` is no share; expected 0 to 1"),
+        ("augment_rampdown_epochs", -1, "`-1` is none; expected at least 0, a whole number"),
+    ],
+)
+def test_settings_out_of_their_range_are_refused(name, value, said):
+    with pytest.raises(ConfigError, match=rf"trainer.{name} {said}; set trainer.{name}"):
+        settings(**{name: value})
+
+
 def test_a_feed_gives_every_image_once_in_a_new_order_each_time(tiny_data):
     feed = Feed(tiny_data.train, 64, torch.Generator().manual_seed(0))
     passes = [torch.cat([labels for _, labels in feed]) for _ in range(2)]
