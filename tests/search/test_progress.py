@@ -63,7 +63,7 @@ def test_the_status_line_counts_trials_and_names_the_best():
 
 def test_the_status_line_has_the_volume_that_the_store_has():
     study = study_of((900, 0.95), (3670, 0.9871))
-    hold_to(study, {"cap": "5000"})
+    hold_to(study, {"cap": "5000"}, {})
 
     assert f"hypervolume {front_volume([900, 3670], [0.95, 0.9871], 5000):.3f}" in status_line(study, 9, Clock(0))
 

@@ -54,7 +54,7 @@ def run_sweep(fields: Mapping[str, Any], arguments: Sequence[str], trials: Hydra
 def _hold(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:
     groups = {f"{GROUP}{name}": option for name, option in trials.chosen(sweep.space.fixed).items()}
     settings = trials.settings(plan.fields["question"] or [], sweep.space.fixed)
-    hold_to(study, {"cap": str(plan.fields["cap"]["max"]), **groups, **settings, **sweep.space.described()})
+    hold_to(study, {"cap": str(plan.fields["cap"]["max"]), **groups, **sweep.space.described()}, settings)
 
 
 def _join(plan: Plan, sweep: Sweep, study: Study, trials: HydraTrials) -> None:

@@ -8,32 +8,31 @@ from paretune.errors import StoreError
 
 __all__ = ["GROUP", "cap_of", "hold_to"]
 
-QUESTION = "question"
+QUESTION, SETTINGS = "question", "settings"
 GROUP = "config group "
 
 
-def hold_to(study: Study, question: Mapping[str, str]) -> None:
-    """Note what a new study asks (its space, cap and settings, as text), or check that an old one asked the same.
+def hold_to(study: Study, question: Mapping[str, str], settings: Mapping[str, str]) -> None:
+    """Note what a new study asks (its cap, space and settings, as text), or check that an old one asked the same.
 
     Raises :class:`~paretune.errors.StoreError` with each difference: results under two caps or two spaces do not make one
     front, and Optuna itself would mix them without a word.
     """
-    stored = study.user_attrs.get(QUESTION)
-    if stored is None:
-        study.set_user_attr(QUESTION, dict(question))
-        return
-    names = [name for name in {**stored, **question} if stored.get(name) != question.get(name)]
+    known, asked = study.user_attrs, {**settings, **question}
+    stored = {**known.get(SETTINGS, settings), **known.get(QUESTION, question)}
+    names = [name for name in {**stored, **asked} if stored.get(name) != asked.get(name)]
     groups = tuple(f"{name.removeprefix(GROUP)}." for name in names if name.startswith(GROUP))
     names = [name for name in names if not name.startswith(groups)]  # another option of a group says it all
     if names:
-        changes = "; ".join(
-            f"{name}: {stored.get(name, 'nothing')} -> {question.get(name, 'nothing')}" for name in names
-        )
+        changes = "; ".join(f"{name}: {stored.get(name, 'nothing')} -> {asked.get(name, 'nothing')}" for name in names)
         message = (
             f"study `{study.study_name}` was started with another question ({changes}); expected the same space, cap and settings; "
             f"give the sweep another name, or take the change back"
         )
         raise StoreError(message)
+    for part, value in ((QUESTION, question), (SETTINGS, settings)):
+        if part not in known:
+            study.set_user_attr(part, dict(value))
 
 
 def cap_of(study: Study) -> float | None:

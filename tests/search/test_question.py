@@ -1,0 +1,41 @@
+import optuna
+import pytest
+
+from paretune.errors import StoreError
+from paretune.search.question import hold_to
+
+QUESTION = {"cap": "5000", "config group scheduler": "cosine", "optimizer.lr": "interval(0,1)"}
+SETTINGS = {"scheduler.warmup": "0.1", "optimizer.lr": "0.005", "seed": "0"}
+
+
+def test_the_same_question_may_be_asked_again():
+    study = optuna.create_study()
+    for _ in range(2):
+        hold_to(study, QUESTION, SETTINGS)
+
+    assert study.user_attrs == {"question": QUESTION, "settings": SETTINGS}
+
+
+@pytest.mark.parametrize(
+    ("question", "settings", "changes"),
+    [
+        ({**QUESTION, "optimizer.lr": "interval(0,2)"}, SETTINGS, r"\(optimizer.lr: interval\(0,1\) -> interval\(0,2\)\)"),
+        (QUESTION, {**SETTINGS, "seed": "1"}, r"\(seed: 0 -> 1\)"),
+        ({**QUESTION, "config group scheduler": "step"}, {"scheduler.every": "3", "optimizer.lr": "0.005", "seed": "0"},
+         r"\(config group scheduler: cosine -> step\)"),
+    ],
+)  # fmt: skip
+def test_another_question_is_refused_with_each_change(question, settings, changes):
+    study = optuna.create_study()
+    hold_to(study, QUESTION, SETTINGS)
+
+    with pytest.raises(StoreError, match=changes):
+        hold_to(study, question, settings)
+
+
+def test_a_study_that_kept_no_settings_takes_those_it_goes_on_with():
+    study = optuna.create_study()
+    study.set_user_attr("question", QUESTION)
+    hold_to(study, QUESTION, SETTINGS)
+
+    assert study.user_attrs["settings"] == SETTINGS
