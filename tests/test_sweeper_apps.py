@@ -67,7 +67,7 @@ def test_too_many_failures_end_the_sweep_and_a_rate_allows_them(tmp_path):
 
 
 def test_multi_objective_leaves_its_solutions(tmp_path):
-    results, done = run("multi", tmp_path)
+    results, done = run("multi", tmp_path, "hydra.sweeper.n_trials=8")
 
     assert done.returncode == 0, done.stderr
     assert len(results["solutions"]) >= 1
