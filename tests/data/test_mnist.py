@@ -135,6 +135,22 @@ def test_images_and_labels_that_do_not_match_are_refused(tmp_path, folder):
         load_idx(name="served", root=str(tmp_path), files=hashes(folder), mirrors=[], splitting=SPLITTING)
 
 
+def served(tmp_path: Path, folder: Path):
+    return load_idx(name="served", root=str(tmp_path), files=hashes(folder), mirrors=[], splitting=SPLITTING)
+
+
+@pytest.mark.parametrize(("part", "count"), [("train", 20), ("test", 6)])
+def test_labels_beyond_the_classes_are_refused(tmp_path, folder, part, count):
+    (folder / f"{part}-labels.gz").write_bytes(gzip.compress(idx_bytes(np.full(count, 10, np.uint8))))
+
+    with pytest.raises(DataError, match=r"has the label 10; expected 0 to 9; check that it is the right file, or set"):
+        served(tmp_path, folder).load_test()
+
+
+def test_a_worker_reads_and_measures_the_images_once(tmp_path, folder):
+    assert served(tmp_path, folder) is served(tmp_path, folder)
+
+
 def test_the_test_images_are_not_read_before_somebody_asks(tmp_path, folder):
     files = hashes(folder)
     (folder / NAMES[2]).unlink()

@@ -5,7 +5,6 @@ Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -36,26 +35,31 @@ def load_idx(
     labels, which are 0 to ``num_classes`` - 1. Raises :class:`~paretune.errors.DataError` for a file that is missing,
     damaged or of the wrong kind.
     """
-    images = _load(name, Path(root) / name, tuple(files.items()), tuple(mirrors), splitting)
-    if images.train.labels.max() >= num_classes:
-        message = f"data `{name}` has the label {images.train.labels.max()}; expected 0 to {num_classes - 1}; set data.num_classes, or check its files"
-        raise DataError(message)
-    return replace(images, num_classes=num_classes)
+    return _load(name, Path(root) / name, tuple(files.items()), tuple(mirrors), splitting, num_classes)
 
 
 @lru_cache(maxsize=2)  # a worker reads, splits and measures the images once, however many trials it runs
-def _load(name: str, folder: Path, hashes: Hashes, mirrors: tuple[str, ...], splitting: Splitting) -> ImageData:
-    train, val = splitting.split(_read(folder, mirrors, hashes[:2]))
-    return ImageData(name, train, val, load_test=partial(_read, folder, mirrors, hashes[2:]))
+def _load(
+    name: str, folder: Path, hashes: Hashes, mirrors: tuple[str, ...], splitting: Splitting, num_classes: int
+) -> ImageData:
+    read = partial(_read, folder, mirrors, num_classes)
+    train, val = splitting.split(read(hashes[:2]))
+    return ImageData(name, train, val, load_test=partial(read, hashes[2:]), num_classes=num_classes)
 
 
-def _read(folder: Path, mirrors: tuple[str, ...], hashes: Hashes) -> Images:
+def _read(folder: Path, mirrors: tuple[str, ...], num_classes: int, hashes: Hashes) -> Images:
     paths = list(find_or_fetch(folder, dict(hashes), mirrors).values())
     pixels, labels = (read_idx(path) for path in paths)
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
         message = (
             f"data files `{paths[0]}` and `{paths[1]}` do not belong together; expected images (N, H, W) and labels "
             f"(N,), got {pixels.shape} and {labels.shape}; delete them to have them fetched again"
+        )
+        raise DataError(message)
+    if labels.max(initial=0) >= num_classes:
+        message = (
+            f"data file `{paths[1]}` has the label {labels.max()}; expected 0 to {num_classes - 1}; check that it is the right "
+            f"file, or set data.num_classes"
         )
         raise DataError(message)
     return Images(torch.from_numpy(pixels.copy()).unsqueeze(1), torch.from_numpy(labels.astype("int64")))
