@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from paretune.front import front_volume
 from paretune.reports.findings import Findings, members_of
 from paretune.search.importance import importances
-from paretune.tracking import Store, read_curve
+from paretune.tracking import Store, Trial, read_curve
 
 if TYPE_CHECKING:
     from paretune.point import Point
@@ -19,9 +19,7 @@ CURVES = 60
 
 def volume_curve(findings: Findings) -> dict[str, list[float]]:
     """The volume below the front after each complete trial, in the order they ended, and the hours since the first began."""
-    asked = {point.run_id for point in findings.points}
-    complete = [trial for trial in findings.trials if trial.state == "complete" and trial.point.run_id in asked]
-    complete = [trial for trial in complete if isfinite(trial.ended_s)]  # its run may be about to be closed
+    complete = [trial for trial in _complete(findings) if isfinite(trial.ended_s)]  # its run may be about to be closed
     complete.sort(key=lambda trial: trial.ended_s)
     members: list[Point] = []
     volumes: list[float] = []
@@ -37,6 +35,12 @@ def volume_curve(findings: Findings) -> dict[str, list[float]]:
     return {"volume": volumes, "hours": hours, "gain": _gains(volumes)}
 
 
+def _complete(findings: Findings) -> list[Trial]:
+    """The trials that ended and are among the points asked for."""
+    asked = {point.run_id for point in findings.points}
+    return [trial for trial in findings.trials if trial.state == "complete" and trial.point.run_id in asked]
+
+
 def _gains(volumes: Sequence[float]) -> list[float]:
     """Only where the curve changes: a curve over 10,000 trials has a few dozen steps."""
     return [float(i) for i, volume in enumerate(volumes) if i == 0 or volume > volumes[i - 1] or i == len(volumes) - 1]
@@ -44,8 +48,7 @@ def _gains(volumes: Sequence[float]) -> list[float]:
 
 def mattering(findings: Findings) -> dict[str, dict[str, float]]:
     """By family, how much each parameter tells trials of a high F1 from the rest; ``all families`` for what every trial has."""
-    shown = {point.run_id for point in findings.points}
-    complete = [trial for trial in findings.trials if trial.state == "complete" and trial.point.run_id in shown]
+    complete = _complete(findings)
     groups = {
         name: [t for t in complete if t.point.family == name] for name in sorted({t.point.family for t in complete})
     }

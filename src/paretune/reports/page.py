@@ -79,22 +79,18 @@ def _spelt(findings: Findings, families: Families) -> dict[str, str]:
 
 def _shown(point: Point, trial: Trial | None) -> dict[str, Any]:
     searched = trial.searched if trial else {}
-    lines = [f"{name}={value}" for name, value in searched.items()]
-    where = (
-        {
-            "sweep": trial.sweep,
-            "quoted": shlex.quote(trial.sweep),
-            "number": trial.number,
-            "experiment": trial.experiment_id,
-        }
-        if trial
-        else {}
-    )
+    where = _where(trial) if trial else {}
     return {
         "params": point.params, "f1": point.f1, "accuracy": point.accuracy, "seconds": point.seconds,
         "family": point.family, "layers": layers_of(point), "epoch": point.best_epoch, "run": point.run_id,
-        "searched": lines, **where,
+        "searched": [f"{name}={value}" for name, value in searched.items()], **where,
     }  # fmt: skip
+
+
+def _where(trial: Trial) -> dict[str, Any]:
+    """Where the trial is found again; ``quoted`` is the sweep's name for a shell."""
+    quoted = shlex.quote(trial.sweep)
+    return {"sweep": trial.sweep, "quoted": quoted, "number": trial.number, "experiment": trial.experiment_id}
 
 
 def _families(findings: Findings) -> Families:

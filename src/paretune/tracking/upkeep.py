@@ -20,10 +20,10 @@ def keep_front(store: Store, sweep: str, trial: int) -> None:
     """
     runs = store.runs(f"tags.sweep = {quoted(sweep)} and tags.front = 'true'")
     costs = _costs(runs)
-    members = set(front(costs).tolist())
-    for index in set(range(len(runs))) - members:
+    members = front(costs)
+    for index in set(range(len(runs))) - set(members.tolist()):
         store.client.set_tag(runs[index].info.run_id, "front", "false")
-    _log_figures(store, sweep, costs, trial)
+    _log_figures(store, sweep, costs[members], trial)
 
 
 def set_front(store: Store, sweep: str) -> None:
@@ -33,24 +33,24 @@ def set_front(store: Store, sweep: str) -> None:
     """
     runs = store.runs(f"tags.sweep = {quoted(sweep)} and tags.state = 'complete' and tags.kind = 'trial'")
     costs = _costs(runs)
-    members = set(front(costs).tolist())
+    members = front(costs)
     for index, run in enumerate(runs):
         tag = "true" if index in members else "false"
         if run.data.tags.get("front") != tag:
             store.client.set_tag(run.info.run_id, "front", tag)
     if runs:
-        _log_figures(store, sweep, costs, max(int(run.data.tags["trial"]) for run in runs))
+        _log_figures(store, sweep, costs[members], max(int(run.data.tags["trial"]) for run in runs))
 
 
-def _log_figures(store: Store, sweep: str, costs: Costs, trial: int) -> None:
+def _log_figures(store: Store, sweep: str, members: Costs, trial: int) -> None:
     """Size and volume of the front to the parent run; ``trial`` is the step."""
     try:
         parent_id, cap = _parent_and_cap(store, sweep)
     except LookupError:  # somebody deleted it, or the sweep has no recorder
         return
     figures = {
-        "front_size": float(len(front(costs))),
-        "hypervolume": front_volume(costs[:, 0], 1 - costs[:, 1], cap),
+        "front_size": float(len(members)),
+        "hypervolume": front_volume(members[:, 0], 1 - members[:, 1], cap),
     }
     now_ms = int(time.time() * 1000)
     store.client.log_batch(parent_id, metrics=[Metric(name, value, now_ms, trial) for name, value in figures.items()])
