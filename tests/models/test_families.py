@@ -21,7 +21,13 @@ def config_of(family: str, **settings: object) -> dict[str, object]:
 
 def plain(composed, family: str, **settings: object) -> dict[str, object]:
     """The family's default config with these settings."""
-    config = OmegaConf.to_container(composed(f"model={family}").model)
+    return varied(OmegaConf.to_container(composed(f"model={family}").model), settings)
+
+
+def varied(config: dict[str, object], settings: dict[str, object]) -> dict[str, object]:
+    """``config`` with those of the settings that it has; an instance norm goes where the family takes it."""
+    if settings.get("norm") == "instance" and config["_target_"].endswith(("Separable", "Recurrent")):
+        settings = {**settings, "norm_first": True}
     return config | {name: value for name, value in settings.items() if name in config}
 
 
@@ -31,7 +37,7 @@ def widened(composed, family: str, **settings: object) -> dict[str, object]:
     for key, sweep in cfg.space.items():
         if "int(interval" in str(sweep):
             OmegaConf.update(cfg, key, OmegaConf.select(cfg, key) + 1)
-    return OmegaConf.to_container(cfg.model) | {name: value for name, value in settings.items() if name in cfg.model}
+    return varied(OmegaConf.to_container(cfg.model), settings)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -78,6 +84,11 @@ def test_keras_ways_of_starting_and_normalising():
     assert float(conv.bias.detach().abs().max()) == 0
     assert float(conv.weight.detach().abs().max()) <= (6 / (9 + 9 * 16)) ** 0.5
     assert (norm.eps, norm.momentum) == (1e-3, 0.01)
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(1, 1), (2, 1), (3, 1), (4, 2), (6, 3), (8, 4), (7, 1)])
+def test_groups_of_a_norm_have_two_channels_or_more(channels, groups):
+    assert NORMS["group"](channels).num_groups == groups
 
 
 def test_scalar_norm_makes_mean_0_and_deviation_1_of_each_image_with_two_parameters():
@@ -162,6 +173,8 @@ def test_the_norm_goes_before_the_activation_if_asked():
         (config_of("conv", kernel_size=0), r"kernel_size `\[0, 0\]` holds what is no size"),
         (config_of("squeeze", image_shape=[1, 28, 20]), r"image_shape `\[1, 28, 20\]` is not square; expected \[channels, side, side\]"),
         (config_of("dense", widths=[8, 8], dropout=[0.1]), r"dropout `\[0.1\]` has 1 entries for 2 layers; expected 2 entries"),
+        (config_of("separable", norm="instance"), r"norm `instance` after the activation gives maps of the same mean .* set model.norm_first=true"),
+        (config_of("recurrent", norm="instance"), r"norm `instance` after the activation gives maps of the same mean"),
         (config_of("conv", norm="layer"), r"norm `layer` is unknown; expected one of batch, group, instance, none, scalar; set model.norm"),
         (config_of("conv", activation="tanh"), r"activation `tanh` is unknown; expected one of leaky_relu, prelu, relu, silu"),
         (config_of("conv", padding="full"), r"padding `full` is unknown; expected one of same, valid"),

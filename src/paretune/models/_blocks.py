@@ -47,8 +47,13 @@ class ScalarNorm(nn.Module):
 
 
 def _group_norm(channels: int) -> nn.Module:
-    """Four groups where they divide the channels (Wu and He 2018, https://arxiv.org/abs/1803.08494), else as many as do."""
-    return nn.GroupNorm(next(groups for groups in (4, 3, 2, 1) if channels % groups == 0), channels)
+    """As many groups of two or more channels, four at most, as divide them (Wu and He 2018, https://arxiv.org/abs/1803.08494).
+
+    A group of one channel would be an instance norm.
+    """
+    return nn.GroupNorm(
+        next((groups for groups in (4, 3, 2) if channels % groups == 0 and channels > groups), 1), channels
+    )
 
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -97,6 +102,15 @@ class Normalise:
     def __post_init__(self) -> None:
         known("norm", self.norm, NORMS)
         known("activation", self.activation, ACTIVATIONS)
+
+    def check_averaged(self) -> None:
+        """Refuse what leaves the same mean in every map of every image, before layers that read nothing but means."""
+        if self.norm == "instance" and not self.norm_first:
+            message = (
+                "norm `instance` after the activation gives maps of the same mean for every image, and the global pool "
+                "reads means only; expected it before the activation, or another norm; set model.norm_first=true"
+            )
+            raise ConfigError(message)
 
     def layers(self, channels: int) -> list[nn.Module]:
         """New layers to follow a convolution with ``channels`` output maps."""

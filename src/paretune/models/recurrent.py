@@ -49,6 +49,7 @@ class Recurrent(nn.Module):
             raise ConfigError(message)
         stem, width = positive("stem", [stem])[0], positive("width", [width])[0]
         normalise, size, pad = Normalise(norm, activation, norm_first), MapSize.of(image_shape), pads(padding, [3])[0]
+        normalise.check_averaged()
 
         def conv(channels: int, padding: int) -> nn.Module:
             if separable:

@@ -49,6 +49,8 @@ class Separable(nn.Module):
         depth = len(channels) - 1
         kernels, rates = per_layer("kernel_size", kernel_size, depth), per_layer("dropout", dropout, depth)
         normalise, size = Normalise(norm, activation, norm_first), MapSize.of(image_shape)
+        if global_pool:
+            normalise.check_averaged()
         layers: list[nn.Module] = []
         for number, (fan_in, fan_out) in enumerate(pairwise(channels), 1):
             kernel, pad = kernels[number - 1], pads(padding, kernels)[number - 1]
