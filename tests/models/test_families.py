@@ -51,11 +51,11 @@ class TestFamilies(FamilyContract):
         return widened(composed, family)
 
 
-VARIANTS = [*({"norm": norm} for norm in NORMS), *({"activation": name} for name in ACTIVATIONS)]
+NORMED = [{"norm": norm} for norm in NORMS]
+ACTIVATED = [{"activation": name} for name in ACTIVATIONS]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("variant", [*NORMED, *(pytest.param(v, marks=pytest.mark.slow) for v in ACTIVATED)], ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
 class TestVariants(FamilyContract):
     @pytest.fixture
@@ -67,7 +67,7 @@ class TestVariants(FamilyContract):
         return widened(composed, family, **variant)
 
 
-@pytest.mark.parametrize("variant", [*VARIANTS, {"init": "glorot"}, {"init": "he"}], ids=str)
+@pytest.mark.parametrize("variant", [*NORMED, *ACTIVATED, {"init": "glorot"}, {"init": "he"}], ids=str)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_norm_activation_and_initialisation_makes_a_network(family, composed, variant):
     config = plain(composed, family, **variant)
