@@ -34,8 +34,9 @@ def set_front(store: Store, sweep: str) -> None:
     runs = store.runs(f"tags.sweep = {quoted(sweep)} and tags.state = 'complete' and tags.kind = 'trial'")
     costs = _costs(runs)
     members = front(costs)
+    on_front = set(members.tolist())
     for index, run in enumerate(runs):
-        tag = "true" if index in members else "false"
+        tag = "true" if index in on_front else "false"
         if run.data.tags.get("front") != tag:
             store.client.set_tag(run.info.run_id, "front", tag)
     if runs:
