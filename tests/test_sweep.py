@@ -56,6 +56,16 @@ def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(command
     assert len(store.runs("tags.kind = 'sweep'")) == 1
 
 
+def test_the_settings_a_study_keeps_are_those_of_the_config_and_not_of_what_was_counted(command, tmp_path):
+    one_family = (*SWEEP[:-1], "model=conv")
+    command(*one_family, trials(1))
+    more = command(*one_family, trials(2), "hydra/sweeper/sampler=random")
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+
+    assert study.user_attrs["settings"]["model.widths"] == "[16, 16]"
+    assert more.code == 0, more.err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

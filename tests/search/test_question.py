@@ -39,3 +39,14 @@ def test_a_study_that_kept_no_settings_takes_those_it_goes_on_with():
     hold_to(study, QUESTION, SETTINGS)
 
     assert study.user_attrs["settings"] == SETTINGS
+
+
+@pytest.mark.parametrize("stored", ["[6, 4, 8]", "[16, 16, 8]"])
+def test_entries_of_a_list_that_are_searched_are_no_setting(stored):
+    """A study of version 0.1.0 kept the values that were counted last."""
+    study, space = optuna.create_study(), {"model.widths.0": "2 to 48", "model.widths.1": "2 to 48"}
+    hold_to(study, space, {"model.widths": stored})
+    hold_to(study, space, {"model.widths": "[16, 16, 8]"})
+
+    with pytest.raises(StoreError, match=r"\(model.widths: \[.*8\] -> \[16, 16, 9\]\)"):
+        hold_to(study, space, {"model.widths": "[16, 16, 9]"})

@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,9 @@ import optuna
 import psutil
 import pytest
 from optuna.trial import TrialState
+from submitit.core.job_environment import SignalHandler
+from submitit.core.utils import DelayedSubmission, JobPaths
+from submitit.slurm.slurm import SlurmJobEnvironment
 
 from paretune.errors import StoreError, SweepError
 from paretune.search import current_trial
@@ -165,6 +169,27 @@ def test_a_task_that_exits_is_a_failed_trial(study):
 
     assert [trial.state.name for trial in study.trials] == ["FAIL"] * 2
     assert study.trials[0].user_attrs["reason"] == "the task left with SystemExit(3)"
+
+
+def test_a_task_that_exits_under_slurm_is_a_failed_trial_too(study, monkeypatch):
+    """There, a SystemExit may also come of submitit's handler of a pre-emption."""
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    work(study, sweep(1, max_failure_rate=1.0), lambda *_: sys.exit(3))
+
+    assert study.trials[0].user_attrs["reason"] == "the task left with SystemExit(3)"
+
+
+def test_a_job_that_slurm_takes_away_puts_its_trial_back(study, monkeypatch, tmp_path):
+    """Submitit's handler of the signal has the job queued again, and exits."""
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    job = SlurmJobEnvironment()
+    monkeypatch.setattr(job, "_requeue", lambda countdown: None)
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    handler = SignalHandler(job, JobPaths(tmp_path, "1"), DelayedSubmission(int))
+
+    with pytest.raises(Interrupted):
+        work(study, sweep(1), lambda *_: handler.checkpoint_and_exit(signal.SIGUSR2))
+    assert [trial.state for trial in study.trials] == [TrialState.WAITING]
 
 
 def test_an_error_of_the_search_space_is_a_failed_trial(study):

@@ -24,6 +24,7 @@ class HydraTrials:
         self.context, self.task, self.config = context, task, config
         setup_globals()
         self._base = lru_cache(maxsize=64)(self._compose)
+        self._counted = lru_cache(maxsize=64)(self._compose)  # its values are those that were counted last
 
     def is_group(self, key: str) -> bool:
         """Whether ``key`` (perhaps one to add, ``+key``) is a config group."""
@@ -59,7 +60,7 @@ class HydraTrials:
         """
 
         def counted(fixed: list[str], drawn: Mapping[str, Any]) -> int:
-            config = self._base(tuple(fixed))
+            config = self._counted(tuple(fixed))
             for key, value in drawn.items():
                 plain = OmegaConf.create(f"v: {value}").v if isinstance(value, str) else value
                 OmegaConf.update(config, key.lstrip("+"), plain)

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from traceback import walk_tb
 from types import TracebackType
 
 __all__ = ["GRACE_S", "Watch", "interrupted", "listen", "under_slurm"]
@@ -26,11 +28,16 @@ def listen() -> None:
 
 
 def interrupted(error: BaseException) -> bool:
-    """Whether ``error`` comes of an interrupt, and not of a task that calls ``sys.exit``.
+    """Whether ``error`` comes of a request to stop, and not of a task that calls ``sys.exit``.
 
-    Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`; under Slurm, submitit leaves a pre-empted job so.
+    Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`; under Slurm, submitit's signal handler leaves a
+    pre-empted job with one.
     """
-    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt) or under_slurm()
+    files = [
+        Path(frame.f_code.co_filename) for frame, _ in walk_tb(error.__traceback__)
+    ]  # from here to where it was raised
+    by_submitit = under_slurm() and any("submitit" in file.parts for file in files)
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt) or by_submitit
 
 
 def under_slurm() -> bool:
