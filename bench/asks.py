@@ -16,9 +16,9 @@ from optuna.trial import create_trial
 
 from bench.surrogates import count, formula
 from paretune import models
-from paretune.search.drawing import Drawing
-from paretune.search.feasible import FeasibleSampler
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
+from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
 
 ASKS, CAPS = 300, (5000, 841)
@@ -37,7 +37,7 @@ def built(params: dict[str, float]) -> int:
 
 
 def feasible(base: type, cap: int, counting: Count) -> BaseSampler:
-    return FeasibleSampler(lambda seed: base(seed=seed), Drawing(SPACE, counting, cap))
+    return FeasibleSampler(lambda seed: base(seed=seed), FeasibleSpace(SPACE, counting, cap))
 
 
 def asked(make: Callable[[], BaseSampler], cap: int) -> tuple[list[float], list[float]]:
@@ -66,10 +66,10 @@ def tenths_hit(costs: list[float], cap: int) -> int:
 
 def ask_after(n: int, counting: Count) -> float:
     """Milliseconds of an ask of ``front`` in a study with ``n`` finished trials."""
-    sampler, rng = FrontSampler(Drawing(SPACE, counting, CAPS[0])), np.random.default_rng(0)
+    sampler, rng = FrontSampler(FeasibleSpace(SPACE, counting, CAPS[0])), np.random.default_rng(0)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     for _ in range(n):
-        params = sampler.drawing.spread(rng, float(rng.random()))
+        params = sampler.feasible.spread(rng, float(rng.random()))
         values = [count(params), formula(params, rng)]
         study.add_trial(create_trial(params=params, distributions=SPACE.everything(), values=values))
     asks_ms = []
@@ -92,9 +92,9 @@ def run() -> dict[str, object]:
             "nsgaii_constraints": lambda: NSGAIISampler(seed=0),
             "feasible_random": lambda cap=cap: feasible(RandomSampler, cap, count),
             "feasible_tpe": lambda cap=cap: feasible(TPESampler, cap, count),
-            "front": lambda cap=cap: FrontSampler(Drawing(SPACE, count, cap)),
+            "front": lambda cap=cap: FrontSampler(FeasibleSpace(SPACE, count, cap)),
             "feasible_tpe_built": lambda cap=cap: feasible(TPESampler, cap, built),
-            "front_built": lambda cap=cap: FrontSampler(Drawing(SPACE, built, cap)),
+            "front_built": lambda cap=cap: FrontSampler(FeasibleSpace(SPACE, built, cap)),
         }
         for name, make in samplers.items():
             asks_ms, costs = asked(make, cap)

@@ -7,14 +7,14 @@ from torch.nn.functional import cross_entropy
 
 from bench.nets import batch, net
 from paretune.augment import Affine
-from paretune.training import allocator
+from paretune.training.execution import keep_freed_memory
 
 REPEATS = 20
 
 
 def run() -> dict[str, float]:
     """Milliseconds a batch of 128, one thread, channels_last fp32."""
-    allocator.keep_freed_memory()
+    keep_freed_memory()
     torch.set_num_threads(1)
     model, images = net("squeeze").to(memory_format=torch.channels_last), batch()
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)

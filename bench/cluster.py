@@ -23,7 +23,7 @@ from sqlalchemy import create_engine, event, text
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from cluster.services import Postgres
-from paretune.search.drawing import Drawing
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.space import Space
 from paretune.search.study import open_study
@@ -143,7 +143,7 @@ def _asks(url: str, size: int) -> dict[str, float]:
         figures |= {"random_ms": _median_ms(partial(_once, study))}
         figures |= {"statements": spent["statements"] / ASKS, "in_database_ms": 1e3 * spent["seconds"] / ASKS}
     study.sampler = FrontSampler(
-        Drawing(Space(common=SPACE), count=lambda params: sum(params.values()) ** 2, cap=30_000)
+        FeasibleSpace(Space(common=SPACE), count=lambda params: sum(params.values()) ** 2, cap=30_000)
     )
     figures |= {"front_ms": _median_ms(partial(_once, study), times=10)}
     print(size, figures, flush=True)

@@ -7,7 +7,7 @@ import torch
 from paretune import models
 from paretune.data.images import ImageData, Images, Splitting
 from paretune.data.mnist import load_idx
-from paretune.places import CONF
+from paretune.paths import CONF
 
 NETS = {
     "dense": {"_target_": "paretune.models.dense.Dense", "widths": [64]},

@@ -8,7 +8,7 @@ from bench.throughput import adam
 from paretune import models
 from paretune.data.images import ImageData
 from paretune.training import schedule
-from paretune.training.run import fit, seed_everything
+from paretune.training.fit import fit, seed_everything
 from paretune.training.settings import Training
 
 CONFIGS, IMAGES, EPOCHS = 24, 10_000, 2

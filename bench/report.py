@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from paretune.point import Point
+from paretune.front import Point
 from paretune.tracking import RunRecorder, Store, SweepRecorder
 
 TRIALS = 10_000

@@ -15,9 +15,9 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 
 from bench.surrogates import CAP, SPACE, Score, count, fit_of_mnist, formula, mnist
 from paretune.front import hypervolume
-from paretune.search.drawing import Drawing
-from paretune.search.feasible import FeasibleSampler
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
+from paretune.search.samplers import FeasibleSampler
 
 SEEDS, BUDGETS = 10, (50, 100, 200)
 SLOW = {"gp_constraints": (3, 50)}  # seeds and trials: it takes seconds an ask
@@ -26,11 +26,11 @@ PICTURE = Path(__file__).parents[1] / "docs" / "search.png"
 
 
 def feasible(base: type, seed: int) -> BaseSampler:
-    return FeasibleSampler(lambda derived: base(seed=derived), Drawing(SPACE, count, CAP), seed=seed)
+    return FeasibleSampler(lambda derived: base(seed=derived), FeasibleSpace(SPACE, count, CAP), seed=seed)
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "front": lambda seed: FrontSampler(Drawing(SPACE, count, CAP), seed=seed),
+    "front": lambda seed: FrontSampler(FeasibleSpace(SPACE, count, CAP), seed=seed),
     "feasible_tpe": lambda seed: feasible(TPESampler, seed),
     "feasible_random": lambda seed: feasible(RandomSampler, seed),
     "tpe_constraints": lambda seed: TPESampler(seed=seed),

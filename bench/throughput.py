@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.nets import BATCH_SIZE, NETS, first, mnist, net
 from paretune.data.images import ImageData
-from paretune.training import allocator, schedule
-from paretune.training.run import fit, seed_everything
+from paretune.training import schedule
+from paretune.training.execution import keep_freed_memory
+from paretune.training.fit import fit, seed_everything
 from paretune.training.settings import Training
 
 IMAGES = {"dense": 50_000, "conv": 20_000, "conv_841": 20_000, "squeeze": 8_000}
@@ -41,7 +42,7 @@ def bare(data: ImageData, name: str) -> float:
     """The plainest loop over the same tensors, with the same optimizer and schedule: seconds of the second epoch."""
     model = net(name)
     optimizer = adam(model.parameters())
-    steps = schedule.cosine(optimizer, schedule.Length(-(-len(data.train) // BATCH_SIZE), 2)).scheduler
+    steps = schedule.cosine(optimizer, schedule.TrainingLength(-(-len(data.train) // BATCH_SIZE), 2)).scheduler
     for _ in range(2):
         started_s = perf_counter()
         for rows in torch.randperm(len(data.train)).split(BATCH_SIZE):
@@ -150,7 +151,7 @@ def seconds_of(way: str, name: str, threads: int) -> float:
         "dataloader_worker": lambda: usual(data, name),
     }
     if way == "bare_fp32":  # the limit of ours: the same loop with the same allocator
-        allocator.keep_freed_memory()
+        keep_freed_memory()
     return ways[way]()
 
 

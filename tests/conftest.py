@@ -23,7 +23,7 @@ from hypothesis import settings
 from mlflow import MlflowClient
 from omegaconf import DictConfig
 
-from paretune import places
+from paretune import paths
 from paretune.data.images import ImageData, Images, Splitting
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +81,7 @@ def composed() -> Callable[..., DictConfig]:
 
 @cache
 def _composed(overrides: tuple[str, ...], hydra: bool) -> DictConfig:
-    with initialize_config_dir(str(places.CONF), version_base="1.3"):
+    with initialize_config_dir(str(paths.CONF), version_base="1.3"):
         return compose("train", overrides=list(overrides), return_hydra_config=hydra)
 
 
@@ -101,7 +101,7 @@ def command(
     """Runs ``paretune-train`` in this process, in the checkout, as the shell would."""
     from paretune.train import cli
 
-    migrated(places.store() / "mlflow.db")
+    migrated(paths.store() / "mlflow.db")
 
     def run(*arguments: str) -> Answer:
         monkeypatch.chdir(ROOT)

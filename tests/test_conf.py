@@ -10,19 +10,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from paretune import models, places
+from paretune import models, paths
 from paretune.data.images import Splitting
-from paretune.models.initial import SETTINGS
-from paretune.reports.references import read_references
+from paretune.models._blocks import SETTINGS
+from paretune.reports.confirmed import read_references
 from paretune.search.space import parse_space
-from paretune.training.averaging import Averaging
-from paretune.training.selection import Selection
-from paretune.training.settings import Training
+from paretune.training.module import Averaging
+from paretune.training.settings import Selection, Training
 
 GROUPS = ("model", "data", "optimizer", "scheduler", "augment", "trainer")
-OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((places.CONF / group).glob("*.yaml"))]
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((paths.CONF / group).glob("*.yaml"))]
 FAMILIES = [name for group, name in OPTIONS if group == "model"]
-SWEEPS = sorted(path.stem for path in (places.CONF.parent / "sweeps").glob("*.yaml"))
+SWEEPS = sorted(path.stem for path in (paths.CONF.parent / "sweeps").glob("*.yaml"))
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
@@ -85,7 +84,7 @@ def test_every_sweep_composes_under_its_own_name_with_a_cap(composed, name):
     assert config.hydra.mode.name == "MULTIRUN"
 
 
-@pytest.mark.parametrize("path", sorted((places.CONF / "references").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((paths.CONF / "references").glob("*.yaml")), ids=lambda path: path.stem)
 def test_references_are_complete(path):
     references = read_references(path)
 
@@ -98,7 +97,7 @@ def test_references_are_complete(path):
     [None, True, 3, 0.5, float("inf"), [1, None], ["0", "a,b", "it's", "null", "", "(1)", "x=1", "back\\", "é/ü"], {"a": 1, "b": {"c": False}}],
 )  # fmt: skip
 def test_values_of_a_sweep_file_are_what_hydra_reads(value):
-    from hydra_plugins.paretune_sweeper._plan import _grammar
+    from hydra_plugins.paretune_sweeper._spec import _grammar
 
     (override,) = OverridesParser.create().parse_overrides([f"x={_grammar(value)}"])
 
@@ -106,6 +105,6 @@ def test_values_of_a_sweep_file_are_what_hydra_reads(value):
 
 
 def test_text_of_a_sweep_file_is_grammar():
-    from hydra_plugins.paretune_sweeper._plan import _grammar
+    from hydra_plugins.paretune_sweeper._spec import _grammar
 
     assert _grammar("choice(a,b)") == "choice(a,b)"

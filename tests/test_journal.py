@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from paretune.tracking import RunRecorder, Store, SweepRecorder, journal, read_points, read_trials
+from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials
+from paretune.tracking.run import write_leftovers
 from server import Server
 from test_tracking import POINT
 
@@ -31,7 +32,7 @@ def store(server, tmp_path, request) -> Store:
 
 @pytest.fixture(autouse=True)
 def _ask_at_once(monkeypatch):
-    monkeypatch.setattr(journal, "WAITS_S", (0.0,))
+    monkeypatch.setattr("paretune.tracking.run.WAITS_S", (0.0,))
 
 
 def sweep(store: Store) -> SweepRecorder:
@@ -138,7 +139,7 @@ def test_two_processes_that_end_the_same_journal_do_not_trip_over_each_other(sto
         with RunRecorder(store, "r", tags=tags_of(store, number), searched={}) as run:
             run.start(POINT)
             with ThreadPoolExecutor(2) as pool:
-                others = [pool.submit(journal.write_leftovers, store) for _ in range(4)]
+                others = [pool.submit(write_leftovers, store) for _ in range(4)]
                 run.finish(POINT, {}, [])
         assert [other.result() for other in others] == [0] * 4
     assert list((tmp_path / "spool").glob("[!.]*")) == []
@@ -151,5 +152,5 @@ def test_a_line_cut_off_by_a_kill_is_no_step(store, tmp_path):
     step = ["begin", 1000, {"name": "cut", "tags": tags_of(store, 3), "searched": {}, "replaces": [], "key": "old"}]
     (spool / "steps.jsonl").write_text(json.dumps(step) + '\n["start", 2000, {"par')
 
-    assert journal.write_leftovers(store) == 0
+    assert write_leftovers(store) == 0
     assert len(store.runs(f"tags.trial = '3' and tags.sweep = '{store.experiment}'")) == 1

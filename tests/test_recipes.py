@@ -3,14 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from bench.recipes import Published, Result, _train_all, published, read_results, verdict, write_page, write_results
 from torch import nn
 
-from paretune import models, places
+from paretune import models, paths
 from paretune.budget import count_parameters
-from paretune.recipes import _train_all, published
-from paretune.reports.recipes import Published, Result, read_results, verdict, write_page, write_results
 
-NAMES = sorted(path.stem for path in (places.CONF / "recipe").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (paths.CONF / "recipe").glob("*.yaml"))
 PUBLISHED = {
     1_199_882, 300_426, 115_114, 39_322, 16_298, 841,
     8_580, 4_879, 3_077,
@@ -51,7 +50,7 @@ def test_a_training_that_fails_is_named(capfd):
 
 
 def test_there_is_a_recipe_for_every_published_count():
-    lines = [path.read_text() for path in (places.CONF / "recipe").glob("*.yaml")]
+    lines = [path.read_text() for path in (paths.CONF / "recipe").glob("*.yaml")]
 
     assert {int(line.split("params: ")[1].split()[0]) for line in lines} == PUBLISHED
 
@@ -110,7 +109,7 @@ def test_the_page_has_a_line_for_each_recipe_with_what_came_out(tmp_path):
 
 def test_a_recipe_trains_and_is_recorded_under_its_name(command, tmp_path):
     """On the digits, with fewer epochs; the result is read from the store."""
-    from paretune.recipes import _result_of
+    from bench.recipes import _result_of
 
     small = ("data=digits", "data.splitting.val_size=200", "trainer.max_epochs=1", "trainer.autotune=false")
     answer = command("+recipe=minimalist_841", "seed=1", *small)
@@ -118,7 +117,7 @@ def test_a_recipe_trains_and_is_recorded_under_its_name(command, tmp_path):
 
     assert answer.code == 0, answer.err
     assert (result.recipe, result.seed, result.rule) == ("minimalist_841", 1, "last epoch, test once")
-    assert places.store().is_dir()
+    assert paths.store().is_dir()
 
 
 def test_a_recipe_read_on_the_test_set_is_refused_in_a_sweep(command):

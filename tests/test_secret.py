@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from paretune.errors import ConfigError
-from paretune.secret import masked, refuse_passwords
+from paretune.paths import masked, refuse_passwords
 
 WORD = st.text("abcXYZ019.-_%+", min_size=1)
 PASSWORD = st.text("abcXYZ019.-_%+/:?", min_size=1)

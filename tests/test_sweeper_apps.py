@@ -11,8 +11,8 @@ import yaml
 
 from paretune.errors import ConfigError
 from paretune.search.claims import claim, requeue
-from paretune.search.limits import Limits
 from paretune.search.space import Space
+from paretune.search.stopping import Limits
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep
 
@@ -127,13 +127,13 @@ def test_more_workers_than_the_gpus_are_to_hold_are_refused(monkeypatch):
 
 
 def test_workers_of_a_killed_parent_count_as_long_as_they_live(monkeypatch, tmp_path):
-    from hydra_plugins.paretune_sweeper._crew import Crew
+    from hydra_plugins.paretune_sweeper._workers import WorkerPool
 
     study = open_study("s", f"sqlite:///{tmp_path}/optuna.db", ["minimize"], optuna.samplers.RandomSampler())
     monkeypatch.setenv("PARETUNE_CREW", "an earlier parent")
     trial = study.ask()
     claim(study, trial)
-    crew = Crew(study, Sweep("s", Space(), Limits(5, 0.5)), lambda slot: [], n_jobs=1)
+    crew = WorkerPool(study, Sweep("s", Space(), Limits(5, 0.5)), lambda slot: [], n_jobs=1)
 
     assert not crew._has_room()
     requeue(study, trial)

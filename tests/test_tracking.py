@@ -11,12 +11,10 @@ import pytest
 from requests import Response
 
 from paretune.errors import ConfigError, Raced, StoreError
-from paretune.front import front_volume
-from paretune.point import Point
+from paretune.front import Point, front_volume
 from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials, sweep_names
-from paretune.tracking.journal import Journal
+from paretune.tracking.run import Journal, RunWriter
 from paretune.tracking.store import one_line
-from paretune.tracking.write import RunWriter
 
 POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
               best_epoch=2, config={"seed": 4, "model": {"widths": [2, 3]}})  # fmt: skip

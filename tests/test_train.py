@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 
-from paretune import places
+from paretune import paths
 from paretune.tracking import Store
 from paretune.training import checkpoint
 
@@ -84,7 +84,7 @@ def test_a_mistake_is_one_line_on_stderr_and_exit_code_two(command, arguments, m
 
     assert answer.code == 2
     assert message in answer.err
-    assert "failed" in message or not list((places.store() / "outputs").glob("*/0"))  # no trial began
+    assert "failed" in message or not list((paths.store() / "outputs").glob("*/0"))  # no trial began
     assert "Traceback" not in answer.err
 
 

@@ -20,25 +20,24 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from paretune import places
-from paretune.asking import add_store, add_wanted, parser_of, uri_of, wanted_of, whole
-from paretune.errors import ConfigError, exit_on_mistake
-from paretune.secret import refuse_passwords
-from paretune.wording import counted
+from paretune import paths
+from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, uri_of, whole
+from paretune.errors import ConfigError
+from paretune.paths import refuse_passwords
 
 if TYPE_CHECKING:
-    from paretune.point import Point
+    from paretune.front import Point
     from paretune.reports.confirmed import Confirmed
-    from paretune.reports.findings import Findings
+    from paretune.reports.findings import SweepResults
     from paretune.tracking import Store
 
 __all__ = ["cli"]
 
 
-@hydra.main(config_path=str(places.CONF), config_name="confirm", version_base="1.3")
+@hydra.main(config_path=str(paths.CONF), config_name="confirm", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train one model again as ``cfg.training`` says; returns (parameters, validation F1)."""
-    from paretune.recorded import start_point, train_recorded
+    from paretune.experiment import start_point, train_recorded
     from paretune.tracking import RunRecorder, Store, read_run
 
     tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
@@ -63,7 +62,7 @@ def again(config: Any, seed: int, epochs: int | None, train_on: str) -> dict[str
     """
     sections: dict[str, Any] = {**config, "seed": seed}
     sections["trainer"] = {**config["trainer"], **({"max_epochs": epochs} if epochs else {})}
-    sections["data"] = places.data_now(config["data"])
+    sections["data"] = paths.data_now(config["data"])
     if train_on == "train+val":
         if "splitting" not in sections["data"]:
             message = f"data `{sections['data'].get('_target_')}` has no splitting; expected one to train on train+val; use --train-on train"
@@ -93,16 +92,15 @@ def cli(arguments: Sequence[str] | None = None) -> None:
 def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     from rich.console import Console
 
-    from paretune.reports.answers import beaten
     from paretune.reports.files import folder_of, write_confirmed
     from paretune.reports.findings import find
-    from paretune.reports.table import confirmed_table
+    from paretune.reports.terminal import beaten, confirmed_table
     from paretune.tracking import Store
 
-    uri, wanted = uri_of(options), wanted_of(options)
+    uri, wanted = uri_of(options), query_of(options)
 
-    def read() -> "Findings":
-        return find(Store(uri).require(), [options.sweep], wanted, places.CONF / "references")
+    def read() -> "SweepResults":
+        return find(Store(uri).require(), [options.sweep], wanted, paths.CONF / "references")
 
     findings = read()
     chosen = [point.run_id for point in _chosen(findings, options)]
@@ -121,7 +119,7 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     console.print(f"Written: {path}. The report shows it: {shown}", soft_wrap=True)
 
 
-def _chosen(findings: "Findings", options: argparse.Namespace) -> "list[Point]":
+def _chosen(findings: "SweepResults", options: argparse.Namespace) -> "list[Point]":
     """The runs asked for by ``--run``, or the front and those that come within ``--near`` of it at their size."""
     if options.run:
         return list({point.run_id: point for point in map(findings.run, options.run)}.values())
@@ -133,7 +131,7 @@ def _chosen(findings: "Findings", options: argparse.Namespace) -> "list[Point]":
     return sorted({p.run_id: p for p in [*findings.members, *near]}.values(), key=lambda p: p.params)
 
 
-def _missing(findings: "Findings", chosen: Sequence[str], options: argparse.Namespace, store: "Store") -> list[str]:
+def _missing(findings: "SweepResults", chosen: Sequence[str], options: argparse.Namespace, store: "Store") -> list[str]:
     """Trainings that the store has not got, as ``run<id>-seed<n>``; every model's first seed before any second."""
     from paretune.tracking import read_confirmations
 
@@ -183,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--run", action="append", metavar="ID", help="this run alone, by the start of its id (may be repeated)"
     )
-    add_wanted(parser, f1="validation F1")
+    add_query(parser, f1="validation F1")
     parser.add_argument(
         "--epochs", type=whole, metavar="N", help="train for so many epochs (default: as the sweep did)"
     )

@@ -16,21 +16,6 @@ Every message is one line: *thing* `value` is *wrong how*; expected *what*; *do 
 The commands print it alone and leave with exit code 2.
 """
 
-import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-__all__ = [
-    "CapError", "ConfigError", "DataError", "ExportError", "ParetuneError", "Raced", "StoreError", "SweepError",
-    "exit_on_mistake", "first_line",
-]  # fmt: skip
-
-
-FILE_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
-
-log = logging.getLogger(__name__)
-
 
 class ParetuneError(Exception):
     """Root of all errors that Paretune raises on purpose."""
@@ -67,30 +52,3 @@ class Raced(Exception):  # noqa: N818 - no error
 def first_line(error: BaseException) -> str:
     """What the error says first; its name if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-@contextmanager
-def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
-    """A person's mistake as one line of ``command``'s and exit code 2.
-
-    That is a :class:`ParetuneError`, one of ``others`` (Hydra wraps ours in its own), or a file that cannot be had.
-    """
-    mistakes: tuple[type[Exception], ...] = (ParetuneError, *FILE_ERRORS, *others)
-    try:
-        yield
-    except mistakes as error:
-        log.debug("where it came from", exc_info=True)
-        print(f"{command}: {_said(error, named=not isinstance(error, others))}", file=sys.stderr)
-        raise SystemExit(2) from None
-
-
-def _said(error: BaseException, named: bool) -> str:
-    """The message for a person; a file's error is ``named`` after the file unless it has a message of its own."""
-    ours = error
-    while ours and not isinstance(ours, ParetuneError):
-        ours = ours.__cause__  # type: ignore[assignment]
-    if ours:
-        return str(ours).strip()
-    if isinstance(error, FILE_ERRORS) and named:
-        return f"file `{error.filename}` cannot be used ({error.strerror}); expected one that may be read or written; check it"
-    return str(error).strip()

@@ -15,15 +15,14 @@ import hydra
 from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
-from paretune import places
-from paretune.asking import add_store, add_wanted, parser_of, uri_of, wanted_of
-from paretune.errors import ConfigError, exit_on_mistake
-from paretune.wording import counted
+from paretune import paths
+from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, uri_of
+from paretune.errors import ConfigError
 
 if TYPE_CHECKING:
     from paretune.data.images import ImageData
     from paretune.deploy.model import Deployable
-    from paretune.point import Point
+    from paretune.front import Point
     from paretune.reports.confirmed import Confirmed
     from paretune.tracking import Store
 
@@ -47,7 +46,7 @@ def _export(options: argparse.Namespace) -> None:
         message = f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx; name it so"
         raise ConfigError(message)
     store = Store(uri_of(options)).require()
-    findings = find(store, [options.sweep], wanted_of(options), places.CONF / "references")
+    findings = find(store, [options.sweep], query_of(options), paths.CONF / "references")
     point = findings.run(options.run) if options.run else findings.members[-1]
     ways = [row for row in findings.confirmed if row.point.run_id == point.run_id]
     again = max(ways, key=lambda row: row.f1.mean, default=None)
@@ -81,13 +80,13 @@ def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
 
 
 def _data(config: dict[str, Any]) -> "ImageData":
-    data: ImageData = hydra.utils.instantiate(OmegaConf.create(places.data_now(config["data"])))
+    data: ImageData = hydra.utils.instantiate(OmegaConf.create(paths.data_now(config["data"])))
     return data
 
 
 def _write(model: "Deployable", options: argparse.Namespace, again: "Confirmed | None") -> None:
-    from paretune.deploy.c import write_c
-    from paretune.deploy.card import costs, write_card, write_safetensors
+    from paretune.deploy.c_header import write_c
+    from paretune.deploy.model import costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
     path: Path = options.model
@@ -150,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = parser_of("paretune-export", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument("model", type=Path, help="file to write, such as model.onnx; the others go beside it")
-    add_wanted(parser)
+    add_query(parser)
     parser.add_argument("--run", metavar="ID", help="this run, by the start of its id")
     parser.add_argument(
         "--confirmed", action="store_true", help="choose by confirmed test F1; weights of the seed best on validation"

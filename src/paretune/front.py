@@ -5,10 +5,35 @@ another if it is no worse in both costs and better in one. A row with a NaN take
 last rank and adds no hypervolume.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LEAST_ERROR", "UNCAPPED", "Costs", "costs_of", "front", "front_volume", "hypervolume", "knee", "ranks"]
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A trained model as a point of the params-vs-F1 plane.
+
+    ``params`` counts every trainable scalar (:func:`paretune.budget.count_parameters`). ``f1`` (macro) and ``accuracy``
+    are fractions in [0, 1], ``loss`` is the mean cross-entropy in nats, all on the split that the caller scored.
+    """
+
+    params: int
+    f1: float
+    accuracy: float = nan
+    loss: float = nan
+    seconds: float = nan
+    seed: int = 0
+    family: str = ""
+    data: str = ""
+    best_epoch: int = -1
+    config: Mapping[str, Any] = field(default_factory=dict)
+    run_id: str = ""
+
 
 Costs = NDArray[np.float64]
 LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paretune import places
-from paretune.asking import add_store, add_wanted, uri_of, wanted_of
-from paretune.errors import exit_on_mistake
+from paretune import paths
+from paretune.cli import add_query, add_store, exit_on_mistake, query_of, uri_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -27,10 +26,10 @@ def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     val_loss, best_epoch, seconds, images_per_s, seed, data, started, ended, error, run_id, and ``param.<name>`` for each
     parameter searched. Raises :class:`~paretune.errors.StoreError`.
     """
-    from paretune.reports.frame import frame_of
+    from paretune.reports.findings import frame_of
     from paretune.tracking import Store, read_trials
 
-    return frame_of(read_trials(Store(uri or places.tracking_uri(places.store())).require(), *sweeps))
+    return frame_of(read_trials(Store(uri or paths.tracking_uri(paths.store())).require(), *sweeps))
 
 
 def front(
@@ -41,10 +40,9 @@ def front(
     families: Sequence[str] = (),
 ) -> "DataFrame":
     """The rows of :func:`trials` on the front of those that are asked for, by rising ``n_params``."""
-    from paretune.reports.findings import Wanted
-    from paretune.reports.frame import front_of
+    from paretune.reports.findings import Query, front_of
 
-    return front_of(trials(*sweeps, uri=uri), Wanted(max_params, min_f1, tuple(families)))
+    return front_of(trials(*sweeps, uri=uri), Query(max_params, min_f1, tuple(families)))
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -58,17 +56,16 @@ def _report(options: argparse.Namespace) -> None:
     """Print the front of ``options.sweep`` and write its files."""
     from rich.console import Console
 
-    from paretune.reports.answers import answers
     from paretune.reports.files import folder_of, write_files
     from paretune.reports.findings import find
-    from paretune.reports.table import findings_table
+    from paretune.reports.terminal import answers, results_table
     from paretune.tracking import Store
 
     console = Console()
     store = Store(uri_of(options)).require()
     with console.status(f"reading {options.sweep}"):
-        findings = find(store, options.sweep.split(","), wanted_of(options), places.CONF / "references")
-    console.print(findings_table(findings))
+        findings = find(store, options.sweep.split(","), query_of(options), paths.CONF / "references")
+    console.print(results_table(findings))
     for line in answers(findings, beats=options.beats):
         console.print(line, soft_wrap=True)
     out = Path(options.out or folder_of(options.sweep, findings.wanted.part))
@@ -80,7 +77,7 @@ def _report(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("paretune-pareto", description="The params-vs-F1 front of a sweep, or of several.")
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist; several as a,b")
-    add_wanted(parser)
+    add_query(parser)
     parser.add_argument(
         "--confirmed", action="store_true", help="only what paretune-confirm trained again, by its test F1"
     )

@@ -10,8 +10,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from paretune.asking import parser_of
-from paretune.errors import exit_on_mistake
+from paretune.cli import exit_on_mistake, parser_of
 
 __all__ = ["cli"]
 
@@ -35,8 +34,8 @@ def cli(arguments: Sequence[str] | None = None) -> None:
 def _predict(options: argparse.Namespace) -> None:
     import numpy as np
 
+    from paretune.deploy.onnx import Runtime
     from paretune.deploy.picture import pictures, placed
-    from paretune.deploy.runtime import Runtime
 
     runtime = Runtime(options.model)
     found = [

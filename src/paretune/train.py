@@ -16,12 +16,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from paretune import places
-from paretune.errors import ConfigError, exit_on_mistake
-from paretune.secret import refuse_passwords
+from paretune import paths
+from paretune.cli import exit_on_mistake
+from paretune.errors import ConfigError
+from paretune.paths import refuse_passwords
 
 if TYPE_CHECKING:
-    from paretune.point import Point
+    from paretune.front import Point
     from paretune.search import TrialHandle
     from paretune.tracking import RunRecorder
 
@@ -30,7 +31,7 @@ __all__ = ["cli", "count", "worker_cli"]
 JOIN = "hydra.sweeper.join=true"
 
 
-@hydra.main(config_path=str(places.CONF), config_name="train", version_base="1.3")
+@hydra.main(config_path=str(paths.CONF), config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train once; returns (parameters, validation F1)."""
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # counts a failed trial
@@ -42,7 +43,7 @@ def main(cfg: DictConfig) -> Sequence[float]:
 def cli() -> None:
     """Run the command; a person's mistake is one line and exit code 2, not a traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises its errors instead of printing them
-    os.environ["PARETUNE_STORE"] = str(places.store())
+    os.environ["PARETUNE_STORE"] = str(paths.store())
     with exit_on_mistake(_command(), CompactHydraException, OmegaConfBaseException):
         refuse_passwords(*sys.argv[1:])  # before Hydra saves them
         main()
@@ -71,7 +72,7 @@ def run(cfg: DictConfig) -> "Point":
 
     Raises :class:`~paretune.errors.CapError` before anything is built or read if the model exceeds the cap.
     """
-    from paretune.recorded import start_point, train_recorded
+    from paretune.experiment import start_point, train_recorded
     from paretune.search import current_trial
 
     trial = current_trial()

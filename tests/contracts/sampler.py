@@ -8,8 +8,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from paretune.search.drawing import Drawing
-from paretune.search.feasible import CappedSampler
+from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.samplers import CappedSampler
 from paretune.search.space import parse_space
 
 SPACE = parse_space(
@@ -41,27 +41,27 @@ def conditional_count(params: dict[str, object]) -> int:
 def asked(sampler: CappedSampler, n: int, score: Callable[[dict], float] | None = None) -> list[dict[str, object]]:
     """``n`` trials of a study that scores them, and their parameters."""
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
-    space, found = sampler.drawing.space, []
+    space, found = sampler.feasible.space, []
     for _ in range(n):
         trial = study.ask()
         params = {name: trial._suggest(name, dist) for name, dist in space.choices.items()}
         branch = space.distributions(space.branch_of(params))
         params |= {name: trial._suggest(name, dist) for name, dist in branch.items()}
-        cost = sampler.drawing.cost(params)
+        cost = sampler.feasible.cost(params)
         study.tell(trial, [cost, score(params) if score else 1 - 1 / (2 + cost)])
         found.append(params)
     return found
 
 
 class SamplerContract:
-    """Tests of what ``make(drawing, seed)`` returns."""
+    """Tests of what ``make(feasible, seed)`` returns."""
 
-    def make(self, drawing: Drawing, seed: int = 0) -> CappedSampler:
+    def make(self, feasible: FeasibleSpace, seed: int = 0) -> CappedSampler:
         raise NotImplementedError
 
     def test_a_trial_that_broke_off_is_given_the_same_draw_again(self, tmp_path):
         """Half of it was handed over, and meanwhile the sampler has learnt."""
-        sampler, storage = self.make(Drawing(SPACE, count, 5000)), f"sqlite:///{tmp_path}/optuna.db"
+        sampler, storage = self.make(FeasibleSpace(SPACE, count, 5000)), f"sqlite:///{tmp_path}/optuna.db"
         study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler, storage=storage)
         first = study.ask()
         first._suggest("w0", SPACE.common["w0"])
@@ -77,28 +77,28 @@ class SamplerContract:
 
     @pytest.mark.parametrize("cap", [100, 1000, 20_000])
     def test_nothing_over_the_cap_is_ever_proposed(self, cap):
-        assert max(count(params) for params in asked(self.make(Drawing(SPACE, count, cap)), 40)) <= cap
+        assert max(count(params) for params in asked(self.make(FeasibleSpace(SPACE, count, cap)), 40)) <= cap
 
     def test_forty_trials_reach_every_tenth_of_the_costs(self):
         """Tenths of the logarithm, from the smallest configuration to the cap."""
-        drawing = Drawing(SPACE, count, 5000)
-        costs = [count(params) for params in asked(self.make(drawing), 40)]
-        tenths = 10 * np.log(np.array(costs) / drawing.smallest) / np.log(5000 / drawing.smallest)
+        feasible = FeasibleSpace(SPACE, count, 5000)
+        costs = [count(params) for params in asked(self.make(feasible), 40)]
+        tenths = 10 * np.log(np.array(costs) / feasible.smallest) / np.log(5000 / feasible.smallest)
 
         assert set(np.minimum(tenths.astype(int), 9)) == set(range(10))
 
     def test_a_seed_and_a_number_make_the_same_draw(self):
-        draws = [asked(self.make(Drawing(SPACE, count, 5000), seed), 25) for seed in (1, 1, 2)]
+        draws = [asked(self.make(FeasibleSpace(SPACE, count, 5000), seed), 25) for seed in (1, 1, 2)]
 
         assert draws[0] == draws[1] != draws[2]
 
     def test_nothing_is_proposed_twice(self):
-        draws = [frozenset(params.items()) for params in asked(self.make(Drawing(SPACE, count, 100)), 40)]
+        draws = [frozenset(params.items()) for params in asked(self.make(FeasibleSpace(SPACE, count, 100)), 40)]
 
         assert len(set(draws)) == len(draws)
 
     def test_each_branch_gets_its_own_parameters_and_both_are_tried(self):
-        draws = asked(self.make(Drawing(CONDITIONAL, conditional_count, 300)), 40)
+        draws = asked(self.make(FeasibleSpace(CONDITIONAL, conditional_count, 300)), 40)
 
         assert {params["model"] for params in draws} == {"a", "b"}
         assert all(("b/v" in params) == (params["model"] == "b") for params in draws)

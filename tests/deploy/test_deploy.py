@@ -15,16 +15,13 @@ from omegaconf import OmegaConf
 from safetensors import safe_open
 
 from paretune.data.images import Images, Scaling
-from paretune.deploy.c import write_c
-from paretune.deploy.card import costs, write_card, write_safetensors
-from paretune.deploy.graph import graph_of
-from paretune.deploy.memory import IN_PLACE, plan
-from paretune.deploy.model import Deployable, WithScaling, ink_share
-from paretune.deploy.onnx import write_onnx
-from paretune.deploy.runtime import Runtime
+from paretune.deploy.c_header import write_c
+from paretune.deploy.graph import IN_PLACE, graph_of, plan
+from paretune.deploy.model import Deployable, WithScaling, costs, ink_share, write_card, write_safetensors
+from paretune.deploy.onnx import Runtime, write_onnx
 from paretune.errors import ExportError, StoreError
+from paretune.front import Point
 from paretune.models import build, count
-from paretune.point import Point
 
 FAMILIES = ("dense", "conv", "squeeze", "separable", "inception", "recurrent")
 EVERY = [

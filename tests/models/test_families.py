@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from contracts.family import IMAGES, FamilyContract
-from paretune import models, places
+from paretune import models, paths
 from paretune.budget import count_parameters
 from paretune.errors import ConfigError
 from paretune.models._blocks import ACTIVATIONS, NORMS, ScalarNorm
 from strategies import widths
 
-FAMILIES = sorted(path.stem for path in (places.CONF / "model").glob("*.yaml"))
+FAMILIES = sorted(path.stem for path in (paths.CONF / "model").glob("*.yaml"))
 
 
 def config_of(family: str, **settings: object) -> dict[str, object]:

@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from paretune.point import Point
-from paretune.reports.answers import answers, beaten
-from paretune.reports.confirmed import confirmed, spread_of
-from paretune.reports.findings import Wanted
-from paretune.reports.references import Reference
+from paretune.front import Point
+from paretune.reports.confirmed import Reference, confirmed, spread_of
+from paretune.reports.findings import Query
+from paretune.reports.terminal import answers, beaten
 from paretune.tracking import Confirmation
 from reports.test_page import findings_of, trial
 
@@ -79,7 +78,7 @@ def test_one_seed_beats_nothing():
 
 def test_questions_are_answered_in_lines():
     trials = [trial(0, 100, 0.80), trial(1, 200, 0.95), trial(2, 900, 0.96)]
-    lines = answers(findings_of(trials, wanted=Wanted(1000, 0.8)), beats="known")
+    lines = answers(findings_of(trials, wanted=Query(1000, 0.8)), beats="known")
 
     assert lines[0].startswith("Smallest with F1 of at least 0.8: 100 parameters, F1 0.8000 (conv")
     assert lines[1].startswith("Best with at most 1,000 parameters: 900 parameters, F1 0.9600")

@@ -10,10 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paretune.reports.files import folder_of, write_confirmed, write_csv, write_json
-from paretune.reports.findings import Wanted
-from paretune.reports.finite import finite
-from paretune.reports.frame import frame_of, front_of
-from paretune.reports.history import volume_curve
+from paretune.reports.findings import Query, finite, frame_of, front_of
+from paretune.reports.page import volume_curve
 from reports.test_page import findings_of, trial
 
 ANY = [nan, inf, -inf, 0.0, 0.5, 0.5, 1.0]
@@ -50,7 +48,7 @@ def test_the_table_marks_the_front_and_leaves_nothing_out(pairs):
     table = frame_of([trial(n, params, f1) for n, (params, f1) in enumerate(pairs)])
 
     assert len(table) == len(pairs)
-    assert list(front_of(table, Wanted())["run_id"]) == list(table[table["front"]].sort_values("n_params")["run_id"])
+    assert list(front_of(table, Query())["run_id"]) == list(table[table["front"]].sort_values("n_params")["run_id"])
 
 
 def test_raced_and_failed_trials_are_rows_but_on_no_front():
@@ -77,9 +75,9 @@ def test_a_trial_whose_run_is_about_to_be_closed_is_on_no_curve():
 
 
 def test_a_part_of_a_front_does_not_replace_the_front():
-    wanted = Wanted(max_params=5000, min_f1=0.97, families=("conv", "a/b"), confirmed=True)
+    wanted = Query(max_params=5000, min_f1=0.97, families=("conv", "a/b"), confirmed=True)
 
-    assert folder_of("first", Wanted().part) == Path("sweeps/first")
+    assert folder_of("first", Query().part) == Path("sweeps/first")
     assert str(folder_of("first", wanted.part)) == "sweeps/first/confirmed,max-params=5000,min-f1=0.97,family=conv+a_b"
 
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paretune.point import Point
-from paretune.reports.findings import Findings, Wanted, members_of
+from paretune.front import Point
+from paretune.reports.confirmed import Reference
+from paretune.reports.findings import Query, SweepResults, members_of
 from paretune.reports.page import write_page
-from paretune.reports.references import Reference
 from paretune.tracking import Trial
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -52,9 +52,9 @@ TRIALS = [
 ]  # fmt: skip
 
 
-def findings_of(trials: list[Trial], **more: object) -> Findings:
+def findings_of(trials: list[Trial], **more: object) -> SweepResults:
     points = [one.point for one in trials if one.state == "complete"]
-    return Findings(**{"sweeps": ["demo"], "wanted": Wanted(), "trials": trials, "points": points, "members": members_of(points),
+    return SweepResults(**{"sweeps": ["demo"], "wanted": Query(), "trials": trials, "points": points, "members": members_of(points),
                        "confirmed": [], "references": [REFERENCE], "cap": 1000, **more})  # fmt: skip
 
 

@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from paretune.front import Point
 from paretune.pareto import cli
-from paretune.point import Point
+from paretune.reports.confirmed import Reference, read_references
 from paretune.reports.figure import draw_front
 from paretune.reports.files import write_csv
-from paretune.reports.layers import layers_of
-from paretune.reports.references import Reference, read_references
-from paretune.reports.table import front_table
+from paretune.reports.findings import layers_of
+from paretune.reports.terminal import front_table
 from paretune.tracking import Store
 
 POINT = Point(params=1234, f1=0.98765, accuracy=0.9876, seconds=12.3, family="squeeze", best_epoch=3, run_id="abcdef0123",

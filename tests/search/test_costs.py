@@ -4,8 +4,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, conditional_count, count
-from paretune.search.costs import Costs, Polynomial
-from paretune.search.drawing import Drawing, uniform
+from paretune.search.feasible_space import Costs, FeasibleSpace, Polynomial, uniform
 from paretune.search.space import Space
 
 
@@ -59,7 +58,7 @@ def test_a_polynomial_that_misleads_is_dropped_and_nothing_over_the_cap_is_propo
     def bumped(params: dict) -> int:
         return 10_000 if all(params[name] == value for name, value in bump.items()) else count(params)
 
-    drawing = Drawing(SPACE, bumped, 5000)
-    assert drawing.fits(bump | {"lr": 0.5})
-    assert not drawing.surely_fits(bump | {"lr": 0.5})
-    assert not drawing.fits(bump | {"lr": 0.5})
+    feasible = FeasibleSpace(SPACE, bumped, 5000)
+    assert feasible.fits(bump | {"lr": 0.5})
+    assert not feasible.verify_fits(bump | {"lr": 0.5})
+    assert not feasible.fits(bump | {"lr": 0.5})

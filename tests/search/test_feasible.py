@@ -9,25 +9,24 @@ from optuna.distributions import IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count
 from paretune.errors import CapError, ConfigError
-from paretune.search.drawing import Drawing, uniform
-from paretune.search.feasible import FeasibleSampler, van_der_corput
+from paretune.search.feasible_space import FeasibleSpace, uniform
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.grid import GridSampler
+from paretune.search.samplers import FeasibleSampler, GridSampler, van_der_corput
 from paretune.search.space import Space, parse_space
 
 
-def feasible(base: type, drawing: Drawing, seed: int = 0, **options: object) -> FeasibleSampler:
-    return FeasibleSampler(lambda derived: base(seed=derived, **options), drawing, seed=seed)
+def wrapped(base: type, feasible: FeasibleSpace, seed: int = 0, **options: object) -> FeasibleSampler:
+    return FeasibleSampler(lambda derived: base(seed=derived, **options), feasible, seed=seed)
 
 
 class TestFeasibleRandom(SamplerContract):
-    def make(self, drawing, seed=0):
-        return feasible(optuna.samplers.RandomSampler, drawing, seed)
+    def make(self, feasible, seed=0):
+        return wrapped(optuna.samplers.RandomSampler, feasible, seed)
 
 
 class TestFeasibleTPE(SamplerContract):
-    def make(self, drawing, seed=0):
-        return feasible(optuna.samplers.TPESampler, drawing, seed)
+    def make(self, feasible, seed=0):
+        return wrapped(optuna.samplers.TPESampler, feasible, seed)
 
 
 class TestFeasibleMultivariateTPE(SamplerContract):
@@ -36,48 +35,48 @@ class TestFeasibleMultivariateTPE(SamplerContract):
         yield
         recwarn.clear()
 
-    def make(self, drawing, seed=0):
-        return feasible(optuna.samplers.TPESampler, drawing, seed, multivariate=True)
+    def make(self, feasible, seed=0):
+        return wrapped(optuna.samplers.TPESampler, feasible, seed, multivariate=True)
 
 
 class TestFront(SamplerContract):
-    def make(self, drawing, seed=0):
-        return FrontSampler(drawing, seed=seed)
+    def make(self, feasible, seed=0):
+        return FrontSampler(feasible, seed=seed)
 
 
 @given(st.integers(28, 200_000), st.integers(0, 5), st.floats(0, 1))
 @settings(max_examples=40, deadline=None)
 def test_a_draw_spread_over_the_costs_fits_and_comes_close_to_its_target(cap, seed, share):
-    drawing = Drawing(SPACE, count, cap)
-    params = drawing.spread(np.random.default_rng(seed), share)
+    feasible = FeasibleSpace(SPACE, count, cap)
+    params = feasible.spread(np.random.default_rng(seed), share)
 
-    assert drawing.smallest <= count(params) <= drawing.at_share(share) * (1 + 1e-9)
+    assert feasible.smallest <= count(params) <= feasible.at_share(share) * (1 + 1e-9)
 
 
 def test_resizing_keeps_what_costs_nothing():
-    drawing = Drawing(SPACE, count, 1000)
+    feasible = FeasibleSpace(SPACE, count, 1000)
     big = {**{f"w{i}": 64 for i in range(5)}, "k": 1, "lr": 0.3}
 
-    assert drawing.resized(big, 1000)["lr"] == 0.3
-    assert drawing.resized(big, 1000)["k"] == 1
+    assert feasible.resized(big, 1000)["lr"] == 0.3
+    assert feasible.resized(big, 1000)["k"] == 1
 
 
 def test_resizing_takes_a_smaller_kernel_where_widths_alone_do_not_help():
-    drawing = Drawing(SPACE, count, 100)
+    feasible = FeasibleSpace(SPACE, count, 100)
 
-    assert drawing.resized({**{f"w{i}": 2 for i in range(5)}, "k": 3, "lr": 0.3}, 60)["k"] == 1
+    assert feasible.resized({**{f"w{i}": 2 for i in range(5)}, "k": 3, "lr": 0.3}, 60)["k"] == 1
 
 
 def test_the_smallest_and_the_largest_configuration_bound_the_costs():
-    drawing = Drawing(SPACE, count, None)
+    feasible = FeasibleSpace(SPACE, count, None)
 
-    assert drawing.smallest == count({**{f"w{i}": 2 for i in range(5)}, "k": 1})
-    assert Drawing(SPACE, count, 10**9).upper == count({**{f"w{i}": 64 for i in range(5)}, "k": 3})
+    assert feasible.smallest == count({**{f"w{i}": 2 for i in range(5)}, "k": 1})
+    assert FeasibleSpace(SPACE, count, 10**9).upper == count({**{f"w{i}": 64 for i in range(5)}, "k": 3})
 
 
 def test_a_space_without_a_small_enough_model_is_refused_with_both_numbers():
     with pytest.raises(CapError, match=r"search space has 28 parameters in its smallest model, over the cap of 26"):
-        Drawing(SPACE, count, 26)
+        FeasibleSpace(SPACE, count, 26)
 
 
 def test_a_space_of_which_no_model_can_be_built_says_why():
@@ -86,7 +85,7 @@ def test_a_space_of_which_no_model_can_be_built_says_why():
         raise ConfigError(message)
 
     with pytest.raises(ConfigError, match="model leaves no pixel"):
-        Drawing(SPACE, refuse, 1000)
+        FeasibleSpace(SPACE, refuse, 1000)
 
 
 def test_models_that_cannot_be_built_are_not_proposed():
@@ -96,20 +95,20 @@ def test_models_that_cannot_be_built_are_not_proposed():
             raise ConfigError(message)
         return count(params)
 
-    sampler = feasible(optuna.samplers.RandomSampler, Drawing(SPACE, odd, 100_000))
+    sampler = wrapped(optuna.samplers.RandomSampler, FeasibleSpace(SPACE, odd, 100_000))
 
     assert {params["k"] for params in asked(sampler, 30)} == {3}
 
 
 def test_without_a_count_every_draw_is_the_samplers_own():
-    sampler = feasible(optuna.samplers.RandomSampler, Drawing(SPACE))
+    sampler = wrapped(optuna.samplers.RandomSampler, FeasibleSpace(SPACE))
 
     assert len({params["lr"] for params in asked(sampler, 30)}) == 30
 
 
 def test_a_small_space_is_drawn_without_repeats_until_it_is_empty():
     space = parse_space(["a=choice(1,2,3)", "b=choice(1,2,3)"], is_group=lambda _: False, own_space=lambda _: {})
-    draws = asked(feasible(optuna.samplers.RandomSampler, Drawing(space)), 9, score=lambda params: params["a"])
+    draws = asked(wrapped(optuna.samplers.RandomSampler, FeasibleSpace(space)), 9, score=lambda params: params["a"])
 
     assert len({frozenset(params.items()) for params in draws}) >= 8
 
@@ -139,15 +138,15 @@ def test_a_branch_of_which_no_model_fits_is_never_drawn():
         return conditional_count(params) + (1000 if params["model"] == "b" else 0)
 
     for sampler in (
-        feasible(optuna.samplers.RandomSampler, Drawing(CONDITIONAL, dear, 300)),
-        FrontSampler(Drawing(CONDITIONAL, dear, 300)),
+        wrapped(optuna.samplers.RandomSampler, FeasibleSpace(CONDITIONAL, dear, 300)),
+        FrontSampler(FeasibleSpace(CONDITIONAL, dear, 300)),
     ):
         assert {params["model"] for params in asked(sampler, 30)} == {"a"}
 
 
 def test_a_grid_under_a_cap_is_every_point_that_fits_once():
     space = parse_space(["a=choice(1,2,3)", "b=range(1,4)"], is_group=lambda _: False, own_space=lambda _: {})
-    sampler = GridSampler(Drawing(space, lambda params: params["a"] * params["b"], 6))
+    sampler = GridSampler(FeasibleSpace(space, lambda params: params["a"] * params["b"], 6))
 
     assert len(sampler.points) == 9
     assert {frozenset(params.items()) for params in asked(sampler, 10)} == {
@@ -157,7 +156,7 @@ def test_a_grid_under_a_cap_is_every_point_that_fits_once():
 
 def test_a_grid_of_real_numbers_is_refused():
     with pytest.raises(ConfigError, match=r"sampler `grid` cannot try every value of `lr`; expected choice"):
-        GridSampler(Drawing(SPACE, count, 5000))
+        GridSampler(FeasibleSpace(SPACE, count, 5000))
 
 
 def test_a_grid_that_no_machine_holds_is_refused():
@@ -167,7 +166,7 @@ def test_a_grid_that_no_machine_holds_is_refused():
         ConfigError,
         match=r"sampler `grid` would try 28,629,151 configurations, the cap aside; expected at most 1,000,000",
     ):
-        GridSampler(Drawing(space))
+        GridSampler(FeasibleSpace(space))
 
 
 def test_a_sampler_that_draws_with_numpy_works_on_a_database(tmp_path):
@@ -175,9 +174,9 @@ def test_a_sampler_that_draws_with_numpy_works_on_a_database(tmp_path):
         def sample_independent(self, *arguments):
             return np.int64(super().sample_independent(*arguments))
 
-    drawing = Drawing(Space(common={"w": IntDistribution(2, 32)}))
+    feasible = FeasibleSpace(Space(common={"w": IntDistribution(2, 32)}))
     study = optuna.create_study(
-        sampler=FeasibleSampler(lambda seed: Numpy(seed=seed), drawing, n_startup=0),
+        sampler=FeasibleSampler(lambda seed: Numpy(seed=seed), feasible, n_startup=0),
         storage=f"sqlite:///{tmp_path}/o.db",
     )
 

@@ -7,12 +7,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
 from paretune.front import front, hypervolume
-from paretune.search.drawing import Drawing
-from paretune.search.feasible import FeasibleSampler
+from paretune.search.ehvi import Surrogate, expected_improvement, features, select_training_points
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.improvement import expected_improvement
+from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import Space
-from paretune.search.surrogate import Surrogate, features, telling
 
 REFERENCE = (10.0, 5.0)
 
@@ -74,7 +73,7 @@ def test_what_is_believed_is_no_longer_uncertain():
     surrogate = Surrogate(rows, rows.sum(axis=1) + np.random.default_rng(1).normal(0, 0.3, 20))
     place = np.array([[2.0, 2.0]])
     before = surrogate.predict(place)[1]
-    surrogate.believe(place)
+    surrogate.add_fantasies(place)
 
     assert surrogate.predict(place)[1] < before
 
@@ -92,24 +91,24 @@ def grown(sampler, n: int) -> float:
 
 
 def test_it_finds_more_in_forty_trials_than_chance_in_a_hundred():
-    drawing = Drawing(SPACE, count, 5000)
-    chance = FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), drawing, n_startup=100)
+    feasible = FeasibleSpace(SPACE, count, 5000)
+    chance = FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), feasible, n_startup=100)
 
-    assert grown(FrontSampler(drawing), 40) > grown(chance, 100)
+    assert grown(FrontSampler(feasible), 40) > grown(chance, 100)
 
 
 def test_it_works_in_a_plain_study():
-    drawing = Drawing(Space(common={"w": IntDistribution(2, 64), "lr": FloatDistribution(0, 1)}),
+    feasible = FeasibleSpace(Space(common={"w": IntDistribution(2, 64), "lr": FloatDistribution(0, 1)}),
                       count=lambda params: params["w"] ** 2, cap=900)  # fmt: skip
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=4))
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=4))
     study.optimize(lambda t: (t.suggest_int("w", 2, 64) ** 2, 1 - t.suggest_float("lr", 0, 1) / 2), n_trials=12)
 
     assert max(trial.values[0] for trial in study.trials) <= 900
 
 
 def test_where_every_model_costs_the_same_it_seeks_the_best_score():
-    drawing = Drawing(Space(common={"lr": FloatDistribution(0, 1)}), count=lambda params: 900)
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=8))
+    feasible = FeasibleSpace(Space(common={"lr": FloatDistribution(0, 1)}), count=lambda params: 900)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=8))
     study.optimize(lambda trial: (900, 1 - (trial.suggest_float("lr", 0, 1) - 0.7) ** 2), n_trials=20)
 
     assert np.median([abs(trial.params["lr"] - 0.7) for trial in study.trials[10:]]) < 0.05
@@ -117,19 +116,19 @@ def test_where_every_model_costs_the_same_it_seeks_the_best_score():
 
 def test_models_of_the_dearest_choice_are_proposed_too():
     space = Space(common={"w": IntDistribution(2, 30), "k": CategoricalDistribution([1, 5])})
-    drawing = Drawing(space, count=lambda params: params["w"] * params["k"] ** 2, cap=10_000)
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=10))
+    feasible = FeasibleSpace(space, count=lambda params: params["w"] * params["k"] ** 2, cap=10_000)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=10))
     for _ in range(16):
         trial = study.ask(space.everything())
-        study.tell(trial, [drawing.cost(trial.params), 1 - 1 / (1 + trial.params["w"] * trial.params["k"])])
+        study.tell(trial, [feasible.cost(trial.params), 1 - 1 / (1 + trial.params["w"] * trial.params["k"])])
 
-    assert drawing.upper == 750
+    assert feasible.upper == 750
     assert max(trial.values[0] for trial in study.trials[10:]) > 500
 
 
 def test_running_trials_are_not_asked_for_again():
-    drawing = Drawing(SPACE, count, 5000)
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=8))
+    feasible = FeasibleSpace(SPACE, count, 5000)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=8))
     for _ in range(10):
         trial = study.ask(SPACE.everything())
         study.tell(trial, [count(trial.params), smooth_score(trial.params)])
@@ -140,7 +139,7 @@ def test_running_trials_are_not_asked_for_again():
 
 def test_a_branch_whose_trials_all_fail_or_race_out_gets_no_more_than_its_share():
     """Branch b always fails: after its first trials the sampler looks elsewhere."""
-    sampler = FrontSampler(Drawing(CONDITIONAL, conditional_count, 300), n_startup=10)
+    sampler = FrontSampler(FeasibleSpace(CONDITIONAL, conditional_count, 300), n_startup=10)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     asked_for = []
     for _ in range(30):
@@ -160,10 +159,10 @@ def test_a_branch_whose_trials_all_fail_or_race_out_gets_no_more_than_its_share(
 def test_of_many_points_the_front_and_a_spread_of_the_others_are_learnt():
     rng = np.random.default_rng(0)
     log_costs, losses = rng.uniform(3, 9, 4000), rng.uniform(-5, 0, 4000)
-    chosen = telling(log_costs, losses)
+    chosen = select_training_points(log_costs, losses)
     costs = np.column_stack([log_costs, losses])
 
     assert set(front(costs)) <= set(chosen)
     assert 500 <= len(chosen) <= 1000
     assert losses[chosen].max() > -0.1
-    assert list(telling(log_costs[:1000], losses[:1000])) == list(range(1000))
+    assert list(select_training_points(log_costs[:1000], losses[:1000])) == list(range(1000))

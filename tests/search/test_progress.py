@@ -5,9 +5,8 @@ from optuna.trial import TrialState, create_trial
 
 from paretune.errors import ConfigError, SweepError
 from paretune.front import front_volume
-from paretune.search.limits import Limits
-from paretune.search.progress import Clock, is_flat, losses, status_line
-from paretune.search.question import hold_to
+from paretune.search.stopping import Clock, Limits, is_flat, losses, status_line
+from paretune.search.study import check_same_setup
 
 TWO = ("minimize", "maximize")
 
@@ -63,7 +62,7 @@ def test_the_status_line_counts_trials_and_names_the_best():
 
 def test_the_status_line_has_the_volume_that_the_store_has():
     study = study_of((900, 0.95), (3670, 0.9871))
-    hold_to(study, {"cap": "5000"}, {})
+    check_same_setup(study, {"cap": "5000"}, {})
 
     assert f"hypervolume {front_volume([900, 3670], [0.95, 0.9871], 5000):.3f}" in status_line(study, 9, Clock(0))
 

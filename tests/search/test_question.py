@@ -2,7 +2,7 @@ import optuna
 import pytest
 
 from paretune.errors import StoreError
-from paretune.search.question import hold_to
+from paretune.search.study import check_same_setup
 
 QUESTION = {"cap": "5000", "config group scheduler": "cosine", "optimizer.lr": "interval(0,1)"}
 SETTINGS = {"scheduler.warmup": "0.1", "optimizer.lr": "0.005", "seed": "0"}
@@ -11,7 +11,7 @@ SETTINGS = {"scheduler.warmup": "0.1", "optimizer.lr": "0.005", "seed": "0"}
 def test_the_same_question_may_be_asked_again():
     study = optuna.create_study()
     for _ in range(2):
-        hold_to(study, QUESTION, SETTINGS)
+        check_same_setup(study, QUESTION, SETTINGS)
 
     assert study.user_attrs == {"question": QUESTION, "settings": SETTINGS}
 
@@ -27,16 +27,16 @@ def test_the_same_question_may_be_asked_again():
 )  # fmt: skip
 def test_another_question_is_refused_with_each_change(question, settings, changes):
     study = optuna.create_study()
-    hold_to(study, QUESTION, SETTINGS)
+    check_same_setup(study, QUESTION, SETTINGS)
 
     with pytest.raises(StoreError, match=changes):
-        hold_to(study, question, settings)
+        check_same_setup(study, question, settings)
 
 
 def test_a_study_that_kept_no_settings_takes_those_it_goes_on_with():
     study = optuna.create_study()
     study.set_user_attr("question", QUESTION)
-    hold_to(study, QUESTION, SETTINGS)
+    check_same_setup(study, QUESTION, SETTINGS)
 
     assert study.user_attrs["settings"] == SETTINGS
 
@@ -45,8 +45,8 @@ def test_a_study_that_kept_no_settings_takes_those_it_goes_on_with():
 def test_entries_of_a_list_that_are_searched_are_no_setting(stored):
     """A study of version 0.1.0 kept the values that were counted last."""
     study, space = optuna.create_study(), {"model.widths.0": "2 to 48", "model.widths.1": "2 to 48"}
-    hold_to(study, space, {"model.widths": stored})
-    hold_to(study, space, {"model.widths": "[16, 16, 8]"})
+    check_same_setup(study, space, {"model.widths": stored})
+    check_same_setup(study, space, {"model.widths": "[16, 16, 8]"})
 
     with pytest.raises(StoreError, match=r"\(model.widths: \[.*8\] -> \[16, 16, 9\]\)"):
-        hold_to(study, space, {"model.widths": "[16, 16, 9]"})
+        check_same_setup(study, space, {"model.widths": "[16, 16, 9]"})

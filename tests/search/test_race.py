@@ -6,13 +6,12 @@ from optuna.trial import TrialState
 
 from paretune.errors import ConfigError
 from paretune.front import front
-from paretune.search.drawing import Drawing
-from paretune.search.feasible import FeasibleSampler
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.limits import Limits
-from paretune.search.race import Race, stays
-from paretune.search.rungs import check_race, rung_scores
+from paretune.search.racing import Race, check_race, rung_scores, stays
+from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
+from paretune.search.stopping import Limits
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep, work
 from strategies import finite_costs
@@ -57,7 +56,7 @@ def test_a_race_that_compares_nothing_is_refused(wrong):
 
 def raced_study(tmp_path, n: int) -> tuple[optuna.Study, list[int]]:
     """Trials of four epochs whose scores say at once whether they are good; and the epochs that each ran."""
-    sampler = FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), Drawing(SPACE))
+    sampler = FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), FeasibleSpace(SPACE))
     study = open_study("raced", f"sqlite:///{tmp_path}/optuna.db", ["minimize", "maximize"], sampler)
     epochs_run = []
 
@@ -95,7 +94,7 @@ def test_a_stopped_trial_keeps_what_it_had(tmp_path):
 def test_raced_trials_teach_the_front_sampler():
     """Trials around 100 were stopped with scores far above all others: that is where to look."""
     narrow = parse_space(["x=int(interval(60,200))"], is_group=lambda _: False, own_space=lambda _: {})
-    drawing, space = Drawing(narrow, lambda params: params["x"], cap=200), narrow.everything()
+    feasible, space = FeasibleSpace(narrow, lambda params: params["x"], cap=200), narrow.everything()
     ends = {60: 0.3, 65: 0.31, 70: 0.32, 75: 0.33, 150: 0.34, 175: 0.35, 200: 0.36}
 
     def trial(x: int, early: float, end: float | None) -> optuna.trial.FrozenTrial:
@@ -107,7 +106,7 @@ def test_raced_trials_teach_the_front_sampler():
     raced = [trial(x, 0.9, None) for x in (90, 95, 100, 105, 110)]
     proposed = []
     for trials in (done, [*done, *raced]):
-        study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing, n_startup=0))
+        study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=0))
         study.add_trials(trials)
         proposed.append(study.ask(space).params["x"])
 

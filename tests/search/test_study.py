@@ -20,10 +20,10 @@ from paretune.errors import StoreError, SweepError
 from paretune.search import current_trial
 from paretune.search import worker as worker_module
 from paretune.search.claims import claim, reclaim, requeue
-from paretune.search.drawing import Drawing
-from paretune.search.feasible import FeasibleSampler
-from paretune.search.limits import Limits
+from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
+from paretune.search.stopping import Limits
 from paretune.search.study import ask_to_stop, finished, open_study
 from paretune.search.worker import Interrupted, Sweep, work
 
@@ -33,7 +33,7 @@ DIRECTIONS = ["minimize", "maximize"]
 
 
 def sampler(space=SPACE) -> FeasibleSampler:
-    return FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), Drawing(space))
+    return FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), FeasibleSpace(space))
 
 
 @pytest.fixture

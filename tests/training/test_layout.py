@@ -4,9 +4,9 @@ from torch import nn
 
 from paretune import models
 from paretune.errors import ConfigError
-from paretune.training import allocator, schedule
-from paretune.training.layout import Layout, autotune
-from paretune.training.run import fit, seed_everything
+from paretune.training import schedule
+from paretune.training.execution import Execution, autotune, keep_freed_memory
+from paretune.training.fit import fit, seed_everything
 from paretune.training.settings import Training
 
 SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [4, 4, 4, 4, 4]}
@@ -22,7 +22,7 @@ def training(**changes) -> Training:
 def bare_loop(net: nn.Module, data, batch_size: int, epochs: int) -> list[float]:
     """The plainest PyTorch there is: mean training loss of each epoch."""
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
-    made = schedule.cosine(optimizer, schedule.Length(-(-len(data.train) // batch_size), epochs))
+    made = schedule.cosine(optimizer, schedule.TrainingLength(-(-len(data.train) // batch_size), epochs))
     shuffle, losses = torch.Generator().manual_seed(5), []
     for _ in range(epochs):
         total = 0.0
@@ -60,20 +60,20 @@ def test_every_layout_learns_about_the_same(tiny_data, memory_format, precision)
 
 
 def test_autotune_times_every_choice_and_takes_the_fastest():
-    best, seconds = autotune(models.build(SQUEEZE), IMAGES, LABELS, Layout(), CHOICES)
+    best, seconds = autotune(models.build(SQUEEZE), IMAGES, LABELS, Execution(), CHOICES)
 
     assert {(layout.memory_format, layout.precision) for layout in seconds} == {
         (f, p) for f in CHOICES["memory_format"] for p in CHOICES["precision"]
     }
-    plain = seconds[Layout()]
-    assert best == Layout() or seconds[best] == min(seconds.values()) < 0.95 * plain
+    plain = seconds[Execution()]
+    assert best == Execution() or seconds[best] == min(seconds.values()) < 0.95 * plain
 
 
 def test_autotune_changes_neither_the_network_nor_the_random_state():
     net = models.build(SQUEEZE | {"dropout": 0.5})
     before = {key: value.clone() for key, value in net.state_dict().items()}
     state = torch.get_rng_state()
-    autotune(net, IMAGES, LABELS, Layout(), CHOICES)
+    autotune(net, IMAGES, LABELS, Execution(), CHOICES)
 
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
@@ -82,11 +82,11 @@ def test_autotune_changes_neither_the_network_nor_the_random_state():
 def test_what_is_pinned_is_not_tuned(tiny_data):
     settings = training(autotune=True, memory_format="channels_last", precision="fp32", threads=1)
 
-    assert settings.layout_for(models.build(SQUEEZE), tiny_data.train) == Layout("channels_last", "fp32", 1)
+    assert settings.layout_for(models.build(SQUEEZE), tiny_data.train) == Execution("channels_last", "fp32", 1)
 
 
 def test_without_autotune_a_layout_is_plain(tiny_data):
-    assert training().layout_for(models.build(SQUEEZE), tiny_data.train) == Layout()
+    assert training().layout_for(models.build(SQUEEZE), tiny_data.train) == Execution()
 
 
 def test_autotune_says_what_it_chose(tiny_data, caplog):
@@ -97,7 +97,7 @@ def test_autotune_says_what_it_chose(tiny_data, caplog):
 
 
 def test_threads_are_tried_after_the_rest():
-    best, seconds = autotune(models.build(SQUEEZE), IMAGES, LABELS, Layout(), CHOICES | {"threads": [1, 2]})
+    best, seconds = autotune(models.build(SQUEEZE), IMAGES, LABELS, Execution(), CHOICES | {"threads": [1, 2]})
 
     assert len(seconds) == 4 + 1  # the best of four had two threads already
     assert best.threads in (1, 2)
@@ -121,7 +121,7 @@ def test_an_unknown_layout_is_refused(field, value, expected):
 
 
 def test_the_allocator_is_asked_without_harm():
-    assert allocator.keep_freed_memory() in (True, False)
+    assert keep_freed_memory() in (True, False)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -10,12 +10,9 @@ from paretune import models
 from paretune.augment import Affine
 from paretune.errors import ConfigError
 from paretune.training import schedule
-from paretune.training.averaging import Average, Averaging
-from paretune.training.epochs import BestWeights, Epoch
-from paretune.training.module import Learning
-from paretune.training.run import fit, seed_everything
-from paretune.training.selection import Selection
-from paretune.training.settings import Training
+from paretune.training.fit import BestWeights, Epoch, fit, seed_everything
+from paretune.training.module import Average, Averaging, Learning
+from paretune.training.settings import Selection, Training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 
@@ -72,7 +69,7 @@ def test_smoothed_labels_raise_the_training_loss_only(tiny_data):
 
 
 def test_augmentation_fades_out_over_the_last_epochs():
-    learning = Learning(None, None, schedule.Length(1, max_epochs=5), 32, rampdown_epochs=2)
+    learning = Learning(None, None, schedule.TrainingLength(1, max_epochs=5), 32, rampdown_epochs=2)
 
     assert [learning.strength(epoch) for epoch in range(5)] == [1.0, 1.0, 1.0, 0.5, 0.0]
 
@@ -120,7 +117,7 @@ def test_unit_scaling_leaves_pixels_between_0_and_1(tiny_data):
 def test_the_stalled_rule_cuts_once_and_then_waits():
     """Accuracies that stop rising at the fourth epoch: cuts after epochs 4 and 7, not in between."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    rule = schedule.stalled(optimizer, schedule.Length(1, 9), epochs=3, divisor=10.0)
+    rule = schedule.stalled(optimizer, schedule.TrainingLength(1, 9), epochs=3, divisor=10.0)
     rates = []
     for accuracy in (0.5, 0.6, 0.7, 0.5, 0.5, 0.5, 0.5, 0.9, 0.95):
         rule.after_epoch(torch.tensor(1.0), torch.tensor(accuracy))

@@ -7,8 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from paretune import models
 from paretune.errors import ConfigError, StoreError
 from paretune.training import checkpoint, schedule
-from paretune.training.feed import Feed
-from paretune.training.run import DivergedError, fit, seed_everything
+from paretune.training.fit import DivergedError, TensorBatches, fit, seed_everything
 from paretune.training.settings import Training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
@@ -114,7 +113,7 @@ def test_settings_out_of_their_range_are_refused(name, value, said):
 
 
 def test_a_feed_gives_every_image_once_in_a_new_order_each_time(tiny_data):
-    feed = Feed(tiny_data.train, 64, torch.Generator().manual_seed(0))
+    feed = TensorBatches(tiny_data.train, 64, torch.Generator().manual_seed(0))
     passes = [torch.cat([labels for _, labels in feed]) for _ in range(2)]
 
     assert len(feed) == len(list(feed)) == 4
@@ -123,14 +122,14 @@ def test_a_feed_gives_every_image_once_in_a_new_order_each_time(tiny_data):
 
 
 def test_a_feed_without_a_generator_keeps_the_order(tiny_data):
-    pixels, _ = zip(*Feed(tiny_data.val, 30), strict=True)
+    pixels, _ = zip(*TensorBatches(tiny_data.val, 30), strict=True)
 
     assert torch.equal(torch.cat(pixels), tiny_data.val.pixels)
 
 
 def rates(make, epochs=4, steps_per_epoch=5):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    made = make(optimizer, schedule.Length(steps_per_epoch, epochs))
+    made = make(optimizer, schedule.TrainingLength(steps_per_epoch, epochs))
     seen = []
     for _ in range(epochs * steps_per_epoch):
         seen.append(optimizer.param_groups[0]["lr"])

@@ -101,7 +101,7 @@ class ImageData:
     load_test: Callable[[], Images]
     num_classes: int = 10
 
-    def judged_on(self, split: str) -> "ImageData":
+    def with_split(self, split: str) -> "ImageData":
         """The same with the ``test`` images in place of the validation ones, as many published recipes have it.
 
         Raises :class:`~paretune.errors.ConfigError` if there are no images to judge by.

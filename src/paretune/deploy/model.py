@@ -1,17 +1,22 @@
 """What is handed on: a trained network that takes plain images."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from paretune.data.images import Images, Scaling
-from paretune.deploy.ink import INK
-from paretune.point import Point
-
-__all__ = ["Deployable", "WithScaling", "ink_share"]
+from paretune.deploy.graph import graph_of, plan
+from paretune.deploy.picture import INK
+from paretune.errors import ExportError
+from paretune.front import Point
 
 
 class WithScaling(nn.Module):
@@ -65,3 +70,73 @@ def ink_share(images: Images) -> float:
 def _extent(line: NDArray[np.bool_]) -> int:
     inked = np.flatnonzero(line)
     return int(inked[-1] - inked[0] + 1) if inked.size else 0
+
+
+LARGEST_DIFFERENCE = 1e-4
+
+
+def compared(what: str, outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Largest absolute difference of two sets of logits ``(N, classes)``.
+
+    Raises :class:`~paretune.errors.ExportError` if it is over 1e-4 or any image would get another class.
+    """
+    difference = float(np.abs(outputs - expected).max()) if outputs.shape == expected.shape else float("inf")
+    others = int((outputs.argmax(1) != expected.argmax(1)).sum()) if difference < float("inf") else len(expected)
+    if not difference <= LARGEST_DIFFERENCE or others:
+        message = (
+            f"{what} differs from torch by {difference:.2g} and gives {others} of {len(expected)} images another class; "
+            f"expected at most {LARGEST_DIFFERENCE:g} and none; the file is not kept; please report the model's config"
+        )
+        raise ExportError(message)
+    return difference
+
+
+FLOAT_BYTES = 4
+
+
+def costs(model: Deployable) -> dict[str, str]:
+    """Multiply-accumulates of one inference, and bytes of weights and of memory to work in, in words."""
+    try:
+        graph = graph_of(model.net, model.image_shape)
+    except ExportError as error:
+        return {"MACs per image": f"not counted ({str(error).split(';')[0]})"}
+    peak = plan(graph).size * FLOAT_BYTES
+    return {
+        "MACs per image": f"{graph.macs:,}",
+        "weights": f"{model.point.params * FLOAT_BYTES:,} bytes as float32",
+        "peak activations": f"{peak:,} bytes as float32, beside the image",
+    }
+
+
+def write_safetensors(model: Deployable, path: Path) -> None:
+    """The state dict of the network alone, its config as metadata (https://github.com/huggingface/safetensors)."""
+    config = json.dumps(model.point.config)
+    save_file(
+        {name: value.contiguous() for name, value in model.net.net.state_dict().items()}, path, {"config": config}
+    )
+
+
+def write_card(model: Deployable, path: Path, facts: Mapping[str, str], commands: Sequence[str]) -> None:
+    """Markdown: ``facts`` as a table, the config, and the ``commands`` that made it."""
+    point = model.point
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    config = yaml.safe_dump(dict(point.config), sort_keys=False)
+    made = "\n".join(commands)
+    path.write_text(f"""# {point.family}, {point.params:,} parameters, {point.data}
+
+Trained with Paretune. Its input is `images`, `(batch, {", ".join(map(str, model.image_shape))})`, in [0, 1], white on black; its output is
+`logits`, the largest of which is the class.
+
+| | |
+|---|---|
+{rows}
+
+## How it was made
+
+```
+{made}
+```
+
+```yaml
+{config}```
+""")

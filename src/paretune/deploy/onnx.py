@@ -4,23 +4,64 @@ import json
 import logging
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import onnx
-import torch
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
 
-from paretune.deploy.check import compared
-from paretune.deploy.model import Deployable
-from paretune.deploy.runtime import METADATA, Runtime
+from paretune.errors import StoreError, first_line
 
-__all__ = ["write_onnx"]
+if TYPE_CHECKING:
+    from paretune.deploy.model import Deployable
+
+METADATA = "paretune"  # key of the facts that a reader of the file needs
+BATCH = 256
 
 
-def write_onnx(model: Deployable, path: Path, facts: dict[str, object]) -> float:
+class Runtime:
+    """A model that paretune-export wrote; ``side`` of its images in pixels, ``ink_share`` as in training.
+
+    Raises :class:`~paretune.errors.StoreError` for any other file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            facts = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
+        except Exception as error:  # onnxruntime has an error class for each of its return codes
+            reason = first_line(error)
+            message = (
+                f"model `{path}` cannot be read ({reason}); expected a file that paretune-export wrote; export it again"
+            )
+            raise StoreError(message) from error
+        self.ink_share: float = facts.get("ink_share", 1.0)
+        self.side: int = self.session.get_inputs()[0].shape[-1]
+
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1]."""
+        parts = np.split(images, range(BATCH, len(images), BATCH))
+        return np.concatenate([self.session.run(["logits"], {"images": part})[0] for part in parts])
+
+    def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities ``(N, classes)`` of grey images ``(N, H, W)`` in [0, 1]."""
+        logits = self.logits(images[:, np.newaxis])
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+
+
+def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> float:
     """Write the file and compare it with torch on the samples; returns the largest difference of a logit.
 
     Its input is ``images`` ``(batch, C, H, W)`` in [0, 1], white on black as in MNIST; its output ``logits``. ``facts`` are kept
     in it as JSON. Raises :class:`~paretune.errors.ExportError`, and leaves no file, if the outputs differ.
     """
+    import onnx
+    import torch
+
+    from paretune.deploy.model import compared
+
     partial = path.with_name(f"{path.name}.partial")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
     with warnings.catch_warnings():

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from paretune.data.idx import read_idx
-from paretune.deploy.ink import INK
 from paretune.errors import DataError
 
-__all__ = ["Placed", "pictures", "placed"]
+INK = 0.25  # a pixel brighter than this share of the brightest
+
 
 IDX_STARTS = (b"\0\0", b"\x1f\x8b")  # plain, gzipped
 Grey = NDArray[np.float32]

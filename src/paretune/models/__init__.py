@@ -11,7 +11,7 @@ from torch import nn
 
 from paretune.budget import count_built
 from paretune.errors import ConfigError, first_line
-from paretune.models.initial import SETTINGS, initialise
+from paretune.models._blocks import SETTINGS, initialise
 
 __all__ = ["build", "count", "family_of"]
 

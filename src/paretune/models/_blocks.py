@@ -1,25 +1,61 @@
 """Layers that several families share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 from torch import Tensor, nn, ones, zeros
 from torch.nn.functional import layer_norm
 
 from paretune.errors import ConfigError
-from paretune.models._settings import known
 
-__all__ = [
-    "ACTIVATIONS",
-    "NORMS",
-    "MapSize",
-    "Normalise",
-    "ScalarNorm",
-    "SeparableConv",
-    "activation_layer",
-    "dropouts",
-]
+T = TypeVar("T", int, float, str)
+
+PADDINGS = ("same", "valid")
+
+
+def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
+    """``value`` for each layer: a single value serves all, a list must hold one entry a layer."""
+    if isinstance(value, (str, int, float)):
+        return [value] * layers
+    if len(value) != layers:
+        message = (
+            f"{name} `{list(value)}` has {len(value)} entries for {layers} layers; expected {layers} entries "
+            f"or a single value; set model.{name}"
+        )
+        raise ConfigError(message)
+    return list(value)
+
+
+def positive(name: str, widths: Sequence[int]) -> list[int]:
+    """``widths`` checked to be whole numbers of at least 1."""
+    if any(width != int(width) or width < 1 for width in widths):
+        message = (
+            f"{name} `{list(widths)}` holds what is no size; expected whole numbers of at least 1; set model.{name}"
+        )
+        raise ConfigError(message)
+    return [int(width) for width in widths]
+
+
+def pads(padding: str | Sequence[str], kernel_sizes: Sequence[int]) -> list[int]:
+    """Pixels of zero padding on each side, layer by layer.
+
+    ``same`` keeps the size of the map (an even kernel makes it one larger), ``valid`` adds none.
+    """
+    positive("kernel_size", kernel_sizes)
+    kinds = per_layer("padding", padding, len(kernel_sizes))
+    for kind in kinds:
+        known("padding", kind, PADDINGS)
+    return [size // 2 if kind == "same" else 0 for kind, size in zip(kinds, kernel_sizes, strict=True)]
+
+
+def known(what: str, name: str, names: Iterable[str]) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` if ``name`` is none of ``names``."""
+    if name not in list(names):
+        message = f"{what} `{name}` is unknown; expected one of {', '.join(names)}; set model.{what}"
+        raise ConfigError(message)
+
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": partial(nn.LeakyReLU, 0.2),
@@ -157,3 +193,34 @@ class MapSize:
             )
             raise ConfigError(message)
         self.side = side
+
+
+Initial = Callable[[Tensor], Tensor]
+# Glorot and Bengio 2010 (https://proceedings.mlr.press/v9/glorot10a.html), Keras' default; He et al. 2015
+# (https://arxiv.org/abs/1502.01852); torch's own draws weights and biases from a uniform of 1 / sqrt(fan-in).
+INITIALS: dict[str, Initial | None] = {
+    "glorot": nn.init.xavier_uniform_,
+    "he": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+    "torch": None,
+}
+SETTINGS = ("init", "norm_eps", "norm_momentum")
+LAYERS = (nn.Conv2d, nn.Linear)
+
+
+def initialise(net: nn.Module, settings: Mapping[str, Any]) -> None:
+    """Draw the weights of ``net`` anew as ``init`` says (biases 0), set ``norm_eps`` and ``norm_momentum`` of its norms.
+
+    ``norm_momentum`` is torch's: the weight of the newest batch in the running statistics (Keras' 0.99 is 0.01).
+    """
+    how = str(settings.get("init", "torch"))
+    known("init", how, INITIALS)
+    draw = INITIALS[how]
+    for layer in net.modules():
+        if draw and isinstance(layer, LAYERS):
+            draw(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        for setting in ("norm_eps", "norm_momentum"):
+            name = setting.removeprefix("norm_")
+            if setting in settings and hasattr(layer, name):
+                setattr(layer, name, settings[setting])

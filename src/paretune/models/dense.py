@@ -8,8 +8,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from paretune.models._blocks import activation_layer, dropouts
-from paretune.models._settings import per_layer, positive
+from paretune.models._blocks import activation_layer, dropouts, per_layer, positive
 
 __all__ = ["Dense"]
 

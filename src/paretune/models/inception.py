@@ -10,8 +10,7 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
-from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts
-from paretune.models._settings import positive
+from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts, positive
 
 __all__ = ["Inception"]
 

@@ -10,8 +10,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from paretune.errors import ConfigError
-from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts
-from paretune.models._settings import pads, positive
+from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts, pads, positive
 
 __all__ = ["Recurrent"]
 

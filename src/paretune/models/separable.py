@@ -9,8 +9,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts
-from paretune.models._settings import pads, per_layer, positive
+from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts, pads, per_layer, positive
 
 __all__ = ["Separable"]
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from paretune.models._blocks import MapSize, Normalise, dropouts
-from paretune.models._settings import pads, per_layer, positive
+from paretune.models._blocks import MapSize, Normalise, dropouts, pads, per_layer, positive
 
 __all__ = ["Squeeze"]
 

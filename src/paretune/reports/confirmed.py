@@ -4,17 +4,39 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import yaml
 from scipy.stats import t
 
-from paretune.point import Point
-from paretune.reports.references import Reference
+from paretune.front import Point
 from paretune.tracking import Confirmation
 
 __all__ = ["Confirmed", "Spread", "confirmed"]
 
 CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A published model: its trainable parameters, its score in [0, 1] on the test images, and how it was selected."""
+
+    name: str
+    params: int
+    score: float
+    grade: Literal["honest", "last", "picked"]
+    source: str
+    metric: str = "accuracy"
+    label: bool = False
+
+
+def read_references(path: Path) -> list[Reference]:
+    """The points of a ``conf/references/<data>.yaml``; none if there is no such file."""
+    if not path.is_file():
+        return []
+    return [Reference(**point) for point in yaml.safe_load(path.read_text())["points"]]
 
 
 @dataclass(frozen=True, slots=True)

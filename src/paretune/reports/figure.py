@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import Bbox
 
-from paretune.point import Point
+from paretune.front import Point
+from paretune.reports.confirmed import Reference
 from paretune.reports.findings import members_of
-from paretune.reports.references import Reference
-from paretune.wording import counted
 
 __all__ = ["FAMILY_COLOURS", "GRADES", "OTHER_FAMILY", "draw_front"]
 
@@ -71,7 +70,7 @@ def _trials(axes: Axes, points: Sequence[Point]) -> None:
         own = [point for point in points if point.family == family]
         colour = FAMILY_COLOURS.get(family, OTHER_FAMILY)
         axes.scatter([p.params for p in own], [_error(p.f1) for p in own], s=22, alpha=0.35, color=colour,
-                     linewidths=0, label=f"{family} ({counted(len(own), 'trial')})")  # fmt: skip
+                     linewidths=0, label=f"{family} (n = {len(own):,})")  # fmt: skip
 
 
 def _front(axes: Axes, points: Sequence[Point], score: str) -> None:

@@ -3,21 +3,17 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 
-from paretune.point import Point
+from paretune.errors import StoreError
+from paretune.front import Point
 from paretune.reports.confirmed import Confirmed
-from paretune.reports.figure import draw_front
-from paretune.reports.findings import Findings
-from paretune.reports.finite import finite
-from paretune.reports.layers import layers_of
-from paretune.reports.page import write_page
-from paretune.tracking import Store
-
-__all__ = ["folder_of", "write_confirmed", "write_csv", "write_files", "write_json"]
+from paretune.reports.findings import Query, SweepResults, find, finite, layers_of
+from paretune.tracking import Store, SweepRecorder
 
 COLUMNS = ("family", "layers", "best_epoch", "seconds", "seed", "run_id")
 CONFIRMED_COLUMNS = (
@@ -32,8 +28,11 @@ def folder_of(sweep: str, part: str = "") -> Path:
     return Path("sweeps") / (_folder(sweep) or "_") / _folder(part)
 
 
-def write_files(findings: Findings, store: Store, out: Path, ui: str) -> list[str]:
+def write_files(findings: SweepResults, store: Store, out: Path, ui: str) -> list[str]:
     """Write all of them to ``out``; returns their names. ``ui`` is the address of the MLflow UI for links."""
+    from paretune.reports.figure import draw_front  # matplotlib and plotly take a second each to import
+    from paretune.reports.page import write_page
+
     out.mkdir(parents=True, exist_ok=True)
     members = findings.members
     write_csv(members, out / "front.csv", findings.split)
@@ -87,7 +86,7 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def write_json(findings: Findings, path: Path) -> None:
+def write_json(findings: SweepResults, path: Path) -> None:
     """The front with each member's whole config, and what it was selected from; numbers that are not finite are null."""
     content = {
         "sweeps": list(findings.sweeps),
@@ -98,3 +97,27 @@ def write_json(findings: Findings, path: Path) -> None:
         "front": [{**asdict(point), "layers": layers_of(point)} for point in findings.members],
     }
     path.write_text(json.dumps(finite(content), indent=2, allow_nan=False) + "\n")
+
+
+class FrontRecorder(SweepRecorder):
+    """A :class:`~paretune.tracking.SweepRecorder` that leaves ``front.csv`` and ``front.png`` in the parent run, too."""
+
+    def finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
+        """Close the runs, then write the front that there is; a sweep without a finished trial has none."""
+        super().finish(status, reasons, running)
+        if self.store is None or not self.run_id:
+            return
+        from paretune import paths
+        from paretune.reports.figure import draw_front  # matplotlib takes a second to import
+
+        try:
+            findings = find(self.store, [self.sweep], Query(), paths.CONF / "references")
+        except StoreError:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            table, picture = Path(folder) / "front.csv", Path(folder) / "front.png"
+            write_csv(findings.members, table)
+            draw_front(
+                findings.points, [picture], title=findings.title, references=findings.references, cap=findings.cap
+            )
+            self.attach([table, picture])

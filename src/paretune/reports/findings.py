@@ -2,21 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from paretune.errors import ConfigError, StoreError
-from paretune.front import costs_of, front
-from paretune.point import Point
-from paretune.reports.confirmed import Confirmed, confirmed
-from paretune.reports.references import Reference, read_references
+from paretune.front import Point, costs_of, front
+from paretune.reports.confirmed import Confirmed, Reference, confirmed, read_references
 from paretune.tracking import Store, Trial, read_confirmations, read_trials
 
-__all__ = ["Findings", "Wanted", "find", "members_of"]
+
+def finite(value: Any) -> Any:
+    """The same with null for every number that JSON has no word for."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Query:
     """Which models a person asks for: size, validation F1, families; with ``confirmed`` those alone, by their test F1."""
 
     max_params: int | None = None
@@ -46,7 +54,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Findings:
+class SweepResults:
     """Sweeps, and what was asked of them.
 
     ``trials`` are all that were asked for, in any state; ``points`` the complete ones, ``members`` those on their front by
@@ -54,7 +62,7 @@ class Findings:
     """
 
     sweeps: Sequence[str]
-    wanted: Wanted
+    wanted: Query
     trials: Sequence[Trial]
     points: Sequence[Point]
     members: Sequence[Point]
@@ -94,7 +102,7 @@ class Findings:
         return found[0]
 
 
-def find(store: Store, sweeps: Sequence[str], wanted: Wanted, references: Path) -> Findings:
+def find(store: Store, sweeps: Sequence[str], wanted: Query, references: Path) -> SweepResults:
     """Read the sweeps; ``references`` is the folder of published points by data set.
 
     Raises :class:`~paretune.errors.StoreError` if a sweep is not there, or has nothing that was asked for.
@@ -109,7 +117,7 @@ def find(store: Store, sweeps: Sequence[str], wanted: Wanted, references: Path) 
     caps = {point.config.get("cap", {}).get("max_params") for point in points}
     datas = {point.data for point in points}
     published = read_references(references / f"{datas.pop()}.yaml") if len(datas) == 1 else []
-    return Findings(
+    return SweepResults(
         sweeps, wanted, [trial for trial in trials if trial.state != "complete" or wanted.admits(trial.point)],
         points, members_of(points), again, published, caps.pop() if len(caps) == 1 else None,
     )  # fmt: skip
@@ -120,7 +128,7 @@ def members_of(points: Sequence[Point]) -> list[Point]:
     return [points[i] for i in front(costs_of([p.params for p in points], [p.f1 for p in points]))]
 
 
-def _nothing(sweeps: Sequence[str], wanted: Wanted, complete: int, again: int) -> str:
+def _nothing(sweeps: Sequence[str], wanted: Query, complete: int, again: int) -> str:
     names = ", ".join(sweeps)
     if wanted.confirmed and not again:
         return f"sweep `{names}` has no confirmed model; expected at least one; run paretune-confirm {names} first"
@@ -128,3 +136,68 @@ def _nothing(sweeps: Sequence[str], wanted: Wanted, complete: int, again: int) -
         f"sweep `{names}` has no finished trial that was asked for ({complete} finished in all); expected at least one; "
         f"widen --max-params, --min-f1 and --family, or let the sweep run on"
     )
+
+
+COLUMNS = (
+    "sweep", "trial", "attempt", "state", "front", "family", "n_params", "val_f1", "val_accuracy", "val_loss", "best_epoch",
+    "seconds", "images_per_s", "seed", "data", "started", "ended", "error", "run_id",
+)  # fmt: skip
+
+
+def frame_of(trials: Sequence[Trial]) -> pd.DataFrame:
+    """A row for each trial; ``front`` says whether it is on the front of the complete ones."""
+    table = pd.DataFrame([_row(trial) for trial in trials], columns=[*COLUMNS, *_searched(trials)])
+    table[["started", "ended"]] = table[["started", "ended"]].apply(pd.to_datetime, unit="s", utc=True)
+    table["front"] = False
+    members = _members(table[table["state"] == "complete"])
+    table.loc[members, "front"] = True
+    return table
+
+
+def front_of(table: pd.DataFrame, wanted: Query) -> pd.DataFrame:
+    """The rows on the front of the complete trials that are wanted, by rising ``n_params``."""
+    asked = table[table["state"] == "complete"]
+    if wanted.max_params is not None:
+        asked = asked[asked["n_params"] <= wanted.max_params]
+    if wanted.min_f1 is not None:
+        asked = asked[asked["val_f1"] >= wanted.min_f1]
+    if wanted.families:
+        asked = asked[asked["family"].isin(wanted.families)]
+    return asked.loc[_members(asked)]
+
+
+def _members(complete: pd.DataFrame) -> "pd.Index[int]":
+    return complete.index[front(costs_of(complete["n_params"], complete["val_f1"]))]
+
+
+def _searched(trials: Sequence[Trial]) -> list[str]:
+    return list(dict.fromkeys(f"param.{name}" for trial in trials for name in trial.searched))
+
+
+def _row(trial: Trial) -> dict[str, object]:
+    p = trial.point
+    return {
+        "sweep": trial.sweep, "trial": trial.number, "attempt": trial.attempt, "state": trial.state, "family": p.family,
+        "n_params": trial.params, "val_f1": p.f1, "val_accuracy": p.accuracy, "val_loss": p.loss,
+        "best_epoch": p.best_epoch if p.best_epoch >= 0 else nan, "seconds": p.seconds, "images_per_s": trial.images_per_s,
+        "seed": p.seed, "data": p.data, "started": trial.started_s, "ended": trial.ended_s, "error": trial.error,
+        "run_id": p.run_id, **{f"param.{name}": value for name, value in trial.searched.items()},
+    }  # fmt: skip
+
+
+SHAPING = ("stem", "width", "steps", "pooled", "five", "one", "three", "merged")  # what a family has instead of widths
+
+
+def layers_of(point: Point) -> str:
+    """The settings that shape the network, in short: ``8-12-12 k3 batch`` is its widths, kernels and norm."""
+    model = point.config.get("model", {})
+    words = ["-".join(str(width) for width in model["widths"])] if model.get("widths") else []
+    words += [f"{name} {_joined(model[name])}" for name in SHAPING if model.get(name)]
+    words += [f"k{_joined(model['kernel_size'])}"] if "kernel_size" in model else []
+    words += [model["norm"]] if model.get("norm", "none") != "none" else []
+    words += [f"{name} {_joined(model[name])}" for name in ("neck", "head") if model.get(name)]
+    return " ".join(words)
+
+
+def _joined(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,5 +1,54 @@
-"""Searching a space under a cap: Optuna lives here, and only here. Nothing here knows what a trial trains."""
+"""Searching a space under a cap. Optuna lives here, and only here; nothing here knows what a trial trains."""
 
-from paretune.search.handle import TrialHandle, current_trial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 
-__all__ = ["TrialHandle", "current_trial"]
+from paretune.errors import Raced
+
+
+def always(epoch: int, values: Sequence[float]) -> bool:
+    """Without a race or a pruner every trial goes on."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class TrialHandle:
+    """A trial as its task function sees it: its sweep's name, its number, how often it started before, its draw."""
+
+    sweep: str
+    number: int
+    attempt: int
+    searched: Mapping[str, str]
+    may_stay: Callable[[int, Sequence[float]], bool] = always
+
+    def report(self, epoch: int, *values: float) -> None:
+        """Tell what the trial has after ``epoch`` (from 1): its cost and its score, or the value of a single objective.
+
+        The task need not catch what this raises: :class:`~paretune.errors.Raced` if the trial is to stop, at a rung of the
+        race or because the pruner says so; :class:`~paretune.errors.ConfigError` for another number of values than the
+        sweep has objectives.
+        """
+        if not self.may_stay(epoch, values):
+            shown = ", ".join(f"{value:,.6g}" for value in values)
+            message = f"{shown} after epoch {epoch} is not good enough to go on"
+            raise Raced(message)
+
+
+_current: ContextVar[TrialHandle | None] = ContextVar("paretune_trial", default=None)
+
+
+def current_trial() -> TrialHandle | None:
+    """The trial that this process is running now; ``None`` outside of a sweep."""
+    return _current.get()
+
+
+@contextmanager
+def made_current(trial: TrialHandle) -> Iterator[TrialHandle]:
+    """Make ``trial`` the current one inside the block."""
+    token = _current.set(trial)
+    try:
+        yield trial
+    finally:
+        _current.reset(token)

@@ -12,11 +12,10 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.front import LEAST_ERROR, front
-from paretune.search.drawing import Drawing, Params, on_grid, uniform
-from paretune.search.feasible import CappedSampler
-from paretune.search.improvement import expected_improvement
-from paretune.search.rungs import rung_scores
-from paretune.search.surrogate import Surrogate, features, telling
+from paretune.search.ehvi import Surrogate, expected_improvement, features, select_training_points
+from paretune.search.feasible_space import FeasibleSpace, Params, on_grid, uniform
+from paretune.search.racing import rung_scores
+from paretune.search.samplers import CappedSampler
 
 __all__ = ["FrontSampler"]
 
@@ -30,7 +29,7 @@ OVER = (TrialState.COMPLETE, TrialState.PRUNED)
 class FrontSampler(CappedSampler):
     """Maximises the expected hypervolume improvement of (log cost, log error), one objective of which is free.
 
-    The study minimises a cost that ``drawing`` counts and maximises a score in [0, 1] such as F1. A candidate's cost is
+    The study minimises a cost that ``feasible`` counts and maximises a score in [0, 1] such as F1. A candidate's cost is
     counted, not predicted, so that only its error needs a model (a Gaussian process for each branch of the space) and the
     improvement has the closed form of :mod:`paretune.search.improvement`. Candidates are feasible draws over all costs and
     mutations of front members. Trials that are still running count at their predicted value; raced ones teach the
@@ -38,8 +37,8 @@ class FrontSampler(CappedSampler):
 
     Works in any Optuna study::
 
-        drawing = Drawing(Space(common={"w": IntDistribution(2, 64)}), count=lambda params: params["w"] ** 2, cap=900)
-        study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(drawing))
+        feasible = FeasibleSpace(Space(common={"w": IntDistribution(2, 64)}), count=lambda params: params["w"] ** 2, cap=900)
+        study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible))
     """
 
     weighs_cost_and_score = True
@@ -48,19 +47,19 @@ class FrontSampler(CappedSampler):
         """The candidate with the largest expected improvement."""
         score_at = _score_objective(study.directions)
         trials = study.get_trials(deepcopy=False)
-        seen = [one for t in trials if t.state in OVER for one in Seen.all_of(t, score_at)]
+        seen = [one for t in trials if t.state in OVER for one in Observation.all_of(t, score_at)]
         running = [t for t in trials if t.state is TrialState.RUNNING and t.number != trial.number]
         ended = [t.params for t in trials if t.state in (*OVER, TrialState.FAIL)]
         best: tuple[float, Params] = (-1.0, {})
-        views = [_Branch(self.drawing, choice, seen, running) for choice in self.drawing.branches]
+        views = [_Branch(self.feasible, choice, seen, running) for choice in self.feasible.branches]
         views = [view for view in views if view.surrogate or view.count(ended) < FEWEST]
         if not views:  # whatever was tried so far failed
-            return self.drawing.spread(rng, float(rng.random()))
+            return self.feasible.spread(rng, float(rng.random()))
         known = np.concatenate([view.known for view in views])
-        reference = (log(self.drawing.upper) + BEYOND, float(known[:, 1].max(initial=0.0)) + BEYOND)
+        reference = (log(self.feasible.upper) + BEYOND, float(known[:, 1].max(initial=0.0)) + BEYOND)
         for view in views:
             if view.surrogate is None:  # too little is known of it: learn more
-                return self.drawing.spread(rng, float(rng.random()), view.choice)
+                return self.feasible.spread(rng, float(rng.random()), view.choice)
             candidates = view.candidates(rng)
             gains = view.gains(candidates, known, reference)
             if gains.max() > best[0]:
@@ -69,7 +68,7 @@ class FrontSampler(CappedSampler):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """A measurement: the parameters, the score, and the epoch of the rung it was taken at (``None``: at the end)."""
 
     params: Params
@@ -77,7 +76,7 @@ class Seen:
     epoch: int | None
 
     @classmethod
-    def all_of(cls, trial: FrozenTrial, score_at: int) -> "list[Seen]":
+    def all_of(cls, trial: FrozenTrial, score_at: int) -> "list[Observation]":
         """What a trial had at each rung of a race, and at its end if it got there."""
         params = dict(trial.params)
         early = [cls(params, score, epoch) for epoch, score in rung_scores(trial.user_attrs).items()]
@@ -92,9 +91,11 @@ class Seen:
 class _Branch:
     """What is known of one branch: its measured points, its surrogate, the trials running in it."""
 
-    def __init__(self, drawing: Drawing, choice: Params, seen: Sequence[Seen], running: Sequence[FrozenTrial]) -> None:
-        self.drawing, self.choice = drawing, choice
-        self.distributions = drawing.space.distributions(drawing.space.branch_of(choice))
+    def __init__(
+        self, feasible: FeasibleSpace, choice: Params, seen: Sequence[Observation], running: Sequence[FrozenTrial]
+    ) -> None:
+        self.feasible, self.choice = feasible, choice
+        self.distributions = feasible.space.distributions(feasible.space.branch_of(choice))
         own = [one for one in seen if self._holds(one.params)]
         done = [one for one in own if one.epoch is None]
         self.members = [one.params for one in done]
@@ -103,12 +104,12 @@ class _Branch:
         self.surrogate: Surrogate | None = None
         if len(own) >= FEWEST:
             losses = np.array([one.loss for one in own])
-            told = [own[i] for i in telling(self._log_costs([one.params for one in own]), losses)]
+            told = [own[i] for i in select_training_points(self._log_costs([one.params for one in own]), losses)]
             rows = self._rows([one.params for one in told], [one.epoch for one in told])
             self.surrogate = Surrogate(rows, np.array([one.loss for one in told]))
         pending = [dict(trial.params) for trial in running if self._holds(trial.params)]
         if self.surrogate and pending:
-            believed = self.surrogate.believe(self._rows(pending))
+            believed = self.surrogate.add_fantasies(self._rows(pending))
             self.known = np.concatenate([self.known, np.column_stack([self._log_costs(pending), believed])])
 
     def count(self, configurations: Sequence[Params]) -> int:
@@ -117,12 +118,12 @@ class _Branch:
 
     def candidates(self, rng: np.random.Generator) -> list[Params]:
         """Feasible draws spread over all costs, and mutations of members of the front."""
-        draws = [self.drawing.spread(rng, float(rng.random()), self.choice) for _ in range(DRAWS)]
+        draws = [self.feasible.spread(rng, float(rng.random()), self.choice) for _ in range(DRAWS)]
         parents = [self.members[i] for i in front(self.known[: len(self.members)])]
         mutants = [
             self._mutant(parents[int(rng.integers(len(parents)))], rng) for _ in range(MUTANTS if parents else 0)
         ]
-        return [params for params in [*draws, *mutants] if self.drawing.fits(params)]
+        return [params for params in [*draws, *mutants] if self.feasible.fits(params)]
 
     def gains(self, candidates: list[Params], known: Floats, reference: tuple[float, float]) -> Floats:
         """Expected improvement of each candidate."""
@@ -135,7 +136,7 @@ class _Branch:
         return chosen and set(self.distributions) <= set(params)
 
     def _log_costs(self, configurations: Sequence[Params]) -> Floats:
-        return np.log([self.drawing.cost(params) for params in configurations]).reshape(-1)
+        return np.log([self.feasible.cost(params) for params in configurations]).reshape(-1)
 
     def _rows(self, configurations: Sequence[Params], epochs: Sequence[int | None] = ()) -> Floats:
         """Features, the log cost (it explains more of a score than any one width), and how early a trial was seen.
@@ -143,7 +144,7 @@ class _Branch:
         That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
         """
         rows = np.array([features(params, self.distributions) for params in configurations])
-        low, high = log(self.drawing.smallest), log(self.drawing.upper)
+        low, high = log(self.feasible.smallest), log(self.feasible.upper)
         share = (self._log_costs(configurations) - low) / max(high - low, 1e-9)
         early = [1 / epoch if epoch else 0.0 for epoch in (epochs or [None] * len(configurations))]
         return np.column_stack([rows.reshape(len(configurations), -1), share, early])

@@ -13,14 +13,12 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from paretune.errors import ConfigError, Raced
+from paretune.search import TrialHandle, made_current
 from paretune.search.claims import claim, fail, held, put_back, reclaim, requeue, too_long
-from paretune.search.handle import TrialHandle, made_current
 from paretune.search.interrupts import Watch, interrupted
-from paretune.search.limits import Limits
-from paretune.search.progress import shown
-from paretune.search.race import Race
-from paretune.search.rungs import judge
+from paretune.search.racing import Race, judge
 from paretune.search.space import Space
+from paretune.search.stopping import Limits, shown
 from paretune.search.study import finished, running, stopping
 
 __all__ = ["Interrupted", "Objective", "Sweep", "work"]

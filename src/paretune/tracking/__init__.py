@@ -23,7 +23,7 @@ from paretune.tracking.read import (
     sweep_names,
     weights_of,
 )
-from paretune.tracking.record import RunRecorder
+from paretune.tracking.run import RunRecorder
 from paretune.tracking.store import Store
 from paretune.tracking.sweep import SweepRecorder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlflow.entities import Run
 
 from paretune.errors import StoreError
-from paretune.point import Point
+from paretune.front import Point
 from paretune.tracking.store import Store, one_line, quoted
 
 __all__ = [

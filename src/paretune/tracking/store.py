@@ -1,13 +1,18 @@
 """Opening a tracking store, and making a SQLite one where there is none."""
 
 import logging
+import platform
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
@@ -15,9 +20,36 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from paretune.errors import StoreError, first_line
-from paretune.secret import refuse_passwords
+from paretune.paths import refuse_passwords
 
-__all__ = ["Store", "one_line", "quoted"]
+LIBRARIES = ("paretune", "torch", "pytorch-lightning", "optuna", "hydra-core", "mlflow")
+
+
+@lru_cache(maxsize=1)
+def provenance() -> dict[str, str]:
+    """Tags that say under which commit of the working folder (if it is one), versions and hardware a run was made."""
+    commit = _commit()
+    return {
+        "versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+        + f", python {platform.python_version()}",
+        "hardware": _hardware(),
+        **({"mlflow.source.git.commit": commit} if commit else {}),
+    }
+
+
+def _hardware() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return ", ".join([f"{cpu} ({torch.get_num_threads()} threads)", *gpus])
+
+
+def _commit() -> str:
+    if not shutil.which("git"):
+        return ""
+    asked = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
 
 SQLITE = "sqlite:///"
 PAGE = 20_000  # runs in one query: a third less time than pages of 1,000

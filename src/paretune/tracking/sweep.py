@@ -11,10 +11,9 @@ from mlflow.entities import Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from paretune.errors import StoreError
-from paretune.tracking.circumstances import circumstances
-from paretune.tracking.journal import write_leftovers
-from paretune.tracking.store import Store, one_line, quoted
-from paretune.tracking.upkeep import parent_of, set_front, supersede
+from paretune.tracking.front_tags import parent_of, set_front, supersede
+from paretune.tracking.run import write_leftovers
+from paretune.tracking.store import Store, one_line, provenance, quoted
 
 __all__ = ["SweepRecorder"]
 
@@ -44,7 +43,7 @@ class SweepRecorder:
         client = self.store.client
         parent = parent_of(self.store, sweep)
         if parent is None:
-            tags = {"mlflow.runName": sweep, "kind": "sweep", "sweep": sweep, **circumstances()}
+            tags = {"mlflow.runName": sweep, "kind": "sweep", "sweep": sweep, **provenance()}
             parent = client.create_run(self.store.experiment_id, tags=tags)
         self.run_id, self.sweep = parent.info.run_id, sweep
         client.log_dict(self.run_id, dict(facts), "sweep.yaml")

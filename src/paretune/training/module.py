@@ -9,16 +9,71 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from paretune.data.images import Scaling
 from paretune.errors import ConfigError
-from paretune.training.averaging import Average, Averaging
-from paretune.training.layout import Layout
-from paretune.training.schedule import Length, Schedule, ScheduleFactory
+from paretune.training.execution import Execution
+from paretune.training.schedule import Schedule, ScheduleFactory, TrainingLength
 
-__all__ = ["Classifier", "Learning", "OptimizerFactory"]
+KINDS = ("ema", "swa")
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """Which average is scored and kept: ``ema`` or ``swa``; ``None`` for none.
+
+    ``ema``: after every optimizer step the average moves to the weights by 1 - ``decay`` (Polyak and Juditsky 1992,
+    https://doi.org/10.1137/0330046). ``swa``: the mean over the epochs from the share ``start`` of the training on (Izmailov
+    et al. 2018, https://arxiv.org/abs/1803.05407). Running statistics of norms are averaged, too.
+    """
+
+    kind: str | None = None
+    decay: float = 0.999
+    start: float = 0.75
+
+    def __post_init__(self) -> None:
+        if self.kind is not None and self.kind not in KINDS:
+            message = f"averaging `{self.kind}` is unknown; expected ema, swa or null; set trainer.averaging.kind"
+            raise ConfigError(message)
+        for name in ("decay", "start"):
+            if not 0 <= getattr(self, name) < 1:
+                message = f"trainer.averaging.{name} `{getattr(self, name)}` is no share; expected at least 0 and below 1; set it so"
+                raise ConfigError(message)
+
+
+class Average:
+    """The average of a network in training."""
+
+    def __init__(self, net: nn.Module, averaging: Averaging, max_epochs: int) -> None:
+        self.net, self.kind = net, averaging.kind
+        self.first_epoch = int(averaging.start * max_epochs) if self.kind == "swa" else 0
+        rule = get_ema_multi_avg_fn(averaging.decay) if self.kind == "ema" else None  # type: ignore[no-untyped-call]
+        self.model = AveragedModel(net, multi_avg_fn=rule, use_buffers=True).eval() if self.kind else None
+        self.begun = False
+
+    @property
+    def scored(self) -> nn.Module:
+        """The network to validate and to keep."""
+        return self.model.module if self.model is not None and self.begun else self.net
+
+    def after_step(self) -> None:
+        """An optimizer step was made."""
+        if self.kind == "ema":
+            self._add()
+
+    def after_epoch(self, epoch: int) -> None:
+        """The training part of ``epoch`` (from 0) is over."""
+        if self.kind == "swa" and epoch >= self.first_epoch:
+            self._add()
+
+    def _add(self) -> None:
+        assert self.model is not None
+        self.model.update_parameters(self.net)
+        self.begun = True
+
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 Augment = Callable[[Tensor, torch.Generator, float], Tensor]
@@ -36,12 +91,12 @@ class Learning:
 
     optimizer: OptimizerFactory
     schedule: ScheduleFactory
-    length: Length
+    length: TrainingLength
     batch_size: int
     augment: Augment | None = None
     rampdown_epochs: int = 0
     label_smoothing: float = 0.0
-    averaging: Averaging = Averaging()  # noqa: RUF009 - frozen
+    averaging: Averaging = Averaging()
     seed: int = 0
 
     def strength(self, epoch: int) -> float:
@@ -60,7 +115,9 @@ class Classifier(pl.LightningModule):
     ``val_accuracy``. Sums stay tensors until then, so no step waits for the device. Scores are computed in fp32.
     """
 
-    def __init__(self, net: nn.Module, scaling: Scaling, num_classes: int, learning: Learning, layout: Layout) -> None:
+    def __init__(
+        self, net: nn.Module, scaling: Scaling, num_classes: int, learning: Learning, layout: Execution
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.net, self.scaling, self.learning, self.layout = net, scaling, learning, layout

@@ -8,11 +8,21 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, StepLR
 
-__all__ = ["Length", "Schedule", "ScheduleFactory", "constant", "cosine", "one_cycle", "plateau", "stalled", "step"]
+__all__ = [
+    "Schedule",
+    "ScheduleFactory",
+    "TrainingLength",
+    "constant",
+    "cosine",
+    "one_cycle",
+    "plateau",
+    "stalled",
+    "step",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Length:
+class TrainingLength:
     """How long a training may get, in optimizer steps."""
 
     steps_per_epoch: int
@@ -46,14 +56,14 @@ class Schedule:
             self.scheduler.step()
 
 
-ScheduleFactory = Callable[[Optimizer, Length], Schedule | None]
+ScheduleFactory = Callable[[Optimizer, TrainingLength], Schedule | None]
 
 
-def constant(optimizer: Optimizer, length: Length) -> None:
+def constant(optimizer: Optimizer, length: TrainingLength) -> None:
     """No schedule: the optimizer's own learning rate throughout."""
 
 
-def cosine(optimizer: Optimizer, length: Length, *, warmup_epochs: float = 0.0) -> Schedule:
+def cosine(optimizer: Optimizer, length: TrainingLength, *, warmup_epochs: float = 0.0) -> Schedule:
     """Linear warm-up, then half a cosine down to zero (Loshchilov and Hutter 2016, https://arxiv.org/abs/1608.03983)."""
     warmup = round(warmup_epochs * length.steps_per_epoch)
 
@@ -65,7 +75,7 @@ def cosine(optimizer: Optimizer, length: Length, *, warmup_epochs: float = 0.0) 
     return Schedule(LambdaLR(optimizer, factor), each_step=True)
 
 
-def one_cycle(optimizer: Optimizer, length: Length, *, warmup_share: float = 0.3) -> Schedule:
+def one_cycle(optimizer: Optimizer, length: TrainingLength, *, warmup_share: float = 0.3) -> Schedule:
     """Up to the optimizer's rate over ``warmup_share`` of all steps, then down.
 
     Smith 2018, "A disciplined approach to neural network hyper-parameters" (https://arxiv.org/abs/1803.09820).
@@ -74,12 +84,12 @@ def one_cycle(optimizer: Optimizer, length: Length, *, warmup_share: float = 0.3
     return Schedule(OneCycleLR(optimizer, peak, length.steps, pct_start=warmup_share), each_step=True)
 
 
-def step(optimizer: Optimizer, length: Length, *, every_epochs: int, factor: float) -> Schedule:
+def step(optimizer: Optimizer, length: TrainingLength, *, every_epochs: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` every so many epochs."""
     return Schedule(StepLR(optimizer, every_epochs, gamma=factor), each_step=False)
 
 
-def plateau(optimizer: Optimizer, length: Length, *, patience: int, factor: float) -> Schedule:
+def plateau(optimizer: Optimizer, length: TrainingLength, *, patience: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` when the validation loss has not fallen for ``patience`` epochs."""
     return Schedule(ReduceLROnPlateau(optimizer, factor=factor, patience=patience), each_step=False)
 
@@ -107,6 +117,6 @@ class Stalled:
                 group["lr"] /= self.divisor
 
 
-def stalled(optimizer: Optimizer, length: Length, *, epochs: int, divisor: float) -> Schedule:
+def stalled(optimizer: Optimizer, length: TrainingLength, *, epochs: int, divisor: float) -> Schedule:
     """The rule of github:aknakshay/MNIST-Challenge: see :class:`Stalled` (its own divisor is 1, which does nothing)."""
     return Schedule(Stalled(optimizer, epochs, divisor), each_step=False)

@@ -9,13 +9,38 @@ from torch import nn
 
 from paretune.data.images import Images
 from paretune.errors import ConfigError
-from paretune.training.averaging import Averaging
-from paretune.training.layout import Layout, autotune, available_threads
-from paretune.training.module import Augment, OptimizerFactory
+from paretune.training.execution import Execution, autotune, available_threads
+from paretune.training.module import Augment, Averaging, OptimizerFactory
 from paretune.training.schedule import ScheduleFactory
-from paretune.training.selection import Selection
 
-__all__ = ["Training"]
+
+@dataclass(frozen=True)
+class Selection:
+    """Which epoch's weights are kept (``best`` or ``last``), the best by what (``f1`` or ``accuracy``), and on which ``split``.
+
+    ``split`` is ``validation``, or ``test``: many published recipes keep no validation split and report the best or the last
+    epoch on the test set. That is for comparing with them, in single runs; no sweep may do it.
+    """
+
+    epoch: str = "best"
+    by: str = "f1"
+    split: str = "validation"
+
+    def __post_init__(self) -> None:
+        admitted = {"epoch": ("best", "last"), "by": ("f1", "accuracy"), "split": ("validation", "test")}
+        for name, values in admitted.items():
+            value = getattr(self, name)
+            if value not in values:
+                message = f"selection.{name} `{value}` is unknown; expected {' or '.join(values)}; set selection.{name}"
+                raise ConfigError(message)
+
+    @property
+    def rule(self) -> str:
+        """The rule in words."""
+        if self.epoch == "last":
+            return "last epoch" + (" on test" if self.split == "test" else "")
+        return f"best epoch by {self.by} on {self.split}"
+
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -67,7 +92,7 @@ class Training:
         message = f"trainer.{name} `{getattr(self, name)}` {wrong}; expected {expected}; set trainer.{name}"
         raise ConfigError(message)
 
-    def layout_for(self, net: nn.Module, images: Images) -> Layout:
+    def layout_for(self, net: nn.Module, images: Images) -> Execution:
         """The pinned layout; with ``autotune``, what is not pinned is chosen by timing ``net`` on a batch."""
         pinned = self._pinned()
         batch = images.take(slice(self.batch_size))
@@ -90,8 +115,8 @@ class Training:
         }
         return {name: values for name, values in choices.items() if len(values) > 1}
 
-    def _pinned(self) -> Layout:
-        return Layout(self.memory_format or "contiguous", self.precision or "fp32", self.threads)
+    def _pinned(self) -> Execution:
+        return Execution(self.memory_format or "contiguous", self.precision or "fp32", self.threads)
 
 
 def _whole(value: Any, least: int) -> bool:

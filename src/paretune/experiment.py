@@ -15,18 +15,13 @@ from paretune import models
 from paretune.budget import Cap
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
-from paretune.point import Point
+from paretune.front import Point
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
 from paretune.training import checkpoint
-from paretune.training.averaging import Averaging
-from paretune.training.epochs import Epoch
-from paretune.training.module import Augment
-from paretune.training.run import Trained, fit, seed_everything
-from paretune.training.selection import Selection
-from paretune.training.settings import Training
-
-__all__ = ["start_point", "train_recorded"]
+from paretune.training.fit import Epoch, Trained, fit, seed_everything
+from paretune.training.module import Augment, Averaging
+from paretune.training.settings import Selection, Training
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +48,7 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     if recorder:
         recorder.start(start)
     training = _training(cfg)
-    data = hydra.utils.instantiate(cfg.data).judged_on(training.selection.split)
+    data = hydra.utils.instantiate(cfg.data).with_split(training.selection.split)
     _check_fit(start.config["model"], data)
     seed_everything(cfg.seed)
     net = models.build(start.config["model"])

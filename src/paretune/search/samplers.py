@@ -1,18 +1,20 @@
 """Any Optuna sampler, under a hard cap: only configurations that fit are ever proposed."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import product
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from paretune.search.drawing import Drawing, Params, uniform
-
-__all__ = ["CappedSampler", "FeasibleSampler", "tried", "van_der_corput"]
+from paretune.errors import ConfigError
+from paretune.search.feasible_space import FeasibleSpace, Params, uniform
 
 TRIES = 12  # proposals before one that was tried already is accepted
 DRAWS = 2  # of the wrapped sampler (each costs what its ask costs) before one is resized to fit
@@ -21,7 +23,7 @@ TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.
 
 
 class CappedSampler(BaseSampler):
-    """A sampler that proposes whole configurations of a :class:`~paretune.search.drawing.Drawing`.
+    """A sampler that proposes whole configurations of a :class:`~paretune.search.feasible.FeasibleSpace`.
 
     The first ``n_startup`` trials are uniform draws resized to targets spread evenly over the logarithm of the cost, from
     the smallest configuration to the cap. No configuration that was tried, or is being tried, is proposed again as long
@@ -31,8 +33,8 @@ class CappedSampler(BaseSampler):
 
     weighs_cost_and_score: ClassVar[bool] = False  # or: needs a study of exactly those two objectives
 
-    def __init__(self, drawing: Drawing, *, n_startup: int = 20, seed: int = 0) -> None:
-        self.drawing, self.n_startup, self.seed = drawing, n_startup, seed
+    def __init__(self, feasible: FeasibleSpace, *, n_startup: int = 20, seed: int = 0) -> None:
+        self.feasible, self.n_startup, self.seed = feasible, n_startup, seed
 
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
         """A configuration that fits, once the start is over."""
@@ -40,7 +42,7 @@ class CappedSampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters of all branches; a trial gets values for those of one branch."""
-        return self.drawing.space.everything()
+        return self.feasible.space.everything()
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -60,12 +62,12 @@ class CappedSampler(BaseSampler):
                 params = self._start(trial.number, rng)
             else:
                 params = self.propose(study, trial, rng)
-            if frozenset(params.items()) not in known and self.drawing.surely_fits(params):
+            if frozenset(params.items()) not in known and self.feasible.verify_fits(params):
                 return params
         # All was tried already, as far as it seems; or a polynomial misled, and from here on everything is counted.
-        last = (params, self.drawing.resized(params, self.drawing.cap), self.drawing.spread(rng, 0.5))
-        fitting = (params for params in last if self.drawing.surely_fits(params))
-        return next(fitting, self.drawing.smallest_of(self.drawing.branches[0]))
+        last = (params, self.feasible.resized(params, self.feasible.cap), self.feasible.spread(rng, 0.5))
+        fitting = (params for params in last if self.feasible.verify_fits(params))
+        return next(fitting, self.feasible.smallest_of(self.feasible.branches[0]))
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -74,11 +76,11 @@ class CappedSampler(BaseSampler):
         return uniform(param_distribution, np.random.default_rng([self.seed, trial.number, len(trial.params)]))
 
     def _start(self, number: int, rng: np.random.Generator) -> Params:
-        branches = self.drawing.branches
+        branches = self.feasible.branches
         turn, choice = divmod(number, len(branches))
         jitter = rng.uniform(-0.5, 0.5) * len(branches) / max(self.n_startup, 1)
         share = min(max(van_der_corput(turn + 1) + jitter, 0.0), 1.0)
-        return self.drawing.spread(rng, share, branches[choice])
+        return self.feasible.spread(rng, share, branches[choice])
 
 
 class FeasibleSampler(CappedSampler):
@@ -88,9 +90,9 @@ class FeasibleSampler(CappedSampler):
     """
 
     def __init__(
-        self, make_base: Callable[[int], BaseSampler], drawing: Drawing, *, n_startup: int = 20, seed: int = 0
+        self, make_base: Callable[[int], BaseSampler], feasible: FeasibleSpace, *, n_startup: int = 20, seed: int = 0
     ) -> None:
-        super().__init__(drawing, n_startup=n_startup, seed=seed)
+        super().__init__(feasible, n_startup=n_startup, seed=seed)
         self.make_base = make_base
 
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
@@ -99,12 +101,12 @@ class FeasibleSampler(CappedSampler):
         trial = study._storage.get_trial(trial._trial_id)  # with what before_trial noted on it
         for _ in range(DRAWS):
             params = self._draw(base, study, trial)
-            if self.drawing.fits(params):
+            if self.feasible.fits(params):
                 return params
         one = len(study.directions) == 1  # the best one is likely large; a front has members of every size
         share = 1.0 if one else float(rng.random())
-        smaller = self.drawing.resized(params, self.drawing.at_share(share))
-        return smaller if self.drawing.fits(smaller) else self.drawing.spread(rng, share)
+        smaller = self.feasible.resized(params, self.feasible.at_share(share))
+        return smaller if self.feasible.fits(smaller) else self.feasible.spread(rng, share)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -124,7 +126,7 @@ class FeasibleSampler(CappedSampler):
 
     def _draw(self, sampler: BaseSampler, study: Study, trial: FrozenTrial) -> Params:
         """The sampler's joint draw where it makes one, parameter by parameter where it does not."""
-        space = self.drawing.space
+        space = self.feasible.space
         params = {name: sampler.sample_independent(study, trial, name, dist) for name, dist in space.choices.items()}
         branch = space.distributions(space.branch_of(params))
         joint = sampler.infer_relative_search_space(study, trial)
@@ -156,3 +158,58 @@ def van_der_corput(number: int) -> float:
         share += digit * bit
         digit /= 2
     return share
+
+
+log = logging.getLogger(__name__)
+
+MOST = 1_000_000
+WORTH_A_WORD = 300  # counting one takes milliseconds
+
+
+class GridSampler(CappedSampler):
+    """Trial number n runs point n of the grid, in an order drawn from ``seed``; what is over the cap is left out.
+
+    ``points`` are the configurations; a sweep needs no more trials than that. Raises
+    :class:`~paretune.errors.ConfigError` for a parameter with endlessly many values, or more points than a machine holds.
+    """
+
+    def __init__(self, feasible: FeasibleSpace, *, seed: int = 0) -> None:
+        super().__init__(feasible, n_startup=0, seed=seed)
+        size = sum(prod(map(len, _ranges(feasible, choice).values())) for choice in feasible.branches)
+        if size > MOST:
+            message = f"sampler `grid` would try {size:,} configurations, the cap aside; expected at most {MOST:,}; search less, or use another sampler"
+            raise ConfigError(message)
+        if size > WORTH_A_WORD:
+            log.info("counting the %s configurations of the grid", f"{size:,}")
+        every = [
+            params for choice in feasible.branches for params in _grid(feasible, choice) if feasible.verify_fits(params)
+        ]
+        self.points: list[Params] = [every[i] for i in np.random.default_rng(seed).permutation(len(every))]
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The point of the trial's number."""
+        return dict(self.points[trial.number % len(self.points)])
+
+
+def _grid(feasible: FeasibleSpace, choice: Params) -> list[Params]:
+    ranges = _ranges(feasible, choice)
+    return [choice | dict(zip(ranges, row, strict=True)) for row in product(*ranges.values())]
+
+
+def _ranges(feasible: FeasibleSpace, choice: Params) -> dict[str, Sequence[Any]]:
+    branch = feasible.space.distributions(feasible.space.branch_of(choice))
+    return {name: _values(name, dist) for name, dist in branch.items()}
+
+
+def _values(name: str, dist: BaseDistribution) -> Sequence[Any]:
+    if isinstance(dist, CategoricalDistribution):
+        return dist.choices
+    if isinstance(dist, IntDistribution):
+        return range(dist.low, dist.high + 1, dist.step)
+    message = (
+        f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
+        f"use another sampler or other values"
+    )
+    raise ConfigError(message)

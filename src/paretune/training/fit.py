@@ -2,30 +2,115 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, isfinite, nan
 from time import perf_counter
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
-from torch import nn
+from torch import Tensor, nn
 
 from paretune.data.images import ImageData, Images
 from paretune.errors import ConfigError, ParetuneError
-from paretune.training import allocator
-from paretune.training.averaging import Average, Averaging
-from paretune.training.epochs import BestWeights, Epoch, EpochListener
-from paretune.training.feed import Feed
-from paretune.training.layout import Layout
-from paretune.training.module import Classifier, Learning
-from paretune.training.schedule import Length
-from paretune.training.settings import Training
+from paretune.training.execution import Execution, keep_freed_memory
+from paretune.training.module import Average, Averaging, Classifier, Learning
+from paretune.training.schedule import TrainingLength
+from paretune.training.settings import Selection, Training
 
-__all__ = ["DivergedError", "Scores", "Trained", "fit", "seed_everything"]
+
+class TensorBatches:
+    """An iterable of pixels uint8 ``(B, C, H, W)`` and labels int64 ``(B,)``; the last batch may be smaller.
+
+    With a ``generator`` each pass goes through a new permutation drawn from it; without one, in the stored order.
+    """
+
+    def __init__(self, images: Images, batch_size: int, generator: torch.Generator | None = None) -> None:
+        self.images = images
+        self.batch_size = batch_size
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return ceil(len(self.images) / self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        pixels, labels = self.images.pixels, self.images.labels
+        if self.generator is None:
+            yield from zip(torch.split(pixels, self.batch_size), torch.split(labels, self.batch_size), strict=True)
+            return
+        order = torch.randperm(len(labels), generator=self.generator).to(labels.device)
+        for rows in torch.split(order, self.batch_size):
+            yield pixels[rows], labels[rows]
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Scores after one epoch (numbered from 1): losses in nats, F1 (macro) and accuracy as fractions in [0, 1]."""
+
+    number: int
+    train_loss: float
+    val_loss: float
+    val_f1: float
+    val_accuracy: float
+    seconds: float
+
+
+EpochListener = Callable[[Epoch], None]
+
+
+class BestWeights(pl.Callback):
+    """Keeps every epoch's scores, and a copy of the weights that ``selection`` asks for (the earliest of equals)."""
+
+    def __init__(self, selection: Selection, listener: EpochListener | None = None) -> None:
+        self.selection, self.listener = selection, listener
+        self.epochs: list[Epoch] = []
+        self.best: Epoch | None = None
+        self.weights: dict[str, Tensor] = {}
+        self._started_s = perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._started_s = perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Record the epoch, and copy the weights if they are the best so far."""
+        scores = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        epoch = Epoch(
+            number=trainer.current_epoch + 1,
+            seconds=perf_counter() - self._started_s,
+            **{key: scores.get(key, nan) for key in ("train_loss", "val_loss", "val_f1", "val_accuracy")},
+        )
+        self.epochs.append(epoch)
+        if self._keeps(epoch):
+            self.best = epoch
+            average: Any = pl_module.average
+            self.weights = {key: value.detach().clone() for key, value in average.scored.state_dict().items()}
+        log.info(
+            "epoch %d/%s  train loss %.4f  val loss %.4f  val F1 %.4f  %.1f s",
+            epoch.number, trainer.max_epochs, epoch.train_loss, epoch.val_loss, epoch.val_f1, epoch.seconds,
+        )  # fmt: skip
+        if not isfinite(epoch.val_loss):
+            trainer.should_stop = True  # diverged: more epochs cannot mend it
+        if self.listener:
+            self.listener(epoch)
+
+    def _keeps(self, epoch: Epoch) -> bool:
+        if self.best is None:
+            return True
+        if not isfinite(epoch.val_loss):
+            return False
+        if self.selection.epoch == "last":
+            return True
+        name = f"val_{self.selection.by}"
+        return bool(getattr(epoch, name) > getattr(self.best, name))
+
 
 # Optimizer steps that Lightning's loop sees as one; past 16 its share of the time is under a percent.
 STEPS_PER_RUN = 16
@@ -55,7 +140,7 @@ class Trained:
     epochs: list[Epoch]
     seconds: float
     images_per_s: float
-    layout: Layout
+    layout: Execution
     test: Scores | None = None
 
 
@@ -81,7 +166,7 @@ def fit(
 
     Raises :class:`DivergedError` if no epoch ended with a finite validation loss.
     """
-    allocator.keep_freed_memory()
+    keep_freed_memory()
     keeper = BestWeights(training.selection, listener)
     with _lightning_noise():
         trainer = _trainer(training, [keeper, *_callbacks(training)])
@@ -95,8 +180,8 @@ def fit(
     shuffle = torch.Generator().manual_seed(training.seed)
     started_s = perf_counter()
     with _lightning_noise():
-        feed = Feed(train, training.batch_size * STEPS_PER_RUN, shuffle)
-        trainer.fit(module, feed, Feed(val, training.eval_batch_size))
+        feed = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle)
+        trainer.fit(module, feed, TensorBatches(val, training.eval_batch_size))
         seconds = perf_counter() - started_s
         best = _best(keeper)
         net.load_state_dict(keeper.weights)
@@ -105,7 +190,7 @@ def fit(
 
 
 def _learning(training: Training, images: int) -> Learning:
-    length = Length(ceil(images / training.batch_size), training.max_epochs)
+    length = TrainingLength(ceil(images / training.batch_size), training.max_epochs)
     return Learning(
         optimizer=training.optimizer,
         schedule=training.schedule,
@@ -129,7 +214,7 @@ def _best(keeper: BestWeights) -> Epoch:
 def _score(trainer: pl.Trainer, module: Classifier, images: Images, training: Training) -> Scores:
     trainer.callbacks = []  # type: ignore[attr-defined]  # the keeper is done
     module.average = Average(module.net, Averaging(), 1)  # the kept weights are in the network
-    (scores,) = trainer.validate(module, Feed(images, training.eval_batch_size), verbose=False)
+    (scores,) = trainer.validate(module, TensorBatches(images, training.eval_batch_size), verbose=False)
     return Scores(scores["val_f1"], scores["val_accuracy"], scores["val_loss"])
 
 

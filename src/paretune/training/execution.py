@@ -4,7 +4,9 @@ Measured rather than guessed: which is fastest depends on the network's kernels 
 (bf16 needs AVX512-BF16 or AMX on a CPU).
 """
 
+import ctypes
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -20,8 +22,6 @@ from torch.nn.functional import cross_entropy
 
 from paretune.errors import ConfigError
 
-__all__ = ["Layout", "autotune", "available_threads"]
-
 log = logging.getLogger(__name__)
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -31,7 +31,7 @@ WORTH_IT = 0.95  # of the plain layout's time: less of a gain may be chance, and
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Execution:
     """Settings that change how fast a network trains, and its numbers only by rounding."""
 
     memory_format: str = "contiguous"
@@ -64,16 +64,16 @@ class Layout:
 
 
 def autotune(
-    net: nn.Module, images: Tensor, labels: Tensor, pinned: Layout, choices: Mapping[str, Sequence[Any]]
-) -> tuple[Layout, dict[Layout, float]]:
+    net: nn.Module, images: Tensor, labels: Tensor, pinned: Execution, choices: Mapping[str, Sequence[Any]]
+) -> tuple[Execution, dict[Execution, float]]:
     """The fastest layout found for training ``net`` on batches like ``images`` ``(B, C, H, W)``, and all seconds a step.
 
-    ``choices`` maps fields of :class:`Layout` to the values to try, the others stay as ``pinned``. Memory format and
+    ``choices`` maps fields of :class:`Execution` to the values to try, the others stay as ``pinned``. Memory format and
     precision are tried together, then the number of threads. Works on a copy of ``net`` and leaves torch's random state
     alone.
     """
     together = {name: values for name, values in choices.items() if name != "threads"}
-    seconds: dict[Layout, float] = {}
+    seconds: dict[Execution, float] = {}
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         layouts = [
             replace(pinned, **dict(zip(together, values, strict=True))) for values in product(*together.values())
@@ -89,7 +89,7 @@ def autotune(
     return best, seconds
 
 
-def _fastest(layouts: Sequence[Layout], seconds: Mapping[Layout, float]) -> Layout:
+def _fastest(layouts: Sequence[Execution], seconds: Mapping[Execution, float]) -> Execution:
     """The fastest layout if it is clearly faster than the first, else the first."""
     best = min(layouts, key=seconds.__getitem__)
     return best if seconds[best] < WORTH_IT * seconds[layouts[0]] else layouts[0]
@@ -101,7 +101,7 @@ def available_threads() -> int:
     return torch.get_num_threads()
 
 
-def _race(net: nn.Module, images: Tensor, labels: Tensor, layouts: Sequence[Layout]) -> dict[Layout, float]:
+def _race(net: nn.Module, images: Tensor, labels: Tensor, layouts: Sequence[Execution]) -> dict[Execution, float]:
     """Seconds a step of each layout; the rounds interleave them, so that a busy moment hits them all."""
     steps = {layout: _step(deepcopy(net), images, labels, layout) for layout in layouts}
     seconds = dict.fromkeys(layouts, float("inf"))
@@ -112,7 +112,7 @@ def _race(net: nn.Module, images: Tensor, labels: Tensor, layouts: Sequence[Layo
     return seconds
 
 
-def _step(net: nn.Module, images: Tensor, labels: Tensor, layout: Layout) -> Callable[[], None]:
+def _step(net: nn.Module, images: Tensor, labels: Tensor, layout: Execution) -> Callable[[], None]:
     net = layout.network(net, images.device).train()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
 
@@ -147,3 +147,25 @@ def _known(name: str, value: str, values: object) -> None:
     if value not in values:  # type: ignore[operator]
         message = f"{name} `{value}` is unknown; expected one of {', '.join(values)}; set {name}"  # type: ignore[arg-type]
         raise ConfigError(message)
+
+
+# glibc's mallopt(3) parameters
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_MMAP_THRESHOLD = 32 * 2**20
+KEPT_BYTES = 512 * 2**20
+
+
+@cache  # once a process
+def keep_freed_memory() -> bool:
+    """Have glibc keep up to 512 MB of freed memory; returns whether it could be asked.
+
+    By default it unmaps each freed activation of a few megabytes, and the kernel hands out zeroed pages for it again in
+    the next step: a fifth to a half of the time of a small convolutional network.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another libc, such as musl
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))

@@ -9,8 +9,6 @@ from mlflow.entities import Metric, Run, RunTag
 from paretune.front import Costs, costs_of, front, front_volume
 from paretune.tracking.store import Store, quoted
 
-__all__ = ["keep_front", "parent_of", "set_front", "supersede"]
-
 
 def keep_front(store: Store, sweep: str, trial: int) -> None:
     """Take the tag ``front`` from members that others dominate; log the front's size and volume to the parent.

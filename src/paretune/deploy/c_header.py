@@ -1,19 +1,27 @@
-"""The calls of C functions that a network's operations become; the functions are in ``templates/kernels.c``."""
+"""A C99 header: the weights, and a forward pass that needs nothing but the C library's ``expf`` and ``sqrtf``.
+
+For microcontrollers: no allocation, no file, one static block of memory, weights in constant storage.
+"""
 
 import re
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, NoReturn
 
+import numpy as np
+from jinja2 import Environment, PackageLoader
+from numpy.typing import NDArray
 from torch import Tensor
 
-from paretune.deploy.graph import Graph, Op
-from paretune.deploy.memory import Plan
+from paretune.deploy.graph import Graph, MemoryPlan, Op, graph_of, plan
+from paretune.deploy.model import Deployable, compared
 from paretune.errors import ExportError
-
-__all__ = ["Calls", "number", "sources"]
 
 Shape = Sequence[int]
 
@@ -23,7 +31,7 @@ class Calls:
     """Writes calls; the tensors that they need gather in ``weights`` by their names in C, each once."""
 
     graph: Graph
-    memory: Plan
+    memory: MemoryPlan
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def of(self, op: Op) -> list[str]:
@@ -155,3 +163,83 @@ ARGUMENTS: dict[str, Callable[[Op, Shape], list[Any]]] = {
     "add": lambda op, shape: [op.size, op.settings["by"]],
     "leaky_relu": lambda op, shape: [op.size, float(op.settings.get("slope", 0.01))],
 }
+
+
+STRICT = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
+MAIN = """
+#include <stdio.h>
+#include "{header}"
+int main(void) {{
+  static float image[{pixels}], logits[{classes}];
+  while (fread(image, sizeof(float), {pixels}, stdin) == {pixels}) {{
+    {name}_logits(image, logits);
+    fwrite(logits, sizeof(float), {classes}, stdout);
+  }}
+  return 0;
+}}
+"""
+
+
+def run_c(path: Path, name: str, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1] by the header ``path``, whose functions begin with ``name``.
+
+    Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it does not take the header.
+    """
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if not compiler:
+        message = "C compiler `gcc` is not on the PATH; expected it or `cc`, to check the header with; install gcc or leave out --c"
+        raise ExportError(message)
+    classes = int(re.findall(rf"#define {name.upper()}_CLASSES (\d+)", path.read_text())[0])
+    with tempfile.TemporaryDirectory() as folder:
+        source, program = Path(folder) / "main.c", Path(folder) / "main"
+        source.write_text(MAIN.format(header=path.resolve(), pixels=images[0].size, classes=classes, name=name))
+        command = [compiler, *STRICT, str(source), "-o", str(program), "-lm"]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        if made.returncode:
+            reason = next((line for line in made.stderr.splitlines() if "error:" in line), made.stderr.strip())
+            message = f"C header `{path.name}` is refused by {compiler} ({reason}); please report the model's config"
+            raise ExportError(message)
+        done = subprocess.run(
+            [program], input=np.ascontiguousarray(images).tobytes(), stdout=subprocess.PIPE, check=True
+        )
+    return np.frombuffer(done.stdout, dtype=np.float32).reshape(-1, classes)
+
+
+LINE = 110
+
+
+def write_c(model: Deployable, path: Path, about: str) -> float:
+    """Write the header, compile it, compare it with torch on the samples; returns the largest difference of a logit.
+
+    ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError`, and leaves no file, if the outputs
+    differ, if an operation cannot be written in C, or if there is no compiler to check it with.
+    """
+    partial = path.with_name(f"{path.stem}.partial.h")
+    name = re.sub(r"\W|^(?=\d)", "_", path.stem)
+    try:
+        partial.write_text(_header(model, name, about))
+        difference = compared("the C header", run_c(partial, name, model.samples.numpy()), model.logits())
+    except Exception:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(path)
+    return difference
+
+
+def _header(model: Deployable, name: str, about: str) -> str:
+    graph = graph_of(model.net, model.image_shape)
+    memory = plan(graph)
+    calls = Calls(graph, memory)
+    lines = [call for op in graph.ops for call in calls.of(op)]
+    template = Environment(loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True)
+    return template.get_template("model.h").render(
+        name=name, about=about.splitlines(), kernels=sources({op.kind for op in graph.ops}), calls=lines,
+        weights={label: _numbers(tensor.reshape(-1).tolist()) for label, tensor in calls.weights.items()},
+        sizes={label: tensor.numel() for label, tensor in calls.weights.items()},
+        memory=memory.size, pixels=prod(model.image_shape), classes=graph.ops[-1].size,
+        result=memory.offsets[graph.ops[-1].output],
+    )  # fmt: skip
+
+
+def _numbers(values: list[float]) -> str:
+    return "\n  ".join(wrap(", ".join(map(number, values)), LINE, break_on_hyphens=False))

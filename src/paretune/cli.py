@@ -1,0 +1,93 @@
+"""The options by which commands are told where the runs are and which models are meant."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from paretune import paths
+from paretune.errors import ParetuneError
+
+if TYPE_CHECKING:
+    from paretune.reports.findings import Query
+
+
+FILE_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+log = logging.getLogger(__name__)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 seed``, ``2 seeds``, ``10,000 seeds``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
+    """A parser that describes the command by its module's docstring ``about``, without its markup."""
+    text = (about or "").replace("``", "")
+    return argparse.ArgumentParser(command, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def whole(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if not text.isdigit() or int(text) < 1:
+        message = f"`{text}` is none; expected a whole number of at least 1"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """``--store`` and ``--uri``."""
+    parser.add_argument(
+        "--store", default=paths.store(), help="folder of mlflow.db (default: PARETUNE_STORE or mlruns)"
+    )
+    parser.add_argument("--uri", help="any MLflow tracking URI, instead of --store")
+
+
+def uri_of(options: argparse.Namespace) -> str:
+    """The tracking URI they name."""
+    return options.uri or paths.tracking_uri(options.store)
+
+
+def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
+    """``--max-params``, ``--min-f1`` and ``--family``; ``f1`` says which F1 is meant."""
+    parser.add_argument("--max-params", type=whole, metavar="N", help="only models of at most N parameters")
+    parser.add_argument("--min-f1", type=float, metavar="F", help=f"only models of at least this {f1}, 0 to 1")
+    parser.add_argument("--family", action="append", default=[], help="only models of this family (may be repeated)")
+
+
+def query_of(options: argparse.Namespace) -> "Query":
+    """The models they ask for. Raises :class:`~paretune.errors.ConfigError` for what no model can be."""
+    from paretune.reports.findings import Query
+
+    confirmed = getattr(options, "confirmed", False)
+    return Query(options.max_params, options.min_f1, tuple(options.family), confirmed)
+
+
+@contextmanager
+def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
+    """A person's mistake as one line of ``command``'s and exit code 2.
+
+    That is a :class:`ParetuneError`, one of ``others`` (Hydra wraps ours in its own), or a file that cannot be had.
+    """
+    mistakes: tuple[type[Exception], ...] = (ParetuneError, *FILE_ERRORS, *others)
+    try:
+        yield
+    except mistakes as error:
+        log.debug("where it came from", exc_info=True)
+        print(f"{command}: {_said(error, named=not isinstance(error, others))}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _said(error: BaseException, named: bool) -> str:
+    """The message for a person; a file's error is ``named`` after the file unless it has a message of its own."""
+    ours = error
+    while ours and not isinstance(ours, ParetuneError):
+        ours = ours.__cause__  # type: ignore[assignment]
+    if ours:
+        return str(ours).strip()
+    if isinstance(error, FILE_ERRORS) and named:
+        return f"file `{error.filename}` cannot be used ({error.strerror}); expected one that may be read or written; check it"
+    return str(error).strip()
