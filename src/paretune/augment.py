@@ -35,11 +35,10 @@ class Affine:
 
     def __post_init__(self) -> None:
         if self.interpolation not in ("nearest", "bilinear"):
-            message = (
+            raise ConfigError(
                 f"augment.interpolation `{self.interpolation}` is unknown; expected nearest or bilinear; "
                 f"set augment.interpolation"
             )
-            raise ConfigError(message)
         if not 0 <= self.scale < 1:
             message = f"augment.scale `{self.scale}` turns images inside out; expected 0 to below 1; set augment.scale"
             raise ConfigError(message)

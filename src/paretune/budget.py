@@ -34,11 +34,10 @@ class Cap:
 
     def __post_init__(self) -> None:
         if self.max_params is not None and (not isinstance(self.max_params, int) or self.max_params < 1):
-            message = (
+            raise ConfigError(
                 f"cap.max_params `{self.max_params}` admits no model; expected a whole number of at least 1, "
                 f"or null for no cap; set cap.max_params"
             )
-            raise ConfigError(message)
 
     def fits(self, params: int) -> bool:
         """Whether a model of ``params`` parameters may be trained."""
@@ -47,8 +46,7 @@ class Cap:
     def check(self, model: str, params: int) -> None:
         """Raise :class:`~paretune.errors.CapError` if ``model`` may not be trained."""
         if not self.fits(params):
-            message = (
+            raise CapError(
                 f"model `{model}` has {params:,} parameters, {params - self.max_params:,} over the cap; "  # type: ignore[operator]
                 f"expected at most {self.max_params:,}; make it smaller or raise cap.max_params"
             )
-            raise CapError(message)

@@ -33,8 +33,7 @@ def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
 def whole(text: str) -> int:
     """A whole number of at least 1, for argparse."""
     if not text.isdigit() or int(text) < 1:
-        message = f"`{text}` is none; expected a whole number of at least 1"
-        raise argparse.ArgumentTypeError(message)
+        raise argparse.ArgumentTypeError(f"`{text}` is none; expected a whole number of at least 1")
     return int(text)
 
 

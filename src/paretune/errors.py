@@ -16,6 +16,12 @@ Every message is one line: *thing* `value` is *wrong how*; expected *what*; *do 
 The commands print it alone and leave with exit code 2.
 """
 
+import logging
+import time
+from collections.abc import Iterable, Sequence
+
+log = logging.getLogger(__name__)
+
 
 class ParetuneError(Exception):
     """Root of all errors that Paretune raises on purpose."""
@@ -52,3 +58,64 @@ class Raced(Exception):  # noqa: N818 - no error
 def first_line(error: BaseException) -> str:
     """What the error says first; its name if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def check_choice(setting: str, value: object, choices: Iterable[object]) -> None:
+    """Raise :class:`ConfigError` unless the ``value`` of ``setting`` is one of ``choices``."""
+    known = list(choices)
+    if value not in known:
+        names = ["null" if choice is None else str(choice) for choice in known]
+        expected = f"one of {', '.join(names)}" if len(names) > 2 else " or ".join(names)
+        raise ConfigError(f"{setting} `{value}` is unknown; expected {expected}; set {setting}")
+
+
+def check_least(
+    setting: str, value: object, least: float, *, most: float | None = None, whole: bool = True, null: bool = False
+) -> None:
+    """Raise :class:`ConfigError` unless the ``value`` of ``setting`` is a number from ``least`` to ``most``.
+
+    ``whole``: a whole one; ``null``: or ``None``.
+    """
+    if null and value is None:
+        return
+    is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    if not is_number or not least <= value <= (value if most is None else most):  # type: ignore[operator]
+        span = f"of at least {least:,}" if most is None else f"from {least:,} to {most:,}"
+        expected = f"a {'whole ' if whole else ''}number {span}{', or null' if null else ''}"
+        raise ConfigError(f"{setting} `{value}` is invalid; expected {expected}; set {setting}")
+
+
+class Absence:
+    """How long something has been away that comes back by itself, such as a database that restarts.
+
+    Each :meth:`noticed` makes the pause before the next try longer; one line in the log says that ``what`` is away, one
+    that it is back.
+    """
+
+    def __init__(self, what: str, pauses_s: Sequence[float]) -> None:
+        self.what, self.pauses_s = what, pauses_s
+        self.tries, self.since_s, self.next_s = 0, 0.0, 0.0
+
+    def is_over(self) -> bool:
+        """Whether it is time to try again."""
+        return time.monotonic() >= self.next_s
+
+    def noticed(self, error: BaseException) -> float:
+        """It is still away; returns the seconds since it was first away."""
+        now_s = time.monotonic()
+        if not self.tries:
+            self.since_s = now_s
+            log.warning("%s is away (%s); waiting for it", self.what, first_line(error)[:200])
+        self.next_s = now_s + self.pauses_s[min(self.tries, len(self.pauses_s) - 1)]
+        self.tries += 1
+        return now_s - self.since_s
+
+    def wait(self) -> None:
+        """Sleep until it is time to try again."""
+        time.sleep(max(0.0, self.next_s - time.monotonic()))
+
+    def ended(self) -> None:
+        """It answered."""
+        if self.tries:
+            log.info("%s is back", self.what)
+        self.tries, self.next_s = 0, 0.0

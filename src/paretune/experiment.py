@@ -80,19 +80,17 @@ def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
     found = {"image_shape": list(data.train.pixels.shape[1:]), "num_classes": data.num_classes}
     for name, value in found.items():
         if model.get(name, value) != value:
-            message = (
+            raise ConfigError(
                 f"model.{name} `{model[name]}` does not fit data `{data.name}`; expected {value}; set model.{name}"
             )
-            raise ConfigError(message)
 
 
 def _training(cfg: DictConfig) -> Training:
     plain = _plain(cfg.trainer)
     if unknown := set(plain) - {field.name for field in fields(Training)}:
-        message = (
+        raise ConfigError(
             f"trainer.{min(unknown)} `{plain[min(unknown)]}` is unknown; expected a field of conf/trainer; leave it out"
         )
-        raise ConfigError(message)
     return Training(
         optimizer=hydra.utils.instantiate(cfg.optimizer),
         schedule=hydra.utils.instantiate(cfg.scheduler),

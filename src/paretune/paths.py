@@ -47,8 +47,7 @@ def refuse_passwords(*texts: str | None) -> None:
     """Raise :class:`~paretune.errors.ConfigError` if a text holds a URL with a password: it would be saved with the config."""
     for text in texts:
         if text and any(password.search(text) for password in KEPT):
-            message = (
+            raise ConfigError(
                 f"URL `{masked(text)}` holds a password, which configs and logs would keep; expected none; leave it out and set "
                 f"PGPASSWORD or ~/.pgpass for PostgreSQL, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server"
             )
-            raise ConfigError(message)

@@ -97,11 +97,10 @@ def _refuse_test_set(cfg: DictConfig) -> None:
 
 def _refuse_seen_validation(cfg: DictConfig, where: str) -> None:
     if OmegaConf.select(cfg, "data.splitting.train_on_val"):
-        message = (
+        raise ConfigError(
             f"data.splitting.train_on_val `true` {where} would choose by images that were trained on; expected false; "
             f"set it for a last training, with selection.epoch=last"
         )
-        raise ConfigError(message)
 
 
 def _recorder(cfg: DictConfig, start: "Point", trial: "TrialHandle | None") -> "RunRecorder":

@@ -1,368 +1,52 @@
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from dataclasses import replace
-from pathlib import Path
-from threading import Timer
-
 import optuna
-import psutil
 import pytest
-from optuna.trial import TrialState
-from submitit.core.job_environment import SignalHandler
-from submitit.core.utils import DelayedSubmission, JobPaths
-from submitit.slurm.slurm import SlurmJobEnvironment
 
-from paretune.errors import StoreError, SweepError
-from paretune.search import current_trial
-from paretune.search import worker as worker_module
-from paretune.search.claims import claim, reclaim, requeue
-from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.samplers import FeasibleSampler
-from paretune.search.space import parse_space
-from paretune.search.stopping import Limits
-from paretune.search.study import ask_to_stop, finished, open_study
-from paretune.search.worker import Interrupted, Sweep, work
+from paretune.errors import StoreError
+from paretune.search.study import check_same_setup
 
-SPACE = parse_space(["x=interval(0,1)"], is_group=lambda _: False, own_space=lambda _: {})
-TESTS = Path(__file__).parents[1]
-DIRECTIONS = ["minimize", "maximize"]
+QUESTION = {"cap": "5000", "config group scheduler": "cosine", "optimizer.lr": "interval(0,1)"}
+SETTINGS = {"scheduler.warmup": "0.1", "optimizer.lr": "0.005", "seed": "0"}
 
 
-def sampler(space=SPACE) -> FeasibleSampler:
-    return FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), FeasibleSpace(space))
+def test_the_same_question_may_be_asked_again():
+    study = optuna.create_study()
+    for _ in range(2):
+        check_same_setup(study, QUESTION, SETTINGS)
 
-
-@pytest.fixture
-def study(tmp_path) -> optuna.Study:
-    return open_study("small", f"sqlite:///{tmp_path}/new/optuna.db", DIRECTIONS, sampler())
-
-
-def sweep(n_trials: int, max_failure_rate: float = 0.5) -> Sweep:
-    return Sweep("small", SPACE, Limits(n_trials, max_failure_rate))
-
-
-def square(trial, overrides):
-    x = float(overrides[0].removeprefix("x="))
-    return x, x * x
-
-
-def test_a_worker_stops_at_the_total_and_a_larger_total_adds_the_difference(study):
-    numbers = []
-    for total in (3, 3, 5):
-        work(study, sweep(total), lambda trial, o: numbers.append(trial.number) or square(trial, o))
-
-    assert numbers == [0, 1, 2, 3, 4]
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 5
-
-
-def test_the_task_sees_its_trial(study):
-    seen = []
-    work(study, sweep(1), lambda trial, o: seen.append(current_trial()) or square(trial, o))
-
-    assert (seen[0].sweep, seen[0].number, seen[0].attempt, list(seen[0].searched)) == ("small", 0, 0, ["x"])
-    assert current_trial() is None
-
-
-def test_trials_that_fail_are_failed_and_the_sweep_goes_on(study):
-    def objective(trial, overrides):
-        if trial.number == 1:
-            raise RuntimeError("out of luck")  # noqa: EM101
-        return (float("inf"), 1.0) if trial.number == 2 else square(trial, overrides)
-
-    work(study, sweep(5), objective)
-
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
-
-
-def test_a_sweep_stops_when_too_many_trials_fail(study):
-    with pytest.raises(
-        SweepError, match=r"sweep `small` stops: 3 trials of 10 failed, more than the share 0.2 it allows"
-    ):
-        work(study, sweep(10, max_failure_rate=0.2), lambda *_: 1 / 0)
-    assert len(finished(study)) == 3
+    assert study.user_attrs == {"question": QUESTION, "settings": SETTINGS}
 
 
 @pytest.mark.parametrize(
-    ("returned", "shown"), [(1.0, "1.0"), ((1, 2, 3), r"\(1, 2, 3\)"), (("a", 1), r"\('a', 1\)"), (None, "None")]
-)
-def test_a_task_that_returns_something_else_fails_with_what_was_expected(study, caplog, returned, shown):
-    with pytest.raises(SweepError):
-        work(study, sweep(1), lambda *_: returned)
-    assert f"returned `{returned}`; expected 2 finite numbers, one for each direction" in caplog.text
-
-
-def test_an_interrupted_trial_goes_back_in_the_queue_and_runs_as_itself(study):
-    """Ctrl-C during trial 1: the next start runs trial 1 again, with the same draw, as its second attempt."""
-    seen = []
-
-    def objective(trial, overrides):
-        seen.append((trial.number, trial.attempt, overrides))
-        if len(seen) == 2:
-            raise KeyboardInterrupt
-        return square(trial, overrides)
-
-    with pytest.raises(Interrupted):
-        work(study, sweep(3), objective)
-    work(study, sweep(3), objective)
-
-    assert [number for number, *_ in seen] == [0, 1, 1, 2]
-    assert seen[1][2] == seen[2][2]
-    assert [attempt for _, attempt, _ in seen] == [0, 0, 1, 0]
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
-
-
-def test_the_trial_of_a_killed_process_is_taken_back(study, tmp_path):
-    """Another process claims a trial and dies with SIGKILL; a living one's trial is left alone."""
-    code = (
-        "import os, signal, sys, optuna\n"
-        "from paretune.search.claims import claim\n"
-        f"study = optuna.load_study(study_name='small', storage='sqlite:///{tmp_path}/new/optuna.db')\n"
-        "claim(study, study.ask())\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False)
-    mine = study.ask()
-    claim(study, mine)
-
-    assert reclaim(study, retry=1) == 1
-    assert [trial.state for trial in study.trials] == [TrialState.WAITING, TrialState.RUNNING]
-
-
-def test_a_process_number_that_was_given_again_is_another_process(study):
-    trial = study.ask()
-    identity = {"host": os.uname().nodename, "pid": os.getpid(), "started": psutil.Process().create_time() - 60}
-    trial.set_user_attr("worker", json.dumps(identity))
-
-    assert reclaim(study, retry=1) == 1
-
-
-def test_a_trial_that_breaks_off_again_and_again_is_failed(study):
-    for _ in range(3):
-        trial = study.ask()
-        claim(study, trial)
-        dead = {"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0}
-        trial.set_user_attr("worker", json.dumps(dead))
-        reclaim(study, retry=2)
-
-    assert [trial.state for trial in study.trials] == [TrialState.FAIL]
-    assert study.trials[0].user_attrs["reason"] == "its worker died 3 times (killed, or out of memory)"
-
-
-def test_stops_and_starts_are_no_deaths(study):
-    """A trial that is stopped again and again is not failed for it."""
-    for _ in range(5):
-        trial = study.ask()
-        claim(study, trial)
-        requeue(study, trial)
-
-    assert [trial.state for trial in study.trials] == [TrialState.WAITING]
-    assert "deaths" not in study.trials[0].user_attrs
-
-
-def test_a_task_that_exits_is_a_failed_trial(study):
-    """``sys.exit`` in a task is no interrupt."""
-    work(study, sweep(2, max_failure_rate=1.0), lambda *_: sys.exit(3))
-
-    assert [trial.state.name for trial in study.trials] == ["FAIL"] * 2
-    assert study.trials[0].user_attrs["reason"] == "the task left with SystemExit(3)"
-
-
-def test_a_task_that_exits_under_slurm_is_a_failed_trial_too(study, monkeypatch):
-    """There, a SystemExit may also come of submitit's handler of a pre-emption."""
-    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
-    work(study, sweep(1, max_failure_rate=1.0), lambda *_: sys.exit(3))
-
-    assert study.trials[0].user_attrs["reason"] == "the task left with SystemExit(3)"
-
-
-def test_a_job_that_slurm_takes_away_puts_its_trial_back(study, monkeypatch, tmp_path):
-    """Submitit's handler of the signal has the job queued again, and exits."""
-    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
-    job = SlurmJobEnvironment()
-    monkeypatch.setattr(job, "_requeue", lambda countdown: None)
-    monkeypatch.setenv("SLURM_JOB_ID", "1")
-    handler = SignalHandler(job, JobPaths(tmp_path, "1"), DelayedSubmission(int))
-
-    with pytest.raises(Interrupted):
-        work(study, sweep(1), lambda *_: handler.checkpoint_and_exit(signal.SIGUSR2))
-    assert [trial.state for trial in study.trials] == [TrialState.WAITING]
-
-
-def test_an_error_of_the_search_space_is_a_failed_trial(study):
-    broken = Sweep("small", SPACE, Limits(1, 1.0), suggest=lambda trial, overrides: 1 / 0)
-
-    assert work(study, broken, square) == 1
-    assert study.trials[0].user_attrs["reason"] == "ZeroDivisionError: division by zero"
-
-
-def test_of_two_that_find_the_same_orphan_one_takes_it_back(study):
-    """Both read the trial as running before either acts."""
-    claim(study, study.ask())
-    (seen,) = study.get_trials(states=[TrialState.RUNNING])
-
-    assert [requeue(study, seen), requeue(study, seen)] == [True, False]
-
-
-def test_of_two_that_find_an_orphan_that_was_never_claimed_one_takes_it_back(study):
-    study.ask()
-    (orphan,) = study.trials
-
-    assert [requeue(study, orphan) for _ in range(2)] == [True, False]
-
-
-def test_what_comes_of_a_trial_that_went_back_meanwhile_is_dropped(study, caplog):
-    """As when a worker was cut off from the database, and another one took its trial for orphaned."""
-    seen = []
-
-    def objective(trial, overrides):
-        seen.append(trial.attempt)
-        if trial.attempt == 0:
-            requeue(study, study.trials[0])
-        return square(trial, overrides)
-
-    work(study, sweep(1), objective)
-
-    assert seen == [0, 1]
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
-    assert "trial 0 is over or in other hands by now" in caplog.text
-
-
-def test_a_trial_that_was_taken_for_orphaned_is_not_claimed(study):
-    """Its process was away for minutes between asking and claiming, and others have put it back."""
-    trial = study.ask()
-    requeue(study, study.trials[0])
-
-    assert claim(study, trial) is None
-    assert claim(study, study.ask()) == 1
-    assert claim(study, trial) is None
-
-
-def test_a_trial_just_asked_for_is_not_taken_for_an_orphan(study):
-    """Between asking and claiming it has no worker yet."""
-    study.ask()
-
-    assert reclaim(study, retry=1) == 0
-
-
-def test_a_silent_worker_elsewhere_counts_as_gone_when_its_heartbeat_stops(study):
-    trial = study.ask()
-    claim(study, trial)
-    trial.set_user_attr("worker", json.dumps({"host": "elsewhere", "pid": 1, "started": 0.0}))
-    storage = study._storage
-    storage.record_heartbeat(trial._trial_id)
-    assert reclaim(study, retry=1) == 0
-
-    with storage._backend.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
-    assert reclaim(study, retry=1) == 1
-
-
-def test_workers_stop_before_the_next_trial_when_asked(study):
-    def objective(trial, overrides):
-        ask_to_stop(study)
-        return square(trial, overrides)
-
-    assert work(study, sweep(5), objective) == 1
-    ask_to_stop(study, False)
-    assert work(study, sweep(5), square) == 4
-
-
-def claimed(study: optuna.Study) -> optuna.Trial:
-    trial = study.ask()
-    claim(study, trial)
-    return trial
-
-
-def test_a_worker_leaves_when_all_trials_are_in_other_hands(study):
-    for _ in range(2):
-        claimed(study)
-
-    assert work(study, sweep(2), square) == 0
-    assert len(study.trials) == 2
-
-
-def test_a_worker_to_the_end_takes_what_others_drop(study):
-    """The other one lets its trial go after two seconds."""
-    other = claimed(study)
-    Timer(2.0, lambda: requeue(study, other)).start()
-
-    assert work(study, sweep(1), square, to_the_end=True) == 1
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
-
-
-def test_a_surplus_trial_waits_for_a_larger_total(study, monkeypatch):
-    """Others asked for the last trials in the same moment: the number that this worker was given is used later."""
-    others = [claimed(study) for _ in range(2)]
-    with monkeypatch.context() as moment:
-        moment.setattr(worker_module, "running", lambda study: [])
-        assert work(study, sweep(2), square) == 0
-    assert study.trials[2].state is TrialState.WAITING
-    for trial in others:
-        study.tell(trial, [0.0, 0.0])
-    assert work(study, sweep(3), square) == 1
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
-
-
-def test_a_further_attempt_has_all_that_the_first_was_given(study):
-    """Also what the task itself suggested."""
-    seen = []
-
-    def objective(trial, overrides):
-        seen.append(overrides)
-        if len(seen) == 1:
-            raise KeyboardInterrupt
-        return 1.0, 0.5
-
-    suggesting = replace(sweep(1), suggest=lambda trial, overrides: trial.suggest_float("y", 0, 1))
-    with pytest.raises(Interrupted):
-        work(study, suggesting, objective)
-    work(study, suggesting, objective)
-
-    assert seen[0] == seen[1]
-    assert [line.split("=")[0] for line in seen[0]] == ["x", "y"]
-
-
-@pytest.mark.slow
-def test_workers_that_are_killed_at_random_leave_exactly_the_total(study, tmp_path):
-    """Three processes at a time, one killed every 0.3 s, until a hundred trials are finished: none is lost or run twice."""
-    code = (
-        "import time\n"
-        "from search.test_study import DIRECTIONS, open_study, sampler, square, sweep, work\n"
-        f"study = open_study('small', 'sqlite:///{tmp_path}/new/optuna.db', DIRECTIONS, sampler())\n"
-        "work(study, sweep(100), lambda trial, o: time.sleep(0.02) or square(trial, o))\n"
-    )
-    workers: list[subprocess.Popen[bytes]] = []
-    while len(finished(study)) < 100:
-        workers = [worker for worker in workers if worker.poll() is None]
-        workers += [
-            subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], cwd=TESTS) for _ in range(3 - len(workers))
-        ]
-        time.sleep(3)
-        workers[0].kill()
-    for worker in workers:
-        worker.wait()
-
-    states = [trial.state for trial in study.trials]
-    assert states[:100].count(TrialState.COMPLETE) == 100
-    assert TrialState.RUNNING not in states
-
-
-def test_other_directions_than_the_stored_ones_are_refused(tmp_path):
-    url = f"sqlite:///{tmp_path}/optuna.db"
-    open_study("small", url, DIRECTIONS, sampler())
-
-    with pytest.raises(StoreError, match=r"study `small` optimises \['minimize', 'maximize'\], not \['maximize'\]"):
-        open_study("small", url, ["maximize"], sampler())
-
-
-def test_a_storage_that_cannot_be_used_is_one_line(tmp_path):
-    (tmp_path / "optuna.db").write_text("no database at all, but long enough to have a header")
-
-    with pytest.raises(
-        StoreError, match=r"study storage `sqlite:///.*optuna.db` cannot be used \(.*\); expected an SQLAl"
-    ):
-        open_study("small", f"sqlite:///{tmp_path}/optuna.db", DIRECTIONS, sampler())
+    ("question", "settings", "changes"),
+    [
+        ({**QUESTION, "optimizer.lr": "interval(0,2)"}, SETTINGS, r"\(optimizer.lr: interval\(0,1\) -> interval\(0,2\)\)"),
+        (QUESTION, {**SETTINGS, "seed": "1"}, r"\(seed: 0 -> 1\)"),
+        ({**QUESTION, "config group scheduler": "step"}, {"scheduler.every": "3", "optimizer.lr": "0.005", "seed": "0"},
+         r"\(config group scheduler: cosine -> step\)"),
+    ],
+)  # fmt: skip
+def test_another_question_is_refused_with_each_change(question, settings, changes):
+    study = optuna.create_study()
+    check_same_setup(study, QUESTION, SETTINGS)
+
+    with pytest.raises(StoreError, match=changes):
+        check_same_setup(study, question, settings)
+
+
+def test_a_study_that_kept_no_settings_takes_those_it_goes_on_with():
+    study = optuna.create_study()
+    study.set_user_attr("question", QUESTION)
+    check_same_setup(study, QUESTION, SETTINGS)
+
+    assert study.user_attrs["settings"] == SETTINGS
+
+
+@pytest.mark.parametrize("stored", ["[6, 4, 8]", "[16, 16, 8]"])
+def test_entries_of_a_list_that_are_searched_are_no_setting(stored):
+    """A study of version 0.1.0 kept the values that were counted last."""
+    study, space = optuna.create_study(), {"model.widths.0": "2 to 48", "model.widths.1": "2 to 48"}
+    check_same_setup(study, space, {"model.widths": stored})
+    check_same_setup(study, space, {"model.widths": "[16, 16, 8]"})
+
+    with pytest.raises(StoreError, match=r"\(model.widths: \[.*8\] -> \[16, 16, 9\]\)"):
+        check_same_setup(study, space, {"model.widths": "[16, 16, 9]"})

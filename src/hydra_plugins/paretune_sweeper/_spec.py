@@ -162,11 +162,10 @@ class SweepSpec:
             loader=trials.context.config_loader,
         )
         if not space.everything():
-            message = (
+            raise ConfigError(
                 "sweep `-m` has nothing to search; expected at least one sweep such as 'model.widths.0=interval(4,32)'; "
                 "add one, or leave out -m to run once"
             )
-            raise ConfigError(message)
         fields = self.fields
         custom = fields["custom_search_space"]
         more = _found(get_method, "custom_search_space", custom) if custom else None
@@ -206,11 +205,10 @@ class SweepSpec:
     def _pruner(self, directions: Sequence[Direction]) -> BasePruner | None:
         pruner = self.fields["pruner"]
         if pruner and len(directions) > 1:
-            message = (
+            raise ConfigError(
                 f"pruner `{pruner.get('_target_')}` prunes by one objective, and this sweep has {len(directions)}; expected "
                 f"none; set hydra.sweeper.race.eta for a cost and a score"
             )
-            raise ConfigError(message)
         return cast("BasePruner", instantiate(pruner)) if pruner else None
 
     def _storage(self, trials: TrialRunner) -> str | None:
@@ -240,11 +238,10 @@ class SweepSpec:
     def _check_weighable(self, sampler: str, feasible: FeasibleSpace) -> None:
         directions = _directions(self.fields["direction"])
         if feasible.costs is None or sorted(directions) != ["maximize", "minimize"]:
-            message = (
+            raise ConfigError(
                 f"sampler `{sampler}` weighs a counted cost against a score, and this sweep has directions {directions} and "
                 f"{'a' if feasible.costs else 'no'} cap.count; expected [minimize, maximize] and a count; use another sampler"
             )
-            raise ConfigError(message)
 
     def _sampler(self, feasible: FeasibleSpace) -> CappedSampler:
         config = dict(self.fields["sampler"])

@@ -212,11 +212,10 @@ def gpu_of(slot: int, per_gpu: int | None) -> str | None:
         visible = ",".join(str(i) for i, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*")))
     ids = [name for name in visible.split(",") if name]
     if ids and per_gpu and slot >= len(ids) * per_gpu:
-        message = (
+        raise ConfigError(
             f"n_jobs is over what {len(ids)} GPU(s) hold with workers_per_gpu `{per_gpu}`; expected at most "
             f"{len(ids) * per_gpu} workers; lower hydra.sweeper.n_jobs or raise hydra.sweeper.workers_per_gpu"
         )
-        raise ConfigError(message)
     return ids[slot % len(ids)] if ids else None
 
 
@@ -231,11 +230,10 @@ def _watch_slurm() -> None:
     try:
         watch_the_queue()
     except (OSError, CalledProcessError) as error:
-        message = (
+        raise ConfigError(
             f"launcher `submitit_slurm` finds no Slurm here ({error}); expected squeue and sbatch on the PATH; run this on a "
             f"login node, or use hydra/launcher=submitit_local"
-        )
-        raise ConfigError(message) from error
+        ) from error
 
 
 def with_workers(plan: SweepSpec, trials: TrialRunner, n_jobs: int) -> Callable[[int], Any]:

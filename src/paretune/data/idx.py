@@ -29,8 +29,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist()) if len(content) >= start else ()
     expected_bytes = start + int(np.prod(shape, dtype=np.int64))
     if len(shape) != dimensions or len(content) != expected_bytes:
-        message = _refusal(path, "damaged", f"{expected_bytes:,} bytes", f"{len(content):,} bytes")
-        raise DataError(message)
+        raise DataError(_refusal(path, "damaged", f"{expected_bytes:,} bytes", f"{len(content):,} bytes"))
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 

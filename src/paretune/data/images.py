@@ -61,11 +61,10 @@ class Splitting:
         """A mask ``(N,)`` of the ``size`` images to hold out (``val_size``) or to keep (``train_size``)."""
         total = len(images)
         if not 0 < size < total:
-            message = (
+            raise ConfigError(
                 f"data.splitting.{name} `{size}` does not fit {total:,} images; expected 1 to {total - 1:,}; "
                 f"set data.splitting.{name}"
             )
-            raise ConfigError(message)
         mask = torch.zeros(total, dtype=torch.bool)
         if self.how == "last":
             mask[slice(total - size, None) if name == "val_size" else slice(size)] = True
@@ -109,17 +108,15 @@ class ImageData:
         if split == "test":
             return replace(self, val=self.load_test())
         if not len(self.val):
-            message = (
+            raise ConfigError(
                 "data.splitting.val_size `0` leaves nothing to choose by; expected at least 1, or selection.split=test"
             )
-            raise ConfigError(message)
         return self
 
     def scaling(self, how: str) -> Scaling:
         """``standard``: mean 0 and deviation 1 over the training split; ``unit``: 0 to 1."""
         if how not in ("standard", "unit"):
-            message = f"scaling `{how}` is unknown; expected standard or unit; set trainer.scaling"
-            raise ConfigError(message)
+            raise ConfigError(f"scaling `{how}` is unknown; expected standard or unit; set trainer.scaling")
         return Scaling(self.mean, self.std) if how == "standard" else Scaling(0.0, 255.0)
 
     @cached_property

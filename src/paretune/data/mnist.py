@@ -65,11 +65,10 @@ def _find(folder: Path, name: str, digest: str) -> Path | None:
         algorithm, expected = digest.split(":")
         got = pooch.file_hash(str(packed), alg=algorithm)
         if got != expected:
-            message = (
+            raise DataError(
                 f"data file `{packed}` is damaged or another file; expected {algorithm} {expected}, got {got}; "
                 f"delete it to have it fetched again"
             )
-            raise DataError(message)
         return packed
     return unpacked if unpacked.is_file() else None
 
@@ -84,12 +83,11 @@ def _fetch(folder: Path, name: str, digest: str, mirrors: Sequence[str]) -> Path
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
             reasons.append(f"{mirror}: {_reason(error)}")
             log.warning("%s failed (%s)", url, reasons[-1])
-    message = (
+    raise DataError(
         f"data file `{folder / name}` is missing and no mirror gave it ({'; '.join(reasons) or 'no mirror is set'}); "
         f"expected it in the folder `{folder.resolve()}`; put it there, set PARETUNE_DATA to the folder above it, "
         f"or use data=digits, which needs no network"
     )
-    raise DataError(message)
 
 
 def _download(url: str, digest: str, folder: Path, name: str) -> str:
@@ -139,15 +137,13 @@ def _read(folder: Path, mirrors: tuple[str, ...], num_classes: int, hashes: Hash
     paths = list(find_or_fetch(folder, dict(hashes), mirrors).values())
     pixels, labels = (read_idx(path) for path in paths)
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
-        message = (
+        raise DataError(
             f"data files `{paths[0]}` and `{paths[1]}` do not belong together; expected images (N, H, W) and labels "
             f"(N,), got {pixels.shape} and {labels.shape}; delete them to have them fetched again"
         )
-        raise DataError(message)
     if labels.max(initial=0) >= num_classes:
-        message = (
+        raise DataError(
             f"data file `{paths[1]}` has the label {labels.max()}; expected 0 to {num_classes - 1}; check that it is the right "
             f"file, or set data.num_classes"
         )
-        raise DataError(message)
     return Images(torch.from_numpy(pixels.copy()).unsqueeze(1), torch.from_numpy(labels.astype("int64")))

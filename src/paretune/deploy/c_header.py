@@ -79,8 +79,7 @@ def number(value: float) -> str:
 
 
 def _refuse(what: str, expected: str) -> NoReturn:
-    message = f"operation `{what}` cannot be written in C; expected {expected}; export without --c"
-    raise ExportError(message)
+    raise ExportError(f"operation `{what}` cannot be written in C; expected {expected}; export without --c")
 
 
 def _pair(value: Any) -> list[int]:

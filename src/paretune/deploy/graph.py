@@ -140,10 +140,9 @@ def _mean(op: Op, arguments: list[Any]) -> Op:
     """The only mean that a classifier of images needs: of each map."""
     whole = {(1, 1), (2, 3), (-1, -2), (-2, -1), (1,)}
     if arguments[1] not in (1, None) and tuple(arguments[1]) not in whole:
-        message = (
+        raise ExportError(
             f"operation `{op.kind}` over {arguments[1]} cannot be written in C; expected whole maps; export without --c"
         )
-        raise ExportError(message)
     return Op("map_mean", op.output, (arguments[0],), op.shape)
 
 

@@ -83,11 +83,10 @@ def compared(what: str, outputs: NDArray[np.float32], expected: NDArray[np.float
     difference = float(np.abs(outputs - expected).max()) if outputs.shape == expected.shape else float("inf")
     others = int((outputs.argmax(1) != expected.argmax(1)).sum()) if difference < float("inf") else len(expected)
     if not difference <= LARGEST_DIFFERENCE or others:
-        message = (
+        raise ExportError(
             f"{what} differs from torch by {difference:.2g} and gives {others} of {len(expected)} images another class; "
             f"expected at most {LARGEST_DIFFERENCE:g} and none; the file is not kept; please report the model's config"
         )
-        raise ExportError(message)
     return difference
 
 

@@ -31,10 +31,9 @@ class Runtime:
             facts = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
         except Exception as error:  # onnxruntime has an error class for each of its return codes
             reason = first_line(error)
-            message = (
+            raise StoreError(
                 f"model `{path}` cannot be read ({reason}); expected a file that paretune-export wrote; export it again"
-            )
-            raise StoreError(message) from error
+            ) from error
         self.ink_share: float = facts.get("ink_share", 1.0)
         self.side: int = self.session.get_inputs()[0].shape[-1]
 

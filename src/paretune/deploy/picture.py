@@ -38,10 +38,9 @@ def pictures(path: Path) -> Iterator[tuple[str, Grey]]:
     if start in IDX_STARTS:
         images = read_idx(path)
         if images.ndim != 3 or not len(images):
-            message = (
+            raise DataError(
                 f"picture `{path}` holds an array {images.shape}; expected images (N, H, W); give a file of images"
             )
-            raise DataError(message)
         for number, pixels in enumerate(images):
             yield f"{path}[{number}]", pixels.astype(np.float32) / np.float32(255)
         return

@@ -27,11 +27,10 @@ def build(model: Mapping[str, Any]) -> nn.Module:
     target = str(model.get("_target_"))
     family = locate(target)
     if not (isinstance(family, type) and issubclass(family, nn.Module)):
-        message = (
+        raise ConfigError(
             f"model._target_ `{target}` is no network; expected the dotted path of an nn.Module class, such as "
             f"paretune.models.squeeze.Squeeze; set model._target_"
         )
-        raise ConfigError(message)
     arguments = {key: value for key, value in model.items() if key not in ("_target_", *SETTINGS)}
     try:
         net = family(**arguments)

@@ -20,21 +20,19 @@ def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
     if isinstance(value, (str, int, float)):
         return [value] * layers
     if len(value) != layers:
-        message = (
+        raise ConfigError(
             f"{name} `{list(value)}` has {len(value)} entries for {layers} layers; expected {layers} entries "
             f"or a single value; set model.{name}"
         )
-        raise ConfigError(message)
     return list(value)
 
 
 def positive(name: str, widths: Sequence[int]) -> list[int]:
     """``widths`` checked to be whole numbers of at least 1."""
     if any(width != int(width) or width < 1 for width in widths):
-        message = (
+        raise ConfigError(
             f"{name} `{list(widths)}` holds what is no size; expected whole numbers of at least 1; set model.{name}"
         )
-        raise ConfigError(message)
     return [int(width) for width in widths]
 
 
@@ -142,11 +140,10 @@ class Normalise:
     def check_averaged(self) -> None:
         """Refuse what leaves the same mean in every map of every image, before layers that read nothing but means."""
         if self.norm == "instance" and not self.norm_first:
-            message = (
+            raise ConfigError(
                 "norm `instance` after the activation gives maps of the same mean for every image, and the global pool "
                 "reads means only; expected it before the activation, or another norm; set model.norm_first=true"
             )
-            raise ConfigError(message)
 
     def layers(self, channels: int) -> list[nn.Module]:
         """New layers to follow a convolution with ``channels`` output maps."""
@@ -187,11 +184,10 @@ class MapSize:
 
     def _set(self, side: int, layer: str) -> None:
         if side < 1:
-            message = (
+            raise ConfigError(
                 f"model leaves no pixel: {layer} does not fit on a {self.side}x{self.side} map; expected a map of at "
                 f"least 1x1 to be left; use fewer pools, smaller kernels, `same` padding or fewer layers"
             )
-            raise ConfigError(message)
         self.side = side
 
 

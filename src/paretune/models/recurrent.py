@@ -44,8 +44,7 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         if steps < 1:
-            message = f"steps `{steps}` repeats nothing; expected at least 1; set model.steps"
-            raise ConfigError(message)
+            raise ConfigError(f"steps `{steps}` repeats nothing; expected at least 1; set model.steps")
         stem, width = positive("stem", [stem])[0], positive("width", [width])[0]
         normalise, size, pad = Normalise(norm, activation, norm_first), MapSize.of(image_shape), pads(padding, [3])[0]
         normalise.check_averaged()

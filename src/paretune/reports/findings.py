@@ -94,11 +94,10 @@ class SweepResults:
         ranked = sorted(self.points, key=lambda point: point.f1)
         found = list({point.run_id: point for point in ranked if point.run_id.startswith(prefix)}.values())
         if len(found) != 1:
-            message = (
+            raise ConfigError(
                 f"--run `{prefix}` fits {len(found)} complete trials of {', '.join(self.sweeps)}; expected one; "
                 f"see the run column of paretune-pareto"
             )
-            raise ConfigError(message)
         return found[0]
 
 

@@ -91,10 +91,9 @@ def _named(name: str, references: Sequence[Reference]) -> Reference:
     found = [reference for reference in references if name.lower() in reference.name.lower()]
     if len(found) != 1:
         known = ", ".join(reference.name for reference in (found or references)) or "none for this data set"
-        message = (
+        raise ConfigError(
             f"--beats `{name}` names {len(found)} published points; expected one of: {known}; give more of its name"
         )
-        raise ConfigError(message)
     return found[0]
 
 

@@ -32,8 +32,7 @@ class TrialHandle:
         """
         if not self.may_stay(epoch, values):
             shown = ", ".join(f"{value:,.6g}" for value in values)
-            message = f"{shown} after epoch {epoch} is not good enough to go on"
-            raise Raced(message)
+            raise Raced(f"{shown} after epoch {epoch} is not good enough to go on")
 
 
 _current: ContextVar[TrialHandle | None] = ContextVar("paretune_trial", default=None)

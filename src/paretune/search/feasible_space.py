@@ -129,11 +129,10 @@ class FeasibleSpace:
         if self.smallest == inf and self.costs and self.costs.refusal:
             raise self.costs.refusal  # not one configuration of the space can be built
         if self.smallest > self.cap:
-            message = (
+            raise CapError(
                 f"search space has {self.smallest:,} parameters in its smallest model, over the cap of {self.cap:,}; "
                 f"expected room for at least one model; lower the space's lower ends or raise the cap"
             )
-            raise CapError(message)
         fitting = [choice for choice in combinations if self.fits(self.smallest_of(choice))]
         self.branches = [choice for choice in fitting if self.cost(self.smallest_of(choice)) < inf]
         largest = max((self.cost(self.largest_of(choice)) for choice in self.branches), default=0)

@@ -34,12 +34,11 @@ class Race:
 
     def __post_init__(self) -> None:
         if self.eta < 2 or self.rungs < 1 or self.min_epochs < 1 or self.margin < 0:
-            message = (
+            raise ConfigError(
                 f"race `eta={self.eta}, rungs={self.rungs}, min_epochs={self.min_epochs}, margin={self.margin}` compares "
                 f"nothing; expected eta of at least 2, rungs and min_epochs of at least 1, margin of at least 0; set "
                 f"hydra.sweeper.race"
             )
-            raise ConfigError(message)
 
     def epochs(self) -> Sequence[int]:
         """The epochs of the rungs."""
@@ -82,21 +81,19 @@ def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
 def check_race(race: Race, directions: Sequence[str]) -> None:
     """Raises :class:`~paretune.errors.ConfigError` unless trials have a cost to minimise and a score to maximise."""
     if list(directions) != ["minimize", "maximize"]:
-        message = (
+        raise ConfigError(
             f"race `eta={race.eta}` ranks trials by a cost and a score, and this sweep has directions {list(directions)}; "
             f"expected [minimize, maximize]; set hydra.sweeper.direction, or hydra.sweeper.pruner for one objective"
         )
-        raise ConfigError(message)
 
 
 def _checked(objectives: int, decide: Judge) -> Judge:
     def may_stay(epoch: int, values: Sequence[float]) -> bool:
         if len(values) != objectives:
-            message = (
+            raise ConfigError(
                 f"report `{list(values)}` has {len(values)} values; expected {objectives}, one for each direction; call "
                 f"current_trial().report(epoch, {'cost, score' if objectives == 2 else 'value'})"
             )
-            raise ConfigError(message)
         return decide(epoch, values)
 
     return may_stay

@@ -208,8 +208,7 @@ def _values(name: str, dist: BaseDistribution) -> Sequence[Any]:
         return dist.choices
     if isinstance(dist, IntDistribution):
         return range(dist.low, dist.high + 1, dist.step)
-    message = (
+    raise ConfigError(
         f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
         f"use another sampler or other values"
     )
-    raise ConfigError(message)

@@ -125,22 +125,20 @@ def _parse(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:
     try:
         return list(OverridesParser.create(loader).parse_overrides(list(lines)))
     except OverrideParseException as error:
-        message = (
+        raise ConfigError(
             f"override `{error.override}` cannot be read ({str(error.message).splitlines()[0]}); expected key=value or a "
             f"sweep such as key=interval(1,8); see Hydra's override grammar"
-        )
-        raise ConfigError(message) from error
+        ) from error
 
 
 def _searched(override: Override) -> BaseDistribution:
     """The distribution of an entry of a space."""
     distribution = _distribution(override)
     if distribution is None:
-        message = (
+        raise ConfigError(
             f"space `{override.input_line}` is no sweep; expected choice, range or interval, such as int(interval(4,32)); "
             f"set a fixed value under its own name, outside of space"
         )
-        raise ConfigError(message)
     return distribution
 
 

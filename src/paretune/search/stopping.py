@@ -175,12 +175,11 @@ class Limits:
         done = finished(study)
         failed = _failed(done) - study.user_attrs.get(FAILED_BEFORE, 0)
         if failed > self.max_failure_rate * self.n_trials:
-            message = (
+            raise SweepError(
                 f"sweep `{study.study_name}` stops: {failed} trials of {self.n_trials} failed, more than the share "
                 f"{self.max_failure_rate:g} it allows; their errors are in the log; mend the cause and run the same "
                 f"command, or raise hydra.sweeper.max_failure_rate"
             )
-            raise SweepError(message)
         deadline = study.user_attrs.get(DEADLINE)
         if len(done) >= self.n_trials:
             return "its total is reached"

@@ -45,11 +45,10 @@ def open_study(
     """
     database = _storage(storage)
     if join and (database is None or name not in optuna.get_all_study_names(database)):
-        message = (
+        raise StoreError(
             f"study `{name}` is not in `{storage}`; expected a sweep that was started; start it with "
             f"paretune-train, or check hydra.sweeper.storage and the name"
         )
-        raise StoreError(message)
     study = optuna.create_study(
         study_name=name,
         storage=database,
@@ -60,11 +59,10 @@ def open_study(
     )
     stored = [direction.name.lower() for direction in study.directions]
     if stored != list(directions):
-        message = (
+        raise StoreError(
             f"study `{name}` optimises {stored}, not {list(directions)}; expected the same directions; give the sweep "
             f"another name"
         )
-        raise StoreError(message)
     return study
 
 
@@ -82,10 +80,9 @@ def _storage(url: str | None) -> RDBStorage | None:
             return PatientStorage(url, engine_kwargs=waits, heartbeat_interval=HEARTBEAT_S)
     except Exception as error:
         reason = first_line(error)
-        message = (
+        raise StoreError(
             f"study storage `{url}` cannot be used ({reason}); expected an SQLAlchemy URL; check hydra.sweeper.storage"
-        )
-        raise StoreError(message) from error
+        ) from error
 
 
 def finished(study: Study) -> list[FrozenTrial]:
@@ -126,11 +123,10 @@ def check_same_setup(study: Study, question: Mapping[str, str], settings: Mappin
     names = [name for name in names if not name.startswith(groups)]  # another option of a group says it all
     if names:
         changes = "; ".join(f"{name}: {stored.get(name, 'nothing')} -> {asked.get(name, 'nothing')}" for name in names)
-        message = (
+        raise StoreError(
             f"study `{study.study_name}` was started with another question ({changes}); expected the same space, cap and settings; "
             f"give the sweep another name, or take the change back"
         )
-        raise StoreError(message)
     for part, value in ((QUESTION, question), (SETTINGS, settings)):
         if part not in known:
             study.set_user_attr(part, dict(value))

@@ -170,9 +170,8 @@ def _numbers(returned: Any, objectives: int) -> Sequence[float]:
     except (TypeError, ValueError):
         numbers = []
     if len(numbers) != objectives or not all(map(isfinite, numbers)):
-        message = (
+        raise ConfigError(
             f"task function returned `{returned}`; expected {objectives} finite number{'s' if objectives > 1 else ''}, one for "
             f"each direction; set hydra.sweeper.direction"
         )
-        raise ConfigError(message)
     return numbers

@@ -66,10 +66,9 @@ def read_trials(store: Store, *sweeps: str) -> list[Trial]:
         if sweep not in names:
             near = get_close_matches(sweep, names, n=1)
             known = f"did you mean `{near[0]}`?" if near else f"the store has {', '.join(names) or 'no sweep yet'}"
-            message = (
+            raise StoreError(
                 f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {known}"
             )
-            raise StoreError(message)
     found = [
         _trial(run) for sweep in sweeps for run in store.runs(f"tags.sweep = {quoted(sweep)} and tags.kind = 'trial'")
     ]

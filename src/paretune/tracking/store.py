@@ -115,11 +115,10 @@ class Store:
         """The store itself, if it exists. Raises :class:`~paretune.errors.StoreError`."""
         path = Path(self.uri.removeprefix(SQLITE))
         if self.uri.startswith(SQLITE) and not path.is_file():
-            message = (
+            raise StoreError(
                 f"tracking store `{path}` does not exist; expected the file that a sweep writes; run one first "
                 f"(make demo), or give the right folder with --store or PARETUNE_STORE"
             )
-            raise StoreError(message)
         return self
 
     def runs(self, query: str) -> list[Run]:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from paretune.errors import ConfigError
+from paretune.errors import check_choice
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ class Execution:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        _known("trainer.memory_format", self.memory_format, FORMATS)
-        _known("trainer.precision", self.precision, PRECISIONS)
+        check_choice("trainer.memory_format", self.memory_format, FORMATS)
+        check_choice("trainer.precision", self.precision, PRECISIONS)
 
     def __str__(self) -> str:
         return f"{self.memory_format}/{self.precision}" + (f"/{self.threads} threads" if self.threads else "")
@@ -141,12 +141,6 @@ def _time(step: Callable[[], None], images: Tensor) -> float:
 def _wait(images: Tensor) -> None:
     if images.is_cuda:
         torch.cuda.synchronize(images.device)
-
-
-def _known(name: str, value: str, values: object) -> None:
-    if value not in values:  # type: ignore[operator]
-        message = f"{name} `{value}` is unknown; expected one of {', '.join(values)}; set {name}"  # type: ignore[arg-type]
-        raise ConfigError(message)
 
 
 # glibc's mallopt(3) parameters

@@ -181,17 +181,15 @@ class Classifier(pl.LightningModule):
         try:
             optimizer = self.learning.optimizer([p for p in self.net.parameters() if p.requires_grad])
         except (TypeError, ValueError) as error:
-            message = (
+            raise ConfigError(
                 f"optimizer cannot be made ({error}); expected what torch.optim takes; check the settings of optimizer"
-            )
-            raise ConfigError(message) from error
+            ) from error
         try:
             self.schedule = self.learning.schedule(optimizer, self.learning.length)
         except (TypeError, ValueError, ZeroDivisionError) as error:
-            message = (
+            raise ConfigError(
                 f"schedule cannot be made ({error}); expected what the scheduler takes; check the settings of scheduler"
-            )
-            raise ConfigError(message) from error
+            ) from error
         return optimizer
 
     def _optimize(self, optimizer: Any, images: Tensor, labels: Tensor) -> None:

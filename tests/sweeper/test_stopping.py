@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from paretune.tracking import Store, read_points
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_store import POINT
 
 from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials
 from paretune.tracking.run import write_leftovers
 from server import Server
-from test_tracking import POINT
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
 
@@ -107,7 +107,7 @@ def test_what_a_killed_process_left_is_written_by_the_next(server, store, tmp_pa
 import os, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from paretune.tracking import RunRecorder, Store
-from test_tracking import POINT
+from test_store import POINT
 store = Store({store.uri!r}, None, {store.experiment!r}, {store.spool!r})
 run = RunRecorder(store, "killed", tags={tags_of(store, 0)!r}, searched={{}})
 run.__enter__()
