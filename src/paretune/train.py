@@ -6,7 +6,7 @@ Imports of torch, Lightning and MLflow are late, so that ``--help`` and a wrong 
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -26,17 +26,22 @@ if TYPE_CHECKING:
     from paretune.search import TrialHandle
     from paretune.tracking import RunRecorder
 
-__all__ = ["cli", "count", "worker_cli"]
-
 JOIN = "hydra.sweeper.join=true"
 
 
 @hydra.main(config_path=str(paths.CONF), config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
-    """Train once; returns (parameters, validation F1)."""
-    sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # counts a failed trial
-    with nullcontext() if sweep else exit_on_mistake(_command(), CompactHydraException):
-        point = run(cfg)
+    """Train once and record it; returns (parameters, validation F1)."""
+    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # which counts a failed trial and goes on
+    with nullcontext() if in_sweep else exit_on_mistake(_command(), CompactHydraException):
+        from paretune.experiment import start_point, train_recorded
+        from paretune.search import current_trial
+
+        trial = current_trial()
+        _check_unseen(cfg, in_sweep=trial is not None)
+        start = start_point(cfg, HydraConfig.get().runtime.choices["data"])
+        with _recorder(cfg, start, trial) as recorder:
+            point = train_recorded(cfg, start, recorder)
     return point.params, point.f1
 
 
@@ -62,60 +67,41 @@ def count(cfg: DictConfig) -> int:
     """
     from paretune import models
 
-    _refuse_test_set(cfg)
+    _check_unseen(cfg, in_sweep=True)
     model: Any = OmegaConf.to_container(cfg.model, resolve=True)
     return models.count(model)
 
 
-def run(cfg: DictConfig) -> "Point":
-    """Train as the composed config says, and record it.
-
-    Raises :class:`~paretune.errors.CapError` before anything is built or read if the model exceeds the cap.
-    """
-    from paretune.experiment import start_point, train_recorded
-    from paretune.search import current_trial
-
-    trial = current_trial()
-    if trial:
-        _refuse_test_set(cfg)
-    elif cfg.selection.epoch != "last":
-        _refuse_seen_validation(cfg, "with selection.epoch `best`")
-    start = start_point(cfg, HydraConfig.get().runtime.choices["data"])
-    if not cfg.tracking.uri:
-        return train_recorded(cfg, start, None)
-    with _recorder(cfg, start, trial) as recorder:
-        return train_recorded(cfg, start, recorder)
-
-
-def _refuse_test_set(cfg: DictConfig) -> None:
-    _refuse_seen_validation(cfg, "in a sweep")
-    if cfg.test or cfg.selection.split != "validation":
-        setting = "test `true`" if cfg.test else f"selection.split `{cfg.selection.split}`"
-        message = f"{setting} would let a sweep see the test set; expected test=false and selection.split=validation in a sweep"
-        raise ConfigError(message)
-
-
-def _refuse_seen_validation(cfg: DictConfig, where: str) -> None:
-    if OmegaConf.select(cfg, "data.splitting.train_on_val"):
+def _check_unseen(cfg: DictConfig, *, in_sweep: bool) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` if an epoch or a trial would be chosen by images that it may not see."""
+    where = "in a sweep" if in_sweep else f"with selection.epoch `{cfg.selection.epoch}`"
+    if (in_sweep or cfg.selection.epoch != "last") and OmegaConf.select(cfg, "data.splitting.train_on_val"):
         raise ConfigError(
             f"data.splitting.train_on_val `true` {where} would choose by images that were trained on; expected false; "
             f"set it for a last training, with selection.epoch=last"
         )
+    if in_sweep and (cfg.test or cfg.selection.split != "validation"):
+        setting = "test `true`" if cfg.test else f"selection.split `{cfg.selection.split}`"
+        raise ConfigError(
+            f"{setting} would let a sweep see the test set; expected test=false and selection.split=validation in a sweep"
+        )
 
 
-def _recorder(cfg: DictConfig, start: "Point", trial: "TrialHandle | None") -> "RunRecorder":
+def _recorder(
+    cfg: DictConfig, start: "Point", trial: "TrialHandle | None"
+) -> "AbstractContextManager[RunRecorder | None]":
+    if not cfg.tracking.uri:
+        return nullcontext()
     from paretune.tracking import RunRecorder, Store
 
     tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
-    store = Store(**tracking)
-    tags = {"data": start.data, "kind": "run"} | ({"recipe": cfg.recipe} if cfg.recipe else {})
+    store, tags = Store(**tracking), {"data": start.data} | ({"recipe": cfg.recipe} if cfg.recipe else {})
     if trial is None:
-        return RunRecorder(
-            store, cfg.recipe or f"{start.family}-{start.params}", tags=tags, searched={"seed": str(cfg.seed)}
-        )
+        name = cfg.recipe or f"{start.family}-{start.params}"
+        return RunRecorder(store, name, tags={**tags, "kind": "run"}, searched={"seed": str(cfg.seed)})
     tags |= {"kind": "trial", "sweep": trial.sweep, "trial": str(trial.number), "attempt": str(trial.attempt)}
-    again = ("sweep", "trial") if trial.attempt else ()
-    return RunRecorder(store, f"{trial.sweep}-{trial.number:05d}", tags=tags, searched=trial.searched, replaces=again)
+    same = ("sweep", "trial") if trial.attempt else ()
+    return RunRecorder(store, f"{trial.sweep}-{trial.number:05d}", tags=tags, searched=trial.searched, replaces=same)
 
 
 def _command() -> str:

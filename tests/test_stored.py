@@ -1,0 +1,56 @@
+"""A store and a study that version 0.1.0 wrote open and go on."""
+
+import sqlite3
+import tarfile
+from contextlib import closing
+from pathlib import Path
+
+import optuna
+import pytest
+
+from paretune import paths
+from paretune.pareto import front, trials
+
+STORED = Path(__file__).parent / "stored" / "version_0_1_0.tar.xz"
+SETTINGS = ("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "trainer.autotune=false", "cap.max_params=4000")  # fmt: skip
+ONE_FAMILY = (*SETTINGS, "name=one_family", "model=conv")
+FAMILIES = (*SETTINGS, "name=families", "model=choice(conv,squeeze)", "hydra.sweeper.race.eta=2")
+
+
+@pytest.fixture
+def store(command) -> Path:
+    """The folder of that store; its databases know it by the name ``/STORE``."""
+    folder = paths.store()
+    with tarfile.open(STORED) as archive:
+        archive.extractall(folder, filter="data")
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        database.execute("UPDATE runs SET artifact_uri = replace(artifact_uri, '/STORE', ?)", [str(folder)])
+        database.execute("UPDATE experiments SET artifact_location = replace(artifact_location, '/STORE', ?)", [str(folder)])
+    return folder
+
+
+def test_its_trials_and_its_front_are_read(store):
+    table = trials("one_family", "families")
+
+    assert sorted(table["state"]) == ["complete"] * 5 + ["raced"]
+    assert set(front("one_family")["run_id"]) <= set(table["run_id"])
+
+
+@pytest.mark.parametrize("sweep", [ONE_FAMILY, FAMILIES], ids=["one_family", "families"])
+def test_its_sweeps_go_on(store, command, sweep):
+    """The settings that it kept of a space of one family were those that were counted last."""
+    answer = command(*sweep, "hydra.sweeper.n_trials=4")
+    name = sweep[len(SETTINGS)].removeprefix("name=")
+    study = optuna.load_study(study_name=name, storage=f"sqlite:///{store}/optuna.db")
+
+    assert answer.code == 0, answer.err
+    assert f"sweep {name}: 3 of 4 trials are finished, 1 to go" in answer.out
+    assert [trial.number for trial in study.trials] == [0, 1, 2, 3]
+    assert len(trials(name)) == 4
+
+
+def test_another_question_is_still_refused(store, command):
+    answer = command(*ONE_FAMILY, "hydra.sweeper.n_trials=4", "trainer.batch_size=64")
+
+    assert answer.code == 2
+    assert "(trainer.batch_size: 128 -> 64)" in answer.err
