@@ -2,7 +2,7 @@
 
 Asynchronous successive halving (Li et al. 2020, https://arxiv.org/abs/1810.05934) with two objectives, as in Schmucker et
 al. 2021, "Multi-objective asynchronous successive halving" (https://arxiv.org/abs/2106.12639): at a rung, trials are
-ranked by non-dominated sorting of what they cost and what they scored there, and nobody waits for anybody.
+ranked by non-dominated sorting of what they cost and what they scored there, and no trial waits for another.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,13 @@ from numpy.typing import ArrayLike
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, check_least
 from paretune.front import ranks
 from paretune.search import always
+
+RUNG = "rung:"
+STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+Judge = Callable[[int, Sequence[float]], bool]
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,15 @@ class Race:
     and those whose error is at most the share ``margin`` above the lowest one that costs no more.
     """
 
-    eta: int = 4
-    rungs: int = 2
-    min_epochs: int = 1
-    margin: float = 0.15
+    eta: int
+    rungs: int
+    min_epochs: int
+    margin: float
 
     def __post_init__(self) -> None:
-        if self.eta < 2 or self.rungs < 1 or self.min_epochs < 1 or self.margin < 0:
-            raise ConfigError(
-                f"race `eta={self.eta}, rungs={self.rungs}, min_epochs={self.min_epochs}, margin={self.margin}` compares "
-                f"nothing; expected eta of at least 2, rungs and min_epochs of at least 1, margin of at least 0; set "
-                f"hydra.sweeper.race"
-            )
+        for name, least in {"eta": 2, "rungs": 1, "min_epochs": 1}.items():
+            check_least(f"hydra.sweeper.race.{name}", getattr(self, name), least)
+        check_least("hydra.sweeper.race.margin", self.margin, 0, whole=False)
 
     def epochs(self) -> Sequence[int]:
         """The epochs of the rungs."""
@@ -48,9 +49,9 @@ class Race:
 def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
     """Whether the trial in row ``mine`` of (cost, error) ``costs`` ``(N, 2)`` at a rung goes on.
 
-    It does if fewer than N / ``eta`` trials have a lower non-domination rank. So whoever is on the front of the rung goes
-    on, however many they are, and the first ones to arrive have little to fear. The ``margin`` is for trials that are close
-    to the front where the front is crowded: their rank is poor, and an epoch later they may be on it.
+    It does if fewer than N / ``eta`` trials have a lower non-domination rank. So every trial on the front of the rung goes
+    on, and so do most of the first ones to arrive. The ``margin`` is for trials that are close to the front where the front
+    is crowded: their rank is poor, and an epoch later they may be on it.
     """
     rows = np.asarray(costs, dtype=float)
     rank = ranks(rows)
@@ -58,11 +59,6 @@ def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
         return True
     no_larger = rows[:, 0] <= rows[mine, 0]
     return bool(rows[mine, 1] <= rows[no_larger, 1].min() * (1 + race.margin))
-
-
-RUNG = "rung:"
-STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-Judge = Callable[[int, Sequence[float]], bool]
 
 
 def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
