@@ -4,6 +4,7 @@ import logging
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,21 +37,16 @@ from paretune.search.worker import Interrupted, shown, work
 
 log = logging.getLogger(__name__)
 
+Given = tuple[HydraContext, TaskFunction, DictConfig]
+
 
 class Session:
     """A sweep as this process sees it: what was asked for (``spec``), its space and limits (``sweep``) and its ``study``."""
 
-    def __init__(
-        self,
-        options: SweepOptions,
-        arguments: Sequence[str],
-        context: HydraContext,
-        task: TaskFunction,
-        config: DictConfig,
-    ) -> None:
-        self.options, self.context, self.task, self.config = options, context, task, config
-        self.job = partial(_work_in_job, options, arguments, context, task, config)
-        self.spec = SweepSpec(options, arguments, context, config)
+    def __init__(self, options: SweepOptions, arguments: Sequence[str], given: Given) -> None:
+        self.options, (self.context, self.task, self.config) = options, given
+        self.work_elsewhere = partial(_work_in_job, options, arguments, given)
+        self.spec = SweepSpec(options, arguments, self.context.config_loader, self.config)
         self.sweep, self.study = self.spec.sweep(), self.spec.open_study()
 
     def run(self) -> None:
@@ -61,8 +57,8 @@ class Session:
         reclaim(study, limits.retry)
         done, total = len(finished(study)), limits.n_trials
         if done >= total:
-            text = "sweep %s is complete: %d trials are finished, nothing is left to train; raise hydra.sweeper.n_trials (now %d) for more"
-            log.info(text, self.sweep.name, done, total)
+            advice = f"nothing is left to train; raise hydra.sweeper.n_trials (now {total}) for more"
+            log.info("sweep %s is complete: %d trials are finished, %s", self.sweep.name, done, advice)
         else:
             log.info("sweep %s: %d of %d trials are finished, %d to go", self.sweep.name, done, total, total - done)
         with self._recorded():  # a complete one, too: a parent that was killed has not closed its runs
@@ -80,22 +76,19 @@ class Session:
 
     def join(self) -> None:
         """Work on the study until the sweep is over; its parent, wherever that is, prepares and closes it."""
-        name, study = self.sweep.name, self.study
+        name, study, n_trials = self.sweep.name, self.study, self.sweep.limits.n_trials
         self.spec.check_same_setup(study)
         listen()
-        log.info(
-            "joined sweep %s: %d of %d trials are finished", name, len(finished(study)), self.sweep.limits.n_trials
-        )
+        log.info("joined sweep %s: %d of %d trials are finished", name, len(finished(study)), n_trials)
         try:
             ran = work(study, self.sweep, self.run_trial, self.options.recycle_after, to_the_end=True)
         except (Interrupted, KeyboardInterrupt):
             log.info("stopped; the trial in flight is in the queue again")
             raise SystemExit(130) from None
-        if stopping(study):
-            text = "sweep %s was stopped; this worker leaves after %d trials and may join again when it goes on"
-            log.warning(text, name, ran)
-            raise SystemExit(130)
         log.info("this worker leaves sweep %s after %d trials", name, ran)
+        if stopping(study):
+            log.warning("sweep %s was stopped; this worker may join again when it goes on", name)
+            raise SystemExit(130)
 
     def run_trial(self, trial: TrialHandle, drawn: list[str]) -> Sequence[float]:
         """Run one trial as Hydra job number ``trial.number`` (about 50 ms on top of the task); raises what the task raises."""
@@ -104,13 +97,7 @@ class Session:
             config.hydra.job.id = f"{trial.sweep}_{trial.number}"
             config.hydra.job.num = trial.number
             config.hydra.sweeper.study_name = trial.sweep
-        job = run_job(
-            hydra_context=self.context,
-            task_function=self.task,
-            config=config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
+        job = run_job(self.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
         if isinstance(job._return_value, Raced):  # no error, as which Hydra would print it
             raise job._return_value
         try:
@@ -121,10 +108,10 @@ class Session:
 
     def _pool(self) -> WorkerPool:
         """Worker processes: the app's launcher starts them."""
-        folder = Path(self.config.hydra.sweep.dir) / ".submitit"
-        log.info("starting %d worker(s); their logs are in %s", self.options.n_jobs, folder)
-        launch = launching(WorkerJob(self.job, this_process()), self.context, self.config, self.options)
-        return WorkerPool(self.study, self.sweep, launch, self.options.n_jobs)
+        n_jobs, folder = self.options.n_jobs, Path(self.config.hydra.sweep.dir) / ".submitit"
+        log.info("starting %d worker(s); their logs are in %s", n_jobs, folder)
+        job = WorkerJob(self.work_elsewhere, this_process())
+        return WorkerPool(self.study, self.sweep, launching(job, self.context, self.config, self.options), n_jobs)
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
@@ -150,10 +137,10 @@ class Session:
                 recorder.finish(status, reasons, {trial.number for trial in running(study)})
 
 
-def _work_in_job(options: SweepOptions, *given: Any) -> int:
+def _work_in_job(options: SweepOptions, arguments: Sequence[str], given: Given) -> int:
     """What a worker process does; returns the number of trials that it ran."""
     listen()
-    session = Session(options, *given)
+    session = Session(options, arguments, given)
     try:
         return work(session.study, session.sweep, session.run_trial, options.recycle_after)
     except (Interrupted, KeyboardInterrupt) as error:
@@ -218,17 +205,19 @@ class Progress:
     def line(self) -> str:
         """Counts of trials, the front, its hypervolume, the best score and its cost, the time to go."""
         done = finished(self.study)
-        complete = [trial for trial in done if trial.state is TrialState.COMPLETE]
+        states = Counter(trial.state for trial in done)
         counts = {
-            "failed": sum(trial.state is TrialState.FAIL for trial in done),
-            "raced": sum(trial.state is TrialState.PRUNED for trial in done),
+            "failed": states[TrialState.FAIL],
+            "raced": states[TrialState.PRUNED],
             "running": len(running(self.study)),
         }
         parts = [f"{len(done)} of {self.n_trials} done", *(f"{n} {state}" for state, n in counts.items() if n)]
-        parts += self._scores(complete) if complete else []
-        new = len(done) - self.done_before
-        left_s = (time.monotonic() - self.started_s) / new * (self.n_trials - len(done)) if new > 0 else 0
-        return " | ".join([*parts, f"{_duration(left_s)} left"] if left_s else parts)
+        if complete := [trial for trial in done if trial.state is TrialState.COMPLETE]:
+            parts += self._scores(complete)
+        left, new = self.n_trials - len(done), len(done) - self.done_before
+        if left and new > 0:
+            parts.append(f"{_duration((time.monotonic() - self.started_s) / new * left)} left")
+        return " | ".join(parts)
 
     def _scores(self, complete: list[FrozenTrial]) -> list[str]:
         points = losses(complete, self.study.directions)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import setup_globals
-from hydra.types import HydraContext
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.samplers import BaseSampler, QMCSampler
@@ -37,17 +37,20 @@ class SweepSpec:
     """
 
     def __init__(
-        self, options: SweepOptions, arguments: Sequence[str], context: HydraContext, config: DictConfig
+        self, options: SweepOptions, arguments: Sequence[str], loader: ConfigLoader, config: DictConfig
     ) -> None:
         for name in ("n_jobs", "recycle_after", "workers_per_gpu"):
             check_least(f"hydra.sweeper.{name}", getattr(options, name), 1, null=name != "n_jobs")
         self.options, self.name = options, _name(options, arguments)
-        self.loader, self.config = context.config_loader, config
+        self.loader, self.config = loader, config
         with open_dict(config):
             config.hydra.sweeper.study_name = self.name  # the output folder is called after it
         setup_globals()
         self._counted = lru_cache(maxsize=64)(self._compose)  # their values are those that were counted last
-        self.directions = _directions(options.direction)
+        directions = [options.direction] if isinstance(options.direction, str) else options.direction
+        self.directions = cast("list[Direction]", directions)
+        for direction in self.directions:
+            check_choice("hydra.sweeper.direction", direction, get_args(Direction))
         self.space = self._space(arguments)
         self.sampler = self._sampler(self._feasible_space())
 
@@ -171,13 +174,6 @@ class SweepSpec:
         config = self.loader.load_sweep_config(self.config, list(overrides))
         OmegaConf.set_struct(config, False)
         return config
-
-
-def _directions(direction: str | Sequence[str]) -> list[Direction]:
-    names = [direction] if isinstance(direction, str) else list(direction)
-    for name in names:
-        check_choice("hydra.sweeper.direction", name, ("minimize", "maximize"))
-    return cast("list[Direction]", names)
 
 
 def _name(options: SweepOptions, arguments: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -113,14 +114,11 @@ class WorkerPool:
 
     def _drain(self, slots: Sequence[Thread]) -> None:
         deadline_s = time.monotonic() + DRAIN_S
-        try:
+        with suppress(KeyboardInterrupt):
             for thread in slots:
                 thread.join(max(0.0, deadline_s - time.monotonic()))
-        except KeyboardInterrupt:
+        if any(thread.is_alive() for thread in slots):
             kill_workers(self.study)
-        else:
-            if any(thread.is_alive() for thread in slots):
-                kill_workers(self.study)
         for thread in slots:
             thread.join(1.0)
         reclaim(self.study, self.sweep.limits.retry)
@@ -129,7 +127,7 @@ class WorkerPool:
         deaths, seen = 0, starts(self.study)
         while deaths < DEATHS_WITHOUT_PROGRESS:
             try:
-                if self._over():
+                if stopping(self.study) or self.sweep.limits.reached(self.study):
                     return
                 if self._needed() and self._has_room():
                     self._launch(slot)
@@ -154,9 +152,6 @@ class WorkerPool:
         finally:
             with self.lock:
                 self.launched -= 1
-
-    def _over(self) -> bool:
-        return stopping(self.study) or bool(self.sweep.limits.reached(self.study))
 
     def _needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""

@@ -67,8 +67,5 @@ class ParetuneSweeper(Sweeper):
         # Optuna and SQLAlchemy take half a second to import, which no --help should pay for.
         from hydra_plugins.paretune_sweeper._session import Session
 
-        session = Session(self.options, arguments, *self.given)
-        if self.options.join:
-            session.join()
-        else:
-            session.run()
+        session = Session(self.options, arguments, self.given)
+        session.join() if self.options.join else session.run()

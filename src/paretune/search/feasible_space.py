@@ -1,6 +1,6 @@
 """Whole configurations that fit a cap: what they cost, drawing them, resizing them. Pure, without a study."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import combinations_with_replacement
 from math import exp, inf, log
 from operator import neg
@@ -11,7 +11,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import CapError, ConfigError
-from paretune.search.space import Space
+from paretune.search.space import Distributions, Space
 
 Params = dict[str, Any]
 Count = Callable[[Params], int]
@@ -30,16 +30,19 @@ class Costs:
     """
 
     def __init__(self, space: Space, count: Count) -> None:
-        self.space, self.count = space, count
+        self.count = count
         self.refusal: ConfigError | None = None
         self._exact: dict[frozenset[tuple[str, Any]], float] = {}
-        self._of_branch: dict[str, tuple[Mapping[str, IntDistribution], set[str]]] = {}
+        everything = space.everything()
+        self._ints = _ints(everything)
+        # no width depends on a number in between
+        self._floats = {name for name, dist in everything.items() if isinstance(dist, FloatDistribution)}
         self._polynomials: dict[frozenset[tuple[str, Any]], Polynomial | None] = {}
 
     def __call__(self, params: Params) -> float:
         """The cost of ``params``; infinite if they cannot be built."""
-        ints, floats = self._numbers(self.space.branch_of(params))
-        rest = frozenset((name, value) for name, value in params.items() if name not in ints and name not in floats)
+        ints = [name for name in self._ints if name in params]
+        rest = frozenset(item for item in params.items() if item[0] not in self._ints and item[0] not in self._floats)
         if rest not in self._polynomials:
             self._polynomials[rest] = self._learned(params, ints)
         polynomial = self._polynomials[rest]
@@ -62,20 +65,12 @@ class Costs:
         self._polynomials = dict.fromkeys(self._polynomials)
         return False
 
-    def _numbers(self, branch: str) -> tuple[Mapping[str, IntDistribution], set[str]]:
-        """The branch's whole-number parameters, and the names of those in between, which no width depends on."""
-        if branch not in self._of_branch:
-            parameters = self.space.distributions(branch)
-            floats = {name for name, dist in parameters.items() if isinstance(dist, FloatDistribution)}
-            self._of_branch[branch] = _ints(parameters), floats
-        return self._of_branch[branch]
-
-    def _learned(self, params: Params, ints: Mapping[str, IntDistribution]) -> "Polynomial | None":
+    def _learned(self, params: Params, ints: list[str]) -> "Polynomial | None":
         if not 0 < len(ints) <= WIDEST:
             return None
         rng = np.random.default_rng(0)
         terms = len(_monomials([0] * len(ints)))
-        rows = [[_random_step(dist, rng) for dist in ints.values()] for _ in range(terms + CHECKS)]
+        rows = [[_random_step(self._ints[name], rng) for name in ints] for _ in range(terms + CHECKS)]
         costs = [self.exact(params | dict(zip(ints, row, strict=True))) for row in rows]
         if inf in costs:
             return None
@@ -182,7 +177,11 @@ class FeasibleSpace:
     def smallest_of(self, choice: Params) -> Params:
         """The lower ends of a branch, each categorical parameter at its cheapest value, one after another."""
         branch = self.space.distributions(self.space.branch_of(choice))
-        return self._preferred(choice | {name: _lowest(dist) for name, dist in branch.items()}, branch, neg)
+        lowest = {
+            name: dist.choices[0] if isinstance(dist, CategoricalDistribution) else dist.low  # type: ignore[attr-defined]
+            for name, dist in branch.items()
+        }
+        return self._preferred(choice | lowest, branch, neg)
 
     def largest_of(self, choice: Params) -> Params:
         """The largest of a branch that can be built: upper ends, each categorical parameter at its dearest value."""
@@ -191,9 +190,7 @@ class FeasibleSpace:
         params = self._preferred(params, branch, lambda cost: cost if cost < inf else -1)
         return params if self.cost(params) < inf else self.resized(params, float_info.max)
 
-    def _preferred(
-        self, params: Params, branch: Mapping[str, BaseDistribution], preference: Callable[[float], float]
-    ) -> Params:
+    def _preferred(self, params: Params, branch: Distributions, preference: Callable[[float], float]) -> Params:
         """``params`` with each categorical parameter at the value whose cost is preferred, one after another."""
         for name, dist in branch.items():
             if isinstance(dist, CategoricalDistribution):
@@ -224,11 +221,7 @@ def on_grid(value: float, dist: IntDistribution | FloatDistribution) -> Any:
     return int(value) if isinstance(dist, IntDistribution) else float(value)
 
 
-def _lowest(dist: BaseDistribution) -> Any:
-    return dist.choices[0] if isinstance(dist, CategoricalDistribution) else dist.low  # type: ignore[attr-defined]
-
-
-def _moved(params: Params, branch: Mapping[str, BaseDistribution], position: float) -> Params:
+def _moved(params: Params, branch: Distributions, position: float) -> Params:
     """Whole-number parameters on their way from the lower end (0) over where they are (1) to the upper end (2)."""
 
     def move(value: int, dist: IntDistribution) -> int:
@@ -240,5 +233,5 @@ def _moved(params: Params, branch: Mapping[str, BaseDistribution], position: flo
     return params | {name: move(params[name], dist) for name, dist in _ints(branch).items()}
 
 
-def _ints(branch: Mapping[str, BaseDistribution]) -> dict[str, IntDistribution]:
+def _ints(branch: Distributions) -> dict[str, IntDistribution]:
     return {name: dist for name, dist in branch.items() if isinstance(dist, IntDistribution)}

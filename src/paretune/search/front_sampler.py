@@ -50,7 +50,7 @@ class FrontSampler(CappedSampler):
         ended = [t.params for t in trials if t.state in (*OVER, TrialState.FAIL)]
         best: tuple[float, Params] = (-1.0, {})
         views = [_Branch(self.feasible, choice, seen, running) for choice in self.feasible.branches]
-        views = [view for view in views if view.surrogate or view.count(ended) < FEWEST]
+        views = [view for view in views if view.surrogate or sum(map(view.holds, ended)) < FEWEST]
         if not views:  # whatever was tried so far failed
             return self.feasible.spread(rng, float(rng.random()))
         known = np.concatenate([view.known for view in views])
@@ -67,23 +67,18 @@ class FrontSampler(CappedSampler):
 
 @dataclass(frozen=True)
 class Observation:
-    """A measurement: the parameters, the score, and the epoch of the rung it was taken at (``None``: at the end)."""
+    """A measurement: the parameters, the log error, and the epoch of the rung it was taken at (``None``: at the end)."""
 
     params: Params
-    score: float
+    loss: float
     epoch: int | None
 
     @classmethod
     def all_of(cls, trial: FrozenTrial, score_at: int) -> "list[Observation]":
         """What a trial had at each rung of a race, and at its end if it got there."""
-        params = dict(trial.params)
-        early = [cls(params, score, epoch) for epoch, score in rung_scores(trial.user_attrs).items()]
-        return [*early, cls(params, float(trial.values[score_at]), None)] if trial.values else early
-
-    @property
-    def loss(self) -> float:
-        """Logarithm of the error."""
-        return log(max(1 - self.score, LEAST_ERROR))
+        scores: list[tuple[int | None, float]] = [*rung_scores(trial.user_attrs).items()]
+        scores += [(None, trial.values[score_at])] if trial.values else []
+        return [cls(trial.params, log(max(1 - score, LEAST_ERROR)), epoch) for epoch, score in scores]
 
 
 class _Branch:
@@ -94,7 +89,7 @@ class _Branch:
     ) -> None:
         self.feasible, self.choice = feasible, choice
         self.distributions = feasible.space.distributions(feasible.space.branch_of(choice))
-        seen = [observation for observation in seen if self._holds(observation.params)]
+        seen = [observation for observation in seen if self.holds(observation.params)]
         configurations, losses = [observation.params for observation in seen], np.array([s.loss for s in seen])
         at_end = [i for i, observation in enumerate(seen) if observation.epoch is None]
         self.members = [configurations[i] for i in at_end]
@@ -104,14 +99,10 @@ class _Branch:
             chosen = select_training_points(self._log_costs(configurations), losses)
             rows = self._rows([configurations[i] for i in chosen], [seen[i].epoch for i in chosen])
             self.surrogate = Surrogate(rows, losses[chosen])
-        pending = [dict(trial.params) for trial in running if self._holds(trial.params)]
+        pending = [dict(trial.params) for trial in running if self.holds(trial.params)]
         if self.surrogate and pending:
             predicted = self.surrogate.add_fantasies(self._rows(pending))
             self.known = np.concatenate([self.known, np.column_stack([self._log_costs(pending), predicted])])
-
-    def count(self, configurations: Sequence[Params]) -> int:
-        """How many of them are of this branch."""
-        return sum(self._holds(params) for params in configurations)
 
     def candidates(self, rng: np.random.Generator) -> list[Params]:
         """Feasible draws spread over all costs, and mutations of members of the front."""
@@ -128,7 +119,8 @@ class _Branch:
         mean, deviation = self.surrogate.predict(self._rows(candidates))
         return expected_improvement(self._log_costs(candidates), mean, deviation, known, reference)
 
-    def _holds(self, params: Mapping[str, Any]) -> bool:
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether ``params`` are of this branch."""
         chosen = all(params.get(name) == value for name, value in self.choice.items())
         return chosen and set(self.distributions) <= set(params)
 

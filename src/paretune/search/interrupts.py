@@ -5,10 +5,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from traceback import walk_tb
-from types import TracebackType
+from typing import Self
 
 POLL_S = 1.0
 GRACE_S = 8.0  # for the trial to clean up after an interrupt, before its process is killed
@@ -42,7 +42,7 @@ def under_slurm() -> bool:
     return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
 
 
-class Watch(AbstractContextManager["Watch"]):
+class Watch:
     """Interrupts the block, in the main thread, when ``stopping()`` holds or after ``limit_s`` (then it is ``late``).
 
     Whoever asks ``stopping`` may sit on another machine: the flag is in the study. A block that does not heed the interrupt
@@ -55,14 +55,12 @@ class Watch(AbstractContextManager["Watch"]):
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         listen()
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
 

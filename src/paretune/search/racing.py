@@ -68,10 +68,21 @@ def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
     """
     if race:
         check_race(race, [direction.name.lower() for direction in study.directions])
-        return _checked(2, _racing(study, trial, race))
-    if len(study.directions) == 1:
-        return _checked(1, _pruning(trial))
-    return always
+    elif len(study.directions) > 1:
+        return always
+
+    def may_stay(epoch: int, values: Sequence[float]) -> bool:
+        if len(values) != len(study.directions):
+            raise ConfigError(
+                f"report `{list(values)}` has {len(values)} values; expected {len(study.directions)}, one for each direction; "
+                f"call current_trial().report(epoch, {'cost, score' if race else 'value'})"
+            )
+        if race:
+            return epoch not in race.epochs() or _stays_at(study, trial, race, epoch, values)
+        trial.report(values[0], epoch)
+        return not trial.should_prune()
+
+    return may_stay
 
 
 def check_race(race: Race, directions: Sequence[str]) -> None:
@@ -83,47 +94,17 @@ def check_race(race: Race, directions: Sequence[str]) -> None:
         )
 
 
-def _checked(objectives: int, decide: Judge) -> Judge:
-    def may_stay(epoch: int, values: Sequence[float]) -> bool:
-        if len(values) != objectives:
-            raise ConfigError(
-                f"report `{list(values)}` has {len(values)} values; expected {objectives}, one for each direction; call "
-                f"current_trial().report(epoch, {'cost, score' if objectives == 2 else 'value'})"
-            )
-        return decide(epoch, values)
-
-    return may_stay
-
-
-def _pruning(trial: Trial) -> Judge:
-    def may_stay(epoch: int, values: Sequence[float]) -> bool:
-        trial.report(values[0], epoch)
-        return not trial.should_prune()
-
-    return may_stay
-
-
-def _racing(study: Study, trial: Trial, race: Race) -> Judge:
-    def may_stay(epoch: int, values: Sequence[float]) -> bool:
-        if epoch not in race.epochs():
-            return True
-        trial.set_user_attr(_rung(epoch), [float(value) for value in values])
-        rows = {
-            other.number: other.user_attrs[_rung(epoch)]
-            for other in study.get_trials(deepcopy=False, states=STATES)
-            if _rung(epoch) in other.user_attrs
-        } | {trial.number: list(values)}
-        costs = np.array(list(rows.values())) * (1, -1) + (0, 1)  # the error, of a score in [0, 1]
-        return stays(costs, list(rows).index(trial.number), race)
-
-    return may_stay
+def _stays_at(study: Study, trial: Trial, race: Race, epoch: int, values: Sequence[float]) -> bool:
+    """Note what the trial has at this rung, and compare it with all others that were there."""
+    trial.set_user_attr(f"{RUNG}{epoch}", [float(value) for value in values])
+    others = study.get_trials(deepcopy=False, states=STATES)
+    reached = {other.number: other.user_attrs.get(f"{RUNG}{epoch}") for other in others} | {trial.number: list(values)}
+    rows = {number: row for number, row in reached.items() if row}
+    costs = np.array(list(rows.values())) * (1, -1) + (0, 1)  # the error, of a score in [0, 1]
+    return stays(costs, list(rows).index(trial.number), race)
 
 
 def rung_scores(user_attrs: Mapping[str, Any]) -> dict[int, float]:
     """Scores of a trial by the epochs of the rungs that it reached."""
     rungs = {name.removeprefix(RUNG): value for name, value in user_attrs.items() if name.startswith(RUNG)}
     return {int(epoch): float(score) for epoch, (_, score) in rungs.items()}
-
-
-def _rung(epoch: int) -> str:
-    return f"{RUNG}{epoch}"

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import ConfigError
 from paretune.search.feasible_space import FeasibleSpace, Params, uniform
+from paretune.search.space import Distributions
 from paretune.search.storage import set_system_attr, stored
 
 log = logging.getLogger(__name__)
@@ -45,16 +46,16 @@ class CappedSampler(BaseSampler):
         """A configuration that fits, once the start is over."""
         raise NotImplementedError
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
         """All parameters of all branches; a trial gets values for those of one branch."""
         return self.feasible.space.everything()
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
         """One whole configuration that fits; for a further attempt at a trial the one it had, of which it may know half."""
         if DRAWN not in trial.system_attrs:
-            drawn = {name: _plain(value) for name, value in self._drawn(study, trial).items()}
+            drawn = self._drawn(study, trial)
+            # a database takes no numbers of numpy's, with which some samplers draw
+            drawn = {name: value.item() if isinstance(value, np.generic) else value for name, value in drawn.items()}
             set_system_attr(study, trial, DRAWN, drawn)
             return drawn
         return dict(trial.system_attrs[DRAWN])
@@ -142,11 +143,6 @@ class FeasibleSampler(CappedSampler):
         return params
 
 
-def _plain(value: Any) -> Any:
-    """``value`` as Python's own number, where a sampler made it with numpy: a database takes no other."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def van_der_corput(number: int) -> float:
     """The ``number``-th (from 1) of a sequence in (0, 1) whose every beginning is spread evenly: 1/2, 1/4, 3/4, 1/8, ...
 
@@ -187,14 +183,12 @@ class GridSampler(CappedSampler):
         points = [params for params in rows if feasible.verify_fits(params)]
         self.points: list[Params] = [points[i] for i in np.random.default_rng(seed).permutation(len(points))]
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
         """The point of the trial's number."""
         return dict(self.points[trial.number % len(self.points)])
 
 
-def _values(branch: dict[str, BaseDistribution]) -> dict[str, Sequence[Any]]:
+def _values(branch: Distributions) -> dict[str, Sequence[Any]]:
     values: dict[str, Sequence[Any]] = {}
     for name, dist in branch.items():
         if isinstance(dist, CategoricalDistribution):

@@ -61,7 +61,8 @@ class Space:
     def grouped(self, params: Params) -> tuple[list[str], dict[str, Any]]:
         """The overrides of config groups, and the drawn values by their Hydra keys."""
         groups = [f"{name}={params[name]}" for name in self.choices]
-        return groups, {_key(name): value for name, value in params.items() if name not in self.choices}
+        # a Hydra key of a value holds no slash
+        return groups, {name.rpartition("/")[2]: value for name, value in params.items() if name not in self.choices}
 
     def combinations(self) -> Iterable[dict[str, Any]]:
         """Every combination of choices."""
@@ -112,11 +113,6 @@ def parse_space(
 def _is_named(key: str, named: set[str]) -> bool:
     """Whether the command line names ``key``, or the whole that it is a part of (``a.b`` of ``a.b.0``)."""
     return any(key == whole or key.startswith(f"{whole}.") for whole in named)
-
-
-def _key(name: str) -> str:
-    """The Hydra key of an Optuna name. Hydra keys of values hold no slash."""
-    return name.rpartition("/")[2]
 
 
 def _parse(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:

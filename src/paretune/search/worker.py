@@ -3,7 +3,7 @@
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -107,7 +107,9 @@ class _Attempt:
         try:
             overrides = self._overrides()
             log.info("trial %d: %s", trial.number, " ".join(overrides))
-            handle = self._handle(overrides)
+            searched = dict(line.split("=", 1) for line in overrides)
+            may_stay, share = judge(study, trial, self.sweep.race), partial(shared, study)
+            handle = TrialHandle(self.sweep.name, trial.number, self.attempt, searched, may_stay, share)
             with watch, beating(study, trial), made_current(handle):
                 values = _numbers(objective(handle, overrides), len(study.directions))
         except (KeyboardInterrupt, SystemExit) as error:
@@ -132,18 +134,16 @@ class _Attempt:
                 study.tell(trial, values, skip_if_finished=True)
             log.info("trial %d: %s in %.1f s", trial.number, shown(values), time.perf_counter() - started_s)
 
-    def _handle(self, overrides: list[str]) -> TrialHandle:
-        searched = dict(line.split("=", 1) for line in overrides)
-        may_stay = judge(self.study, self.trial, self.sweep.race)
-        share = partial(shared, self.study)
-        return TrialHandle(self.sweep.name, self.trial.number, self.attempt, searched, may_stay, share)
-
     def _overrides(self) -> list[str]:
-        drawn = _draw(self.sweep.space, self.trial)
-        overrides = self.sweep.space.overrides(drawn)
+        """The sampler has drawn the whole configuration already; Optuna hands it over name by name."""
+        space, trial = self.sweep.space, self.trial
+        drawn = {name: suggest(trial, name, dist) for name, dist in space.choices.items()}
+        branch = space.distributions(space.branch_of(drawn))
+        drawn |= {name: suggest(trial, name, dist) for name, dist in branch.items()}
+        overrides = space.overrides(drawn)
         if self.sweep.suggest:
-            self.sweep.suggest(self.trial, overrides)
-            overrides += [f"{name}={value}" for name, value in self.trial.params.items() if name not in drawn]
+            self.sweep.suggest(trial, overrides)
+            overrides += [f"{name}={value}" for name, value in trial.params.items() if name not in drawn]
         return overrides
 
     def _break_off(self, late: bool) -> None:
@@ -165,13 +165,6 @@ class _Attempt:
         number = self.trial.number
         log.warning("trial %d is over or in other hands by now; the result of this attempt is dropped", number)
         return False
-
-
-def _draw(space: Space, trial: Trial) -> Mapping[str, Any]:
-    """The sampler has drawn the whole configuration already; this hands it over name by name."""
-    params = {name: suggest(trial, name, dist) for name, dist in space.choices.items()}
-    branch = space.distributions(space.branch_of(params))
-    return params | {name: suggest(trial, name, dist) for name, dist in branch.items()}
 
 
 def _numbers(returned: Any, objectives: int) -> Sequence[float]:
