@@ -1,10 +1,30 @@
-"""What the console shows of a sweep."""
+"""What Hydra loads at every start, and what the console shows of a sweep."""
+
+import pickle
+import subprocess
+import sys
 
 import optuna
 
+from hydra_plugins.paretune_sweeper import CapOptions, SweepOptions
 from hydra_plugins.paretune_sweeper._session import Progress
 from paretune.front import front_volume
 from search.test_limits import study_of
+
+
+def test_nothing_heavy_is_imported_before_a_sweep():
+    code = (
+        "import sys, hydra_plugins.paretune_sweeper.sweeper\n"
+        "print(*{'optuna', 'numpy', 'sqlalchemy', 'torch'} & set(sys.modules))"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_options_travel_to_workers():
+    options = SweepOptions(sampler={"_target_": "optuna.samplers.RandomSampler"}, cap=CapOptions(max=841, cost="bytes"))
+
+    assert pickle.loads(pickle.dumps(options)) == options
 
 
 def test_the_status_line_counts_trials_and_names_the_best():

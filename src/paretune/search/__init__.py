@@ -16,11 +16,6 @@ def always(epoch: int, values: Sequence[float]) -> bool:
     return True
 
 
-def _alone(name: str, choose: Choose) -> dict[str, Any]:
-    """A trial without a study has nobody to share with."""
-    return dict(choose())
-
-
 @dataclass(frozen=True, slots=True)
 class TrialHandle:
     """A trial as its task function sees it: its sweep's name, its number, how often it started before, its draw."""
@@ -30,7 +25,7 @@ class TrialHandle:
     attempt: int
     searched: Mapping[str, str]
     may_stay: Callable[[int, Sequence[float]], bool] = always
-    share: Callable[[str, Choose], dict[str, Any]] = _alone
+    share: Callable[[str, Choose], dict[str, Any]] = lambda name, choose: dict(choose())  # alone, without a study
 
     def report(self, epoch: int, *values: float) -> None:
         """Tell what the trial has after ``epoch`` (from 1): its cost and its score, or the value of a single objective.
