@@ -6,7 +6,6 @@ import sys
 
 import optuna
 
-from hydra_plugins.paretune_sweeper import CapOptions, SweepOptions
 from hydra_plugins.paretune_sweeper._session import Progress
 from paretune.front import front_volume
 from search.test_limits import study_of
@@ -22,6 +21,8 @@ def test_nothing_heavy_is_imported_before_a_sweep():
 
 
 def test_options_travel_to_workers():
+    from hydra_plugins.paretune_sweeper import CapOptions, SweepOptions
+
     options = SweepOptions(sampler={"_target_": "optuna.samplers.RandomSampler"}, cap=CapOptions(max=841, cost="bytes"))
 
     assert pickle.loads(pickle.dumps(options)) == options

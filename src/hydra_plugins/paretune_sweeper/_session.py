@@ -47,7 +47,7 @@ class Session:
         self.options, (self.context, self.task, self.config) = options, given
         self.work_elsewhere = partial(_work_in_job, options, arguments, given)
         self.spec = SweepSpec(options, arguments, self.context.config_loader, self.config)
-        self.sweep, self.study = self.spec.sweep(), self.spec.open_study()
+        self.sweep, self.study = self.spec.sweep, self.spec.open_study()
 
     def run(self) -> None:
         """Start the sweep or go on with it, up to its total, and close it."""

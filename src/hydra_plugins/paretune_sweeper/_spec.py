@@ -52,30 +52,21 @@ class SweepSpec:
         for direction in self.directions:
             check_choice("hydra.sweeper.direction", direction, get_args(Direction))
         self.space = self._space(arguments)
+        suggest = self._suggest(options.custom_search_space) if options.custom_search_space else None
+        limits = Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)})
+        race = Race(**vars(options.race)) if options.race.eta else None
+        if race:
+            check_race(race, self.directions)
         self.sampler = self._sampler(self._feasible_space())
+        if isinstance(self.sampler, GridSampler):
+            limits = replace(limits, n_trials=min(limits.n_trials, len(self.sampler.points)))
+        self.sweep = Sweep(self.name, self.space, limits, race, suggest)
 
     @property
     def is_isolated(self) -> bool:
         """Whether trials run in worker processes, which can be killed and replaced, rather than in this one."""
         options, launcher = self.options, self.config.hydra.launcher._target_
         return bool(options.n_jobs > 1 or options.trial_timeout_s or options.recycle_after or launcher != BASIC)
-
-    def sweep(self) -> Sweep:
-        """What a worker has to know of the sweep."""
-        limits = Limits(**{field.name: getattr(self.options, field.name) for field in fields(Limits)})
-        if isinstance(self.sampler, GridSampler):
-            limits = replace(limits, n_trials=min(limits.n_trials, len(self.sampler.points)))
-        race = Race(**vars(self.options.race)) if self.options.race.eta else None
-        if race:
-            check_race(race, self.directions)
-        suggest = None
-        if self.options.custom_search_space:
-            custom = _imported(get_method, "custom_search_space", self.options.custom_search_space)
-
-            def suggest(trial: Trial, drawn: list[str]) -> None:
-                custom(self._compose((*self.space.fixed, *drawn)), trial)
-
-        return Sweep(self.name, self.space, limits, race, suggest)
 
     def open_study(self) -> Study:
         """The study, to be asked through the sampler; to join a sweep it has to be there.
@@ -125,6 +116,10 @@ class SweepSpec:
         """The search space that the configuration with these overrides brings along."""
         node = self.options.space
         return (OmegaConf.select(self._compose(tuple(overrides)), node) if node else None) or {}
+
+    def _suggest(self, path: str) -> Callable[[Trial, list[str]], None]:
+        custom = _imported(get_method, "custom_search_space", path)
+        return lambda trial, drawn: custom(self._compose((*self.space.fixed, *drawn)), trial)
 
     def _feasible_space(self) -> FeasibleSpace:
         cap = self.options.cap
