@@ -72,10 +72,10 @@ SWEEP = ("-m", "data=digits", "model=dense")
         ([*SWEEP, "hydra.sweeper.cap={max: 5, count: null}"],
          "cap.max `5` has nothing to count with; expected a function; set hydra.sweeper.cap.count"),
         ([*SWEEP, "hydra.sweeper.cap.count=paretune.nothing"], "cap.count `paretune.nothing` cannot be imported ("),
-        ([*SWEEP, "hydra.sweeper.n_jobs=0"], "n_jobs `0` is too small; expected at least 1; set hydra.sweeper.n_jobs"),
+        ([*SWEEP, "hydra.sweeper.n_jobs=0"], "n_jobs `0` is invalid; expected a whole number of at least 1; set hydra.sweeper.n_jobs"),
         ([*SWEEP, "test=true", "hydra.sweeper.cap={max: null, count: null}", "hydra/sweeper/sampler=random", "hydra.sweeper.n_trials=1"],
          "stops: 1 trials of 1 failed"),
-        ([*SWEEP, "hydra.sweeper.retry=-1"], "retry `-1` is too small; expected at least 0; set hydra.sweeper.retry"),
+        ([*SWEEP, "hydra.sweeper.retry=-1"], "retry `-1` is invalid; expected a whole number of at least 0; set hydra.sweeper.retry"),
         (["-m", "data=digits", "model=dense", "test=true", "hydra.sweeper.n_trials=1"], "test `true` would let a sweep see the test set"),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ from optuna.trial import TrialState, create_trial
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import CappedSampler
 from paretune.search.space import parse_space
+from paretune.search.storage import set_state, suggest
 
 SPACE = parse_space(
     [*(f"w{i}=tag(log,int(interval(2,64)))" for i in range(5)), "k=choice(1,3)", "lr=interval(0,1)"],
@@ -44,9 +45,9 @@ def asked(sampler: CappedSampler, n: int, score: Callable[[dict], float] | None 
     space, found = sampler.feasible.space, []
     for _ in range(n):
         trial = study.ask()
-        params = {name: trial._suggest(name, dist) for name, dist in space.choices.items()}
+        params = {name: suggest(trial, name, dist) for name, dist in space.choices.items()}
         branch = space.distributions(space.branch_of(params))
-        params |= {name: trial._suggest(name, dist) for name, dist in branch.items()}
+        params |= {name: suggest(trial, name, dist) for name, dist in branch.items()}
         cost = sampler.feasible.cost(params)
         study.tell(trial, [cost, score(params) if score else 1 - 1 / (2 + cost)])
         found.append(params)
@@ -64,12 +65,12 @@ class SamplerContract:
         sampler, storage = self.make(FeasibleSpace(SPACE, count, 5000)), f"sqlite:///{tmp_path}/optuna.db"
         study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler, storage=storage)
         first = study.ask()
-        first._suggest("w0", SPACE.common["w0"])
+        suggest(first, "w0", SPACE.common["w0"])
         for score in range(12):
             study.add_trial(
                 create_trial(params=first.relative_params, distributions=SPACE.common, values=[100, score / 99])
             )
-        study._storage.set_trial_state_values(first._trial_id, TrialState.WAITING)
+        set_state(study, first, TrialState.WAITING)
         again = study.ask()
 
         assert again.number == first.number

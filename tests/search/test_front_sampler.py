@@ -12,6 +12,7 @@ from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import Space
+from paretune.search.storage import suggest
 
 REFERENCE = (10.0, 5.0)
 
@@ -144,9 +145,9 @@ def test_a_branch_whose_trials_all_fail_or_race_out_gets_no_more_than_its_share(
     asked_for = []
     for _ in range(30):
         trial = study.ask()
-        trial._suggest("model", CONDITIONAL.choices["model"])
+        suggest(trial, "model", CONDITIONAL.choices["model"])
         for name, dist in CONDITIONAL.distributions(trial.params["model"]).items():
-            trial._suggest(name, dist)
+            suggest(trial, name, dist)
         asked_for.append(trial.params["model"])
         if trial.params["model"] == "b":
             study.tell(trial, state=optuna.trial.TrialState.FAIL)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import optuna
 import pytest
 from hypothesis import given
@@ -8,12 +10,12 @@ from paretune.errors import ConfigError
 from paretune.front import front
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.racing import Race, check_race, rung_scores, stays
+from paretune.search.racing import check_race, rung_scores, stays
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
-from paretune.search.stopping import Limits
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep, work
+from search.settings import LIMITS, RACE
 from strategies import finite_costs
 
 SPACE = parse_space(["x=int(interval(1,200))"], is_group=lambda _: False, own_space=lambda _: {})
@@ -21,7 +23,7 @@ SPACE = parse_space(["x=int(interval(1,200))"], is_group=lambda _: False, own_sp
 
 @given(finite_costs, st.integers(2, 5))
 def test_whoever_is_on_the_front_of_a_rung_stays(costs, eta):
-    assert all(stays(costs, int(member), Race(eta)) for member in front(costs))
+    assert all(stays(costs, int(member), replace(RACE, eta=eta)) for member in front(costs))
 
 
 @given(finite_costs, st.integers(2, 5))
@@ -29,29 +31,32 @@ def test_who_is_dominated_by_a_whole_share_does_not_stay(costs, eta):
     for mine, row in enumerate(costs):
         dominating = sum(bool(other[0] <= row[0] and other[1] < row[1]) for other in costs)
         if dominating >= len(costs) / eta:
-            assert not stays(costs, mine, Race(eta, margin=0))
+            assert not stays(costs, mine, replace(RACE, eta=eta, margin=0))
 
 
 def test_the_first_to_arrive_stays():
-    assert stays([(5.0, 5.0)], 0, Race(3))
+    assert stays([(5.0, 5.0)], 0, RACE)
 
 
 def test_who_is_close_to_the_front_stays_whatever_its_rank():
     """Ten trials of one size, a hundredth apart in error."""
     costs = [(100, 0.20 + 0.01 * i) for i in range(10)]
 
-    assert [stays(costs, i, Race(5, margin=0.0)) for i in range(10)] == [True] * 2 + [False] * 8
-    assert [stays(costs, i, Race(5, margin=0.21)) for i in range(10)] == [True] * 5 + [False] * 5
+    assert [stays(costs, i, replace(RACE, eta=5, margin=0.0)) for i in range(10)] == [True] * 2 + [False] * 8
+    assert [stays(costs, i, replace(RACE, eta=5, margin=0.21)) for i in range(10)] == [True] * 5 + [False] * 5
 
 
 def test_rungs_grow_by_eta():
-    assert Race(eta=3, rungs=3, min_epochs=2).epochs() == [2, 6, 18]
+    assert replace(RACE, eta=3, rungs=3, min_epochs=2).epochs() == [2, 6, 18]
 
 
 @pytest.mark.parametrize("wrong", [{"eta": 1}, {"rungs": 0}, {"min_epochs": 0}, {"margin": -0.1}])
 def test_a_race_that_compares_nothing_is_refused(wrong):
-    with pytest.raises(ConfigError, match=r"race `eta=.*` compares nothing; expected eta of at least 2"):
-        Race(**wrong)
+    ((name, value),) = wrong.items()
+    with pytest.raises(
+        ConfigError, match=rf"hydra.sweeper.race.{name} `{value}` is invalid; expected a .*of at least \d"
+    ):
+        replace(RACE, **wrong)
 
 
 def raced_study(tmp_path, n: int) -> tuple[optuna.Study, list[int]]:
@@ -69,7 +74,7 @@ def raced_study(tmp_path, n: int) -> tuple[optuna.Study, list[int]]:
             trial.report(epoch, cost, quality * epoch / 4)
         return cost, quality
 
-    work(study, Sweep("raced", SPACE, Limits(n), race=Race(eta=2, rungs=2, min_epochs=1)), objective)
+    work(study, Sweep("raced", SPACE, replace(LIMITS, n_trials=n), race=replace(RACE, eta=2)), objective)
     return study, epochs_run
 
 
@@ -119,5 +124,5 @@ def test_a_race_wants_a_cost_and_a_score():
         with pytest.raises(
             ConfigError, match=r"race `eta=4` ranks trials by a cost and a score.*set hydra.sweeper.direction"
         ):
-            check_race(Race(), directions)
-    check_race(Race(), ["minimize", "maximize"])
+            check_race(RACE, directions)
+    check_race(RACE, ["minimize", "maximize"])

@@ -79,6 +79,11 @@ def test_a_space_without_a_small_enough_model_is_refused_with_both_numbers():
         FeasibleSpace(SPACE, count, 26)
 
 
+def test_a_cost_of_another_kind_is_called_by_its_name():
+    with pytest.raises(CapError, match=r"search space has 28 bytes in its smallest model, over the cap of 26"):
+        FeasibleSpace(SPACE, count, 26, cost="bytes")
+
+
 def test_a_space_of_which_no_model_can_be_built_says_why():
     def refuse(params: dict[str, object]) -> int:
         message = "model leaves no pixel"

@@ -1,13 +1,19 @@
-"""A database that does not answer for a while."""
+"""A database that does not answer for a while, values that trials share, and one home for what Optuna keeps private."""
 
+import ast
+from functools import cache
+from pathlib import Path
+
+import optuna
 import pytest
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 
+import paretune
 from paretune.errors import StoreError
 from paretune.search import storage
 from paretune.search.storage import CALLS, PatientStorage, patiently
-from paretune.search.study import open_study
+from paretune.search.study import open_study, shared
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +63,74 @@ def test_joining_a_sweep_that_nobody_started_is_refused(tmp_path):
         StoreError, match=r"study `none` is not in `sqlite:.*`; expected a sweep that was started; start it"
     ):
         open_study("none", f"sqlite:///{tmp_path}/optuna.db", ["minimize"], None, join=True)
+
+
+@pytest.fixture(params=["memory", "database"])
+def study(request, tmp_path) -> optuna.Study:
+    url = f"sqlite:///{tmp_path}/optuna.db" if request.param == "database" else None
+    return open_study("s", url, ["minimize"], optuna.samplers.RandomSampler())
+
+
+def test_the_first_value_is_kept_and_nothing_is_chosen_again(study):
+    assert [shared(study, "layout", lambda n=n: {"threads": n}) for n in (1, 2)] == [{"threads": 1}] * 2
+
+
+def test_values_have_names(study):
+    assert [shared(study, name, lambda name=name: {"of": name}) for name in "ab"] == [{"of": "a"}, {"of": "b"}]
+
+
+def test_of_two_that_choose_at_the_same_time_both_get_what_was_stored_first(tmp_path):
+    first, second = (
+        open_study("s", f"sqlite:///{tmp_path}/optuna.db", ["minimize"], optuna.samplers.RandomSampler())
+        for _ in range(2)
+    )
+    values = []
+
+    def choose_slowly() -> dict[str, int]:
+        values.append(shared(first, "layout", lambda: {"threads": 1}))
+        return {"threads": 2}
+
+    values.append(shared(second, "layout", choose_slowly))
+
+    assert values == [{"threads": 1}] * 2
+
+
+@cache
+def private_names_of_optuna() -> set[str]:
+    """Every attribute with a leading underscore that Optuna's own source uses."""
+    trees = [ast.parse(path.read_text()) for path in Path(optuna.__file__).parent.rglob("*.py")]
+    attributes = {node.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return {name for name in attributes if name.startswith("_") and not name.endswith("_")}
+
+
+def private_uses(source: str) -> list[str]:
+    """What a file uses of Optuna that is private: modules and attributes, also by ``getattr``."""
+    uses = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("optuna"):
+            names = [*node.module.split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [part for alias in node.names if alias.name.startswith("optuna") for part in alias.name.split(".")]
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") not in ("self", "cls"):
+            names = [node.attr] if node.attr in private_names_of_optuna() else []
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "setattr", "hasattr"):
+            names = [getattr(argument, "value", "") for argument in node.args[1:2]]
+        else:
+            continue
+        uses += [name for name in names if isinstance(name, str) and name.startswith("_")]
+    return uses
+
+
+SOURCE = Path(paretune.__file__).parents[1]
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != Path(storage.__file__))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_only_this_file_uses_what_optuna_keeps_private(path):
+    assert private_uses(path.read_text()) == []
+
+
+def test_private_uses_are_seen():
+    source = "from optuna._hypervolume import wfg\nimport optuna.storages._rdb\nstudy._storage\ngetattr(study, '_study_id')\nself._x"
+
+    assert private_uses(source) == ["_hypervolume", "_rdb", "_storage", "_study_id"]

@@ -23,9 +23,9 @@ from paretune.search.claims import claim, reclaim, requeue
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
-from paretune.search.stopping import Limits
 from paretune.search.study import ask_to_stop, finished, open_study
 from paretune.search.worker import Interrupted, Sweep, work
+from search.settings import LIMITS
 
 SPACE = parse_space(["x=interval(0,1)"], is_group=lambda _: False, own_space=lambda _: {})
 TESTS = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ def study(tmp_path) -> optuna.Study:
 
 
 def sweep(n_trials: int, max_failure_rate: float = 0.5) -> Sweep:
-    return Sweep("small", SPACE, Limits(n_trials, max_failure_rate))
+    return Sweep("small", SPACE, replace(LIMITS, n_trials=n_trials, max_failure_rate=max_failure_rate))
 
 
 def square(trial, overrides):
@@ -193,7 +193,7 @@ def test_a_job_that_slurm_takes_away_puts_its_trial_back(study, monkeypatch, tmp
 
 
 def test_an_error_of_the_search_space_is_a_failed_trial(study):
-    broken = Sweep("small", SPACE, Limits(1, 1.0), suggest=lambda trial, overrides: 1 / 0)
+    broken = replace(sweep(1, max_failure_rate=1.0), suggest=lambda trial, overrides: 1 / 0)
 
     assert work(study, broken, square) == 1
     assert study.trials[0].user_attrs["reason"] == "ZeroDivisionError: division by zero"
@@ -366,3 +366,16 @@ def test_a_storage_that_cannot_be_used_is_one_line(tmp_path):
         StoreError, match=r"study storage `sqlite:///.*optuna.db` cannot be used \(.*\); expected an SQLAl"
     ):
         open_study("small", f"sqlite:///{tmp_path}/optuna.db", DIRECTIONS, sampler())
+
+
+def test_trials_share_the_value_that_the_first_one_chose(study):
+    values = []
+
+    def objective(trial, overrides):
+        values.append(trial.shared("layout", lambda: {"threads": trial.number + 1}))
+        return square(trial, overrides)
+
+    work(study, sweep(2), objective)
+
+    assert values == [{"threads": 1}] * 2
+    assert study.user_attrs["shared:layout"] == {"threads": 1}

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -12,9 +13,9 @@ import yaml
 from paretune.errors import ConfigError
 from paretune.search.claims import claim, requeue
 from paretune.search.space import Space
-from paretune.search.stopping import Limits
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep
+from search.settings import LIMITS
 
 APPS = Path(__file__).parent / "apps"
 
@@ -133,7 +134,7 @@ def test_workers_of_a_killed_parent_count_as_long_as_they_live(monkeypatch, tmp_
     monkeypatch.setenv("PARETUNE_CREW", "an earlier parent")
     trial = study.ask()
     claim(study, trial)
-    crew = WorkerPool(study, Sweep("s", Space(), Limits(5, 0.5)), lambda slot: [], n_jobs=1)
+    crew = WorkerPool(study, Sweep("s", Space(), replace(LIMITS, n_trials=5)), lambda slot: [], n_jobs=1)
 
     assert not crew._has_room()
     requeue(study, trial)

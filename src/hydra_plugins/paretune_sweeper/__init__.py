@@ -1,1 +1,63 @@
-"""Hydra finds the sweeper here; what it does is in :mod:`paretune.search`."""
+"""A Hydra sweeper, and the options that it takes. What it does is in :mod:`paretune.search`.
+
+Hydra imports this at every start, so that nothing heavy is imported here.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class CapOptions:
+    """The hard bound on what a configuration costs."""
+
+    max: int | None = None  # largest cost that is ever run; null for no cap
+    count: str | None = None  # dotted path of a function from a composed config to its cost, a whole number
+    cost: str = "parameters"  # what it counts, in words, for messages
+
+
+@dataclass
+class RaceOptions:
+    """Stopping trials that cannot reach the front; a task takes part by `current_trial().report(epoch, cost, score)`."""
+
+    eta: int | None = None  # at a rung the best 1/eta may go on; null: no race
+    rungs: int = 2  # number of rungs, at min_epochs, min_epochs * eta, ...
+    min_epochs: int = 1  # epoch of the first rung
+    margin: float = 0.15  # whoever's error is at most this share above the lowest one that costs no more goes on, too
+
+
+@dataclass
+class SweepOptions:
+    """One field a line, with what it is beside or above it."""
+
+    sampler: Any = MISSING  # any Optuna sampler by `_target_`
+    direction: Any = "minimize"  # minimize or maximize; a list for several objectives
+    storage: str | None = None  # SQLAlchemy URL of the study; null keeps it in memory
+    # the study's name; null makes one from the command line, so that the same command resumes it
+    study_name: str | None = None
+    n_trials: int = 20  # total number of trials, over all workers and restarts
+    n_jobs: int = 1  # parallel workers
+    timeout_s: float | None = None  # no further trial starts after so many seconds of one command
+    # the sweep ends once so many trials in a row added no more than the share `tolerance` to the hypervolume
+    flat_trials: int | None = None
+    tolerance: float = 0.001
+    trial_timeout_s: float | None = None  # a trial that runs for longer fails
+    recycle_after: int | None = None  # a worker process is replaced by a fresh one after so many trials
+    workers_per_gpu: int | None = None  # workers that may share a GPU; null: as many as there are
+    max_failure_rate: float = 0.3  # the sweep stops once more than this share of n_trials has failed
+    retry: int = 3  # a trial whose worker dies is started again this often
+    join: bool = False  # work on a sweep that was started elsewhere (paretune-worker); start none, and end with it
+    params: Any = None  # search space, in Hydra's sweep grammar
+    # dotted path of a function (config, optuna trial) that suggests more parameters
+    custom_search_space: str | None = None
+    space: str | None = None  # name of a node of the composed config that holds the search space of its config groups
+    # nodes of the composed config whose values a study keeps; with others it is another question, and refused
+    question: list[str] | None = None
+    cap: CapOptions = field(default_factory=CapOptions)
+    race: RaceOptions = field(default_factory=RaceOptions)
+    # any Optuna pruner by `_target_`, for one objective; the task takes part by `current_trial().report(epoch, value)`
+    pruner: Any = None
+    # object with start(sweep, facts) and finish(status, reasons, running), told of the sweep's life
+    recorder: Any = None

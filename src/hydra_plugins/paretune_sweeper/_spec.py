@@ -1,284 +1,199 @@
-"""From the sweeper's fields and the command line to a sweep, its sampler and its study: the same in every process."""
+"""From the sweeper's options and the command line to a sweep, its sampler and its study: the same in every process."""
 
 import hashlib
-import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from dataclasses import fields as dataclass_fields
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.core.utils import run_job, setup_globals
-from hydra.types import HydraContext, TaskFunction
+from hydra.core.utils import setup_globals
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
-from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler, QMCSampler
 from optuna.study import Study
+from optuna.trial import Trial
 
-from paretune.errors import ConfigError, Raced
-from paretune.search import TrialHandle
+from hydra_plugins.paretune_sweeper import SweepOptions
+from paretune.errors import ConfigError, check_choice, check_least
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.racing import Race, check_race
 from paretune.search.samplers import CappedSampler, FeasibleSampler, GridSampler
 from paretune.search.space import Space, parse_space
 from paretune.search.stopping import Limits
-from paretune.search.study import Direction, open_study
+from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
 
-
-class TrialRunner:
-    """Composes configurations and runs them (about 50 ms a trial on top of the task itself)."""
-
-    def __init__(self, context: HydraContext, task: TaskFunction, config: DictConfig) -> None:
-        self.context, self.task, self.config = context, task, config
-        setup_globals()
-        self._base = lru_cache(maxsize=64)(self._compose)
-        self._counted = lru_cache(maxsize=64)(self._compose)  # its values are those that were counted last
-
-    def is_group(self, key: str) -> bool:
-        """Whether ``key`` (perhaps one to add, ``+key``) is a config group."""
-        return bool(self.context.config_loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG))
-
-    def own_space(self, node: str | None, overrides: list[str]) -> Mapping[str, Any]:
-        """The search space that the configuration with these overrides holds at ``node``."""
-        found = OmegaConf.select(self._base(tuple(overrides)), node) if node else None
-        return {} if found is None else {str(key): value for key, value in found.items()}
-
-    def chosen(self, overrides: list[str]) -> dict[str, str]:
-        """The option of every config group of the app with these overrides."""
-        choices = self._base(tuple(overrides)).hydra.runtime.choices
-        return {name: str(option) for name, option in choices.items() if not name.startswith("hydra/")}
-
-    def settings(self, nodes: Sequence[str], overrides: list[str]) -> dict[str, str]:
-        """Every value below ``nodes`` of the configuration with these overrides, by its full name."""
-        found = {node: OmegaConf.select(self._base(tuple(overrides)), node) for node in nodes}
-        plain = {
-            node: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-            for node, value in found.items()
-        }
-        return {name: str(value) for node in plain for name, value in _leaves(node, plain[node])}
-
-    def composed(self, overrides: list[str]) -> DictConfig:
-        """The configuration with these overrides."""
-        return self._compose(tuple(overrides))
-
-    def counter(self, count: Callable[[DictConfig], int]) -> Callable[[list[str], Mapping[str, Any]], int]:
-        """``count`` of the configuration that fixed overrides (groups included) and drawn values make.
-
-        Composing takes Hydra 40 ms, so the fixed part is composed once; every draw sets the same keys of it.
-        """
-
-        def counted(fixed: list[str], drawn: Mapping[str, Any]) -> int:
-            config = self._counted(tuple(fixed))
-            for key, value in drawn.items():
-                plain = OmegaConf.create(f"v: {value}").v if isinstance(value, str) else value
-                OmegaConf.update(config, key.lstrip("+"), plain)
-            return count(config)
-
-        return counted
-
-    def run(self, trial: TrialHandle, overrides: list[str]) -> Sequence[float]:
-        """Run one trial as job number ``trial.number``; raises what the task raises."""
-        config = self.context.config_loader.load_sweep_config(self.config, overrides)
-        with open_dict(config):
-            config.hydra.job.id = f"{trial.sweep}_{trial.number}"
-            config.hydra.job.num = trial.number
-            config.hydra.sweeper.study_name = trial.sweep
-        job = run_job(
-            hydra_context=self.context,
-            task_function=self.task,
-            config=config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
-        if isinstance(job._return_value, Raced):  # no error, as which Hydra would print it
-            raise job._return_value
-        try:
-            returned: Sequence[float] = job.return_value
-        except Exception:
-            _to_files(f"trial {trial.number} failed", sys.exc_info())
-            raise
-        return returned
-
-    def _compose(self, overrides: tuple[str, ...]) -> DictConfig:
-        config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
-        OmegaConf.set_struct(config, False)
-        return config
-
-
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, held in value.items():
-            yield from _leaves(f"{name}.{key}", held)
-    else:
-        yield name, value
-
-
-def _to_files(message: str, error: Any) -> None:
-    """A traceback for the log of the trial, which Hydra has set up, and not for the console."""
-    record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, message, None, error)
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handle(record)
-
-
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-AT_LEAST_ONE = ("n_jobs", "recycle_after", "workers_per_gpu")
-LIMITS = tuple(field.name for field in dataclass_fields(Limits))
 
 
-@dataclass(frozen=True)
 class SweepSpec:
-    """What the parent and every worker derive from the same fields and arguments; plain data, so that it travels."""
+    """What the parent and every worker derive from the same options and arguments: the space, the sampler, the study.
 
-    name: str
-    fields: Mapping[str, Any]
-    arguments: Sequence[str]
+    Raises :class:`~paretune.errors.ConfigError` for options that cannot work, or if there is nothing to search.
+    """
 
-    def isolated(self, trials: TrialRunner) -> bool:
+    def __init__(
+        self, options: SweepOptions, arguments: Sequence[str], loader: ConfigLoader, config: DictConfig
+    ) -> None:
+        for name in ("n_jobs", "recycle_after", "workers_per_gpu"):
+            check_least(f"hydra.sweeper.{name}", getattr(options, name), 1, null=name != "n_jobs")
+        self.options, self.name = options, _name(options, arguments)
+        self.loader, self.config = loader, config
+        with open_dict(config):
+            config.hydra.sweeper.study_name = self.name  # the output folder is called after it
+        setup_globals()
+        self._counted = lru_cache(maxsize=64)(self._compose)  # their values are those that were counted last
+        directions = [options.direction] if isinstance(options.direction, str) else options.direction
+        self.directions = cast("list[Direction]", directions)
+        for direction in self.directions:
+            check_choice("hydra.sweeper.direction", direction, get_args(Direction))
+        self.space = self._space(arguments)
+        suggest = self._suggest(options.custom_search_space) if options.custom_search_space else None
+        limits = Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)})
+        race = Race(**vars(options.race)) if options.race.eta else None
+        if race:
+            check_race(race, self.directions)
+        self.sampler = self._sampler(self._feasible_space())
+        if isinstance(self.sampler, GridSampler):
+            limits = replace(limits, n_trials=min(limits.n_trials, len(self.sampler.points)))
+        self.sweep = Sweep(self.name, self.space, limits, race, suggest)
+
+    @property
+    def is_isolated(self) -> bool:
         """Whether trials run in worker processes, which can be killed and replaced, rather than in this one."""
-        fields, launcher = self.fields, trials.config.hydra.launcher._target_
-        return bool(fields["n_jobs"] > 1 or fields["trial_timeout_s"] or fields["recycle_after"] or launcher != BASIC)
+        options, launcher = self.options, self.config.hydra.launcher._target_
+        return bool(options.n_jobs > 1 or options.trial_timeout_s or options.recycle_after or launcher != BASIC)
 
-    def prepared(self, trials: TrialRunner) -> tuple[Sweep, CappedSampler]:
-        """The sweep, its space composed, and the sampler that the fields ask for.
+    def open_study(self) -> Study:
+        """The study, to be asked through the sampler; to join a sweep it has to be there.
 
-        Raises :class:`~paretune.errors.ConfigError` if there is nothing to search.
+        Workers cannot share memory, so without a storage they share a file in the sweep's folder.
         """
-        self._check_counts()
-        given = self.fields["params"] or {}
-        params = {key: value for key, value in given.items() if key.lstrip("+~") not in self._named()}
-        lines = [*(f"{key}={_grammar(value)}" for key, value in params.items()), *self.arguments]
-        node = self.fields["space"]
+        storage, pruner = self.options.storage, self.options.pruner
+        if storage is None and self.is_isolated:
+            storage = f"sqlite:///{Path(self.config.hydra.sweep.dir).resolve()}/optuna.db"
+        if pruner and len(self.directions) > 1:
+            raise ConfigError(
+                f"pruner `{pruner.get('_target_')}` prunes by one objective, and this sweep has {len(self.directions)}; expected "
+                f"none; set hydra.sweeper.race.eta for a cost and a score"
+            )
+        pruner = instantiate(pruner) if pruner else None
+        return open_study(self.name, storage, self.directions, self.sampler, pruner, join=self.options.join)
+
+    def check_same_setup(self, study: Study) -> None:
+        """Raise :class:`~paretune.errors.StoreError` if the study was started with another cap, space or settings."""
+        config = self._compose(tuple(self.space.fixed))
+        settings: dict[str, str] = {}
+        choices = config.hydra.runtime.choices.items()
+        groups = {f"{GROUP}{name}": str(option) for name, option in choices if not name.startswith("hydra/")}
+        for node in self.options.question or []:
+            value = OmegaConf.select(config, node)
+            plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            settings |= {name: str(leaf) for name, leaf in _leaves(node, plain)}
+        check_same_setup(study, {"cap": str(self.options.cap.max), **groups, **self.space.described()}, settings)
+
+    def _space(self, arguments: Sequence[str]) -> Space:
+        named = {line.split("=", 1)[0].lstrip("+~") for line in arguments}
+        params = {key: value for key, value in (self.options.params or {}).items() if key.lstrip("+~") not in named}
         space = parse_space(
-            lines,
-            is_group=trials.is_group,
-            own_space=lambda chosen: trials.own_space(node, chosen),
-            loader=trials.context.config_loader,
+            [*(f"{key}={_grammar(value)}" for key, value in params.items()), *arguments],
+            is_group=lambda key: bool(self.loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG)),
+            own_space=self._own_space,
+            loader=self.loader,
         )
         if not space.everything():
             raise ConfigError(
                 "sweep `-m` has nothing to search; expected at least one sweep such as 'model.widths.0=interval(4,32)'; "
                 "add one, or leave out -m to run once"
             )
-        fields = self.fields
-        custom = fields["custom_search_space"]
-        more = _found(get_method, "custom_search_space", custom) if custom else None
-        suggest = (lambda trial, lines: more(trials.composed([*space.fixed, *lines]), trial)) if more else None
-        limits, race = Limits(**{name: fields[name] for name in LIMITS}), self._race()
-        sampler = self._sampler(self._feasible_space(space, trials))
-        if isinstance(sampler, GridSampler):
-            limits = replace(limits, n_trials=min(limits.n_trials, len(sampler.points)))
-        return Sweep(self.name, space, limits, race, suggest), sampler
+        return space
 
-    def open(self, sampler: CappedSampler, trials: TrialRunner, join: bool = False) -> Study:
-        """The study, to be asked through ``sampler``; to ``join`` it has to be there."""
-        directions = _directions(self.fields["direction"])
-        return open_study(self.name, self._storage(trials), directions, sampler, self._pruner(directions), join=join)
+    def _own_space(self, overrides: list[str]) -> Mapping[str, Any]:
+        """The search space that the configuration with these overrides brings along."""
+        node = self.options.space
+        return (OmegaConf.select(self._compose(tuple(overrides)), node) if node else None) or {}
 
-    def objective(self, sweep: Sweep, trials: TrialRunner) -> Any:
-        """What a worker calls for each trial."""
+    def _suggest(self, path: str) -> Callable[[Trial, list[str]], None]:
+        custom = _imported(get_method, "custom_search_space", path)
+        return lambda trial, drawn: custom(self._compose((*self.space.fixed, *drawn)), trial)
 
-        def run(trial: TrialHandle, drawn: list[str]) -> Sequence[float]:
-            return trials.run(trial, [*sweep.space.fixed, *drawn])
+    def _feasible_space(self) -> FeasibleSpace:
+        cap = self.options.cap
+        if cap.count is None:
+            if cap.max is not None:
+                raise ConfigError(
+                    f"cap.max `{cap.max}` has nothing to count with; expected a function; set hydra.sweeper.cap.count"
+                )
+            return FeasibleSpace(self.space)
+        count = _imported(get_method, "cap.count", cap.count)
 
-        return run
+        def cost(params: dict[str, Any]) -> int:
+            """Composing takes Hydra 40 ms, so the fixed part is composed once; every draw sets the same keys of it."""
+            groups, values = self.space.grouped(params)
+            config = self._counted((*self.space.fixed, *groups))
+            for key, value in values.items():
+                plain = OmegaConf.create(f"v: {value}").v if isinstance(value, str) else value
+                OmegaConf.update(config, key.lstrip("+"), plain)
+            return int(count(config))
 
-    def _check_counts(self) -> None:
-        for name in AT_LEAST_ONE:
-            if (value := self.fields[name]) is not None and value < 1:
-                message = f"{name} `{value}` is too small; expected at least 1; set hydra.sweeper.{name}"
-                raise ConfigError(message)
-
-    def _race(self) -> Race | None:
-        if not self.fields["race"]["eta"]:
-            return None
-        race = Race(**self.fields["race"])
-        check_race(race, _directions(self.fields["direction"]))
-        return race
-
-    def _pruner(self, directions: Sequence[Direction]) -> BasePruner | None:
-        pruner = self.fields["pruner"]
-        if pruner and len(directions) > 1:
-            raise ConfigError(
-                f"pruner `{pruner.get('_target_')}` prunes by one objective, and this sweep has {len(directions)}; expected "
-                f"none; set hydra.sweeper.race.eta for a cost and a score"
-            )
-        return cast("BasePruner", instantiate(pruner)) if pruner else None
-
-    def _storage(self, trials: TrialRunner) -> str | None:
-        """As set; several workers cannot share memory, so without a storage they share a file in the sweep's folder."""
-        if self.fields["storage"] is None and self.isolated(trials):
-            return f"sqlite:///{Path(trials.config.hydra.sweep.dir).resolve()}/optuna.db"
-        return cast("str | None", self.fields["storage"])
-
-    def _named(self) -> set[str]:
-        return {line.split("=", 1)[0].lstrip("+~") for line in self.arguments}
-
-    def _feasible_space(self, space: Space, trials: TrialRunner) -> FeasibleSpace:
-        cap = self.fields["cap"]
-        if cap["count"] is None:
-            if cap["max"] is not None:
-                message = f"cap.max `{cap['max']}` has nothing to count with; expected a function; set hydra.sweeper.cap.count"
-                raise ConfigError(message)
-            return FeasibleSpace(space)
-        counted = trials.counter(_found(get_method, "cap.count", cap["count"]))
-
-        def count(params: dict[str, Any]) -> int:
-            groups, values = space.grouped(params)
-            return counted([*space.fixed, *groups], values)
-
-        return FeasibleSpace(space, count, cap["max"])
-
-    def _check_weighable(self, sampler: str, feasible: FeasibleSpace) -> None:
-        directions = _directions(self.fields["direction"])
-        if feasible.costs is None or sorted(directions) != ["maximize", "minimize"]:
-            raise ConfigError(
-                f"sampler `{sampler}` weighs a counted cost against a score, and this sweep has directions {directions} and "
-                f"{'a' if feasible.costs else 'no'} cap.count; expected [minimize, maximize] and a count; use another sampler"
-            )
+        return FeasibleSpace(self.space, cost, cap.max, cap.cost)
 
     def _sampler(self, feasible: FeasibleSpace) -> CappedSampler:
-        config = dict(self.fields["sampler"])
+        config = dict(self.options.sampler)
         seed = config.pop("seed", None) or 0
-        target = _found(get_class, "sampler", config["_target_"])
+        target = _imported(get_class, "sampler", config["_target_"])
         if issubclass(target, CappedSampler):
-            if target.weighs_cost_and_score:
-                self._check_weighable(target.__name__, feasible)
-            sampler: CappedSampler = instantiate(config, feasible, seed=seed)
-            return sampler
-
-        one_sequence = issubclass(target, QMCSampler)  # all trials walk along the same points
+            if target.weighs_cost_and_score and not (
+                feasible.costs and sorted(self.directions) == ["maximize", "minimize"]
+            ):
+                raise ConfigError(
+                    f"sampler `{target.__name__}` weighs a counted cost against a score, and this sweep has directions "
+                    f"{self.directions} and {'a' if feasible.costs else 'no'} cap.count; expected [minimize, maximize] and a "
+                    f"count; use another sampler"
+                )
+            return cast("CappedSampler", instantiate(config, feasible, seed=seed))
+        is_one_sequence = issubclass(target, QMCSampler)  # all trials walk along the same points
 
         def make_base(derived_seed: int) -> BaseSampler:
-            base: BaseSampler = instantiate(config, seed=seed if one_sequence else derived_seed)
-            return base
+            return cast("BaseSampler", instantiate(config, seed=seed if is_one_sequence else derived_seed))
 
         # without a cost there is nothing to spread the start over
-        n_startup = 20 if feasible.costs else 0
-        return FeasibleSampler(make_base, feasible, n_startup=n_startup, seed=seed)
+        return FeasibleSampler(make_base, feasible, n_startup=20 if feasible.costs else 0, seed=seed)
+
+    def _compose(self, overrides: tuple[str, ...]) -> DictConfig:
+        """The configuration of the app with these overrides."""
+        config = self.loader.load_sweep_config(self.config, list(overrides))
+        OmegaConf.set_struct(config, False)
+        return config
 
 
-def name_of(fields: Mapping[str, Any], arguments: Sequence[str]) -> str:
+def _name(options: SweepOptions, arguments: Sequence[str]) -> str:
     """The study's name: as set, or the same for the same question, so that the same command resumes the sweep."""
-    if fields["study_name"]:
-        return str(fields["study_name"])
+    if options.study_name:
+        return options.study_name
     question = sorted(line for line in arguments if not line.startswith("hydra."))
     return f"adhoc-{hashlib.sha256(' '.join(question).encode()).hexdigest()[:8]}"
 
 
-def _found(get: Callable[[str], Any], field: str, path: str) -> Any:
+def _imported(get: Callable[[str], Any], field: str, path: str) -> Any:
     """The class or function at the dotted ``path`` that is set as ``field``."""
     try:
         return get(path)
     except Exception as error:  # Hydra lets through whatever importing raises
         message = f"{field} `{path}` cannot be imported ({error}); expected a dotted path; set hydra.sweeper.{field}"
         raise ConfigError(message.replace("\n", " ")) from error
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, part in value.items():
+            yield from _leaves(f"{name}.{key}", part)
+    else:
+        yield name, value
 
 
 def _grammar(value: Any) -> str:
@@ -288,18 +203,9 @@ def _grammar(value: Any) -> str:
 
 def _quoted(value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"{{{','.join(f'{key}:{_quoted(held)}' for key, held in value.items())}}}"
+        return f"{{{','.join(f'{key}:{_quoted(part)}' for key, part in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_quoted, value))}]"
     if isinstance(value, str):
         return QuotedString(value, Quote.single).with_quotes()
     return "null" if value is None else str(value).lower()
-
-
-def _directions(direction: str | Sequence[str]) -> list[Direction]:
-    names = [direction] if isinstance(direction, str) else list(direction)
-    for name in names:
-        if name not in ("minimize", "maximize"):
-            message = f"direction `{name}` is unknown; expected minimize or maximize; set hydra.sweeper.direction"
-            raise ConfigError(message)
-    return cast("list[Direction]", names)

@@ -14,19 +14,25 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict
-from optuna.exceptions import StorageInternalError
 from optuna.study import Study
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob, read_job_id
 
-from hydra_plugins.paretune_sweeper._spec import BASIC, SweepSpec, TrialRunner
+from hydra_plugins.paretune_sweeper import SweepOptions
+from hydra_plugins.paretune_sweeper._spec import BASIC
 from paretune.errors import ConfigError, SweepError, first_line
 from paretune.search.claims import CREW, kill_overdue, kill_workers, reclaim, starts, this_process, workers_alive
-from paretune.search.interrupts import listen, under_slurm
+from paretune.search.interrupts import under_slurm
 from paretune.search.study import ask_to_stop, finished, running, stopping
-from paretune.search.worker import Interrupted, Sweep, work
+from paretune.search.worker import Interrupted, Sweep
 
+log = logging.getLogger(__name__)
+
+A_YEAR_MIN = 60 * 24 * 365
+ASKS_A_SECOND = 16  # of all threads that wait, so that a hundred do not keep the database busy
+DEATHS_WITHOUT_PROGRESS = 3
+DRAIN_S = 13
 DELAY_S = 15
 QUEUE = ("squeue", "--me", "--states=all", "--noheader", "--array", "--format=%i|%T|%N")
 GONE = {"State": "GONE", "NodeList": ""}
@@ -53,17 +59,19 @@ class QueueWatcher(SlurmInfoWatcher):
 
 
 def watch_the_queue() -> None:
-    """Have submitit watch Slurm jobs this way in this process. Raises ``FileNotFoundError`` where there is no Slurm."""
-    subprocess.run(["squeue", "--version"], check=True, capture_output=True)
+    """Have submitit watch Slurm jobs this way in this process.
+
+    Raises :class:`~paretune.errors.ConfigError` where there is no Slurm.
+    """
+    try:
+        subprocess.run(["squeue", "--version"], check=True, capture_output=True)
+    except (OSError, CalledProcessError) as error:
+        raise ConfigError(
+            f"launcher `submitit_slurm` finds no Slurm here ({error}); expected squeue and sbatch on the PATH; run this on a "
+            f"login node, or use hydra/launcher=submitit_local"
+        ) from error
     if not isinstance(SlurmJob.watcher, QueueWatcher):
         SlurmJob.watcher = QueueWatcher(delay_s=DELAY_S)
-
-
-log = logging.getLogger(__name__)
-
-DEATHS_WITHOUT_PROGRESS = 3
-DRAIN_S = 13
-ASKS_A_SECOND = 16  # of all threads that wait, so that a hundred do not keep the database busy
 
 
 @dataclass
@@ -101,20 +109,16 @@ class WorkerPool:
         while any(thread.is_alive() for thread in slots):
             for thread in slots:
                 thread.join(1 / len(slots))
-            with suppress(StorageInternalError):  # a busy database is asked again
-                kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
-                tell()
+            kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
+            tell()
 
     def _drain(self, slots: Sequence[Thread]) -> None:
         deadline_s = time.monotonic() + DRAIN_S
-        try:
+        with suppress(KeyboardInterrupt):
             for thread in slots:
                 thread.join(max(0.0, deadline_s - time.monotonic()))
-        except KeyboardInterrupt:
+        if any(thread.is_alive() for thread in slots):
             kill_workers(self.study)
-        else:
-            if any(thread.is_alive() for thread in slots):
-                kill_workers(self.study)
         for thread in slots:
             thread.join(1.0)
         reclaim(self.study, self.sweep.limits.retry)
@@ -123,7 +127,7 @@ class WorkerPool:
         deaths, seen = 0, starts(self.study)
         while deaths < DEATHS_WITHOUT_PROGRESS:
             try:
-                if self._over():
+                if stopping(self.study) or self.sweep.limits.reached(self.study):
                     return
                 if self._needed() and self._has_room():
                     self._launch(slot)
@@ -132,15 +136,14 @@ class WorkerPool:
             except SweepError as error:
                 self.errors.append(error)
                 return
-            except StorageInternalError:
-                time.sleep(1)  # a busy database is asked again
             except Exception as error:
                 begun = starts(self.study)
                 deaths, seen = (0 if begun > seen else deaths + 1), begun
                 if not stopping(self.study):
                     log.warning("worker %d ended early (%s); starting another", slot, first_line(error))
-        message = f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit"
-        self.errors.append(SweepError(message))
+        self.errors.append(
+            SweepError(f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit")
+        )
 
     def _launch(self, slot: int) -> None:
         try:
@@ -149,9 +152,6 @@ class WorkerPool:
         finally:
             with self.lock:
                 self.launched -= 1
-
-    def _over(self) -> bool:
-        return stopping(self.study) or bool(self.sweep.limits.reached(self.study))
 
     def _needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""
@@ -167,20 +167,13 @@ class WorkerPool:
         return room
 
 
-A_YEAR_MIN = 60 * 24 * 365
-
-
 @dataclass(frozen=True)
-class Worker:
-    """The task of a worker job. It imports nothing heavy before its share of the machine is set."""
+class WorkerJob:
+    """The task of a worker job: it takes its share of the machine, and then works. It imports nothing heavy before."""
 
-    plan: SweepSpec
-    context: HydraContext
-    task: TaskFunction
-    config: DictConfig
-    threads: int
+    work: Callable[[], int]
     crew: str
-    at_most: int | None = None
+    threads: int = 1
     gpu: str | None = None
 
     def __call__(self, _: DictConfig) -> int:
@@ -190,16 +183,35 @@ class Worker:
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         os.environ[CREW] = self.crew
-        listen()
-        trials = TrialRunner(self.context, self.task, self.config)
-        sweep, sampler = self.plan.prepared(trials)
-        try:
-            return work(self.plan.open(sampler, trials), sweep, self.plan.objective(sweep, trials), self.at_most)
-        except (Interrupted, KeyboardInterrupt) as error:
-            log.info("stopped; the trial in flight is in the queue again")
-            if isinstance(error.__cause__, SystemExit) and under_slurm():
-                raise error.__cause__ from None  # submitit has Slurm start this job again
-            return 0
+        return self.work()
+
+
+def launching(job: WorkerJob, context: HydraContext, config: DictConfig, options: SweepOptions) -> Callable[[int], Any]:
+    """A function that starts worker number ``slot`` through the app's launcher and waits for it.
+
+    Hydra's own launcher would run one worker after another in this process, so submitit's local one takes its place.
+    """
+    config = config.copy()
+    if config.hydra.launcher._target_ == BASIC:
+        Plugins.instance()  # registers the launchers' configs
+        node = ConfigStore.instance().load("hydra/launcher/submitit_local.yaml").node
+        with open_dict(config):
+            config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(node))
+            config.hydra.launcher.timeout_min = A_YEAR_MIN  # submitit ends jobs after an hour otherwise
+    job = replace(job, threads=max(1, _cores() // options.n_jobs))
+    gpus: list[str | None] = [None] * options.n_jobs
+    if "slurm" in config.hydra.launcher._target_.lower():  # Slurm gives its jobs their GPUs itself
+        watch_the_queue()
+    else:
+        gpus = [gpu_of(slot, options.workers_per_gpu) for slot in range(options.n_jobs)]
+
+    def launch(slot: int) -> Any:
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=replace(job, gpu=gpus[slot]), config=config
+        )
+        return launcher.launch([[f"hydra.sweep.subdir=workers/{slot}"]], initial_job_idx=slot)
+
+    return launch
 
 
 def gpu_of(slot: int, per_gpu: int | None) -> str | None:
@@ -223,44 +235,3 @@ def _cores() -> int:
     """Processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux has it, macOS has not
     return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def _watch_slurm() -> None:
-
-    try:
-        watch_the_queue()
-    except (OSError, CalledProcessError) as error:
-        raise ConfigError(
-            f"launcher `submitit_slurm` finds no Slurm here ({error}); expected squeue and sbatch on the PATH; run this on a "
-            f"login node, or use hydra/launcher=submitit_local"
-        ) from error
-
-
-def with_workers(plan: SweepSpec, trials: TrialRunner, n_jobs: int) -> Callable[[int], Any]:
-    """A function that starts worker number ``slot`` through the app's launcher and waits for it.
-
-    Hydra's own launcher would run one worker after another in this process, so submitit's local one takes its place.
-    """
-    config = trials.config.copy()
-    if config.hydra.launcher._target_ == BASIC:
-        Plugins.instance()  # registers the launchers' configs
-        node = ConfigStore.instance().load("hydra/launcher/submitit_local.yaml").node
-        with open_dict(config):
-            config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(node))
-            config.hydra.launcher.timeout_min = A_YEAR_MIN  # submitit ends jobs after an hour otherwise
-    threads = max(1, _cores() // n_jobs)
-    at_most, per_gpu = plan.fields["recycle_after"], plan.fields["workers_per_gpu"]
-    worker = Worker(plan, trials.context, trials.task, trials.config, threads, this_process(), at_most)
-    local = "slurm" not in config.hydra.launcher._target_.lower()  # Slurm gives its jobs their GPUs itself
-    if not local:
-        _watch_slurm()
-    gpus = [gpu_of(slot, per_gpu) if local else None for slot in range(n_jobs)]
-    folder = "hydra.sweep.subdir=workers/{slot}"
-
-    def launch(slot: int) -> Any:
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=trials.context, task_function=replace(worker, gpu=gpus[slot]), config=config
-        )
-        return launcher.launch([[folder.format(slot=slot)]], initial_job_idx=slot)
-
-    return launch

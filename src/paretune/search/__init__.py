@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from paretune.errors import Raced
+
+Choose = Callable[[], Mapping[str, Any]]
 
 
 def always(epoch: int, values: Sequence[float]) -> bool:
@@ -22,6 +25,7 @@ class TrialHandle:
     attempt: int
     searched: Mapping[str, str]
     may_stay: Callable[[int, Sequence[float]], bool] = always
+    share: Callable[[str, Choose], dict[str, Any]] = lambda name, choose: dict(choose())  # alone, without a study
 
     def report(self, epoch: int, *values: float) -> None:
         """Tell what the trial has after ``epoch`` (from 1): its cost and its score, or the value of a single objective.
@@ -33,6 +37,14 @@ class TrialHandle:
         if not self.may_stay(epoch, values):
             shown = ", ".join(f"{value:,.6g}" for value in values)
             raise Raced(f"{shown} after epoch {epoch} is not good enough to go on")
+
+    def shared(self, name: str, choose: Choose) -> dict[str, Any]:
+        """The value ``name`` (plain data, as JSON has it) that all trials of the sweep share.
+
+        Where the study has none yet, ``choose`` is called and what it returns is kept. Of two workers that choose at the same
+        time, both get what was stored first.
+        """
+        return self.share(name, choose)
 
 
 _current: ContextVar[TrialHandle | None] = ContextVar("paretune_trial", default=None)

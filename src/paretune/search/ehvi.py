@@ -74,8 +74,8 @@ def features(params: Mapping[str, Any], branch: Mapping[str, BaseDistribution]) 
 
 
 def select_training_points(log_costs: Floats, losses: Floats) -> NDArray[np.intp]:
-    """Which points ``(N,)`` to learn from: all of up to a thousand; of more, the half of it nearest above the front, and as many
-    spread over the sweep, which show where nothing is to be had.
+    """Indices of the points ``(N,)`` to learn from: all of up to a thousand. Of more, the five hundred nearest above the
+    front, and as many spread over the sweep, which show where nothing is to be gained.
     """
     if len(losses) <= AT_MOST:
         return np.arange(len(losses))

@@ -1,8 +1,9 @@
-"""FeasibleSpace whole configurations that fit a cap, and moving them about: pure, without a study."""
+"""Whole configurations that fit a cap: what they cost, drawing them, resizing them. Pure, without a study."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import combinations_with_replacement
 from math import exp, inf, log
+from operator import neg
 from sys import float_info
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import CapError, ConfigError
-from paretune.search.space import Space
+from paretune.search.space import Distributions, Space
 
 Params = dict[str, Any]
+Count = Callable[[Params], int]
+BISECTIONS = 12
 CHECKS = 8  # configurations beyond those it is fitted to on which a polynomial must be exact
 WIDEST = 24  # whole-number parameters up to which a polynomial is worth its samples
 
@@ -26,17 +29,20 @@ class Costs:
     proposed in the end is always counted: see :meth:`exact`.
     """
 
-    def __init__(self, space: Space, count: Callable[[Params], int]) -> None:
-        self.space, self.count = space, count
+    def __init__(self, space: Space, count: Count) -> None:
+        self.count = count
         self.refusal: ConfigError | None = None
         self._exact: dict[frozenset[tuple[str, Any]], float] = {}
-        self._of_branch: dict[str, tuple[Mapping[str, IntDistribution], set[str]]] = {}
+        everything = space.everything()
+        self._ints = _ints(everything)
+        # no width depends on a number in between
+        self._floats = {name for name, dist in everything.items() if isinstance(dist, FloatDistribution)}
         self._polynomials: dict[frozenset[tuple[str, Any]], Polynomial | None] = {}
 
     def __call__(self, params: Params) -> float:
         """The cost of ``params``; infinite if they cannot be built."""
-        ints, floats = self._numbers(self.space.branch_of(params))
-        rest = frozenset((name, value) for name, value in params.items() if name not in ints and name not in floats)
+        ints = [name for name in self._ints if name in params]
+        rest = frozenset(item for item in params.items() if item[0] not in self._ints and item[0] not in self._floats)
         if rest not in self._polynomials:
             self._polynomials[rest] = self._learned(params, ints)
         polynomial = self._polynomials[rest]
@@ -59,21 +65,12 @@ class Costs:
         self._polynomials = dict.fromkeys(self._polynomials)
         return False
 
-    def _numbers(self, branch: str) -> tuple[Mapping[str, IntDistribution], set[str]]:
-        """The branch's whole-number parameters, and the names of those in between, which no width depends on."""
-        if branch not in self._of_branch:
-            found = self.space.distributions(branch).items()
-            ints = {name: dist for name, dist in found if isinstance(dist, IntDistribution)}
-            self._of_branch[branch] = ints, {name for name, dist in found if isinstance(dist, FloatDistribution)}
-        return self._of_branch[branch]
-
-    def _learned(self, params: Params, ints: Mapping[str, IntDistribution]) -> "Polynomial | None":
+    def _learned(self, params: Params, ints: list[str]) -> "Polynomial | None":
         if not 0 < len(ints) <= WIDEST:
             return None
         rng = np.random.default_rng(0)
         terms = len(_monomials([0] * len(ints)))
-        rows = [[int(rng.integers(dist.low, dist.high + 1)) for dist in ints.values()] for _ in range(terms + CHECKS)]
-        rows = [[_on_step(value, dist) for value, dist in zip(row, ints.values(), strict=True)] for row in rows]
+        rows = [[_random_step(self._ints[name], rng) for name in ints] for _ in range(terms + CHECKS)]
         costs = [self.exact(params | dict(zip(ints, row, strict=True))) for row in rows]
         if inf in costs:
             return None
@@ -104,39 +101,36 @@ def _monomials(row: list[int]) -> list[int]:
     return [a * b for a, b in combinations_with_replacement([*row, 1], 2)]
 
 
-def _on_step(value: int, dist: IntDistribution) -> int:
+def _random_step(dist: IntDistribution, rng: np.random.Generator) -> int:
+    value = int(rng.integers(dist.low, dist.high + 1))
     return dist.low + (value - dist.low) // dist.step * dist.step
-
-
-Count = Callable[[Params], int]
-BISECTIONS = 12
 
 
 class FeasibleSpace:
     """A space, what its configurations cost, and the cap that none may exceed.
 
-    ``count`` gives the cost of a configuration, such as its parameters; one that raises
-    :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap. Raises
+    ``count`` gives the cost of a configuration, and ``cost`` says in words what it counts; a configuration for which
+    it raises :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap. Raises
     :class:`~paretune.errors.CapError` at once if the smallest configuration of the space exceeds the cap.
     """
 
-    def __init__(self, space: Space, count: Count | None = None, cap: int | None = None) -> None:
+    def __init__(
+        self, space: Space, count: Count | None = None, cap: int | None = None, cost: str = "parameters"
+    ) -> None:
         self.space = space
         self.costs = Costs(space, count) if count else None
         self.cap: float = inf if count is None or cap is None else cap
-        combinations = list(space.combinations())
-        self.smallest = min(self.cost(self.smallest_of(choice)) for choice in combinations)
+        smallest = [(choice, self.cost(self.smallest_of(choice))) for choice in space.combinations()]
+        self.smallest = min(least for _, least in smallest)
         if self.smallest == inf and self.costs and self.costs.refusal:
             raise self.costs.refusal  # not one configuration of the space can be built
         if self.smallest > self.cap:
             raise CapError(
-                f"search space has {self.smallest:,} parameters in its smallest model, over the cap of {self.cap:,}; "
+                f"search space has {self.smallest:,} {cost} in its smallest model, over the cap of {self.cap:,}; "
                 f"expected room for at least one model; lower the space's lower ends or raise the cap"
             )
-        fitting = [choice for choice in combinations if self.fits(self.smallest_of(choice))]
-        self.branches = [choice for choice in fitting if self.cost(self.smallest_of(choice)) < inf]
-        largest = max((self.cost(self.largest_of(choice)) for choice in self.branches), default=0)
-        self.upper = min(self.cap, largest)
+        self.branches = [choice for choice, least in smallest if least <= min(self.cap, float_info.max)]
+        self.upper = min(self.cap, max(self.cost(self.largest_of(choice)) for choice in self.branches))
 
     def cost(self, params: Params) -> float:
         """What ``params`` cost: 0 without a ``count``, infinitely much if they cannot be built."""
@@ -183,22 +177,26 @@ class FeasibleSpace:
     def smallest_of(self, choice: Params) -> Params:
         """The lower ends of a branch, each categorical parameter at its cheapest value, one after another."""
         branch = self.space.distributions(self.space.branch_of(choice))
-        params = choice | {name: _lowest(dist) for name, dist in branch.items()}
-        for name, dist in branch.items():
-            if isinstance(dist, CategoricalDistribution):
-                costs = [self.cost(params | {name: value}) for value in dist.choices]
-                params[name] = dist.choices[costs.index(min(costs))]
-        return params
+        lowest = {
+            name: dist.choices[0] if isinstance(dist, CategoricalDistribution) else dist.low  # type: ignore[attr-defined]
+            for name, dist in branch.items()
+        }
+        return self._preferred(choice | lowest, branch, neg)
 
     def largest_of(self, choice: Params) -> Params:
         """The largest of a branch that can be built: upper ends, each categorical parameter at its dearest value."""
         branch = self.space.distributions(self.space.branch_of(choice))
         params = _moved(self.smallest_of(choice), branch, 2.0)
+        params = self._preferred(params, branch, lambda cost: cost if cost < inf else -1)
+        return params if self.cost(params) < inf else self.resized(params, float_info.max)
+
+    def _preferred(self, params: Params, branch: Distributions, preference: Callable[[float], float]) -> Params:
+        """``params`` with each categorical parameter at the value whose cost is preferred, one after another."""
         for name, dist in branch.items():
             if isinstance(dist, CategoricalDistribution):
-                costs = [self.cost(params | {name: value}) for value in dist.choices]
-                params[name] = dist.choices[costs.index(max((cost for cost in costs if cost < inf), default=inf))]
-        return params if self.cost(params) < inf else self.resized(params, float_info.max)
+                preferences = [preference(self.cost(params | {name: value})) for value in dist.choices]
+                params = params | {name: dist.choices[preferences.index(max(preferences))]}
+        return params
 
 
 def uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:
@@ -223,11 +221,7 @@ def on_grid(value: float, dist: IntDistribution | FloatDistribution) -> Any:
     return int(value) if isinstance(dist, IntDistribution) else float(value)
 
 
-def _lowest(dist: BaseDistribution) -> Any:
-    return dist.choices[0] if isinstance(dist, CategoricalDistribution) else dist.low  # type: ignore[attr-defined]
-
-
-def _moved(params: Params, branch: Mapping[str, BaseDistribution], position: float) -> Params:
+def _moved(params: Params, branch: Distributions, position: float) -> Params:
     """Whole-number parameters on their way from the lower end (0) over where they are (1) to the upper end (2)."""
 
     def move(value: int, dist: IntDistribution) -> int:
@@ -236,5 +230,8 @@ def _moved(params: Params, branch: Mapping[str, BaseDistribution], position: flo
             return int(on_grid(start * (end / start) ** share, dist))
         return int(on_grid(start + (end - start) * share, dist))
 
-    ints = {name: dist for name, dist in branch.items() if isinstance(dist, IntDistribution)}
-    return params | {name: move(params[name], dist) for name, dist in ints.items()}
+    return params | {name: move(params[name], dist) for name, dist in _ints(branch).items()}
+
+
+def _ints(branch: Distributions) -> dict[str, IntDistribution]:
+    return {name: dist for name, dist in branch.items() if isinstance(dist, IntDistribution)}

@@ -1,4 +1,4 @@
-"""The default sampler: propose where the params-vs-score front is expected to grow most."""
+"""The default sampler: propose where the cost-vs-score front is expected to grow most."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,6 @@ from paretune.search.feasible_space import FeasibleSpace, Params, on_grid, unifo
 from paretune.search.racing import rung_scores
 from paretune.search.samplers import CappedSampler
 
-__all__ = ["FrontSampler"]
-
 Floats = NDArray[np.float64]
 FEWEST = 5  # trials of a branch before its surrogate is asked
 DRAWS, MUTANTS = 96, 96  # candidates of each kind a branch
@@ -31,7 +29,7 @@ class FrontSampler(CappedSampler):
 
     The study minimises a cost that ``feasible`` counts and maximises a score in [0, 1] such as F1. A candidate's cost is
     counted, not predicted, so that only its error needs a model (a Gaussian process for each branch of the space) and the
-    improvement has the closed form of :mod:`paretune.search.improvement`. Candidates are feasible draws over all costs and
+    improvement has the closed form of :mod:`paretune.search.ehvi`. Candidates are feasible draws over all costs and
     mutations of front members. Trials that are still running count at their predicted value; raced ones teach the
     surrogate what they had at the rungs they reached, but are on no front.
 
@@ -45,14 +43,14 @@ class FrontSampler(CappedSampler):
 
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
         """The candidate with the largest expected improvement."""
-        score_at = _score_objective(study.directions)
+        score_at = study.directions.index(StudyDirection.MAXIMIZE)
         trials = study.get_trials(deepcopy=False)
-        seen = [one for t in trials if t.state in OVER for one in Observation.all_of(t, score_at)]
+        seen = [observation for t in trials if t.state in OVER for observation in Observation.all_of(t, score_at)]
         running = [t for t in trials if t.state is TrialState.RUNNING and t.number != trial.number]
         ended = [t.params for t in trials if t.state in (*OVER, TrialState.FAIL)]
         best: tuple[float, Params] = (-1.0, {})
         views = [_Branch(self.feasible, choice, seen, running) for choice in self.feasible.branches]
-        views = [view for view in views if view.surrogate or view.count(ended) < FEWEST]
+        views = [view for view in views if view.surrogate or sum(map(view.holds, ended)) < FEWEST]
         if not views:  # whatever was tried so far failed
             return self.feasible.spread(rng, float(rng.random()))
         known = np.concatenate([view.known for view in views])
@@ -69,23 +67,18 @@ class FrontSampler(CappedSampler):
 
 @dataclass(frozen=True)
 class Observation:
-    """A measurement: the parameters, the score, and the epoch of the rung it was taken at (``None``: at the end)."""
+    """A measurement: the parameters, the log error, and the epoch of the rung it was taken at (``None``: at the end)."""
 
     params: Params
-    score: float
+    loss: float
     epoch: int | None
 
     @classmethod
     def all_of(cls, trial: FrozenTrial, score_at: int) -> "list[Observation]":
         """What a trial had at each rung of a race, and at its end if it got there."""
-        params = dict(trial.params)
-        early = [cls(params, score, epoch) for epoch, score in rung_scores(trial.user_attrs).items()]
-        return [*early, cls(params, float(trial.values[score_at]), None)] if trial.values else early
-
-    @property
-    def loss(self) -> float:
-        """Logarithm of the error."""
-        return log(max(1 - self.score, LEAST_ERROR))
+        scores: list[tuple[int | None, float]] = [*rung_scores(trial.user_attrs).items()]
+        scores += [(None, trial.values[score_at])] if trial.values else []
+        return [cls(trial.params, log(max(1 - score, LEAST_ERROR)), epoch) for epoch, score in scores]
 
 
 class _Branch:
@@ -96,25 +89,20 @@ class _Branch:
     ) -> None:
         self.feasible, self.choice = feasible, choice
         self.distributions = feasible.space.distributions(feasible.space.branch_of(choice))
-        own = [one for one in seen if self._holds(one.params)]
-        done = [one for one in own if one.epoch is None]
-        self.members = [one.params for one in done]
-        losses = np.array([one.loss for one in done])
-        self.known = np.column_stack([self._log_costs(self.members), losses]).reshape(-1, 2)
+        seen = [observation for observation in seen if self.holds(observation.params)]
+        configurations, losses = [observation.params for observation in seen], np.array([s.loss for s in seen])
+        at_end = [i for i, observation in enumerate(seen) if observation.epoch is None]
+        self.members = [configurations[i] for i in at_end]
+        self.known = np.column_stack([self._log_costs(self.members), losses[at_end]]).reshape(-1, 2)
         self.surrogate: Surrogate | None = None
-        if len(own) >= FEWEST:
-            losses = np.array([one.loss for one in own])
-            told = [own[i] for i in select_training_points(self._log_costs([one.params for one in own]), losses)]
-            rows = self._rows([one.params for one in told], [one.epoch for one in told])
-            self.surrogate = Surrogate(rows, np.array([one.loss for one in told]))
-        pending = [dict(trial.params) for trial in running if self._holds(trial.params)]
+        if len(seen) >= FEWEST:
+            chosen = select_training_points(self._log_costs(configurations), losses)
+            rows = self._rows([configurations[i] for i in chosen], [seen[i].epoch for i in chosen])
+            self.surrogate = Surrogate(rows, losses[chosen])
+        pending = [dict(trial.params) for trial in running if self.holds(trial.params)]
         if self.surrogate and pending:
-            believed = self.surrogate.add_fantasies(self._rows(pending))
-            self.known = np.concatenate([self.known, np.column_stack([self._log_costs(pending), believed])])
-
-    def count(self, configurations: Sequence[Params]) -> int:
-        """How many of them are of this branch."""
-        return sum(self._holds(params) for params in configurations)
+            predicted = self.surrogate.add_fantasies(self._rows(pending))
+            self.known = np.concatenate([self.known, np.column_stack([self._log_costs(pending), predicted])])
 
     def candidates(self, rng: np.random.Generator) -> list[Params]:
         """Feasible draws spread over all costs, and mutations of members of the front."""
@@ -131,7 +119,8 @@ class _Branch:
         mean, deviation = self.surrogate.predict(self._rows(candidates))
         return expected_improvement(self._log_costs(candidates), mean, deviation, known, reference)
 
-    def _holds(self, params: Mapping[str, Any]) -> bool:
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether ``params`` are of this branch."""
         chosen = all(params.get(name) == value for name, value in self.choice.items())
         return chosen and set(self.distributions) <= set(params)
 
@@ -164,8 +153,3 @@ def _stepped(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> An
     if dist.log:  # type: ignore[attr-defined]
         return on_grid(value * (high / low) ** step, dist)  # type: ignore[arg-type]
     return on_grid(value + (high - low) * step, dist)  # type: ignore[arg-type]
-
-
-def _score_objective(directions: Sequence[StudyDirection]) -> int:
-    """Index of the maximised objective."""
-    return directions.index(StudyDirection.MAXIMIZE)

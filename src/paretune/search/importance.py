@@ -8,8 +8,6 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-__all__ = ["FEWEST", "importances"]
-
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # no line for a study in memory
 
 FEWEST = 12  # trials below which a share says nothing
@@ -23,8 +21,8 @@ def importances(searched: Sequence[Mapping[str, str]], scores: Sequence[float]) 
     parameters that every trial has and that differ: milliseconds for thousands of trials, where functional ANOVA on a random
     forest takes a minute. ``searched`` holds values as text.
     """
-    names = [name for name in (searched[0] if searched else ()) if all(name in one for one in searched)]
-    columns = {name: _column([one[name] for one in searched]) for name in names}
+    names = [name for name in (searched[0] if searched else ()) if all(name in trial for trial in searched)]
+    columns = {name: _column([trial[name] for trial in searched]) for name in names}
     columns = {name: column for name, column in columns.items() if len(set(column[0])) > 1}
     if len(searched) < FEWEST or not columns:
         return {}
@@ -32,8 +30,9 @@ def importances(searched: Sequence[Mapping[str, str]], scores: Sequence[float]) 
     space: dict[str, BaseDistribution] = {name: distribution for name, (_, distribution) in columns.items()}
     rows = random.Random(0).sample(range(len(searched)), min(MOST, len(searched)))
     drawn = [({name: values[row] for name, (values, _) in columns.items()}, scores[row]) for row in rows]
-    made = [optuna.trial.create_trial(params=own, distributions=space, value=score) for own, score in drawn]
-    study.add_trials(made)
+    study.add_trials(
+        optuna.trial.create_trial(params=params, distributions=space, value=score) for params, score in drawn
+    )
     with catch_warnings():
         simplefilter("ignore")
         return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())

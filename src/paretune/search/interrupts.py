@@ -5,12 +5,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from traceback import walk_tb
-from types import TracebackType
-
-__all__ = ["GRACE_S", "Watch", "interrupted", "listen", "under_slurm"]
+from typing import Self
 
 POLL_S = 1.0
 GRACE_S = 8.0  # for the trial to clean up after an interrupt, before its process is killed
@@ -33,9 +31,8 @@ def interrupted(error: BaseException) -> bool:
     Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`; under Slurm, submitit's signal handler leaves a
     pre-empted job with one.
     """
-    files = [
-        Path(frame.f_code.co_filename) for frame, _ in walk_tb(error.__traceback__)
-    ]  # from here to where it was raised
+    # from here to where it was raised
+    files = [Path(frame.f_code.co_filename) for frame, _ in walk_tb(error.__traceback__)]
     by_submitit = under_slurm() and any("submitit" in file.parts for file in files)
     return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt) or by_submitit
 
@@ -45,7 +42,7 @@ def under_slurm() -> bool:
     return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
 
 
-class Watch(AbstractContextManager["Watch"]):
+class Watch:
     """Interrupts the block, in the main thread, when ``stopping()`` holds or after ``limit_s`` (then it is ``late``).
 
     Whoever asks ``stopping`` may sit on another machine: the flag is in the study. A block that does not heed the interrupt
@@ -58,14 +55,12 @@ class Watch(AbstractContextManager["Watch"]):
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         listen()
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
 
@@ -73,14 +68,14 @@ class Watch(AbstractContextManager["Watch"]):
         started_s = time.monotonic()
         while not self._over.wait(POLL_S):
             self.late = self.limit_s is not None and time.monotonic() - started_s > self.limit_s
-            if self.late or self._told():
+            if self.late or self._is_stopping():
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 if not self._over.wait(GRACE_S):
                     self.last_words(self.late)
                     os.kill(os.getpid(), signal.SIGKILL)
                 return
 
-    def _told(self) -> bool:
+    def _is_stopping(self) -> bool:
         with suppress(Exception):  # a database that is busy is asked again
             return self.stopping()
         return False

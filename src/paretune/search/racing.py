@@ -2,7 +2,7 @@
 
 Asynchronous successive halving (Li et al. 2020, https://arxiv.org/abs/1810.05934) with two objectives, as in Schmucker et
 al. 2021, "Multi-objective asynchronous successive halving" (https://arxiv.org/abs/2106.12639): at a rung, trials are
-ranked by non-dominated sorting of what they cost and what they scored there, and nobody waits for anybody.
+ranked by non-dominated sorting of what they cost and what they scored there, and no trial waits for another.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,13 @@ from numpy.typing import ArrayLike
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, check_least
 from paretune.front import ranks
 from paretune.search import always
+
+RUNG = "rung:"
+STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+Judge = Callable[[int, Sequence[float]], bool]
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,15 @@ class Race:
     and those whose error is at most the share ``margin`` above the lowest one that costs no more.
     """
 
-    eta: int = 4
-    rungs: int = 2
-    min_epochs: int = 1
-    margin: float = 0.15
+    eta: int
+    rungs: int
+    min_epochs: int
+    margin: float
 
     def __post_init__(self) -> None:
-        if self.eta < 2 or self.rungs < 1 or self.min_epochs < 1 or self.margin < 0:
-            raise ConfigError(
-                f"race `eta={self.eta}, rungs={self.rungs}, min_epochs={self.min_epochs}, margin={self.margin}` compares "
-                f"nothing; expected eta of at least 2, rungs and min_epochs of at least 1, margin of at least 0; set "
-                f"hydra.sweeper.race"
-            )
+        for name, least in {"eta": 2, "rungs": 1, "min_epochs": 1}.items():
+            check_least(f"hydra.sweeper.race.{name}", getattr(self, name), least)
+        check_least("hydra.sweeper.race.margin", self.margin, 0, whole=False)
 
     def epochs(self) -> Sequence[int]:
         """The epochs of the rungs."""
@@ -48,9 +49,9 @@ class Race:
 def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
     """Whether the trial in row ``mine`` of (cost, error) ``costs`` ``(N, 2)`` at a rung goes on.
 
-    It does if fewer than N / ``eta`` trials have a lower non-domination rank. So whoever is on the front of the rung goes
-    on, however many they are, and the first ones to arrive have little to fear. The ``margin`` is for trials that are close
-    to the front where the front is crowded: their rank is poor, and an epoch later they may be on it.
+    It does if fewer than N / ``eta`` trials have a lower non-domination rank. So every trial on the front of the rung goes
+    on, and so do most of the first ones to arrive. The ``margin`` is for trials that are close to the front where the front
+    is crowded: their rank is poor, and an epoch later they may be on it.
     """
     rows = np.asarray(costs, dtype=float)
     rank = ranks(rows)
@@ -60,11 +61,6 @@ def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
     return bool(rows[mine, 1] <= rows[no_larger, 1].min() * (1 + race.margin))
 
 
-RUNG = "rung:"
-STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-Judge = Callable[[int, Sequence[float]], bool]
-
-
 def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
     """A function from (epoch, values) to whether ``trial`` may go on.
 
@@ -72,10 +68,21 @@ def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
     """
     if race:
         check_race(race, [direction.name.lower() for direction in study.directions])
-        return _checked(2, _racing(study, trial, race))
-    if len(study.directions) == 1:
-        return _checked(1, _pruning(trial))
-    return always
+    elif len(study.directions) > 1:
+        return always
+
+    def may_stay(epoch: int, values: Sequence[float]) -> bool:
+        if len(values) != len(study.directions):
+            raise ConfigError(
+                f"report `{list(values)}` has {len(values)} values; expected {len(study.directions)}, one for each direction; "
+                f"call current_trial().report(epoch, {'cost, score' if race else 'value'})"
+            )
+        if race:
+            return epoch not in race.epochs() or _stays_at(study, trial, race, epoch, values)
+        trial.report(values[0], epoch)
+        return not trial.should_prune()
+
+    return may_stay
 
 
 def check_race(race: Race, directions: Sequence[str]) -> None:
@@ -87,47 +94,17 @@ def check_race(race: Race, directions: Sequence[str]) -> None:
         )
 
 
-def _checked(objectives: int, decide: Judge) -> Judge:
-    def may_stay(epoch: int, values: Sequence[float]) -> bool:
-        if len(values) != objectives:
-            raise ConfigError(
-                f"report `{list(values)}` has {len(values)} values; expected {objectives}, one for each direction; call "
-                f"current_trial().report(epoch, {'cost, score' if objectives == 2 else 'value'})"
-            )
-        return decide(epoch, values)
-
-    return may_stay
-
-
-def _pruning(trial: Trial) -> Judge:
-    def may_stay(epoch: int, values: Sequence[float]) -> bool:
-        trial.report(values[0], epoch)
-        return not trial.should_prune()
-
-    return may_stay
-
-
-def _racing(study: Study, trial: Trial, race: Race) -> Judge:
-    def may_stay(epoch: int, values: Sequence[float]) -> bool:
-        if epoch not in race.epochs():
-            return True
-        trial.set_user_attr(_rung(epoch), [float(value) for value in values])
-        rows = {
-            other.number: other.user_attrs[_rung(epoch)]
-            for other in study.get_trials(deepcopy=False, states=STATES)
-            if _rung(epoch) in other.user_attrs
-        } | {trial.number: list(values)}
-        costs = np.array(list(rows.values())) * (1, -1) + (0, 1)  # the error, of a score in [0, 1]
-        return stays(costs, list(rows).index(trial.number), race)
-
-    return may_stay
+def _stays_at(study: Study, trial: Trial, race: Race, epoch: int, values: Sequence[float]) -> bool:
+    """Note what the trial has at this rung, and compare it with all others that were there."""
+    trial.set_user_attr(f"{RUNG}{epoch}", [float(value) for value in values])
+    others = study.get_trials(deepcopy=False, states=STATES)
+    reached = {other.number: other.user_attrs.get(f"{RUNG}{epoch}") for other in others} | {trial.number: list(values)}
+    rows = {number: row for number, row in reached.items() if row}
+    costs = np.array(list(rows.values())) * (1, -1) + (0, 1)  # the error, of a score in [0, 1]
+    return stays(costs, list(rows).index(trial.number), race)
 
 
 def rung_scores(user_attrs: Mapping[str, Any]) -> dict[int, float]:
     """Scores of a trial by the epochs of the rungs that it reached."""
     rungs = {name.removeprefix(RUNG): value for name, value in user_attrs.items() if name.startswith(RUNG)}
     return {int(epoch): float(score) for epoch, (_, score) in rungs.items()}
-
-
-def _rung(epoch: int) -> str:
-    return f"{RUNG}{epoch}"

@@ -15,15 +15,21 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import ConfigError
 from paretune.search.feasible_space import FeasibleSpace, Params, uniform
+from paretune.search.space import Distributions
+from paretune.search.storage import set_system_attr, stored
+
+log = logging.getLogger(__name__)
 
 TRIES = 12  # proposals before one that was tried already is accepted
 DRAWS = 2  # of the wrapped sampler (each costs what its ask costs) before one is resized to fit
 DRAWN = "paretune:drawn"
+MOST = 1_000_000  # points of a grid
+WORTH_A_LINE = 300  # points of a grid; counting one takes milliseconds
 TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
 
 
 class CappedSampler(BaseSampler):
-    """A sampler that proposes whole configurations of a :class:`~paretune.search.feasible.FeasibleSpace`.
+    """A sampler that proposes whole configurations of a :class:`~paretune.search.feasible_space.FeasibleSpace`.
 
     The first ``n_startup`` trials are uniform draws resized to targets spread evenly over the logarithm of the cost, from
     the smallest configuration to the cap. No configuration that was tried, or is being tried, is proposed again as long
@@ -40,29 +46,30 @@ class CappedSampler(BaseSampler):
         """A configuration that fits, once the start is over."""
         raise NotImplementedError
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
         """All parameters of all branches; a trial gets values for those of one branch."""
         return self.feasible.space.everything()
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
         """One whole configuration that fits; for a further attempt at a trial the one it had, of which it may know half."""
         if DRAWN not in trial.system_attrs:
-            drawn = {name: plain(value) for name, value in self._drawn(study, trial).items()}
-            study._storage.set_trial_system_attr(trial._trial_id, DRAWN, drawn)
+            drawn = self._drawn(study, trial)
+            # a database takes no numbers of numpy's, with which some samplers draw
+            drawn = {name: value.item() if isinstance(value, np.generic) else value for name, value in drawn.items()}
+            set_system_attr(study, trial, DRAWN, drawn)
             return drawn
         return dict(trial.system_attrs[DRAWN])
 
     def _drawn(self, study: Study, trial: FrozenTrial) -> Params:
         rng = np.random.default_rng([self.seed, trial.number])
-        known = tried(study, trial)
+        others = [t for t in study.get_trials(deepcopy=False, states=TRIED) if t.number != trial.number]
+        tried = {frozenset(other.params.items()) for other in others}
         for _ in range(TRIES):
             if trial.number < self.n_startup:
                 params = self._start(trial.number, rng)
             else:
                 params = self.propose(study, trial, rng)
-            if frozenset(params.items()) not in known and self.feasible.verify_fits(params):
+            if frozenset(params.items()) not in tried and self.feasible.verify_fits(params):
                 return params
         # All was tried already, as far as it seems; or a polynomial misled, and from here on everything is counted.
         last = (params, self.feasible.resized(params, self.feasible.cap), self.feasible.spread(rng, 0.5))
@@ -98,13 +105,13 @@ class FeasibleSampler(CappedSampler):
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
         """A draw of the wrapped sampler that fits."""
         base = self.make_base(int(rng.integers(2**31)))
-        trial = study._storage.get_trial(trial._trial_id)  # with what before_trial noted on it
+        trial = stored(study, trial)  # with what before_trial noted on it
         for _ in range(DRAWS):
             params = self._draw(base, study, trial)
             if self.feasible.fits(params):
                 return params
-        one = len(study.directions) == 1  # the best one is likely large; a front has members of every size
-        share = 1.0 if one else float(rng.random())
+        # of one objective the best one is likely large; a front has members of every size
+        share = 1.0 if len(study.directions) == 1 else float(rng.random())
         smaller = self.feasible.resized(params, self.feasible.at_share(share))
         return smaller if self.feasible.fits(smaller) else self.feasible.spread(rng, share)
 
@@ -136,17 +143,6 @@ class FeasibleSampler(CappedSampler):
         return params
 
 
-def plain(value: Any) -> Any:
-    """``value`` as Python's own number, where a sampler made it with numpy: a database takes no other."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def tried(study: Study, trial: FrozenTrial) -> set[frozenset[tuple[str, Any]]]:
-    """The configurations of all other trials that are finished or running."""
-    trials = study.get_trials(deepcopy=False, states=TRIED)
-    return {frozenset(other.params.items()) for other in trials if other.number != trial.number}
-
-
 def van_der_corput(number: int) -> float:
     """The ``number``-th (from 1) of a sequence in (0, 1) whose every beginning is spread evenly: 1/2, 1/4, 3/4, 1/8, ...
 
@@ -160,12 +156,6 @@ def van_der_corput(number: int) -> float:
     return share
 
 
-log = logging.getLogger(__name__)
-
-MOST = 1_000_000
-WORTH_A_WORD = 300  # counting one takes milliseconds
-
-
 class GridSampler(CappedSampler):
     """Trial number n runs point n of the grid, in an order drawn from ``seed``; what is over the cap is left out.
 
@@ -175,40 +165,39 @@ class GridSampler(CappedSampler):
 
     def __init__(self, feasible: FeasibleSpace, *, seed: int = 0) -> None:
         super().__init__(feasible, n_startup=0, seed=seed)
-        size = sum(prod(map(len, _ranges(feasible, choice).values())) for choice in feasible.branches)
+        branches = [(choice, feasible.space.branch_of(choice)) for choice in feasible.branches]
+        grids = [(choice, _values(feasible.space.distributions(branch))) for choice, branch in branches]
+        size = sum(prod(map(len, values.values())) for _, values in grids)
         if size > MOST:
-            message = f"sampler `grid` would try {size:,} configurations, the cap aside; expected at most {MOST:,}; search less, or use another sampler"
-            raise ConfigError(message)
-        if size > WORTH_A_WORD:
+            raise ConfigError(
+                f"sampler `grid` would try {size:,} configurations, the cap aside; expected at most {MOST:,}; search less, or "
+                f"use another sampler"
+            )
+        if size > WORTH_A_LINE:
             log.info("counting the %s configurations of the grid", f"{size:,}")
-        every = [
-            params for choice in feasible.branches for params in _grid(feasible, choice) if feasible.verify_fits(params)
-        ]
-        self.points: list[Params] = [every[i] for i in np.random.default_rng(seed).permutation(len(every))]
+        rows = (
+            choice | dict(zip(values, row, strict=True))
+            for choice, values in grids
+            for row in product(*values.values())
+        )
+        points = [params for params in rows if feasible.verify_fits(params)]
+        self.points: list[Params] = [points[i] for i in np.random.default_rng(seed).permutation(len(points))]
 
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
         """The point of the trial's number."""
         return dict(self.points[trial.number % len(self.points)])
 
 
-def _grid(feasible: FeasibleSpace, choice: Params) -> list[Params]:
-    ranges = _ranges(feasible, choice)
-    return [choice | dict(zip(ranges, row, strict=True)) for row in product(*ranges.values())]
-
-
-def _ranges(feasible: FeasibleSpace, choice: Params) -> dict[str, Sequence[Any]]:
-    branch = feasible.space.distributions(feasible.space.branch_of(choice))
-    return {name: _values(name, dist) for name, dist in branch.items()}
-
-
-def _values(name: str, dist: BaseDistribution) -> Sequence[Any]:
-    if isinstance(dist, CategoricalDistribution):
-        return dist.choices
-    if isinstance(dist, IntDistribution):
-        return range(dist.low, dist.high + 1, dist.step)
-    raise ConfigError(
-        f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
-        f"use another sampler or other values"
-    )
+def _values(branch: Distributions) -> dict[str, Sequence[Any]]:
+    values: dict[str, Sequence[Any]] = {}
+    for name, dist in branch.items():
+        if isinstance(dist, CategoricalDistribution):
+            values[name] = dist.choices
+        elif isinstance(dist, IntDistribution):
+            values[name] = range(dist.low, dist.high + 1, dist.step)
+        else:
+            raise ConfigError(
+                f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
+                f"use another sampler or other values"
+            )
+    return values

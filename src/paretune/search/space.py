@@ -18,8 +18,6 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from paretune.errors import ConfigError
 
-__all__ = ["Space", "parse_space"]
-
 Distributions = dict[str, BaseDistribution]
 Params = Mapping[str, Any]
 
@@ -48,8 +46,8 @@ class Space:
 
     def everything(self) -> Distributions:
         """Every parameter of every branch, the choices included."""
-        own = {name: dist for branch in self.branches.values() for name, dist in branch.items()}
-        return {**self.choices, **self.common, **own}
+        of_branches = {name: dist for branch in self.branches.values() for name, dist in branch.items()}
+        return {**self.choices, **self.common, **of_branches}
 
     def described(self) -> dict[str, str]:
         """Every parameter's distribution as text."""
@@ -63,7 +61,8 @@ class Space:
     def grouped(self, params: Params) -> tuple[list[str], dict[str, Any]]:
         """The overrides of config groups, and the drawn values by their Hydra keys."""
         groups = [f"{name}={params[name]}" for name in self.choices]
-        return groups, {_key(name): value for name, value in params.items() if name not in self.choices}
+        # a Hydra key of a value holds no slash
+        return groups, {name.rpartition("/")[2]: value for name, value in params.items() if name not in self.choices}
 
     def combinations(self) -> Iterable[dict[str, Any]]:
         """Every combination of choices."""
@@ -101,8 +100,8 @@ def parse_space(
             named.add(key.lstrip("+"))
     space = Space(fixed, common, choices)
     for chosen in space.combinations():
-        own = own_space([*fixed, *space.grouped(chosen)[0]])
-        lines = [f"{key}={value}" for key, value in own.items() if value is not None]
+        sweeps = own_space([*fixed, *space.grouped(chosen)[0]])
+        lines = [f"{key}={value}" for key, value in sweeps.items() if value is not None]
         parsed = {override.get_key_element(): _searched(override) for override in _parse(lines, loader)}
         branch = space.branch_of(chosen)
         space.branches[branch] = {
@@ -114,11 +113,6 @@ def parse_space(
 def _is_named(key: str, named: set[str]) -> bool:
     """Whether the command line names ``key``, or the whole that it is a part of (``a.b`` of ``a.b.0``)."""
     return any(key == whole or key.startswith(f"{whole}.") for whole in named)
-
-
-def _key(name: str) -> str:
-    """The Hydra key of an Optuna name. Hydra keys of values hold no slash."""
-    return name.rpartition("/")[2]
 
 
 def _parse(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:
@@ -156,8 +150,9 @@ def _distribution(override: Override) -> BaseDistribution | None:
             value.shuffle = False  # samplers draw in any order, and a resumed sweep must find the same choices
         return CategoricalDistribution([*map(_choice, override.sweep_iterator(transformer=Transformer.encode))])
     except (TypeError, ValueError) as error:
-        message = f"sweep `{override.input_line}` spans nothing ({error}); expected a lower end below the upper one"
-        raise ConfigError(message) from error
+        raise ConfigError(
+            f"sweep `{override.input_line}` spans nothing ({error}); expected a lower end below the upper one"
+        ) from error
 
 
 def _choice(value: Any) -> str | int | float | bool:

@@ -1,27 +1,32 @@
-"""A study's database that may be away for a while."""
+"""A study's database: waiting while it is away, and all that is used of Optuna beyond its public interface."""
 
-import logging
-import time
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import wraps
-from itertools import count
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+from optuna._hypervolume import compute_hypervolume
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import OperationalError
+from optuna.storages._heartbeat import get_heartbeat_thread
+from optuna.storages._rdb.models import StudyUserAttributeModel, TrialUserAttributeModel
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy import Insert, Update, insert, update
+from sqlalchemy.exc import IntegrityError, OperationalError
 
-from paretune.errors import first_line
-
-__all__ = ["PatientStorage", "patiently"]
-
-log = logging.getLogger(__name__)
+from paretune.errors import Absence
 
 AWAY_S = 300.0  # a restart takes seconds, a failover a minute or two
 PAUSES_S = (0.5, 1.0, 2.0, 5.0)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+AnyTrial = Trial | FrozenTrial
 
 
 def patiently(call: Callable[P, R]) -> Callable[P, R]:
@@ -29,21 +34,21 @@ def patiently(call: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(call)
     def waiting(*arguments: P.args, **named: P.kwargs) -> R:
-        give_up_s = time.monotonic() + AWAY_S
-        for attempt in count():
+        absence = Absence("the study's database", PAUSES_S)
+        while True:
             try:
-                return call(*arguments, **named)
+                answer = call(*arguments, **named)
             except UpdateFinishedTrialError:
-                if not attempt:
+                if not absence.tries:
                     raise
-                return True  # type: ignore[return-value]  # the first try came through, its answer did not
+                answer = True  # type: ignore[assignment]  # an earlier try came through, its answer did not
             except (StorageInternalError, OperationalError) as error:
-                if time.monotonic() > give_up_s:
+                if absence.noticed(error) > AWAY_S:
                     raise
-                if not attempt:
-                    log.warning("the study's database is away (%s); waiting for it", first_line(error)[:200])
-                time.sleep(PAUSES_S[min(attempt, len(PAUSES_S) - 1)])
-        raise AssertionError
+                absence.wait()
+                continue
+            absence.ended()
+            return answer
 
     return waiting
 
@@ -63,3 +68,96 @@ CALLS = (
 
 for _name in CALLS:
     setattr(PatientStorage, _name, patiently(getattr(RDBStorage, _name)))
+
+
+def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    """The trial's value of the parameter ``name``, of any distribution."""
+    return trial._suggest(name, distribution)
+
+
+def stored(study: Study, trial: AnyTrial) -> FrozenTrial:
+    """The trial as the study has it now."""
+    return study._storage.get_trial(trial._trial_id)
+
+
+def set_user_attr(study: Study, trial: AnyTrial, name: str, value: Any) -> None:
+    """Set an attribute of a trial that is not finished, in whosever hands it is."""
+    study._storage.set_trial_user_attr(trial._trial_id, name, value)
+
+
+def set_system_attr(study: Study, trial: AnyTrial, name: str, value: Any) -> None:
+    """Set an attribute of a trial that only samplers look at."""
+    study._storage.set_trial_system_attr(trial._trial_id, name, value)
+
+
+def set_state(study: Study, trial: AnyTrial, state: TrialState) -> None:
+    """Put a trial into a state without values. A waiting one is run again, under its own number.
+
+    Raises ``UpdateFinishedTrialError`` if it is finished. Optuna's public interface can only finish a trial.
+    """
+    study._storage.set_trial_state_values(trial._trial_id, state)
+
+
+def beat(study: Study, trial: AnyTrial) -> None:
+    """Record a heartbeat of the trial now, where the study is in a database."""
+    if database := _database(study):
+        database.record_heartbeat(trial._trial_id)
+
+
+def beating(study: Study, trial: AnyTrial) -> AbstractContextManager[None]:
+    """A context in which the trial's heart beats, where the study is in a database."""
+    return get_heartbeat_thread(trial._trial_id, study._storage)  # type: ignore[return-value]
+
+
+def silent(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
+    """The numbers of those running ``trials`` whose heartbeat has stopped."""
+    database = _database(study)
+    stale = database._get_stale_trial_ids(study._study_id) if database and trials else ()
+    return {trial.number for trial in trials if trial._trial_id in stale}
+
+
+@patiently
+def swap_user_attr(study: Study, trial: AnyTrial, name: str, value: Any) -> bool:
+    """Set an attribute if it still is what it was when ``trial`` was read; ``False`` if another process was quicker.
+
+    A compare-and-swap, in one statement of the database; an in-memory study has one process only.
+    """
+    database, row, text = _database(study), TrialUserAttributeModel, json.dumps(value)
+    if database is None:
+        set_user_attr(study, trial, name, value)
+        return True
+    statement: Insert | Update = insert(row).values(trial_id=trial._trial_id, key=name, value_json=text)
+    if name in trial.user_attrs:
+        was_read = row.value_json == json.dumps(trial.user_attrs[name])
+        statement = update(row).where(row.trial_id == trial._trial_id, row.key == name, was_read)
+        statement = statement.values(value_json=text)
+    return _changes(database, statement)
+
+
+@patiently
+def add_study_attr(study: Study, name: str, value: Any) -> bool:
+    """Set an attribute of the study if it has none of this name; ``False`` if another process was quicker."""
+    database = _database(study)
+    if database is None:
+        study.set_user_attr(name, value)
+        return True
+    row = {"study_id": study._study_id, "key": name, "value_json": json.dumps(value)}
+    return _changes(database, insert(StudyUserAttributeModel).values(row))
+
+
+def dominated_volume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    """The hypervolume that ``points`` ``(N, objectives)``, all to be minimised, dominate below ``reference``."""
+    return float(compute_hypervolume(points, reference))
+
+
+def _changes(database: RDBStorage, statement: Insert | Update) -> bool:
+    """Whether ``statement`` changed a row; not if a row of that name is there already."""
+    with suppress(IntegrityError), database.engine.begin() as connection:
+        return bool(connection.execute(statement).rowcount)
+    return False
+
+
+def _database(study: Study) -> RDBStorage | None:
+    """The database behind the study's cache."""
+    storage = getattr(study._storage, "_backend", study._storage)
+    return storage if isinstance(storage, RDBStorage) else None

@@ -1,9 +1,9 @@
 """The study of a sweep: opening it, what is finished, and whether somebody asked it to stop."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 import yaml
@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import StoreError, first_line
 from paretune.paths import refuse_passwords
-from paretune.search.storage import PatientStorage
+from paretune.search.storage import PatientStorage, add_study_attr
 
 Direction = Literal["minimize", "maximize"]
 HEARTBEAT_S = 30
@@ -79,9 +79,9 @@ def _storage(url: str | None) -> RDBStorage | None:
             waits = {"connect_args": {"timeout": BUSY_S}} if local else {"pool_pre_ping": True}
             return PatientStorage(url, engine_kwargs=waits, heartbeat_interval=HEARTBEAT_S)
     except Exception as error:
-        reason = first_line(error)
         raise StoreError(
-            f"study storage `{url}` cannot be used ({reason}); expected an SQLAlchemy URL; check hydra.sweeper.storage"
+            f"study storage `{url}` cannot be used ({first_line(error)}); expected an SQLAlchemy URL; check "
+            f"hydra.sweeper.storage"
         ) from error
 
 
@@ -105,6 +105,17 @@ def stopping(study: Study) -> bool:
     return bool(study.user_attrs.get(STOP, False))
 
 
+def shared(study: Study, name: str, choose: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """The value ``name`` that all trials of the study share; where there is none, what ``choose`` returns is kept.
+
+    Of two processes that choose at the same time, both get the value that was stored first.
+    """
+    key = f"shared:{name}"
+    if key not in study.user_attrs:
+        add_study_attr(study, key, dict(choose()))
+    return dict(study.user_attrs[key])
+
+
 QUESTION, SETTINGS = "question", "settings"
 GROUP = "config group "
 
@@ -115,8 +126,8 @@ def check_same_setup(study: Study, question: Mapping[str, str], settings: Mappin
     Raises :class:`~paretune.errors.StoreError` with each difference: results under two caps or two spaces do not make one
     front, and Optuna itself would mix them without a word. The value of a setting that is searched is no part of it.
     """
-    known, asked = study.user_attrs, {**settings, **question}
-    stored = {**known.get(SETTINGS, settings), **known.get(QUESTION, question)}
+    attrs, asked = study.user_attrs, {**settings, **question}
+    stored = {**attrs.get(SETTINGS, settings), **attrs.get(QUESTION, question)}
     searched = [name.rpartition("/")[2].lstrip("+") for name in question]
     names = [name for name in {**stored, **asked} if not _same(name, stored.get(name), asked.get(name), searched)]
     groups = tuple(f"{name.removeprefix(GROUP)}." for name in names if name.startswith(GROUP))
@@ -128,7 +139,7 @@ def check_same_setup(study: Study, question: Mapping[str, str], settings: Mappin
             f"give the sweep another name, or take the change back"
         )
     for part, value in ((QUESTION, question), (SETTINGS, settings)):
-        if part not in known:
+        if part not in attrs:
             study.set_user_attr(part, dict(value))
 
 
@@ -140,9 +151,3 @@ def _same(name: str, before: str | None, now: str | None, searched: Iterable[str
     lists = [yaml.safe_load(value) for value in (before, now)]
     fixed = [[part for i, part in enumerate(whole) if str(i) not in entries] for whole in lists]
     return bool(fixed[0] == fixed[1])
-
-
-def cap_of(study: Study) -> float | None:
-    """The cap that the study holds to; ``None`` where there is none."""
-    cap = study.user_attrs.get(QUESTION, {}).get("cap", "None")
-    return None if cap == "None" else float(cap)

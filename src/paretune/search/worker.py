@@ -3,12 +3,12 @@
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from typing import Any
 
-from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
@@ -18,10 +18,9 @@ from paretune.search.claims import claim, fail, held, put_back, reclaim, requeue
 from paretune.search.interrupts import Watch, interrupted
 from paretune.search.racing import Race, judge
 from paretune.search.space import Space
-from paretune.search.stopping import Limits, shown
-from paretune.search.study import finished, running, stopping
-
-__all__ = ["Interrupted", "Objective", "Sweep", "work"]
+from paretune.search.stopping import Limits
+from paretune.search.storage import beating, suggest
+from paretune.search.study import finished, running, shared, stopping
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +63,7 @@ def work(
         reclaim(study, sweep.limits.retry)
         if sweep.limits.reached(study):
             break
-        trial = _ask(study) if len(finished(study)) + len(running(study)) < sweep.limits.n_trials else None
-        if trial and trial.number >= sweep.limits.n_trials:  # asked for at the same time; it waits for a larger total
-            put_back(study, trial)
-            trial = None
+        trial = _ask(study, sweep.limits.n_trials)
         if not trial and not to_the_end:
             break
         attempt = claim(study, trial) if trial else None
@@ -75,92 +71,100 @@ def work(
             sweep.after_trial(None)
             time.sleep(WAIT_S)
             continue
-        _run(study, sweep, trial, attempt, objective)
+        _Attempt(study, sweep, trial, attempt).run(objective)
         sweep.after_trial(trial.number)
         ran += 1
     sweep.after_trial(None)
     return ran
 
 
-def _ask(study: Study) -> Trial:
+def _ask(study: Study, n_trials: int) -> Trial | None:
+    """A trial to run; ``None`` if all are in somebody's hands."""
+    if len(finished(study)) + len(running(study)) >= n_trials:
+        return None
     with warnings.catch_warnings():
         # Optuna beats the heart in study.optimize only, which fails stale trials instead of running them again.
         warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
-        return study.ask()
+        trial = study.ask()
+    if trial.number < n_trials:
+        return trial
+    put_back(study, trial)  # others asked at the same time; it waits for a larger total
+    return None
 
 
-def _run(study: Study, sweep: Sweep, trial: Trial, attempt: int, objective: Objective) -> None:
-    started_s = time.perf_counter()
-    watch = _watch(study, sweep, trial, attempt)
-    try:
-        overrides = _overrides(sweep, trial)
-        searched = dict(line.split("=", 1) for line in overrides)
-        log.info("trial %d: %s", trial.number, " ".join(overrides))
-        handle = TrialHandle(sweep.name, trial.number, attempt, searched, judge(study, trial, sweep.race))
-        with watch, get_heartbeat_thread(trial._trial_id, study._storage), made_current(handle):
-            values = _numbers(objective(handle, overrides), len(study.directions))
-    except (KeyboardInterrupt, SystemExit) as error:
-        if watch.late:
-            _failed(study, trial, attempt, too_long(sweep.limits.trial_timeout_s))
-        elif stopping(study) or interrupted(error):
-            requeue(study, trial)
-            raise Interrupted from error
+@dataclass(frozen=True)
+class _Attempt:
+    """One start of a trial, by this worker."""
+
+    study: Study
+    sweep: Sweep
+    trial: Trial
+    attempt: int
+
+    def run(self, objective: Objective) -> None:
+        study, trial, started_s = self.study, self.trial, time.perf_counter()
+        watch = Watch(lambda: stopping(study), self.sweep.limits.trial_timeout_s, self._break_off)
+        try:
+            overrides = self._overrides()
+            log.info("trial %d: %s", trial.number, " ".join(overrides))
+            searched = dict(line.split("=", 1) for line in overrides)
+            may_stay, share = judge(study, trial, self.sweep.race), partial(shared, study)
+            handle = TrialHandle(self.sweep.name, trial.number, self.attempt, searched, may_stay, share)
+            with watch, beating(study, trial), made_current(handle):
+                values = _numbers(objective(handle, overrides), len(study.directions))
+        except (KeyboardInterrupt, SystemExit) as error:
+            if watch.late:
+                self._break_off(late=True)
+            elif stopping(study) or interrupted(error):
+                requeue(study, trial)
+                raise Interrupted from error
+            else:
+                self._fail(f"the task left with {type(error).__name__}({error})")
+        except Raced as raced:
+            log.info("trial %d stops: %s", trial.number, raced)
+            if self._counts():
+                study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+        except Exception as error:
+            if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
+                requeue(study, trial)
+                raise Interrupted from error
+            self._fail(f"{type(error).__name__}: {error}")
         else:
-            _failed(study, trial, attempt, f"the task left with {type(error).__name__}({error})")
-    except Raced as raced:
-        log.info("trial %d stops: %s", trial.number, raced)
-        if _mine(study, trial, attempt):
-            study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-    except Exception as error:
-        if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
-            requeue(study, trial)
-            raise Interrupted from error
-        _failed(study, trial, attempt, f"{type(error).__name__}: {error}")
-    else:
-        if _mine(study, trial, attempt):
-            study.tell(trial, values, skip_if_finished=True)
-        log.info("trial %d: %s in %.1f s", trial.number, shown(values), time.perf_counter() - started_s)
+            if self._counts():
+                study.tell(trial, values, skip_if_finished=True)
+            log.info("trial %d: %s in %.1f s", trial.number, shown(values), time.perf_counter() - started_s)
 
+    def _overrides(self) -> list[str]:
+        """The sampler has drawn the whole configuration already; Optuna hands it over name by name."""
+        space, trial = self.sweep.space, self.trial
+        drawn = {name: suggest(trial, name, dist) for name, dist in space.choices.items()}
+        branch = space.distributions(space.branch_of(drawn))
+        drawn |= {name: suggest(trial, name, dist) for name, dist in branch.items()}
+        overrides = space.overrides(drawn)
+        if self.sweep.suggest:
+            self.sweep.suggest(trial, overrides)
+            overrides += [f"{name}={value}" for name, value in trial.params.items() if name not in drawn]
+        return overrides
 
-def _overrides(sweep: Sweep, trial: Trial) -> list[str]:
-    drawn = _draw(sweep.space, trial)
-    overrides = sweep.space.overrides(drawn)
-    if sweep.suggest:
-        sweep.suggest(trial, overrides)
-        overrides += [f"{name}={value}" for name, value in trial.params.items() if name not in drawn]
-    return overrides
-
-
-def _watch(study: Study, sweep: Sweep, trial: Trial, attempt: int) -> Watch:
-    def last_words(late: bool) -> None:
+    def _break_off(self, late: bool) -> None:
         if late:
-            _failed(study, trial, attempt, too_long(sweep.limits.trial_timeout_s))
+            self._fail(too_long(self.sweep.limits.trial_timeout_s))
         else:
-            requeue(study, trial)
+            requeue(self.study, self.trial)
 
-    return Watch(lambda: stopping(study), sweep.limits.trial_timeout_s, last_words)
+    def _fail(self, reason: str) -> None:
+        """Close the trial as failed; its traceback is in its own log, the console gets a line."""
+        log.error("trial %d failed: %s", self.trial.number, reason.split("\n", maxsplit=1)[0][:300])
+        if self._counts():
+            fail(self.study, self.trial, reason)
 
-
-def _failed(study: Study, trial: Trial, attempt: int, reason: str) -> None:
-    """Close a trial as failed; its traceback is in its own log, the console gets a line."""
-    log.error("trial %d failed: %s", trial.number, reason.split("\n", maxsplit=1)[0][:300])
-    if _mine(study, trial, attempt):
-        fail(study, trial, reason)
-
-
-def _mine(study: Study, trial: Trial, attempt: int) -> bool:
-    """Whether what came of the trial counts; not if this worker was cut off from the database for too long."""
-    mine = held(study, trial, attempt)
-    if not mine:
-        log.warning("trial %d is over or in other hands by now; what came of this attempt is dropped", trial.number)
-    return mine
-
-
-def _draw(space: Space, trial: Trial) -> Mapping[str, Any]:
-    """The sampler has drawn the whole configuration already; this hands it over name by name."""
-    params = {name: trial._suggest(name, dist) for name, dist in space.choices.items()}
-    branch = space.distributions(space.branch_of(params))
-    return params | {name: trial._suggest(name, dist) for name, dist in branch.items()}
+    def _counts(self) -> bool:
+        """Whether the result counts; not if this worker was cut off from the database for too long."""
+        if held(self.study, self.trial, self.attempt):
+            return True
+        number = self.trial.number
+        log.warning("trial %d is over or in other hands by now; the result of this attempt is dropped", number)
+        return False
 
 
 def _numbers(returned: Any, objectives: int) -> Sequence[float]:
@@ -175,3 +179,8 @@ def _numbers(returned: Any, objectives: int) -> Sequence[float]:
             f"each direction; set hydra.sweeper.direction"
         )
     return numbers
+
+
+def shown(values: Sequence[float]) -> str:
+    """Numbers for a person: whole ones whole, others with six digits."""
+    return ", ".join(f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}" for value in values)

@@ -1,12 +1,13 @@
+from dataclasses import replace
+
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from paretune.errors import ConfigError, SweepError
-from paretune.front import front_volume
-from paretune.search.stopping import Clock, Limits, is_flat, losses, status_line
-from paretune.search.study import check_same_setup
+from paretune.search.stopping import is_flat, losses
+from search.settings import LIMITS
 
 TWO = ("minimize", "maximize")
 
@@ -53,53 +54,36 @@ def test_costs_and_scores_become_logarithms_and_other_numbers_stay():
     assert losses(study_of((-1.0, 5.0)).trials, study_of().directions).tolist() == [[-1.0, -5.0]]
 
 
-def test_the_status_line_counts_trials_and_names_the_best():
-    line = status_line(study_of((3670, 0.9871), (900, 0.95), None), 10, Clock(done=3))
-
-    assert line.startswith("3 of 10 done | 1 failed | front 2 | hypervolume ")
-    assert line.endswith("| best 0.9871 at 3,670")
-
-
-def test_the_status_line_has_the_volume_that_the_store_has():
-    study = study_of((900, 0.95), (3670, 0.9871))
-    check_same_setup(study, {"cap": "5000"}, {})
-
-    assert f"hypervolume {front_volume([900, 3670], [0.95, 0.9871], 5000):.3f}" in status_line(study, 9, Clock(0))
-
-
-def test_the_time_to_go_is_told_once_a_trial_has_ended():
-    assert status_line(study_of(), 10, Clock(done=0)) == "0 of 10 done"
-    assert status_line(study_of((1.0,), directions=("minimize",)), 2, Clock(0, started_s=-1e5)).endswith("min left")
-
-
 def test_too_many_failures_end_a_sweep():
     with pytest.raises(SweepError, match=r"2 trials of 3 failed, more than the share 0.5 it allows"):
-        Limits(3, max_failure_rate=0.5).reached(study_of(None, None))
+        replace(LIMITS, n_trials=3).reached(study_of(None, None))
 
 
 def test_failures_before_the_same_command_ran_again_do_not_count():
-    study, limits = study_of(None, None), Limits(4, max_failure_rate=0.5)
+    study, limits = study_of(None, None), replace(LIMITS, n_trials=4)
     limits.begin(study)
 
     assert limits.reached(study) is None
 
 
 @pytest.mark.parametrize(
-    ("limits", "reason"),
+    ("changes", "reason"),
     [
-        (Limits(2), "its total is reached"),
-        (Limits(9, timeout_s=0), "its time is over"),
-        (Limits(9, flat_trials=1), "the last 1 trials added nothing to its hypervolume"),
-        (Limits(9), None),
+        ({"n_trials": 2}, "its total is reached"),
+        ({"timeout_s": 0}, "its time is over"),
+        ({"flat_trials": 1}, "the last 1 trials added nothing to its hypervolume"),
+        ({}, None),
     ],
 )
-def test_a_sweep_is_over_for_a_reason(limits, reason):
-    study = study_of((100, 0.9), (200, 0.8))
+def test_a_sweep_is_over_for_a_reason(changes, reason):
+    study, limits = study_of((100, 0.9), (200, 0.8)), replace(LIMITS, **changes)
     limits.begin(study)
 
     assert limits.reached(study) == reason
 
 
 def test_a_limit_below_what_makes_sense_is_refused():
-    with pytest.raises(ConfigError, match=r"flat_trials `0` is too small; expected at least 1; set hydra.sweeper.flat"):
-        Limits(9, flat_trials=0)
+    with pytest.raises(
+        ConfigError, match=r"hydra.sweeper.flat_trials `0` is invalid; expected a whole number of at least 1"
+    ):
+        replace(LIMITS, flat_trials=0)
