@@ -13,7 +13,7 @@ from requests import Response
 from paretune.errors import ConfigError, Raced, StoreError
 from paretune.front import Point, front_volume
 from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials, sweep_names
-from paretune.tracking.run import Journal, RunWriter
+from paretune.tracking.run import RunWriter
 from paretune.tracking.store import one_line
 
 POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
@@ -189,20 +189,21 @@ def test_trials_that_end_out_of_turn_leave_the_parent_with_the_figures_of_all(st
     assert latest["hypervolume"] == pytest.approx(front_volume([50], [0.85], 1000))
 
 
-def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(store, tmp_path):
-    class Refused(RunWriter):
-        def attach(self, at_ms, *, files):
-            answer = Response()
-            answer.status_code = 413
-            answer.raise_for_status()
+def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(store, tmp_path, monkeypatch):
+    def refused(writer: RunWriter, at_ms: int, *, files: list[str]) -> None:
+        answer = Response()
+        answer.status_code = 413
+        answer.raise_for_status()
 
-    journal = Journal(tmp_path / "spool", Refused(store))
+    monkeypatch.setitem(RunWriter.STEPS, "attach", refused)
+    monkeypatch.setattr(Store, "spool_folder", tmp_path / "spool")
+    writer = RunWriter(store)
     with pytest.raises(StoreError, match=r"413 Client Error"):
-        journal.add("attach", 0, {"files": []})
-    with pytest.raises(StoreError):
-        journal.close()
+        writer.write("attach", files=[])
+    with pytest.raises(StoreError, match=r"413 Client Error"):
+        writer.close()
 
-    assert (journal.folder / "steps.jsonl").is_file()
+    assert (writer.folder / "steps.jsonl").is_file()
 
 
 def test_an_error_that_says_nothing_is_named(store):
@@ -218,9 +219,9 @@ def test_a_raced_trial_keeps_its_best_epoch_and_is_apart(store):
         run.epoch(1, {"val_f1": 0.5, "val_loss": 1.0})
         run.epoch(2, {"val_f1": 0.4, "val_loss": 2.0})
         raise Raced
-    (trial,) = read_trials(store, "small")
+    (trial,) = read_trials(store, "small").itertuples()
 
-    assert (trial.state, trial.point.f1, trial.point.best_epoch, trial.params) == ("raced", 0.5, 1, 120.0)
+    assert (trial.state, trial.val_f1, trial.best_epoch, trial.n_params) == ("raced", 0.5, 1, 120.0)
 
 
 def test_a_run_says_what_it_was_made_with(store, tmp_path):
