@@ -96,17 +96,13 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     from paretune.reports.terminal import beaten, confirmed_table
     from paretune.tracking import Store
 
-    uri, query = uri_of(options), query_of(options)
-
-    def read() -> "SweepResults":
-        return find(Store(uri).require(), [options.sweep], query, paths.CONF / "references")
-
-    results = read()
+    store, query = Store(uri_of(options)).require(), query_of(options)
+    results = find(store, [options.sweep], query)
     chosen = _chosen(results, options)
-    missing = _missing(results, chosen, options, Store(uri))
+    missing = _missing(results, chosen, options, store)
     if missing:
-        _train(missing, options, overrides, uri)
-    results = read()
+        _train(missing, options, overrides, store)
+        results = find(store, [options.sweep], query)
     models = results.confirmed[results.confirmed["run_id"].isin(chosen)]
     console = Console()
     console.print(confirmed_table(models, f"{options.sweep}: {counted(len(models), 'model')} trained again"))
@@ -147,18 +143,16 @@ def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.N
     return [training for trainings in rounds for training in trainings if training]
 
 
-def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], uri: str) -> None:
+def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], store: "Store") -> None:
     """Train them as the trials of a sweep that is named after what it is to train, and anew after each that failed."""
-    from paretune.tracking import Store
-
-    n_failed = len(Store(uri).confirmations(options.sweep, "failed"))
+    n_failed = len(store.confirmations(options.sweep, "failed"))
     question = [*missing, str(options.epochs), options.train_on, str(n_failed)]
     name = hashlib.sha256(" ".join(question).encode()).hexdigest()[:8]
     print(f"{counted(len(missing), 'training')} to go", flush=True)
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
         f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
-        f"tracking.uri={QuotedString(uri, Quote.single).with_quotes()}", *overrides,
+        f"tracking.uri={QuotedString(store.uri, Quote.single).with_quotes()}", *overrides,
     ]  # fmt: skip
     main()
 

@@ -45,7 +45,7 @@ def _export(options: argparse.Namespace) -> None:
         message = f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx; name it so"
         raise ConfigError(message)
     store = Store(uri_of(options)).require()
-    results = find(store, [options.sweep], query_of(options), paths.CONF / "references")
+    results = find(store, [options.sweep], query_of(options))
     point = results.point(options.run)
     again = results.confirmation(point.run_id)
     run_id = _trained_again(store, options.sweep, again) if again and options.confirmed else point.run_id

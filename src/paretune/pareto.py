@@ -27,7 +27,7 @@ def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     from paretune.tracking import Store, read_trials
 
     store = Store(uri or paths.tracking_uri(paths.store())).require()
-    return read_trials(store, *sweeps).drop(columns=["config", "experiment_id"])
+    return read_trials(store, *sweeps).drop(columns=["searched", "config", "experiment_id"])
 
 
 def front(
@@ -46,14 +46,13 @@ def front(
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a person's mistake is one line and exit code 2."""
+    """Print the front and write its files; a person's mistake is one line and exit code 2."""
     options = _parser().parse_args(arguments)
     with exit_on_mistake("paretune-pareto"):
         _report(options)
 
 
 def _report(options: argparse.Namespace) -> None:
-    """Print the front of ``options.sweep`` and write its files."""
     from rich.console import Console
 
     from paretune.reports.files import folder_of, write_files
@@ -64,7 +63,7 @@ def _report(options: argparse.Namespace) -> None:
     console = Console()
     store = Store(uri_of(options)).require()
     with console.status(f"reading {options.sweep}"):
-        results = find(store, options.sweep.split(","), query_of(options), paths.CONF / "references")
+        results = find(store, options.sweep.split(","), query_of(options))
     console.print(results_table(results))
     for line in answers(results, beats=options.beats):
         console.print(line, soft_wrap=True)

@@ -91,7 +91,7 @@ def test_steps_whose_answers_were_lost_are_sent_again_and_leave_the_same(store, 
     with RunRecorder(store, "r", tags=tags_of(store, 0), searched={"a": "1"}) as run:
         run.start(POINT)
         run.epoch(1, {"val_f1": 0.5})
-        run.writer.done = 0
+        run.done = 0
     parent.finish("FINISHED", {}, ())
     (trial,) = read_trials(store, store.experiment).itertuples()
     curve = store.client.get_metric_history(run.run_id, "epoch/val_f1")

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import yaml
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
+from pandas import DataFrame
 
 CONFIDENCE = 0.95
 WAY = ["confirms", "how"]  # trainings that differ in one of these are not averaged
@@ -38,7 +36,7 @@ def read_references(path: Path) -> list[Reference]:
     return [Reference(**point) for point in yaml.safe_load(path.read_text())["points"]]
 
 
-def confirmed(trials: "DataFrame", trainings: "DataFrame") -> "DataFrame":
+def confirmed(trials: DataFrame, trainings: DataFrame) -> DataFrame:
     """What ``trainings`` say of those of ``trials`` that they trained again, by rising parameter count.
 
     A row of ``trials`` for each way in which it was trained again (other epochs, other training images: column ``how``),

@@ -5,20 +5,19 @@ import re
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pandas import DataFrame
 
 from paretune.errors import StoreError
 from paretune.reports.findings import Query, SweepResults, find, finite, layers_of
 from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.read import points_of
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-CONFIRMED_SCORES = (
-    "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high", "test_accuracy", "test_accuracy_sd", "search_val_f1", "optimism",
+CONFIRMED_COLUMNS = (
+    "params", "seeds", "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high", "test_accuracy", "test_accuracy_sd",
+    "search_val_f1", "optimism", "family", "layers", "how", "run_id",
 )  # fmt: skip
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -47,47 +46,30 @@ def write_files(results: SweepResults, store: Store, out: Path, ui: str) -> list
 
 def write_csv(results: SweepResults, path: Path) -> None:
     """One row a member, by the names that the store uses; no cell is a formula to a spreadsheet."""
-    members, split = results.members, results.split
-    columns = {
-        "params": members["n_params"].map("{:.0f}".format),
-        f"{split}_f1": members[f"{split}_f1"].map("{:.6f}".format),
-        f"{split}_accuracy": members[f"{split}_accuracy"].map("{:.6f}".format),
-        "family": members["family"].map(_cell),
-        "layers": _layers(members),
-        "best_epoch": members["best_epoch"].fillna(-1).astype(int),
-        "seconds": members["seconds"].map("{:.1f}".format),
-        "seed": members["seed"],
-        "run_id": members["run_id"].map(_cell),
-    }
-    _write(columns, path)
+    scores = (f"{results.split}_f1", f"{results.split}_accuracy")
+    _write(results.members, path, "params", *scores, "family", "layers", "best_epoch", "seconds", "seed", "run_id")
 
 
-def write_confirmed(models: "DataFrame", path: Path) -> None:
+def write_confirmed(models: DataFrame, path: Path) -> None:
     """One row a model and way of training it again, of :func:`~paretune.reports.confirmed.confirmed`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {"params": models["n_params"].map("{:.0f}".format), "seeds": models["seeds"]}
-    scores = models.rename(columns={"val_f1": "search_val_f1"})
-    columns |= {name: scores[name].map(_score) for name in CONFIRMED_SCORES}
-    columns |= {"family": models["family"].map(_cell), "layers": _layers(models)}
-    _write({**columns, "how": models["how"].map(_cell), "run_id": models["run_id"].map(_cell)}, path)
+    _write(models, path, *CONFIRMED_COLUMNS)
 
 
-def _write(columns: Mapping[str, Any], path: Path) -> None:
-    from pandas import DataFrame
-
-    DataFrame(columns).to_csv(path, index=False, lineterminator="\r\n")
-
-
-def _score(value: float) -> str:
-    return f"{value:.6f}" if isfinite(value) else ""
-
-
-def _layers(models: "DataFrame") -> Any:
-    return models["config"].map(lambda config: _cell(layers_of(config)))
+def _write(models: DataFrame, path: Path, *columns: str) -> None:
+    table = models.assign(
+        params=models["n_params"].astype(int),
+        layers=models["config"].map(layers_of),
+        best_epoch=models["best_epoch"].fillna(-1).astype(int),
+        seconds=models["seconds"].map("{:.1f}".format),
+        search_val_f1=models["val_f1"],
+    )
+    cells = table[list(columns)].map(_cell)
+    cells.to_csv(path, index=False, float_format="%.6f", lineterminator="\r\n")
 
 
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def write_json(results: SweepResults, path: Path) -> None:
@@ -112,11 +94,10 @@ class FrontRecorder(SweepRecorder):
         super().finish(status, reasons, running)
         if self.store is None or not self.run_id:
             return
-        from paretune import paths
         from paretune.reports.figure import draw_front  # matplotlib takes a second to import
 
         try:
-            results = find(self.store, [self.sweep], Query(), paths.CONF / "references")
+            results = find(self.store, [self.sweep], Query())
         except StoreError:
             return
         with tempfile.TemporaryDirectory() as folder:

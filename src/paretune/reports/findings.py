@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pandas import DataFrame
+
+from paretune import paths
 from paretune.errors import ConfigError, StoreError, check_least
 from paretune.front import Point
 from paretune.reports.confirmed import Reference, confirmed, read_references
 from paretune.tracking import Store, read_confirmations, read_trials
 from paretune.tracking.read import complete_rows, front_rows, points_of, records
 from paretune.tracking.store import N_PARAMS, VAL_F1
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 COSTS = {N_PARAMS: "trainable parameters"}  # columns that a front may be drawn over, and what a reader calls them
 
@@ -49,7 +48,7 @@ class Query:
         words = [f"{name}={value}" for name, value in parts.items() if value is not None]
         return ",".join([*(["confirmed"] if self.confirmed else []), *words])
 
-    def rows(self, table: "DataFrame", f1: str = VAL_F1) -> "DataFrame":
+    def rows(self, table: DataFrame, f1: str = VAL_F1) -> DataFrame:
         """The rows that are asked for, by the column ``f1``."""
         for cost, most in {N_PARAMS: self.max_params}.items():
             table = table if most is None else table[table[cost] <= most]
@@ -68,8 +67,8 @@ class SweepResults:
 
     sweeps: Sequence[str]
     query: Query
-    table: "DataFrame"
-    confirmed: "DataFrame"
+    table: DataFrame
+    confirmed: DataFrame
     references: Sequence[Reference] = ()
     cap: int | None = None
     cost: str = N_PARAMS
@@ -96,22 +95,22 @@ class SweepResults:
         return f"{', '.join(self.sweeps)}: {len(self.members)} of {len(self.complete)} {what} are on the front"
 
     @cached_property
-    def complete(self) -> "DataFrame":
+    def complete(self) -> DataFrame:
         """The models to compare that were asked for: complete trials, or rows of ``confirmed``."""
         return self.query.rows(self.confirmed if self.query.confirmed else complete_rows(self.table), self.f1)
 
     @cached_property
-    def members(self) -> "DataFrame":
+    def members(self) -> DataFrame:
         """Those on the front, by rising cost."""
         return self.front_of(self.complete)
 
     @cached_property
-    def trials(self) -> "DataFrame":
+    def trials(self) -> DataFrame:
         """The trials that were asked for, and all that are not complete."""
         asked = self.query.rows(self.table)["run_id"]
         return self.table[(self.table["state"] != "complete") | self.table["run_id"].isin(asked)]
 
-    def front_of(self, models: "DataFrame") -> "DataFrame":
+    def front_of(self, models: DataFrame) -> DataFrame:
         """Those of ``models`` that are on the front of these alone, by rising cost."""
         return front_rows(models, self.cost, self.f1)
 
@@ -137,32 +136,28 @@ class SweepResults:
         return next(iter(records(ways)), None)
 
 
-def find(store: Store, sweeps: Sequence[str], query: Query, references: Path) -> SweepResults:
-    """Read the sweeps; ``references`` is the folder of published points by data set.
+def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
+    """Read the sweeps, and the published points of their data set (``conf/references``).
 
     Raises :class:`~paretune.errors.StoreError` if a sweep is not there, or has nothing that was asked for.
     """
-    table = read_trials(store, *sweeps)
-    finished = complete_rows(table)
-    confirmations = confirmed(finished, read_confirmations(store, *sweeps))
+    table, names = read_trials(store, *sweeps), ", ".join(sweeps)
+    trials = complete_rows(table)
+    confirmations = confirmed(trials, read_confirmations(store, *sweeps))
     models = SweepResults(sweeps, query, table, confirmations).complete
+    if query.confirmed and confirmations.empty:
+        raise StoreError(
+            f"sweep `{names}` has no confirmed model; expected at least one; run paretune-confirm {names} first"
+        )
     if models.empty:
-        raise StoreError(_nothing(sweeps, query, len(finished), len(confirmations)))
+        raise StoreError(
+            f"sweep `{names}` has no finished trial that was asked for ({len(trials)} finished in all); expected at least "
+            f"one; widen --max-params, --min-f1 and --family, or let the sweep run on"
+        )
     caps = {config.get("cap", {}).get("max_params") for config in models["config"]}
     data = models["data"].unique()
-    published = read_references(references / f"{data[0]}.yaml") if len(data) == 1 else []
-    cap = caps.pop() if len(caps) == 1 else None
-    return SweepResults(sweeps, query, table, confirmations, published, cap)
-
-
-def _nothing(sweeps: Sequence[str], query: Query, n_complete: int, n_confirmed: int) -> str:
-    names = ", ".join(sweeps)
-    if query.confirmed and not n_confirmed:
-        return f"sweep `{names}` has no confirmed model; expected at least one; run paretune-confirm {names} first"
-    return (
-        f"sweep `{names}` has no finished trial that was asked for ({n_complete} finished in all); expected at least one; "
-        f"widen --max-params, --min-f1 and --family, or let the sweep run on"
-    )
+    published = read_references(paths.CONF / f"references/{data[0]}.yaml") if len(data) == 1 else []
+    return SweepResults(sweeps, query, table, confirmations, published, caps.pop() if len(caps) == 1 else None)
 
 
 SHAPING = ("stem", "width", "steps", "pooled", "five", "one", "three", "merged")  # what a family has instead of widths

@@ -5,11 +5,12 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from jinja2 import Environment, PackageLoader
+from pandas import DataFrame
 from plotly.offline import get_plotlyjs
 from torch import nn
 
@@ -21,11 +22,8 @@ from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, LEAST_SHOW
 from paretune.reports.findings import COSTS, SweepResults, finite, layers_of
 from paretune.search.importance import importances
 from paretune.tracking import Store, read_curve
-from paretune.tracking.read import SEARCHED, complete_rows, records
+from paretune.tracking.read import complete_rows, records
 from paretune.tracking.store import VAL_F1
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 CURVES = 60  # raced trials that are shown
 FAILED_SHOWN = 50
@@ -88,7 +86,7 @@ def volume_curve(results: SweepResults) -> dict[str, list[float]]:
     return {"volume": volumes, "hours": hours.tolist(), "gain": gain}
 
 
-def _trials(results: SweepResults) -> "DataFrame":
+def _trials(results: SweepResults) -> DataFrame:
     """The complete trials that the models are, with the scores of the search."""
     trials = complete_rows(results.table)
     return trials[trials["run_id"].isin(results.complete["run_id"])]
@@ -99,28 +97,21 @@ def family_importances(results: SweepResults) -> dict[str, dict[str, float]]:
     trials = _trials(results)
     groups = {str(name): group for name, group in trials.groupby("family")}
     groups = {"all families": trials, **groups} if len(groups) > 1 else groups
-    shares = {name: importances(_searched(group), group[VAL_F1].tolist()) for name, group in groups.items()}
+    shares = {name: importances(group["searched"].tolist(), group[VAL_F1].tolist()) for name, group in groups.items()}
     return {name: share for name, share in shares.items() if share}
-
-
-def _searched(trials: "DataFrame") -> list[dict[str, str]]:
-    """By trial, the parameters that were searched and their values as text."""
-    columns = [name for name in trials.columns if name.startswith(SEARCHED)]
-    rows = records(trials[columns].rename(columns=lambda name: name.removeprefix(SEARCHED)))
-    return [{name: value for name, value in row.items() if isinstance(value, str)} for row in rows]
 
 
 def raced_curves(results: SweepResults, store: Store) -> list[dict[str, Any]]:
     """Validation F1 by epoch of the last ``CURVES`` raced trials, and of the front to compare them with."""
     raced = results.table[results.table["state"] == "raced"].tail(CURVES)
     on_front = results.trials[results.trials["run_id"].isin(results.members["run_id"])]
-    rows = [*records(raced), *records(on_front)] if len(raced) else []
-    return [_curve(row, row[results.cost], read_curve(store, row["run_id"])) for row in rows]
-
-
-def _curve(row: Mapping[str, Any], cost: float, curve: list[tuple[int, float]]) -> dict[str, Any]:
-    epochs, scores = [epoch for epoch, _ in curve], [f1 for _, f1 in curve]
-    return {"raced": row["state"] == "raced", "number": row["trial"], "params": cost, "epochs": epochs, "f1": scores}
+    curves = []
+    for row in [*records(raced), *records(on_front)] if len(raced) else []:
+        curve = read_curve(store, row["run_id"])
+        scores = {"epochs": [epoch for epoch, _ in curve], "f1": [f1 for _, f1 in curve]}
+        trial = {"raced": row["state"] == "raced", "number": row["trial"], "params": row[results.cost]}
+        curves.append({**trial, **scores})
+    return curves
 
 
 def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None:
@@ -147,7 +138,7 @@ def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None
     path.write_text(text)
 
 
-def _data(results: SweepResults, fronts: Mapping[Any, "DataFrame"], store: Store, ui: str) -> dict[str, Any]:
+def _data(results: SweepResults, fronts: Mapping[Any, DataFrame], store: Store, ui: str) -> dict[str, Any]:
     """What the page's script draws; ``spelt`` has the layers of what any filter by family may show as a front."""
     shown = [row for members in (results.members, *fronts.values()) for row in records(members)]
     configs = {row["run_id"]: row["config"] for row in shown}
@@ -169,7 +160,7 @@ def _data(results: SweepResults, fronts: Mapping[Any, "DataFrame"], store: Store
     }
 
 
-def _shown(models: "DataFrame", results: SweepResults) -> list[dict[str, Any]]:
+def _shown(models: DataFrame, results: SweepResults) -> list[dict[str, Any]]:
     """The models as the page's script reads them; ``quoted`` is the sweep's name for a shell."""
     names = {
         results.cost: "params", results.f1: "f1", f"{results.split}_accuracy": "accuracy", "seconds": "seconds",
@@ -180,24 +171,19 @@ def _shown(models: "DataFrame", results: SweepResults) -> list[dict[str, Any]]:
     return [
         {**row, "layers": layers_of(config), "quoted": shlex.quote(row["sweep"]),
          "searched": [f"{name}={value}" for name, value in searched.items()]}
-        for row, config, searched in zip(rows, models["config"], _searched(models), strict=True)
+        for row, config, searched in zip(rows, models["config"], models["searched"], strict=True)
     ]  # fmt: skip
 
 
 def _facts(results: SweepResults) -> list[tuple[str, str]]:
     trials, states = results.trials, results.trials["state"].value_counts()
-    counts = [(state, f"{states[state]:,}") for state in ("raced", "failed", "running") if state in states]
-    cap = [("cap", f"{results.cap:,} parameters")] if results.cap else []
+    facts = [("trials", f"{len(trials):,}"), ("on the front", f"{len(results.members):,}")]
+    facts += [(state, f"{states[state]:,}") for state in ("raced", "failed", "running") if state in states]
+    facts += [("data", ", ".join(sorted(results.complete["data"].unique())))]
+    facts += [("cap", f"{results.cap:,} parameters")] if results.cap else []
     hours = (trials["ended"] - trials["started"]).dt.total_seconds().sum() / 3600
     spent = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
-    return [
-        ("trials", f"{len(trials):,}"),
-        ("on the front", f"{len(results.members):,}"),
-        *counts,
-        ("data", ", ".join(sorted(results.complete["data"].unique()))),
-        *cap,
-        *([("training", f"{spent} in all")] if trials["ended"].notna().any() else []),
-    ]
+    return [*facts, ("training", f"{spent} in all")] if trials["ended"].notna().any() else facts
 
 
 def _embedded(data: Any) -> str:

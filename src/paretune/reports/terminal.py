@@ -1,8 +1,9 @@
 """The front as a table in the terminal."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pandas import DataFrame
 from rich import box
 from rich.table import Table
 
@@ -11,9 +12,6 @@ from paretune.front import costs_of, knee
 from paretune.reports.confirmed import Reference, mean_and_sd
 from paretune.reports.findings import COSTS, SweepResults, layers_of
 from paretune.tracking.read import records
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 
 def results_table(results: SweepResults) -> Table:
@@ -28,7 +26,7 @@ def results_table(results: SweepResults) -> Table:
     return table
 
 
-def confirmed_table(models: "DataFrame", title: str) -> Table:
+def confirmed_table(models: DataFrame, title: str) -> Table:
     """Confirmed models by rising parameter count, with mean ± deviation of ``n`` seeds and the 95 % interval of the mean."""
     table = _table(title, ("params", "n", "test F1", "95 %", "test acc"), ("family", "run"))
     for row in records(models):
@@ -68,7 +66,7 @@ def answers(results: SweepResults, *, beats: str | None = None) -> list[str]:
     return lines
 
 
-def beaten(models: "DataFrame", references: Sequence[Reference]) -> list[str]:
+def beaten(models: DataFrame, references: Sequence[Reference]) -> list[str]:
     """A line for each confirmed model that beats published ones: no more parameters, the interval's lower end above the score."""
     lines = []
     for row in records(models):

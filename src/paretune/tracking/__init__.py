@@ -17,7 +17,6 @@ from paretune.tracking.read import (
     read_points,
     read_run,
     read_trials,
-    sweep_names,
     weights_of,
 )
 from paretune.tracking.run import RunRecorder
@@ -33,6 +32,5 @@ __all__ = [
     "read_points",
     "read_run",
     "read_trials",
-    "sweep_names",
     "weights_of",
 ]

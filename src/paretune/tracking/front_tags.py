@@ -4,7 +4,7 @@ import time
 from functools import lru_cache
 from math import nan
 
-from mlflow.entities import Metric, Run, RunTag
+from mlflow.entities import Run
 
 from paretune.front import Costs, costs_of, front, front_volume
 from paretune.tracking.store import N_PARAMS, VAL_F1, Store, Tag
@@ -47,9 +47,7 @@ def _log_figures(store: Store, sweep: str, members: Costs, trial: int) -> None:
     except LookupError:  # somebody deleted it, or the sweep has no recorder
         return
     volume = front_volume(members[:, 0], 1 - members[:, 1], cap)
-    figures = {"front_size": float(len(members)), "hypervolume": volume}
-    now_ms = int(time.time() * 1000)
-    store.client.log_batch(parent_id, metrics=[Metric(name, value, now_ms, trial) for name, value in figures.items()])
+    store.log_metrics(parent_id, {"front_size": len(members), "hypervolume": volume}, int(time.time() * 1000), trial)
 
 
 @lru_cache(maxsize=8)
@@ -64,6 +62,6 @@ def _parent_and_cap(store: Store, sweep: str) -> tuple[str, float | None]:
 
 def supersede(store: Store, run: Run, at_ms: int | None = None) -> None:
     """Close what an earlier attempt left: its worker died, perhaps before it could tell the study."""
-    store.client.log_batch(run.info.run_id, tags=[RunTag(Tag.STATE, "superseded"), RunTag(Tag.FRONT, "false")])
+    store.set_tags(run.info.run_id, {Tag.STATE: "superseded", Tag.FRONT: "false"})
     if run.info.status == "RUNNING":
         store.client.set_terminated(run.info.run_id, "KILLED", at_ms)

@@ -20,21 +20,15 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 STATES = {"FINISHED": "complete", "FAILED": "failed", "RUNNING": "running"}
-SEARCHED = "param."  # how the columns of searched parameters begin
-
-
-def sweep_names(store: Store) -> list[str]:
-    """Names of the sweeps in the store, oldest first."""
-    return [run.data.tags[Tag.SWEEP] for run in store.sweeps()]
 
 
 def read_trials(store: Store, *sweeps: str) -> "DataFrame":
     """The table of the sweeps' trials, each sweep's oldest first; attempts that were run again are left out.
 
-    The columns are those of :func:`paretune.pareto.trials`, ``config`` (a dict) and ``experiment_id``. Raises
+    The columns are those of :func:`paretune.pareto.trials`, ``searched`` and ``config`` (dicts) and ``experiment_id``. Raises
     :class:`~paretune.errors.StoreError` if the store has no such sweep.
     """
-    names = sweep_names(store)
+    names = [run.data.tags[Tag.SWEEP] for run in store.sweeps()]
     for sweep in sweeps:
         if sweep not in names:
             near = get_close_matches(sweep, names, n=1)
@@ -57,8 +51,7 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
     tags, metrics, drawn = ([getattr(run.data, name) for run in runs] for name in ("tags", "metrics", "params"))
     configs = [json.loads(tag.get(Tag.CONFIG, "{}")) for tag in tags]
     figures = (N_PARAMS, *SCORES, IMAGES_PER_S)
-    longest_first = sorted(drawn, key=len, reverse=True)  # which keeps each family's parameters together
-    names = dict.fromkeys(name for values in longest_first for name in values)
+    names = dict.fromkeys(name for values in drawn for name in values)
     return DataFrame(
         {
             "sweep": [tag[Tag.SWEEP] for tag in tags],
@@ -74,7 +67,8 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
             "ended": times("end_time"),
             "error": [tag.get(Tag.ERROR, "") for tag in tags],
             "run_id": [run.info.run_id for run in runs],
-            **{SEARCHED + name: [values.get(name, nan) for values in drawn] for name in names},
+            **{f"param.{name}": [values.get(name, nan) for values in drawn] for name in names},
+            "searched": drawn,
             "config": configs,
             "experiment_id": [run.info.experiment_id for run in runs],
         }

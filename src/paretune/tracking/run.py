@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Any, ClassVar
 
 import yaml
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 from requests import HTTPError
 
@@ -42,22 +42,23 @@ Tags = Mapping[str, str]
 
 
 class RunWriter:
-    """Writes the steps of one run: at once, or beside a server by way of a folder that this process has locked.
+    """Writes the steps of one run: at once, or beside a server by way of a folder that this process has locked."""
 
-    ``key`` is the name of a folder that another process left. Raises ``BlockingIOError`` if that process still has it,
-    ``FileNotFoundError`` if it is gone.
-    """
+    def __init__(self, store: Store) -> None:
+        self.store, self.run_id, self.key, self.done = store, "", "", 0
 
-    def __init__(self, store: Store, key: str = "") -> None:
-        self.store, self.run_id, self.done = store, "", 0
-        self.key = (key or uuid.uuid4().hex) if store.spool_folder else ""
-        if store.spool_folder:
-            self._lock_folder(store.spool_folder, is_new=not key)
+    def open(self, key: str = "") -> None:
+        """Lock a folder of the spool if the store has one: a new one, or the one of this name that another process left.
 
-    def _lock_folder(self, spool: Path, is_new: bool) -> None:
+        Raises ``BlockingIOError`` if that process still has it, ``FileNotFoundError`` if it is gone.
+        """
+        spool = self.store.spool_folder
+        if spool is None:
+            return
+        self.key = key or uuid.uuid4().hex
         self.folder = spool / self.key
-        folder = spool / f".new-{self.key}" if is_new else self.folder  # nobody looks at it before it is locked
-        if is_new:
+        folder = self.folder if key else spool / f".new-{self.key}"  # no process looks at it before it is locked
+        if not key:
             folder.mkdir(parents=True)
         self.lock: IO[str] = (folder / "lock").open("w")
         try:
@@ -102,7 +103,10 @@ class RunWriter:
                 absence.noticed(error)
                 return False
             absence.ended()
-            self._cross_off()
+            self.done += 1
+            partial = self.folder / "state.partial"
+            partial.write_text(json.dumps([self.done, self.run_id]))
+            partial.replace(self.folder / "state.json")
         return True
 
     def close(self) -> None:
@@ -119,12 +123,6 @@ class RunWriter:
         with one_line(self.store.uri):
             self.STEPS[step](self, at_ms, **arguments)
 
-    def _cross_off(self) -> None:
-        self.done += 1
-        partial = self.folder / "state.partial"
-        partial.write_text(json.dumps([self.done, self.run_id]))
-        partial.replace(self.folder / "state.json")
-
     def _begin(self, at_ms: int, *, name: str, tags: Tags, searched: Tags, replaces: Sequence[str], key: str) -> None:
         """Make the run, below its sweep's if ``tags`` name one, and supersede runs with the same tags ``replaces``."""
         store = self.store
@@ -136,8 +134,8 @@ class RunWriter:
         made = store.runs(with_tags({Tag.SPOOLED_AS: key})) if key else []
         if not made:
             nesting = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
-            key_tag = {Tag.SPOOLED_AS: key} if key else {}
-            all_tags = {**tags, **nesting, "mlflow.runName": name, **provenance(), **key_tag}
+            nesting |= {Tag.SPOOLED_AS: key} if key else {}
+            all_tags = {**tags, **nesting, "mlflow.runName": name, **provenance()}
             made = [store.client.create_run(store.experiment_id, start_time=at_ms, tags=all_tags)]
         self.run_id = made[0].info.run_id
         params = [Param(re.sub(REFUSED_IN_NAMES, "", param), str(value)) for param, value in searched.items()]
@@ -145,17 +143,15 @@ class RunWriter:
 
     def _start(self, at_ms: int, *, params: int, family: str, config: Mapping[str, Any]) -> None:
         """Log the count, and the config as a file and as a tag to query."""
-        self._metrics(at_ms, values={N_PARAMS: params})
-        tags = [RunTag(Tag.FAMILY, family), RunTag(Tag.CONFIG, json.dumps(config))]
-        self.store.client.log_batch(self.run_id, tags=tags)
+        self.store.log_metrics(self.run_id, {N_PARAMS: params}, at_ms)
+        self.store.set_tags(self.run_id, {Tag.FAMILY: family, Tag.CONFIG: json.dumps(config)})
         self.store.client.log_text(self.run_id, yaml.safe_dump(dict(config), sort_keys=False), "config.yaml")
 
     def _metrics(self, at_ms: int, *, values: Mapping[str, float], step: int = 0) -> None:
-        metrics = [Metric(name, float(value), at_ms, step) for name, value in values.items()]
-        self.store.client.log_batch(self.run_id, metrics=metrics)
+        self.store.log_metrics(self.run_id, values, at_ms, step)
 
     def _tag(self, at_ms: int, *, name: str, value: str) -> None:
-        self.store.client.set_tag(self.run_id, name, value)
+        self.store.set_tags(self.run_id, {name: value})
 
     def _attach(self, at_ms: int, *, files: Sequence[str]) -> None:
         for path in files:
@@ -163,7 +159,7 @@ class RunWriter:
 
     def _end(self, at_ms: int, *, status: str, tags: Tags, trial_of: str = "", trial: int = 0) -> None:
         """Close the run; a complete trial of the sweep ``trial_of`` joins its front."""
-        self.store.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        self.store.set_tags(self.run_id, tags)
         self.store.client.set_terminated(self.run_id, status, at_ms)
         if trial_of:
             keep_front(self.store, trial_of, trial)
@@ -186,7 +182,9 @@ def write_leftovers(store: Store) -> int:
     left = 0
     for folder in sorted(spool.glob("[!.]*")):
         try:
-            RunWriter(store, folder.name).close()
+            writer = RunWriter(store)
+            writer.open(folder.name)
+            writer.close()
         except (BlockingIOError, FileNotFoundError):  # its process lives, or has just ended it
             continue
         except StoreError as error:
@@ -206,7 +204,7 @@ def _is_refusal(error: StoreError) -> bool:
     return isinstance(cause, PermissionError) or (400 <= status < 500 and status not in TRY_AGAIN)
 
 
-class RunRecorder:
+class RunRecorder(RunWriter):
     """One training as a run: a sweep's child where ``tags`` name a ``sweep``, else a run of its own.
 
     Leaving the block closes the run: FINISHED, KILLED after an interrupt, FAILED after any other exception; the tag ``state``
@@ -215,45 +213,38 @@ class RunRecorder:
     """
 
     def __init__(self, store: Store, name: str, *, tags: Tags, searched: Tags, replaces: Sequence[str] = ()) -> None:
-        self.store, self.name = store, name
+        super().__init__(store)
+        self.name = name
         self.tags, self.searched, self.replaces = dict(tags), dict(searched), list(replaces)
         self.best: dict[str, float] = {}
 
-    @property
-    def run_id(self) -> str:
-        """The run's id; empty while the server has not made it."""
-        return self.writer.run_id
-
     def __enter__(self) -> "RunRecorder":
         write_leftovers(self.store)
-        self.writer = RunWriter(self.store)
+        self.open()
         run = {"name": self.name, "tags": self.tags, "searched": self.searched, "replaces": self.replaces}
-        self.writer.write("begin", **run, key=self.writer.key)
+        self.write("begin", **run, key=self.key)
         return self
 
     def start(self, point: Point) -> None:
         """Log what is known before training: the count, and the config as a file and as a tag to query."""
-        self.writer.write("start", params=point.params, family=point.family, config=dict(point.config))
+        self.write("start", params=point.params, family=point.family, config=dict(point.config))
 
     def epoch(self, number: int, scores: Mapping[str, float]) -> None:
         """Add a point to each curve ``epoch/<name>``."""
-        values = {f"epoch/{name}": value for name, value in scores.items()}
-        self.writer.write("metrics", values=values, step=number)
+        self.write("metrics", values={f"epoch/{name}": value for name, value in scores.items()}, step=number)
         if scores.get(VAL_F1, 0.0) > self.best.get(VAL_F1, -1.0):
             self.best = {name: value for name, value in scores.items() if name.startswith("val_")}
             self.best["best_epoch"] = number
 
     def tag(self, name: str, value: str) -> None:
         """Add a tag to the run."""
-        self.writer.write("tag", name=name, value=value)
+        self.write("tag", name=name, value=value)
 
     def finish(self, point: Point, more: Mapping[str, float], files: Sequence[Path]) -> None:
         """Log the final scores under their own names, and attach files."""
-        self.writer.write(
-            "metrics", values={name: getattr(point, field) for name, field in SCORES.items()} | dict(more)
-        )
+        self.write("metrics", values={name: getattr(point, field) for name, field in SCORES.items()} | dict(more))
         if files:
-            self.writer.write("attach", files=[str(path) for path in files])
+            self.write("attach", files=[str(path) for path in files])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -264,7 +255,7 @@ class RunRecorder:
             self.end("FINISHED", {Tag.STATE: "complete"} | ({Tag.FRONT: "true"} if is_trial else {}), **front)
         elif isinstance(error, Raced):
             if self.best:
-                self.writer.write("metrics", values=self.best)
+                self.write("metrics", values=self.best)
             self.end("FINISHED", {Tag.STATE: "raced"})
         else:
             status, state = ("FAILED", "failed") if isinstance(error, Exception) else ("KILLED", "killed")
@@ -274,5 +265,5 @@ class RunRecorder:
 
     def end(self, status: str, tags: Mapping[str, str], **front: Any) -> None:
         """Close the run with these tags; ``front`` names the sweep and the number of a trial that may join the front."""
-        self.writer.write("end", status=status, tags=dict(tags), **front)
-        self.writer.close()
+        self.write("end", status=status, tags=dict(tags), **front)
+        self.close()

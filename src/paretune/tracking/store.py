@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Metric, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -72,13 +72,11 @@ LIBRARIES = ("paretune", "torch", "pytorch-lightning", "optuna", "hydra-core", "
 @lru_cache(maxsize=1)
 def provenance() -> dict[str, str]:
     """Tags that say under which commit of the working folder (if it is one), versions and hardware a run was made."""
-    commit = _commit()
-    return {
-        "versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-        + f", python {platform.python_version()}",
-        "hardware": _hardware(),
-        **({"mlflow.source.git.commit": commit} if commit else {}),
-    }
+    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    command = ["git", "rev-parse", "HEAD"]
+    git = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("git") else None
+    commit = {"mlflow.source.git.commit": git.stdout.strip()} if git and git.stdout.strip() else {}
+    return {"versions": f"{versions}, python {platform.python_version()}", "hardware": _hardware(), **commit}
 
 
 def _hardware() -> str:
@@ -86,13 +84,6 @@ def _hardware() -> str:
     cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return ", ".join([f"{cpu} ({torch.get_num_threads()} threads)", *gpus])
-
-
-def _commit() -> str:
-    if not shutil.which("git"):
-        return ""
-    command = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 SQLITE = "sqlite:///"
@@ -172,6 +163,15 @@ class Store:
                 runs, token = [*runs, *page], page.token
                 if not token:
                     return runs
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+
+    def log_metrics(self, run_id: str, values: Mapping[str, float], at_ms: int, step: int = 0) -> None:
+        """Log metrics of a run; ``at_ms`` is milliseconds since 1970."""
+        metrics = [Metric(name, float(value), at_ms, step) for name, value in values.items()]
+        self.client.log_batch(run_id, metrics=metrics)
 
     def sweeps(self) -> list[Run]:
         """The parent runs of all sweeps, oldest first."""

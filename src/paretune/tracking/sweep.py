@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Run, RunTag
+from mlflow.entities import Run
 
 from paretune.errors import Absence, StoreError
 from paretune.tracking.front_tags import set_front, supersede
@@ -38,8 +38,7 @@ class SweepRecorder:
                 parent = client.create_run(self.store.experiment_id, tags=tags)
             self.run_id, self.sweep = parent.info.run_id, sweep
             client.log_dict(self.run_id, dict(facts), "sweep.yaml")
-            tags = {Tag.CAP: str(facts.get("cap")), "command": str(facts.get("command", ""))}
-            client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+            self.store.set_tags(self.run_id, {Tag.CAP: str(facts.get("cap")), "command": str(facts.get("command", ""))})
             client.update_run(self.run_id, status="RUNNING")
 
     def finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
@@ -69,11 +68,12 @@ class SweepRecorder:
             log.warning("%d runs wait in %s for the tracking server; the next command writes them", left, spool)
 
     def _close_all(self, store: Store, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
-        runs = [(run, *_number_and_attempt(run)) for run in store.trials(self.sweep)]
-        latest: dict[int, int] = {}
-        for _, number, attempt in runs:
-            latest[number] = max(attempt, latest.get(number, 0))
-        for run, number, attempt in runs:
+        runs = [
+            (int(run.data.tags[Tag.TRIAL]), int(run.data.tags.get(Tag.ATTEMPT, 0)), run)
+            for run in store.trials(self.sweep)
+        ]
+        latest = dict(sorted((number, attempt) for number, attempt, _ in runs))
+        for number, attempt, run in runs:
             is_superseded = run.data.tags.get(Tag.STATE) == "superseded"
             if attempt < latest[number] and not is_superseded:
                 supersede(store, run)  # written late, after a server was away
@@ -91,11 +91,7 @@ class SweepRecorder:
             self.store.client.log_artifact(self.run_id, str(path))
 
 
-def _number_and_attempt(run: Run) -> tuple[int, int]:
-    return int(run.data.tags[Tag.TRIAL]), int(run.data.tags.get(Tag.ATTEMPT, 0))
-
-
 def _close(store: Store, run: Run, reason: str | None) -> None:
-    state = {Tag.STATE: "failed", Tag.ERROR: reason[:500]} if reason else {Tag.STATE: "killed"}
-    store.client.log_batch(run.info.run_id, tags=[RunTag(name, value) for name, value in state.items()])
+    tags = {Tag.STATE: "failed", Tag.ERROR: reason[:500]} if reason else {Tag.STATE: "killed"}
+    store.set_tags(run.info.run_id, tags)
     store.client.set_terminated(run.info.run_id, "FAILED" if reason else "KILLED")
