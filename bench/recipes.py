@@ -235,12 +235,8 @@ def _train(recipe: Published, seed: int, jobs: int) -> Result | None:
 def _result_of(recipe: Published, seed: int) -> Result:
     """What the newest run of this recipe and seed left in the store."""
     from paretune.tracking import Store
-    from paretune.tracking.store import quoted
 
-    store = Store(paths.tracking_uri(paths.store()))
-    run = store.runs(
-        f"tags.kind = 'run' and tags.recipe = {quoted(recipe.name)} and params.seed = '{seed}' and attributes.status = 'FINISHED'"
-    )[-1]
+    run = Store(paths.tracking_uri(paths.store())).recipe_runs(recipe.name, seed)[-1]
     metrics, split = run.data.metrics, "test" if f"test_{recipe.metric}" in run.data.metrics else "val"
     return Result(
         recipe.name, seed, metrics[f"{split}_{recipe.metric}"], metrics["val_f1"], int(metrics["best_epoch"]),

@@ -29,7 +29,7 @@ def run(trials: int = TRIALS) -> dict[str, object]:
             if number % 1000 == 999:
                 print(number + 1, flush=True)
         started_s = time.perf_counter()
-        store.runs("tags.sweep = 'many' and tags.kind = 'trial'")
+        store.trials("many")
         read_s = time.perf_counter() - started_s
         alone = _command(folder)
         with ThreadPoolExecutor(WRITERS) as pool:
@@ -76,7 +76,7 @@ def _write(store: Store, number: int) -> None:
     recorder.start(replace(point, f1=float("nan")))
     recorder.finish(point, {"images_per_s": 1000.0}, [])
     state = "failed" if number % 100 == 0 else "raced" if number % 10 == 0 else "complete"
-    recorder._end("FAILED" if state == "failed" else "FINISHED", {"state": state})
+    recorder.end("FAILED" if state == "failed" else "FINISHED", {"state": state})
 
 
 def _command(folder: str) -> dict[str, object]:

@@ -89,7 +89,7 @@ def test_confirming_again_trains_only_what_is_missing(swept, capfd):
 
     assert counts == [len(rows), len(rows), 2 * len(rows)]
     assert {row["how"] for row in rows} == {"1 epoch on train, best on validation"}
-    assert {one.seed for one in read_confirmations(swept, "path")} == {1, 2}  # not the search's own
+    assert set(read_confirmations(swept, "path")["seed"]) == {1, 2}  # not the search's own
 
 
 @pytest.mark.slow
@@ -97,12 +97,12 @@ def test_a_seed_that_was_missed_is_made_up_for(swept, capfd):
     run = pareto.front("path")["run_id"].iloc[0]
     ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds")
     assert answer(capfd, confirm.cli, *ask, "2")[0] == 0
-    lost = next(one for one in read_confirmations(swept, "path") if one.seed == 1)
-    swept.client.delete_run(lost.run_id)
+    trainings = read_confirmations(swept, "path").set_index("seed")
+    swept.client.delete_run(trainings.loc[1, "run_id"])
     _, out, _ = answer(capfd, confirm.cli, *ask, "2")
 
     assert "1 training to go" in out
-    assert [one.seed for one in read_confirmations(swept, "path")] == [2, 1]
+    assert list(read_confirmations(swept, "path")["seed"]) == [2, 1]
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ def test_a_confirmed_export_is_of_one_way_of_confirming(swept, capfd):
     run = pareto.front("path")["run_id"].iloc[-1]
     for epochs in ("1", "3"):
         answer(capfd, confirm.cli, "path", "--seeds", "1", "--epochs", epochs, "--run", run[:8])
-    best = max(read_confirmations(swept, "path"), key=lambda one: one.test_f1)
+    best = read_confirmations(swept, "path").sort_values("test_f1").iloc[-1]
     code, _, _ = answer(capfd, export.cli, "path", "model.onnx", "--confirmed", "--run", run[:8])
     with weights_of(swept, best.run_id) as path:
         net, config, _ = load_net(path)
@@ -126,19 +126,19 @@ def test_a_confirmed_export_is_of_one_way_of_confirming(swept, capfd):
 def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, capfd):
     run = pareto.front("path")["run_id"].iloc[0]
     code, _, _ = answer(capfd, confirm.cli, "path", "--seeds", "1", "--train-on", "train+val", "--run", run[:8])
-    (one,) = read_confirmations(swept, "path")
-    trained = swept.client.get_run(one.run_id)
+    (training,) = read_confirmations(swept, "path").itertuples()
+    config = json.loads(swept.client.get_run(training.run_id).data.tags["config"])
 
     assert code == 0
-    assert one.how == "2 epochs on train+val, the last"
-    assert "'train_on_val': True" in str(json.loads(trained.data.tags["config"])["data"])
+    assert training.how == "2 epochs on train+val, the last"
+    assert "'train_on_val': True" in str(config["data"])
 
 
 @pytest.mark.parametrize(
     ("cli", "arguments", "said"),
     [
         (pareto.cli, ["pth"], "paretune-pareto: sweep `pth` is not in the tracking store"),
-        (pareto.cli, ["path", "--min-f1", "99"], "--min-f1 `99` is no fraction; expected 0 to 1"),
+        (pareto.cli, ["path", "--min-f1", "99"], "--min-f1 `99.0` is invalid; expected a number from 0 to 1"),
         (pareto.cli, ["path", "--confirmed"], "has no confirmed model; expected at least one; run paretune-confirm path first"),
         (pareto.cli, ["path", "--family", "dense"], "has no finished trial that was asked for (3 finished in all)"),
         (pareto.cli, ["path", "--beats", "LeNet"], "--beats `LeNet` names 0 published points; expected one of: none for this data"),

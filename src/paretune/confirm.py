@@ -26,12 +26,10 @@ from paretune.errors import ConfigError
 from paretune.paths import refuse_passwords
 
 if TYPE_CHECKING:
-    from paretune.front import Point
-    from paretune.reports.confirmed import Confirmed
+    from pandas import DataFrame
+
     from paretune.reports.findings import SweepResults
     from paretune.tracking import Store
-
-__all__ = ["cli"]
 
 
 @hydra.main(config_path=str(paths.CONF), config_name="confirm", version_base="1.3")
@@ -44,7 +42,7 @@ def main(cfg: DictConfig) -> Sequence[float]:
     store = Store(**tracking)
     run_id, _, seed = cfg.training.removeprefix("run").partition("-seed")
     member, sweep = read_run(store, run_id)
-    config = OmegaConf.create({**again(member.config, int(seed), cfg.epochs, cfg.train_on), "test": True})
+    config = OmegaConf.create({**confirmation(member.config, int(seed), cfg.epochs, cfg.train_on), "test": True})
     start = start_point(config, member.data)
     tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
             "how": how(start.config, cfg.train_on)}  # fmt: skip
@@ -55,22 +53,23 @@ def main(cfg: DictConfig) -> Sequence[float]:
     return point.params, point.f1
 
 
-def again(config: Any, seed: int, epochs: int | None, train_on: str) -> dict[str, Any]:
+def confirmation(config: Any, seed: int, epochs: int | None, train_on: str) -> dict[str, Any]:
     """The config of a run, to be trained with another seed, for so many epochs, on the training images or on all.
 
-    On all there is nothing to choose the epoch by: the weights of the last one are kept.
+    How the network is executed is not tuned: fp32 and contiguous, unless the config says otherwise. On all images there is
+    nothing to choose the epoch by: the weights of the last one are kept.
     """
-    sections: dict[str, Any] = {**config, "seed": seed}
-    sections["trainer"] = {**config["trainer"], **({"max_epochs": epochs} if epochs else {})}
-    sections["data"] = paths.data_now(config["data"])
+    data, selection = paths.data_now(config["data"]), config["selection"]
+    trainer = {**config["trainer"], "autotune": False, **({"max_epochs": epochs} if epochs else {})}
     if train_on == "train+val":
-        if "splitting" not in sections["data"]:
-            message = f"data `{sections['data'].get('_target_')}` has no splitting; expected one to train on train+val; use --train-on train"
-            raise ConfigError(message)
-        sections["data"]["splitting"] = {**sections["data"]["splitting"], "train_on_val": True}
-        sections["trainer"]["patience"] = None
-        sections["selection"] = {**config["selection"], "epoch": "last"}
-    return sections
+        if "splitting" not in data:
+            raise ConfigError(
+                f"data `{data.get('_target_')}` has no splitting; expected one to train on train+val; use --train-on train"
+            )
+        data["splitting"] = {**data["splitting"], "train_on_val": True}
+        trainer["patience"] = None
+        selection = {**selection, "epoch": "last"}
+    return {**config, "seed": seed, "data": data, "trainer": trainer, "selection": selection}
 
 
 def how(config: Any, train_on: str) -> str:
@@ -97,97 +96,87 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     from paretune.reports.terminal import beaten, confirmed_table
     from paretune.tracking import Store
 
-    uri, wanted = uri_of(options), query_of(options)
-
-    def read() -> "SweepResults":
-        return find(Store(uri).require(), [options.sweep], wanted, paths.CONF / "references")
-
-    findings = read()
-    chosen = [point.run_id for point in _chosen(findings, options)]
-    missing = _missing(findings, chosen, options, Store(uri))
+    store, query = Store(uri_of(options)).require(), query_of(options)
+    results = find(store, [options.sweep], query)
+    chosen = _chosen(results, options)
+    missing = _missing(results, chosen, options, store)
     if missing:
-        _train(missing, options, overrides, uri)
-    findings = read()
-    rows = [row for row in findings.confirmed if row.point.run_id in chosen]
+        _train(missing, options, overrides, store)
+        results = find(store, [options.sweep], query)
+    models = results.confirmed[results.confirmed["run_id"].isin(chosen)]
     console = Console()
-    console.print(confirmed_table(rows, f"{options.sweep}: {counted(len(rows), 'model')} trained again"))
-    for line in [_optimism(rows), *beaten(rows, findings.references)]:
+    console.print(confirmed_table(models, f"{options.sweep}: {counted(len(models), 'model')} trained again"))
+    for line in [_optimism(models), *beaten(models, results.references)]:
         console.print(line, soft_wrap=True)
     path = folder_of(options.sweep) / "confirmed.csv"
-    write_confirmed(findings.confirmed, path)
-    shown = f"paretune-pareto {shlex.quote(options.sweep)} --confirmed"
-    console.print(f"Written: {path}. The report shows it: {shown}", soft_wrap=True)
+    write_confirmed(results.confirmed, path)
+    command = f"paretune-pareto {shlex.quote(options.sweep)} --confirmed"
+    console.print(f"Written: {path}. The report shows it: {command}", soft_wrap=True)
 
 
-def _chosen(findings: "SweepResults", options: argparse.Namespace) -> "list[Point]":
-    """The runs asked for by ``--run``, or the front and those that come within ``--near`` of it at their size."""
+def _chosen(results: "SweepResults", options: argparse.Namespace) -> list[str]:
+    """The runs asked for by ``--run``, or those of the front and of models that come within ``--near`` of it at their size."""
     if options.run:
-        return list({point.run_id: point for point in map(findings.run, options.run)}.values())
+        return list(dict.fromkeys(results.point(run).run_id for run in options.run))
+    front, models = results.members, results.complete
+    is_chosen = models["run_id"].isin(front["run_id"])
+    if options.near:
+        best = [front.loc[front["n_params"] <= params, "val_f1"].max() for params in models["n_params"]]
+        is_chosen |= models["val_f1"] >= [f1 - options.near for f1 in best]
+    return models[is_chosen].sort_values("n_params", kind="stable")["run_id"].tolist()
 
-    def best(size: int) -> float:
-        return max(p.f1 for p in findings.members if p.params <= size)
 
-    near = [p for p in findings.points if p.f1 >= best(p.params) - options.near] if options.near else []
-    return sorted({p.run_id: p for p in [*findings.members, *near]}.values(), key=lambda p: p.params)
-
-
-def _missing(findings: "SweepResults", chosen: Sequence[str], options: argparse.Namespace, store: "Store") -> list[str]:
+def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.Namespace, store: "Store") -> list[str]:
     """Trainings that the store has not got, as ``run<id>-seed<n>``; every model's first seed before any second."""
     from paretune.tracking import read_confirmations
 
     done = read_confirmations(store, options.sweep)
-    by_run = {point.run_id: point for point in findings.points}
-    unused = max(point.seed for point in findings.points) + 1
+    configs = dict(zip(results.complete["run_id"], results.complete["config"], strict=True))
+    unused = int(results.complete["seed"].max()) + 1
 
-    def lacking(run_id: str) -> list[int]:
-        way = how(again(by_run[run_id].config, unused, options.epochs, options.train_on), options.train_on)
-        had = {one.seed for one in done if (one.confirms, one.how) == (run_id, way)}
-        return list(islice((seed for seed in count(unused) if seed not in had), max(0, options.seeds - len(had))))
+    def missing_seeds(run_id: str) -> list[int]:
+        way = how(confirmation(configs[run_id], unused, options.epochs, options.train_on), options.train_on)
+        seeds = set(done.loc[(done["confirms"] == run_id) & (done["how"] == way), "seed"])
+        return list(islice((seed for seed in count(unused) if seed not in seeds), max(0, options.seeds - len(seeds))))
 
-    rounds = zip_longest(*([f"run{run_id}-seed{seed}" for seed in lacking(run_id)] for run_id in chosen))
-    return [training for one in rounds for training in one if training]
+    rounds = zip_longest(*([f"run{run_id}-seed{seed}" for seed in missing_seeds(run_id)] for run_id in chosen))
+    return [training for trainings in rounds for training in trainings if training]
 
 
-def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], uri: str) -> None:
+def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], store: "Store") -> None:
     """Train them as the trials of a sweep that is named after what it is to train, and anew after each that failed."""
-    from paretune.tracking import Store, count_failed_confirmations
-
-    failed = count_failed_confirmations(Store(uri), options.sweep)
-    question = [*missing, str(options.epochs), options.train_on, str(failed)]
+    n_failed = len(store.confirmations(options.sweep, "failed"))
+    question = [*missing, str(options.epochs), options.train_on, str(n_failed)]
     name = hashlib.sha256(" ".join(question).encode()).hexdigest()[:8]
     print(f"{counted(len(missing), 'training')} to go", flush=True)
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
-        f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}", f"tracking.uri={QuotedString(uri, Quote.single).with_quotes()}", *overrides,
+        f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
+        f"tracking.uri={QuotedString(store.uri, Quote.single).with_quotes()}", *overrides,
     ]  # fmt: skip
     main()
 
 
-def _optimism(rows: "Sequence[Confirmed]") -> str:
-    gaps = [row.optimism for row in rows]
-    if not gaps:
+def _optimism(models: "DataFrame") -> str:
+    gaps = models["optimism"]
+    if gaps.empty:
         return "nothing was confirmed"
-    mean, most = sum(gaps) / len(gaps), max(gaps)
-    return f"The search's validation F1 was above the mean test F1 by {mean:+.4f} on average, {most:+.4f} at most."
+    return f"The search's validation F1 was above the mean test F1 by {gaps.mean():+.4f} on average, {gaps.max():+.4f} at most."
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = parser_of("paretune-confirm", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument("--seeds", type=whole, default=5, metavar="K", help="trainings of each model (default 5)")
-    parser.add_argument(
-        "--near", type=float, metavar="F", help="also models whose F1 is this close to the front's, such as 0.002"
-    )
-    parser.add_argument(
-        "--run", action="append", metavar="ID", help="this run alone, by the start of its id (may be repeated)"
-    )
+    near = "also models whose F1 is this close to the front's, such as 0.002"
+    parser.add_argument("--near", type=float, metavar="F", help=near)
+    run = "this run alone, by the start of its id (may be repeated)"
+    parser.add_argument("--run", action="append", metavar="ID", help=run)
     add_query(parser, f1="validation F1")
-    parser.add_argument(
-        "--epochs", type=whole, metavar="N", help="train for so many epochs (default: as the sweep did)"
-    )
-    parser.add_argument(
-        "--train-on", choices=("train", "train+val"), default="train", help="train+val: all images, last epoch"
-    )
+    epochs = "train for so many epochs (default: as the sweep did)"
+    parser.add_argument("--epochs", type=whole, metavar="N", help=epochs)
+    images = "train+val: all images, last epoch"
+    parser.add_argument("--train-on", choices=("train", "train+val"), default="train", help=images)
     parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="workers")
     add_store(parser)
     parser.epilog = "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."

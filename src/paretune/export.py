@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from paretune.data.images import ImageData
     from paretune.deploy.model import Deployable
     from paretune.front import Point
-    from paretune.reports.confirmed import Confirmed
     from paretune.tracking import Store
 
 __all__ = ["cli"]
@@ -46,24 +45,21 @@ def _export(options: argparse.Namespace) -> None:
         message = f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx; name it so"
         raise ConfigError(message)
     store = Store(uri_of(options)).require()
-    findings = find(store, [options.sweep], query_of(options), paths.CONF / "references")
-    point = findings.run(options.run) if options.run else findings.members[-1]
-    ways = [row for row in findings.confirmed if row.point.run_id == point.run_id]
-    again = max(ways, key=lambda row: row.f1.mean, default=None)
+    results = find(store, [options.sweep], query_of(options))
+    point = results.point(options.run)
+    again = results.confirmation(point.run_id)
     run_id = _trained_again(store, options.sweep, again) if again and options.confirmed else point.run_id
     _write(_loaded(store, point, run_id), options, again)
 
 
-def _trained_again(store: "Store", sweep: str, again: "Confirmed") -> str:
+def _trained_again(store: "Store", sweep: str, again: dict[str, Any]) -> str:
     """The run of the seed that was best on validation; of the first seed, where the validation images were trained on."""
     from paretune.tracking import read_confirmations
 
-    own = [
-        one for one in read_confirmations(store, sweep) if (one.confirms, one.how) == (again.point.run_id, again.how)
-    ]
-    if "train+val" in again.how:
-        return min(own, key=lambda one: one.seed).run_id
-    return max(own, key=lambda one: one.val_f1).run_id
+    trainings = read_confirmations(store, sweep)
+    trainings = trainings[(trainings["confirms"] == again["run_id"]) & (trainings["how"] == again["how"])]
+    best = trainings["seed"].idxmin() if "train+val" in again["how"] else trainings["val_f1"].idxmax()
+    return str(trainings.loc[best, "run_id"])
 
 
 def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
@@ -84,7 +80,7 @@ def _data(config: dict[str, Any]) -> "ImageData":
     return data
 
 
-def _write(model: "Deployable", options: argparse.Namespace, again: "Confirmed | None") -> None:
+def _write(model: "Deployable", options: argparse.Namespace, again: dict[str, Any] | None) -> None:
     from paretune.deploy.c_header import write_c
     from paretune.deploy.model import costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
@@ -133,15 +129,18 @@ def _commands(point: "Point", options: argparse.Namespace) -> list[str]:
     ]
 
 
-def _scores(point: "Point", again: "Confirmed | None") -> dict[str, str]:
-    scores = {"validation F1 in the search": f"{(again.point if again else point).f1:.4f}"}
+def _scores(point: "Point", again: dict[str, Any] | None) -> dict[str, str]:
+    from paretune.reports.confirmed import mean_and_sd
+
+    scores = {"validation F1 in the search": f"{again['val_f1'] if again else point.f1:.4f}"}
     if again is None:
         return {**scores, "test F1": "not confirmed yet: paretune-confirm reads the test set"}
-    interval = f", 95 % {again.f1.low:.4f} to {again.f1.high:.4f}" if again.f1.n > 1 else ""
+    seeds = counted(again["seeds"], "seed")
+    interval = f", 95 % {again['test_f1_low']:.4f} to {again['test_f1_high']:.4f}" if again["seeds"] > 1 else ""
     return {
         **scores,
-        "test F1": f"{again.f1} over {counted(again.f1.n, 'seed')} ({again.how}){interval}",
-        "test accuracy": f"{again.accuracy} over {counted(again.accuracy.n, 'seed')}",
+        "test F1": f"{mean_and_sd(again, 'test_f1')} over {seeds} ({again['how']}){interval}",
+        "test accuracy": f"{mean_and_sd(again, 'test_accuracy')} over {seeds}",
     }
 
 

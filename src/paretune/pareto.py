@@ -15,8 +15,6 @@ from paretune.cli import add_query, add_store, exit_on_mistake, query_of, uri_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["cli", "front", "trials"]
-
 
 def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     """A row for each trial of the sweeps, raced and failed ones too: see ``state``.
@@ -26,10 +24,10 @@ def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     val_loss, best_epoch, seconds, images_per_s, seed, data, started, ended, error, run_id, and ``param.<name>`` for each
     parameter searched. Raises :class:`~paretune.errors.StoreError`.
     """
-    from paretune.reports.findings import frame_of
     from paretune.tracking import Store, read_trials
 
-    return frame_of(read_trials(Store(uri or paths.tracking_uri(paths.store())).require(), *sweeps))
+    store = Store(uri or paths.tracking_uri(paths.store())).require()
+    return read_trials(store, *sweeps).drop(columns=["searched", "config", "experiment_id"])
 
 
 def front(
@@ -40,20 +38,21 @@ def front(
     families: Sequence[str] = (),
 ) -> "DataFrame":
     """The rows of :func:`trials` on the front of those that are asked for, by rising ``n_params``."""
-    from paretune.reports.findings import Query, front_of
+    from paretune.reports.findings import Query
+    from paretune.tracking.read import complete_rows, front_rows
 
-    return front_of(trials(*sweeps, uri=uri), Query(max_params, min_f1, tuple(families)))
+    query = Query(max_params, min_f1, tuple(families))
+    return front_rows(query.rows(complete_rows(trials(*sweeps, uri=uri))))
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a person's mistake is one line and exit code 2."""
+    """Print the front and write its files; a person's mistake is one line and exit code 2."""
     options = _parser().parse_args(arguments)
     with exit_on_mistake("paretune-pareto"):
         _report(options)
 
 
 def _report(options: argparse.Namespace) -> None:
-    """Print the front of ``options.sweep`` and write its files."""
     from rich.console import Console
 
     from paretune.reports.files import folder_of, write_files
@@ -64,13 +63,13 @@ def _report(options: argparse.Namespace) -> None:
     console = Console()
     store = Store(uri_of(options)).require()
     with console.status(f"reading {options.sweep}"):
-        findings = find(store, options.sweep.split(","), query_of(options), paths.CONF / "references")
-    console.print(results_table(findings))
-    for line in answers(findings, beats=options.beats):
+        results = find(store, options.sweep.split(","), query_of(options))
+    console.print(results_table(results))
+    for line in answers(results, beats=options.beats):
         console.print(line, soft_wrap=True)
-    out = Path(options.out or folder_of(options.sweep, findings.wanted.part))
+    out = Path(options.out or folder_of(options.sweep, results.query.part))
     with console.status("writing the report"):
-        names = write_files(findings, store, out, options.ui)
+        names = write_files(results, store, out, options.ui)
     console.print(f"Written to {out}: {', '.join(names)}", soft_wrap=True)
 
 
@@ -78,15 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("paretune-pareto", description="The params-vs-F1 front of a sweep, or of several.")
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist; several as a,b")
     add_query(parser)
-    parser.add_argument(
-        "--confirmed", action="store_true", help="only what paretune-confirm trained again, by its test F1"
-    )
+    confirmed = "only what paretune-confirm trained again, by its test F1"
+    parser.add_argument("--confirmed", action="store_true", help=confirmed)
     parser.add_argument("--beats", metavar="NAME", help="which models beat this published one (part of its name)")
     add_store(parser)
     parser.add_argument("--ui", default="http://127.0.0.1:5000", help="where the MLflow UI is, for the report's links")
-    parser.add_argument(
-        "--out", help="folder for the files (default: sweeps/SWEEP, a folder below it for a part of the models)"
-    )
+    folder = "folder for the files (default: sweeps/SWEEP, a folder below it for a part of the models)"
+    parser.add_argument("--out", help=folder)
     return parser
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
 
@@ -10,9 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paretune.reports.files import folder_of, write_confirmed, write_csv, write_json
-from paretune.reports.findings import Query, finite, frame_of, front_of
-from paretune.reports.page import volume_curve
-from reports.test_page import findings_of, trial
+from paretune.reports.findings import Query
+from reports.tables import confirmed_of, results_of, training, trial
 
 ANY = [nan, inf, -inf, 0.0, 0.5, 0.5, 1.0]
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -21,8 +19,8 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 @given(st.text(max_size=30))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_cell_is_a_formula(tmp_path, family):
-    point = replace(trial(0, 100, 0.5).point, family=family, run_id=family)
-    write_csv([point], tmp_path / "front.csv")
+    results = results_of([trial(0, 100, 0.5, family=family, run_id=family)])
+    write_csv(results, tmp_path / "front.csv")
     with (tmp_path / "front.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
 
@@ -35,28 +33,11 @@ def test_no_cell_is_a_formula(tmp_path, family):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_front_is_json_that_any_reader_takes(tmp_path, pairs):
     """One point, ties, duplicates, NaN and infinities."""
-    findings = findings_of([trial(n, params, f1) for n, (params, f1) in enumerate(pairs)])
-    write_json(findings, tmp_path / "front.json")
+    results = results_of([trial(n, params, f1) for n, (params, f1) in enumerate(pairs)])
+    write_json(results, tmp_path / "front.json")
     content = json.loads((tmp_path / "front.json").read_text(), parse_constant=lambda word: 1 / 0)
 
-    assert [member["run_id"] for member in content["front"]] == [member.run_id for member in findings.members]
-
-
-@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(ANY)), max_size=8))
-def test_the_table_marks_the_front_and_leaves_nothing_out(pairs):
-    """None, one, ties, duplicates, NaN and infinities."""
-    table = frame_of([trial(n, params, f1) for n, (params, f1) in enumerate(pairs)])
-
-    assert len(table) == len(pairs)
-    assert list(front_of(table, Query())["run_id"]) == list(table[table["front"]].sort_values("n_params")["run_id"])
-
-
-def test_raced_and_failed_trials_are_rows_but_on_no_front():
-    table = frame_of([trial(0, 100, 0.5), trial(1, 50, 0.9, state="raced"), trial(2, 10, 1.0, state="failed")])
-
-    assert list(table["state"]) == ["complete", "raced", "failed"]
-    assert list(table["front"]) == [True, False, False]
-    assert str(table["started"].dt.tz) == "UTC"
+    assert [member["run_id"] for member in content["front"]] == list(results.members["run_id"])
 
 
 @given(st.text(max_size=30))
@@ -67,13 +48,6 @@ def test_the_folder_of_any_name_is_one_below_sweeps(name):
     assert folder.name not in ("", ".", "..")
 
 
-def test_a_trial_whose_run_is_about_to_be_closed_is_on_no_curve():
-    first, second = trial(0, 100, 0.8), replace(trial(1, 200, 0.9), ended_s=nan)
-    curve = volume_curve(findings_of([first, second]))
-
-    assert len(curve["hours"]) == len(curve["volume"]) == 1
-
-
 def test_a_part_of_a_front_does_not_replace_the_front():
     wanted = Query(max_params=5000, min_f1=0.97, families=("conv", "a/b"), confirmed=True)
 
@@ -81,11 +55,28 @@ def test_a_part_of_a_front_does_not_replace_the_front():
     assert str(folder_of("first", wanted.part)) == "sweeps/first/confirmed,max-params=5000,min-f1=0.97,family=conv+a_b"
 
 
-def test_numbers_that_are_not_finite_are_null_at_any_depth():
-    assert finite({"a": [1, nan, (inf, "x")], "b": None}) == {"a": [1, None, [None, "x"]], "b": None}
-
-
 def test_no_confirmation_is_a_table_of_columns(tmp_path):
-    write_confirmed([], tmp_path / "deep/confirmed.csv")
+    write_confirmed(confirmed_of([]), tmp_path / "deep/confirmed.csv")
 
     assert (tmp_path / "deep/confirmed.csv").read_text().startswith("params,seeds,test_f1")
+
+
+def test_confirmed_scores_are_rounded_and_one_seed_leaves_its_interval_empty(tmp_path):
+    rows = confirmed_of([trial(0, 100, 0.8)], training(1, 0.75), training(2, 0.75), training(1, 0.6, "9 epochs"))
+    write_confirmed(rows, tmp_path / "confirmed.csv")
+    with (tmp_path / "confirmed.csv").open(newline="") as file:
+        several, one = csv.DictReader(file)
+
+    assert (several["params"], several["seeds"], several["test_f1_low"]) == ("100", "2", "0.750000")
+    assert (several["search_val_f1"], several["optimism"]) == ("0.800000", "0.050000")
+    assert (one["how"], one["test_f1_sd"], one["test_f1_low"]) == ("9 epochs", "0.000000", "")
+
+
+def test_the_csv_holds_what_the_members_hold(tmp_path):
+    row = trial(0, 1234, 0.98765, "squeeze", config={"model": {"widths": [8, 12], "kernel_size": 3, "norm": "batch"}})
+    write_csv(results_of([row]), tmp_path / "front.csv")
+    with (tmp_path / "front.csv").open() as file:
+        (written,) = csv.DictReader(file)
+
+    assert (int(written["params"]), float(written["val_f1"]), written["family"]) == (1234, 0.98765, "squeeze")
+    assert (written["layers"], written["best_epoch"], written["run_id"]) == ("8-12 k3 batch", "3", row["run_id"])

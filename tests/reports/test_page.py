@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from math import nan
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,50 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paretune.front import Point
-from paretune.reports.confirmed import Reference
-from paretune.reports.findings import Query, SweepResults, members_of
-from paretune.reports.page import write_page
-from paretune.tracking import Trial
+from paretune.reports.page import volume_curve, write_page
+from reports.tables import results_of, training, trial
 
 pytestmark = pytest.mark.xdist_group("browser")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-REFERENCE = Reference("known <net>", 300, 0.9, "honest", "somewhere", label=True)
-
-
-def trial(number: int, params: int, f1: float, family: str = "conv", state: str = "complete", **more: str) -> Trial:
-    model = {"_target_": "paretune.models.conv.Conv", "widths": [4, 4]}
-    point = Point(params=params, f1=f1, accuracy=f1, seconds=2.0, family=family, data="digits", best_epoch=3,
-                  config={"model": model}, run_id=f"{number:032x}")  # fmt: skip
-    searched = {"model.widths.0": str(params % 7), "optimizer.lr": f"{0.001 * (number + 1):g}"}
-    return Trial(
-        "demo",
-        number,
-        0,
-        state,
-        point,
-        searched,
-        params,
-        100.0,
-        10.0 * number,
-        10.0 * number + 5,
-        more.get("error", ""),
-        "7",
-    )
-
-
 TRIALS = [
     trial(0, 100, 0.80), trial(1, 200, 0.90), trial(2, 250, 0.85, "squeeze"), trial(3, 900, 0.97, "squeeze"),
     trial(4, 50, 0.1, state="failed", error="<script>alert(1)</script> out of memory"),
     *(trial(n, 100 * n, 0.5) for n in range(5, 20)),
 ]  # fmt: skip
-
-
-def findings_of(trials: list[Trial], **more: object) -> SweepResults:
-    points = [one.point for one in trials if one.state == "complete"]
-    return SweepResults(**{"sweeps": ["demo"], "wanted": Query(), "trials": trials, "points": points, "members": members_of(points),
-                       "confirmed": [], "references": [REFERENCE], "cap": 1000, **more})  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +42,7 @@ def browser() -> Iterator[Any]:
 def page(browser: Any, tmp_path: Path) -> Iterator[SimpleNamespace]:
     """The page of TRIALS in Chromium: its ``tab``, what its console said and where it went."""
     path = tmp_path / "report.html"
-    write_page(findings_of(TRIALS), None, path, "http://127.0.0.1:5000/")
+    write_page(results_of(TRIALS), None, path, "http://127.0.0.1:5000/")
     said: list[str] = []
     went: list[str] = []
     tab = browser.new_page(viewport={"width": 1280, "height": 800})
@@ -141,7 +109,7 @@ def test_a_phone_scrolls_down_only(page):
 def test_any_front_and_any_name_make_a_page_whose_data_can_be_read(tmp_path, pairs, name):
     """Ties, duplicates, F1 of 0 and 1; names that look like markup stay text."""
     trials = [trial(n, params, f1, family=name) for n, (params, f1) in enumerate(pairs)]
-    write_page(findings_of(trials, sweeps=[name, "</script><b>"]), None, tmp_path / "p.html", "http://x")
+    write_page(results_of(trials, sweeps=[name, "</script><b>"]), None, tmp_path / "p.html", "http://x")
     text = (tmp_path / "p.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
 
@@ -149,8 +117,32 @@ def test_any_front_and_any_name_make_a_page_whose_data_can_be_read(tmp_path, pai
     assert "</script><b>" not in text
 
 
+def test_a_trial_whose_run_is_about_to_be_closed_is_on_no_curve():
+    curve = volume_curve(results_of([trial(0, 100, 0.8), trial(1, 200, 0.9, ended=nan)]))
+
+    assert len(curve["hours"]) == len(curve["volume"]) == 1
+
+
+def test_the_curve_begins_with_the_first_trial_and_grows_where_the_front_does():
+    curve = volume_curve(results_of([trial(0, 100, 0.8), trial(1, 200, 0.7), trial(2, 200, 0.9)]))
+
+    assert curve["gain"] == [0, 2]
+    assert curve["volume"][0] == curve["volume"][1] < curve["volume"][2]
+    assert curve["hours"] == pytest.approx([5 / 3600, 15 / 3600, 25 / 3600])
+
+
+def test_confirmed_models_have_a_table_and_one_seed_no_interval(tmp_path):
+    results = results_of(TRIALS, training(1, 0.7), training(2, 0.8), training(1, 0.6, "9 epochs"))
+    write_page(results, None, tmp_path / "p.html", "http://x")
+    text = (tmp_path / "p.html").read_text()
+
+    assert "0.7500 ± 0.0707" in text
+    assert "0.1147 to 1.0000" in text
+    assert '<td class="number">0.6000</td><td class="number"></td>' in text
+
+
 def test_an_error_that_looks_like_markup_stays_text(tmp_path):
-    write_page(findings_of(TRIALS), None, tmp_path / "p.html", "http://x")
+    write_page(results_of(TRIALS), None, tmp_path / "p.html", "http://x")
     text = (tmp_path / "p.html").read_text()
 
     assert "<script>alert(1)" not in text

@@ -32,7 +32,7 @@ def store(server, tmp_path, request) -> Store:
 
 @pytest.fixture(autouse=True)
 def _ask_at_once(monkeypatch):
-    monkeypatch.setattr("paretune.tracking.run.WAITS_S", (0.0,))
+    monkeypatch.setattr("paretune.tracking.run.absence.pauses_s", (0.0,))
 
 
 def sweep(store: Store) -> SweepRecorder:
@@ -82,7 +82,7 @@ def test_what_happens_while_the_server_is_away_is_written_in_order_and_once(serv
     assert list((tmp_path / "spool").glob("[!.]*")) == []
     assert [(point.step, point.value) for point in curve] == [(1, 0.5), (2, 0.6)]
     assert curve[0].timestamp <= curve[1].timestamp
-    assert [trial.number for trial in read_trials(store, store.experiment)] == [0, 1]
+    assert list(read_trials(store, store.experiment)["trial"]) == [0, 1]
     assert {file.path for file in store.client.list_artifacts(run.run_id)} == {"config.yaml", "weights.pt"}
 
 
@@ -91,12 +91,12 @@ def test_steps_whose_answers_were_lost_are_sent_again_and_leave_the_same(store, 
     with RunRecorder(store, "r", tags=tags_of(store, 0), searched={"a": "1"}) as run:
         run.start(POINT)
         run.epoch(1, {"val_f1": 0.5})
-        run.journal.done = 0
+        run.done = 0
     parent.finish("FINISHED", {}, ())
-    (trial,) = read_trials(store, store.experiment)
+    (trial,) = read_trials(store, store.experiment).itertuples()
     curve = store.client.get_metric_history(run.run_id, "epoch/val_f1")
 
-    assert (trial.state, trial.params, len(curve)) == ("complete", 120, 1)
+    assert (trial.state, trial.n_params, len(curve)) == ("complete", 120, 1)
     assert len(store.runs(f"tags.trial = '0' and tags.sweep = '{store.experiment}'")) == 1
     assert list((tmp_path / "spool").glob("[!.]*")) == []
 

@@ -1,3 +1,4 @@
+import json
 import math
 import shutil
 import sqlite3
@@ -12,8 +13,8 @@ from requests import Response
 
 from paretune.errors import ConfigError, Raced, StoreError
 from paretune.front import Point, front_volume
-from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials, sweep_names
-from paretune.tracking.run import Journal, RunWriter
+from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials
+from paretune.tracking.run import RunWriter, write_leftovers
 from paretune.tracking.store import one_line
 
 POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
@@ -70,7 +71,7 @@ def test_a_sweep_started_again_has_one_parent(store):
     first.finish("FINISHED", {}, ())
 
     assert first.run_id == second.run_id
-    assert sweep_names(store) == ["small"]
+    assert [run.data.tags["sweep"] for run in store.sweeps()] == ["small"]
 
 
 def test_the_end_of_a_sweep_closes_the_runs_of_killed_workers(store):
@@ -189,20 +190,47 @@ def test_trials_that_end_out_of_turn_leave_the_parent_with_the_figures_of_all(st
     assert latest["hypervolume"] == pytest.approx(front_volume([50], [0.85], 1000))
 
 
-def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(store, tmp_path):
-    class Refused(RunWriter):
-        def attach(self, at_ms, *, files):
-            answer = Response()
-            answer.status_code = 413
-            answer.raise_for_status()
+def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(store, tmp_path, monkeypatch):
+    def refused(writer: RunWriter, at_ms: int, *, files: list[str]) -> None:
+        answer = Response()
+        answer.status_code = 413
+        answer.raise_for_status()
 
-    journal = Journal(tmp_path / "spool", Refused(store))
+    monkeypatch.setitem(RunWriter.STEPS, "attach", refused)
+    monkeypatch.setattr(Store, "spool_folder", tmp_path / "spool")
+    writer = RunWriter(store)
+    writer.open()
     with pytest.raises(StoreError, match=r"413 Client Error"):
-        journal.add("attach", 0, {"files": []})
-    with pytest.raises(StoreError):
-        journal.close()
+        writer.write("attach", files=[])
+    with pytest.raises(StoreError, match=r"413 Client Error"):
+        writer.close()
 
-    assert (journal.folder / "steps.jsonl").is_file()
+    assert (writer.folder / "steps.jsonl").is_file()
+
+
+def test_a_spool_folder_of_an_earlier_version_is_written(store, tmp_path, monkeypatch):
+    """The names of the steps and of their arguments, as they stand on disk."""
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    tags = {"kind": "trial", "sweep": "small", "trial": "0", "attempt": "0", "data": "rows"}
+    steps = [
+        ["begin", 1000, {"name": "small-0", "tags": tags, "searched": {"a": "1"}, "replaces": ["sweep", "trial"], "key": "old"}],
+        ["start", 1001, {"params": 120, "family": "conv", "config": {"seed": 4}}],
+        ["metrics", 1002, {"values": {"epoch/val_f1": 0.5}, "step": 1}],
+        ["tag", 1003, {"name": "rule", "value": "best f1"}],
+        ["metrics", 1004, {"values": {"val_f1": 0.5}}],
+        ["attach", 1005, {"files": [str(tmp_path / "weights.pt")]}],
+        ["end", 1006, {"status": "FINISHED", "tags": {"state": "complete", "front": "true"}, "trial_of": "small", "trial": 0}],
+    ]  # fmt: skip
+    folder = tmp_path / "spool" / "old"
+    folder.mkdir(parents=True)
+    (folder / "steps.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    start_sweep(store)
+    monkeypatch.setattr(Store, "spool_folder", tmp_path / "spool")
+
+    assert write_leftovers(store) == 0
+    (trial,) = read_trials(store, "small").itertuples()
+    assert (trial.state, trial.front, trial.n_params, trial.val_f1, trial.seed) == ("complete", True, 120, 0.5, 4)
+    assert not folder.exists()
 
 
 def test_an_error_that_says_nothing_is_named(store):
@@ -218,9 +246,9 @@ def test_a_raced_trial_keeps_its_best_epoch_and_is_apart(store):
         run.epoch(1, {"val_f1": 0.5, "val_loss": 1.0})
         run.epoch(2, {"val_f1": 0.4, "val_loss": 2.0})
         raise Raced
-    (trial,) = read_trials(store, "small")
+    (trial,) = read_trials(store, "small").itertuples()
 
-    assert (trial.state, trial.point.f1, trial.point.best_epoch, trial.params) == ("raced", 0.5, 1, 120.0)
+    assert (trial.state, trial.val_f1, trial.best_epoch, trial.n_params) == ("raced", 0.5, 1, 120.0)
 
 
 def test_a_run_says_what_it_was_made_with(store, tmp_path):

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from numpy.typing import ArrayLike
 
 mpl.use("Agg")
 
@@ -12,11 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import Bbox
 
-from paretune.front import Point
+from paretune.front import Costs
 from paretune.reports.confirmed import Reference
-from paretune.reports.findings import members_of
-
-__all__ = ["FAMILY_COLOURS", "GRADES", "OTHER_FAMILY", "draw_front"]
+from paretune.reports.findings import COSTS, SweepResults
 
 FAMILY_COLOURS = {
     "dense": "#0072b2",
@@ -37,92 +38,78 @@ LEAST_SHOWN_ERROR = 0.0008
 F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
-def draw_front(
-    points: Sequence[Point],
-    paths: Sequence[Path],
-    *,
-    title: str,
-    score: str = "validation F1",
-    references: Sequence[Reference] = (),
-    cap: int | None = None,
-) -> None:
+def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
     """Write the picture, in the format of each path's suffix; its vertical axis is even in the logarithm of the error 1 - F1, labelled in F1."""
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots()
-    _trials(axes, points)
-    _front(axes, points, score)
-    _references(axes, references)
-    if cap:
-        axes.axvline(cap, color="#888888", linewidth=0.8, linestyle=":")
-        axes.annotate(f"cap {cap:,}", (cap, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=8,
-                      ha="right", color="#666666")  # fmt: skip
-    _axes(axes, points, references, score)
-    if references:
+    _trials(axes, results)
+    _front(axes, results)
+    _references(axes, results.references)
+    if results.cap:
+        axes.axvline(results.cap, color="#888888", linewidth=0.8, linestyle=":")
+        axes.annotate(f"cap {results.cap:,}", (results.cap, 0.02), xycoords=("data", "axes fraction"), rotation=90,
+                      fontsize=8, ha="right", color="#666666")  # fmt: skip
+    _axes(axes, results)
+    if results.references:
         figure.draw_without_rendering()  # lays the axes out, so that labels know where they are
-        _labels(axes, references)
-    axes.set_title(title, loc="left", fontsize=11)
+        _labels(axes, results.references)
+    axes.set_title(results.title, loc="left", fontsize=11)
     for path in paths:
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _trials(axes: Axes, points: Sequence[Point]) -> None:
-    for family in sorted({point.family for point in points}):
-        own = [point for point in points if point.family == family]
-        colour = FAMILY_COLOURS.get(family, OTHER_FAMILY)
-        axes.scatter([p.params for p in own], [_error(p.f1) for p in own], s=22, alpha=0.35, color=colour,
-                     linewidths=0, label=f"{family} (n = {len(own):,})")  # fmt: skip
+def _trials(axes: Axes, results: SweepResults) -> None:
+    for family, models in results.complete.groupby("family"):
+        colour = FAMILY_COLOURS.get(str(family), OTHER_FAMILY)
+        axes.scatter(models[results.cost], _errors(models[results.f1]), s=22, alpha=0.35, color=colour, linewidths=0,
+                     label=f"{family} (n = {len(models):,})")  # fmt: skip
 
 
-def _front(axes: Axes, points: Sequence[Point], score: str) -> None:
-    members = members_of(points)
-    params, errors = [p.params for p in members], [_error(p.f1) for p in members]
-    axes.step(params, errors, where="post", color="#222222", linewidth=1.3, label=f"front ({score})")
-    colours = [FAMILY_COLOURS.get(p.family, OTHER_FAMILY) for p in members]
-    axes.scatter(params, errors, s=42, color=colours, edgecolors="#222222", linewidths=0.9, zorder=3)
+def _front(axes: Axes, results: SweepResults) -> None:
+    costs, errors = results.members[results.cost], _errors(results.members[results.f1])
+    axes.step(costs, errors, where="post", color="#222222", linewidth=1.3, label=f"front ({results.score})")
+    colours = [FAMILY_COLOURS.get(family, OTHER_FAMILY) for family in results.members["family"]]
+    axes.scatter(costs, errors, s=42, color=colours, edgecolors="#222222", linewidths=0.9, zorder=3)
 
 
 def _references(axes: Axes, references: Sequence[Reference]) -> None:
     for grade, (marker, label) in GRADES.items():
-        own = [reference for reference in references if reference.grade == grade]
-        if own:
+        graded = [reference for reference in references if reference.grade == grade]
+        if graded:
             style = {"color": "#444444"} if marker == "x" else {"facecolors": "none", "edgecolors": "#444444"}
-            errors = [_error(r.score) for r in own]
-            axes.scatter([r.params for r in own], errors, s=30, marker=marker, linewidths=0.9, label=label, **style)  # type: ignore[arg-type]
+            params, errors = [r.params for r in graded], _errors([r.score for r in graded])
+            axes.scatter(params, errors, s=30, marker=marker, linewidths=0.9, label=label, **style)  # type: ignore[arg-type]
 
 
 def _labels(axes: Axes, references: Sequence[Reference]) -> None:
     """Names beside the markers, each in that of four places where it covers the fewest other names and markers."""
-    markers = axes.transData.transform([(r.params, _error(r.score)) for r in references])
-    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in markers]
-    for reference in (reference for reference in references if reference.label):
-        at = (reference.params, _error(reference.score))
-        tried = [
-            axes.annotate(
-                reference.name, at, xytext=offset, textcoords="offset points", ha=side, fontsize=7, color="#444444"
-            )
-            for offset, side in LABEL_PLACES
-        ]
-        boxes = [text.get_window_extent() for text in tried]
+    places = np.column_stack([[r.params for r in references], _errors([r.score for r in references])])
+    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in axes.transData.transform(places)]
+    style: Any = {"textcoords": "offset points", "fontsize": 7, "color": "#444444"}
+    for reference, place in zip(references, places, strict=True):
+        if not reference.label:
+            continue
+        texts = [axes.annotate(reference.name, place, offset, ha=side, **style) for offset, side in LABEL_PLACES]
+        boxes = [text.get_window_extent() for text in texts]
         covered = [sum(box.overlaps(other) for other in taken) for box in boxes]
         best = covered.index(min(covered))
         taken.append(boxes[best])
-        for text in [*tried[:best], *tried[best + 1 :]]:
+        for text in [*texts[:best], *texts[best + 1 :]]:
             text.remove()
 
 
-def _axes(axes: Axes, points: Sequence[Point], references: Sequence[Reference], score: str) -> None:
+def _axes(axes: Axes, results: SweepResults) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    errors = [_error(p.f1) for p in points] + [_error(r.score) for r in references]
-    axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)  # the best on top
+    errors = _errors([*results.complete[results.f1], *(reference.score for reference in results.references)])
     axes.set_yticks([1 - f1 for f1 in F1_TICKS])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{1 - error:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_on()
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda params, _: f"{params:,.0f}"))
-    axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)
-    axes.set_xlabel("trainable parameters")
-    axes.set_ylabel(f"macro {score}" + (" (published points: test score)" if references else ""))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,.0f}"))
+    axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)  # the best on top
+    axes.set_xlabel(COSTS[results.cost])
+    axes.set_ylabel(f"macro {results.score}" + (" (published points: test score)" if results.references else ""))
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
@@ -130,5 +117,6 @@ def _axes(axes: Axes, points: Sequence[Point], references: Sequence[Reference], 
         axes.spines[side].set_visible(False)
 
 
-def _error(score: float) -> float:
-    return max(1 - score, LEAST_SHOWN_ERROR)
+def _errors(scores: ArrayLike) -> Costs:
+    errors: Costs = np.maximum(1 - np.asarray(scores, float), LEAST_SHOWN_ERROR)
+    return errors

@@ -1,21 +1,20 @@
 """The files of a report: ``front.csv``, ``front.json``, ``front.png``, ``front.svg`` and ``report.html``."""
 
-import csv
 import json
 import re
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
+from typing import Any
+
+from pandas import DataFrame
 
 from paretune.errors import StoreError
-from paretune.front import Point
-from paretune.reports.confirmed import Confirmed
 from paretune.reports.findings import Query, SweepResults, find, finite, layers_of
 from paretune.tracking import Store, SweepRecorder
+from paretune.tracking.read import points_of
 
-COLUMNS = ("family", "layers", "best_epoch", "seconds", "seed", "run_id")
 CONFIRMED_COLUMNS = (
     "params", "seeds", "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high", "test_accuracy", "test_accuracy_sd",
     "search_val_f1", "optimism", "family", "layers", "how", "run_id",
@@ -28,73 +27,61 @@ def folder_of(sweep: str, part: str = "") -> Path:
     return Path("sweeps") / (_folder(sweep) or "_") / _folder(part)
 
 
-def write_files(findings: SweepResults, store: Store, out: Path, ui: str) -> list[str]:
+def _folder(name: str) -> str:
+    return re.sub(r"[^\w.,=+-]+", "_", name).strip(".")
+
+
+def write_files(results: SweepResults, store: Store, out: Path, ui: str) -> list[str]:
     """Write all of them to ``out``; returns their names. ``ui`` is the address of the MLflow UI for links."""
     from paretune.reports.figure import draw_front  # matplotlib and plotly take a second each to import
     from paretune.reports.page import write_page
 
     out.mkdir(parents=True, exist_ok=True)
-    members = findings.members
-    write_csv(members, out / "front.csv", findings.split)
-    write_json(findings, out / "front.json")
-    pictures = [out / "front.png", out / "front.svg"]
-    draw_front(findings.points, pictures, title=findings.title, score=findings.score,
-               references=findings.references, cap=findings.cap)  # fmt: skip
-    write_page(findings, store, out / "report.html", ui)
-    return ["front.csv", "front.json", *(picture.name for picture in pictures), "report.html"]
+    write_csv(results, out / "front.csv")
+    write_json(results, out / "front.json")
+    draw_front(results, [out / "front.png", out / "front.svg"])
+    write_page(results, store, out / "report.html", ui)
+    return ["front.csv", "front.json", "front.png", "front.svg", "report.html"]
 
 
-def write_csv(points: Sequence[Point], path: Path, split: str = "val") -> None:
-    """One row a point, by the names that the store uses; scores are of ``split``; no cell is a formula to a spreadsheet."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["params", f"{split}_f1", f"{split}_accuracy", *COLUMNS])
-        for p in points:
-            scores = (p.params, f"{p.f1:.6f}", f"{p.accuracy:.6f}", _cell(p.family), _cell(layers_of(p)))
-            writer.writerow([*scores, p.best_epoch, f"{p.seconds:.1f}", p.seed, _cell(p.run_id)])
+def write_csv(results: SweepResults, path: Path) -> None:
+    """One row a member, by the names that the store uses; no cell is a formula to a spreadsheet."""
+    scores = (f"{results.split}_f1", f"{results.split}_accuracy")
+    _write(results.members, path, "params", *scores, "family", "layers", "best_epoch", "seconds", "seed", "run_id")
 
 
-def write_confirmed(rows: Sequence[Confirmed], path: Path) -> None:
-    """One row a model and way of training it again."""
+def write_confirmed(models: DataFrame, path: Path) -> None:
+    """One row a model and way of training it again, of :func:`~paretune.reports.confirmed.confirmed`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(CONFIRMED_COLUMNS)
-        for row in rows:
-            scores = [
-                row.f1.mean,
-                row.f1.sd,
-                row.f1.low,
-                row.f1.high,
-                row.accuracy.mean,
-                row.accuracy.sd,
-                row.point.f1,
-                row.optimism,
-            ]
-            cells = [f"{score:.6f}" if isfinite(score) else "" for score in scores]
-            p = row.point
-            writer.writerow(
-                [p.params, row.f1.n, *cells, _cell(p.family), _cell(layers_of(p)), _cell(row.how), _cell(p.run_id)]
-            )
+    _write(models, path, *CONFIRMED_COLUMNS)
 
 
-def _folder(name: str) -> str:
-    return re.sub(r"[^\w.,=+-]+", "_", name).strip(".")
+def _write(models: DataFrame, path: Path, *columns: str) -> None:
+    table = models.assign(
+        params=models["n_params"].astype(int),
+        layers=models["config"].map(layers_of),
+        best_epoch=models["best_epoch"].fillna(-1).astype(int),
+        seconds=models["seconds"].map("{:.1f}".format),
+        search_val_f1=models["val_f1"],
+    )
+    cells = table[list(columns)].map(_cell)
+    cells.to_csv(path, index=False, float_format="%.6f", lineterminator="\r\n")
 
 
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def write_json(findings: SweepResults, path: Path) -> None:
+def write_json(results: SweepResults, path: Path) -> None:
     """The front with each member's whole config, and what it was selected from; numbers that are not finite are null."""
+    points = points_of(results.members, results.split)
     content = {
-        "sweeps": list(findings.sweeps),
-        "score": findings.score,
-        "cap": findings.cap,
-        "trials": len(findings.trials),
-        "complete": len(findings.points),
-        "front": [{**asdict(point), "layers": layers_of(point)} for point in findings.members],
+        "sweeps": list(results.sweeps),
+        "score": results.score,
+        "cap": results.cap,
+        "trials": len(results.trials),
+        "complete": len(results.complete),
+        "front": [{**asdict(point), "layers": layers_of(point.config)} for point in points],
     }
     path.write_text(json.dumps(finite(content), indent=2, allow_nan=False) + "\n")
 
@@ -107,17 +94,14 @@ class FrontRecorder(SweepRecorder):
         super().finish(status, reasons, running)
         if self.store is None or not self.run_id:
             return
-        from paretune import paths
         from paretune.reports.figure import draw_front  # matplotlib takes a second to import
 
         try:
-            findings = find(self.store, [self.sweep], Query(), paths.CONF / "references")
+            results = find(self.store, [self.sweep], Query())
         except StoreError:
             return
         with tempfile.TemporaryDirectory() as folder:
             table, picture = Path(folder) / "front.csv", Path(folder) / "front.png"
-            write_csv(findings.members, table)
-            draw_front(
-                findings.points, [picture], title=findings.title, references=findings.references, cap=findings.cap
-            )
+            write_csv(results, table)
+            draw_front(results, [picture])
             self.attach([table, picture])

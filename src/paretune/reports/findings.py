@@ -1,17 +1,22 @@
-"""What the reports show of one or several sweeps: read once, filtered once."""
+"""What the reports show of one or several sweeps: a table of trials, read once and filtered once."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import isfinite, nan
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
 from typing import Any
 
-import pandas as pd
+from pandas import DataFrame
 
-from paretune.errors import ConfigError, StoreError
-from paretune.front import Point, costs_of, front
-from paretune.reports.confirmed import Confirmed, Reference, confirmed, read_references
-from paretune.tracking import Store, Trial, read_confirmations, read_trials
+from paretune import paths
+from paretune.errors import ConfigError, StoreError, check_least
+from paretune.front import Point
+from paretune.reports.confirmed import Reference, confirmed, read_references
+from paretune.tracking import Store, read_confirmations, read_trials
+from paretune.tracking.read import complete_rows, front_rows, points_of, records
+from paretune.tracking.store import N_PARAMS, VAL_F1
+
+COSTS = {N_PARAMS: "trainable parameters"}  # columns that a front may be drawn over, and what a reader calls them
 
 
 def finite(value: Any) -> Any:
@@ -33,9 +38,8 @@ class Query:
     confirmed: bool = False
 
     def __post_init__(self) -> None:
-        if self.min_f1 is not None and not 0 <= self.min_f1 <= 1:
-            message = f"--min-f1 `{self.min_f1:g}` is no fraction; expected 0 to 1, such as 0.99; set --min-f1"
-            raise ConfigError(message)
+        if self.min_f1 is not None:
+            check_least("--min-f1", self.min_f1, 0, most=1, whole=False)
 
     @property
     def part(self) -> str:
@@ -44,152 +48,124 @@ class Query:
         words = [f"{name}={value}" for name, value in parts.items() if value is not None]
         return ",".join([*(["confirmed"] if self.confirmed else []), *words])
 
-    def admits(self, point: Point) -> bool:
-        """Whether the model is one of them."""
-        return (
-            (self.max_params is None or point.params <= self.max_params)
-            and (self.min_f1 is None or point.f1 >= self.min_f1)
-            and (not self.families or point.family in self.families)
-        )
+    def rows(self, table: DataFrame, f1: str = VAL_F1) -> DataFrame:
+        """The rows that are asked for, by the column ``f1``."""
+        for cost, most in {N_PARAMS: self.max_params}.items():
+            table = table if most is None else table[table[cost] <= most]
+        table = table if self.min_f1 is None else table[table[f1] >= self.min_f1]
+        return table[table["family"].isin(self.families)] if self.families else table
 
 
 @dataclass(frozen=True)
 class SweepResults:
     """Sweeps, and what was asked of them.
 
-    ``trials`` are all that were asked for, in any state; ``points`` the complete ones, ``members`` those on their front by
-    rising parameter count. ``confirmed`` holds what was trained again by run id.
+    ``table`` has all their trials, in any state, as :func:`paretune.tracking.read_trials` gives them; ``confirmed`` a row for
+    each model and way in which it was trained again (:func:`paretune.reports.confirmed.confirmed`). ``cost`` is the column
+    that fronts are drawn over.
     """
 
     sweeps: Sequence[str]
-    wanted: Query
-    trials: Sequence[Trial]
-    points: Sequence[Point]
-    members: Sequence[Point]
-    confirmed: Sequence[Confirmed]
-    references: Sequence[Reference]
-    cap: int | None
+    query: Query
+    table: DataFrame
+    confirmed: DataFrame
+    references: Sequence[Reference] = ()
+    cap: int | None = None
+    cost: str = N_PARAMS
+
+    @property
+    def split(self) -> str:
+        """The images that the models are compared on: ``val`` or ``test``."""
+        return "test" if self.query.confirmed else "val"
+
+    @property
+    def f1(self) -> str:
+        """The column by which the models are compared."""
+        return f"{self.split}_f1"
+
+    @property
+    def score(self) -> str:
+        """What that F1 is, in words."""
+        return "test F1, mean of the seeds" if self.query.confirmed else "validation F1"
 
     @property
     def title(self) -> str:
         """One line for a heading."""
-        what = "confirmed models" if self.wanted.confirmed else "complete trials"
-        return f"{', '.join(self.sweeps)}: {len(self.members)} of {len(self.points)} {what} are on the front"
+        what = "confirmed models" if self.query.confirmed else "complete trials"
+        return f"{', '.join(self.sweeps)}: {len(self.members)} of {len(self.complete)} {what} are on the front"
 
-    @property
-    def score(self) -> str:
-        """What ``f1`` of the points is."""
-        return "test F1, mean of the seeds" if self.wanted.confirmed else "validation F1"
+    @cached_property
+    def complete(self) -> DataFrame:
+        """The models to compare that were asked for: complete trials, or rows of ``confirmed``."""
+        return self.query.rows(self.confirmed if self.query.confirmed else complete_rows(self.table), self.f1)
 
-    @property
-    def split(self) -> str:
-        """The images that ``f1`` and ``accuracy`` of the points were read on: ``val`` or ``test``."""
-        return "test" if self.wanted.confirmed else "val"
+    @cached_property
+    def members(self) -> DataFrame:
+        """Those on the front, by rising cost."""
+        return self.front_of(self.complete)
 
-    def run(self, prefix: str) -> Point:
-        """The point whose run id starts with ``prefix``; of a model confirmed in several ways the best.
+    @cached_property
+    def trials(self) -> DataFrame:
+        """The trials that were asked for, and all that are not complete."""
+        asked = self.query.rows(self.table)["run_id"]
+        return self.table[(self.table["state"] != "complete") | self.table["run_id"].isin(asked)]
 
-        Raises :class:`~paretune.errors.ConfigError` if there is none, or more than one.
+    def front_of(self, models: DataFrame) -> DataFrame:
+        """Those of ``models`` that are on the front of these alone, by rising cost."""
+        return front_rows(models, self.cost, self.f1)
+
+    def point(self, run: str | None = None) -> Point:
+        """The best member of the front, or the model whose run id starts with ``run`` (the best way of confirming it).
+
+        Raises :class:`~paretune.errors.ConfigError` if there is no such model, or more than one.
         """
-        ranked = sorted(self.points, key=lambda point: point.f1)
-        found = list({point.run_id: point for point in ranked if point.run_id.startswith(prefix)}.values())
-        if len(found) != 1:
+        if not run:
+            return points_of(self.members.tail(1), self.split)[0]
+        models = self.complete[self.complete["run_id"].str.startswith(run)].sort_values(self.f1)
+        points = points_of(models.drop_duplicates("run_id", keep="last"), self.split)
+        if len(points) != 1:
             raise ConfigError(
-                f"--run `{prefix}` fits {len(found)} complete trials of {', '.join(self.sweeps)}; expected one; "
+                f"--run `{run}` fits {len(points)} complete trials of {', '.join(self.sweeps)}; expected one; "
                 f"see the run column of paretune-pareto"
             )
-        return found[0]
+        return points[0]
+
+    def confirmation(self, run_id: str) -> dict[str, Any] | None:
+        """The row of ``confirmed`` for the best way of training a model again, if it was."""
+        ways = self.confirmed[self.confirmed["run_id"] == run_id].sort_values("test_f1", ascending=False, kind="stable")
+        return next(iter(records(ways)), None)
 
 
-def find(store: Store, sweeps: Sequence[str], wanted: Query, references: Path) -> SweepResults:
-    """Read the sweeps; ``references`` is the folder of published points by data set.
+def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
+    """Read the sweeps, and the published points of their data set (``conf/references``).
 
     Raises :class:`~paretune.errors.StoreError` if a sweep is not there, or has nothing that was asked for.
     """
-    trials = read_trials(store, *sweeps)
-    complete = [trial.point for trial in trials if trial.state == "complete" and isfinite(trial.point.f1)]
-    again = confirmed(complete, read_confirmations(store, *sweeps))
-    known = [replace(one.point, f1=one.f1.mean, accuracy=one.accuracy.mean) for one in again]
-    points = [point for point in (known if wanted.confirmed else complete) if wanted.admits(point)]
-    if not points:
-        raise StoreError(_nothing(sweeps, wanted, len(complete), len(known)))
-    caps = {point.config.get("cap", {}).get("max_params") for point in points}
-    datas = {point.data for point in points}
-    published = read_references(references / f"{datas.pop()}.yaml") if len(datas) == 1 else []
-    return SweepResults(
-        sweeps, wanted, [trial for trial in trials if trial.state != "complete" or wanted.admits(trial.point)],
-        points, members_of(points), again, published, caps.pop() if len(caps) == 1 else None,
-    )  # fmt: skip
-
-
-def members_of(points: Sequence[Point]) -> list[Point]:
-    """Those on the front, by rising parameter count."""
-    return [points[i] for i in front(costs_of([p.params for p in points], [p.f1 for p in points]))]
-
-
-def _nothing(sweeps: Sequence[str], wanted: Query, complete: int, again: int) -> str:
-    names = ", ".join(sweeps)
-    if wanted.confirmed and not again:
-        return f"sweep `{names}` has no confirmed model; expected at least one; run paretune-confirm {names} first"
-    return (
-        f"sweep `{names}` has no finished trial that was asked for ({complete} finished in all); expected at least one; "
-        f"widen --max-params, --min-f1 and --family, or let the sweep run on"
-    )
-
-
-COLUMNS = (
-    "sweep", "trial", "attempt", "state", "front", "family", "n_params", "val_f1", "val_accuracy", "val_loss", "best_epoch",
-    "seconds", "images_per_s", "seed", "data", "started", "ended", "error", "run_id",
-)  # fmt: skip
-
-
-def frame_of(trials: Sequence[Trial]) -> pd.DataFrame:
-    """A row for each trial; ``front`` says whether it is on the front of the complete ones."""
-    table = pd.DataFrame([_row(trial) for trial in trials], columns=[*COLUMNS, *_searched(trials)])
-    table[["started", "ended"]] = table[["started", "ended"]].apply(pd.to_datetime, unit="s", utc=True)
-    table["front"] = False
-    members = _members(table[table["state"] == "complete"])
-    table.loc[members, "front"] = True
-    return table
-
-
-def front_of(table: pd.DataFrame, wanted: Query) -> pd.DataFrame:
-    """The rows on the front of the complete trials that are wanted, by rising ``n_params``."""
-    asked = table[table["state"] == "complete"]
-    if wanted.max_params is not None:
-        asked = asked[asked["n_params"] <= wanted.max_params]
-    if wanted.min_f1 is not None:
-        asked = asked[asked["val_f1"] >= wanted.min_f1]
-    if wanted.families:
-        asked = asked[asked["family"].isin(wanted.families)]
-    return asked.loc[_members(asked)]
-
-
-def _members(complete: pd.DataFrame) -> "pd.Index[int]":
-    return complete.index[front(costs_of(complete["n_params"], complete["val_f1"]))]
-
-
-def _searched(trials: Sequence[Trial]) -> list[str]:
-    return list(dict.fromkeys(f"param.{name}" for trial in trials for name in trial.searched))
-
-
-def _row(trial: Trial) -> dict[str, object]:
-    p = trial.point
-    return {
-        "sweep": trial.sweep, "trial": trial.number, "attempt": trial.attempt, "state": trial.state, "family": p.family,
-        "n_params": trial.params, "val_f1": p.f1, "val_accuracy": p.accuracy, "val_loss": p.loss,
-        "best_epoch": p.best_epoch if p.best_epoch >= 0 else nan, "seconds": p.seconds, "images_per_s": trial.images_per_s,
-        "seed": p.seed, "data": p.data, "started": trial.started_s, "ended": trial.ended_s, "error": trial.error,
-        "run_id": p.run_id, **{f"param.{name}": value for name, value in trial.searched.items()},
-    }  # fmt: skip
+    table, names = read_trials(store, *sweeps), ", ".join(sweeps)
+    trials = complete_rows(table)
+    confirmations = confirmed(trials, read_confirmations(store, *sweeps))
+    models = SweepResults(sweeps, query, table, confirmations).complete
+    if query.confirmed and confirmations.empty:
+        raise StoreError(
+            f"sweep `{names}` has no confirmed model; expected at least one; run paretune-confirm {names} first"
+        )
+    if models.empty:
+        raise StoreError(
+            f"sweep `{names}` has no finished trial that was asked for ({len(trials)} finished in all); expected at least "
+            f"one; widen --max-params, --min-f1 and --family, or let the sweep run on"
+        )
+    caps = {config.get("cap", {}).get("max_params") for config in models["config"]}
+    data = models["data"].unique()
+    published = read_references(paths.CONF / f"references/{data[0]}.yaml") if len(data) == 1 else []
+    return SweepResults(sweeps, query, table, confirmations, published, caps.pop() if len(caps) == 1 else None)
 
 
 SHAPING = ("stem", "width", "steps", "pooled", "five", "one", "three", "merged")  # what a family has instead of widths
 
 
-def layers_of(point: Point) -> str:
+def layers_of(config: Mapping[str, Any]) -> str:
     """The settings that shape the network, in short: ``8-12-12 k3 batch`` is its widths, kernels and norm."""
-    model = point.config.get("model", {})
+    model = config.get("model", {})
     words = ["-".join(str(width) for width in model["widths"])] if model.get("widths") else []
     words += [f"{name} {_joined(model[name])}" for name in SHAPING if model.get(name)]
     words += [f"k{_joined(model['kernel_size'])}"] if "kernel_size" in model else []

@@ -2,40 +2,43 @@
 
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from itertools import chain
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import torch
 from jinja2 import Environment, PackageLoader
+from pandas import DataFrame
 from plotly.offline import get_plotlyjs
 from torch import nn
 
 from paretune.errors import ConfigError
-from paretune.front import Point, front_volume
+from paretune.front import costs_of, front, front_volume
 from paretune.models import build
+from paretune.reports.confirmed import mean_and_sd
 from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, LEAST_SHOWN_ERROR, OTHER_FAMILY
-from paretune.reports.findings import SweepResults, finite, layers_of, members_of
+from paretune.reports.findings import COSTS, SweepResults, finite, layers_of
 from paretune.search.importance import importances
-from paretune.tracking import Store, Trial, read_curve
+from paretune.tracking import Store, read_curve
+from paretune.tracking.read import complete_rows, records
+from paretune.tracking.store import VAL_F1
 
-if TYPE_CHECKING:
-    from paretune.front import Point
+CURVES = 60  # raced trials that are shown
+FAILED_SHOWN = 50
 
 
-def layer_list(point: Point) -> str:
+def layer_list(config: Mapping[str, Any]) -> str:
     """Every layer in order, such as ``conv 3x3 1>8, relu, batch norm 8, pool 2, ... dense 40>10``; shared ones once.
 
     Falls back on :func:`layers_of` where the family is not there any more.
     """
     try:
         with torch.device("meta"):
-            net = build(point.config["model"])
+            net = build(config["model"])
     except (ConfigError, KeyError):
-        return layers_of(point)
+        return layers_of(config)
     leaves = (module for module in net.modules() if not any(module.children()))
     return ", ".join(_named(leaf) for leaf in leaves if not isinstance(leaf, UNSAID))
 
@@ -62,165 +65,125 @@ def _named(leaf: nn.Module) -> str:
     return NAMES[type(leaf)](leaf) if type(leaf) in NAMES else type(leaf).__name__.lower()
 
 
-CURVES = 60
+def volume_curve(results: SweepResults) -> dict[str, list[float]]:
+    """The volume below the front after each complete trial, in the order they ended, and the hours since the first began.
 
-
-def volume_curve(findings: SweepResults) -> dict[str, list[float]]:
-    """The volume below the front after each complete trial, in the order they ended, and the hours since the first began."""
-    complete = [trial for trial in _complete(findings) if isfinite(trial.ended_s)]  # its run may be about to be closed
-    complete.sort(key=lambda trial: trial.ended_s)
-    members: list[Point] = []
+    ``gain`` says where the curve changes: a curve over 10,000 trials has a few dozen steps.
+    """
+    trials = _trials(results).dropna(subset="ended").sort_values("ended", kind="stable")  # an open run has no end yet
+    cost, f1 = trials[results.cost].to_numpy(), trials[VAL_F1].to_numpy()
+    members: list[int] = []
     volumes: list[float] = []
-    for trial in complete:
-        now = members_of([*members, trial.point])
-        same = volumes and now == members
-        volumes.append(
-            volumes[-1] if same else front_volume([p.params for p in now], [p.f1 for p in now], findings.cap)
-        )
-        members = now
-    began_s = min((trial.started_s for trial in complete), default=0.0)
-    hours = [(trial.ended_s - began_s) / 3600 for trial in complete]
-    return {"volume": volumes, "hours": hours, "gain": _gains(volumes)}
+    for trial in range(len(trials)):
+        candidates = np.array([*members, trial])
+        on_front = candidates[front(costs_of(cost[candidates], f1[candidates]))].tolist()
+        is_same = on_front == members
+        volumes.append(volumes[-1] if is_same else front_volume(cost[on_front], f1[on_front], results.cap))
+        members = on_front
+    last = len(volumes) - 1
+    gain = [i for i, volume in enumerate(volumes) if i in (0, last) or volume > volumes[i - 1]]
+    hours = (trials["ended"] - trials["started"].min()).dt.total_seconds() / 3600
+    return {"volume": volumes, "hours": hours.tolist(), "gain": gain}
 
 
-def _complete(findings: SweepResults) -> list[Trial]:
-    """The trials that ended and are among the points asked for."""
-    asked = {point.run_id for point in findings.points}
-    return [trial for trial in findings.trials if trial.state == "complete" and trial.point.run_id in asked]
+def _trials(results: SweepResults) -> DataFrame:
+    """The complete trials that the models are, with the scores of the search."""
+    trials = complete_rows(results.table)
+    return trials[trials["run_id"].isin(results.complete["run_id"])]
 
 
-def _gains(volumes: Sequence[float]) -> list[float]:
-    """Only where the curve changes: a curve over 10,000 trials has a few dozen steps."""
-    return [float(i) for i, volume in enumerate(volumes) if i == 0 or volume > volumes[i - 1] or i == len(volumes) - 1]
-
-
-def family_importances(findings: SweepResults) -> dict[str, dict[str, float]]:
+def family_importances(results: SweepResults) -> dict[str, dict[str, float]]:
     """By family, how much each parameter tells trials of a high F1 from the rest; ``all families`` for what every trial has."""
-    complete = _complete(findings)
-    groups = {
-        name: [t for t in complete if t.point.family == name] for name in sorted({t.point.family for t in complete})
-    }
-    if len(groups) > 1:
-        groups = {"all families": complete, **groups}
-    shares = {name: importances([t.searched for t in own], [t.point.f1 for t in own]) for name, own in groups.items()}
+    trials = _trials(results)
+    groups = {str(name): group for name, group in trials.groupby("family")}
+    groups = {"all families": trials, **groups} if len(groups) > 1 else groups
+    shares = {name: importances(group["searched"].tolist(), group[VAL_F1].tolist()) for name, group in groups.items()}
     return {name: share for name, share in shares.items() if share}
 
 
-def raced_curves(findings: SweepResults, store: Store) -> list[dict[str, Any]]:
+def raced_curves(results: SweepResults, store: Store) -> list[dict[str, Any]]:
     """Validation F1 by epoch of the last ``CURVES`` raced trials, and of the front to compare them with."""
-    raced = [trial for trial in findings.trials if trial.state == "raced"][-CURVES:]
-    if not raced:
-        return []
-    on_front = {point.run_id for point in findings.members}
-    shown = [*raced, *(trial for trial in findings.trials if trial.point.run_id in on_front)]
-    return [
-        _curve(trial.state == "raced", trial.number, trial.params, read_curve(store, trial.point.run_id))
-        for trial in shown
-    ]
+    raced = results.table[results.table["state"] == "raced"].tail(CURVES)
+    on_front = results.trials[results.trials["run_id"].isin(results.members["run_id"])]
+    curves = []
+    for row in [*records(raced), *records(on_front)] if len(raced) else []:
+        curve = read_curve(store, row["run_id"])
+        scores = {"epochs": [epoch for epoch, _ in curve], "f1": [f1 for _, f1 in curve]}
+        trial = {"raced": row["state"] == "raced", "number": row["trial"], "params": row[results.cost]}
+        curves.append({**trial, **scores})
+    return curves
 
 
-def _curve(raced: bool, number: int, params: float, curve: Sequence[tuple[int, float]]) -> dict[str, Any]:
-    return {
-        "raced": raced,
-        "number": number,
-        "params": params,
-        "epochs": [e for e, _ in curve],
-        "f1": [f1 for _, f1 in curve],
-    }
-
-
-FAILED_SHOWN = 50
-
-Families = Mapping[str, list[Point]]
-
-
-def write_page(findings: SweepResults, store: Store, path: Path, ui: str) -> None:
+def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None:
     """Write the page; ``ui`` is where the MLflow UI will be when a reader clicks on a point."""
-    families = _families(findings)
+    fronts = {name: results.front_of(models) for name, models in results.complete.groupby("family")}
+    failed = results.table[results.table["state"] == "failed"]
     template = Environment(loader=PackageLoader("paretune.reports"), autoescape=True).get_template("page.html")
     text = template.render(
-        title=findings.title,
-        score=findings.score,
-        facts=_facts(findings),
-        data=_embedded(_data(findings, families, store, ui)),
-        confirmed=findings.confirmed,
-        isfinite=isfinite,
-        families=families,
-        failed=[trial for trial in findings.trials if trial.state == "failed"][-FAILED_SHOWN:],
-        published=bool(findings.references),
-        middle=findings.members[len(findings.members) // 2].params,
-        n_failed=_count(findings, "failed"),
+        title=results.title,
+        score=results.score,
+        facts=_facts(results),
+        data=_embedded(_data(results, fronts, store, ui)),
+        confirmed=records(results.confirmed),
+        mean_and_sd=mean_and_sd,
+        families={name: _shown(members, results) for name, members in fronts.items()},
+        failed=records(failed.tail(FAILED_SHOWN)),
+        n_failed=len(failed),
+        published=bool(results.references),
+        middle=int(results.members["n_params"].iloc[len(results.members) // 2]),
         plotly=get_plotlyjs(),
         script=(Path(__file__).parent / "templates/page.js").read_text(),
-        layers_of=layers_of,
-        sweep=shlex.quote(",".join(findings.sweeps)),
+        sweep=shlex.quote(",".join(results.sweeps)),
     )
     path.write_text(text)
 
 
-def _data(findings: SweepResults, families: Families, store: Store, ui: str) -> dict[str, Any]:
-    """What the page's script draws."""
-    trials = {trial.point.run_id: trial for trial in findings.trials}
+def _data(results: SweepResults, fronts: Mapping[Any, DataFrame], store: Store, ui: str) -> dict[str, Any]:
+    """What the page's script draws; ``spelt`` has the layers of what any filter by family may show as a front."""
+    shown = [row for members in (results.members, *fronts.values()) for row in records(members)]
+    configs = {row["run_id"]: row["config"] for row in shown}
     return {
-        "points": [_shown(point, trials.get(point.run_id)) for point in findings.points],
-        "spelt": _spelt(findings, families),
-        "references": [asdict(reference) for reference in findings.references],
+        "points": _shown(results.complete, results),
+        "spelt": {run_id: layer_list(config) for run_id, config in configs.items()},
+        "references": [asdict(reference) for reference in results.references],
         "grades": {grade: label for grade, (_, label) in GRADES.items()},
         "colours": {**FAMILY_COLOURS, "": OTHER_FAMILY},
         "ticks": F1_TICKS,
         "leastShownError": LEAST_SHOWN_ERROR,
-        "cap": findings.cap,
-        "score": findings.score,
+        "cap": results.cap,
+        "cost": COSTS[results.cost],
+        "score": results.score,
         "ui": ui.rstrip("/"),
-        "volume": volume_curve(findings),
-        "mattered": family_importances(findings),
-        "raced": raced_curves(findings, store),
+        "volume": volume_curve(results),
+        "mattered": family_importances(results),
+        "raced": raced_curves(results, store),
     }
 
 
-def _spelt(findings: SweepResults, families: Families) -> dict[str, str]:
-    """The layers of members of the whole front and of each family's, by run: any filter by family shows some of these."""
-    members = chain(findings.members, *families.values())
-    return {run_id: layer_list(point) for run_id, point in {member.run_id: member for member in members}.items()}
-
-
-def _shown(point: Point, trial: Trial | None) -> dict[str, Any]:
-    searched = trial.searched if trial else {}
-    where = _where(trial) if trial else {}
-    return {
-        "params": point.params, "f1": point.f1, "accuracy": point.accuracy, "seconds": point.seconds,
-        "family": point.family, "layers": layers_of(point), "epoch": point.best_epoch, "run": point.run_id,
-        "searched": [f"{name}={value}" for name, value in searched.items()], **where,
+def _shown(models: DataFrame, results: SweepResults) -> list[dict[str, Any]]:
+    """The models as the page's script reads them; ``quoted`` is the sweep's name for a shell."""
+    names = {
+        results.cost: "params", results.f1: "f1", f"{results.split}_accuracy": "accuracy", "seconds": "seconds",
+        "family": "family", "best_epoch": "epoch", "run_id": "run", "sweep": "sweep", "trial": "number",
+        "experiment_id": "experiment",
     }  # fmt: skip
+    rows = records(models.fillna({"best_epoch": -1})[list(names)].rename(columns=names))
+    return [
+        {**row, "layers": layers_of(config), "quoted": shlex.quote(row["sweep"]),
+         "searched": [f"{name}={value}" for name, value in searched.items()]}
+        for row, config, searched in zip(rows, models["config"], models["searched"], strict=True)
+    ]  # fmt: skip
 
 
-def _where(trial: Trial) -> dict[str, Any]:
-    """Where the trial is found again; ``quoted`` is the sweep's name for a shell."""
-    quoted = shlex.quote(trial.sweep)
-    return {"sweep": trial.sweep, "quoted": quoted, "number": trial.number, "experiment": trial.experiment_id}
-
-
-def _families(findings: SweepResults) -> Families:
-    """The front of each family."""
-    names = sorted({point.family for point in findings.points})
-    return {name: members_of([point for point in findings.points if point.family == name]) for name in names}
-
-
-def _facts(findings: SweepResults) -> list[tuple[str, str]]:
-    ended = [trial.ended_s for trial in findings.trials if isfinite(trial.ended_s)]
-    hours = sum(trial.ended_s - trial.started_s for trial in findings.trials if isfinite(trial.ended_s)) / 3600
-    data = ", ".join(sorted({point.data for point in findings.points}))
-    facts = [("trials", f"{len(findings.trials):,}"), ("on the front", f"{len(findings.members):,}")]
-    facts += [
-        (state, f"{_count(findings, state):,}") for state in ("raced", "failed", "running") if _count(findings, state)
-    ]
-    facts += [("data", data), ("cap", f"{findings.cap:,} parameters")] if findings.cap else [("data", data)]
+def _facts(results: SweepResults) -> list[tuple[str, str]]:
+    trials, states = results.trials, results.trials["state"].value_counts()
+    facts = [("trials", f"{len(trials):,}"), ("on the front", f"{len(results.members):,}")]
+    facts += [(state, f"{states[state]:,}") for state in ("raced", "failed", "running") if state in states]
+    facts += [("data", ", ".join(sorted(results.complete["data"].unique())))]
+    facts += [("cap", f"{results.cap:,} parameters")] if results.cap else []
+    hours = (trials["ended"] - trials["started"]).dt.total_seconds().sum() / 3600
     spent = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
-    return [*facts, ("training", f"{spent} in all")] if ended else facts
-
-
-def _count(findings: SweepResults, state: str) -> int:
-    return sum(trial.state == state for trial in findings.trials)
+    return [*facts, ("training", f"{spent} in all")] if trials["ended"].notna().any() else facts
 
 
 def _embedded(data: Any) -> str:

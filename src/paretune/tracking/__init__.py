@@ -5,22 +5,18 @@ import os
 # MLflow reports usage to its makers unless told not to; a sweep on a closed network would wait for it.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # weights are a few kilobytes
-# While a server is away, runs wait on disk (see journal.py): a call need not hold up a training for minutes.
+# While a server is away, runs wait on disk (see run.py): a call need not hold up a training for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from paretune.tracking.read import (
-    Confirmation,
-    Trial,
-    count_failed_confirmations,
     read_confirmations,
     read_curve,
     read_points,
     read_run,
     read_trials,
-    sweep_names,
     weights_of,
 )
 from paretune.tracking.run import RunRecorder
@@ -28,17 +24,13 @@ from paretune.tracking.store import Store
 from paretune.tracking.sweep import SweepRecorder
 
 __all__ = [
-    "Confirmation",
     "RunRecorder",
     "Store",
     "SweepRecorder",
-    "Trial",
-    "count_failed_confirmations",
     "read_confirmations",
     "read_curve",
     "read_points",
     "read_run",
     "read_trials",
-    "sweep_names",
     "weights_of",
 ]

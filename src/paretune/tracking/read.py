@@ -2,163 +2,137 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import fields
 from difflib import get_close_matches
-from math import nan
+from math import inf, nan
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlflow.entities import Run
 
 from paretune.errors import StoreError
-from paretune.front import Point
-from paretune.tracking.store import Store, one_line, quoted
+from paretune.front import Point, costs_of, front
+from paretune.tracking.store import IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line
 
-__all__ = [
-    "Confirmation",
-    "Trial",
-    "point_of",
-    "read_confirmations",
-    "read_curve",
-    "read_points",
-    "read_trials",
-    "sweep_names",
-]
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 STATES = {"FINISHED": "complete", "FAILED": "failed", "RUNNING": "running"}
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A trial of a sweep as the store has it.
+def read_trials(store: Store, *sweeps: str) -> "DataFrame":
+    """The table of the sweeps' trials, each sweep's oldest first; attempts that were run again are left out.
 
-    ``state`` is ``complete``, ``raced``, ``failed`` or ``running``; only a complete one is a point to compare with others. What a
-    trial has not got (a score before it ends, a count before it is built) is NaN. Times are seconds since 1970.
+    The columns are those of :func:`paretune.pareto.trials`, ``searched`` and ``config`` (dicts) and ``experiment_id``. Raises
+    :class:`~paretune.errors.StoreError` if the store has no such sweep.
     """
-
-    sweep: str
-    number: int
-    attempt: int
-    state: str
-    point: Point
-    searched: Mapping[str, str]
-    params: float
-    images_per_s: float
-    started_s: float
-    ended_s: float
-    error: str
-    experiment_id: str
-
-
-def sweep_names(store: Store) -> list[str]:
-    """Names of the sweeps in the store, oldest first."""
-    return [run.data.tags["sweep"] for run in store.runs("tags.kind = 'sweep'")]
-
-
-def read_trials(store: Store, *sweeps: str) -> list[Trial]:
-    """The trials of these sweeps, each sweep's oldest first; attempts that were run again are left out.
-
-    Raises :class:`~paretune.errors.StoreError` if the store has no such sweep.
-    """
-    names = sweep_names(store)
+    names = [run.data.tags[Tag.SWEEP] for run in store.sweeps()]
     for sweep in sweeps:
         if sweep not in names:
             near = get_close_matches(sweep, names, n=1)
-            known = f"did you mean `{near[0]}`?" if near else f"the store has {', '.join(names) or 'no sweep yet'}"
+            hint = f"did you mean `{near[0]}`?" if near else f"the store has {', '.join(names) or 'no sweep yet'}"
             raise StoreError(
-                f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {known}"
+                f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {hint}"
             )
-    found = [
-        _trial(run) for sweep in sweeps for run in store.runs(f"tags.sweep = {quoted(sweep)} and tags.kind = 'trial'")
-    ]
-    return [trial for trial in found if trial.state in {*STATES.values(), "raced"}]
+    runs = [run for sweep in sweeps for run in store.trials(sweep)]
+    table = _table_of([run for run in runs if _state(run) in {*STATES.values(), "raced"}])
+    table.loc[front_rows(complete_rows(table)).index, "front"] = True
+    return table
+
+
+def _table_of(runs: Sequence[Run]) -> "DataFrame":
+    from pandas import DataFrame, Series, to_datetime
+
+    def times(name: str) -> "Series[Any]":
+        return to_datetime(Series([getattr(run.info, name) for run in runs], dtype=float), unit="ms", utc=True)
+
+    tags, metrics, drawn = ([getattr(run.data, name) for run in runs] for name in ("tags", "metrics", "params"))
+    configs = [json.loads(tag.get(Tag.CONFIG, "{}")) for tag in tags]
+    figures = (N_PARAMS, *SCORES, IMAGES_PER_S)
+    names = dict.fromkeys(name for values in drawn for name in values)
+    return DataFrame(
+        {
+            "sweep": [tag[Tag.SWEEP] for tag in tags],
+            "trial": [int(tag[Tag.TRIAL]) for tag in tags],
+            "attempt": [int(tag.get(Tag.ATTEMPT, 0)) for tag in tags],
+            "state": [_state(run) for run in runs],
+            "front": False,
+            "family": [tag.get(Tag.FAMILY, "") for tag in tags],
+            **{name: Series([values.get(name, nan) for values in metrics], dtype=float) for name in figures},
+            "seed": [int(config.get("seed", 0)) for config in configs],
+            "data": [tag.get(Tag.DATA, "") for tag in tags],
+            "started": times("start_time"),
+            "ended": times("end_time"),
+            "error": [tag.get(Tag.ERROR, "") for tag in tags],
+            "run_id": [run.info.run_id for run in runs],
+            **{f"param.{name}": [values.get(name, nan) for values in drawn] for name in names},
+            "searched": drawn,
+            "config": configs,
+            "experiment_id": [run.info.experiment_id for run in runs],
+        }
+    )
+
+
+def _state(run: Run) -> str:
+    return run.data.tags.get(Tag.STATE) or STATES.get(run.info.status, "killed")
+
+
+def complete_rows(table: "DataFrame") -> "DataFrame":
+    """The rows of trials that ended with a score: those that are compared with each other."""
+    return table[(table["state"] == "complete") & (table[VAL_F1].abs() < inf)]
+
+
+def front_rows(table: "DataFrame", cost: str = N_PARAMS, f1: str = VAL_F1) -> "DataFrame":
+    """The rows on the front of these two columns, by rising ``cost``."""
+    return table.iloc[front(costs_of(table[cost], table[f1]))]
+
+
+def records(table: "DataFrame") -> list[dict[str, Any]]:
+    """The rows, each by the names of the columns."""
+    rows: Any = table.to_dict("records")
+    return list(rows)
+
+
+def points_of(table: "DataFrame", split: str = "val") -> list[Point]:
+    """The rows as points, with the scores of ``split``; a count that a trial has not got is 0."""
+    names = {N_PARAMS: "params", f"{split}_f1": "f1", f"{split}_accuracy": "accuracy", "val_loss": "loss"}
+    whole = table.fillna({N_PARAMS: 0, "best_epoch": -1}).astype({N_PARAMS: int, "best_epoch": int})
+    return [Point(**row) for row in records(whole.rename(columns=names)[[field.name for field in fields(Point)]])]
 
 
 def read_points(store: Store, *sweeps: str) -> list[Point]:
     """The points that the complete trials of these sweeps are."""
-    return [trial.point for trial in read_trials(store, *sweeps) if trial.state == "complete"]
-
-
-def _trial(run: Run) -> Trial:
-    metrics, tags = run.data.metrics, run.data.tags
-    state = tags.get("state") or STATES.get(run.info.status, "killed")
-    params = metrics.get("n_params", nan)
-    return Trial(
-        sweep=tags["sweep"],
-        number=int(tags["trial"]),
-        attempt=int(tags.get("attempt", 0)),
-        state=state,
-        point=point_of(run),
-        searched=run.data.params,
-        params=params,
-        images_per_s=metrics.get("images_per_s", nan),
-        started_s=run.info.start_time / 1000,
-        ended_s=run.info.end_time / 1000 if run.info.end_time else nan,
-        error=tags.get("error", ""),
-        experiment_id=run.info.experiment_id,
-    )
-
-
-def point_of(run: Run) -> Point:
-    """The point that a run is; scores that it has not got are NaN, and without a count it has 0 parameters."""
-    metrics, config = run.data.metrics, json.loads(run.data.tags.get("config", "{}"))
-    return Point(
-        params=int(metrics.get("n_params", 0)),
-        f1=metrics.get("val_f1", nan),
-        accuracy=metrics.get("val_accuracy", nan),
-        loss=metrics.get("val_loss", nan),
-        seconds=metrics.get("seconds", nan),
-        seed=int(config.get("seed", 0)),
-        family=run.data.tags.get("family", ""),
-        data=run.data.tags.get("data", ""),
-        best_epoch=int(metrics.get("best_epoch", -1)),
-        config=config,
-        run_id=run.info.run_id,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """A training of ``paretune-confirm``: the run it ``confirms``, its seed, and how it differed from that run in words."""
-
-    confirms: str
-    seed: int
-    how: str
-    val_f1: float
-    test_f1: float
-    test_accuracy: float
-    run_id: str
-
-
-def read_confirmations(store: Store, *sweeps: str) -> list[Confirmation]:
-    """The finished trainings that confirm trials of these sweeps, oldest first."""
-    asked = "tags.sweep = {} and tags.kind = 'confirm' and tags.state = 'complete'"
-    runs = [run for sweep in sweeps for run in store.runs(asked.format(quoted(sweep)))]
-    return [_confirmation(run) for run in runs]
-
-
-def count_failed_confirmations(store: Store, sweep: str) -> int:
-    """How many trainings broke off that were to confirm trials of the sweep."""
-    return len(store.runs(f"tags.sweep = {quoted(sweep)} and tags.kind = 'confirm' and tags.state = 'failed'"))
-
-
-def _confirmation(run: Run) -> Confirmation:
-    metrics, tags = run.data.metrics, run.data.tags
-    scores = (metrics["val_f1"], metrics["test_f1"], metrics["test_accuracy"])
-    return Confirmation(tags["confirms"], int(tags["seed"]), tags["how"], *scores, run.info.run_id)
-
-
-def read_curve(store: Store, run_id: str, name: str = "val_f1") -> list[tuple[int, float]]:
-    """(epoch, value) of a run's curve, by epoch."""
-    history = store.client.get_metric_history(run_id, f"epoch/{name}")
-    return sorted((point.step, point.value) for point in history)
+    table = read_trials(store, *sweeps)
+    return points_of(table[table["state"] == "complete"])
 
 
 def read_run(store: Store, run_id: str) -> tuple[Point, str]:
-    """The point that a run is, and the name of its sweep (empty if it is of none)."""
-    run = store.client.get_run(run_id)
-    return point_of(run), run.data.tags.get("sweep", "")
+    """The point that a trial's run is, and the name of its sweep."""
+    table = _table_of([store.client.get_run(run_id)])
+    return points_of(table)[0], table["sweep"][0]
+
+
+def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
+    """A row for each finished training of ``paretune-confirm`` of trials of these sweeps, oldest first.
+
+    Columns: ``confirms`` (the id of the trial's run), ``how`` its training differed in words, ``seed``, ``val_f1``,
+    ``test_f1``, ``test_accuracy`` and ``run_id``.
+    """
+    from pandas import DataFrame
+
+    runs = [run for sweep in sweeps for run in store.confirmations(sweep, "complete")]
+    columns: dict[str, list[Any]] = {name: [run.data.tags[name] for run in runs] for name in (Tag.CONFIRMS, Tag.HOW)}
+    columns["seed"] = [int(run.data.tags[Tag.SEED]) for run in runs]
+    columns |= {name: [run.data.metrics[name] for run in runs] for name in (VAL_F1, "test_f1", "test_accuracy")}
+    return DataFrame({**columns, "run_id": [run.info.run_id for run in runs]})
+
+
+def read_curve(store: Store, run_id: str, name: str = VAL_F1) -> list[tuple[int, float]]:
+    """(epoch, value) of a run's curve, by epoch."""
+    history = store.client.get_metric_history(run_id, f"epoch/{name}")
+    return sorted((point.step, point.value) for point in history)
 
 
 @contextmanager

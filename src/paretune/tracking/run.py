@@ -1,4 +1,8 @@
-"""Recording a training in the store, as it happens."""
+"""Recording a training in the store as it happens; while a tracking server is away, on disk.
+
+A run is written in steps. For a server each step is first noted in a folder of the store's spool, as a line of
+``[step, milliseconds since 1970, arguments]``, and crossed off once the server has it.
+"""
 
 import fcntl
 import json
@@ -7,151 +11,75 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import yaml
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 from requests import HTTPError
 
-from paretune.errors import Raced, StoreError, first_line
+from paretune.errors import Absence, Raced, StoreError, first_line
 from paretune.front import Point
-from paretune.tracking.front_tags import keep_front, parent_of, supersede
-from paretune.tracking.store import Store, one_line, provenance, quoted
-
-NO_NAME = r"[^\w\-. :/]"  # what MLflow takes in no name, such as the plus of ``+recipe``
-KEY = "journal"  # tag that tells whether a run was made already
-
-
-class RunWriter:
-    """Writes one run; ``at_ms`` is when a step happened, milliseconds since 1970, which may be before it is written."""
-
-    def __init__(self, store: Store, run_id: str = "") -> None:
-        self.store, self.run_id = store, run_id
-
-    def begin(
-        self,
-        at_ms: int,
-        *,
-        name: str,
-        tags: Mapping[str, str],
-        searched: Mapping[str, str],
-        replaces: Sequence[str],
-        key: str,
-    ) -> None:
-        """Make the run, below its sweep's if ``tags`` name one, and supersede runs with the same tags ``replaces``."""
-        parent = parent_of(self.store, tags["sweep"]) if "sweep" in tags else None
-        if parent is None:
-            self.store.create()
-        nesting = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
-        if replaces:
-            for run in self.store.runs(" and ".join(f"tags.{same} = {quoted(tags[same])}" for same in replaces)):
-                supersede(self.store, run, at_ms)
-        found = self.store.runs(f"tags.{KEY} = '{key}'") if key else []
-        if not found:
-            own = {**tags, **nesting, "mlflow.runName": name, **provenance(), **({KEY: key} if key else {})}
-            found = [self.store.client.create_run(self.store.experiment_id, start_time=at_ms, tags=own)]
-        self.run_id = found[0].info.run_id
-        params = [Param(re.sub(NO_NAME, "", drawn), str(value)) for drawn, value in searched.items()]
-        self.store.client.log_batch(self.run_id, params=params)
-
-    def start(self, at_ms: int, *, params: int, family: str, config: Mapping[str, Any]) -> None:
-        """Log the count, and the config as a file and as a tag to query."""
-        self.metrics(at_ms, values={"n_params": params})
-        tags = [RunTag("family", family), RunTag("config", json.dumps(config))]
-        self.store.client.log_batch(self.run_id, tags=tags)
-        self.store.client.log_text(self.run_id, yaml.safe_dump(dict(config), sort_keys=False), "config.yaml")
-
-    def metrics(self, at_ms: int, *, values: Mapping[str, float], step: int = 0) -> None:
-        """Log figures."""
-        metrics = [Metric(name, float(value), at_ms, step) for name, value in values.items()]
-        self.store.client.log_batch(self.run_id, metrics=metrics)
-
-    def tag(self, at_ms: int, *, name: str, value: str) -> None:
-        """Add a tag."""
-        self.store.client.set_tag(self.run_id, name, value)
-
-    def attach(self, at_ms: int, *, files: Sequence[str]) -> None:
-        """Add files."""
-        for path in files:
-            self.store.client.log_artifact(self.run_id, path)
-
-    def end(self, at_ms: int, *, status: str, tags: Mapping[str, str], trial_of: str = "", trial: int = 0) -> None:
-        """Close the run; a complete trial of the sweep ``trial_of`` joins its front."""
-        self.store.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        self.store.client.set_terminated(self.run_id, status, at_ms)
-        if trial_of:
-            keep_front(self.store, trial_of, trial)
-
+from paretune.tracking.front_tags import keep_front, supersede
+from paretune.tracking.store import N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line, provenance, with_tags
 
 log = logging.getLogger(__name__)
 
-WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # between attempts while the server is away
+REFUSED_IN_NAMES = r"[^\w\-. :/]"  # by MLflow, such as the plus of ``+recipe``
+LONGEST_TAG = 5000  # characters that every MLflow store takes
 OLD_S = 60.0
 TRY_AGAIN = (408, 425, 429)  # of the answers that blame the request, those that time mends
 
-
-class Absence:
-    """When this process last found the server away, and when it asks again."""
-
-    def __init__(self) -> None:
-        self.failures, self.next_s = 0, 0.0
-
-    def is_over(self) -> bool:
-        """Whether it is time to ask again."""
-        return time.monotonic() >= self.next_s
-
-    def noticed(self, error: Exception) -> None:
-        """Ask again later, each time after a longer wait."""
-        if not self.failures:
-            log.warning(
-                "the tracking server is away (%s); runs are kept on disk until it is back", first_line(error)[:200]
-            )
-        self.next_s = time.monotonic() + WAITS_S[min(self.failures, len(WAITS_S) - 1)]
-        self.failures += 1
-
-    def ended(self) -> None:
-        """The server answered."""
-        if self.failures:
-            log.info("the tracking server is back")
-        self.failures, self.next_s = 0, 0.0
+absence = Absence("the tracking server", (1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
 
 
-absence = Absence()
+Tags = Mapping[str, str]
 
 
-class Journal:
-    """The steps of one run, in a folder that this process has locked; an empty ``key`` makes a new one.
+class RunWriter:
+    """Writes the steps of one run: at once, or beside a server by way of a folder that this process has locked."""
 
-    Raises ``BlockingIOError`` if another process has it, ``FileNotFoundError`` if it is gone.
-    """
+    def __init__(self, store: Store) -> None:
+        self.store, self.run_id, self.key, self.done = store, "", "", 0
 
-    def __init__(self, spool: Path, writer: RunWriter, key: str = "") -> None:
+    def open(self, key: str = "") -> None:
+        """Lock a folder of the spool if the store has one: a new one, or the one of this name that another process left.
+
+        Raises ``BlockingIOError`` if that process still has it, ``FileNotFoundError`` if it is gone.
+        """
+        spool = self.store.spool_folder
+        if spool is None:
+            return
         self.key = key or uuid.uuid4().hex
-        self.folder, self.writer = spool / self.key, writer
-        made = self.folder if key else spool / f".new-{self.key}"  # nobody else looks at it before it is locked
+        self.folder = spool / self.key
+        folder = self.folder if key else spool / f".new-{self.key}"  # no process looks at it before it is locked
         if not key:
-            made.mkdir(parents=True)
-        self.lock: IO[str] = (made / "lock").open("w")
+            folder.mkdir(parents=True)
+        self.lock: IO[str] = (folder / "lock").open("w")
         try:
             fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.lock.close()
             raise
-        made.rename(self.folder)
+        folder.rename(self.folder)
         state = self.folder / "state.json"
-        self.done = 0
         if state.is_file():
-            self.done, self.writer.run_id = json.loads(state.read_text())
+            self.done, self.run_id = json.loads(state.read_text())
 
-    def add(self, step: str, at_ms: int, arguments: Mapping[str, Any]) -> None:
-        """Note a step, with copies of its files, and send what has not been sent."""
-        arguments = {**arguments, **({"files": self._copied(arguments["files"])} if "files" in arguments else {})}
+    def write(self, step: str, /, **arguments: Any) -> None:
+        """Write a step that happens now, or note it, with copies of its files, and send what the server has not got."""
+        at_ms = int(time.time() * 1000)
+        if not self.key:
+            self._apply(step, at_ms, arguments)
+            return
+        if "files" in arguments:
+            (self.folder / "files").mkdir(exist_ok=True)
+            arguments["files"] = [str(shutil.copy(path, self.folder / "files")) for path in arguments["files"]]
         with (self.folder / "steps.jsonl").open("a") as file:
             file.write(json.dumps([step, at_ms, arguments]) + "\n")
         self.send()
@@ -161,44 +89,85 @@ class Journal:
 
         Raises :class:`~paretune.errors.StoreError` if the server refuses a step for good.
         """
-        for step, at_ms, arguments in self._steps()[self.done :]:
+        path = self.folder / "steps.jsonl"
+        lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+        whole = [line for line in lines if line.endswith("\n")]  # a process may have died while it wrote
+        for line in whole[self.done :]:
             if not absence.is_over():
                 return False
             try:
-                with one_line(self.writer.store.uri):
-                    getattr(self.writer, step)(at_ms, **arguments)
+                self._apply(*json.loads(line))
             except StoreError as error:
-                if _for_good(error):
+                if _is_refusal(error):
                     raise
                 absence.noticed(error)
                 return False
             absence.ended()
-            self._cross_off()
+            self.done += 1
+            partial = self.folder / "state.partial"
+            partial.write_text(json.dumps([self.done, self.run_id]))
+            partial.replace(self.folder / "state.json")
         return True
 
     def close(self) -> None:
         """Remove the folder if all is sent, else leave it for the next process."""
-        with self.lock:  # which is let go, also if a step is refused
+        if not self.key:
+            return
+        with self.lock:  # released also if a step is refused
             if self.send():
-                gone = self.folder.with_name(f".done-{self.key}")  # at once, for all who look
-                self.folder.rename(gone)
-                shutil.rmtree(gone, ignore_errors=True)
+                hidden = self.folder.with_name(f".done-{self.key}")  # one rename hides it from all processes
+                self.folder.rename(hidden)
+                shutil.rmtree(hidden, ignore_errors=True)
 
-    def _steps(self) -> list[Any]:
-        path = self.folder / "steps.jsonl"
-        lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]  # a process may have died while it wrote
+    def _apply(self, step: str, at_ms: int, arguments: Mapping[str, Any]) -> None:
+        with one_line(self.store.uri):
+            self.STEPS[step](self, at_ms, **arguments)
 
-    def _cross_off(self) -> None:
-        self.done += 1
-        partial = self.folder / "state.partial"
-        partial.write_text(json.dumps([self.done, self.writer.run_id]))
-        partial.replace(self.folder / "state.json")
+    def _begin(self, at_ms: int, *, name: str, tags: Tags, searched: Tags, replaces: Sequence[str], key: str) -> None:
+        """Make the run, below its sweep's if ``tags`` name one, and supersede runs with the same tags ``replaces``."""
+        store = self.store
+        parent = store.parent_of(tags[Tag.SWEEP]) if Tag.SWEEP in tags else None
+        if parent is None:
+            store.create()
+        for run in store.runs(with_tags({same: tags[same] for same in replaces})) if replaces else []:
+            supersede(store, run, at_ms)
+        made = store.runs(with_tags({Tag.SPOOLED_AS: key})) if key else []
+        if not made:
+            nesting = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
+            nesting |= {Tag.SPOOLED_AS: key} if key else {}
+            all_tags = {**tags, **nesting, "mlflow.runName": name, **provenance()}
+            made = [store.client.create_run(store.experiment_id, start_time=at_ms, tags=all_tags)]
+        self.run_id = made[0].info.run_id
+        params = [Param(re.sub(REFUSED_IN_NAMES, "", param), str(value)) for param, value in searched.items()]
+        store.client.log_batch(self.run_id, params=params)
 
-    def _copied(self, files: list[str]) -> list[str]:
-        folder = self.folder / "files"
-        folder.mkdir(exist_ok=True)
-        return [str(shutil.copy(path, folder)) for path in files]
+    def _start(self, at_ms: int, *, params: int, family: str, config: Mapping[str, Any]) -> None:
+        """Log the count, and the config as a file and as a tag to query."""
+        self.store.log_metrics(self.run_id, {N_PARAMS: params}, at_ms)
+        self.store.set_tags(self.run_id, {Tag.FAMILY: family, Tag.CONFIG: json.dumps(config)})
+        self.store.client.log_text(self.run_id, yaml.safe_dump(dict(config), sort_keys=False), "config.yaml")
+
+    def _metrics(self, at_ms: int, *, values: Mapping[str, float], step: int = 0) -> None:
+        self.store.log_metrics(self.run_id, values, at_ms, step)
+
+    def _tag(self, at_ms: int, *, name: str, value: str) -> None:
+        self.store.set_tags(self.run_id, {name: value})
+
+    def _attach(self, at_ms: int, *, files: Sequence[str]) -> None:
+        for path in files:
+            self.store.client.log_artifact(self.run_id, path)
+
+    def _end(self, at_ms: int, *, status: str, tags: Tags, trial_of: str = "", trial: int = 0) -> None:
+        """Close the run; a complete trial of the sweep ``trial_of`` joins its front."""
+        self.store.set_tags(self.run_id, tags)
+        self.store.client.set_terminated(self.run_id, status, at_ms)
+        if trial_of:
+            keep_front(self.store, trial_of, trial)
+
+    # The names stand in spool folders, also in those that earlier versions left.
+    STEPS: ClassVar[dict[str, Callable[..., None]]] = {
+        "begin": _begin, "start": _start, "metrics": _metrics, "tag": _tag, "attach": _attach, "end": _end,
+    }  # fmt: skip
 
 
 def write_leftovers(store: Store) -> int:
@@ -206,25 +175,25 @@ def write_leftovers(store: Store) -> int:
     spool = store.spool_folder
     if spool is None or not spool.is_dir():
         return 0
-    for old in spool.glob(".*"):  # of a process that was killed as it began or ended one
+    for hidden in spool.glob(".*"):  # left by a process that was killed as it began or ended a run
         with suppress(FileNotFoundError):
-            if time.time() - old.stat().st_mtime > OLD_S:
-                shutil.rmtree(old, ignore_errors=True)
+            if time.time() - hidden.stat().st_mtime > OLD_S:
+                shutil.rmtree(hidden, ignore_errors=True)
     left = 0
-    for folder in sorted(path for path in spool.glob("[!.]*")):
+    for folder in sorted(spool.glob("[!.]*")):
         try:
-            journal = Journal(spool, RunWriter(store), folder.name)
+            writer = RunWriter(store)
+            writer.open(folder.name)
+            writer.close()
         except (BlockingIOError, FileNotFoundError):  # its process lives, or has just ended it
             continue
-        try:
-            journal.close()
         except StoreError as error:
             log.warning("a run of %s is refused (%s); its steps stay there", folder, first_line(error)[:300])
         left += folder.is_dir()
     return left
 
 
-def _for_good(error: StoreError) -> bool:
+def _is_refusal(error: StoreError) -> bool:
     """Whether the server understood and refuses, rather than not being there."""
     cause = error.__cause__
     status: int = 500
@@ -235,97 +204,66 @@ def _for_good(error: StoreError) -> bool:
     return isinstance(cause, PermissionError) or (400 <= status < 500 and status not in TRY_AGAIN)
 
 
-LONGEST_TAG = 5000  # characters that every MLflow store takes
-
-
-class RunRecorder(AbstractContextManager["RunRecorder"]):
+class RunRecorder(RunWriter):
     """One training as a run: a sweep's child where ``tags`` name a ``sweep``, else a run of its own.
 
     Leaving the block closes the run: FINISHED, KILLED after an interrupt, FAILED after any other exception; the tag ``state``
     tells complete and raced apart. Runs with the same tags ``replaces`` are of an earlier attempt, whose worker died.
-
-    A server may be away for a while: what happens meanwhile is written when it is back (:mod:`paretune.tracking.journal`).
+    A server may be away for a while: what happens meanwhile is written when it is back.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        name: str,
-        *,
-        tags: Mapping[str, str],
-        searched: Mapping[str, str],
-        replaces: Sequence[str] = (),
-    ) -> None:
-        self.store, self.name = store, name
-        self.tags, self.searched, self.replaces = dict(tags), dict(searched), replaces
-        self.writer = RunWriter(store)
-        self.journal: Journal | None = None
+    def __init__(self, store: Store, name: str, *, tags: Tags, searched: Tags, replaces: Sequence[str] = ()) -> None:
+        super().__init__(store)
+        self.name = name
+        self.tags, self.searched, self.replaces = dict(tags), dict(searched), list(replaces)
         self.best: dict[str, float] = {}
 
-    @property
-    def run_id(self) -> str:
-        """The run's id; empty while the server has not made it."""
-        return self.writer.run_id
-
     def __enter__(self) -> "RunRecorder":
-        if self.store.spool_folder:
-            write_leftovers(self.store)
-            self.journal = Journal(self.store.spool_folder, self.writer)
-        key = self.journal.key if self.journal else ""
-        self._step(
-            "begin", name=self.name, tags=self.tags, searched=self.searched, replaces=list(self.replaces), key=key
-        )
+        write_leftovers(self.store)
+        self.open()
+        run = {"name": self.name, "tags": self.tags, "searched": self.searched, "replaces": self.replaces}
+        self.write("begin", **run, key=self.key)
         return self
 
     def start(self, point: Point) -> None:
         """Log what is known before training: the count, and the config as a file and as a tag to query."""
-        self._step("start", params=point.params, family=point.family, config=dict(point.config))
+        self.write("start", params=point.params, family=point.family, config=dict(point.config))
 
     def epoch(self, number: int, scores: Mapping[str, float]) -> None:
         """Add a point to each curve ``epoch/<name>``."""
-        self._step("metrics", values={f"epoch/{name}": value for name, value in scores.items()}, step=number)
-        if scores.get("val_f1", 0.0) > self.best.get("val_f1", -1.0):
-            self.best = {name: scores[name] for name in ("val_f1", "val_accuracy", "val_loss") if name in scores}
+        self.write("metrics", values={f"epoch/{name}": value for name, value in scores.items()}, step=number)
+        if scores.get(VAL_F1, 0.0) > self.best.get(VAL_F1, -1.0):
+            self.best = {name: value for name, value in scores.items() if name.startswith("val_")}
             self.best["best_epoch"] = number
 
     def tag(self, name: str, value: str) -> None:
         """Add a tag to the run."""
-        self._step("tag", name=name, value=value)
+        self.write("tag", name=name, value=value)
 
     def finish(self, point: Point, more: Mapping[str, float], files: Sequence[Path]) -> None:
         """Log the final scores under their own names, and attach files."""
-        scores = {"val_f1": point.f1, "val_accuracy": point.accuracy, "val_loss": point.loss}
-        values = {**scores, "seconds": point.seconds, "best_epoch": point.best_epoch, **more}
-        self._step("metrics", values=values)
+        self.write("metrics", values={name: getattr(point, field) for name, field in SCORES.items()} | dict(more))
         if files:
-            self._step("attach", files=[str(path) for path in files])
+            self.write("attach", files=[str(path) for path in files])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            is_trial = self.tags.get("kind") == "trial"
-            front = {"trial_of": self.tags["sweep"], "trial": int(self.tags["trial"])} if is_trial else {}
-            self._end("FINISHED", {"state": "complete"} | ({"front": "true"} if is_trial else {}), **front)
-        elif issubclass(kind, Raced):
+        if error is None:
+            is_trial = self.tags.get(Tag.KIND) == "trial"
+            front = {"trial_of": self.tags[Tag.SWEEP], "trial": int(self.tags[Tag.TRIAL])} if is_trial else {}
+            self.end("FINISHED", {Tag.STATE: "complete"} | ({Tag.FRONT: "true"} if is_trial else {}), **front)
+        elif isinstance(error, Raced):
             if self.best:
-                self._step("metrics", values=self.best)
-            self._end("FINISHED", {"state": "raced"})
+                self.write("metrics", values=self.best)
+            self.end("FINISHED", {Tag.STATE: "raced"})
         else:
-            broken = issubclass(kind, Exception)
-            text = "".join(format_exception(error))[-LONGEST_TAG:]
-            told = {"error": f"{kind.__name__}: {error}"[:500], "traceback": text}
-            self._end("FAILED" if broken else "KILLED", {"state": "failed" if broken else "killed", **told})
+            status, state = ("FAILED", "failed") if isinstance(error, Exception) else ("KILLED", "killed")
+            trace_text = "".join(format_exception(error))[-LONGEST_TAG:]
+            message = f"{type(error).__name__}: {error}"[:500]
+            self.end(status, {Tag.STATE: state, Tag.ERROR: message, "traceback": trace_text})
 
-    def _end(self, status: str, tags: Mapping[str, str], **front: Any) -> None:
-        self._step("end", status=status, tags=dict(tags), **front)
-        if self.journal:
-            self.journal.close()
-
-    def _step(self, step: str, /, **arguments: Any) -> None:
-        at_ms = int(time.time() * 1000)
-        if self.journal:
-            self.journal.add(step, at_ms, arguments)
-        else:
-            with one_line(self.store.uri):
-                getattr(self.writer, step)(at_ms, **arguments)
+    def end(self, status: str, tags: Mapping[str, str], **front: Any) -> None:
+        """Close the run with these tags; ``front`` names the sweep and the number of a trial that may join the front."""
+        self.write("end", status=status, tags=dict(tags), **front)
+        self.close()

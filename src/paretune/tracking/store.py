@@ -1,11 +1,11 @@
-"""Opening a tracking store, and making a SQLite one where there is none."""
+"""Opening a tracking store, making a SQLite one where there is none, and the names under which runs are kept in it."""
 
 import logging
 import platform
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,12 +15,56 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Metric, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from paretune.errors import StoreError, first_line
 from paretune.paths import refuse_passwords
+
+for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # run.py says once that the server is away
+
+
+class Tag:
+    """Names of tags. Stores hold them: under another name, what earlier versions wrote would not be found."""
+
+    KIND = "kind"  # trial, sweep, run or confirm
+    SWEEP = "sweep"
+    TRIAL = "trial"  # its number
+    ATTEMPT = "attempt"
+    STATE = "state"  # complete, raced, failed, killed or superseded
+    FRONT = "front"  # true or false
+    FAMILY = "family"
+    DATA = "data"
+    CONFIG = "config"  # JSON
+    CAP = "cap"
+    ERROR = "error"
+    CONFIRMS = "confirms"  # id of the run that is trained again
+    SEED = "seed"
+    HOW = "how"
+    RECIPE = "recipe"
+    SPOOLED_AS = "journal"  # name of the spool folder, which tells whether a run was made already
+
+
+# Names of metrics, and the field of a point that each one is.
+N_PARAMS, VAL_F1 = "n_params", "val_f1"
+SCORES = {
+    VAL_F1: "f1", "val_accuracy": "accuracy", "val_loss": "loss", "best_epoch": "best_epoch", "seconds": "seconds",
+}  # fmt: skip
+IMAGES_PER_S = "images_per_s"
+
+
+def with_tags(tags: Mapping[str, str]) -> str:
+    """MLflow's filter for runs that have these tags."""
+    return " and ".join(f"tags.{name} = {_quoted(value)}" for name, value in tags.items())
+
+
+def _quoted(value: str) -> str:
+    """``value`` as a string of MLflow's filter language, which knows both quotes and no escape."""
+    return f"'{value}'" if "'" not in value else f'"{value}"'
+
 
 LIBRARIES = ("paretune", "torch", "pytorch-lightning", "optuna", "hydra-core", "mlflow")
 
@@ -28,13 +72,11 @@ LIBRARIES = ("paretune", "torch", "pytorch-lightning", "optuna", "hydra-core", "
 @lru_cache(maxsize=1)
 def provenance() -> dict[str, str]:
     """Tags that say under which commit of the working folder (if it is one), versions and hardware a run was made."""
-    commit = _commit()
-    return {
-        "versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-        + f", python {platform.python_version()}",
-        "hardware": _hardware(),
-        **({"mlflow.source.git.commit": commit} if commit else {}),
-    }
+    versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    command = ["git", "rev-parse", "HEAD"]
+    git = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("git") else None
+    commit = {"mlflow.source.git.commit": git.stdout.strip()} if git and git.stdout.strip() else {}
+    return {"versions": f"{versions}, python {platform.python_version()}", "hardware": _hardware(), **commit}
 
 
 def _hardware() -> str:
@@ -44,19 +86,8 @@ def _hardware() -> str:
     return ", ".join([f"{cpu} ({torch.get_num_threads()} threads)", *gpus])
 
 
-def _commit() -> str:
-    if not shutil.which("git"):
-        return ""
-    asked = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-
-
 SQLITE = "sqlite:///"
 PAGE = 20_000  # runs in one query: a third less time than pages of 1,000
-
-for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
-    logging.getLogger(noisy).setLevel(logging.WARNING)
-logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # journal.py says it once
 
 
 @dataclass(frozen=True)
@@ -87,8 +118,8 @@ class Store:
     def create(self) -> None:
         """Make the experiment, and a SQLite store and its folders; call it before anything else is done with the store.
 
-        Of several processes the first one makes it: MLflow's migrations bear no company. Readers of a SQLite store never wait
-        for a writer (WAL).
+        Of several processes the first one makes it, as MLflow's migrations fail when two processes run them at once.
+        Readers of a SQLite store never wait for a writer (WAL).
         """
         if not self.uri.startswith(SQLITE):
             _ = self.experiment_id
@@ -104,11 +135,11 @@ class Store:
     def experiment_id(self) -> str:
         """The experiment of this store's runs, made at the first call."""
         with one_line(self.uri):
-            found = self.client.get_experiment_by_name(self.experiment)
-            if found:
-                return str(found.experiment_id)
-            own = not self.uri.startswith("http")  # a server keeps them itself
-            location = Path(self.artifacts).resolve().as_uri() if self.artifacts and own else None
+            experiment = self.client.get_experiment_by_name(self.experiment)
+            if experiment:
+                return str(experiment.experiment_id)
+            is_server = self.uri.startswith("http")  # which keeps artifacts itself
+            location = Path(self.artifacts).resolve().as_uri() if self.artifacts and not is_server else None
             return str(self.client.create_experiment(self.experiment, artifact_location=location))
 
     def require(self) -> "Store":
@@ -125,20 +156,47 @@ class Store:
         """All runs of every experiment that match MLflow's filter ``query``, oldest first."""
         with one_line(self.uri):
             experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
-            found: list[Run] = []
-            token: str | None = None
+            order, token = ["attributes.start_time ASC"], None
+            runs: list[Run] = []
             while True:
-                page = self.client.search_runs(
-                    experiments, query, ViewType.ACTIVE_ONLY, PAGE, ["attributes.start_time ASC"], token
-                )
-                found, token = [*found, *page], page.token
+                page = self.client.search_runs(experiments, query, ViewType.ACTIVE_ONLY, PAGE, order, token)
+                runs, token = [*runs, *page], page.token
                 if not token:
-                    return found
+                    return runs
 
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run."""
+        self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
-def quoted(value: str) -> str:
-    """``value`` as a string of MLflow's filter language, which knows both quotes and no escape."""
-    return f"'{value}'" if "'" not in value else f'"{value}"'
+    def log_metrics(self, run_id: str, values: Mapping[str, float], at_ms: int, step: int = 0) -> None:
+        """Log metrics of a run; ``at_ms`` is milliseconds since 1970."""
+        metrics = [Metric(name, float(value), at_ms, step) for name, value in values.items()]
+        self.client.log_batch(run_id, metrics=metrics)
+
+    def sweeps(self) -> list[Run]:
+        """The parent runs of all sweeps, oldest first."""
+        return self.runs(with_tags({Tag.KIND: "sweep"}))
+
+    def parent_of(self, sweep: str) -> Run | None:
+        """The parent run of a sweep, if the store has it."""
+        return next(iter(self.runs(with_tags({Tag.KIND: "sweep", Tag.SWEEP: sweep}))), None)
+
+    def trials(self, sweep: str, **tags: str) -> list[Run]:
+        """The runs of a sweep's trials, oldest first; superseded attempts too, unless ``tags`` names a ``state``."""
+        return self.runs(with_tags({Tag.SWEEP: sweep, Tag.KIND: "trial", **tags}))
+
+    def front_of(self, sweep: str) -> list[Run]:
+        """The runs of a sweep that are tagged as members of its front."""
+        return self.runs(with_tags({Tag.SWEEP: sweep, Tag.FRONT: "true"}))
+
+    def confirmations(self, sweep: str, state: str) -> list[Run]:
+        """The runs that train trials of a sweep again, in the ``state`` asked for, oldest first."""
+        return self.runs(with_tags({Tag.SWEEP: sweep, Tag.KIND: "confirm", Tag.STATE: state}))
+
+    def recipe_runs(self, recipe: str, seed: int) -> list[Run]:
+        """The finished runs of a recipe with this seed, oldest first."""
+        tags = with_tags({Tag.KIND: "run", Tag.RECIPE: recipe})
+        return self.runs(f"{tags} and params.seed = '{seed}' and attributes.status = 'FINISHED'")
 
 
 MENDS = {
@@ -156,5 +214,6 @@ def one_line(uri: str) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         reason = first_line(error).split(". ")[0]
         mend = next((mend for sign, mend in MENDS.items() if sign in str(error)), "check tracking.uri")
-        message = f"tracking store `{uri}` cannot be used ({reason}); expected an MLflow store; {mend}"
-        raise StoreError(message) from error
+        raise StoreError(
+            f"tracking store `{uri}` cannot be used ({reason}); expected an MLflow store; {mend}"
+        ) from error

@@ -1,21 +1,16 @@
 """Writing the parent run of a sweep."""
 
 import logging
-import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Run, RunTag
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Run
 
-from paretune.errors import StoreError
-from paretune.tracking.front_tags import parent_of, set_front, supersede
+from paretune.errors import Absence, StoreError
+from paretune.tracking.front_tags import set_front, supersede
 from paretune.tracking.run import write_leftovers
-from paretune.tracking.store import Store, one_line, provenance, quoted
-
-__all__ = ["SweepRecorder"]
+from paretune.tracking.store import Store, Tag, one_line, provenance
 
 log = logging.getLogger(__name__)
 
@@ -35,63 +30,59 @@ class SweepRecorder:
         if self.store is None:
             return
         self.store.create()
-        with one_line(self.store.uri):
-            self._start(sweep, facts)
-
-    def _start(self, sweep: str, facts: Mapping[str, Any]) -> None:
-        assert self.store
         client = self.store.client
-        parent = parent_of(self.store, sweep)
-        if parent is None:
-            tags = {"mlflow.runName": sweep, "kind": "sweep", "sweep": sweep, **provenance()}
-            parent = client.create_run(self.store.experiment_id, tags=tags)
-        self.run_id, self.sweep = parent.info.run_id, sweep
-        client.log_dict(self.run_id, dict(facts), "sweep.yaml")
-        told = {"cap": str(facts.get("cap")), "command": str(facts.get("command", ""))}
-        client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in told.items()])
-        client.update_run(self.run_id, status="RUNNING")
+        with one_line(self.store.uri):
+            parent = self.store.parent_of(sweep)
+            if parent is None:
+                tags = {"mlflow.runName": sweep, Tag.KIND: "sweep", Tag.SWEEP: sweep, **provenance()}
+                parent = client.create_run(self.store.experiment_id, tags=tags)
+            self.run_id, self.sweep = parent.info.run_id, sweep
+            client.log_dict(self.run_id, dict(facts), "sweep.yaml")
+            self.store.set_tags(self.run_id, {Tag.CAP: str(facts.get("cap")), "command": str(facts.get("command", ""))})
+            client.update_run(self.run_id, status="RUNNING")
 
     def finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
         """Close the parent run as ``FINISHED``, ``FAILED`` or ``KILLED``, and the runs of workers that died.
 
-        ``reasons`` says by trial number why trials failed; ``running`` trials are still in somebody's hands.
+        ``reasons`` says by trial number why trials failed; ``running`` are the numbers of trials that a worker still has.
         """
         if self.store is None or not self.run_id:
             return
-        give_up_s = time.monotonic() + (PATIENCE_S if self.store.spool_folder else 0)
+        absence = Absence("the tracking server", (PAUSE_S,))
+        patience_s, waited_s = PATIENCE_S if self.store.spool_folder else 0, 0.0
         while True:
-            left = 1
-            with suppress(MlflowException, StoreError) if time.monotonic() < give_up_s else nullcontext():
-                left = write_leftovers(self.store)
-                if not left or time.monotonic() >= give_up_s:
-                    with one_line(self.store.uri):
-                        self._finish(status, reasons, running)
-                    break
-            time.sleep(PAUSE_S)
+            left = write_leftovers(self.store)
+            try:
+                if left and waited_s < patience_s:
+                    raise StoreError(f"{left} runs wait in {self.store.spool_folder}")
+                with one_line(self.store.uri):
+                    self._close_all(self.store, status, reasons, running)
+                break
+            except StoreError as error:
+                if waited_s >= patience_s:
+                    raise
+                waited_s = absence.noticed(error)
+                absence.wait()
         if left:
-            log.warning(
-                "%d runs wait in %s for the tracking server; the next command writes them",
-                left,
-                self.store.spool_folder,
-            )
+            spool = self.store.spool_folder
+            log.warning("%d runs wait in %s for the tracking server; the next command writes them", left, spool)
 
-    def _finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
-        assert self.store
-        runs = self.store.runs(f"tags.sweep = {quoted(self.sweep)} and tags.kind = 'trial'")
-        attempts: dict[int, int] = {}
-        for run in runs:
-            number, attempt = int(run.data.tags["trial"]), int(run.data.tags.get("attempt", 0))
-            attempts[number] = max(attempt, attempts.get(number, 0))
-        for run in runs:
-            number, state = int(run.data.tags["trial"]), run.data.tags.get("state")
-            if int(run.data.tags.get("attempt", 0)) < attempts[number] and state != "superseded":
-                supersede(self.store, run)  # written late, after a server was away
-            elif run.info.status == "KILLED" and number in reasons and state != "superseded":
-                self._close(run, reasons[number])
+    def _close_all(self, store: Store, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
+        runs = [
+            (int(run.data.tags[Tag.TRIAL]), int(run.data.tags.get(Tag.ATTEMPT, 0)), run)
+            for run in store.trials(self.sweep)
+        ]
+        latest = dict(sorted((number, attempt) for number, attempt, _ in runs))
+        for number, attempt, run in runs:
+            is_superseded = run.data.tags.get(Tag.STATE) == "superseded"
+            if attempt < latest[number] and not is_superseded:
+                supersede(store, run)  # written late, after a server was away
+            elif run.info.status == "KILLED" and number in reasons and not is_superseded:
+                _close(store, run, reasons[number])
             elif run.info.status == "RUNNING" and number not in running:
-                self._close(run, reasons.get(number))
-        set_front(self.store, self.sweep)
-        self.store.client.set_terminated(self.run_id, status)
+                _close(store, run, reasons.get(number))
+        set_front(store, self.sweep)
+        store.client.set_terminated(self.run_id, status)
 
     def attach(self, files: Sequence[Path]) -> None:
         """Add files to the parent run."""
@@ -99,8 +90,8 @@ class SweepRecorder:
         for path in files:
             self.store.client.log_artifact(self.run_id, str(path))
 
-    def _close(self, run: Run, reason: str | None) -> None:
-        assert self.store
-        tags = [RunTag("state", "failed"), RunTag("error", reason[:500])] if reason else [RunTag("state", "killed")]
-        self.store.client.log_batch(run.info.run_id, tags=tags)
-        self.store.client.set_terminated(run.info.run_id, "FAILED" if reason else "KILLED")
+
+def _close(store: Store, run: Run, reason: str | None) -> None:
+    tags = {Tag.STATE: "failed", Tag.ERROR: reason[:500]} if reason else {Tag.STATE: "killed"}
+    store.set_tags(run.info.run_id, tags)
+    store.client.set_terminated(run.info.run_id, "FAILED" if reason else "KILLED")

@@ -68,7 +68,7 @@ function layout(narrow) {
   return {
     margin: { l: 62, r: 14, t: 10, b: 50 }, hovermode: "closest", plot_bgcolor: "#fff",
     legend: narrow ? { orientation: "h", y: -0.26, yanchor: "top", font: { size: 11 } } : { x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,.85)" },
-    xaxis: { type: "log", title: { text: "trainable parameters" }, gridcolor: "#eee", range: reach(), dtick: narrow && reach()[1] - reach()[0] > 2.5 ? 1 : "D2", tickformat: narrow ? "~s" : ",d" },
+    xaxis: { type: "log", title: { text: data.cost }, gridcolor: "#eee", range: reach(), dtick: narrow && reach()[1] - reach()[0] > 2.5 ? 1 : "D2", tickformat: narrow ? "~s" : ",d" },
     yaxis: { type: "log", title: { text: narrow ? "F1" : `macro F1 (${data.score})` }, autorange: "reversed", tickvals: data.ticks.map(f1 => 1 - f1), ticktext: data.ticks.map(String), gridcolor: "#eee" },
     shapes: data.cap ? [{ type: "line", x0: data.cap, x1: data.cap, yref: "paper", y0: 0, y1: 1, line: { color: "#888", width: 1, dash: "dot" } }] : [],
   };

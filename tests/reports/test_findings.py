@@ -1,0 +1,106 @@
+"""The table, its one filter and what is read off it."""
+
+from math import inf, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paretune.errors import ConfigError
+from paretune.reports.confirmed import read_references
+from paretune.reports.findings import Query, finite, layers_of
+from paretune.tracking.read import complete_rows, front_rows
+from reports.tables import results_of, table_of, training, trial
+
+ANY = [nan, inf, -inf, 0.0, 0.5, 0.5, 1.0]
+TRIALS = [trial(0, 100, 0.8), trial(1, 200, 0.9, "squeeze"), trial(2, 300, 0.7), trial(3, 50, 0.4, state="raced")]
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(ANY)), max_size=8))
+def test_the_table_marks_the_front_and_leaves_nothing_out(pairs):
+    """None, one, ties, duplicates, NaN and infinities."""
+    table = table_of([trial(n, params, f1) for n, (params, f1) in enumerate(pairs)])
+
+    assert len(table) == len(pairs)
+    assert list(front_rows(complete_rows(table))["run_id"]) == list(
+        table[table["front"]].sort_values("n_params")["run_id"]
+    )
+
+
+def test_raced_and_failed_trials_are_rows_but_on_no_front():
+    table = table_of([trial(0, 100, 0.5), trial(1, 50, 0.9, state="raced"), trial(2, 10, 1.0, state="failed")])
+
+    assert list(table["state"]) == ["complete", "raced", "failed"]
+    assert list(table["front"]) == [True, False, False]
+    assert str(table["started"].dt.tz) == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        (Query(), [0, 1, 2]),
+        (Query(max_params=200), [0, 1]),
+        (Query(min_f1=0.8), [0, 1]),
+        (Query(families=("conv",)), [0, 2]),
+    ],
+)
+def test_the_filter_keeps_the_complete_trials_that_are_asked_for(query, numbers):
+    results = results_of(TRIALS, query=query)
+
+    assert list(results.complete["trial"]) == numbers
+    assert list(results.trials["trial"]) == [*numbers, 3]
+
+
+def test_confirmed_models_are_compared_and_filtered_by_their_test_f1():
+    trainings = [training(1, 0.5), training(1, 0.95, run=f"{2:032x}")]
+    results = results_of(TRIALS, *trainings, query=Query(min_f1=0.9, confirmed=True))
+
+    assert list(results.members["trial"]) == [2]
+    assert (results.point().f1, results.point().params) == (0.95, 300)
+    assert results.title == "demo: 1 of 1 confirmed models are on the front"
+
+
+def test_a_front_over_another_column_is_another_front():
+    rows = [trial(0, 100, 0.8, seconds=9.0), trial(1, 200, 0.9, seconds=1.0)]
+
+    assert list(results_of(rows).members["trial"]) == [0, 1]
+    assert list(results_of(rows, cost="seconds").members["trial"]) == [1]
+
+
+def test_a_run_is_found_by_the_start_of_its_id_if_it_is_the_only_one():
+    results = results_of([trial(0, 100, 0.8, run_id="ab1"), trial(1, 200, 0.9, run_id="ab2")])
+
+    assert results.point("ab1").params == 100
+    assert results.point().run_id == "ab2"
+    with pytest.raises(ConfigError, match="--run `ab` fits 2 complete trials of demo; expected one"):
+        results.point("ab")
+
+
+def test_of_several_ways_of_confirming_the_best_is_named():
+    results = results_of(TRIALS, training(1, 0.7), training(1, 0.75, "9 epochs"))
+
+    assert results.confirmation(f"{0:032x}")["how"] == "9 epochs"
+    assert results.confirmation("nobody") is None
+
+
+@pytest.mark.parametrize("min_f1", [99.0, -0.1, nan])
+def test_an_f1_that_is_no_fraction_is_refused(min_f1):
+    with pytest.raises(ConfigError, match=r"--min-f1 `.*` is invalid; expected a number from 0 to 1; set --min-f1"):
+        Query(min_f1=min_f1)
+
+
+def test_numbers_that_are_not_finite_are_null_at_any_depth():
+    assert finite({"a": [1, nan, (inf, "x")], "b": None}) == {"a": [1, None, [None, "x"]], "b": None}
+
+
+def test_layers_name_what_shapes_the_network():
+    model = {"widths": [4, 4], "kernel_size": 5, "norm": "none", "neck": 1, "head": [16]}
+
+    assert layers_of({"model": model}) == "4-4 k5 neck 1 head 16"
+    assert layers_of({}) == ""
+    recurrent = {"stem": 8, "width": 26, "steps": 3, "norm": "batch", "head": [16]}
+    assert layers_of({"model": recurrent}) == "stem 8 width 26 steps 3 batch head 16"
+
+
+def test_a_data_set_without_references_has_none(tmp_path):
+    assert read_references(tmp_path / "none.yaml") == []

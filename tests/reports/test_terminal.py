@@ -1,0 +1,60 @@
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from paretune.errors import ConfigError
+from paretune.reports.findings import Query
+from paretune.reports.terminal import answers, results_table
+from reports.tables import results_of, training, trial
+
+NORMED = {"model": {"widths": [8, 12], "kernel_size": 3, "norm": "batch"}}
+TRIALS = [trial(0, 100, 0.80), trial(1, 200, 0.95), trial(2, 900, 0.96)]
+
+
+def printed(results) -> str:
+    console = Console(width=80, file=StringIO())
+    console.print(results_table(results))
+    return console.file.getvalue()
+
+
+def test_the_table_shows_every_member_on_eighty_columns():
+    text = printed(results_of([trial(0, 1234, 0.98765, "squeeze", config=NORMED), trial(1, 99_999, 0.99)]))
+
+    assert "1,234" in text
+    assert "99,999" in text
+    assert "0.9877" in text
+    assert "8-12 k3 batch" in text
+
+
+def test_the_table_of_confirmed_members_has_each_way_and_its_interval():
+    trainings = [training(1, 0.7), training(2, 0.8), training(1, 0.6, "9 epochs")]
+    text = printed(results_of(TRIALS, *trainings, query=Query(confirmed=True)))
+
+    assert "0.7500 ± 0.0707" in text
+    assert "0.1147-1.0000" in text
+    assert "0.6000" in text
+
+
+def test_questions_are_answered_in_lines():
+    lines = answers(results_of(TRIALS, query=Query(1000, 0.8)), beats="known")
+
+    assert lines[0].startswith("Smallest with F1 of at least 0.8: 100 parameters, F1 0.8000 (conv")
+    assert lines[1].startswith("Best with at most 1,000 parameters: 900 parameters, F1 0.9600")
+    assert lines[2].startswith("Knee of the front: 200 parameters, F1 0.9500")
+    assert lines[3].startswith(
+        "Nothing confirmed beats known <net> (300 parameters, test accuracy 0.9000, honest); worth paretune-confirm"
+    )
+    assert lines[4] == "F1 is validation F1."
+
+
+def test_a_confirmed_model_that_beats_a_published_one_is_named():
+    lines = answers(results_of(TRIALS, training(1, 0.94), training(2, 0.94)), beats="known")
+
+    assert lines[-2].startswith("Beat known <net> (300 parameters,")
+    assert lines[-2].endswith("above it: 100 parameters, test F1 0.9400 ± 0.0000")
+
+
+def test_a_name_that_fits_no_published_point_is_refused_with_those_there_are():
+    with pytest.raises(ConfigError, match="--beats `nobody` names 0 published points; expected one of: known <net>;"):
+        answers(results_of(TRIALS), beats="nobody")

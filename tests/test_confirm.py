@@ -1,0 +1,45 @@
+import pytest
+
+from paretune.confirm import confirmation, how
+from paretune.errors import ConfigError
+
+CONFIG = {
+    "data": {"_target_": "paretune.data.digits.load", "splitting": {"val_size": 360}},
+    "trainer": {"max_epochs": 2, "patience": 5, "autotune": True, "precision": None, "memory_format": None},
+    "selection": {"epoch": "best"}, "seed": 0,
+}  # fmt: skip
+
+
+def test_a_confirmation_is_not_tuned_so_that_it_runs_in_fp32():
+    trainer = confirmation(CONFIG, 1, None, "train")["trainer"]
+
+    assert trainer == {**CONFIG["trainer"], "autotune": False}
+    assert CONFIG["trainer"]["autotune"]
+
+
+def test_a_confirmation_keeps_a_precision_that_the_config_pins():
+    pinned = {**CONFIG, "trainer": {**CONFIG["trainer"], "precision": "bf16"}}
+
+    assert confirmation(pinned, 1, None, "train")["trainer"]["precision"] == "bf16"
+
+
+def test_a_confirmation_has_the_seed_and_the_epochs_asked_for():
+    config = confirmation(CONFIG, 7, 9, "train")
+
+    assert (config["seed"], config["trainer"]["max_epochs"]) == (7, 9)
+    assert how(config, "train") == "9 epochs on train, best on validation"
+
+
+def test_on_all_images_the_last_epoch_is_kept_and_patience_has_no_end():
+    config = confirmation(CONFIG, 1, None, "train+val")
+
+    assert config["data"]["splitting"] == {"val_size": 360, "train_on_val": True}
+    assert (config["trainer"]["patience"], config["selection"]["epoch"]) == (None, "last")
+    assert how(config, "train+val") == "2 epochs on train+val, the last"
+
+
+def test_data_without_a_splitting_cannot_be_trained_on_whole():
+    with pytest.raises(
+        ConfigError, match=r"data `x.load` has no splitting; expected one to train on train\+val; use --train-on"
+    ):
+        confirmation({**CONFIG, "data": {"_target_": "x.load"}}, 1, None, "train+val")
