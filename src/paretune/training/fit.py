@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from torch import Tensor, nn
 
 from paretune.data.images import ImageData, Images
-from paretune.errors import ConfigError, ParetuneError
+from paretune.errors import ParetuneError, check_least
 from paretune.training.execution import Execution, keep_freed_memory
 from paretune.training.module import Average, Averaging, Classifier, Learning
 from paretune.training.schedule import TrainingLength
@@ -153,9 +153,7 @@ def seed_everything(seed: int) -> None:
 
     Raises :class:`~paretune.errors.ConfigError` for a number that numpy does not take.
     """
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        message = f"seed `{seed}` is none; expected a whole number from 0 to 4,294,967,295; set seed"
-        raise ConfigError(message)
+    check_least("seed", seed, 0, most=2**32 - 1)
     pl.seed_everything(seed, workers=True, verbose=False)
 
 
