@@ -5,7 +5,7 @@ import sys
 from time import perf_counter
 
 ROUNDS = 3
-WORKER = "import paretune.training.run, paretune.tracking, optuna, paretune.models, paretune.data.mnist"
+WORKER = "import paretune.training.fit, paretune.tracking, optuna, paretune.models, paretune.data.mnist"
 
 
 def run() -> dict[str, float]:

@@ -1,10 +1,9 @@
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from paretune.budget import Cap, count_built, count_parameters
+from paretune.budget import Cap, count_parameters
 from paretune.errors import CapError, ConfigError
 
 
@@ -21,24 +20,13 @@ def test_buffers_and_frozen_tensors_do_not_count():
     assert count_parameters(norm) == 5
 
 
-def test_counting_allocates_nothing():
-    """A model of four terabytes is counted on the meta device."""
-    assert count_built(lambda: nn.Linear(1_000_000, 1_000_000, bias=False)) == 10**12
-
-
-def test_counting_leaves_the_default_device_alone():
-    count_built(lambda: nn.Linear(2, 2))
-
-    assert torch.zeros(1).device.type == "cpu"
-
-
 @given(st.integers(1, 10**7), st.integers(1, 10**7))
 def test_a_model_passes_exactly_if_it_does_not_exceed_the_cap(params, max_params):
     cap = Cap(max_params)
     if params <= max_params:
         cap.check("conv", params)
     else:
-        with pytest.raises(CapError):
+        with pytest.raises(CapError, match=r"model `conv` has .* over the cap"):
             cap.check("conv", params)
 
 
@@ -56,5 +44,5 @@ def test_the_refusal_names_model_count_and_cap():
 
 
 def test_a_cap_below_one_is_refused():
-    with pytest.raises(ConfigError, match=r"cap.max_params `0` admits no model; expected a whole number of at least 1"):
+    with pytest.raises(ConfigError, match=r"cap.max_params `0` is invalid; expected a whole number of at least 1"):
         Cap(0)

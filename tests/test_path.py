@@ -17,7 +17,7 @@ from paretune import confirm, export, pareto, predict, train
 from paretune.data.digits import load
 from paretune.data.images import Splitting
 from paretune.tracking import Store, read_confirmations, weights_of
-from paretune.training.checkpoint import load as load_net
+from paretune.training import load as load_net
 
 pytestmark = pytest.mark.xdist_group("path")  # one process makes the sweep for all
 

@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from paretune.errors import ConfigError
-
-__all__ = ["Affine", "unchanged"]
+from paretune.errors import ConfigError, check_choice
 
 
 def unchanged(images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
@@ -34,14 +32,11 @@ class Affine:
     fill: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.interpolation not in ("nearest", "bilinear"):
-            raise ConfigError(
-                f"augment.interpolation `{self.interpolation}` is unknown; expected nearest or bilinear; "
-                f"set augment.interpolation"
-            )
+        check_choice("augment.interpolation", self.interpolation, ("nearest", "bilinear"))
         if not 0 <= self.scale < 1:
-            message = f"augment.scale `{self.scale}` turns images inside out; expected 0 to below 1; set augment.scale"
-            raise ConfigError(message)
+            raise ConfigError(
+                f"augment.scale `{self.scale}` turns images inside out; expected 0 to below 1; set augment.scale"
+            )
 
     def __call__(self, images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
         """Warped float images, same shape ``(B, C, H, W)``; ``strength`` (0 to 1) shrinks every draw."""

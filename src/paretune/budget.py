@@ -1,14 +1,10 @@
 """What a model costs in trainable parameters, and the cap that it may not exceed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
-from paretune.errors import CapError, ConfigError
-
-__all__ = ["Cap", "count_built", "count_parameters"]
+from paretune.errors import CapError, check_least
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -20,12 +16,6 @@ def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def count_built(build: Callable[[], nn.Module]) -> int:
-    """:func:`count_parameters` of the model that ``build`` makes, without allocating it (torch's meta device)."""
-    with torch.device("meta"):
-        return count_parameters(build())
-
-
 @dataclass(frozen=True, slots=True)
 class Cap:
     """The hard upper bound on a model's parameters; ``None`` means that there is none."""
@@ -33,11 +23,7 @@ class Cap:
     max_params: int | None = None
 
     def __post_init__(self) -> None:
-        if self.max_params is not None and (not isinstance(self.max_params, int) or self.max_params < 1):
-            raise ConfigError(
-                f"cap.max_params `{self.max_params}` admits no model; expected a whole number of at least 1, "
-                f"or null for no cap; set cap.max_params"
-            )
+        check_least("cap.max_params", self.max_params, 1, null=True)
 
     def fits(self, params: int) -> bool:
         """Whether a model of ``params`` parameters may be trained."""

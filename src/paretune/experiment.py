@@ -18,10 +18,9 @@ from paretune.errors import ConfigError
 from paretune.front import Point
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
-from paretune.training import checkpoint
+from paretune.training import save
 from paretune.training.fit import Epoch, Trained, fit, seed_everything
-from paretune.training.module import Augment, Averaging
-from paretune.training.settings import Selection, Training
+from paretune.training.settings import Augment, Averaging, Selection, Training
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +66,9 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
         best_epoch=best.number, run_id=recorder.run_id if recorder else "",
     )  # fmt: skip
     weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
-    checkpoint.save(weights, net, start.config, data.scaling(training.scaling))
+    save(weights, net, start.config, data.scaling(training.scaling))
     if recorder:
-        recorder.tag("layout", str(trained.layout))
+        recorder.tag("layout", str(trained.execution))
         recorder.tag("rule", training.selection.rule)
         recorder.finish(point, _more(trained), [weights])
     _tell(point, trained, weights)

@@ -66,7 +66,7 @@ def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
     """The network that a run trained, with the config it was trained by."""
     from paretune.deploy.model import Deployable, WithScaling, ink_share
     from paretune.tracking import weights_of
-    from paretune.training.checkpoint import load
+    from paretune.training import load
 
     with weights_of(store, run_id) as path:
         net, config, scaling = load(path)

@@ -6,7 +6,7 @@ from torch import nn
 from paretune import models
 from paretune.budget import count_parameters
 from paretune.data.images import Scaling
-from paretune.training import checkpoint
+from paretune.training import load, save
 
 IMAGES = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 
@@ -39,8 +39,8 @@ class FamilyContract:
 
     def test_it_reloads_from_its_checkpoint(self, config, tmp_path):
         net = models.build(config).eval()
-        checkpoint.save(tmp_path / "weights.pt", net, {"model": config}, Scaling(1.0, 2.0))
-        reloaded, saved, scaling = checkpoint.load(tmp_path / "weights.pt")
+        save(tmp_path / "weights.pt", net, {"model": config}, Scaling(1.0, 2.0))
+        reloaded, saved, scaling = load(tmp_path / "weights.pt")
 
         assert (saved, scaling) == ({"model": config}, Scaling(1.0, 2.0))
         assert torch.equal(reloaded(IMAGES), net(IMAGES))

@@ -1,9 +1,11 @@
 import itertools
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from torch import nn
 
 from contracts.family import IMAGES, FamilyContract
 from paretune import models, paths
@@ -107,6 +109,37 @@ def test_steps_of_a_recurrent_network_share_their_weights():
     assert counts == [2180 - 4 * 26, 2180 - 2 * 26, 2180]
 
 
+def test_counting_allocates_nothing():
+    """A model of four terabytes is counted."""
+    assert models.count(config_of("dense", widths=[10**6, 10**6])) > 10**12
+
+
+def test_counting_leaves_the_default_device_alone():
+    models.count(config_of("conv"))
+
+    assert torch.zeros(1).device.type == "cpu"
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_making_a_network_draws_its_weights_only(norm):
+    """The dry run that finds the flattened size leaves the random state and the running statistics alone."""
+    torch.manual_seed(0)
+    net = models.build(config_of("conv", widths=[4], norm=norm, dropout=0.5, image_shape=[1, 8, 8]))
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    nn.Conv2d(1, 4, 3, padding=1), nn.Linear(4 * 4 * 4, 10)
+
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any(name.endswith("tracked") and int(count) for name, count in net.named_buffers())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_images_need_not_be_square(family):
+    config = config_of(family, image_shape=[1, 28, 20])
+
+    assert models.build(config)(IMAGES[..., :20]).shape == (6, 10)
+
+
 @given(widths)
 @settings(max_examples=25)
 def test_dense_has_the_count_of_the_closed_form(layers):
@@ -168,23 +201,26 @@ def test_the_norm_goes_before_the_activation_if_asked():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (config_of("dense", widths=[0]), r"widths `\[0\]` holds what is no size; expected whole numbers of at least 1"),
-        (config_of("conv", neck=-1), r"neck `\[-1\]` holds what is no size; expected whole numbers of at least 1; set model.neck"),
-        (config_of("conv", kernel_size=0), r"kernel_size `\[0, 0\]` holds what is no size"),
-        (config_of("squeeze", image_shape=[1, 28, 20]), r"image_shape `\[1, 28, 20\]` is not square; expected \[channels, side, side\]"),
-        (config_of("dense", widths=[8, 8], dropout=[0.1]), r"dropout `\[0.1\]` has 1 entries for 2 layers; expected 2 entries"),
-        (config_of("separable", norm="instance"), r"norm `instance` after the activation gives maps of the same mean .* set model.norm_first=true"),
-        (config_of("recurrent", norm="instance"), r"norm `instance` after the activation gives maps of the same mean"),
-        (config_of("conv", norm="layer"), r"norm `layer` is unknown; expected one of batch, group, instance, none, scalar; set model.norm"),
-        (config_of("conv", activation="tanh"), r"activation `tanh` is unknown; expected one of leaky_relu, prelu, relu, silu"),
-        (config_of("conv", padding="full"), r"padding `full` is unknown; expected one of same, valid"),
+        (config_of("dense", widths=[0]), r"model.widths `0` is invalid; expected a whole number of at least 1; set model.widths"),
+        (config_of("conv", neck=-1), r"model.neck `-1` is invalid; expected a whole number of at least 1; set model.neck"),
+        (config_of("conv", kernel_size=0), r"model.kernel_size `0` is invalid; expected a whole number of at least 1"),
+        (config_of("squeeze", image_shape=[28, 28]), r"model.image_shape `\[28, 28\]` is invalid; expected \[channels, height, width\]; set"),
+        (config_of("dense", widths=[8, 8], dropout=[0.1]), r"model.dropout `\[0.1\]` has 1 entries for 2 layers; expected 2 entries"),
+        (config_of("separable", norm="instance"), r"model.norm `instance` after the activation gives maps of the same mean .* set model.norm_first=true"),
+        (config_of("recurrent", norm="instance"), r"model.norm `instance` after the activation gives maps of the same mean"),
+        (config_of("conv", norm="layer"), r"model.norm `layer` is unknown; expected one of batch, group, instance, none, scalar; set model.norm"),
+        (config_of("conv", activation="tanh"), r"model.activation `tanh` is unknown; expected one of leaky_relu, prelu, relu, silu"),
+        (config_of("conv", padding="full"), r"model.padding `full` is unknown; expected same or valid; set model.padding"),
         (config_of("conv", widths=[2] * 6, pool_after=[1, 2, 3, 4, 5]), r"leaves no pixel: a 2x2 pool does not fit on a 1x1 map"),
+        (config_of("recurrent", image_shape=[1, 4, 4], pool_middle=True), r"leaves no pixel: a 3x3 convolution does not fit on a 1x1 map"),
+        (config_of("conv", image_shape=[1, 28, 1]), r"leaves no pixel: a 2x2 pool does not fit on a 28x1 map"),
+        (config_of("inception", image_shape=[1, 4, 4]), r"leaves no pixel: a 2x2 pool does not fit on a 1x1 map"),
         (config_of("squeeze", kernel_size=9), r"leaves no pixel: a 9x9 convolution does not fit on a 7x7 map"),
         (config_of("dense", width=[8]), r"model `Dense` refuses its settings \(.*unexpected keyword argument 'width'"),
-        (config_of("recurrent", steps=0), r"steps `0` repeats nothing; expected at least 1; set model.steps"),
-        (config_of("dense", init="zeros"), r"init `zeros` is unknown; expected one of glorot, he, torch; set model.init"),
-        ({"_target_": "os.remove"}, r"model._target_ `os.remove` is no network; expected the dotted path of an nn.Module"),
-        ({}, r"model._target_ `None` is no network"),
+        (config_of("recurrent", steps=0), r"model.steps `0` is invalid; expected a whole number of at least 1; set model.steps"),
+        (config_of("dense", init="zeros"), r"model.init `zeros` is unknown; expected one of glorot, he, torch; set model.init"),
+        ({"_target_": "os.remove"}, r"model._target_ `os.remove` is not a network; expected the dotted path of an nn.Module"),
+        ({}, r"model._target_ `None` is not a network"),
     ],
 )  # fmt: skip
 def test_a_network_that_cannot_be_is_refused_in_one_line(config, message):

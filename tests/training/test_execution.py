@@ -1,3 +1,6 @@
+import json
+from dataclasses import asdict
+
 import pytest
 import torch
 from torch import nn
@@ -5,13 +8,15 @@ from torch import nn
 from paretune import models
 from paretune.errors import ConfigError
 from paretune.training import schedule
-from paretune.training.execution import Execution, autotune, keep_freed_memory
+from paretune.training.execution import Execution, autotune, available_threads, keep_freed_memory
 from paretune.training.fit import fit, seed_everything
 from paretune.training.settings import Training
 
 SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [4, 4, 4, 4, 4]}
 IMAGES, LABELS = torch.rand(16, 1, 28, 28) * 255, torch.arange(16) % 10
 CHOICES = {"memory_format": ["contiguous", "channels_last"], "precision": ["fp32", "bf16"]}
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 def training(**changes) -> Training:
@@ -50,7 +55,7 @@ def test_the_losses_are_those_of_the_bare_loop(tiny_data, model):
 
 @pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_every_layout_learns_about_the_same(tiny_data, memory_format, precision):
+def test_every_execution_learns_about_the_same(tiny_data, memory_format, precision):
     seed_everything(5)
     plain = fit(models.build(SQUEEZE), tiny_data, training())
     seed_everything(5)
@@ -62,7 +67,7 @@ def test_every_layout_learns_about_the_same(tiny_data, memory_format, precision)
 def test_autotune_times_every_choice_and_takes_the_fastest():
     best, seconds = autotune(models.build(SQUEEZE), IMAGES, LABELS, Execution(), CHOICES)
 
-    assert {(layout.memory_format, layout.precision) for layout in seconds} == {
+    assert {(tried.memory_format, tried.precision) for tried in seconds} == {
         (f, p) for f in CHOICES["memory_format"] for p in CHOICES["precision"]
     }
     plain = seconds[Execution()]
@@ -82,18 +87,56 @@ def test_autotune_changes_neither_the_network_nor_the_random_state():
 def test_what_is_pinned_is_not_tuned(tiny_data):
     settings = training(autotune=True, memory_format="channels_last", precision="fp32", threads=1)
 
-    assert settings.layout_for(models.build(SQUEEZE), tiny_data.train) == Execution("channels_last", "fp32", 1)
+    assert settings.choose_execution(models.build(SQUEEZE), tiny_data.train) == Execution("channels_last", "fp32", 1)
 
 
-def test_without_autotune_a_layout_is_plain(tiny_data):
-    assert training().layout_for(models.build(SQUEEZE), tiny_data.train) == Execution()
+def test_without_autotune_an_execution_is_plain(tiny_data):
+    assert training().choose_execution(models.build(SQUEEZE), tiny_data.train) == Execution()
 
 
 def test_autotune_says_what_it_chose(tiny_data, caplog):
     caplog.set_level("INFO")
-    layout = training(autotune=True).layout_for(models.build(SQUEEZE), tiny_data.train)
+    execution = training(autotune=True).choose_execution(models.build(SQUEEZE), tiny_data.train)
 
-    assert f"autotune chose {layout} a step (" in caplog.text
+    assert f"autotune chose {execution} a step (" in caplog.text
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+def test_an_execution_chosen_and_stored_before_the_training_is_used_as_it_is(tiny_data, device, caplog):
+    caplog.set_level("INFO")
+    settings, net = training(autotune=True, device=device), models.build(SQUEEZE)
+    stored = json.loads(json.dumps(asdict(settings.choose_execution(net, tiny_data.train))))
+    caplog.clear()
+    result = fit(net, tiny_data, settings, execution=Execution(**stored))
+
+    assert asdict(result.execution) == stored
+    assert "autotune chose" not in caplog.text
+
+
+def test_a_given_execution_comes_before_what_is_pinned(tiny_data):
+    execution = Execution("channels_last", "fp32", 1)
+
+    assert fit(models.build(SQUEEZE), tiny_data, training(threads=2), execution=execution).execution == execution
+
+
+def test_choosing_before_the_training_changes_none_of_its_numbers(tiny_data):
+    results = []
+    for autotune_first in (False, True):
+        seed_everything(5)
+        net = models.build(SQUEEZE | {"dropout": 0.5})
+        if autotune_first:
+            training(autotune=True).choose_execution(net, tiny_data.train)
+        results.append(fit(net, tiny_data, training(), execution=Execution(threads=1)))
+
+    assert [epoch.val_loss for epoch in results[0].epochs] == [epoch.val_loss for epoch in results[1].epochs]
+
+
+def test_a_given_number_of_threads_leaves_the_others_to_choose_from():
+    """A process that trained with one thread may still choose all of them for the next network."""
+    before = available_threads()
+    Execution(threads=1).set_threads()
+
+    assert available_threads() == before
 
 
 def test_threads_are_tried_after_the_rest():
@@ -115,7 +158,7 @@ def test_augmentation_reaches_the_training_images_only(tiny_data):
     ("field", "value", "expected"),
     [("memory_format", "nhwc", "contiguous or channels_last"), ("precision", "fp16", "fp32 or bf16")],
 )
-def test_an_unknown_layout_is_refused(field, value, expected):
+def test_an_unknown_execution_is_refused(field, value, expected):
     with pytest.raises(ConfigError, match=rf"trainer.{field} `{value}` is unknown; expected {expected}"):
         training(**{field: value})
 
@@ -124,7 +167,7 @@ def test_the_allocator_is_asked_without_harm():
     assert keep_freed_memory() in (True, False)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_cuda
 def test_a_gpu_learns_the_same(tiny_data):
     losses = []
     for device in ("cpu", "cuda"):

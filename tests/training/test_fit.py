@@ -6,7 +6,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from paretune import models
 from paretune.errors import ConfigError, StoreError
-from paretune.training import checkpoint, schedule
+from paretune.training import load, schedule
 from paretune.training.fit import DivergedError, TensorBatches, fit, seed_everything
 from paretune.training.settings import Training
 
@@ -94,21 +94,21 @@ def test_a_training_that_diverges_says_so(tiny_data):
 
 @pytest.mark.parametrize("name", ["max_epochs", "batch_size", "eval_batch_size"])
 def test_settings_that_train_nothing_are_refused(name):
-    with pytest.raises(ConfigError, match=rf"trainer.{name} `0` trains nothing; expected at least 1"):
+    with pytest.raises(ConfigError, match=rf"trainer.{name} `0` is invalid; expected a whole number of at least 1"):
         settings(**{name: 0})
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
-        ("patience", 0, "`0` is none; expected at least 1, a whole number, or null"),
-        ("threads", -1, "`-1` is none; expected at least 1, a whole number, or null"),
-        ("label_smoothing", 2, "`2` is no share; expected 0 to 1"),
-        ("augment_rampdown_epochs", -1, "`-1` is none; expected at least 0, a whole number"),
+        ("patience", 0, "`0` is invalid; expected a whole number of at least 1, or null"),
+        ("threads", -1, "`-1` is invalid; expected a whole number of at least 1, or null"),
+        ("label_smoothing", 2, "`2` is invalid; expected a number from 0 to 1"),
+        ("augment_rampdown_epochs", -1, "`-1` is invalid; expected a whole number of at least 0"),
     ],
 )
-def test_settings_out_of_their_range_are_refused(name, value, said):
-    with pytest.raises(ConfigError, match=rf"trainer.{name} {said}; set trainer.{name}"):
+def test_settings_out_of_their_range_are_refused(name, value, message):
+    with pytest.raises(ConfigError, match=rf"trainer.{name} {message}; set trainer.{name}"):
         settings(**{name: value})
 
 
@@ -170,9 +170,9 @@ def test_schedules_by_epoch_cut_the_rate(tiny_data, name, factor):
     assert used[0].param_groups[0]["lr"] < 1e-6
 
 
-def test_a_checkpoint_that_is_none_is_refused(tmp_path):
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
     path = tmp_path / "weights.pt"
     path.write_bytes(b"no checkpoint")
 
     with pytest.raises(StoreError, match=r"checkpoint `.*weights.pt` cannot be read \(.*\); expected the weights.pt"):
-        checkpoint.load(path)
+        load(path)

@@ -11,8 +11,8 @@ from paretune.augment import Affine
 from paretune.errors import ConfigError
 from paretune.training import schedule
 from paretune.training.fit import BestWeights, Epoch, fit, seed_everything
-from paretune.training.module import Average, Averaging, Learning
-from paretune.training.settings import Selection, Training
+from paretune.training.module import Average
+from paretune.training.settings import Averaging, Selection, Training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 
@@ -69,9 +69,9 @@ def test_smoothed_labels_raise_the_training_loss_only(tiny_data):
 
 
 def test_augmentation_fades_out_over_the_last_epochs():
-    learning = Learning(None, None, schedule.TrainingLength(1, max_epochs=5), 32, rampdown_epochs=2)
+    training = Training(optimizer=None, schedule=None, max_epochs=5, augment_rampdown_epochs=2)
 
-    assert [learning.strength(epoch) for epoch in range(5)] == [1.0, 1.0, 1.0, 0.5, 0.0]
+    assert [training.augment_strength(epoch) for epoch in range(5)] == [1.0, 1.0, 1.0, 0.5, 0.0]
 
 
 def test_an_augmentation_without_strength_changes_nothing():
@@ -92,8 +92,8 @@ def test_an_epoch_that_diverged_displaces_none(epoch):
     keeper = BestWeights(Selection(epoch=epoch))
     keeper.best = Epoch(1, 0.1, 1.0, 0.5, 0.5, 1.0)
 
-    assert keeper._keeps(Epoch(2, 0.1, 0.9, 0.6, 0.6, 1.0))
-    assert not keeper._keeps(Epoch(2, 0.1, inf, 0.6, 0.6, 1.0))
+    assert keeper._is_best(Epoch(2, 0.1, 0.9, 0.6, 0.6, 1.0))
+    assert not keeper._is_best(Epoch(2, 0.1, inf, 0.6, 0.6, 1.0))
 
 
 def test_the_best_epoch_may_be_chosen_by_accuracy(tiny_data):
@@ -120,7 +120,7 @@ def test_the_stalled_rule_cuts_once_and_then_waits():
     rule = schedule.stalled(optimizer, schedule.TrainingLength(1, 9), epochs=3, divisor=10.0)
     rates = []
     for accuracy in (0.5, 0.6, 0.7, 0.5, 0.5, 0.5, 0.5, 0.9, 0.95):
-        rule.after_epoch(torch.tensor(1.0), torch.tensor(accuracy))
+        rule.after_epoch({"val_loss": torch.tensor(1.0), "val_accuracy": torch.tensor(accuracy)})
         rates.append(optimizer.param_groups[0]["lr"])
 
     assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
@@ -131,11 +131,11 @@ def test_the_stalled_rule_cuts_once_and_then_waits():
     [
         (
             lambda: Averaging("mean"),
-            r"averaging `mean` is unknown; expected ema, swa or null; set trainer.averaging.kind",
+            r"trainer.averaging.kind `mean` is unknown; expected one of ema, swa, null; set trainer.averaging.kind",
         ),
         (
             lambda: Averaging("ema", decay=1.5),
-            r"trainer.averaging.decay `1.5` is no share; expected at least 0 and below 1",
+            r"trainer.averaging.decay `1.5` is invalid; expected at least 0 and below 1",
         ),
         (lambda: Selection("first"), r"selection.epoch `first` is unknown; expected best or last"),
         (lambda: Selection(split="train"), r"selection.split `train` is unknown; expected validation or test"),

@@ -11,8 +11,6 @@ from torch.nn.functional import interpolate
 
 from paretune.data.images import ImageData, Images, Splitting
 
-__all__ = ["load"]
-
 TEST_SIZE = 360
 SIDE = 28
 
@@ -20,13 +18,9 @@ SIDE = 28
 @lru_cache(maxsize=2)
 def load(*, splitting: Splitting) -> ImageData:
     """The digits scaled to 28x28; the last 360 are the test images, as no official test set exists."""
-    images = _read()
-    train, val = splitting.split(images.take(slice(-TEST_SIZE)))
-    return ImageData("digits", train, val, load_test=lambda: images.take(slice(-TEST_SIZE, None)))
-
-
-def _read() -> Images:
     bunch = load_digits()
     small = torch.from_numpy(bunch.images).float().unsqueeze(1) * (255 / 16)
     pixels = interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-    return Images(pixels.round().to(torch.uint8), torch.from_numpy(bunch.target).long())
+    images = Images(pixels.round().to(torch.uint8), torch.from_numpy(bunch.target).long())
+    train, val = splitting.split(images.take(slice(-TEST_SIZE)))
+    return ImageData("digits", train, val, load_test=lambda: images.take(slice(-TEST_SIZE, None)))

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from paretune.errors import DataError
 
-__all__ = ["read_idx"]
-
 UBYTE = 0x08
 
 
@@ -22,14 +20,13 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """
     content = _content(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UBYTE:
-        message = _refusal(path, "no IDX file of unsigned bytes", "00 00 08", content[:3].hex(" ") or "nothing")
-        raise DataError(message)
+        raise _refusal(path, "not an IDX file of unsigned bytes", "00 00 08", content[:3].hex(" ") or "nothing")
     dimensions = content[3]
     start = 4 + 4 * dimensions
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist()) if len(content) >= start else ()
     expected_bytes = start + int(np.prod(shape, dtype=np.int64))
     if len(shape) != dimensions or len(content) != expected_bytes:
-        raise DataError(_refusal(path, "damaged", f"{expected_bytes:,} bytes", f"{len(content):,} bytes"))
+        raise _refusal(path, "damaged", f"{expected_bytes:,} bytes", f"{len(content):,} bytes")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
@@ -40,9 +37,10 @@ def _content(path: Path) -> bytes:
     try:
         return gzip.decompress(raw)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        message = _refusal(path, "damaged", "a whole gzip file", f"`{error}` after {len(raw):,} bytes")
-        raise DataError(message) from error
+        raise _refusal(path, "damaged", "a whole gzip file", f"`{error}` after {len(raw):,} bytes") from error
 
 
-def _refusal(path: Path, what: str, expected: str, got: str) -> str:
-    return f"data file `{path}` is {what}; expected {expected}, got {got}; delete it to have it fetched again"
+def _refusal(path: Path, what: str, expected: str, got: str) -> DataError:
+    return DataError(
+        f"data file `{path}` is {what}; expected {expected}, got {got}; delete it to have it fetched again"
+    )

@@ -12,9 +12,7 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from paretune.errors import ConfigError
-
-__all__ = ["ImageData", "Images", "Scaling", "Splitting"]
+from paretune.errors import ConfigError, check_choice
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,10 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def to(self, device: torch.device) -> "Images":
+        """The same on ``device``."""
+        return Images(self.pixels.to(device), self.labels.to(device))
 
     def take(self, rows: Tensor | slice) -> "Images":
         """Those rows alone."""
@@ -50,8 +52,8 @@ class Splitting:
 
     def split(self, images: Images) -> tuple[Images, Images]:
         """The training and the validation images."""
-        none = torch.zeros(len(images), dtype=torch.bool)
-        held_out = self._pick(images, self.val_size, "val_size") if self.val_size else none
+        no_image = torch.zeros(len(images), dtype=torch.bool)
+        held_out = self._pick(images, self.val_size, "val_size") if self.val_size else no_image
         kept = images if self.train_on_val else images.take(~held_out)
         if self.train_size is not None and self.train_size != len(kept):
             kept = kept.take(self._pick(kept, self.train_size, "train_size"))
@@ -60,6 +62,7 @@ class Splitting:
     def _pick(self, images: Images, size: int, name: str) -> Tensor:
         """A mask ``(N,)`` of the ``size`` images to hold out (``val_size``) or to keep (``train_size``)."""
         total = len(images)
+        check_choice("data.splitting.how", self.how, ("last", "stratified"))
         if not 0 < size < total:
             raise ConfigError(
                 f"data.splitting.{name} `{size}` does not fit {total:,} images; expected 1 to {total - 1:,}; "
@@ -68,13 +71,10 @@ class Splitting:
         mask = torch.zeros(total, dtype=torch.bool)
         if self.how == "last":
             mask[slice(total - size, None) if name == "val_size" else slice(size)] = True
-        elif self.how == "stratified":
+        else:
             labels = images.labels.numpy()
             _, drawn = train_test_split(np.arange(total), test_size=size, random_state=self.seed, stratify=labels)
             mask[torch.from_numpy(drawn)] = True
-        else:
-            message = f"data.splitting.how `{self.how}` is unknown; expected last or stratified; set data.splitting.how"
-            raise ConfigError(message)
         return mask
 
 
@@ -115,8 +115,7 @@ class ImageData:
 
     def scaling(self, how: str) -> Scaling:
         """``standard``: mean 0 and deviation 1 over the training split; ``unit``: 0 to 1."""
-        if how not in ("standard", "unit"):
-            raise ConfigError(f"scaling `{how}` is unknown; expected standard or unit; set trainer.scaling")
+        check_choice("trainer.scaling", how, ("standard", "unit"))
         return Scaling(self.mean, self.std) if how == "standard" else Scaling(0.0, 255.0)
 
     @cached_property

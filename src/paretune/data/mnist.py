@@ -1,4 +1,4 @@
-"""MNIST and the data sets in its format (Fashion-MNIST, Kuzushiji-MNIST): four IDX files.
+"""MNIST and the data sets in its format (Fashion-MNIST, Kuzushiji-MNIST): four IDX files, fetched where they are missing.
 
 LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/; Xiao et al. 2017, https://arxiv.org/abs/1708.07747;
 Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718.
@@ -6,10 +6,10 @@ Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718.
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from textwrap import shorten
 
 import pooch
 import requests
@@ -24,85 +24,6 @@ from paretune.errors import DataError, first_line
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 20
-
-
-def find_or_fetch(folder: Path, hashes: Mapping[str, str], mirrors: Sequence[str]) -> dict[str, Path]:
-    """Paths of the files named in ``hashes`` (``<name>.gz`` to ``<algorithm>:<hex>``), under ``folder``.
-
-    A file that is there, gzipped or not, is taken as it is once its hash is right (an unpacked one has no published
-    hash: reading it checks its header and length). A missing one is fetched from the first mirror that serves it,
-    checked, and only then given its name. Raises :class:`~paretune.errors.DataError`.
-    """
-    found = {name: _find(folder, name, digest) for name, digest in hashes.items()}
-    if all(found.values()):
-        return {name: path for name, path in found.items() if path}
-    with _only_one(folder):  # of the workers of a node that start together, one fetches
-        return {
-            name: _find(folder, name, digest) or _fetch(folder, name, digest, mirrors)
-            for name, digest in hashes.items()
-        }
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """A lock of this folder; a folder that cannot be written holds what is there and nothing else."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".fetching")
-        lock.acquire()
-    except OSError as error:
-        message = f"data folder `{folder}` lacks files and cannot be written ({error}); expected them there, or a folder to fetch into; set PARETUNE_DATA"
-        raise DataError(message) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _find(folder: Path, name: str, digest: str) -> Path | None:
-    packed, unpacked = folder / name, folder / name.removesuffix(".gz")
-    if packed.is_file():
-        algorithm, expected = digest.split(":")
-        got = pooch.file_hash(str(packed), alg=algorithm)
-        if got != expected:
-            raise DataError(
-                f"data file `{packed}` is damaged or another file; expected {algorithm} {expected}, got {got}; "
-                f"delete it to have it fetched again"
-            )
-        return packed
-    return unpacked if unpacked.is_file() else None
-
-
-def _fetch(folder: Path, name: str, digest: str, mirrors: Sequence[str]) -> Path:
-    reasons = []
-    for mirror in mirrors:
-        url = f"{mirror.rstrip('/')}/{name}"
-        log.info("fetching %s", url)
-        try:
-            return Path(_download(url, digest, folder, name))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-            reasons.append(f"{mirror}: {_reason(error)}")
-            log.warning("%s failed (%s)", url, reasons[-1])
-    raise DataError(
-        f"data file `{folder / name}` is missing and no mirror gave it ({'; '.join(reasons) or 'no mirror is set'}); "
-        f"expected it in the folder `{folder.resolve()}`; put it there, set PARETUNE_DATA to the folder above it, "
-        f"or use data=digits, which needs no network"
-    )
-
-
-def _download(url: str, digest: str, folder: Path, name: str) -> str:
-    # pooch downloads to a temporary file in `folder`, checks the hash and only then renames.
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S)
-    path: str = pooch.retrieve(url, known_hash=digest, fname=name, path=folder, downloader=downloader)
-    return path
-
-
-def _reason(error: Exception) -> str:
-    """One short line: what a person needs of an exception that may carry a page."""
-    text = first_line(error)
-    return text if len(text) <= 160 else f"{text[:157]}..."
-
-
 Hashes = tuple[tuple[str, str], ...]
 
 
@@ -133,17 +54,72 @@ def _load(
     return ImageData(name, train, val, load_test=partial(read, hashes[2:]), num_classes=num_classes)
 
 
-def _read(folder: Path, mirrors: tuple[str, ...], num_classes: int, hashes: Hashes) -> Images:
-    paths = list(find_or_fetch(folder, dict(hashes), mirrors).values())
-    pixels, labels = (read_idx(path) for path in paths)
+def _read(folder: Path, mirrors: Sequence[str], num_classes: int, hashes: Hashes) -> Images:
+    """The images and labels of two files, which must belong together."""
+    images_path, labels_path = _find_or_fetch(folder, mirrors, hashes)
+    pixels, labels = read_idx(images_path), read_idx(labels_path)
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
         raise DataError(
-            f"data files `{paths[0]}` and `{paths[1]}` do not belong together; expected images (N, H, W) and labels "
-            f"(N,), got {pixels.shape} and {labels.shape}; delete them to have them fetched again"
+            f"data files `{images_path}` and `{labels_path}` do not belong together; expected images (N, H, W) and "
+            f"labels (N,), got {pixels.shape} and {labels.shape}; delete them to have them fetched again"
         )
     if labels.max(initial=0) >= num_classes:
         raise DataError(
-            f"data file `{paths[1]}` has the label {labels.max()}; expected 0 to {num_classes - 1}; check that it is the right "
-            f"file, or set data.num_classes"
+            f"data file `{labels_path}` has the label {labels.max()}; expected 0 to {num_classes - 1}; check that it is the "
+            f"right file, or set data.num_classes"
         )
     return Images(torch.from_numpy(pixels.copy()).unsqueeze(1), torch.from_numpy(labels.astype("int64")))
+
+
+def _find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[Path]:
+    """Paths of the files under ``folder``; a missing one is fetched by one of the processes of a node that start together."""
+    paths = [path for name, digest in hashes if (path := _find(folder, name, digest))]
+    if len(paths) == len(hashes):
+        return paths
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".fetching").acquire()
+    except OSError as error:
+        raise DataError(
+            f"data folder `{folder}` lacks files and cannot be written ({error}); expected them there, or a folder to "
+            f"fetch into; set PARETUNE_DATA"
+        ) from error
+    with lock:
+        return [_find(folder, name, digest) or _fetch(folder, mirrors, name, digest) for name, digest in hashes]
+
+
+def _find(folder: Path, name: str, digest: str) -> Path | None:
+    """The file, if it is there, gzipped (``name``, with the right hash) or not.
+
+    An unpacked file has no published hash: reading it checks its header and length.
+    """
+    packed, unpacked = folder / name, folder / name.removesuffix(".gz")
+    if not packed.is_file():
+        return unpacked if unpacked.is_file() else None
+    algorithm, expected = digest.split(":")
+    got = pooch.file_hash(str(packed), alg=algorithm)
+    if got != expected:
+        raise DataError(
+            f"data file `{packed}` is damaged or another file; expected {algorithm} {expected}, got {got}; "
+            f"delete it to have it fetched again"
+        )
+    return packed
+
+
+def _fetch(folder: Path, mirrors: Sequence[str], name: str, digest: str) -> Path:
+    """Download from the first mirror that serves the file; only a file with the right hash gets its name."""
+    downloader, reasons = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S), []
+    for mirror in mirrors:
+        url = f"{mirror.rstrip('/')}/{name}"
+        log.info("fetching %s", url)
+        try:
+            # pooch downloads to a temporary file in `folder`, checks the hash and only then renames
+            return Path(pooch.retrieve(url, known_hash=digest, fname=name, path=folder, downloader=downloader))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
+            reasons.append(f"{mirror}: {shorten(first_line(error), 160, placeholder='...')}")
+            log.warning("%s failed (%s)", url, reasons[-1])
+    raise DataError(
+        f"data file `{folder / name}` is missing and no mirror gave it ({'; '.join(reasons) or 'no mirror is set'}); "
+        f"expected it in the folder `{folder.resolve()}`; put it there, set PARETUNE_DATA to the folder above it, "
+        f"or use data=digits, which needs no network"
+    )

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pydoc import locate
 from typing import Any
 
+import torch
 from torch import nn
 
-from paretune.budget import count_built
+from paretune.budget import count_parameters
 from paretune.errors import ConfigError, first_line
 from paretune.models._blocks import SETTINGS, initialise
 
@@ -20,7 +21,7 @@ def build(model: Mapping[str, Any]) -> nn.Module:
     """The network of a plain ``model`` config: ``_target_`` names its class, the other keys are its arguments.
 
     ``init`` (torch, glorot or he), ``norm_eps`` and ``norm_momentum`` work with any family: see
-    :mod:`paretune.models.initial`.
+    :func:`paretune.models._blocks.initialise`.
 
     Raises :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
     """
@@ -28,7 +29,7 @@ def build(model: Mapping[str, Any]) -> nn.Module:
     family = locate(target)
     if not (isinstance(family, type) and issubclass(family, nn.Module)):
         raise ConfigError(
-            f"model._target_ `{target}` is no network; expected the dotted path of an nn.Module class, such as "
+            f"model._target_ `{target}` is not a network; expected the dotted path of an nn.Module class, such as "
             f"paretune.models.squeeze.Squeeze; set model._target_"
         )
     arguments = {key: value for key, value in model.items() if key not in ("_target_", *SETTINGS)}
@@ -37,15 +38,17 @@ def build(model: Mapping[str, Any]) -> nn.Module:
     except ConfigError:
         raise
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        message = f"model `{family.__name__}` refuses its settings ({first_line(error)}); see its signature in {target}"
-        raise ConfigError(message) from error
+        raise ConfigError(
+            f"model `{family.__name__}` refuses its settings ({first_line(error)}); see its signature in {target}"
+        ) from error
     initialise(net, model)
     return net
 
 
 def count(model: Mapping[str, Any]) -> int:
-    """Trainable parameters of a plain ``model`` config, counted without allocating any."""
-    return count_built(lambda: build(model))
+    """Trainable parameters of a plain ``model`` config, counted without allocating any (torch's meta device)."""
+    with torch.device("meta"):
+        return count_parameters(build(model))
 
 
 def family_of(model: Mapping[str, Any]) -> str:

@@ -1,18 +1,18 @@
-"""Layers that several families share."""
+"""Layers that several families share, and the checks of their settings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
-from torch import Tensor, nn, ones, zeros
+from torch import Tensor, empty, nn, ones, zeros
+from torch.func import functional_call
 from torch.nn.functional import layer_norm
 
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, check_choice, check_least
 
 T = TypeVar("T", int, float, str)
-
-PADDINGS = ("same", "valid")
 
 
 def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
@@ -21,38 +21,29 @@ def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
         return [value] * layers
     if len(value) != layers:
         raise ConfigError(
-            f"{name} `{list(value)}` has {len(value)} entries for {layers} layers; expected {layers} entries "
+            f"model.{name} `{list(value)}` has {len(value)} entries for {layers} layers; expected {layers} entries "
             f"or a single value; set model.{name}"
         )
     return list(value)
 
 
-def positive(name: str, widths: Sequence[int]) -> list[int]:
-    """``widths`` checked to be whole numbers of at least 1."""
-    if any(width != int(width) or width < 1 for width in widths):
-        raise ConfigError(
-            f"{name} `{list(widths)}` holds what is no size; expected whole numbers of at least 1; set model.{name}"
-        )
-    return [int(width) for width in widths]
+def sizes(name: str, values: Sequence[int]) -> list[int]:
+    """``values`` checked to be whole numbers of at least 1."""
+    for value in values:
+        check_least(f"model.{name}", value, 1)
+    return list(values)
 
 
-def pads(padding: str | Sequence[str], kernel_sizes: Sequence[int]) -> list[int]:
-    """Pixels of zero padding on each side, layer by layer.
+def kernels(kernel_size: int | Sequence[int], padding: str | Sequence[str], layers: int) -> list[tuple[int, int]]:
+    """Kernel size and pixels of zero padding on each side, layer by layer.
 
     ``same`` keeps the size of the map (an even kernel makes it one larger), ``valid`` adds none.
     """
-    positive("kernel_size", kernel_sizes)
-    kinds = per_layer("padding", padding, len(kernel_sizes))
+    sides = sizes("kernel_size", per_layer("kernel_size", kernel_size, layers))
+    kinds = per_layer("padding", padding, layers)
     for kind in kinds:
-        known("padding", kind, PADDINGS)
-    return [size // 2 if kind == "same" else 0 for kind, size in zip(kinds, kernel_sizes, strict=True)]
-
-
-def known(what: str, name: str, names: Iterable[str]) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` if ``name`` is none of ``names``."""
-    if name not in list(names):
-        message = f"{what} `{name}` is unknown; expected one of {', '.join(names)}; set model.{what}"
-        raise ConfigError(message)
+        check_choice("model.padding", kind, ("same", "valid"))
+    return [(side, side // 2 if kind == "same" else 0) for side, kind in zip(sides, kinds, strict=True)]
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -85,39 +76,33 @@ def _group_norm(channels: int) -> nn.Module:
 
     A group of one channel would be an instance norm.
     """
-    return nn.GroupNorm(
-        next((groups for groups in (4, 3, 2) if channels % groups == 0 and channels > groups), 1), channels
-    )
+    groups = next((groups for groups in (4, 3, 2) if channels % groups == 0 and channels > groups), 1)
+    return nn.GroupNorm(groups, channels)
 
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {
+Norms = Mapping[str, Callable[[int], nn.Module]]
+NORMS: Norms = {
     "batch": nn.BatchNorm2d,
     "group": _group_norm,
     "instance": partial(nn.InstanceNorm2d, affine=True),
     "none": lambda channels: nn.Identity(),
     "scalar": lambda channels: ScalarNorm(),
 }
-UNIT_NORMS: dict[str, Callable[[int], nn.Module]] = {**NORMS, "batch": nn.BatchNorm1d, "instance": nn.LayerNorm}
+UNIT_NORMS: Norms = {**NORMS, "batch": nn.BatchNorm1d, "instance": nn.LayerNorm}
 
 
 class SeparableConv(nn.Sequential):
     """A depthwise convolution, then a 1x1 one that mixes the channels, nothing in between.
 
     Chollet 2016, "Xception" (https://arxiv.org/abs/1610.02357). Keras gives the depthwise part no bias; ``depthwise_bias``
-    does.
+    does. Other ``settings`` are those of ``nn.Conv2d``.
     """
 
     def __init__(
-        self, fan_in: int, fan_out: int, kernel: int, pad: int = 0, *, stride: int = 1, depthwise_bias: bool = False
+        self, fan_in: int, fan_out: int, kernel: int, *, depthwise_bias: bool = False, **settings: Any
     ) -> None:
-        depthwise = nn.Conv2d(fan_in, fan_in, kernel, stride, pad, groups=fan_in, bias=depthwise_bias)
+        depthwise = nn.Conv2d(fan_in, fan_in, kernel, groups=fan_in, bias=depthwise_bias, **settings)
         super().__init__(depthwise, nn.Conv2d(fan_in, fan_out, 1))
-
-
-def activation_layer(name: str) -> nn.Module:
-    """A new activation layer by name."""
-    known("activation", name, ACTIVATIONS)
-    return ACTIVATIONS[name]()
 
 
 def dropouts(rate: float, *, maps: bool = False) -> list[nn.Module]:
@@ -134,73 +119,79 @@ class Normalise:
     norm_first: bool = False
 
     def __post_init__(self) -> None:
-        known("norm", self.norm, NORMS)
-        known("activation", self.activation, ACTIVATIONS)
+        check_choice("model.norm", self.norm, NORMS)
+        check_choice("model.activation", self.activation, ACTIVATIONS)
 
     def check_averaged(self) -> None:
         """Refuse what leaves the same mean in every map of every image, before layers that read nothing but means."""
         if self.norm == "instance" and not self.norm_first:
             raise ConfigError(
-                "norm `instance` after the activation gives maps of the same mean for every image, and the global pool "
+                "model.norm `instance` after the activation gives maps of the same mean for every image, and the global pool "
                 "reads means only; expected it before the activation, or another norm; set model.norm_first=true"
             )
 
-    def layers(self, channels: int) -> list[nn.Module]:
-        """New layers to follow a convolution with ``channels`` output maps."""
-        return self._ordered(NORMS[self.norm](channels))
-
-    def of_units(self, units: int) -> list[nn.Module]:
-        """New layers to follow a dense layer of ``units``."""
-        return self._ordered(UNIT_NORMS[self.norm](units))
-
-    def _ordered(self, norm: nn.Module) -> list[nn.Module]:
-        activation = ACTIVATIONS[self.activation]()
-        if isinstance(norm, nn.Identity):
-            return [activation]
-        return [norm, activation] if self.norm_first else [activation, norm]
+    def layers(self, channels: int, norms: Norms = NORMS) -> list[nn.Module]:
+        """New layers to follow a convolution with ``channels`` output maps; with ``UNIT_NORMS``, a dense layer."""
+        norm, activation = norms[self.norm](channels), ACTIVATIONS[self.activation]()
+        ordered = [norm, activation] if self.norm_first else [activation, norm]
+        return [layer for layer in ordered if not isinstance(layer, nn.Identity)]
 
 
-@dataclass
-class MapSize:
-    """The side in pixels of a square feature map, followed through a stack of layers."""
+class Stack(nn.Module):
+    """A network that is one stack of layers."""
 
-    side: int
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
 
-    @classmethod
-    def of(cls, image_shape: Sequence[int]) -> "MapSize":
-        """That of square images ``(C, H, W)``."""
-        if len(image_shape) != 3 or image_shape[1] != image_shape[2]:
-            message = f"image_shape `{list(image_shape)}` is not square; expected [channels, side, side]; set model.image_shape"
-            raise ConfigError(message)
-        return cls(image_shape[1])
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""
+        logits: Tensor = self.layers(images)
+        return logits
 
-    def conv(self, kernel_size: int, pad: int, stride: int = 1) -> None:
-        """Follow a convolution."""
-        self._set((self.side + 2 * pad - kernel_size) // stride + 1, f"a {kernel_size}x{kernel_size} convolution")
 
-    def pool(self, stride: int = 2) -> None:
-        """Follow a 2x2 max-pool."""
-        self._set((self.side - 2) // stride + 1, "a 2x2 pool")
+def dense(units: Sequence[int], normalise: Normalise, dropout: float | Sequence[float] = 0.0) -> list[nn.Module]:
+    """A dense layer from each number of units to the next, each normalised, activated and followed by its dropout."""
+    layers: list[nn.Module] = []
+    for (fan_in, fan_out), rate in zip(pairwise(units), per_layer("dropout", dropout, len(units) - 1), strict=True):
+        layers += [nn.Linear(fan_in, fan_out), *normalise.layers(fan_out, UNIT_NORMS), *dropouts(rate)]
+    return layers
 
-    def _set(self, side: int, layer: str) -> None:
-        if side < 1:
+
+def map_shape(layers: Iterable[nn.Module], image_shape: Sequence[int]) -> tuple[int, ...]:
+    """Shape ``(C, H, W)`` of the maps that ``layers`` make of images of ``image_shape``, by a dry run on torch's meta device.
+
+    Nothing is computed there: weights and random state stay as they are. Only layers with a kernel run, the others keep
+    the shape (and norms are slow on meta). Raises :class:`~paretune.errors.ConfigError` where a layer does not fit.
+    """
+    if len(image_shape) != 3:
+        raise ConfigError(
+            f"model.image_shape `{list(image_shape)}` is invalid; expected [channels, height, width]; set model.image_shape"
+        )
+    maps = empty(1, *image_shape, device="meta")
+    parts = (part for layer in layers for part in layer.modules())
+    for layer in filter(lambda part: hasattr(part, "kernel_size"), parts):
+        weights = {name: weight.to("meta") for name, weight in layer.named_parameters()}
+        try:
+            maps = functional_call(layer, weights, (maps,))
+        except RuntimeError as error:
+            kernel: Any = layer.kernel_size
+            named = f"{kernel}x{kernel} pool" if isinstance(kernel, int) else f"{kernel[0]}x{kernel[1]} convolution"
             raise ConfigError(
-                f"model leaves no pixel: {layer} does not fit on a {self.side}x{self.side} map; expected a map of at "
+                f"model leaves no pixel: a {named} does not fit on a {maps.shape[2]}x{maps.shape[3]} map; expected a map of at "
                 f"least 1x1 to be left; use fewer pools, smaller kernels, `same` padding or fewer layers"
-            )
-        self.side = side
+            ) from error
+    return tuple(maps.shape[1:])
 
 
-Initial = Callable[[Tensor], Tensor]
 # Glorot and Bengio 2010 (https://proceedings.mlr.press/v9/glorot10a.html), Keras' default; He et al. 2015
 # (https://arxiv.org/abs/1502.01852); torch's own draws weights and biases from a uniform of 1 / sqrt(fan-in).
-INITIALS: dict[str, Initial | None] = {
+INITIALS: dict[str, Callable[[Tensor], Tensor] | None] = {
     "glorot": nn.init.xavier_uniform_,
-    "he": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+    "he": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
     "torch": None,
 }
 SETTINGS = ("init", "norm_eps", "norm_momentum")
-LAYERS = (nn.Conv2d, nn.Linear)
 
 
 def initialise(net: nn.Module, settings: Mapping[str, Any]) -> None:
@@ -208,15 +199,14 @@ def initialise(net: nn.Module, settings: Mapping[str, Any]) -> None:
 
     ``norm_momentum`` is torch's: the weight of the newest batch in the running statistics (Keras' 0.99 is 0.01).
     """
-    how = str(settings.get("init", "torch"))
-    known("init", how, INITIALS)
-    draw = INITIALS[how]
+    init = settings.get("init", "torch")
+    check_choice("model.init", init, INITIALS)
+    draw = INITIALS[init]
     for layer in net.modules():
-        if draw and isinstance(layer, LAYERS):
+        if draw and isinstance(layer, (nn.Conv2d, nn.Linear)):
             draw(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-        for setting in ("norm_eps", "norm_momentum"):
-            name = setting.removeprefix("norm_")
-            if setting in settings and hasattr(layer, name):
-                setattr(layer, name, settings[setting])
+        for name in ("eps", "momentum"):
+            if f"norm_{name}" in settings and hasattr(layer, name):
+                setattr(layer, name, settings[f"norm_{name}"])

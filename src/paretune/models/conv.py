@@ -5,16 +5,15 @@ The form of LeCun et al. 1998 (http://yann.lecun.com/exdb/publis/pdf/lecun-98.pd
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from math import prod
 
-from torch import Tensor, nn
+from torch import nn
 
-from paretune.models._blocks import MapSize, Normalise, activation_layer, dropouts, pads, per_layer, positive
+from paretune.errors import check_least
+from paretune.models._blocks import Normalise, Stack, dense, dropouts, kernels, map_shape, per_layer, sizes
 
-__all__ = ["Conv"]
 
-
-class Conv(nn.Module):
+class Conv(Stack):
     """Convolutions of ``widths`` maps, an optional 1x1 ``neck``, then dense layers of ``head`` units and the logits.
 
     ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or one each; a 2x2 max-pool follows each
@@ -41,35 +40,19 @@ class Conv(nn.Module):
         image_shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,
     ) -> None:
-        super().__init__()
-        kernel_sizes = per_layer("kernel_size", kernel_size, len(widths))
-        channels = [image_shape[0], *positive("widths", widths)]
-        normalise = Normalise(norm, activation, norm_first)
-        size = MapSize.of(image_shape)
+        channels = [image_shape[0], *sizes("widths", widths)]
         if isinstance(dropout, (int, float)):
-            dropout = [dropout if number in pool_after else 0.0 for number in range(1, len(widths) + 1)]
+            dropout = [dropout if number in pool_after else 0.0 for number in range(1, len(channels))]
         rates = per_layer("dropout", dropout, len(widths))
+        normalise, activate = Normalise(norm, activation, norm_first), Normalise("none", activation)
         layers: list[nn.Module] = []
-        for number, (kernel, pad) in enumerate(zip(kernel_sizes, pads(padding, kernel_sizes), strict=True), 1):
-            layers.append(nn.Conv2d(channels[number - 1], channels[number], kernel, padding=pad))
-            layers += normalise.layers(channels[number])
-            size.conv(kernel, pad)
-            if number in pool_after:
-                layers.append(nn.MaxPool2d(2))
-                size.pool()
-            layers += dropouts(rates[number - 1])
+        for i, (kernel, pad) in enumerate(kernels(kernel_size, padding, len(widths))):
+            layers += [nn.Conv2d(channels[i], channels[i + 1], kernel, padding=pad), *normalise.layers(channels[i + 1])]
+            layers += [nn.MaxPool2d(2)] if i + 1 in pool_after else []
+            layers += dropouts(rates[i])
         if neck is not None:
-            positive("neck", [neck])
-            layers += [nn.Conv2d(channels[-1], neck, 1), activation_layer(activation)]
-            channels.append(neck)
-        layers.append(nn.Flatten())
-        units = [channels[-1] * size.side**2, *positive("head", head)]
-        for fan_in, fan_out in pairwise(units):
-            follow = normalise.of_units(fan_out) if head_norm else [activation_layer(activation)]
-            layers += [nn.Linear(fan_in, fan_out), *follow, *dropouts(head_dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear(units[-1], num_classes))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""
-        logits: Tensor = self.layers(images)
-        return logits
+            check_least("model.neck", neck, 1)
+            layers += [nn.Conv2d(channels[-1], neck, 1), *activate.layers(neck)]
+        units = [prod(map_shape(layers, image_shape)), *sizes("head", head)]
+        layers += [nn.Flatten(), *dense(units, normalise if head_norm else activate, head_dropout)]
+        super().__init__([*layers, nn.Linear(units[-1], num_classes)])

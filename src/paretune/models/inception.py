@@ -5,14 +5,12 @@ The form of github:aknakshay/MNIST-Challenge, after Szegedy et al. 2014, "Going 
 """
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, prod
 
 import torch
 from torch import Tensor, nn
 
-from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts, positive
-
-__all__ = ["Inception"]
+from paretune.models._blocks import Normalise, SeparableConv, dropouts, map_shape, sizes
 
 
 class Inception(nn.Module):
@@ -39,38 +37,25 @@ class Inception(nn.Module):
         num_classes: int = 10,
     ) -> None:
         super().__init__()
-        widths = positive("widths", [*pooled, *five, one, *three, merged])
-        channels, self.normalise = image_shape[0], Normalise(norm, activation, norm_first)
-        a, a_out, b, b_out, c_out, d, d_out, _ = widths
+        a, a_out, b, b_out, c_out, d, d_out, _ = sizes("widths", [*pooled, *five, one, *three, merged])
+        channels, normalise = image_shape[0], Normalise(norm, activation, norm_first)
 
-        def conv1(fan_in: int, fan_out: int) -> list[nn.Module]:
-            return [nn.Conv2d(fan_in, fan_out, 1), *self.normalise.layers(fan_out)]
+        def conv(fan_in: int, fan_out: int, kernel: int) -> list[nn.Module]:
+            kind = nn.Conv2d if kernel == 1 else SeparableConv
+            return [kind(fan_in, fan_out, kernel, padding=kernel // 2), *normalise.layers(fan_out)]
 
-        def separable(fan_in: int, fan_out: int, kernel: int) -> list[nn.Module]:
-            return [SeparableConv(fan_in, fan_out, kernel, kernel // 2), *self.normalise.layers(fan_out)]
-
-        same_pool = [
-            nn.ConstantPad2d((0, 1, 0, 1), -inf),
-            nn.MaxPool2d(2, stride=1),
-        ]  # Keras pads on the right and below
+        same_pool = [nn.ConstantPad2d((0, 1, 0, 1), -inf), nn.MaxPool2d(2, stride=1)]  # as Keras: right and below
         branches = (
-            [*separable(channels, a, 3), *same_pool, *conv1(a, a_out)],
-            [*conv1(channels, b), *separable(b, b_out, 5)],
-            conv1(channels, c_out),
-            [*conv1(channels, d), *separable(d, d_out, 3)],
+            [*conv(channels, a, 3), *same_pool, *conv(a, a_out, 1)],
+            [*conv(channels, b, 1), *conv(b, b_out, 5)],
+            conv(channels, c_out, 1),
+            [*conv(channels, d, 1), *conv(d, d_out, 3)],
         )
         self.branches = nn.ModuleList(nn.Sequential(*layers, *dropouts(dropout)) for layers in branches)
-        size = MapSize.of(image_shape)
-        size.conv(3, 0, stride=2)
-        size.pool(stride=1)
-        self.joined = nn.Sequential(
-            SeparableConv(a_out + b_out + c_out + d_out, merged, 3, stride=2),
-            *self.normalise.layers(merged),
-            nn.MaxPool2d(2, stride=1),
-            *dropouts(dropout),
-            nn.Flatten(),
-            nn.Linear(merged * size.side**2, num_classes),
-        )
+        maps = a_out + b_out + c_out + d_out
+        joint = [SeparableConv(maps, merged, 3, stride=2), *normalise.layers(merged), nn.MaxPool2d(2, stride=1)]
+        units = prod(map_shape(joint, [maps, *image_shape[1:]]))
+        self.joined = nn.Sequential(*joint, *dropouts(dropout), nn.Flatten(), nn.Linear(units, num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""

@@ -5,14 +5,11 @@ The form of github:ruslangrimov/mnist-minimal-model (1,936 and 2,180 parameters)
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import Tensor, nn
 
-from paretune.errors import ConfigError
-from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts, pads, positive
-
-__all__ = ["Recurrent"]
+from paretune.errors import check_least
+from paretune.models._blocks import Normalise, SeparableConv, dense, dropouts, kernels, map_shape, sizes
 
 
 class Recurrent(nn.Module):
@@ -43,32 +40,21 @@ class Recurrent(nn.Module):
         num_classes: int = 10,
     ) -> None:
         super().__init__()
-        if steps < 1:
-            raise ConfigError(f"steps `{steps}` repeats nothing; expected at least 1; set model.steps")
-        stem, width = positive("stem", [stem])[0], positive("width", [width])[0]
-        normalise, size, pad = Normalise(norm, activation, norm_first), MapSize.of(image_shape), pads(padding, [3])[0]
+        for name, size in {"stem": stem, "width": width, "steps": steps}.items():
+            check_least(f"model.{name}", size, 1)
+        normalise, [(_, pad)] = Normalise(norm, activation, norm_first), kernels(3, padding, 1)
         normalise.check_averaged()
-
-        def conv(channels: int, padding: int) -> nn.Module:
-            if separable:
-                return SeparableConv(channels, width, 3, padding)
-            return nn.Conv2d(channels, width, 3, padding=padding)
-
-        for follow in (size.pool, size.pool) if pool_middle else (size.pool,):
-            size.conv(3, pad)
-            follow()
+        conv = SeparableConv if separable else nn.Conv2d
         first = [nn.Conv2d(image_shape[0], stem, 3, padding=pad), *normalise.layers(stem), nn.MaxPool2d(2)]
-        second = [conv(stem, pad), *normalise.layers(width), *([nn.MaxPool2d(2)] if pool_middle else [])]
+        middle = [nn.MaxPool2d(2)] if pool_middle else []
+        second = [conv(stem, width, 3, padding=pad), *normalise.layers(width), *middle]
         self.entry = nn.Sequential(*first, *dropouts(dropout), *second, *dropouts(dropout))
-        self.repeated = conv(width, 1)
-        norms = [
-            nn.Sequential(*normalise.layers(width), *dropouts(dropout)) for _ in range(steps if norm_each_step else 1)
-        ]
-        self.norms, self.steps = nn.ModuleList(norms), steps
-        layers: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-        units = [width, *positive("head", head)]
-        for fan_in, fan_out in pairwise(units):
-            layers += [nn.Linear(fan_in, fan_out), *normalise.of_units(fan_out), *dropouts(dropout)]
+        map_shape(self.entry, image_shape)  # refuses maps that become too small
+        self.repeated = conv(width, width, 3, padding=1)
+        norms = ([*normalise.layers(width), *dropouts(dropout)] for _ in range(steps if norm_each_step else 1))
+        self.norms, self.steps = nn.ModuleList(nn.Sequential(*layers) for layers in norms), steps
+        units = [width, *sizes("head", head)]
+        layers = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *dense(units, normalise, dropout)]
         self.head = nn.Sequential(*layers, nn.Linear(units[-1], num_classes))
 
     def forward(self, images: Tensor) -> Tensor:

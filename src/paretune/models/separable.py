@@ -5,16 +5,25 @@ The forms of github:aknakshay/MNIST-Challenge (flattened, Keras) and of github:J
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import partial
+from math import prod
 
-from torch import Tensor, nn
+from torch import nn
 
-from paretune.models._blocks import MapSize, Normalise, SeparableConv, dropouts, pads, per_layer, positive
+from paretune.models._blocks import (
+    Normalise,
+    SeparableConv,
+    Stack,
+    dense,
+    dropouts,
+    kernels,
+    map_shape,
+    per_layer,
+    sizes,
+)
 
-__all__ = ["Separable"]
 
-
-class Separable(nn.Module):
+class Separable(Stack):
     """An optional plain convolution of ``stem`` maps, separable ones of ``widths`` maps, ``head`` units, the logits.
 
     ``kernel_size``, ``padding`` (``same`` or ``valid``) and ``dropout`` (of whole maps) are one for all layers or one each,
@@ -42,34 +51,21 @@ class Separable(nn.Module):
         image_shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,
     ) -> None:
-        super().__init__()
-        stems = [] if stem is None else positive("stem", [stem])
-        channels = [image_shape[0], *stems, *positive("widths", widths)]
-        depth = len(channels) - 1
-        kernels, rates = per_layer("kernel_size", kernel_size, depth), per_layer("dropout", dropout, depth)
-        normalise, size = Normalise(norm, activation, norm_first), MapSize.of(image_shape)
+        stems = [] if stem is None else sizes("stem", [stem])
+        channels = [image_shape[0], *stems, *sizes("widths", widths)]
+        rates = per_layer("dropout", dropout, len(channels) - 1)
+        normalise = Normalise(norm, activation, norm_first)
+        separable = partial(SeparableConv, depthwise_bias=depthwise_bias)
+        layers: list[nn.Module] = []
+        for i, (kernel, pad) in enumerate(kernels(kernel_size, padding, len(rates))):
+            conv = nn.Conv2d if i < len(stems) else separable
+            layers += [conv(channels[i], channels[i + 1], kernel, padding=pad), *normalise.layers(channels[i + 1])]
+            layers += [nn.MaxPool2d(2)] if i + 1 in pool_after else []
+            layers += dropouts(rates[i], maps=global_pool)
+        last_maps = map_shape(layers, image_shape)
         if global_pool:
             normalise.check_averaged()
-        layers: list[nn.Module] = []
-        for number, (fan_in, fan_out) in enumerate(pairwise(channels), 1):
-            kernel, pad = kernels[number - 1], pads(padding, kernels)[number - 1]
-            if number <= len(stems):
-                layers.append(nn.Conv2d(fan_in, fan_out, kernel, padding=pad))
-            else:
-                layers.append(SeparableConv(fan_in, fan_out, kernel, pad, depthwise_bias=depthwise_bias))
-            layers += normalise.layers(fan_out)
-            size.conv(kernel, pad)
-            if number in pool_after:
-                layers.append(nn.MaxPool2d(2))
-                size.pool()
-            layers += dropouts(rates[number - 1], maps=global_pool)
-        layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()] if global_pool else [nn.Flatten()]
-        units = [channels[-1] * (1 if global_pool else size.side**2), *positive("head", head)]
-        for fan_in, fan_out in pairwise(units):
-            layers += [nn.Linear(fan_in, fan_out), *normalise.of_units(fan_out)]
-        self.layers = nn.Sequential(*layers, *dropouts(head_dropout), nn.Linear(units[-1], num_classes))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""
-        logits: Tensor = self.layers(images)
-        return logits
+            layers.append(nn.AdaptiveAvgPool2d(1))
+        units = [channels[-1] if global_pool else prod(last_maps), *sizes("head", head)]
+        layers += [nn.Flatten(), *dense(units, normalise), *dropouts(head_dropout)]
+        super().__init__([*layers, nn.Linear(units[-1], num_classes)])

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from paretune.models._blocks import MapSize, Normalise, dropouts, pads, per_layer, positive
-
-__all__ = ["Squeeze"]
+from paretune.models._blocks import Normalise, Stack, dropouts, kernels, map_shape, sizes
 
 
-class Squeeze(nn.Module):
+class Squeeze(Stack):
     """Convolutions of ``widths`` maps, one more to ``num_classes`` maps, whose averages are the logits.
 
     ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or one each, the classifying
@@ -36,24 +34,17 @@ class Squeeze(nn.Module):
         image_shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,
     ) -> None:
-        super().__init__()
-        channels = [image_shape[0], *positive("widths", widths), num_classes]
-        kernel_sizes = per_layer("kernel_size", kernel_size, len(widths) + 1)
+        channels = [image_shape[0], *sizes("widths", widths), num_classes]
         normalise = Normalise(norm, activation, norm_first)
-        size = MapSize.of(image_shape)
         layers: list[nn.Module] = []
-        for number, (kernel, pad) in enumerate(zip(kernel_sizes, pads(padding, kernel_sizes), strict=True), 1):
-            layers.append(nn.Conv2d(channels[number - 1], channels[number], kernel, padding=pad, bias=bias))
-            size.conv(kernel, pad)
-            if number <= len(widths):
-                layers += normalise.layers(channels[number])
-                layers += dropouts(dropout, maps=True)
-            if number in pool_after:
-                layers.append(nn.MaxPool2d(2))
-                size.pool()
-        self.layers = nn.Sequential(*layers)
+        for i, (kernel, pad) in enumerate(kernels(kernel_size, padding, len(widths) + 1)):
+            layers.append(nn.Conv2d(channels[i], channels[i + 1], kernel, padding=pad, bias=bias))
+            if i < len(widths):
+                layers += [*normalise.layers(channels[i + 1]), *dropouts(dropout, maps=True)]
+            layers += [nn.MaxPool2d(2)] if i + 1 in pool_after else []
+        map_shape(layers, image_shape)  # refuses maps that become too small
+        super().__init__(layers)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""
-        logits: Tensor = self.layers(images).mean(dim=(2, 3))
-        return logits
+        return super().forward(images).mean(dim=(2, 3))

@@ -1,1 +1,43 @@
-"""Training one network: Lightning and torchmetrics live here, and only here."""
+"""Training one network (Lightning and torchmetrics live here, and only here), and a trained network on disk.
+
+A checkpoint is ``weights.pt``: the weights, the plain config and the scaling of the images, safe to load.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import nn
+
+from paretune.data.images import Scaling
+from paretune.errors import StoreError, first_line
+from paretune.models import build
+
+__all__ = ["load", "save"]
+
+
+def save(path: Path, net: nn.Module, config: Mapping[str, Any], scaling: Scaling) -> None:
+    """Write ``net``'s weights, the plain ``config`` it was made from and its images' scaling, whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    weights = {name: weight.cpu() for name, weight in net.state_dict().items()}
+    torch.save({"state_dict": weights, "config": dict(config), "scaling": (scaling.mean, scaling.std)}, partial)
+    partial.replace(path)
+
+
+def load(path: Path) -> tuple[nn.Module, dict[str, Any], Scaling]:
+    """The network, in evaluation mode, the config it was made from, and what its images were scaled by.
+
+    Nothing in the file is executed (``weights_only=True``). Raises :class:`~paretune.errors.StoreError`.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        net = build(content["config"]["model"])
+        net.load_state_dict(content["state_dict"])
+        scaling = Scaling(*content["scaling"])
+    except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError) as error:
+        raise StoreError(
+            f"checkpoint `{path}` cannot be read ({first_line(error)}); expected the weights.pt of a Paretune run"
+        ) from error
+    return net.eval(), content["config"], scaling

@@ -5,7 +5,6 @@ Measured rather than guessed: which is fastest depends on the network's kernels 
 """
 
 import ctypes
-import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,12 +21,14 @@ from torch.nn.functional import cross_entropy
 
 from paretune.errors import check_choice
 
-log = logging.getLogger(__name__)
-
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 PRECISIONS = ("fp32", "bf16")
 WARM_STEPS, TIMED_STEPS, TIMED_S, ROUNDS = 1, 3, 0.015, 2
-WORTH_IT = 0.95  # of the plain layout's time: less of a gain may be chance, and plain numbers are worth something
+WORTH_IT = 0.95  # of the plain execution's time: less of a gain may be chance, and plain numbers are worth something
+
+# glibc's mallopt(3) parameters
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_MMAP_THRESHOLD_BYTES, KEPT_BYTES = 32 * 2**20, 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,93 +61,14 @@ class Execution:
     def set_threads(self) -> None:
         """Give torch the threads, if a number is set."""
         if self.threads:
+            available_threads()  # remembered before it changes
             torch.set_num_threads(self.threads)
 
 
-def autotune(
-    net: nn.Module, images: Tensor, labels: Tensor, pinned: Execution, choices: Mapping[str, Sequence[Any]]
-) -> tuple[Execution, dict[Execution, float]]:
-    """The fastest layout found for training ``net`` on batches like ``images`` ``(B, C, H, W)``, and all seconds a step.
-
-    ``choices`` maps fields of :class:`Execution` to the values to try, the others stay as ``pinned``. Memory format and
-    precision are tried together, then the number of threads. Works on a copy of ``net`` and leaves torch's random state
-    alone.
-    """
-    together = {name: values for name, values in choices.items() if name != "threads"}
-    seconds: dict[Execution, float] = {}
-    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
-        layouts = [
-            replace(pinned, **dict(zip(together, values, strict=True))) for values in product(*together.values())
-        ]
-        if "threads" in choices:
-            layouts = [replace(layout, threads=max(choices["threads"])) for layout in layouts]
-        seconds |= _race(net, images, labels, layouts)
-        best = _fastest(layouts, seconds)
-        if "threads" in choices:
-            layouts = [replace(best, threads=threads) for threads in choices["threads"]]
-            seconds |= _race(net, images, labels, layouts)
-            best = _fastest(layouts, seconds)
-    return best, seconds
-
-
-def _fastest(layouts: Sequence[Execution], seconds: Mapping[Execution, float]) -> Execution:
-    """The fastest layout if it is clearly faster than the first, else the first."""
-    best = min(layouts, key=seconds.__getitem__)
-    return best if seconds[best] < WORTH_IT * seconds[layouts[0]] else layouts[0]
-
-
-@cache  # before anybody changes it
+@cache
 def available_threads() -> int:
-    """Threads that torch starts with in this process."""
+    """Threads that torch started with in this process."""
     return torch.get_num_threads()
-
-
-def _race(net: nn.Module, images: Tensor, labels: Tensor, layouts: Sequence[Execution]) -> dict[Execution, float]:
-    """Seconds a step of each layout; the rounds interleave them, so that a busy moment hits them all."""
-    steps = {layout: _step(deepcopy(net), images, labels, layout) for layout in layouts}
-    seconds = dict.fromkeys(layouts, float("inf"))
-    for _ in range(ROUNDS):
-        for layout, step in steps.items():
-            layout.set_threads()
-            seconds[layout] = min(seconds[layout], _time(step, images))
-    return seconds
-
-
-def _step(net: nn.Module, images: Tensor, labels: Tensor, layout: Execution) -> Callable[[], None]:
-    net = layout.network(net, images.device).train()
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
-
-    def step() -> None:
-        with layout.autocast(images.device):
-            logits = net(layout.images(images))
-        cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad()
-
-    return step
-
-
-def _time(step: Callable[[], None], images: Tensor) -> float:
-    for _ in range(WARM_STEPS):
-        step()
-    _wait(images)
-    started_s, steps = perf_counter(), 0
-    while steps < TIMED_STEPS or perf_counter() - started_s < TIMED_S:
-        step()
-        steps += 1
-    _wait(images)
-    return (perf_counter() - started_s) / steps
-
-
-def _wait(images: Tensor) -> None:
-    if images.is_cuda:
-        torch.cuda.synchronize(images.device)
-
-
-# glibc's mallopt(3) parameters
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGEST_MMAP_THRESHOLD = 32 * 2**20
-KEPT_BYTES = 512 * 2**20
 
 
 @cache  # once a process
@@ -162,4 +84,67 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # another libc, such as musl
         return False
-    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD_BYTES) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
+
+
+def autotune(
+    net: nn.Module, images: Tensor, labels: Tensor, pinned: Execution, choices: Mapping[str, Sequence[Any]]
+) -> tuple[Execution, dict[Execution, float]]:
+    """The fastest execution of training ``net`` on batches like ``images`` ``(B, C, H, W)``, and all seconds a step.
+
+    ``choices`` maps fields of :class:`Execution` to the values to try, the others stay as ``pinned``. Memory format and
+    precision are tried together, then the number of threads. Works on copies of ``net`` on the device of ``images`` and
+    leaves torch's random state alone.
+    """
+    keep_freed_memory()
+    stages = [dict(choices)]
+    if "threads" in choices:
+        stages = [{**choices, "threads": [max(choices["threads"])]}, {"threads": choices["threads"]}]
+    best, seconds = pinned, dict[Execution, float]()
+    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+        for stage in stages:
+            tried = [replace(best, **dict(zip(stage, values, strict=True))) for values in product(*stage.values())]
+            seconds |= _seconds_a_step(net, images, labels, tried)
+            fastest = min(tried, key=seconds.__getitem__)
+            best = fastest if seconds[fastest] < WORTH_IT * seconds[tried[0]] else tried[0]
+    return best, seconds
+
+
+def _seconds_a_step(
+    net: nn.Module, images: Tensor, labels: Tensor, executions: Sequence[Execution]
+) -> dict[Execution, float]:
+    """The least seconds a step of each; the rounds interleave them, so that a busy moment hits them all."""
+    steps = [(execution, _training_step(deepcopy(net), images, labels, execution)) for execution in executions]
+    seconds = dict.fromkeys(executions, float("inf"))
+    for execution, step in steps * ROUNDS:
+        execution.set_threads()
+        seconds[execution] = min(seconds[execution], _time(step, images.device))
+    return seconds
+
+
+def _training_step(net: nn.Module, images: Tensor, labels: Tensor, execution: Execution) -> Callable[[], None]:
+    net = execution.network(net, images.device).train()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+
+    def step() -> None:
+        with execution.autocast(images.device):
+            logits = net(execution.images(images))
+        cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def _time(step: Callable[[], None], device: torch.device) -> float:
+    """Seconds a step, over as many steps as fill a moment."""
+    synchronize = torch.get_device_module(device).synchronize
+    for _ in range(WARM_STEPS):
+        step()
+    synchronize()
+    started_s, steps = perf_counter(), 0
+    while steps < TIMED_STEPS or perf_counter() - started_s < TIMED_S:
+        step()
+        steps += 1
+    synchronize()
+    return (perf_counter() - started_s) / steps

@@ -1,24 +1,12 @@
 """Learning-rate schedules, each a function of the optimizer and the length of the training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import cos, pi
 
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, StepLR
-
-__all__ = [
-    "Schedule",
-    "ScheduleFactory",
-    "TrainingLength",
-    "constant",
-    "cosine",
-    "one_cycle",
-    "plateau",
-    "stalled",
-    "step",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +24,21 @@ class TrainingLength:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A torch scheduler and when to step it: after each optimizer step, or after each epoch."""
+    """A torch scheduler and when to step it: after each optimizer step, or after each epoch, perhaps by a score of it."""
 
     scheduler: "LRScheduler | ReduceLROnPlateau | Stalled"
-    each_step: bool
+    each_step: bool = False
+    score: str | None = None
 
     def after_step(self) -> None:
         """An optimizer step was made."""
         if self.each_step:
             self.scheduler.step()  # type: ignore[call-arg]
 
-    def after_epoch(self, val_loss: Tensor, val_accuracy: Tensor) -> None:
-        """An epoch ended with this validation loss and accuracy."""
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(val_loss)
-        elif isinstance(self.scheduler, Stalled):
-            self.scheduler.step(float(val_accuracy))
-        elif not self.each_step:
-            self.scheduler.step()
+    def after_epoch(self, scores: Mapping[str, Tensor]) -> None:
+        """An epoch ended with these scores, ``val_loss`` and ``val_accuracy`` among them."""
+        if not self.each_step:
+            self.scheduler.step(*([float(scores[self.score])] if self.score else []))  # type: ignore[arg-type]
 
 
 ScheduleFactory = Callable[[Optimizer, TrainingLength], Schedule | None]
@@ -86,12 +71,12 @@ def one_cycle(optimizer: Optimizer, length: TrainingLength, *, warmup_share: flo
 
 def step(optimizer: Optimizer, length: TrainingLength, *, every_epochs: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` every so many epochs."""
-    return Schedule(StepLR(optimizer, every_epochs, gamma=factor), each_step=False)
+    return Schedule(StepLR(optimizer, every_epochs, gamma=factor))
 
 
 def plateau(optimizer: Optimizer, length: TrainingLength, *, patience: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` when the validation loss has not fallen for ``patience`` epochs."""
-    return Schedule(ReduceLROnPlateau(optimizer, factor=factor, patience=patience), each_step=False)
+    return Schedule(ReduceLROnPlateau(optimizer, factor=factor, patience=patience), score="val_loss")
 
 
 class Stalled:
@@ -102,21 +87,17 @@ class Stalled:
 
     def __init__(self, optimizer: Optimizer, epochs: int, divisor: float) -> None:
         self.optimizer, self.epochs, self.divisor = optimizer, epochs, divisor
-        self.accuracies: list[float] = []
-        self.last_cut = -epochs
+        self.accuracies: list[float] = []  # since the last cut
 
     def step(self, val_accuracy: float) -> None:
         """An epoch ended with this accuracy."""
         self.accuracies.append(val_accuracy)
-        epoch = len(self.accuracies) - 1
-        if epoch < self.epochs or epoch - self.last_cut < self.epochs:
-            return
-        if val_accuracy <= self.accuracies[epoch - self.epochs]:
-            self.last_cut = epoch
+        if len(self.accuracies) > self.epochs and val_accuracy <= self.accuracies[-1 - self.epochs]:
+            self.accuracies = [val_accuracy]
             for group in self.optimizer.param_groups:
                 group["lr"] /= self.divisor
 
 
 def stalled(optimizer: Optimizer, length: TrainingLength, *, epochs: int, divisor: float) -> Schedule:
     """The rule of github:aknakshay/MNIST-Challenge: see :class:`Stalled` (its own divisor is 1, which does nothing)."""
-    return Schedule(Stalled(optimizer, epochs, divisor), each_step=False)
+    return Schedule(Stalled(optimizer, epochs, divisor), score="val_accuracy")

@@ -1,17 +1,45 @@
 """The settings of a training, checked."""
 
 import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from paretune.data.images import Images
-from paretune.errors import ConfigError
-from paretune.training.execution import Execution, autotune, available_threads
-from paretune.training.module import Augment, Averaging, OptimizerFactory
+from paretune.errors import ConfigError, check_choice, check_least
+from paretune.training.execution import FORMATS, PRECISIONS, Execution, autotune, available_threads
 from paretune.training.schedule import ScheduleFactory
+
+log = logging.getLogger(__name__)
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+Augment = Callable[[Tensor, torch.Generator, float], Tensor]
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """Which average is scored and kept: ``ema`` or ``swa``; ``None`` for none.
+
+    ``ema``: after every optimizer step the average moves to the weights by 1 - ``decay`` (Polyak and Juditsky 1992,
+    https://doi.org/10.1137/0330046). ``swa``: the mean over the epochs from the share ``start`` of the training on (Izmailov
+    et al. 2018, https://arxiv.org/abs/1803.05407). Running statistics of norms are averaged, too.
+    """
+
+    kind: str | None = None
+    decay: float = 0.999
+    start: float = 0.75
+
+    def __post_init__(self) -> None:
+        check_choice("trainer.averaging.kind", self.kind, ("ema", "swa", None))
+        for name in ("decay", "start"):
+            setting, value = f"trainer.averaging.{name}", getattr(self, name)
+            if not 0 <= value < 1:
+                raise ConfigError(f"{setting} `{value}` is invalid; expected at least 0 and below 1; set {setting}")
 
 
 @dataclass(frozen=True)
@@ -27,12 +55,9 @@ class Selection:
     split: str = "validation"
 
     def __post_init__(self) -> None:
-        admitted = {"epoch": ("best", "last"), "by": ("f1", "accuracy"), "split": ("validation", "test")}
-        for name, values in admitted.items():
-            value = getattr(self, name)
-            if value not in values:
-                message = f"selection.{name} `{value}` is unknown; expected {' or '.join(values)}; set selection.{name}"
-                raise ConfigError(message)
+        check_choice("selection.epoch", self.epoch, ("best", "last"))
+        check_choice("selection.by", self.by, ("f1", "accuracy"))
+        check_choice("selection.split", self.split, ("validation", "test"))
 
     @property
     def rule(self) -> str:
@@ -42,14 +67,14 @@ class Selection:
         return f"best epoch by {self.by} on {self.split}"
 
 
-DEVICES = ("auto", "cpu", "cuda")
-
-log = logging.getLogger(__name__)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How to train: the factories, and the fields of ``conf/trainer/default.yaml``."""
+    """How to train: the factories, and the fields of ``conf/trainer/default.yaml``.
+
+    ``augment`` changes training images in [0, 255], with its own generator; over the last ``augment_rampdown_epochs`` its
+    strength falls to 0. ``label_smoothing`` is the share of a label that goes to all classes alike (Szegedy et al. 2015,
+    https://arxiv.org/abs/1512.00567); the training loss has it, scores do not.
+    """
 
     optimizer: OptimizerFactory
     schedule: ScheduleFactory
@@ -73,51 +98,46 @@ class Training:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "eval_batch_size"):
-            if not _whole(getattr(self, name), 1):
-                self._refuse(name, "trains nothing", "at least 1, a whole number")
-        for name in ("patience", "threads"):
-            if getattr(self, name) is not None and not _whole(getattr(self, name), 1):
-                self._refuse(name, "is none", "at least 1, a whole number, or null")
-        if not _whole(self.augment_rampdown_epochs, 0):
-            self._refuse("augment_rampdown_epochs", "is none", "at least 0, a whole number")
-        if not 0 <= self.label_smoothing <= 1:
-            self._refuse("label_smoothing", "is no share", "0 to 1")
+        for name in ("max_epochs", "batch_size", "eval_batch_size", "patience", "threads"):
+            check_least(f"trainer.{name}", getattr(self, name), 1, null=name in ("patience", "threads"))
+        check_least("trainer.augment_rampdown_epochs", self.augment_rampdown_epochs, 0)
+        check_least("trainer.label_smoothing", self.label_smoothing, 0, most=1, whole=False)
         if self.device not in DEVICES or (self.device == "cuda" and not torch.cuda.is_available()):
-            message = f"trainer.device `{self.device}` is not on this machine; expected one of {', '.join(DEVICES)}; set trainer.device"
-            raise ConfigError(message)
+            raise ConfigError(
+                f"trainer.device `{self.device}` is not on this machine; expected one of {', '.join(DEVICES)}; "
+                f"set trainer.device"
+            )
         self._pinned()
 
-    def _refuse(self, name: str, wrong: str, expected: str) -> None:
-        message = f"trainer.{name} `{getattr(self, name)}` {wrong}; expected {expected}; set trainer.{name}"
-        raise ConfigError(message)
+    @property
+    def torch_device(self) -> torch.device:
+        """Where the training runs; ``auto`` is a GPU if there is one."""
+        if self.device != "auto":
+            return torch.device(self.device)
+        available = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available(), "cpu": True}
+        return torch.device(next(name for name, is_there in available.items() if is_there))
 
-    def layout_for(self, net: nn.Module, images: Images) -> Execution:
-        """The pinned layout; with ``autotune``, what is not pinned is chosen by timing ``net`` on a batch."""
-        pinned = self._pinned()
-        batch = images.take(slice(self.batch_size))
-        choices = self._choices(batch.pixels.device)
+    def augment_strength(self, epoch: int) -> float:
+        """How strong the augmentation is in ``epoch`` (from 0): 1, falling to 0 in the last one."""
+        left = self.max_epochs - 1 - epoch
+        return min(1.0, left / self.augment_rampdown_epochs) if self.augment_rampdown_epochs else 1.0
+
+    def choose_execution(self, net: nn.Module, images: Images) -> Execution:
+        """What is pinned; with ``autotune``, what is not is chosen by timing a copy of ``net`` on a batch of ``images``."""
+        pinned, choices = self._pinned(), self._choices() if self.autotune else {}
         if not choices:
             return pinned
-        layout, seconds = autotune(net, batch.pixels.to(torch.float32), batch.labels, pinned, choices)
+        batch = images.take(slice(self.batch_size)).to(self.torch_device)
+        execution, seconds = autotune(net, batch.pixels.to(torch.float32), batch.labels, pinned, choices)
         timings = ", ".join(f"{tried} {s * 1e3:.1f} ms" for tried, s in seconds.items())
-        log.info("autotune chose %s a step (%s)", layout, timings)
-        return layout
-
-    def _choices(self, device: torch.device) -> dict[str, list[Any]]:
-        """What autotune may choose, in the order of choosing."""
-        if not self.autotune:
-            return {}
-        choices: dict[str, list[Any]] = {
-            "memory_format": ["contiguous", "channels_last"] if self.memory_format is None else [],
-            "precision": ["fp32", "bf16"] if self.precision is None else [],
-            "threads": sorted({1, available_threads()}) if self.threads is None and device.type == "cpu" else [],
-        }
-        return {name: values for name, values in choices.items() if len(values) > 1}
+        log.info("autotune chose %s a step (%s)", execution, timings)
+        return execution
 
     def _pinned(self) -> Execution:
         return Execution(self.memory_format or "contiguous", self.precision or "fp32", self.threads)
 
-
-def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and value >= least
+    def _choices(self) -> dict[str, list[Any]]:
+        """What autotune may choose, in the order of choosing."""
+        threads = sorted({1, available_threads()}) if self.torch_device.type == "cpu" else []
+        choices: dict[str, list[Any]] = {"memory_format": [*FORMATS], "precision": [*PRECISIONS], "threads": threads}
+        return {name: values for name, values in choices.items() if getattr(self, name) is None and len(values) > 1}
