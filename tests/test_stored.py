@@ -25,7 +25,9 @@ def store(command) -> Path:
         archive.extractall(folder, filter="data")
     with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
         database.execute("UPDATE runs SET artifact_uri = replace(artifact_uri, '/STORE', ?)", [str(folder)])
-        database.execute("UPDATE experiments SET artifact_location = replace(artifact_location, '/STORE', ?)", [str(folder)])
+        database.execute(
+            "UPDATE experiments SET artifact_location = replace(artifact_location, '/STORE', ?)", [str(folder)]
+        )
     return folder
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from paretune import models
 from paretune.budget import Cap
@@ -19,6 +20,7 @@ from paretune.front import Point
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
 from paretune.training import save
+from paretune.training.execution import Execution
 from paretune.training.fit import Epoch, Trained, fit, seed_everything
 from paretune.training.settings import Augment, Averaging, Selection, Training
 
@@ -59,7 +61,8 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
         if trial:
             trial.report(epoch.number, start.params, epoch.val_f1)
 
-    trained = fit(net, data, training, listener=listener, test=cfg.test)
+    execution = _execution(training, start.family, net, data)
+    trained = fit(net, data, training, listener=listener, test=cfg.test, execution=execution)
     best = trained.best
     point = replace(
         start, f1=best.val_f1, accuracy=best.val_accuracy, loss=best.val_loss, seconds=trained.seconds,
@@ -75,9 +78,22 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     return point
 
 
+def _execution(training: Training, family: str, net: nn.Module, data: ImageData) -> Execution:
+    """What is pinned; in a sweep what was chosen by timing for the first trial of the family, and is kept in the study.
+
+    Timing differs from one time to the next, and rounding with the choice: the same config and seed give the same numbers
+    only if nothing is chosen for a single training, and once for all trials that are compared with each other.
+    """
+    trial = current_trial()
+    if trial is None or not training.autotune:
+        return replace(training, autotune=False).choose_execution(net, data.train)
+    name = f"execution of {family} on {training.torch_device.type}"
+    return Execution(**trial.shared(name, lambda: asdict(training.choose_execution(net, data.train))))
+
+
 def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
-    found = {"image_shape": list(data.train.pixels.shape[1:]), "num_classes": data.num_classes}
-    for name, value in found.items():
+    expected = {"image_shape": list(data.train.pixels.shape[1:]), "num_classes": data.num_classes}
+    for name, value in expected.items():
         if model.get(name, value) != value:
             raise ConfigError(
                 f"model.{name} `{model[name]}` does not fit data `{data.name}`; expected {value}; set model.{name}"
@@ -85,10 +101,11 @@ def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
 
 
 def _training(cfg: DictConfig) -> Training:
-    plain = _plain(cfg.trainer)
-    if unknown := set(plain) - {field.name for field in fields(Training)}:
+    settings = _plain(cfg.trainer)
+    if unknown := set(settings) - {field.name for field in fields(Training)}:
+        name = min(unknown)
         raise ConfigError(
-            f"trainer.{min(unknown)} `{plain[min(unknown)]}` is unknown; expected a field of conf/trainer; leave it out"
+            f"trainer.{name} `{settings[name]}` is unknown; expected a field of conf/trainer; leave it out"
         )
     return Training(
         optimizer=hydra.utils.instantiate(cfg.optimizer),
@@ -96,9 +113,9 @@ def _training(cfg: DictConfig) -> Training:
         augment=_augment(cfg),
         seed=cfg.seed,
         progress=sys.stderr.isatty() and sys.stdout.isatty(),
-        averaging=Averaging(**plain.pop("averaging")),
+        averaging=Averaging(**settings.pop("averaging")),
         selection=Selection(**cfg.selection),
-        **plain,
+        **settings,
     )
 
 

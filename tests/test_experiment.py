@@ -1,0 +1,42 @@
+"""How a training computes is chosen once for a sweep, and not by timing anywhere else."""
+
+from itertools import cycle
+
+import optuna
+import pytest
+
+from paretune.tracking import Store
+from paretune.training import settings
+from paretune.training.execution import Execution
+
+QUICK = ("data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "model=conv")
+SWEEP = ("-m", *QUICK, "name=small", "cap.max_params=4000")
+
+
+@pytest.fixture(autouse=True)
+def _moody_timer(monkeypatch):
+    """Another execution is the fastest each time."""
+    fastest = cycle([Execution("channels_last", "bf16", 1), Execution("contiguous", "fp32", 1)])
+    monkeypatch.setattr(settings, "autotune", lambda *arguments: (next(fastest), {}))
+
+
+def layouts(kind: str, tmp_path) -> list[str]:
+    runs = Store(f"sqlite:///{tmp_path}/store/mlflow.db").runs(f"tags.kind = '{kind}'")
+    return [run.data.tags["layout"] for run in runs]
+
+
+def test_all_trials_of_a_sweep_compute_in_one_way_also_after_a_restart(command, tmp_path):
+    command(*SWEEP, "hydra.sweeper.n_trials=2")
+    command(*SWEEP, "hydra.sweeper.n_trials=3")
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+
+    assert layouts("trial", tmp_path) == ["channels_last/bf16/1 threads"] * 3
+    kept = study.user_attrs["shared:execution of conv on cpu"]
+    assert Execution(**kept) == Execution("channels_last", "bf16", 1)
+
+
+def test_a_single_training_is_fp32_unless_told_otherwise(command, tmp_path):
+    command(*QUICK)
+    command(*QUICK, "trainer.precision=bf16")
+
+    assert layouts("run", tmp_path) == ["contiguous/fp32", "contiguous/bf16"]
