@@ -21,9 +21,7 @@ def build(model: Mapping[str, Any]) -> nn.Module:
     """The network of a plain ``model`` config: ``_target_`` names its class, the other keys are its arguments.
 
     ``init`` (torch, glorot or he), ``norm_eps`` and ``norm_momentum`` work with any family: see
-    :func:`paretune.models._blocks.initialise`.
-
-    Raises :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
+    :func:`paretune.models._blocks.initialise`. Raises :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
     """
     target = str(model.get("_target_"))
     family = locate(target)

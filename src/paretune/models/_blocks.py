@@ -63,8 +63,7 @@ class ScalarNorm(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight, self.bias = nn.Parameter(ones(1)), nn.Parameter(zeros(1))
-        self.eps = 1e-5
+        self.weight, self.bias, self.eps = nn.Parameter(ones(1)), nn.Parameter(zeros(1)), 1e-5
 
     def forward(self, features: Tensor) -> Tensor:
         """Features ``(B, ...)``, normalised."""
@@ -169,8 +168,7 @@ def map_shape(layers: Iterable[nn.Module], image_shape: Sequence[int]) -> tuple[
             f"model.image_shape `{list(image_shape)}` is invalid; expected [channels, height, width]; set model.image_shape"
         )
     maps = empty(1, *image_shape, device="meta")
-    parts = (part for layer in layers for part in layer.modules())
-    for layer in filter(lambda part: hasattr(part, "kernel_size"), parts):
+    for layer in (part for block in layers for part in block.modules() if hasattr(part, "kernel_size")):
         weights = {name: weight.to("meta") for name, weight in layer.named_parameters()}
         try:
             maps = functional_call(layer, weights, (maps,))

@@ -5,7 +5,6 @@ Measured rather than guessed: which is fastest depends on the network's kernels 
 """
 
 import ctypes
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
@@ -78,11 +77,9 @@ def keep_freed_memory() -> bool:
     By default it unmaps each freed activation of a few megabytes, and the kernel hands out zeroed pages for it again in
     the next step: a fifth to a half of the time of a small convolutional network.
     """
-    if not sys.platform.startswith("linux"):
-        return False
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # another libc, such as musl
+    except (OSError, AttributeError):  # another system, or another libc such as musl
         return False
     return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD_BYTES) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
 

@@ -140,6 +140,16 @@ def seed_everything(seed: int) -> None:
     pl.seed_everything(seed, workers=True, verbose=False)
 
 
+@contextmanager
+def _without_known_warnings() -> Iterator[None]:
+    """Without what Lightning says of every training: one process and a data set in memory are on purpose."""
+    with warnings.catch_warnings():
+        for message in ("LeafSpec", "does not have many workers", "`srun` command is available"):
+            warnings.filterwarnings("ignore", message=f".*{message}")
+        yield
+
+
+@_without_known_warnings()
 def fit(
     net: nn.Module,
     data: ImageData,
@@ -157,22 +167,21 @@ def fit(
     """
     keep_freed_memory()
     keeper = BestWeights(training.selection, listener)
-    with _without_known_warnings():
-        trainer = _trainer(training, keeper)
-        device = trainer.strategy.root_device
-        execution = execution or training.choose_execution(net, data.train)
-        execution.set_threads()
-        module = Classifier(execution.network(net, device), data, training, execution)
-        train, val = data.train.to(device), data.val.to(device)
-        shuffle = torch.Generator().manual_seed(training.seed)
-        batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle)
-        started_s = perf_counter()
-        trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
-        seconds = perf_counter() - started_s
-        if (best := keeper.best) is None or not isfinite(best.val_loss):
-            raise DivergedError("training diverged: no epoch ended with a finite validation loss; lower optimizer.lr")
-        net.load_state_dict(keeper.weights)
-        scores = _score(trainer, module, data.load_test().to(device)) if test else None
+    trainer = _trainer(training, keeper)
+    device = trainer.strategy.root_device
+    execution = execution or training.choose_execution(net, data.train)
+    execution.set_threads()
+    module = Classifier(execution.network(net, device), data, training, execution)
+    train, val = data.train.to(device), data.val.to(device)
+    shuffle = torch.Generator().manual_seed(training.seed)
+    batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle)
+    started_s = perf_counter()
+    trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
+    seconds = perf_counter() - started_s
+    if (best := keeper.best) is None or not isfinite(best.val_loss):
+        raise DivergedError("training diverged: no epoch ended with a finite validation loss; lower optimizer.lr")
+    net.load_state_dict(keeper.weights)
+    scores = _score(trainer, module, data.load_test().to(device)) if test else None
     images_per_s = len(train) * len(keeper.epochs) / seconds
     return Trained(best, keeper.epochs, seconds, images_per_s, execution, scores)
 
@@ -203,12 +212,3 @@ def _score(trainer: pl.Trainer, module: Classifier, images: Images) -> Scores:
     module.average.model = None  # the kept weights are in the network
     (scores,) = trainer.validate(module, TensorBatches(images, module.settings.eval_batch_size), verbose=False)
     return Scores(scores["val_f1"], scores["val_accuracy"], scores["val_loss"])
-
-
-@contextmanager
-def _without_known_warnings() -> Iterator[None]:
-    """Without what Lightning says of every training: one process and a data set in memory are on purpose."""
-    with warnings.catch_warnings():
-        for message in ("LeafSpec", "does not have many workers", "`srun` command is available"):
-            warnings.filterwarnings("ignore", message=f".*{message}")
-        yield
