@@ -29,10 +29,10 @@ def adam(parameters) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=0.005, fused=True)
 
 
-def ours(data: ImageData, name: str, **layout: object) -> float:
+def ours(data: ImageData, name: str, **pinned: object) -> float:
     """Seconds of the second epoch."""
     training = Training(
-        optimizer=adam, schedule=schedule.cosine, max_epochs=2, batch_size=BATCH_SIZE, device="cpu", **layout
+        optimizer=adam, schedule=schedule.cosine, max_epochs=2, batch_size=BATCH_SIZE, device="cpu", **pinned
     )
     seed_everything(0)
     return fit(net(name), data, training).epochs[1].seconds

@@ -80,10 +80,10 @@ class TestDigits(DatasetContract):
 def test_missing_files_are_fetched_and_then_found(tmp_path, folder, mirror):
     fetched = load(tmp_path, folder, mirror)
     fetched.load_test()
-    found = load(tmp_path, folder)  # no mirror: only the files on disk can serve
+    reloaded = load(tmp_path, folder)  # no mirror: only the files on disk can serve
 
     assert fetched.train.pixels.shape == (16, 1, 5, 5)
-    assert torch.equal(found.load_test().pixels, fetched.load_test().pixels)
+    assert torch.equal(reloaded.load_test().pixels, fetched.load_test().pixels)
 
 
 def test_the_second_mirror_serves_where_the_first_does_not(tmp_path, folder, mirror):
