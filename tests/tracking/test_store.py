@@ -75,7 +75,7 @@ def test_a_sweep_started_again_has_one_parent(store):
 
 
 def test_the_end_of_a_sweep_closes_the_runs_of_killed_workers(store):
-    """Trial 0 failed for a reason, trial 1 was cut off, trial 2 is still in somebody's hands."""
+    """Trial 0 failed for a reason, trial 1 was cut off, a worker still has trial 2."""
     sweep = start_sweep(store)
     tags = {"kind": "trial", "sweep": "small"}
     runs = [store.client.create_run(store.experiment_id, tags={**tags, "trial": str(n)}).info.run_id for n in range(3)]
@@ -86,12 +86,12 @@ def test_the_end_of_a_sweep_closes_the_runs_of_killed_workers(store):
     assert closed[0].data.tags["error"] == "its worker died"
 
 
-@pytest.mark.parametrize(("error", "status"), [(RuntimeError("x"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError("x"), "FAILED"), (KeyboardInterrupt("x"), "KILLED")])
 def test_a_trial_that_breaks_off_is_closed_and_no_point(store, error, status):
     start_sweep(store)
     tags = {"kind": "trial", "sweep": "small", "trial": "0"}
     recorder = RunRecorder(store, "small-0", tags=tags, searched={})
-    with pytest.raises(type(error)), recorder:
+    with pytest.raises(type(error), match=r"^x$"), recorder:
         raise error
 
     run = store.client.get_run(recorder.run_id)
@@ -114,7 +114,7 @@ def test_a_further_attempt_replaces_what_the_earlier_ones_left(store, tmp_path):
 def test_a_raced_trial_is_closed_and_no_point(store):
     start_sweep(store)
     recorder = RunRecorder(store, "small-0", tags={"kind": "trial", "sweep": "small", "trial": "0"}, searched={})
-    with pytest.raises(Raced), recorder:
+    with pytest.raises(Raced, match=r"^$"), recorder:
         raise Raced
 
     run = store.client.get_run(recorder.run_id)

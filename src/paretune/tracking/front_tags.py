@@ -1,12 +1,13 @@
 """Keeping the tag ``front`` of a sweep's trials true while trials come in."""
 
 import time
+from contextlib import suppress
 from functools import lru_cache
 from math import nan
 
 from mlflow.entities import Run
 
-from paretune.front import Costs, costs_of, front, front_volume
+from paretune.front import costs_of, front, front_volume
 from paretune.tracking.store import N_PARAMS, VAL_F1, Store, Tag
 
 
@@ -38,16 +39,11 @@ def _tag_front(store: Store, sweep: str, runs: list[Run], trial: int) -> None:
         tag = "true" if index in on_front else "false"
         if run.data.tags.get(Tag.FRONT) != tag:
             store.client.set_tag(run.info.run_id, Tag.FRONT, tag)
-    _log_figures(store, sweep, costs[members], trial)
-
-
-def _log_figures(store: Store, sweep: str, members: Costs, trial: int) -> None:
-    try:
+    with suppress(LookupError):  # somebody deleted the parent run, or the sweep has no recorder
         parent_id, cap = _parent_and_cap(store, sweep)
-    except LookupError:  # somebody deleted it, or the sweep has no recorder
-        return
-    volume = front_volume(members[:, 0], 1 - members[:, 1], cap)
-    store.log_metrics(parent_id, {"front_size": len(members), "hypervolume": volume}, int(time.time() * 1000), trial)
+        volume = front_volume(costs[members, 0], 1 - costs[members, 1], cap)
+        figures = {"front_size": len(members), "hypervolume": volume}
+        store.log_metrics(parent_id, figures, int(time.time() * 1000), trial)
 
 
 @lru_cache(maxsize=8)
