@@ -20,12 +20,9 @@ from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_
 from paretune.errors import ConfigError
 
 if TYPE_CHECKING:
-    from paretune.data.images import ImageData
     from paretune.deploy.model import Deployable
     from paretune.front import Point
     from paretune.tracking import Store
-
-__all__ = ["cli"]
 
 SAMPLES = 1000
 
@@ -42,24 +39,27 @@ def _export(options: argparse.Namespace) -> None:
     from paretune.tracking import Store
 
     if options.model.suffix != ".onnx":
-        message = f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx; name it so"
-        raise ConfigError(message)
+        raise ConfigError(
+            f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx; name it so"
+        )
     store = Store(uri_of(options)).require()
     results = find(store, [options.sweep], query_of(options))
     point = results.point(options.run)
-    again = results.confirmation(point.run_id)
-    run_id = _trained_again(store, options.sweep, again) if again and options.confirmed else point.run_id
-    _write(_loaded(store, point, run_id), options, again)
+    confirmation = results.confirmation(point.run_id)
+    run_id = point.run_id
+    if confirmation and options.confirmed:
+        run_id = _chosen_seed(store, options.sweep, confirmation)
+    _write(_loaded(store, point, run_id), options, confirmation)
 
 
-def _trained_again(store: "Store", sweep: str, again: dict[str, Any]) -> str:
+def _chosen_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> str:
     """The run of the seed that was best on validation; of the first seed, where the validation images were trained on."""
     from paretune.tracking import read_confirmations
 
-    trainings = read_confirmations(store, sweep)
-    trainings = trainings[(trainings["confirms"] == again["run_id"]) & (trainings["how"] == again["how"])]
-    best = trainings["seed"].idxmin() if "train+val" in again["how"] else trainings["val_f1"].idxmax()
-    return str(trainings.loc[best, "run_id"])
+    runs = read_confirmations(store, sweep)
+    runs = runs[(runs["confirms"] == confirmation["run_id"]) & (runs["how"] == confirmation["how"])]
+    best = runs["seed"].idxmin() if "train+val" in confirmation["how"] else runs["val_f1"].idxmax()
+    return str(runs.loc[best, "run_id"])
 
 
 def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
@@ -70,49 +70,37 @@ def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
 
     with weights_of(store, run_id) as path:
         net, config, scaling = load(path)
-    data, trained = _data(config), replace(point, config=config, seed=config["seed"])
+    data = hydra.utils.instantiate(OmegaConf.create(paths.data_now(config["data"])))
     pixels, ink = data.load_test().pixels[:SAMPLES], ink_share(data.train.take(slice(SAMPLES)))
+    trained = replace(point, config=config, seed=config["seed"])
     return Deployable(WithScaling(net, scaling).eval(), trained, pixels / 255, ink)
 
 
-def _data(config: dict[str, Any]) -> "ImageData":
-    data: ImageData = hydra.utils.instantiate(OmegaConf.create(paths.data_now(config["data"])))
-    return data
-
-
-def _write(model: "Deployable", options: argparse.Namespace, again: dict[str, Any] | None) -> None:
+def _write(model: "Deployable", options: argparse.Namespace, confirmation: dict[str, Any] | None) -> None:
     from paretune.deploy.c_header import write_c
     from paretune.deploy.model import costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
-    path: Path = options.model
-    path.parent.mkdir(parents=True, exist_ok=True)
-    point = model.point
-    facts = {"family": point.family, "parameters": f"{point.params:,}", **_scores(point, again), **costs(model)}
-    about = {
-        "family": point.family,
-        "params": point.params,
-        "data": point.data,
-        "run": point.run_id,
-        "ink_share": model.ink_share,
+    path, point = options.model, model.point
+    files = {
+        suffix: path.with_suffix(suffix) for suffix in (".onnx", ".safetensors", ".md", *([".h"] if options.c else []))
     }
-    checks = {"ONNX": write_onnx(model, path, about)}
-    write_safetensors(model, path.with_suffix(".safetensors"))
-    written = [path, path.with_suffix(".safetensors"), path.with_suffix(".md")]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"family": point.family, "parameters": f"{point.params:,}", **_scores(point, confirmation), **costs(model)}
+    about = {"family": point.family, "params": point.params, "data": point.data, "run": point.run_id}
+    differences = {"ONNX": write_onnx(model, path, {**about, "ink_share": model.ink_share})}
+    write_safetensors(model, files[".safetensors"])
     if options.c:
-        title = (
+        trained = (
             f"{point.family}, {point.params:,} parameters, trained on {point.data} with Paretune (run {point.run_id})."
         )
-        checks["C"] = write_c(model, path.with_suffix(".h"), title)
-        written.append(path.with_suffix(".h"))
-    for name, difference in checks.items():
-        facts[f"{name} against torch"] = (
-            f"{len(model.samples):,} test images, same class for all, logits within {difference:.1g}"
-        )
-    write_card(model, path.with_suffix(".md"), facts, _commands(point, options))
+        differences["C"] = write_c(model, files[".h"], trained)
+    same = f"{len(model.samples):,} test images, same class for all, logits within"
+    facts |= {f"{name} against torch": f"{same} {difference:.1g}" for name, difference in differences.items()}
+    write_card(model, files[".md"], facts, _commands(point, options))
     for name, fact in facts.items():
         print(f"{name}: {fact}")
-    print("Written:", ", ".join(f"{file} ({file.stat().st_size:,} bytes)" for file in written))
+    print("Written:", ", ".join(f"{file} ({file.stat().st_size:,} bytes)" for file in files.values()))
 
 
 def _commands(point: "Point", options: argparse.Namespace) -> list[str]:
@@ -123,24 +111,25 @@ def _commands(point: "Point", options: argparse.Namespace) -> list[str]:
         return [confirm, f"paretune-export {sweep} --run {point.run_id[:8]} {file}"]
     on_val = point.config["data"].get("splitting", {}).get("train_on_val")
     flags = f"--epochs {point.config['trainer']['max_epochs']}" + (" --train-on train+val" if on_val else "")
-    return [
-        f"{confirm} {flags}",
-        f"paretune-export {sweep} --confirmed --run {point.run_id[:8]} {file}",
-    ]
+    return [f"{confirm} {flags}", f"paretune-export {sweep} --confirmed --run {point.run_id[:8]} {file}"]
 
 
-def _scores(point: "Point", again: dict[str, Any] | None) -> dict[str, str]:
+def _scores(point: "Point", confirmation: dict[str, Any] | None) -> dict[str, str]:
     from paretune.reports.confirmed import mean_and_sd
 
-    scores = {"validation F1 in the search": f"{again['val_f1'] if again else point.f1:.4f}"}
-    if again is None:
+    scores = {"validation F1 in the search": f"{confirmation['val_f1'] if confirmation else point.f1:.4f}"}
+    if confirmation is None:
         return {**scores, "test F1": "not confirmed yet: paretune-confirm reads the test set"}
-    seeds = counted(again["seeds"], "seed")
-    interval = f", 95 % {again['test_f1_low']:.4f} to {again['test_f1_high']:.4f}" if again["seeds"] > 1 else ""
+    seeds = counted(confirmation["seeds"], "seed")
+    interval = (
+        f", 95 % {confirmation['test_f1_low']:.4f} to {confirmation['test_f1_high']:.4f}"
+        if confirmation["seeds"] > 1
+        else ""
+    )
     return {
         **scores,
-        "test F1": f"{mean_and_sd(again, 'test_f1')} over {seeds} ({again['how']}){interval}",
-        "test accuracy": f"{mean_and_sd(again, 'test_accuracy')} over {seeds}",
+        "test F1": f"{mean_and_sd(confirmation, 'test_f1')} over {seeds} ({confirmation['how']}){interval}",
+        "test accuracy": f"{mean_and_sd(confirmation, 'test_accuracy')} over {seeds}",
     }
 
 

@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from paretune.data.images import Images, Scaling
 from paretune.deploy.c_header import write_c
-from paretune.deploy.graph import IN_PLACE, graph_of, plan
+from paretune.deploy.graph import IN_PLACE, graph_of, plan_memory
 from paretune.deploy.model import Deployable, WithScaling, costs, ink_share, write_card, write_safetensors
 from paretune.deploy.onnx import Runtime, write_onnx
 from paretune.errors import ExportError, StoreError
@@ -123,13 +123,13 @@ def test_macs_and_memory_of_a_known_network_are_counted(deployable):
     graph = graph_of(model.net, model.image_shape)
 
     assert graph.macs == 28 * 28 * 9 * 4 + 14 * 14 * 4 * 10
-    assert plan(graph).size == 28 * 28 * 4 + 14 * 14 * 4  # the pool reads one while it writes the other
+    assert plan_memory(graph).size == 28 * 28 * 4 + 14 * 14 * 4  # the pool reads one while it writes the other
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_two_values_that_are_needed_share_memory(deployable, family):
     graph = graph_of(deployable(f"model={family}").net, (1, 28, 28))
-    memory, last = plan(graph), graph.last_use()
+    memory, last = plan_memory(graph), graph.last_use()
     for number, op in enumerate(graph.ops):
         own = range(memory.offsets[op.output], memory.offsets[op.output] + op.size)
         live = [o for o in graph.ops[:number] if last[o.output] >= number]

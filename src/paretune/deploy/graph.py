@@ -1,7 +1,7 @@
 """A network as a short list of operations on one image, for counting and for writing it in another language."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -49,6 +49,26 @@ class Graph:
         return {**last, self.ops[-1].output: len(self.ops)}
 
 
+# The settings of operations on one value, by the names of the arguments that follow it.
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "conv2d": ("weight", "bias", "stride", "padding", "dilation", "groups"),
+    "linear": ("weight", "bias"),
+    "max_pool2d": ("kernel", "stride", "padding"),
+    "pad": ("sides", "mode", "value"),
+    "relu": (),
+    "silu": (),
+    "leaky_relu": ("slope",),
+    "prelu": ("weight",),
+    "group_norm": ("groups", "weight", "bias", "eps"),
+    "instance_norm": ("weight", "bias", "_", "_", "_", "_", "eps"),
+    "layer_norm": ("normalised", "weight", "bias", "eps"),
+}
+BATCH_NORM, MEANS, ARITHMETIC = "_native_batch_norm_legit_no_training", ("mean", "adaptive_avg_pool2d"), ("mul", "add")
+KNOWN = (*SETTINGS, BATCH_NORM, *MEANS, *ARITHMETIC, "cat")
+WHOLE_MAPS = (1, None, [1], [1, 1], [2, 3], [-1, -2], [-2, -1])
+VIEWS = ("view", "getitem", "reshape", "flatten", "clone", "contiguous", "dropout", "unsqueeze", "squeeze")
+
+
 def graph_of(net: nn.Module, image_shape: tuple[int, int, int]) -> Graph:
     """The operations of ``net`` in evaluation mode on one image.
 
@@ -74,10 +94,10 @@ def graph_of(net: nn.Module, image_shape: tuple[int, int, int]) -> Graph:
 
 def _tensors(program: ExportedProgram) -> dict[str, Any]:
     """What the graph's names stand for, where it is known before the network runs; views will join them."""
-    known: dict[str, Any] = {**program.state_dict, **program.constants}
+    tensors: dict[str, Any] = {**program.state_dict, **program.constants}
     signature = program.graph_signature
     kinds = (signature.inputs_to_parameters, signature.inputs_to_buffers, signature.inputs_to_lifted_tensor_constants)
-    return {name: known[held].detach() for kind in kinds for name, held in kind.items()}
+    return {name: tensors[held].detach() for kind in kinds for name, held in kind.items()}
 
 
 def _value(argument: Any, values: Mapping[str, Any]) -> Any:
@@ -88,83 +108,34 @@ def _value(argument: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _op(name: str, node: torch.fx.Node, arguments: list[Any]) -> Op:
-    if name not in READERS:
-        message = f"operation `{node.target}` cannot be written in C; expected one of {', '.join(READERS)}; export without --c"
-        raise ExportError(message)
+    require_known(name in KNOWN, str(node.target), f"one of {', '.join(KNOWN)}")
     meta = node.meta["val"]
     shape = tuple((meta[0] if isinstance(meta, tuple | list) else meta).shape[1:])
-    return READERS[name](Op(name, node.name, (), shape), arguments)
+    if name in SETTINGS:
+        settings = dict(zip(SETTINGS[name], arguments[1:], strict=False))
+        return Op(name, node.name, (arguments[0],), shape, settings)
+    if name == BATCH_NORM:  # in evaluation mode one factor and one shift for each channel
+        source, weight, bias, mean, variance, _, eps = arguments
+        factor = (weight if weight is not None else 1.0) / torch.sqrt(variance + eps)
+        shift = (bias if bias is not None else 0.0) - mean * factor
+        return Op("affine", node.name, (source,), shape, {"factor": factor, "shift": shift})
+    if name in MEANS:
+        require_known(arguments[1] in WHOLE_MAPS, f"{name} over {arguments[1]}", "whole maps")
+        return Op("map_mean", node.name, (arguments[0],), shape)
+    inputs = arguments[0] if name == "cat" else [argument for argument in arguments if isinstance(argument, str)]
+    numbers = [] if name == "cat" else [argument for argument in arguments if not isinstance(argument, str)]
+    for number in numbers:
+        if isinstance(number, Tensor):
+            require_known(number.numel() == 1, f"{name} with a tensor of {number.numel()} values", "one value")
+    if name == "cat" or numbers:
+        return Op(name, node.name, tuple(inputs), shape, {"by": float(numbers[0])} if numbers else {})
+    return Op(f"{name}_values", node.name, tuple(inputs), shape)
 
 
-VIEWS = ("view", "getitem", "reshape", "flatten", "clone", "contiguous", "dropout", "unsqueeze", "squeeze")
-
-
-def _weighted(kind: str, *names: str) -> Callable[[Op, list[Any]], Op]:
-    """Reads an operation on one value whose further arguments are called ``names``."""
-
-    def read(op: Op, arguments: list[Any]) -> Op:
-        return Op(kind, op.output, (arguments[0],), op.shape, dict(zip(names, arguments[1:], strict=False)))
-
-    return read
-
-
-def _batch_norm(op: Op, arguments: list[Any]) -> Op:
-    """In evaluation mode a batch norm is one factor and one shift for each channel."""
-    source, weight, bias, mean, variance, _, eps = arguments
-    factor = (weight if weight is not None else 1.0) / torch.sqrt(variance + eps)
-    shift = (bias if bias is not None else 0.0) - mean * factor
-    return Op("affine", op.output, (source,), op.shape, {"factor": factor, "shift": shift})
-
-
-def _arithmetic(kind: str) -> Callable[[Op, list[Any]], Op]:
-    """``a`` and ``b`` with a number or a one-value tensor for one of them, or two values of one shape."""
-
-    def read(op: Op, arguments: list[Any]) -> Op:
-        numbers = [argument for argument in arguments if not isinstance(argument, str)]
-        names = tuple(argument for argument in arguments if isinstance(argument, str))
-        if any(isinstance(number, Tensor) and number.numel() != 1 for number in numbers):
-            message = f"operation `{kind}` with a tensor of {numbers[0].numel()} values cannot be written in C; expected one value"
-            raise ExportError(message)
-        if not numbers:
-            return Op(f"{kind}_values", op.output, names, op.shape)
-        return Op(kind, op.output, names, op.shape, {"by": float(numbers[0])})
-
-    return read
-
-
-def _cat(op: Op, arguments: list[Any]) -> Op:
-    return Op("cat", op.output, tuple(arguments[0]), op.shape)
-
-
-def _mean(op: Op, arguments: list[Any]) -> Op:
-    """The only mean that a classifier of images needs: of each map."""
-    whole = {(1, 1), (2, 3), (-1, -2), (-2, -1), (1,)}
-    if arguments[1] not in (1, None) and tuple(arguments[1]) not in whole:
-        raise ExportError(
-            f"operation `{op.kind}` over {arguments[1]} cannot be written in C; expected whole maps; export without --c"
-        )
-    return Op("map_mean", op.output, (arguments[0],), op.shape)
-
-
-READERS: dict[str, Callable[[Op, list[Any]], Op]] = {
-    "conv2d": _weighted("conv2d", "weight", "bias", "stride", "padding", "dilation", "groups"),
-    "linear": _weighted("linear", "weight", "bias"),
-    "max_pool2d": _weighted("max_pool2d", "kernel", "stride", "padding"),
-    "pad": _weighted("pad", "sides", "mode", "value"),
-    "relu": _weighted("relu"),
-    "silu": _weighted("silu"),
-    "leaky_relu": _weighted("leaky_relu", "slope"),
-    "prelu": _weighted("prelu", "weight"),
-    "group_norm": _weighted("group_norm", "groups", "weight", "bias", "eps"),
-    "instance_norm": _weighted("instance_norm", "weight", "bias", "_", "_", "_", "_", "eps"),
-    "layer_norm": _weighted("layer_norm", "normalised", "weight", "bias", "eps"),
-    "_native_batch_norm_legit_no_training": _batch_norm,
-    "adaptive_avg_pool2d": _mean,
-    "mean": _mean,
-    "cat": _cat,
-    "mul": _arithmetic("mul"),
-    "add": _arithmetic("add"),
-}
+def require_known(is_known: bool, what: str, expected: str) -> None:
+    """Raise :class:`~paretune.errors.ExportError` about the operation ``what`` unless it is known."""
+    if not is_known:
+        raise ExportError(f"operation `{what}` cannot be written in C; expected {expected}; export without --c")
 
 
 IN_PLACE = (
@@ -181,7 +152,7 @@ class MemoryPlan:
     size: int
 
 
-def plan(graph: Graph) -> MemoryPlan:
+def plan_memory(graph: Graph) -> MemoryPlan:
     """A place for each value while it is needed; an operation value by value writes over what nobody reads after it.
 
     First fit in the order of the operations, the plain way of TensorFlow Lite Micro's planner (David et al. 2021,

@@ -13,10 +13,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from paretune.data.images import Images, Scaling
-from paretune.deploy.graph import graph_of, plan
+from paretune.deploy.graph import graph_of, plan_memory
 from paretune.deploy.picture import INK
 from paretune.errors import ExportError
 from paretune.front import Point
+
+LARGEST_DIFFERENCE, FLOAT_BYTES = 1e-4, 4
 
 
 class WithScaling(nn.Module):
@@ -72,10 +74,7 @@ def _extent(line: NDArray[np.bool_]) -> int:
     return int(inked[-1] - inked[0] + 1) if inked.size else 0
 
 
-LARGEST_DIFFERENCE = 1e-4
-
-
-def compared(what: str, outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def check_same_outputs(what: str, outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """Largest absolute difference of two sets of logits ``(N, classes)``.
 
     Raises :class:`~paretune.errors.ExportError` if it is over 1e-4 or any image would get another class.
@@ -90,16 +89,13 @@ def compared(what: str, outputs: NDArray[np.float32], expected: NDArray[np.float
     return difference
 
 
-FLOAT_BYTES = 4
-
-
 def costs(model: Deployable) -> dict[str, str]:
     """Multiply-accumulates of one inference, and bytes of weights and of memory to work in, in words."""
     try:
         graph = graph_of(model.net, model.image_shape)
     except ExportError as error:
         return {"MACs per image": f"not counted ({str(error).split(';')[0]})"}
-    peak = plan(graph).size * FLOAT_BYTES
+    peak = plan_memory(graph).size * FLOAT_BYTES
     return {
         "MACs per image": f"{graph.macs:,}",
         "weights": f"{model.point.params * FLOAT_BYTES:,} bytes as float32",

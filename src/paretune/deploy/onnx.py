@@ -59,7 +59,7 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
     import onnx
     import torch
 
-    from paretune.deploy.model import compared
+    from paretune.deploy.model import check_same_outputs
 
     partial = path.with_name(f"{path.name}.partial")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
@@ -76,7 +76,7 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
     onnx.helper.set_model_props(proto, {METADATA: json.dumps(facts)})
     onnx.save(proto, str(partial))
     try:
-        difference = compared("ONNX", Runtime(partial).logits(model.samples.numpy()), model.logits())
+        difference = check_same_outputs("ONNX", Runtime(partial).logits(model.samples.numpy()), model.logits())
     except Exception:
         partial.unlink()
         raise
