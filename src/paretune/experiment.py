@@ -128,11 +128,7 @@ def _more(trained: Trained) -> dict[str, float]:
     """Figures beyond a point's own: the speed, and the test scores where they were asked for."""
     figures = {"images_per_s": trained.images_per_s}
     if trained.test:
-        figures |= {
-            "test_f1": trained.test.f1,
-            "test_accuracy": trained.test.accuracy,
-            "test_loss": trained.test.loss,
-        }
+        figures |= {"test_f1": trained.test.f1, "test_accuracy": trained.test.accuracy, "test_loss": trained.test.loss}
     return figures
 
 
@@ -143,11 +139,7 @@ def _tell(point: Point, trained: Trained, weights: Path) -> None:
         point.seconds, f"{trained.images_per_s:,.0f}",
     )  # fmt: skip
     if trained.test:
-        log.info(
-            "test F1 %.4f, accuracy %.4f (the test set is read once)",
-            trained.test.f1,
-            trained.test.accuracy,
-        )
+        log.info("test F1 %.4f, accuracy %.4f (the test set is read once)", trained.test.f1, trained.test.accuracy)
     log.info("weights in %s", weights)
 
 

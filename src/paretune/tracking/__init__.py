@@ -11,14 +11,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-from paretune.tracking.read import (
-    read_confirmations,
-    read_curve,
-    read_points,
-    read_run,
-    read_trials,
-    weights_of,
-)
+from paretune.tracking.read import read_confirmations, read_curve, read_points, read_run, read_trials, weights_of
 from paretune.tracking.run import RunRecorder
 from paretune.tracking.store import Store
 from paretune.tracking.sweep import SweepRecorder
