@@ -170,7 +170,7 @@ def _run() -> None:
     if not options.page_only:
         chosen = [recipe for recipe in recipes if any(fnmatch(recipe.name, pattern) for pattern in options.only)]
         if not chosen:
-            message = f"recipe `{' '.join(options.only)}` is none of conf/recipe; expected names or patterns; see ls conf/recipe"
+            message = f"recipe `{' '.join(options.only)}` is not in conf/recipe; expected names or patterns; see ls conf/recipe"
             raise ConfigError(message)
         failed = _train_all(_missing(chosen, options.seeds), options.jobs)
     write_page(recipes, read_results(TABLE), PAGE)

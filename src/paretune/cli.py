@@ -1,4 +1,4 @@
-"""The options by which commands are told where the runs are and which models are meant."""
+"""What the commands share: options for the store and the models asked for, and mistakes as one line."""
 
 import argparse
 import logging
@@ -33,7 +33,7 @@ def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
 def whole(text: str) -> int:
     """A whole number of at least 1, for argparse."""
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"`{text}` is none; expected a whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"`{text}` is invalid; expected a whole number of at least 1")
     return int(text)
 
 
@@ -46,7 +46,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
 
 
 def uri_of(options: argparse.Namespace) -> str:
-    """The tracking URI they name."""
+    """The tracking URI that the options name."""
     return options.uri or paths.tracking_uri(options.store)
 
 
@@ -58,7 +58,7 @@ def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
 
 
 def query_of(options: argparse.Namespace) -> "Query":
-    """The models they ask for. Raises :class:`~paretune.errors.ConfigError` for what no model can be."""
+    """The models that the options ask for. Raises :class:`~paretune.errors.ConfigError` for an F1 outside of 0 to 1."""
     from paretune.reports.findings import Query
 
     confirmed = getattr(options, "confirmed", False)
@@ -67,20 +67,20 @@ def query_of(options: argparse.Namespace) -> "Query":
 
 @contextmanager
 def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
-    """A person's mistake as one line of ``command``'s and exit code 2.
+    """Print a person's mistake as one line that names the ``command``, and leave with exit code 2.
 
-    That is a :class:`ParetuneError`, one of ``others`` (Hydra wraps ours in its own), or a file that cannot be had.
+    That is a :class:`ParetuneError`, one of ``others`` (Hydra wraps ours in its own), or a file that cannot be read or written.
     """
     mistakes: tuple[type[Exception], ...] = (ParetuneError, *FILE_ERRORS, *others)
     try:
         yield
     except mistakes as error:
-        log.debug("where it came from", exc_info=True)
-        print(f"{command}: {_said(error, named=not isinstance(error, others))}", file=sys.stderr)
+        log.debug("the traceback of the mistake", exc_info=True)
+        print(f"{command}: {_message(error, named=not isinstance(error, others))}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
-def _said(error: BaseException, named: bool) -> str:
+def _message(error: BaseException, named: bool) -> str:
     """The message for a person; a file's error is ``named`` after the file unless it has a message of its own."""
     ours = error
     while ours and not isinstance(ours, ParetuneError):

@@ -1,4 +1,4 @@
-"""Where Paretune's own files are, and where its state goes."""
+"""Where Paretune's own files are, where its state is kept, and URLs without passwords."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def data_now(data: Mapping[str, Any]) -> dict[str, Any]:
 
 KEPT = (
     re.compile(r"(://[^:/@\s]*:)[^@/\s]+(?=@)"),
-    # SQLAlchemy takes a slash for a part of it; a port before a path is none.
+    # SQLAlchemy takes a slash for a part of the password; a port before a path is no password.
     re.compile(r"((?<!http)(?<!https)://[^:/@\s]*:)(?!\d+/)[^@\s]+(?=@)"),
     re.compile(r"([?&](?:password|passwd|sslpassword)=)[^&\s]+"),
 )

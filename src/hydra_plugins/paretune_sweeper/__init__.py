@@ -25,7 +25,9 @@ class RaceOptions:
     eta: int | None = None  # at a rung the best 1/eta may go on; null: no race
     rungs: int = 2  # number of rungs, at min_epochs, min_epochs * eta, ...
     min_epochs: int = 1  # epoch of the first rung
-    margin: float = 0.15  # whoever's error is at most this share above the lowest one that costs no more goes on, too
+    margin: float = (
+        0.15  # a trial whose error is at most this share above the lowest of those that cost no more goes on, too
+    )
 
 
 @dataclass

@@ -45,7 +45,7 @@ def claim(study: Study, trial: Trial) -> int | None:
 
 
 def held(study: Study, trial: Trial, attempt: int) -> bool:
-    """Whether this attempt at the trial is still its worker's, and nobody took it for orphaned."""
+    """Whether this attempt at the trial still belongs to its worker, and was not taken back as an orphan."""
     now = stored(study, trial)
     return now.state is TrialState.RUNNING and _attempt(now) == attempt
 

@@ -116,7 +116,7 @@ class Surrogate:
         return mean * self.spread + self.centre, deviation * self.spread
 
     def add_fantasies(self, rows: Floats) -> Floats:
-        """Take the predicted mean at ``rows`` for measured, so that nobody asks there again; returns it."""
+        """Take the predicted mean at ``rows`` as if it were measured, so that no other candidate is proposed there; returns it."""
         mean, _ = self.predict(rows)
         self.rows = np.concatenate([self.rows, rows])
         self.values = np.concatenate([self.values, (mean - self.centre) / self.spread])

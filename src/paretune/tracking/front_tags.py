@@ -15,7 +15,7 @@ def keep_front(store: Store, sweep: str, trial: int) -> None:
     """Take the tag from members that others dominate; log the front's size and volume to the parent run.
 
     Whoever ends a trial first tags it as a member and then calls this. Of two that end together, the later writer sees
-    both, so that the tags are right once nobody is writing.
+    both, so that the tags are right once all have written.
     """
     _tag_front(store, sweep, store.front_of(sweep), trial)
 
