@@ -12,6 +12,7 @@ import torch
 
 PARTS = (
     "throughput",
+    "batch_last",
     "augmentation",
     "ranking",
     "asks",

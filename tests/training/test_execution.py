@@ -8,9 +8,10 @@ from torch import nn
 from paretune import models
 from paretune.errors import ConfigError
 from paretune.training import schedule
-from paretune.training.execution import Execution, autotune, available_threads, keep_freed_memory
+from paretune.training.execution import Execution, autotune, available_threads, formats_for, keep_freed_memory
 from paretune.training.fit import fit, seed_everything
-from paretune.training.settings import Training
+from paretune.training.kernels import kernels
+from paretune.training.settings import Averaging, Training
 
 SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [4, 4, 4, 4, 4]}
 IMAGES, LABELS = torch.rand(16, 1, 28, 28) * 255, torch.arange(16) % 10
@@ -156,7 +157,7 @@ def test_augmentation_reaches_the_training_images_only(tiny_data):
 
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
-    [("memory_format", "nhwc", "contiguous or channels_last"), ("precision", "fp16", "fp32 or bf16")],
+    [("memory_format", "nhwc", "one of contiguous, channels_last, batch_last"), ("precision", "fp16", "fp32 or bf16")],
 )
 def test_an_unknown_execution_is_refused(field, value, expected):
     with pytest.raises(ConfigError, match=rf"trainer.{field} `{value}` is unknown; expected {expected}"):
@@ -175,3 +176,42 @@ def test_a_gpu_learns_the_same(tiny_data):
         losses.append(fit(models.build(SQUEEZE), tiny_data, training(device=device)).best.val_loss)
 
     assert losses[0] == pytest.approx(losses[1], abs=1e-2)
+
+
+needs_kernels = pytest.mark.skipif(kernels() is None, reason="needs a C++ compiler")
+
+
+@needs_kernels
+@pytest.mark.parametrize("averaging", [None, "ema"])
+def test_batch_last_trains_as_plain_fp32_does(tiny_data, averaging):
+    """Over three epochs whose last batch is smaller; the average is scored by the kernels, too."""
+    curves = []
+    for memory_format in ("contiguous", "batch_last"):
+        seed_everything(5)
+        settings = training(max_epochs=3, memory_format=memory_format, averaging=Averaging(averaging, decay=0.9))
+        result = fit(models.build(SQUEEZE), tiny_data, settings)
+        curves.append([value for epoch in result.epochs for value in (epoch.train_loss, epoch.val_loss)])
+
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+
+
+@needs_kernels
+def test_autotune_tries_batch_last_in_fp32(tiny_data, caplog):
+    caplog.set_level("INFO")
+    training(autotune=True, threads=1).choose_execution(models.build(SQUEEZE), tiny_data.train)
+
+    assert "batch_last/fp32/1 threads" in caplog.text
+    assert "batch_last/bf16" not in caplog.text
+
+
+def test_batch_last_is_not_offered_for_layers_that_it_does_not_know():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Hardswish(), nn.Flatten())
+
+    assert formats_for(net, (1, 8, 8), torch.device("cpu")) == ["contiguous", "channels_last"]
+    with pytest.raises(ConfigError, match=r"trainer.memory_format `batch_last` cannot run this network \(.*Hardswish"):
+        Execution("batch_last").forward_of(net, (1, 8, 8))
+
+
+def test_batch_last_in_bf16_is_refused():
+    with pytest.raises(ConfigError, match="`bf16` does not go with the memory format batch_last; expected fp32"):
+        Execution("batch_last", "bf16")

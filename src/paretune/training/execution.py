@@ -1,14 +1,17 @@
 """How a network computes: memory format, precision, threads; and choosing them by a few timed steps.
 
+Besides torch's two memory formats there is ``batch_last``, whose kernels are our own (:mod:`paretune.training.batch_last`).
+
 Measured rather than guessed: which is fastest depends on the network's kernels and on the processor's instructions
 (bf16 needs AVX512-BF16 or AMX on a CPU).
 """
 
 import ctypes
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
 from time import perf_counter
@@ -18,10 +21,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from paretune.errors import check_choice
+from paretune.errors import ConfigError, check_choice
+from paretune.training.batch_last import BatchLast, UnknownLayerError
 
-FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+FORMATS = {
+    "contiguous": torch.contiguous_format, "channels_last": torch.channels_last, "batch_last": torch.contiguous_format,
+}  # fmt: skip
 PRECISIONS = ("fp32", "bf16")
+
+log = logging.getLogger(__name__)
+
 WARM_STEPS, TIMED_STEPS, TIMED_S, ROUNDS = 1, 3, 0.015, 2
 WORTH_IT = 0.95  # of the plain execution's time: less of a gain may be chance, and plain numbers are worth something
 
@@ -41,6 +50,16 @@ class Execution:
     def __post_init__(self) -> None:
         check_choice("trainer.memory_format", self.memory_format, FORMATS)
         check_choice("trainer.precision", self.precision, PRECISIONS)
+        if not self.is_possible(asdict(self)):
+            raise ConfigError(
+                f"trainer.precision `{self.precision}` does not go with the memory format batch_last; expected fp32; "
+                f"set trainer.precision=fp32 or another trainer.memory_format"
+            )
+
+    @staticmethod
+    def is_possible(values: Mapping[str, Any]) -> bool:
+        """Whether these fields go together: batch_last computes in fp32."""
+        return bool(values["memory_format"] != "batch_last" or values["precision"] == "fp32")
 
     def __str__(self) -> str:
         return f"{self.memory_format}/{self.precision}" + (f"/{self.threads} threads" if self.threads else "")
@@ -48,6 +67,21 @@ class Execution:
     def network(self, net: nn.Module, device: torch.device) -> nn.Module:
         """``net`` on ``device`` with its weights in the memory format."""
         return net.to(device=device, memory_format=FORMATS[self.memory_format])  # type: ignore[call-overload, no-any-return]
+
+    def forward_of(self, net: nn.Module, image_shape: Sequence[int]) -> Callable[[Tensor], Tensor]:
+        """What computes logits of images ``(B, *image_shape)``: ``net`` itself, or its batch-last program.
+
+        Raises :class:`~paretune.errors.ConfigError` if there is none.
+        """
+        if self.memory_format != "batch_last":
+            return net
+        try:
+            return BatchLast(net, image_shape)
+        except UnknownLayerError as error:
+            raise ConfigError(
+                f"trainer.memory_format `batch_last` cannot run this network ({error}); expected layers and a machine that it "
+                f"knows; set trainer.memory_format=channels_last"
+            ) from error
 
     def images(self, images: Tensor) -> Tensor:
         """``images`` in the memory format."""
@@ -84,6 +118,17 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD_BYTES) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
 
 
+def formats_for(net: nn.Module, image_shape: Sequence[int], device: torch.device) -> list[str]:
+    """The memory formats that ``net`` can be trained in."""
+    try:
+        if device.type == "cpu":
+            BatchLast(net, image_shape)
+            return [*FORMATS]
+    except UnknownLayerError as error:
+        log.debug("batch_last is not offered: %s", error)
+    return [name for name in FORMATS if name != "batch_last"]
+
+
 def autotune(
     net: nn.Module, images: Tensor, labels: Tensor, pinned: Execution, choices: Mapping[str, Sequence[Any]]
 ) -> tuple[Execution, dict[Execution, float]]:
@@ -100,7 +145,8 @@ def autotune(
     best, seconds = pinned, dict[Execution, float]()
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         for stage in stages:
-            tried = [replace(best, **dict(zip(stage, values, strict=True))) for values in product(*stage.values())]
+            fields = [asdict(best) | dict(zip(stage, values, strict=True)) for values in product(*stage.values())]
+            tried = [Execution(**values) for values in fields if Execution.is_possible(values)]
             seconds |= _seconds_a_step(net, images, labels, tried)
             fastest = min(tried, key=seconds.__getitem__)
             best = fastest if seconds[fastest] < WORTH_IT * seconds[tried[0]] else tried[0]
@@ -121,11 +167,12 @@ def _seconds_a_step(
 
 def _training_step(net: nn.Module, images: Tensor, labels: Tensor, execution: Execution) -> Callable[[], None]:
     net = execution.network(net, images.device).train()
+    forward = execution.forward_of(net, images.shape[1:])
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
 
     def step() -> None:
         with execution.autocast(images.device):
-            logits = net(execution.images(images))
+            logits = forward(execution.images(images))
         cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()

@@ -73,6 +73,13 @@ class Classifier(pl.LightningModule):
         accuracy = MulticlassAccuracy(data.num_classes, average="micro", validate_args=False)
         self.scores = MetricCollection({"f1": f1, "accuracy": accuracy})
         self.loss_sum, self.images_seen = torch.zeros(()), 0
+        self.forwards: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
+
+    def logits(self, net: nn.Module, images: Tensor) -> Tensor:
+        """Logits of normalised images, by ``net`` or its average."""
+        if net not in self.forwards:
+            self.forwards[net] = self.execution.forward_of(net, images.shape[1:])
+        return self.forwards[net](images)
 
     def normalised(self, pixels: Tensor, augment: Augment | None = None) -> Tensor:
         """Scaled images of pixels uint8 ``(B, C, H, W)``."""
@@ -87,7 +94,7 @@ class Classifier(pl.LightningModule):
         size, optimizer = self.settings.batch_size, self.optimizers(use_pl_optimizer=False)
         for part, labels in zip(torch.split(images, size), torch.split(batch[1], size), strict=True):
             with self.execution.autocast(part.device):
-                logits = self.net(part)
+                logits = self.logits(self.net, part)
             loss = cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()  # type: ignore[union-attr]
@@ -105,7 +112,7 @@ class Classifier(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to the scores."""
-        logits = self.average.scored(self.normalised(batch[0]))
+        logits = self.logits(self.average.scored, self.normalised(batch[0]))
         self.scores.update(logits, batch[1])
         self._add(cross_entropy(logits, batch[1]), len(batch[1]))
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from paretune.data.images import Images
 from paretune.errors import ConfigError, check_choice, check_least
-from paretune.training.execution import FORMATS, PRECISIONS, Execution, autotune, available_threads
+from paretune.training.execution import PRECISIONS, Execution, autotune, available_threads, formats_for
 from paretune.training.schedule import ScheduleFactory
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,8 @@ class Training:
 
     def choose_execution(self, net: nn.Module, images: Images) -> Execution:
         """What is pinned; with ``autotune``, what is not is chosen by timing a copy of ``net`` on a batch of ``images``."""
-        pinned, choices = self._pinned(), self._choices() if self.autotune else {}
+        pinned, shape = self._pinned(), images.pixels.shape[1:]
+        choices = self._choices(formats_for(net, shape, self.torch_device)) if self.autotune else {}
         if not choices:
             return pinned
         batch = images.take(slice(self.batch_size)).to(self.torch_device)
@@ -136,8 +137,8 @@ class Training:
     def _pinned(self) -> Execution:
         return Execution(self.memory_format or "contiguous", self.precision or "fp32", self.threads)
 
-    def _choices(self) -> dict[str, list[Any]]:
+    def _choices(self, formats: list[str]) -> dict[str, list[Any]]:
         """What autotune may choose, in the order of choosing."""
         threads = sorted({1, available_threads()}) if self.torch_device.type == "cpu" else []
-        choices: dict[str, list[Any]] = {"memory_format": [*FORMATS], "precision": [*PRECISIONS], "threads": threads}
+        choices: dict[str, list[Any]] = {"memory_format": formats, "precision": [*PRECISIONS], "threads": threads}
         return {name: values for name, values in choices.items() if getattr(self, name) is None and len(values) > 1}

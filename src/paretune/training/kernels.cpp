@@ -1,0 +1,625 @@
+// A network's forward and backward pass with the batch innermost: every vector lane is an image, so that no lane is empty
+// however few maps a layer has. A batch is cut into blocks of LANES images, each with an arena of its own in which a value is
+// [maps][rows][columns][LANES]; a block goes through all operations up to the next batch norm while it is in the cache.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int WIDTH = 16, TILE = 24;  // floats in a vector; accumulators that fit the registers
+#elif defined(__AVX__)
+constexpr int WIDTH = 8, TILE = 12;
+#elif defined(__aarch64__)
+constexpr int WIDTH = 4, TILE = 24;
+#else
+constexpr int WIDTH = 4, TILE = 12;
+#endif
+constexpr int LANES = 16, VECTORS = LANES / WIDTH;
+constexpr int MAPS = 6, TAPS = 3;   // of a tile: output maps side by side, taps of a weight gradient
+constexpr int64_t BAND = 6144;      // floats
+#define UNROLL _Pragma("GCC unroll 8")
+typedef float vec __attribute__((vector_size(4 * WIDTH)));
+typedef float unaligned __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
+
+enum Kind : int64_t { CONV, DEPTHWISE, ACTIVATION, BATCH_NORM, AFFINE, GROUP_NORM, MAX_POOL, MEAN, DROPOUT, PAD, COPY };
+enum Curve : int64_t { LEAKY, SILU, PRELU };
+
+}  // namespace
+
+// One operation of a program; offsets are in floats from the start of a block's arena. Filled in by batch_last.py.
+struct Op {
+    int64_t kind, x, y, dx, dy;            // values and their gradients; dx is -1 where nobody needs it
+    int64_t maps, rows, columns;           // of x
+    int64_t out_maps, out_rows, out_columns;
+    int64_t kernel_rows, kernel_columns, pad_rows, pad_columns, stride;
+    int64_t option;                        // curve, groups, whether a norm has one scale for all maps, seed of a dropout
+    int64_t scratch;                       // where a norm keeps its statistics, in the arena
+    int64_t weight_at, bias_at;            // in the gradient of all parameters; -1: none
+    double a, b;                           // slope or rate or epsilon; momentum
+    const float *weight, *bias;
+    float *running_mean, *running_var;
+    float *packed, *flipped;               // weights in the order that the kernels read them
+};
+
+namespace {
+
+inline vec splat(float value) { return vec{} + value; }
+inline vec load(const float* at) { return *(const unaligned*)at; }
+inline void store(float* at, vec v) { *(unaligned*)at = v; }
+inline float sum(vec v) {
+    float part[WIDTH];
+    store(part, v);
+    for (int half = WIDTH / 2; half; half /= 2)
+        UNROLL for (int i = 0; i < half; i++) part[i] += part[i + half];
+    return part[0];
+}
+inline vec leaky(vec v, float slope) { return v > 0 ? v : v * slope; }
+inline int64_t size(int64_t maps, int64_t rows, int64_t columns) { return maps * rows * columns * LANES; }
+inline vec sigmoid(vec v) { vec s; for (int i = 0; i < WIDTH; i++) s[i] = 1 / (1 + std::exp(-v[i])); return s; }
+
+// The taps of a kernel that meet the input for one output row (or column): kernel index and input index of each.
+struct Taps {
+    int count = 0, kernel[32], input[32];
+    // `spread`: the input stands for one with zeros in between (the gradient of a strided convolution)
+    Taps(int64_t out, int64_t kernel_size, int64_t pad, int64_t stride, int64_t spread, int64_t size) {
+        for (int k = 0; k < kernel_size; k++) {
+            int64_t at = out * stride - pad + k;
+            if (at < 0 || at % spread || at / spread >= size) continue;
+            kernel[count] = k;
+            input[count++] = at / spread;
+        }
+    }
+};
+
+struct Convolution {  // from (maps, rows, columns) to (out_maps, out_rows, out_columns); weights are [maps][kernel][out_maps]
+    int64_t maps, rows, columns, out_maps, out_rows, out_columns, kernel_rows, kernel_columns, pad_rows, pad_columns, stride, spread;
+    const float *weight, *bias;
+    float slope;  // of the activation that follows; 1: none
+};
+
+template <int M, int C>  // output maps and columns of a tile
+void tile(const Convolution& c, const float* x, float* y, int64_t map, int64_t row, const Taps& rows, int64_t column, const Taps& columns) {
+    for (int lane = 0; lane < LANES; lane += WIDTH) {
+        vec total[M][C];
+        UNROLL for (int m = 0; m < M; m++)
+            UNROLL for (int i = 0; i < C; i++) total[m][i] = splat(c.bias ? c.bias[map + m] : 0.f);
+        for (int64_t in = 0; in < c.maps; in++)
+            for (int r = 0; r < rows.count; r++)
+                for (int k = 0; k < columns.count; k++) {
+                    const float* at = x + ((in * c.rows + rows.input[r]) * c.columns + columns.input[k]) * LANES + lane;
+                    const float* w = c.weight + ((in * c.kernel_rows + rows.kernel[r]) * c.kernel_columns + columns.kernel[k]) * c.out_maps + map;
+                    vec v[C];
+                    UNROLL for (int i = 0; i < C; i++) v[i] = load(at + i * c.stride * LANES);
+                    UNROLL for (int m = 0; m < M; m++)
+                        UNROLL for (int i = 0; i < C; i++) total[m][i] += w[m] * v[i];
+                }
+        UNROLL for (int m = 0; m < M; m++)
+            UNROLL for (int i = 0; i < C; i++)
+                store(y + (((map + m) * c.out_rows + row) * c.out_columns + column + i) * LANES + lane, leaky(total[m][i], c.slope));
+    }
+}
+
+template <int M>
+void row_of_tiles(const Convolution& c, const float* x, float* y, int64_t map, int64_t row) {
+    constexpr int WIDE = TILE / M >= 4 ? 4 : TILE / M >= 2 ? 2 : 1;
+    Taps rows(row, c.kernel_rows, c.pad_rows, c.stride, c.spread, c.rows);
+    for (int64_t column = 0; column < c.out_columns;) {
+        Taps columns(column, c.kernel_columns, c.pad_columns, c.stride, c.spread, c.columns);
+        int64_t first = column * c.stride - c.pad_columns, last = (column + WIDE - 1) * c.stride - c.pad_columns + c.kernel_columns - 1;
+        if (c.spread == 1 && first >= 0 && last < c.columns && column + WIDE <= c.out_columns) {
+            tile<M, WIDE>(c, x, y, map, row, rows, column, columns);
+            column += WIDE;
+        } else {
+            tile<M, 1>(c, x, y, map, row, rows, column, columns);
+            column++;
+        }
+    }
+}
+
+void convolve(const Convolution& c, const float* x, float* y) {
+    int64_t tiles = (c.out_maps + MAPS - 1) / MAPS;
+    for (int64_t row = 0; row < c.out_rows; row++)
+        for (int64_t t = 0; t < tiles; t++) {
+            int64_t map = c.out_maps * t / tiles;
+            switch (c.out_maps * (t + 1) / tiles - map) {
+                case 1: row_of_tiles<1>(c, x, y, map, row); break;
+                case 2: row_of_tiles<2>(c, x, y, map, row); break;
+                case 3: row_of_tiles<3>(c, x, y, map, row); break;
+                case 4: row_of_tiles<4>(c, x, y, map, row); break;
+                case 5: row_of_tiles<5>(c, x, y, map, row); break;
+                default: row_of_tiles<6>(c, x, y, map, row);
+            }
+        }
+}
+
+// total[m][t] += dy[m] . x[t] over `rows` rows of `pixels` pixels; x and dy go on by `x_row`, `x_pixel` and `dy_row` floats
+struct Strip { int64_t rows, pixels, x_row, x_pixel, x_tap, dy_row, dy_map, of_map; };
+
+template <int M, int T>
+void dot(const Strip& s, const float* dy, const float* x, vec* total) {
+    vec sums[M][T];
+    UNROLL for (int m = 0; m < M; m++)
+        UNROLL for (int t = 0; t < T; t++) sums[m][t] = total[m * s.of_map + t];
+    for (int64_t row = 0; row < s.rows; row++)
+        for (int64_t pixel = 0; pixel < s.pixels; pixel++)
+            for (int lane = 0; lane < LANES; lane += WIDTH) {
+                vec v[T];
+                UNROLL for (int t = 0; t < T; t++) v[t] = load(x + row * s.x_row + pixel * s.x_pixel + t * s.x_tap + lane);
+                UNROLL for (int m = 0; m < M; m++) {
+                    vec d = load(dy + row * s.dy_row + pixel * LANES + m * s.dy_map + lane);
+                    UNROLL for (int t = 0; t < T; t++) sums[m][t] += d * v[t];
+                }
+            }
+    UNROLL for (int m = 0; m < M; m++)
+        UNROLL for (int t = 0; t < T; t++) total[m * s.of_map + t] = sums[m][t];
+}
+
+typedef void (*Dot)(const Strip&, const float*, const float*, vec*);
+#define DOTS(t) {dot<1, t>, dot<2, t>, dot<3, t>, dot<4, t>, dot<5, t>, dot<6, t>}
+constexpr Dot DOT[TAPS][MAPS] = {DOTS(1), DOTS(2), DOTS(3)};
+
+inline int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }  // a / b for a above -b, rounded up
+
+// The outputs [from, to) of a row or column for which tap `tap` meets the input
+struct Reach {
+    int64_t from, to;
+    Reach(int64_t first, int64_t end, int64_t tap, int64_t pad, int64_t stride, int64_t size)
+        : from(std::max(first, pad > tap ? up(pad - tap, stride) : 0)), to(std::min(end, up(size + pad - tap, stride))) {}
+};
+
+// Gradient of the weights of maps -> out_maps; `total` is [out_maps][maps][kernel] vectors, summed over lanes at the end.
+void weight_gradient(const Op& o, int64_t maps, int64_t out_maps, const float* x, const float* dy, vec* total, float* gradient) {
+    int64_t kernel = o.kernel_rows * o.kernel_columns, of_map = maps * kernel, tiles = up(out_maps, MAPS);
+    int64_t x_row = o.columns * LANES, x_map = o.rows * x_row, dy_row = o.out_columns * LANES, dy_map = o.out_rows * dy_row;
+    int64_t band = std::max<int64_t>(1, BAND / (MAPS * dy_row));  // rows of dy that stay in the level-1 cache
+    Strip s{0, 0, x_row * o.stride, o.stride * LANES, LANES, dy_row, dy_map, of_map};
+    for (int64_t i = 0; i < out_maps * of_map; i++) total[i] = vec{};
+    for (int64_t row = 0; row < o.out_rows; row += band)
+        for (int64_t t = 0; t < tiles; t++) {
+            int64_t map = out_maps * t / tiles, m = out_maps * (t + 1) / tiles - map;
+            auto add = [&](Reach rows, Reach columns, int64_t in, int64_t kr, int64_t kc, int64_t taps) {
+                s.rows = rows.to - rows.from, s.pixels = columns.to - columns.from;
+                if (s.rows <= 0 || s.pixels <= 0) return;
+                DOT[taps - 1][m - 1](s, dy + map * dy_map + rows.from * dy_row + columns.from * LANES,
+                                     x + in * x_map + (rows.from * o.stride - o.pad_rows + kr) * x_row + (columns.from * o.stride - o.pad_columns + kc) * LANES,
+                                     total + map * of_map + in * kernel + kr * o.kernel_columns + kc);
+            };
+            for (int64_t kr = 0; kr < o.kernel_rows; kr++) {
+                Reach rows(row, std::min(row + band, o.out_rows), kr, o.pad_rows, o.stride, o.rows);
+                if (kernel == 1) {  // input maps side by side instead of taps
+                    s.x_tap = x_map;
+                    for (int64_t in = 0; in < maps; in += TAPS)
+                        add(rows, Reach(0, o.out_columns, 0, o.pad_columns, o.stride, o.columns), in, 0, 0, std::min<int64_t>(TAPS, maps - in));
+                    continue;
+                }
+                for (int64_t in = 0; in < maps; in++)
+                    for (int64_t kc = 0; kc < o.kernel_columns; kc += TAPS) {
+                        int64_t taps = std::min<int64_t>(TAPS, o.kernel_columns - kc);
+                        Reach first(0, o.out_columns, kc, o.pad_columns, o.stride, o.columns);
+                        Reach last(0, o.out_columns, kc + taps - 1, o.pad_columns, o.stride, o.columns);
+                        Reach all = first;  // columns for which all taps meet the input, then those of single taps
+                        all.to = std::max(all.from, last.to);
+                        add(rows, all, in, kr, kc, taps);
+                        for (int64_t tap = 0; tap < taps; tap++) {
+                            Reach left(0, o.out_columns, kc + tap, o.pad_columns, o.stride, o.columns), right = left;
+                            left.to = std::min(left.to, all.from), right.from = std::max(right.from, all.to);
+                            add(rows, left, in, kr, kc + tap, 1);
+                            add(rows, right, in, kr, kc + tap, 1);
+                        }
+                    }
+            }
+        }
+    for (int64_t i = 0; i < out_maps * of_map; i++) gradient[i] += sum(total[i]);
+}
+
+// The sum of `count` vectors f(i), in parts of 32: a plain sum of a thousand floats has lost three digits.
+template <class F>
+inline vec in_parts(int64_t count, F f) {
+    vec total{};
+    for (int64_t i = 0; i < count;) {
+        vec part{};
+        for (int64_t end = std::min<int64_t>(count, i + 32); i < end; i++) part += f(i);
+        total += part;
+    }
+    return total;
+}
+
+template <class F>
+void each(int64_t count, F f) {  // count is a multiple of WIDTH
+    for (int64_t i = 0; i < count; i += WIDTH) f(i);
+}
+
+void activate(const Op& o, const float* x, float* y) {
+    int64_t map = o.rows * o.columns * LANES;
+    for (int64_t m = 0; m < o.maps; m++, x += map, y += map) {
+        float slope = o.option == PRELU ? o.weight[o.b > 1 ? m : 0] : float(o.a);
+        if (o.option == SILU)
+            each(map, [&](int64_t i) { vec v = load(x + i); store(y + i, v * sigmoid(v)); });
+        else
+            each(map, [&](int64_t i) { store(y + i, leaky(load(x + i), slope)); });
+    }
+}
+
+void activate_back(const Op& o, const float* x, const float* dy, float* dx, float* gradient) {
+    int64_t map = o.rows * o.columns * LANES;
+    for (int64_t m = 0; m < o.maps; m++, x += map, dx += map, dy += map) {
+        float slope = o.option == PRELU ? o.weight[o.b > 1 ? m : 0] : float(o.a);
+        vec total{};
+        if (o.option == SILU)
+            each(map, [&](int64_t i) {
+                vec v = load(x + i), s = sigmoid(v);
+                store(dx + i, load(dy + i) * (s + v * s * (1 - s)));
+            });
+        else
+            each(map, [&](int64_t i) {
+                vec v = load(x + i), d = load(dy + i);
+                if (o.option == PRELU) total += v > 0 ? vec{} : d * v;
+                store(dx + i, v > 0 ? d : d * slope);
+            });
+        if (o.option == PRELU) gradient[o.weight_at + (o.b > 1 ? m : 0)] += sum(total);
+    }
+}
+
+// Batch norm: each block sums its own images (`lanes` of them), the sums are joined (Chan et al. 1979), and each block is scaled.
+void batch_sums(const Op& o, const float* x, float* block, int lanes) {
+    int64_t pixels = o.rows * o.columns;
+    for (int64_t m = 0; m < o.maps; m++, x += pixels * LANES) {
+        float* statistics = block + o.scratch + 2 * m;
+        vec total[VECTORS] = {}, squares[VECTORS] = {};
+        for (int64_t p = 0; p < pixels; p++)
+            for (int v = 0; v < VECTORS; v++) total[v] += load(x + p * LANES + v * WIDTH);
+        double mean = 0;
+        for (int i = 0; i < lanes; i++) mean += total[i / WIDTH][i % WIDTH];
+        mean /= double(lanes) * pixels;
+        for (int64_t p = 0; p < pixels; p++)
+            for (int v = 0; v < VECTORS; v++) {
+                vec d = load(x + p * LANES + v * WIDTH) - float(mean);
+                squares[v] += d * d;
+            }
+        double spread = 0;
+        for (int i = 0; i < lanes; i++) spread += squares[i / WIDTH][i % WIDTH];
+        statistics[0] = mean, statistics[1] = spread;
+    }
+}
+
+// x of every image becomes x * scale + shift
+void scale(const float* x, float* y, int64_t map, float scale, float shift) {
+    each(map, [&](int64_t i) { store(y + i, load(x + i) * scale + shift); });
+}
+
+// Statistics of norms within an image: `groups` of maps each, mean and 1 / deviation of every lane.
+void group_norm(const Op& o, const float* x, float* y, float* block) {
+    int64_t groups = o.option, of_group = o.maps / groups, pixels = o.rows * o.columns, values = of_group * pixels;
+    for (int64_t g = 0; g < groups; g++)
+        for (int lane = 0; lane < LANES; lane += WIDTH) {
+            const float* from = x + g * values * LANES + lane;
+            vec mean = in_parts(values, [&](int64_t i) { return load(from + i * LANES); }) / float(values);
+            vec spread = in_parts(values, [&](int64_t i) { vec d = load(from + i * LANES) - mean; return d * d; });
+            vec inverse;
+            for (int i = 0; i < WIDTH; i++) inverse[i] = 1 / std::sqrt(spread[i] / values + float(o.a));
+            store(block + o.scratch + 2 * g * LANES + lane, mean);
+            store(block + o.scratch + (2 * g + 1) * LANES + lane, inverse);
+            for (int64_t i = 0; i < values; i++) {
+                int64_t m = o.b > 1 ? g * of_group + i / pixels : 0;
+                vec normal = (load(from + i * LANES) - mean) * inverse;
+                store(y + (g * values + i) * LANES + lane, o.weight ? normal * o.weight[m] + o.bias[m] : normal);
+            }
+        }
+}
+
+void group_norm_back(const Op& o, const float* x, const float* dy, float* dx, const float* block, float* gradient) {
+    int64_t groups = o.option, of_group = o.maps / groups, pixels = o.rows * o.columns, values = of_group * pixels;
+    for (int64_t g = 0; g < groups; g++)
+        for (int lane = 0; lane < LANES; lane += WIDTH) {
+            const float *from = x + g * values * LANES + lane, *d = dy + g * values * LANES + lane;
+            vec mean = load(block + o.scratch + 2 * g * LANES + lane), inverse = load(block + o.scratch + (2 * g + 1) * LANES + lane);
+            vec total{}, product{};
+            for (int64_t m = 0; m < of_group; m++) {
+                int64_t at = o.b > 1 ? g * of_group + m : 0;
+                const float *of_map = from + m * pixels * LANES, *d_map = d + m * pixels * LANES;
+                vec map_total = in_parts(pixels, [&](int64_t i) { return load(d_map + i * LANES); });
+                vec map_product = in_parts(pixels, [&](int64_t i) { return load(d_map + i * LANES) * (load(of_map + i * LANES) - mean) * inverse; });
+                if (o.weight) gradient[o.weight_at + at] += sum(map_product), gradient[o.bias_at + at] += sum(map_total);
+                float weight = o.weight ? o.weight[at] : 1;
+                total += map_total * weight, product += map_product * weight;
+            }
+            total /= float(values), product /= float(values);
+            if (o.dx < 0) continue;
+            for (int64_t i = 0; i < values; i++) {
+                float weight = o.weight ? o.weight[o.b > 1 ? g * of_group + i / pixels : 0] : 1;
+                vec normal = (load(from + i * LANES) - mean) * inverse;
+                store(dx + (g * values + i) * LANES + lane, inverse * (load(d + i * LANES) * weight - total - normal * product));
+            }
+        }
+}
+
+// 2x2; the gradient goes to the first of equal maxima, as in torch
+void max_pool(const Op& o, const float* x, float* y) {
+    for (int64_t m = 0; m < o.maps; m++)
+        for (int64_t r = 0; r < o.out_rows; r++)
+            for (int64_t c = 0; c < o.out_columns; c++)
+                for (int lane = 0; lane < LANES; lane += WIDTH) {
+                    const float* at = x + ((m * o.rows + r * o.stride) * o.columns + c * o.stride) * LANES + lane;
+                    vec a = load(at), b = load(at + LANES), d = load(at + o.columns * LANES), e = load(at + (o.columns + 1) * LANES);
+                    a = a > b ? a : b, d = d > e ? d : e;
+                    store(y + ((m * o.out_rows + r) * o.out_columns + c) * LANES + lane, a > d ? a : d);
+                }
+}
+
+void max_pool_back(const Op& o, const float* x, const float* y, const float* dy, float* dx) {
+    bool apart = o.stride == 2;  // else windows overlap and their gradients add up
+    if (!apart || o.rows % 2 || o.columns % 2) std::memset(dx, 0, 4 * size(o.maps, o.rows, o.columns));
+    for (int64_t m = 0; m < o.maps; m++)
+        for (int64_t r = 0; r < o.out_rows; r++)
+            for (int64_t c = 0; c < o.out_columns; c++)
+                for (int lane = 0; lane < LANES; lane += WIDTH) {
+                    int64_t at = ((m * o.rows + r * o.stride) * o.columns + c * o.stride) * LANES + lane;
+                    int64_t out = ((m * o.out_rows + r) * o.out_columns + c) * LANES + lane;
+                    vec most = load(y + out), left = load(dy + out);
+                    for (int64_t corner : {at, at + LANES, at + o.columns * LANES, at + (o.columns + 1) * LANES}) {
+                        auto first = load(x + corner) == most;
+                        vec share = first ? left : vec{};
+                        left = first ? vec{} : left;
+                        store(dx + corner, apart ? share : load(dx + corner) + share);
+                    }
+                }
+}
+
+// What a dropout keeps, from a seed and a position (a hash: https://nullprogram.com/blog/2018/07/31/), the same in both passes
+inline float kept(uint32_t seed, uint32_t position, double rate) {
+    uint32_t h = position * 0x9E3779B9u ^ seed;
+    h = (h ^ h >> 16) * 0x7feb352du, h = (h ^ h >> 15) * 0x846ca68bu, h ^= h >> 16;
+    return h >= rate * 4294967296.0 ? float(1 / (1 - rate)) : 0.f;
+}
+
+void dropout(const Op& o, const float* x, float* y, int64_t number) {
+    int64_t pixels = o.rows * o.columns, same = o.b > 1 ? pixels : 1;  // whole maps or single values
+    for (int64_t m = 0; m < o.maps; m++)
+        for (int64_t p = 0; p < pixels; p += same) {
+            float factor[LANES];
+            uint32_t position = ((number * o.maps + m) * pixels + p) * LANES;
+            for (int i = 0; i < LANES; i++) factor[i] = kept(o.option, position + i, o.a);
+            for (int64_t q = p; q < p + same; q++)
+                for (int lane = 0; lane < LANES; lane += WIDTH)
+                    store(y + (m * pixels + q) * LANES + lane, load(x + (m * pixels + q) * LANES + lane) * load(factor + lane));
+        }
+}
+
+Convolution forward_of(const Op& o, bool depthwise, int64_t map) {
+    int64_t kernel = o.kernel_rows * o.kernel_columns;
+    return {depthwise ? 1 : o.maps, o.rows, o.columns, depthwise ? 1 : o.out_maps, o.out_rows, o.out_columns, o.kernel_rows, o.kernel_columns,
+            o.pad_rows, o.pad_columns, o.stride, 1, o.packed + (depthwise ? map * kernel : 0), o.bias ? o.bias + map : nullptr, float(o.a)};
+}
+
+Convolution backward_of(const Op& o, bool depthwise, int64_t map) {
+    int64_t kernel = o.kernel_rows * o.kernel_columns;
+    return {depthwise ? 1 : o.out_maps, o.out_rows, o.out_columns, depthwise ? 1 : o.maps, o.rows, o.columns, o.kernel_rows, o.kernel_columns,
+            o.kernel_rows - 1 - o.pad_rows, o.kernel_columns - 1 - o.pad_columns, 1, o.stride, o.flipped + (depthwise ? map * kernel : 0), nullptr, 1.f};
+}
+
+void forward(const Op& o, float* block, int64_t number) {
+    const float* x = block + o.x;
+    float* y = block + o.y;
+    int64_t in_map = o.rows * o.columns * LANES, out_map = o.out_rows * o.out_columns * LANES;
+    switch (o.kind) {
+        case CONV: convolve(forward_of(o, false, 0), x, y); break;
+        case DEPTHWISE:
+            for (int64_t m = 0; m < o.maps; m++) convolve(forward_of(o, true, m), x + m * in_map, y + m * out_map);
+            break;
+        case ACTIVATION: activate(o, x, y); break;
+        case BATCH_NORM:  // scratch of block 0 holds scale and shift by now
+        case AFFINE:
+            for (int64_t m = 0; m < o.maps; m++) scale(x + m * in_map, y + m * in_map, in_map, o.packed[2 * m], o.packed[2 * m + 1]);
+            break;
+        case GROUP_NORM: group_norm(o, x, y, block); break;
+        case MAX_POOL: max_pool(o, x, y); break;
+        case MEAN:
+            for (int64_t m = 0; m < o.maps; m++)
+                for (int lane = 0; lane < LANES; lane += WIDTH) {
+                    vec total{};
+                    for (int64_t i = 0; i < in_map; i += LANES) total += load(x + m * in_map + i + lane);
+                    store(y + m * LANES + lane, total / float(o.rows * o.columns));
+                }
+            break;
+        case DROPOUT: dropout(o, x, y, number); break;
+        case PAD:  // on the right and below
+            for (int64_t m = 0; m < o.maps; m++)
+                for (int64_t r = 0; r < o.out_rows; r++)
+                    for (int64_t c = 0; c < o.out_columns; c++)
+                        for (int lane = 0; lane < LANES; lane += WIDTH)
+                            store(y + ((m * o.out_rows + r) * o.out_columns + c) * LANES + lane,
+                                  r < o.rows && c < o.columns ? load(x + ((m * o.rows + r) * o.columns + c) * LANES + lane) : splat(o.a));
+            break;
+        case COPY: std::memcpy(y, x, 4 * size(o.maps, o.rows, o.columns)); break;
+    }
+}
+
+void backward(const Op& o, float* block, int64_t number, float* gradient, vec* total) {
+    const float *x = block + o.x, *y = block + o.y;
+    float *dy = block + o.dy, *dx = o.dx < 0 ? nullptr : block + o.dx;
+    int64_t in_map = o.rows * o.columns * LANES, out_map = o.out_rows * o.out_columns * LANES;
+    switch (o.kind) {
+        case CONV:
+        case DEPTHWISE: {
+            bool depthwise = o.kind == DEPTHWISE;
+            int64_t maps = depthwise ? 1 : o.maps, out_maps = depthwise ? 1 : o.out_maps, of_map = maps * o.kernel_rows * o.kernel_columns;
+            if (o.a != 1) each(o.out_maps * out_map, [&](int64_t i) { vec d = load(dy + i); store(dy + i, load(y + i) > 0 ? d : d * float(o.a)); });
+            if (o.bias_at >= 0)
+                for (int64_t m = 0; m < o.out_maps; m++) {
+                    vec map_total{};
+                    each(out_map, [&](int64_t i) { map_total += load(dy + m * out_map + i); });
+                    gradient[o.bias_at + m] += sum(map_total);
+                }
+            for (int64_t m = 0; m < (depthwise ? o.maps : 1); m++) {
+                weight_gradient(o, maps, out_maps, x + m * in_map, dy + m * out_map, total, gradient + o.weight_at + m * of_map);
+                if (dx) convolve(backward_of(o, depthwise, m), dy + m * out_map, dx + m * in_map);
+            }
+            break;
+        }
+        case ACTIVATION: activate_back(o, x, dy, dx, gradient); break;
+        case GROUP_NORM: group_norm_back(o, x, dy, dx, block, gradient); break;
+        case AFFINE:
+            for (int64_t m = 0; m < o.maps; m++) scale(dy + m * in_map, dx + m * in_map, in_map, o.packed[2 * m], 0);
+            break;
+        case MAX_POOL: max_pool_back(o, x, y, dy, dx); break;
+        case MEAN:
+            for (int64_t m = 0; m < o.maps; m++)
+                for (int lane = 0; lane < LANES; lane += WIDTH) {
+                    vec share = load(dy + m * LANES + lane) / float(o.rows * o.columns);
+                    for (int64_t i = 0; i < in_map; i += LANES) store(dx + m * in_map + i + lane, share);
+                }
+            break;
+        case DROPOUT: dropout(o, dy, dx, number); break;
+        case PAD:
+            for (int64_t m = 0; m < o.maps; m++)
+                for (int64_t r = 0; r < o.rows; r++)
+                    std::memcpy(dx + (m * o.rows + r) * o.columns * LANES, dy + (m * o.out_rows + r) * o.out_columns * LANES, 4 * o.columns * LANES);
+            break;
+        case COPY: std::memcpy(dx, dy, 4 * size(o.maps, o.rows, o.columns)); break;
+    }
+}
+
+// Batch norm over all blocks: mean and variance, then the scale and shift of each map (in `packed`; mean and 1/deviation in `flipped`).
+void join(const Op& o, const float* arena, int64_t block_size, int64_t images) {
+    int64_t blocks = (images + LANES - 1) / LANES, pixels = o.rows * o.columns;
+    for (int64_t m = 0; m < o.maps; m++) {
+        double count = 0, mean = 0, spread = 0;
+        for (int64_t b = 0; b < blocks; b++) {
+            const float* statistics = arena + b * block_size + o.scratch + 2 * m;
+            double n = double(std::min<int64_t>(LANES, images - b * LANES)) * pixels, apart = statistics[0] - mean;
+            spread += statistics[1] + apart * apart * count * n / (count + n);
+            mean += apart * n / (count + n), count += n;
+        }
+        double variance = spread / count, inverse = 1 / std::sqrt(variance + o.a), weight = o.weight ? o.weight[m] : 1;
+        o.running_mean[m] += float(o.b * (mean - o.running_mean[m]));
+        o.running_var[m] += float(o.b * (spread / (count - 1) - o.running_var[m]));
+        o.packed[2 * m] = float(weight * inverse), o.packed[2 * m + 1] = float((o.bias ? o.bias[m] : 0) - mean * weight * inverse);
+        o.flipped[2 * m] = float(mean), o.flipped[2 * m + 1] = float(inverse);
+    }
+}
+
+void batch_sums_back(const Op& o, float* block) {
+    int64_t map = o.rows * o.columns * LANES;
+    for (int64_t m = 0; m < o.maps; m++) {
+        const float *x = block + o.x + m * map, *dy = block + o.dy + m * map;
+        float mean = o.flipped[2 * m], inverse = o.flipped[2 * m + 1];
+        vec total{}, product{};
+        each(map, [&](int64_t i) { vec d = load(dy + i); total += d, product += d * (load(x + i) - mean); });
+        block[o.scratch + 2 * m] = sum(total), block[o.scratch + 2 * m + 1] = sum(product) * inverse;
+    }
+}
+
+// Sums of the blocks into the gradient of the first one, and what a block subtracts from its dy (in `packed`)
+void join_back(const Op& o, const float* arena, int64_t block_size, int64_t images, float* gradient) {
+    int64_t blocks = (images + LANES - 1) / LANES;
+    double count = double(images) * o.rows * o.columns;
+    for (int64_t m = 0; m < o.maps; m++) {
+        double total = 0, product = 0;
+        for (int64_t b = 0; b < blocks; b++) {
+            const float* sums = arena + b * block_size + o.scratch + 2 * m;
+            total += sums[0], product += sums[1];
+        }
+        if (o.weight_at >= 0) gradient[o.weight_at + m] += float(product), gradient[o.bias_at + m] += float(total);
+        o.packed[2 * m] = float(total / count), o.packed[2 * m + 1] = float(product / count);
+    }
+}
+
+void batch_norm_back(const Op& o, float* block, int lanes) {
+    int64_t map = o.rows * o.columns * LANES;
+    float mask[LANES];
+    for (int i = 0; i < LANES; i++) mask[i] = i < lanes;
+    for (int64_t m = 0; m < o.maps; m++) {
+        const float *x = block + o.x + m * map, *dy = block + o.dy + m * map;
+        float *dx = block + o.dx + m * map, mean = o.flipped[2 * m], inverse = o.flipped[2 * m + 1], factor = inverse * (o.weight ? o.weight[m] : 1);
+        float total = o.packed[2 * m], product = o.packed[2 * m + 1] * inverse;
+        for (int64_t i = 0; i < map; i += LANES)
+            for (int lane = 0; lane < LANES; lane += WIDTH)
+                store(dx + i + lane, load(mask + lane) * factor * (load(dy + i + lane) - total - (load(x + i + lane) - mean) * product));
+    }
+}
+
+void pack(const Op& o) {
+    int64_t kernel = o.kernel_rows * o.kernel_columns;
+    if (o.kind == AFFINE)
+        for (int64_t m = 0; m < o.maps; m++) {
+            double factor = (o.weight ? o.weight[m] : 1) / std::sqrt(double(o.running_var[m]) + o.a);
+            o.packed[2 * m] = float(factor), o.packed[2 * m + 1] = float((o.bias ? o.bias[m] : 0) - o.running_mean[m] * factor);
+        }
+    if (o.kind == DEPTHWISE) {
+        std::memcpy(o.packed, o.weight, 4 * o.maps * kernel);
+        for (int64_t m = 0; m < o.maps; m++) std::reverse_copy(o.weight + m * kernel, o.weight + (m + 1) * kernel, o.flipped + m * kernel);
+    }
+    if (o.kind == CONV)
+        for (int64_t out = 0; out < o.out_maps; out++)
+            for (int64_t in = 0; in < o.maps; in++)
+                for (int64_t k = 0; k < kernel; k++) {
+                    float weight = o.weight[(out * o.maps + in) * kernel + k];
+                    o.packed[(in * kernel + k) * o.out_maps + out] = weight;
+                    o.flipped[(out * kernel + kernel - 1 - k) * o.maps + in] = weight;
+                }
+}
+
+}  // namespace
+
+// Images (images, maps, rows, columns) to logits (images, classes). Everything lies in `arena`: `block_size` floats for each block.
+extern "C" void batch_last_forward(const Op* ops, int64_t count, float* arena, int64_t block_size, const float* images, int64_t pixels,
+                                   int64_t batch, float* logits, int64_t classes, int64_t logits_at, int threads) {
+    int64_t blocks = (batch + LANES - 1) / LANES;
+    for (int64_t i = 0; i < count; i++) pack(ops[i]);
+    for (int64_t first = 0; first < count;) {
+        int64_t end = first + 1;
+        while (end < count && ops[end].kind != BATCH_NORM) end++;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t b = 0; b < blocks; b++) {
+            float* block = arena + b * block_size;
+            int lanes = int(std::min<int64_t>(LANES, batch - b * LANES));
+            if (first == 0)
+                for (int64_t p = 0; p < pixels; p++)
+                    for (int i = 0; i < LANES; i++) block[p * LANES + i] = i < lanes ? images[(b * LANES + i) * pixels + p] : 0;
+            for (int64_t i = first; i < end; i++) forward(ops[i], block, b);
+            if (end < count) batch_sums(ops[end], block + ops[end].x, block, lanes);
+            else
+                for (int i = 0; i < lanes; i++)
+                    for (int64_t c = 0; c < classes; c++) logits[(b * LANES + i) * classes + c] = block[logits_at + c * LANES + i];
+        }
+        if (end < count) join(ops[end], arena, block_size, batch);
+        first = end;
+    }
+}
+
+// The gradient of all parameters, summed over the blocks in their order, from that of the logits.
+extern "C" void batch_last_backward(const Op* ops, int64_t count, float* arena, int64_t block_size, const float* dlogits, int64_t batch,
+                                    int64_t classes, int64_t dlogits_at, float* gradients, int64_t parameters, float* scratch,
+                                    int64_t scratch_size, int threads) {
+    int64_t blocks = (batch + LANES - 1) / LANES;
+    std::memset(gradients, 0, 4 * blocks * parameters);
+    bool joined = false;  // whether ops[last] is a batch norm whose sums are known
+    for (int64_t last = count - 1; last >= 0; joined = true) {
+        int64_t start = last - joined;
+        while (start >= 0 && ops[start].kind != BATCH_NORM) start--;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t b = 0; b < blocks; b++) {
+            float* block = arena + b * block_size;
+            int lanes = int(std::min<int64_t>(LANES, batch - b * LANES));
+            if (!joined)
+                for (int64_t c = 0; c < classes; c++)
+                    for (int i = 0; i < LANES; i++) block[dlogits_at + c * LANES + i] = i < lanes ? dlogits[(b * LANES + i) * classes + c] : 0;
+            for (int64_t i = last; i > start; i--)
+                if (ops[i].kind == BATCH_NORM) {
+                    if (ops[i].dx >= 0) batch_norm_back(ops[i], block, lanes);
+                } else if (ops[i].dy >= 0)
+                    backward(ops[i], block, b, gradients + b * parameters, (vec*)(scratch + b * scratch_size));
+            if (start >= 0) batch_sums_back(ops[start], block);
+        }
+        if (start >= 0) join_back(ops[start], arena, block_size, batch, gradients);
+        last = start;
+    }
+    for (int64_t b = 1; b < blocks; b++)
+        for (int64_t i = 0; i < parameters; i++) gradients[i] += gradients[b * parameters + i];
+}
+
+extern "C" int64_t batch_last_op_size() { return sizeof(Op); }
+extern "C" int64_t batch_last_lanes() { return LANES; }

@@ -1,0 +1,154 @@
+"""The batch-last kernels against torch in float64."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from models.test_families import ACTIVATED, FAMILIES, NORMED, plain
+from paretune import models
+from paretune.training.batch_last import BatchLast, UnknownLayerError
+from paretune.training.kernels import kernels
+
+pytestmark = pytest.mark.skipif(kernels() is None, reason="needs a C++ compiler")
+
+KINDS = [*NORMED, *ACTIVATED, {"kernel_size": 2}, {"kernel_size": 5}]
+ODD_BATCH = 37  # two whole blocks of images and a part
+
+
+def gradients(net: nn.Module) -> list[Tensor]:
+    return [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+
+
+def check_like_torch(net: nn.Module, shape: tuple[int, ...], batch: int = ODD_BATCH) -> None:
+    """Logits, gradients and running statistics of a training step, then logits in evaluation mode."""
+    images, exact = torch.randn(batch, *shape), deepcopy(net).double()
+    compiled = BatchLast(net, shape)
+    logits = compiled(images)
+    labels = torch.arange(batch) % logits.shape[1]
+    cross_entropy(logits, labels).backward()
+    expected = exact(images.double())
+    cross_entropy(expected, labels).backward()
+
+    assert torch.allclose(logits.double(), expected, atol=1e-4, rtol=1e-4)
+    largest = max(float(gradient.abs().max()) for gradient in gradients(exact))
+    for ours, theirs in zip(gradients(net), gradients(exact), strict=True):
+        assert float((ours.double() - theirs).abs().max()) <= 2e-3 * float(theirs.abs().max()) + 1e-5 * largest
+    for ours, theirs in zip(net.buffers(), exact.buffers(), strict=True):
+        assert torch.allclose(ours.double(), theirs.double(), atol=1e-5)
+    net.eval(), exact.eval()
+    with torch.no_grad():
+        assert torch.allclose(compiled(images).double(), exact(images.double()), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("variant", KINDS, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_gives_what_torch_gives(family, composed, variant):
+    """Every norm, activation and a few kernels, at a batch that is no multiple of a block."""
+    config = plain(composed, family, **variant)
+    config = {key: 0.0 if key.endswith("dropout") else value for key, value in config.items()}
+    if "kernel_size" in variant and "kernel_size" not in config:
+        pytest.skip("the family has no kernel size")
+    torch.manual_seed(0)
+    check_like_torch(
+        models.build({**config, "padding": "same"} if "padding" in config else config).train(), (1, 28, 28)
+    )
+
+
+@given(
+    st.integers(1, 13),
+    st.integers(1, 13),
+    st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(0, 2)),
+    st.integers(1, 40),
+)
+def test_a_convolution_of_any_shape_gives_what_torch_gives(maps, out_maps, window, batch):
+    torch.manual_seed(0)
+    kernel, stride, pad = window
+    conv = nn.Conv2d(maps, out_maps, kernel, stride, min(pad, kernel - 1), bias=batch % 2 == 0)
+    net = nn.Sequential(
+        nn.Conv2d(1, maps, 1), conv, nn.LeakyReLU(0.1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(out_maps, 3)
+    )
+    check_like_torch(net, (1, 7, 9), batch)
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 2), st.integers(0, 2), st.integers(1, 40))
+def test_a_depthwise_convolution_of_any_shape_gives_what_torch_gives(maps, kernel, stride, pad, batch):
+    torch.manual_seed(0)
+    conv = nn.Conv2d(maps, maps, kernel, stride, min(pad, kernel - 1), groups=maps)
+    net = nn.Sequential(nn.Conv2d(1, maps, 1), conv, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 3))
+    check_like_torch(net, (1, 8, 6), batch)
+
+
+@given(st.integers(1, 5), st.integers(2, 9), st.integers(2, 9), st.sampled_from([1, 2]), st.integers(2, 40))
+def test_pools_and_batch_norms_of_any_shape_give_what_torch_gives(maps, rows, columns, stride, batch):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, maps, 1), nn.BatchNorm2d(maps), nn.MaxPool2d(2, stride), nn.SiLU(), nn.BatchNorm2d(maps)]
+    check_like_torch(
+        nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 3)), (2, rows, columns), batch
+    )
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.4), nn.Dropout2d(0.4)], ids=str)
+def test_a_dropout_drops_its_share_and_its_gradient_follows(layer):
+    """With a weight of one, the gradient of the bias is what was kept."""
+    net = nn.Sequential(
+        nn.Conv2d(1, 3, 1), layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3, bias=False)
+    ).train()
+    nn.init.zeros_(net[0].weight), nn.init.ones_(net[0].bias), nn.init.eye_(net[4].weight)
+    torch.manual_seed(0)
+    logits = BatchLast(net, (1, 6, 6))(torch.randn(3000, 1, 6, 6))
+    logits.sum().backward()
+
+    assert float(logits.detach().mean()) == pytest.approx(1.0, abs=0.02)
+    assert torch.allclose(net[0].bias.grad, logits.detach().sum(dim=0), rtol=1e-3)
+    assert bool((logits.detach() == 0).any()) == isinstance(layer, nn.Dropout2d)
+
+
+def test_a_seed_makes_the_same_dropout():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2)).train()
+    compiled, images = BatchLast(net, (1, 2, 2)), torch.randn(20, 1, 2, 2)
+    logits = [(torch.manual_seed(seed), compiled(images))[1] for seed in (1, 1, 2)]
+
+    assert torch.equal(logits[0], logits[1])
+    assert not torch.equal(logits[0], logits[2])
+
+
+def test_threads_change_no_bit(composed):
+    """Sums over blocks are made in their order, whoever computed them."""
+    results = []
+    for threads in (1, 2):
+        torch.manual_seed(0)
+        net = models.build(plain(composed, "squeeze")).train()
+        torch.set_num_threads(threads)
+        cross_entropy(BatchLast(net, (1, 28, 28))(torch.randn(100, 1, 28, 28)), torch.arange(100) % 10).backward()
+        results.append(torch.cat([gradient.reshape(-1) for gradient in gradients(net)]))
+
+    assert torch.equal(results[0], results[1])
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [(nn.Conv2d(1, 2, 3, dilation=2), "Conv2d"), (nn.AvgPool2d(2), "AvgPool2d"), (nn.Hardswish(), "Hardswish")],
+    ids=["dilation", "pool", "activation"],
+)
+def test_a_layer_that_the_kernels_do_not_know_is_named(layer, reason):
+    with pytest.raises(UnknownLayerError, match=reason):
+        BatchLast(nn.Sequential(layer, nn.Flatten()), (1, 8, 8))
+
+
+def test_a_value_that_two_layers_read_is_not_known():
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(1, 4, 1), nn.Conv2d(4, 4, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            maps = self.first(images)
+            return torch.cat([maps, self.second(maps)], dim=1).mean(dim=(2, 3))
+
+    with pytest.raises(UnknownLayerError, match="two layers on one value"):
+        BatchLast(Residual(), (1, 8, 8))

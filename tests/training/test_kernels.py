@@ -1,0 +1,112 @@
+"""How the kernels come to a machine: compiled once, cached, and done without where that is not possible."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from paretune.training import kernels as module
+from paretune.training.kernels import kernels
+
+CODE = "from paretune.training.kernels import kernels; print(kernels() is not None)"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("CXX", raising=False)
+    kernels.cache_clear()
+    yield
+    kernels.cache_clear()
+
+
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
+
+
+@needs_compiler
+def test_they_are_compiled_once(tmp_path, monkeypatch):
+    assert kernels() is not None
+    (kept,) = (tmp_path / "cache/paretune").iterdir()
+    kernels.cache_clear()
+    monkeypatch.setattr(module, "_compiled", lambda *_: pytest.fail("compiled again"))
+
+    assert kernels() is not None
+    assert kept.name.startswith("kernels-")
+
+
+@needs_compiler
+@pytest.mark.parametrize("content", [b"", b"\x7fELF damaged"])
+def test_a_damaged_file_is_replaced(tmp_path, content):
+    kernels()
+    (kept,) = (tmp_path / "cache/paretune").iterdir()
+    kept.unlink()
+    kept.write_bytes(content)
+    kernels.cache_clear()
+
+    assert kernels() is not None
+    assert kept.read_bytes() != content
+
+
+@needs_compiler
+def test_processes_that_compile_at_once_all_have_them(tmp_path):
+    running = [subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+
+    assert [process.communicate()[0].strip() for process in running] == ["True"] * 3
+    assert len(list((tmp_path / "cache/paretune").iterdir())) == 1
+
+
+@needs_compiler
+def test_a_cache_that_cannot_be_written_costs_a_compilation(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    assert kernels() is not None
+
+
+def test_without_a_compiler_there_are_none_and_a_line_says_so(monkeypatch, caplog):
+    monkeypatch.setenv("PATH", "")
+    with caplog.at_level(logging.INFO):
+        assert kernels() is None
+    assert "no C++ compiler is on the PATH" in caplog.text
+
+
+def test_a_compiler_that_fails_is_no_error(monkeypatch, caplog):
+    monkeypatch.setenv("CXX", "/bin/false")
+
+    assert kernels() is None
+    assert "`/bin/false` cannot compile the batch-last kernels" in caplog.text
+
+
+STEPS = """
+import torch
+from paretune import models
+from paretune.training.batch_last import BatchLast
+P = "paretune.models."
+for model in ({"_target_": P + "squeeze.Squeeze", "widths": [3, 7, 2, 13, 5]}, {"_target_": P + "inception.Inception", "norm": "batch"},
+              {"_target_": P + "recurrent.Recurrent", "norm": "group"}, {"_target_": P + "separable.Separable", "norm": "scalar"},
+              {"_target_": P + "conv.Conv", "kernel_size": 5, "dropout": 0.2, "activation": "prelu"}):
+    net = models.build(model).train()
+    compiled = BatchLast(net, (1, 28, 28))
+    for batch in (128, 37, 1 if model["_target_"].endswith("Conv") else 2):
+        compiled(torch.randn(batch, 1, 28, 28)).sum().backward()
+    net.eval()
+    compiled(torch.randn(5, 1, 28, 28))
+print("clean")
+"""
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_the_address_sanitizer_finds_nothing():
+    """Every kernel, with whole and partial blocks of images."""
+    library = subprocess.run(
+        ["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    sanitized = {"CXX": "g++ -fsanitize=address -g", "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"}
+    command = [sys.executable, "-W", "ignore", "-c", STEPS]
+    done = subprocess.run(command, env=os.environ | sanitized, capture_output=True, text=True, check=False)
+
+    assert done.stdout.strip() == "clean", done.stderr[-3000:]
