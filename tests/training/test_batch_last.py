@@ -152,3 +152,12 @@ def test_a_value_that_two_layers_read_is_not_known():
 
     with pytest.raises(UnknownLayerError, match="two layers on one value"):
         BatchLast(Residual(), (1, 8, 8))
+
+
+def test_a_backward_pass_after_another_forward_pass_is_refused():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).train()
+    compiled, images = BatchLast(net, (1, 2, 2)), torch.randn(3, 1, 2, 2)
+    first, _ = compiled(images), compiled(images)
+
+    with pytest.raises(RuntimeError, match="another forward pass has overwritten"):
+        first.sum().backward()

@@ -99,12 +99,13 @@ class Program:
         self.table = np.array(rows, dtype=OPERATION)
         self.pointers: tuple[int, ...] = ()
         self.dropouts = np.flatnonzero(self.table["kind"] == KINDS.index("dropout"))
-        self.arena = torch.zeros(0)
+        self.arena, self.passes = torch.zeros(0), 0
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, classes)``; the arena keeps what the backward pass needs."""
         images, batch, classes = images.contiguous(), len(images), self.logits.shape[0]
         self._refresh()
+        self.passes += 1
         if self.arena.numel() < _blocks(batch) * self.size:
             self.arena = torch.zeros(_blocks(batch) * self.size)
         for number in self.dropouts:
@@ -377,11 +378,14 @@ class _Pass(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, program: Program, *parameters: Tensor) -> Tensor:
-        ctx.program = program
-        return program.forward(images)
+        logits = program.forward(images)
+        ctx.program, ctx.number = program, program.passes
+        return logits
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
+        if ctx.number != ctx.program.passes:
+            raise RuntimeError("another forward pass has overwritten what this backward pass needs")
         return None, None, *ctx.program.backward(grad)
 
 
