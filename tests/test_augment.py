@@ -73,7 +73,7 @@ def test_nearest_keeps_the_grey_levels():
     ("settings", "message"),
     [
         ({"interpolation": "cubic"}, r"augment.interpolation `cubic` is unknown; expected nearest or bilinear"),
-        ({"scale": 1.5}, r"augment.scale `1.5` turns images inside out; expected 0 to below 1"),
+        ({"scale": 1.5}, r"augment.scale `1.5` is invalid; expected at least 0 and below 1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, message):

@@ -40,3 +40,13 @@ def test_a_single_training_is_fp32_unless_told_otherwise(command, tmp_path):
     command(*QUICK, "trainer.precision=bf16")
 
     assert layouts("run", tmp_path) == ["contiguous/fp32", "contiguous/bf16"]
+
+
+def test_a_worker_without_the_chosen_kernels_trains_without_them(command, tmp_path, monkeypatch):
+    """As on a cluster some of whose machines have no compiler."""
+    monkeypatch.setattr(settings, "autotune", lambda *arguments: (Execution("batch_last", threads=1), {}))
+    monkeypatch.setattr("paretune.training.batch_last.kernels", lambda: None)
+    answer = command(*SWEEP, "hydra.sweeper.n_trials=1")
+
+    assert "this machine cannot run batch_last/fp32/1 threads, which the sweep has chosen" in answer.out
+    assert layouts("trial", tmp_path) == ["contiguous/fp32/1 threads"]

@@ -35,7 +35,7 @@ class Affine:
         check_choice("augment.interpolation", self.interpolation, ("nearest", "bilinear"))
         if not 0 <= self.scale < 1:
             raise ConfigError(
-                f"augment.scale `{self.scale}` turns images inside out; expected 0 to below 1; set augment.scale"
+                f"augment.scale `{self.scale}` is invalid; expected at least 0 and below 1; set augment.scale"
             )
 
     def __call__(self, images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:

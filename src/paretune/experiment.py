@@ -20,7 +20,7 @@ from paretune.front import Point
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
 from paretune.training import save
-from paretune.training.execution import Execution
+from paretune.training.execution import Execution, formats_for
 from paretune.training.fit import Epoch, Trained, fit, seed_everything
 from paretune.training.settings import Augment, Averaging, Selection, Training
 
@@ -87,8 +87,13 @@ def _execution(training: Training, family: str, net: nn.Module, data: ImageData)
     trial = current_trial()
     if trial is None or not training.autotune:
         return replace(training, autotune=False).choose_execution(net, data.train)
-    name = f"execution of {family} on {training.torch_device.type}"
-    return Execution(**trial.shared(name, lambda: asdict(training.choose_execution(net, data.train))))
+    device, shape = training.torch_device, data.train.pixels.shape[1:]
+    name = f"execution of {family} on {device.type}"
+    execution = Execution(**trial.shared(name, lambda: asdict(training.choose_execution(net, data.train))))
+    if execution.memory_format in formats_for(net, shape, device):
+        return execution
+    log.warning("this machine cannot run %s, which the sweep has chosen; it runs contiguous/fp32 instead", execution)
+    return Execution(threads=execution.threads)
 
 
 def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:

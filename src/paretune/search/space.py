@@ -130,7 +130,7 @@ def _searched(override: Override) -> BaseDistribution:
     distribution = _distribution(override)
     if distribution is None:
         raise ConfigError(
-            f"space `{override.input_line}` is no sweep; expected choice, range or interval, such as int(interval(4,32)); "
+            f"space `{override.input_line}` is not a sweep; expected choice, range or interval, such as int(interval(4,32)); "
             f"set a fixed value under its own name, outside of space"
         )
     return distribution
@@ -151,7 +151,7 @@ def _distribution(override: Override) -> BaseDistribution | None:
         return CategoricalDistribution([*map(_choice, override.sweep_iterator(transformer=Transformer.encode))])
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"sweep `{override.input_line}` spans nothing ({error}); expected a lower end below the upper one"
+            f"sweep `{override.input_line}` is empty ({error}); expected a lower end below the upper one"
         ) from error
 
 
