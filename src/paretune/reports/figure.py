@@ -47,8 +47,8 @@ def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
     _references(axes, results.references)
     if results.cap:
         axes.axvline(results.cap, color="#888888", linewidth=0.8, linestyle=":")
-        axes.annotate(f"cap {results.cap:,}", (results.cap, 0.02), xycoords=("data", "axes fraction"), rotation=90,
-                      fontsize=8, ha="right", color="#666666")  # fmt: skip
+        axes.annotate(f"cap {results.cap:,}", (results.cap, 0.98), xycoords=("data", "axes fraction"), rotation=90,
+                      fontsize=8, ha="right", va="top", color="#666666")  # fmt: skip
     _axes(axes, results)
     if results.references:
         figure.draw_without_rendering()  # lays the axes out, so that labels know where they are
@@ -62,7 +62,7 @@ def _trials(axes: Axes, results: SweepResults) -> None:
     for family, models in results.complete.groupby("family"):
         colour = FAMILY_COLOURS.get(str(family), OTHER_FAMILY)
         axes.scatter(models[results.cost], _errors(models[results.f1]), s=22, alpha=0.35, color=colour, linewidths=0,
-                     label=f"{family} (n = {len(models):,})")  # fmt: skip
+                     label=f"{family} ({len(models):,} trial{'s' * (len(models) != 1)})")  # fmt: skip
 
 
 def _front(axes: Axes, results: SweepResults) -> None:
