@@ -12,7 +12,6 @@ from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag, ViewType
@@ -80,6 +79,8 @@ def provenance() -> dict[str, str]:
 
 
 def _hardware() -> str:
+    import torch  # a reader of the store does without
+
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

@@ -21,6 +21,7 @@ from paretune.training.kernels import kernels
 Shape = tuple[int, ...]
 LANES = 16  # images of a block
 LONGEST_KERNEL = 32
+MOST_PARAMETERS = 50_000  # beyond that torch is faster, and sums of lanes take a gigabyte
 KINDS = (
     "conv", "depthwise", "activation", "batch_norm", "affine", "group_norm", "max_pool", "mean", "dropout", "pad", "copy",
 )  # fmt: skip
@@ -87,6 +88,7 @@ class Program:
         self.training = training
         self.parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
         starts = np.cumsum([0, *(parameter.numel() for parameter in self.parameters)])
+        _require(starts[-1] <= MOST_PARAMETERS, f"{starts[-1]:,} parameters, more than {MOST_PARAMETERS:,}")
         self.position = {id(parameter): int(start) for parameter, start in zip(self.parameters, starts, strict=False)}
         self.size, self.scratch = 0, LANES
         self.gradients: dict[int, int] = {}  # floats of each, by its start
