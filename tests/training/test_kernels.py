@@ -2,9 +2,11 @@
 
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +112,25 @@ def test_the_address_sanitizer_finds_nothing():
     done = subprocess.run(command, env=os.environ | sanitized, capture_output=True, text=True, check=False)
 
     assert done.stdout.strip() == "clean", done.stderr[-3000:]
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs an x86 processor")
+@pytest.mark.parametrize("processor", ["haswell", "x86-64"], ids=["AVX2", "SSE"])
+def test_narrower_vectors_give_the_same(processor):
+    """What a processor without AVX512 runs: vectors of eight and of four floats."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        str(Path(__file__).with_name("test_batch_last.py")),
+    ]
+    narrow = os.environ | {"CXX": f"g++ -march={processor}"}
+    done = subprocess.run(command, env=narrow, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout

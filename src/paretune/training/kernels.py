@@ -48,7 +48,7 @@ def kernels() -> ctypes.CDLL | None:
     try:
         key = _key(compiler)
         return _load(_cached(key) or _compiled(compiler, key))
-    except (OSError, subprocess.SubprocessError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # RuntimeError: no home folder
         detail = getattr(error, "stderr", None) or first_line(error)
         log.warning(
             "`%s` cannot compile the batch-last kernels (%s); trainings run without them",
@@ -90,7 +90,7 @@ def _compiled(compiler: list[str], key: str) -> Path:
     except OSError:
         place = Path(_temporary().name)
     made = place / "kernels.so"
-    command = [*compiler, *FLAGS, str(SOURCE), "-o", str(made)]
+    command = [compiler[0], *FLAGS, *compiler[1:], str(SOURCE), "-o", str(made)]
     try:
         subprocess.run([*command, "-fopenmp"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
     except subprocess.CalledProcessError:  # no OpenMP: one thread
