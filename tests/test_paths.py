@@ -17,7 +17,7 @@ def test_no_message_repeats_a_password(user, password, host):
     url = f"postgresql+psycopg://{user}:{password}@{host}:5432/db"
 
     assert masked(url) == f"postgresql+psycopg://{user}:***@{host}:5432/db"
-    with pytest.raises(ConfigError) as refusal:
+    with pytest.raises(ConfigError, match="holds a password") as refusal:
         refuse_passwords(f"storage={url}")
     assert f":{password}@" not in str(refusal.value) or password == "***"
 

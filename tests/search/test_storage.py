@@ -29,7 +29,7 @@ def failing(times: int, last: Exception | None = None):
     def call() -> str:
         left[0] -= 1
         if left[0] >= 0:
-            raise StorageInternalError
+            raise StorageInternalError("it is away")
         if last:
             raise last
         return "answer"
@@ -44,14 +44,14 @@ def test_a_call_is_tried_until_the_database_is_back():
 def test_it_gives_up_in_the_end(monkeypatch):
     monkeypatch.setattr(storage, "AWAY_S", -1.0)
 
-    with pytest.raises(StorageInternalError):
+    with pytest.raises(StorageInternalError, match="away"):
         failing(1)()
 
 
 def test_a_trial_that_is_finished_when_asked_again_was_finished_by_the_first_try():
-    assert failing(1, UpdateFinishedTrialError())() is True
-    with pytest.raises(UpdateFinishedTrialError):
-        failing(0, UpdateFinishedTrialError())()
+    assert failing(1, UpdateFinishedTrialError("it is finished"))() is True
+    with pytest.raises(UpdateFinishedTrialError, match="it is finished"):
+        failing(0, UpdateFinishedTrialError("it is finished"))()
 
 
 def test_every_call_of_the_cache_waits():

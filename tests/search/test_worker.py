@@ -90,7 +90,7 @@ def test_a_sweep_stops_when_too_many_trials_fail(study):
     ("returned", "shown"), [(1.0, "1.0"), ((1, 2, 3), r"\(1, 2, 3\)"), (("a", 1), r"\('a', 1\)"), (None, "None")]
 )
 def test_a_task_that_returns_something_else_fails_with_what_was_expected(study, caplog, returned, shown):
-    with pytest.raises(SweepError):
+    with pytest.raises(SweepError, match="1 trials of 1 failed"):
         work(study, sweep(1), lambda *_: returned)
     assert f"returned `{returned}`; expected 2 finite numbers, one for each direction" in caplog.text
 
@@ -105,7 +105,7 @@ def test_an_interrupted_trial_goes_back_in_the_queue_and_runs_as_itself(study):
             raise KeyboardInterrupt
         return square(trial, overrides)
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted, match="trial 1 was interrupted, and is in the queue again"):
         work(study, sweep(3), objective)
     work(study, sweep(3), objective)
 
@@ -187,7 +187,7 @@ def test_a_job_that_slurm_takes_away_puts_its_trial_back(study, monkeypatch, tmp
     monkeypatch.setenv("SLURM_JOB_ID", "1")
     handler = SignalHandler(job, JobPaths(tmp_path, "1"), DelayedSubmission(int))
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted, match="trial 0 was interrupted"):
         work(study, sweep(1), lambda *_: handler.checkpoint_and_exit(signal.SIGUSR2))
     assert [trial.state for trial in study.trials] == [TrialState.WAITING]
 
@@ -318,7 +318,7 @@ def test_a_further_attempt_has_all_that_the_first_was_given(study):
         return 1.0, 0.5
 
     suggesting = replace(sweep(1), suggest=lambda trial, overrides: trial.suggest_float("y", 0, 1))
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted, match="trial 0 was interrupted"):
         work(study, suggesting, objective)
     work(study, suggesting, objective)
 

@@ -101,7 +101,7 @@ class WorkerPool:
             ask_to_stop(self.study)
             log.warning("stopping: workers put their trials back, in %d s at most; Ctrl-C again kills them", DRAIN_S)
             self._drain(slots)
-            raise Interrupted from None
+            raise Interrupted("the sweep was stopped") from None
         if self.errors and not self.sweep.limits.reached(self.study):
             raise self.errors[0]
 

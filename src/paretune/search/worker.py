@@ -117,7 +117,7 @@ class _Attempt:
                 self._break_off(late=True)
             elif stopping(study) or interrupted(error):
                 requeue(study, trial)
-                raise Interrupted from error
+                raise Interrupted(f"trial {trial.number} was interrupted, and is in the queue again") from error
             else:
                 self._fail(f"the task left with {type(error).__name__}({error})")
         except Raced as raced:
@@ -127,7 +127,7 @@ class _Attempt:
         except Exception as error:
             if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
                 requeue(study, trial)
-                raise Interrupted from error
+                raise Interrupted(f"trial {trial.number} was interrupted, and is in the queue again") from error
             self._fail(f"{type(error).__name__}: {error}")
         else:
             if self._counts():
