@@ -159,6 +159,20 @@ def test_a_value_that_two_layers_read_is_not_known():
         BatchLast(Residual(), (1, 8, 8))
 
 
+def test_a_value_that_is_read_as_it_is_and_flattened_is_not_known():
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.flatten, self.dense = nn.Conv2d(1, 4, 1), nn.Flatten(), nn.Linear(256, 2)
+
+        def forward(self, images: Tensor) -> Tensor:
+            maps = self.first(images)
+            return torch.cat([self.dense(self.flatten(maps)), maps.mean(dim=(2, 3))], dim=1)
+
+    with pytest.raises(UnknownLayerError, match="two layers on one value"):
+        BatchLast(Twice(), (1, 8, 8))
+
+
 def test_a_backward_pass_after_another_forward_pass_is_refused():
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).train()
     compiled, images = BatchLast(net, (1, 2, 2)), torch.randn(3, 1, 2, 2)

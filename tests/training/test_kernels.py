@@ -82,6 +82,14 @@ def test_a_compiler_that_fails_is_no_error(monkeypatch, caplog):
     assert "`/bin/false` cannot compile the batch-last kernels" in caplog.text
 
 
+@needs_compiler
+def test_a_compilation_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "g++ --no-such-flag")
+
+    assert kernels() is None
+    assert list((tmp_path / "cache/paretune").glob("*")) == []
+
+
 STEPS = """
 import torch
 from paretune import models

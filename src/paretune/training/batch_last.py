@@ -56,7 +56,6 @@ class Value:
     at: int
     grad_at: int
     conv: int = -1
-    is_used: bool = False
 
 
 class BatchLast:
@@ -87,8 +86,9 @@ class Program:
         self.library: Any = library
         self.training = training
         self.parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
-        starts = np.cumsum([0, *(parameter.numel() for parameter in self.parameters)])
-        _require(starts[-1] <= MOST_PARAMETERS, f"{starts[-1]:,} parameters, more than {MOST_PARAMETERS:,}")
+        self.sizes = [parameter.numel() for parameter in self.parameters]
+        self.count, starts = sum(self.sizes), np.cumsum([0, *self.sizes])
+        _require(self.count <= MOST_PARAMETERS, f"{self.count:,} parameters, more than {MOST_PARAMETERS:,}")
         self.position = {id(parameter): int(start) for parameter, start in zip(self.parameters, starts, strict=False)}
         self.size, self.scratch = 0, LANES
         self.gradients: dict[int, int] = {}  # floats of each, by its start
@@ -123,14 +123,14 @@ class Program:
 
     def backward(self, grad: Tensor) -> list[Tensor]:
         """The gradient of each parameter, from that of the logits of the last forward pass."""
-        grad, batch, count = grad.contiguous(), len(grad), sum(parameter.numel() for parameter in self.parameters)
-        gradients, scratch = torch.empty(_blocks(batch), count), torch.empty(_blocks(batch), self.scratch)
+        grad, batch = grad.contiguous(), len(grad)
+        gradients, scratch = torch.empty(_blocks(batch), self.count), torch.empty(_blocks(batch), self.scratch)
         self.library.batch_last_backward(
             self.table.ctypes.data, len(self.table), self.arena.data_ptr(), self.size, grad.data_ptr(), batch,
-            self.logits.shape[0], self.logits.grad_at, gradients.data_ptr(), count, scratch.data_ptr(), self.scratch,
+            self.logits.shape[0], self.logits.grad_at, gradients.data_ptr(), self.count, scratch.data_ptr(), self.scratch,
             torch.get_num_threads(),
         )  # fmt: skip
-        parts = torch.split(gradients[0], [parameter.numel() for parameter in self.parameters])
+        parts = torch.split(gradients[0], self.sizes)
         return [part.view_as(parameter) for part, parameter in zip(parts, self.parameters, strict=True)]
 
     def _refresh(self) -> None:
@@ -163,6 +163,8 @@ class Program:
             else:
                 _require(node.op == "output" and inputs[0].shape[1:] == (1, 1), node)
                 return inputs[0]
+            is_shared = len(node.users) > 1 and values[node].grad_at >= 0  # whose gradients would have to be added up
+            _require(not is_shared, f"two layers on one value, {node}")
         raise UnknownLayerError("no output")
 
     def _value(self, shape: Shape, *, trained: bool, conv: int = -1) -> Value:
@@ -184,26 +186,10 @@ class Program:
         self, kind: str, x: Value, y: Value, tensors: dict[str, Tensor | None] | None = None, **settings: Any
     ) -> Value:
         """Add an operation from ``x`` to ``y``."""
-        _require(not x.is_used or x.grad_at < 0, f"two layers on one value before {kind}")
-        x.is_used = True
-        shapes = dict(zip(SIZES, (*x.shape, *y.shape), strict=False))
-        places = {
-            "x": x.at,
-            "y": y.at,
-            "dx": x.grad_at,
-            "dy": y.grad_at,
-            "weight_at": -1,
-            "bias_at": -1,
-            "stride": 1,
-            "a": 1.0,
-        }
-        operation = {
-            **dict.fromkeys(OPERATION.names or (), 0),
-            "kind": KINDS.index(kind),
-            **shapes,
-            **places,
-            **settings,
-        }
+        operation = dict.fromkeys(OPERATION.names or (), 0) | {"weight_at": -1, "bias_at": -1, "stride": 1, "a": 1.0}
+        operation |= zip(OFFSETS, (x.at, y.at, x.grad_at, y.grad_at), strict=True)
+        operation |= zip(SIZES, (*x.shape, *y.shape), strict=False)
+        operation |= {"kind": KINDS.index(kind), **settings}
         for name, tensor in (tensors or {}).items():
             if tensor is not None:
                 _require(tensor.dtype == torch.float32 and tensor.is_contiguous() and tensor.device.type == "cpu", name)
@@ -286,7 +272,7 @@ class Program:
 
     def _leaky(self, layer: Any, x: Value) -> Value:
         slope = getattr(layer, "negative_slope", 0.0)
-        if x.conv >= 0 and not x.is_used:
+        if x.conv >= 0:
             self.operations[x.conv]["a"], x.conv = slope, -1
             return x
         return self._add("activation", x, self._like(x), option=LEAKY, a=slope)

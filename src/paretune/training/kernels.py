@@ -92,15 +92,17 @@ def _compiled(compiler: list[str], key: str) -> Path:
     made = place / "kernels.so"
     command = [compiler[0], *FLAGS, *compiler[1:], str(SOURCE), "-o", str(made)]
     try:
-        subprocess.run([*command, "-fopenmp"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
-    except subprocess.CalledProcessError:  # no OpenMP: one thread
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
-    if place.parent != folder():
-        return made
-    kept = folder() / f"kernels-{key}-{_digest(made)}.so"
-    made.replace(kept)  # at once, for other processes that compile it now
-    place.rmdir()
-    return kept
+        try:
+            subprocess.run([*command, "-fopenmp"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+        except subprocess.CalledProcessError:  # no OpenMP: one thread
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+        if place.parent != folder():
+            return made
+        kept = folder() / f"kernels-{key}-{_digest(made)}.so"
+        return made.replace(kept)  # at once, for other processes that compile it now
+    finally:
+        if place.parent == folder():
+            shutil.rmtree(place, ignore_errors=True)
 
 
 @cache
