@@ -17,6 +17,7 @@ PARTS = (
     "ranking",
     "asks",
     "search",
+    "optimizers",
     "trials",
     "gap",
     "workers",

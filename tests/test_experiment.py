@@ -8,6 +8,7 @@ import pytest
 from paretune.tracking import Store
 from paretune.training import settings
 from paretune.training.execution import Execution
+from paretune.training.kernels import kernels
 
 QUICK = ("data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "model=conv")
 SWEEP = ("-m", *QUICK, "name=small", "cap.max_params=4000")
@@ -35,11 +36,13 @@ def test_all_trials_of_a_sweep_compute_in_one_way_also_after_a_restart(command, 
     assert Execution(**kept) == Execution("channels_last", "bf16", 1)
 
 
-def test_a_single_training_is_fp32_unless_told_otherwise(command, tmp_path):
+def test_a_single_training_is_fp32_by_our_own_kernels_unless_told_otherwise(command, tmp_path):
     command(*QUICK)
     command(*QUICK, "trainer.precision=bf16")
+    command(*QUICK, "trainer.memory_format=contiguous")
 
-    assert layouts("run", tmp_path) == ["contiguous/fp32", "contiguous/bf16"]
+    fastest_fp32 = "batch_last/fp32" if kernels() else "contiguous/fp32"
+    assert layouts("run", tmp_path) == [fastest_fp32, "contiguous/bf16", "contiguous/fp32"]
 
 
 def test_a_worker_without_the_chosen_kernels_trains_without_them(command, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import yaml
 from paretune import paths
 from paretune.tracking import Store
 from paretune.training import load
+from paretune.training.execution import FORMATS
 
 QUICK = ("data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "model=dense")
 
@@ -22,7 +23,7 @@ def test_a_single_run_is_recorded_with_its_weights(command, tmp_path):
     assert answer.code == 0, answer.err
     assert run.info.status == "FINISHED"
     assert {"n_params", "val_f1", "test_f1", "images_per_s"} <= set(run.data.metrics)
-    assert run.data.tags["layout"].split("/")[0] in ("contiguous", "channels_last")
+    assert run.data.tags["layout"].split("/")[0] in FORMATS
     assert load(weights)[1]["model"]["widths"] == [64, 64]
 
 

@@ -56,7 +56,7 @@ def main(cfg: DictConfig) -> Sequence[float]:
 def confirmation(config: Any, seed: int, epochs: int | None, train_on: str) -> dict[str, Any]:
     """The config of a run, to be trained with another seed, for so many epochs, on the training images or on all.
 
-    How the network is executed is not tuned: fp32 and contiguous, unless the config says otherwise. On all images there is
+    How the network is executed is not timed: fp32, unless the config says otherwise. On all images there is
     nothing to choose the epoch by: the weights of the last one are kept.
     """
     data, selection = paths.data_now(config["data"]), config["selection"]

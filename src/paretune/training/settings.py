@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -123,11 +123,16 @@ class Training:
         return min(1.0, left / self.augment_rampdown_epochs) if self.augment_rampdown_epochs else 1.0
 
     def choose_execution(self, net: nn.Module, images: Images) -> Execution:
-        """What is pinned; with ``autotune``, what is not is chosen by timing a copy of ``net`` on a batch of ``images``."""
-        pinned, shape = self._pinned(), images.pixels.shape[1:]
-        choices = self._choices(formats_for(net, shape, self.torch_device)) if self.autotune else {}
+        """What is pinned; with ``autotune``, what is not is chosen by timing a copy of ``net`` on a batch of ``images``.
+
+        Without it nothing is timed, so that the same config gives the same numbers on a machine: batch_last where it can be,
+        else contiguous, both in fp32.
+        """
+        pinned, formats = self._pinned(), formats_for(net, images.pixels.shape[1:], self.torch_device)
+        choices = self._choices(formats) if self.autotune else {}
         if not choices:
-            return pinned
+            free = self.memory_format is None and pinned.precision == "fp32" and "batch_last" in formats
+            return replace(pinned, memory_format="batch_last") if free else pinned
         batch = images.take(slice(self.batch_size)).to(self.torch_device)
         execution, seconds = autotune(net, batch.pixels.to(torch.float32), batch.labels, pinned, choices)
         timings = ", ".join(f"{tried} {s * 1e3:.1f} ms" for tried, s in seconds.items())
