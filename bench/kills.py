@@ -70,7 +70,7 @@ def state_of(folder: str) -> dict[str, object]:
     trials = optuna.load_study(study_name="kills", storage=f"sqlite:///{folder}/optuna.db").trials
     store = Store(f"sqlite:///{folder}/mlflow.db")
     points = {point.run_id: point for point in read_points(store, "kills")}
-    runs = store.runs("tags.kind = 'trial'")
+    runs = store.runs({"kind": "trial"})
     by_number = {int(r.data.tags["trial"]): points[r.info.run_id] for r in runs if r.info.run_id in points}
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     return {

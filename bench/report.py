@@ -74,6 +74,7 @@ def _write(store: Store, number: int) -> None:
     recorder = RunRecorder(store, f"many-{number:05d}", tags=tags, searched=searched)
     recorder.__enter__()
     recorder.start(replace(point, f1=float("nan")))
+    recorder.tag("layers", f"{family} {widths}")
     recorder.finish(point, {"images_per_s": 1000.0}, [])
     state = "failed" if number % 100 == 0 else "raced" if number % 10 == 0 else "complete"
     recorder.end("FAILED" if state == "failed" else "FINISHED", {"state": state})

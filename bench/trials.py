@@ -26,7 +26,7 @@ def run() -> dict[str, float]:
             command, env=environ | {"PARETUNE_STORE": folder}, capture_output=True, text=True, check=True
         )
         whole_s = (datetime.now() - started).total_seconds()
-        runs = Store(f"sqlite:///{folder}/mlflow.db").runs("tags.kind = 'trial'")
+        runs = Store(f"sqlite:///{folder}/mlflow.db").runs({"kind": "trial"})
         logs = [path.read_text() for path in Path(folder).glob("outputs/bench/*/train.log")]
     training_s = sum(run.data.metrics["seconds"] for run in runs)
     trials_s = sum(float(seconds) for seconds in re.findall(r"trial \d+: .* in ([\d.]+) s", done.stdout))

@@ -22,7 +22,7 @@ def _moody_timer(monkeypatch):
 
 
 def layouts(kind: str, tmp_path) -> list[str]:
-    runs = Store(f"sqlite:///{tmp_path}/store/mlflow.db").runs(f"tags.kind = '{kind}'")
+    runs = Store(f"sqlite:///{tmp_path}/store/mlflow.db").runs({"kind": kind})
     return [run.data.tags["layout"] for run in runs]
 
 

@@ -17,7 +17,7 @@ QUICK = ("data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1",
 def test_a_single_run_is_recorded_with_its_weights(command, tmp_path):
     answer = command(*QUICK, "test=true")
     store = Store(f"sqlite:///{tmp_path}/store/mlflow.db")
-    (run,) = store.runs("tags.kind = 'run'")
+    (run,) = store.runs({"kind": "run"})
     (weights,) = (tmp_path / "store" / "artifacts").rglob("weights.pt")
 
     assert answer.code == 0, answer.err

@@ -17,6 +17,7 @@ from paretune.budget import Cap
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
 from paretune.front import Point
+from paretune.models.layers import layer_list
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
 from paretune.training import save
@@ -53,6 +54,8 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     _check_fit(start.config["model"], data)
     seed_everything(cfg.seed)
     net = models.build(start.config["model"])
+    if recorder:
+        recorder.tag("layers", layer_list(start.config["model"]))
     trial = current_trial()
 
     def listener(epoch: Epoch) -> None:

@@ -27,7 +27,7 @@ def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     from paretune.tracking import Store, read_trials
 
     store = Store(uri or paths.tracking_uri(paths.store())).require()
-    return read_trials(store, *sweeps).drop(columns=["searched", "config", "experiment_id"])
+    return read_trials(store, *sweeps).drop(columns=["searched", "config", "layers", "experiment_id"])
 
 
 def front(

@@ -85,7 +85,7 @@ def check_agreement(cluster: SimpleNamespace, n_trials: int) -> None:
     """Exactly ``n_trials`` in Optuna; the same in MLflow, number by number; nothing RUNNING, nothing twice, nothing spooled."""
     trials = study_of(cluster).trials
     counted = [trial for trial in trials if trial.state != TrialState.WAITING]
-    runs = cluster.store.runs(f"tags.sweep = '{cluster.name}' and tags.kind = 'trial'")
+    runs = cluster.store.runs({"sweep": cluster.name, "kind": "trial"})
     complete = {int(run.data.tags["trial"]): run for run in runs if run.data.tags.get("state") == "complete"}
     finished = {trial.number: trial for trial in counted if trial.state == TrialState.COMPLETE}
 

@@ -22,7 +22,7 @@ def trial(
     return {
         "sweep": "demo", "trial": number, "attempt": 0, "state": state, "front": False, "family": family, "n_params": params,
         "val_f1": f1, "val_accuracy": f1, "val_loss": nan, "best_epoch": 3, "seconds": 2.0, "images_per_s": 100.0, "seed": 0,
-        "data": "digits", "started": 10.0 * number, "ended": 10.0 * number + 5, "error": "", "run_id": f"{number:032x}",
+        "layers": "", "data": "digits", "started": 10.0 * number, "ended": 10.0 * number + 5, "error": "", "run_id": f"{number:032x}",
         "searched": {"model.widths.0": str(params % 7), "optimizer.lr": f"{0.001 * (number + 1):g}"}, "config": {"model": model}, "experiment_id": "7", **more,
     }  # fmt: skip
 

@@ -46,7 +46,7 @@ def wait_for(condition, timeout_s: float = 60.0) -> None:
 
 
 def mlflow_states(tmp_path: Path) -> list[str]:
-    runs = Store(f"sqlite:///{tmp_path}/mlflow.db").runs("tags.kind = 'trial'")
+    runs = Store(f"sqlite:///{tmp_path}/mlflow.db").runs({"kind": "trial"})
     return [run.info.status for run in runs]
 
 

@@ -38,7 +38,7 @@ def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(command,
     assert max(point.params for point in points) <= 4000
     assert folders == ["0", "1", "2"]
     assert len(results["solutions"]) == len(study.best_trials)
-    (parent,) = store.runs("tags.kind = 'sweep'")
+    (parent,) = store.runs({"kind": "sweep"})
     assert {"front.csv", "front.png", "sweep.yaml"} == {
         file.path for file in store.client.list_artifacts(parent.info.run_id)
     }
@@ -53,7 +53,7 @@ def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(command
     assert "sweep small is complete: 2 trials are finished, nothing is left to train" in again.out
     assert "sweep small: 2 of 3 trials are finished, 1 to go" in more.out
     assert len(read_points(store, "small")) == 3
-    assert len(store.runs("tags.kind = 'sweep'")) == 1
+    assert len(store.runs({"kind": "sweep"})) == 1
 
 
 def test_the_settings_a_study_keeps_are_those_of_the_config_and_not_of_what_was_counted(command, tmp_path):
@@ -91,7 +91,7 @@ def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(command, store, 
     command(*SWEEP, trials(3), "optimizer.lr=choice(1e38,0.01)", "optimizer=sgd", "hydra.sweeper.max_failure_rate=1.0")
     study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
     failed = [trial.number for trial in study.trials if trial.state is TrialState.FAIL]
-    runs = {int(run.data.tags["trial"]): run for run in store.runs("tags.kind = 'trial'")}
+    runs = {int(run.data.tags["trial"]): run for run in store.runs({"kind": "trial"})}
 
     assert 0 < len(failed) < 3
     assert [number for number, run in sorted(runs.items()) if run.info.status == "FAILED"] == failed
@@ -102,7 +102,7 @@ def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(command, store, 
 def test_a_sweep_without_a_name_is_named_after_its_question(command, store):
     for n in (1, 2):
         command(*(argument for argument in SWEEP if not argument.startswith("name=")), trials(n))
-    (sweep,) = store.runs("tags.kind = 'sweep'")
+    (sweep,) = store.runs({"kind": "sweep"})
 
     assert sweep.data.tags["sweep"].startswith("adhoc-")
     assert len(read_points(store, sweep.data.tags["sweep"])) == 2

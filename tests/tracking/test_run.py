@@ -97,7 +97,7 @@ def test_steps_whose_answers_were_lost_are_sent_again_and_leave_the_same(store, 
     curve = store.client.get_metric_history(run.run_id, "epoch/val_f1")
 
     assert (trial.state, trial.n_params, len(curve)) == ("complete", 120, 1)
-    assert len(store.runs(f"tags.trial = '0' and tags.sweep = '{store.experiment}'")) == 1
+    assert len(store.runs({"trial": "0", "sweep": store.experiment})) == 1
     assert list((tmp_path / "spool").glob("[!.]*")) == []
 
 
@@ -122,7 +122,7 @@ os.kill(os.getpid(), 9)
         run.start(POINT)
         run.finish(POINT, {}, [])
     parent.finish("FINISHED", {}, ())
-    runs = store.runs(f"tags.sweep = '{store.experiment}' and tags.kind = 'trial'")
+    runs = store.runs({"sweep": store.experiment, "kind": "trial"})
 
     assert sorted((one.data.tags["state"], one.info.status) for one in runs) == [
         ("complete", "FINISHED"),
@@ -153,4 +153,4 @@ def test_a_line_cut_off_by_a_kill_is_no_step(store, tmp_path):
     (spool / "steps.jsonl").write_text(json.dumps(step) + '\n["start", 2000, {"par')
 
     assert write_leftovers(store) == 0
-    assert len(store.runs(f"tags.trial = '3' and tags.sweep = '{store.experiment}'")) == 1
+    assert len(store.runs({"trial": "3", "sweep": store.experiment})) == 1

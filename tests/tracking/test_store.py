@@ -8,7 +8,10 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow.store.db_migrations
 import pytest
+from alembic.script import ScriptDirectory
+from pandas.testing import assert_frame_equal
 from requests import Response
 
 from paretune.errors import ConfigError, Raced, StoreError
@@ -16,6 +19,7 @@ from paretune.front import Point, front_volume
 from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials
 from paretune.tracking.run import RunWriter, write_leftovers
 from paretune.tracking.store import one_line
+from paretune.tracking.tables import KNOWN_SCHEMA
 
 POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
               best_epoch=2, config={"seed": 4, "model": {"widths": [2, 3]}})  # fmt: skip
@@ -290,6 +294,44 @@ def test_a_trial_of_a_sweep_without_a_parent_run_is_complete(store, tmp_path):
     assert (run.info.status, run.data.tags["state"], run.data.tags["front"]) == ("FINISHED", "complete", "true")
 
 
+def test_the_tables_give_the_same_as_the_client(store, tmp_path, monkeypatch):
+    start_sweep(store)
+    for number in range(3):
+        run_trial(store, tmp_path, number)
+    run_trial(store, tmp_path, 1, attempt=1)
+    failed = run_trial(store, tmp_path, 3)
+    store.client.log_metric(failed, "val_f1", math.nan)
+    tables, curve = read_trials(store, "small"), store.curve(failed, "epoch/val_f1")
+    monkeypatch.setattr("paretune.tracking.tables.KNOWN_SCHEMA", "another")
+
+    assert_frame_equal(tables, read_trials(store, "small"))
+    assert curve == store.curve(failed, "epoch/val_f1") == [(1, 0.5), (2, 0.91)]
+
+
+def test_a_deleted_run_is_not_read(store, tmp_path):
+    start_sweep(store)
+    store.client.delete_run(run_trial(store, tmp_path, 0))
+    run_trial(store, tmp_path, 1)
+
+    assert [run.data.tags["trial"] for run in store.trials("small")] == ["1"]
+
+
+def test_the_tables_of_a_store_are_known():
+    """Else reading is right but slow: check :mod:`paretune.tracking.tables` against the new schema."""
+    heads = ScriptDirectory(str(Path(mlflow.store.db_migrations.__file__).parent)).get_heads()
+
+    assert heads == [KNOWN_SCHEMA]
+
+
+def test_reading_a_table_imports_neither_mlflow_nor_torch(store, tmp_path):
+    start_sweep(store)
+    run_trial(store, tmp_path)
+    code = f"import sys; from paretune.pareto import front; front('small', uri='{store.uri}'); print({{'mlflow', 'torch'}} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert answer.stdout.strip() == "set()"
+
+
 def copied(store: Store) -> tuple[Store, str]:
     """A store that this process has not opened yet (MLflow keeps what it has), and its file."""
     store.create()
@@ -306,7 +348,7 @@ def test_a_store_of_another_schema_says_what_to_do(store):
     with pytest.raises(
         StoreError, match=r"cannot be used \(Detected out-of-date .*\); .*; back it up and run `mlflow db upg"
     ):
-        other.runs("tags.kind = 'sweep'")
+        other.runs({"kind": "sweep"})
 
 
 @pytest.mark.slow
@@ -318,7 +360,7 @@ def test_a_locked_store_says_what_to_do(store):
         with pytest.raises(
             StoreError, match=r"cannot be used \(.*is locked.*\); .*; another process holds it; wait, or"
         ):
-            other.runs("tags.kind = 'sweep'")
+            other.runs({"kind": "sweep"})
 
 
 @pytest.mark.parametrize("uri", ["postgresql+psycopg://ann:secret@host/db", "http://ann:secret@host:5000"])

@@ -6,6 +6,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any
 
+import numpy as np
 from pandas import DataFrame
 
 from paretune import paths
@@ -17,6 +18,9 @@ from paretune.tracking.read import complete_rows, front_rows, points_of, records
 from paretune.tracking.store import N_PARAMS, VAL_F1
 
 COSTS = {N_PARAMS: "trainable parameters"}  # columns that a front may be drawn over, and what a reader calls them
+
+
+LEAST_ERROR = 1e-6  # of a front that makes none
 
 
 def finite(value: Any) -> Any:
@@ -113,6 +117,13 @@ class SweepResults:
     def front_of(self, models: DataFrame) -> DataFrame:
         """Those of ``models`` that are on the front of these alone, by rising cost."""
         return front_rows(models, self.cost, self.f1)
+
+    def near(self, count: int) -> set[str]:
+        """Ids of the runs of so many models that are nearest to the front, by their error over that of the front there."""
+        errors, best = 1 - self.complete[self.f1], 1 - self.members[self.f1].to_numpy()
+        place = self.members[self.cost].searchsorted(self.complete[self.cost], side="right") - 1
+        excess = (errors / np.maximum(best[place], LEAST_ERROR)).sort_values(kind="stable")
+        return set(self.complete.loc[excess.index[:count], "run_id"])
 
     def point(self, run: str | None = None) -> Point:
         """The best member of the front, or the model whose run id starts with ``run`` (the best way of confirming it).

@@ -1,68 +1,47 @@
 """``report.html``: one file with everything in it, so that it opens without a network."""
 
+import gzip
 import json
 import shlex
-from collections.abc import Callable, Mapping
+from base64 import b64encode
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jinja2 import Environment, PackageLoader
 from pandas import DataFrame
 from plotly.offline import get_plotlyjs
-from torch import nn
 
 from paretune.errors import ConfigError
 from paretune.front import costs_of, front, front_volume
-from paretune.models import build
 from paretune.reports.confirmed import mean_and_sd
 from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, LEAST_SHOWN_ERROR, OTHER_FAMILY
 from paretune.reports.findings import COSTS, SweepResults, finite, layers_of
-from paretune.search.importance import importances
 from paretune.tracking import Store, read_curve
 from paretune.tracking.read import complete_rows, records
 from paretune.tracking.store import VAL_F1
 
 CURVES = 60  # raced trials that are shown
 FAILED_SHOWN = 50
+FEWEST_FOR_SHARES = 20  # trials: with less the best tenth is one
+SETTINGS_SHOWN = 1000  # models nearest to the front
 
 
-def layer_list(config: Mapping[str, Any]) -> str:
-    """Every layer in order, such as ``conv 3x3 1>8, relu, batch norm 8, pool 2, ... dense 40>10``; shared ones once.
+def _spelt(trial: Mapping[str, Any]) -> str:
+    """Every layer of a trial's network, as its run has them; of earlier versions' runs as its family says now.
 
     Falls back on :func:`layers_of` where the family is not there any more.
     """
-    try:
-        with torch.device("meta"):
-            net = build(config["model"])
-    except (ConfigError, KeyError):
-        return layers_of(config)
-    leaves = (module for module in net.modules() if not any(module.children()))
-    return ", ".join(_named(leaf) for leaf in leaves if not isinstance(leaf, UNSAID))
+    if trial["layers"]:
+        return str(trial["layers"])
+    from paretune.models.layers import layer_list  # imports torch
 
-
-def _conv(layer: Any) -> str:
-    kind = "depthwise conv" if layer.groups == layer.in_channels > 1 else "conv"
-    return f"{kind} {'x'.join(map(str, layer.kernel_size))} {layer.in_channels}>{layer.out_channels}"
-
-
-UNSAID = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d)  # nothing of it is left in a trained network
-
-NAMES: dict[type[nn.Module], Callable[[Any], str]] = {
-    nn.Conv2d: _conv,
-    nn.Linear: lambda layer: f"dense {layer.in_features}>{layer.out_features}",
-    nn.MaxPool2d: lambda layer: f"pool {layer.kernel_size}",
-    nn.LeakyReLU: lambda layer: "leaky relu",
-    nn.AdaptiveAvgPool2d: lambda layer: "average of each map",
-    nn.BatchNorm2d: lambda layer: f"batch norm {layer.num_features}",
-    nn.BatchNorm1d: lambda layer: f"batch norm {layer.num_features}",
-}
-
-
-def _named(leaf: nn.Module) -> str:
-    return NAMES[type(leaf)](leaf) if type(leaf) in NAMES else type(leaf).__name__.lower()
+    with suppress(ConfigError, KeyError):
+        return layer_list(trial["config"]["model"])
+    return layers_of(trial["config"])
 
 
 def volume_curve(results: SweepResults) -> dict[str, list[float]]:
@@ -95,6 +74,10 @@ def _trials(results: SweepResults) -> DataFrame:
 def family_importances(results: SweepResults) -> dict[str, dict[str, float]]:
     """By family, how much each parameter tells trials of a high F1 from the rest; ``all families`` for what every trial has."""
     trials = _trials(results)
+    if len(trials) < FEWEST_FOR_SHARES:
+        return {}
+    from paretune.search.importance import importances  # Optuna's takes a second to import
+
     groups = {str(name): group for name, group in trials.groupby("family")}
     groups = {"all families": trials, **groups} if len(groups) > 1 else groups
     shares = {name: importances(group["searched"].tolist(), group[VAL_F1].tolist()) for name, group in groups.items()}
@@ -123,15 +106,15 @@ def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None
         title=results.title,
         score=results.score,
         facts=_facts(results),
-        data=_embedded(_data(results, fronts, store, ui)),
+        data=packed(json.dumps(finite(_data(results, fronts, store, ui)), separators=(",", ":"), allow_nan=False)),
         confirmed=records(results.confirmed),
         mean_and_sd=mean_and_sd,
-        families={name: _shown(members, results) for name, members in fronts.items()},
+        families={name: _shown(members, results, set()) for name, members in fronts.items()},
         failed=records(failed.tail(FAILED_SHOWN)),
         n_failed=len(failed),
         published=bool(results.references),
         middle=int(results.members["n_params"].iloc[len(results.members) // 2]),
-        plotly=get_plotlyjs(),
+        plotly=packed(get_plotlyjs()),
         script=(Path(__file__).parent / "templates/page.js").read_text(),
         sweep=shlex.quote(",".join(results.sweeps)),
     )
@@ -141,10 +124,10 @@ def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None
 def _data(results: SweepResults, fronts: Mapping[Any, DataFrame], store: Store, ui: str) -> dict[str, Any]:
     """What the page's script draws; ``spelt`` has the layers of what any filter by family may show as a front."""
     shown = [row for members in (results.members, *fronts.values()) for row in records(members)]
-    configs = {row["run_id"]: row["config"] for row in shown}
+    trials = {row["run_id"]: row for row in shown}
     return {
-        "points": _shown(results.complete, results),
-        "spelt": {run_id: layer_list(config) for run_id, config in configs.items()},
+        "points": _shown(results.complete, results, results.near(SETTINGS_SHOWN)),
+        "spelt": {run_id: _spelt(trial) for run_id, trial in trials.items()},
         "references": [asdict(reference) for reference in results.references],
         "grades": {grade: label for grade, (_, label) in GRADES.items()},
         "colours": {**FAMILY_COLOURS, "": OTHER_FAMILY},
@@ -160,8 +143,8 @@ def _data(results: SweepResults, fronts: Mapping[Any, DataFrame], store: Store, 
     }
 
 
-def _shown(models: DataFrame, results: SweepResults) -> list[dict[str, Any]]:
-    """The models as the page's script reads them; ``quoted`` is the sweep's name for a shell."""
+def _shown(models: DataFrame, results: SweepResults, with_settings: Collection[str]) -> list[dict[str, Any]]:
+    """The models as the page's script reads them, what was searched of some; ``quoted`` is the sweep's name for a shell."""
     names = {
         results.cost: "params", results.f1: "f1", f"{results.split}_accuracy": "accuracy", "seconds": "seconds",
         "family": "family", "best_epoch": "epoch", "run_id": "run", "sweep": "sweep", "trial": "number",
@@ -170,7 +153,7 @@ def _shown(models: DataFrame, results: SweepResults) -> list[dict[str, Any]]:
     rows = records(models.fillna({"best_epoch": -1})[list(names)].rename(columns=names))
     return [
         {**row, "layers": layers_of(config), "quoted": shlex.quote(row["sweep"]),
-         "searched": [f"{name}={value}" for name, value in searched.items()]}
+         **({"searched": [f"{name}={value}" for name, value in searched.items()]} if row["run"] in with_settings else {})}
         for row, config, searched in zip(rows, models["config"], models["searched"], strict=True)
     ]  # fmt: skip
 
@@ -186,7 +169,6 @@ def _facts(results: SweepResults) -> list[tuple[str, str]]:
     return [*facts, ("training", f"{spent} in all")] if trials["ended"].notna().any() else facts
 
 
-def _embedded(data: Any) -> str:
-    """JSON that may stand inside a script element: nothing in it ends the element."""
-    text = json.dumps(finite(data), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def packed(text: str) -> str:
+    """``text`` by gzip and base64, which the page undoes: a third of the size, and nothing in it ends a script element."""
+    return b64encode(gzip.compress(text.encode(), mtime=0)).decode()

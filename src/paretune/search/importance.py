@@ -10,12 +10,11 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # no line for a study in memory
 
-FEWEST = 12  # trials below which a share says nothing
 MOST = 1000  # of more trials a random thousand is looked at
 
 
 def importances(searched: Sequence[Mapping[str, str]], scores: Sequence[float]) -> dict[str, float]:
-    """How much each parameter tells good trials from the rest, largest first, adding up to 1; empty below ``FEWEST`` trials.
+    """How much each parameter tells good trials from the rest, largest first, adding up to 1; empty if nothing differs.
 
     PED-ANOVA (Watanabe, Bansal and Hutter 2023, https://arxiv.org/abs/2304.10255) of the best tenth, as Optuna has it, over
     parameters that every trial has and that differ: milliseconds for thousands of trials, where functional ANOVA on a random
@@ -24,7 +23,7 @@ def importances(searched: Sequence[Mapping[str, str]], scores: Sequence[float]) 
     names = [name for name in (searched[0] if searched else ()) if all(name in trial for trial in searched)]
     columns = {name: _column([trial[name] for trial in searched]) for name in names}
     columns = {name: column for name, column in columns.items() if len(set(column[0])) > 1}
-    if len(searched) < FEWEST or not columns:
+    if not columns:
         return {}
     study = optuna.create_study(direction="maximize")
     space: dict[str, BaseDistribution] = {name: distribution for name, (_, distribution) in columns.items()}

@@ -5,10 +5,9 @@ from contextlib import suppress
 from functools import lru_cache
 from math import nan
 
-from mlflow.entities import Run
-
 from paretune.front import costs_of, front, front_volume
 from paretune.tracking.store import N_PARAMS, VAL_F1, Store, Tag
+from paretune.tracking.tables import Run
 
 
 def keep_front(store: Store, sweep: str, trial: int) -> None:

@@ -10,11 +10,10 @@ from math import inf, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlflow.entities import Run
-
 from paretune.errors import StoreError
 from paretune.front import Point, costs_of, front
 from paretune.tracking.store import IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line
+from paretune.tracking.tables import Run
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -25,7 +24,7 @@ STATES = {"FINISHED": "complete", "FAILED": "failed", "RUNNING": "running"}
 def read_trials(store: Store, *sweeps: str) -> "DataFrame":
     """The table of the sweeps' trials, each sweep's oldest first; attempts that were run again are left out.
 
-    The columns are those of :func:`paretune.pareto.trials`, ``searched`` and ``config`` (dicts) and ``experiment_id``. Raises
+    The columns are those of :func:`paretune.pareto.trials`, ``searched`` and ``config`` (dicts), ``layers`` and ``experiment_id``. Raises
     :class:`~paretune.errors.StoreError` if the store has no such sweep.
     """
     names = [run.data.tags[Tag.SWEEP] for run in store.sweeps()]
@@ -62,6 +61,7 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
             "family": [tag.get(Tag.FAMILY, "") for tag in tags],
             **{name: Series([values.get(name, nan) for values in metrics], dtype=float) for name in figures},
             "seed": [int(config.get("seed", 0)) for config in configs],
+            "layers": [tag.get(Tag.LAYERS, "") for tag in tags],
             "data": [tag.get(Tag.DATA, "") for tag in tags],
             "started": times("start_time"),
             "ended": times("end_time"),
@@ -110,7 +110,7 @@ def read_points(store: Store, *sweeps: str) -> list[Point]:
 
 def read_run(store: Store, run_id: str) -> tuple[Point, str]:
     """The point that a trial's run is, and the name of its sweep."""
-    table = _table_of([store.client.get_run(run_id)])
+    table = _table_of([Run.of(store.client.get_run(run_id))])
     return points_of(table)[0], table["sweep"][0]
 
 
@@ -131,8 +131,7 @@ def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
 
 def read_curve(store: Store, run_id: str, name: str = VAL_F1) -> list[tuple[int, float]]:
     """(epoch, value) of a run's curve, by epoch."""
-    history = store.client.get_metric_history(run_id, f"epoch/{name}")
-    return sorted((point.step, point.value) for point in history)
+    return store.curve(run_id, f"epoch/{name}")
 
 
 @contextmanager

@@ -19,14 +19,13 @@ from types import TracebackType
 from typing import IO, Any, ClassVar
 
 import yaml
-from mlflow.entities import Param
-from mlflow.exceptions import MlflowException
 from requests import HTTPError
 
 from paretune.errors import Absence, Raced, StoreError, first_line
 from paretune.front import Point
 from paretune.tracking.front_tags import keep_front, supersede
-from paretune.tracking.store import N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line, provenance, with_tags
+from paretune.tracking.store import N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line, provenance
+from paretune.tracking.tables import Run
 
 log = logging.getLogger(__name__)
 
@@ -125,18 +124,20 @@ class RunWriter:
 
     def _begin(self, at_ms: int, *, name: str, tags: Tags, searched: Tags, replaces: Sequence[str], key: str) -> None:
         """Make the run, below its sweep's if ``tags`` name one, and supersede runs with the same tags ``replaces``."""
+        from mlflow.entities import Param
+
         store = self.store
         parent = store.parent_of(tags[Tag.SWEEP]) if Tag.SWEEP in tags else None
         if parent is None:
             store.create()
-        for run in store.runs(with_tags({same: tags[same] for same in replaces})) if replaces else []:
+        for run in store.runs({same: tags[same] for same in replaces}) if replaces else []:
             supersede(store, run, at_ms)
-        made = store.runs(with_tags({Tag.SPOOLED_AS: key})) if key else []
+        made = store.runs({Tag.SPOOLED_AS: key}) if key else []
         if not made:
             nesting = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
             nesting |= {Tag.SPOOLED_AS: key} if key else {}
             all_tags = {**tags, **nesting, "mlflow.runName": name, **provenance()}
-            made = [store.client.create_run(store.experiment_id, start_time=at_ms, tags=all_tags)]
+            made = [Run.of(store.client.create_run(store.experiment_id, start_time=at_ms, tags=all_tags))]
         self.run_id = made[0].info.run_id
         params = [Param(re.sub(REFUSED_IN_NAMES, "", param), str(value)) for param, value in searched.items()]
         store.client.log_batch(self.run_id, params=params)
@@ -195,6 +196,8 @@ def write_leftovers(store: Store) -> int:
 
 def _is_refusal(error: StoreError) -> bool:
     """Whether the server understood and refuses, rather than not being there."""
+    from mlflow.exceptions import MlflowException
+
     cause = error.__cause__
     status: int = 500
     if isinstance(cause, MlflowException):

@@ -5,21 +5,23 @@ import platform
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, RunTag, ViewType
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from paretune.errors import StoreError, first_line
 from paretune.paths import refuse_passwords
+from paretune.tracking.tables import Run, curve_of, runs_with
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient  # a reader of a SQLite store does without its import
 
 for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -38,6 +40,7 @@ class Tag:
     FAMILY = "family"
     DATA = "data"
     CONFIG = "config"  # JSON
+    LAYERS = "layers"  # of the network, in words
     CAP = "cap"
     ERROR = "error"
     CONFIRMS = "confirms"  # id of the run that is trained again
@@ -111,8 +114,10 @@ class Store:
         refuse_passwords(self.uri)
 
     @cached_property
-    def client(self) -> MlflowClient:
+    def client(self) -> "MlflowClient":
         """A client of the store."""
+        from mlflow import MlflowClient
+
         with one_line(self.uri):
             return MlflowClient(self.uri)
 
@@ -122,10 +127,9 @@ class Store:
         Of several processes the first one makes it, as MLflow's migrations fail when two processes run them at once.
         Readers of a SQLite store never wait for a writer (WAL).
         """
-        if not self.uri.startswith(SQLITE):
+        if not (path := self.file):
             _ = self.experiment_id
             return
-        path = Path(self.uri.removeprefix(SQLITE))
         path.parent.mkdir(parents=True, exist_ok=True)
         with one_line(self.uri), FileLock(f"{path}.lock"):
             with closing(sqlite3.connect(path)) as connection:
@@ -145,59 +149,90 @@ class Store:
 
     def require(self) -> "Store":
         """The store itself, if it exists. Raises :class:`~paretune.errors.StoreError`."""
-        path = Path(self.uri.removeprefix(SQLITE))
-        if self.uri.startswith(SQLITE) and not path.is_file():
+        if self.file and not self.file.is_file():
             raise StoreError(
-                f"tracking store `{path}` does not exist; expected the file that a sweep writes; run one first "
+                f"tracking store `{self.file}` does not exist; expected the file that a sweep writes; run one first "
                 f"(make demo), or give the right folder with --store or PARETUNE_STORE"
             )
         return self
 
-    def runs(self, query: str) -> list[Run]:
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite store."""
+        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
+
+    def runs(self, tags: Mapping[str, str]) -> list[Run]:
+        """All runs of every experiment that have these tags (at least one), oldest first."""
+        if self.file:
+            with suppress(sqlite3.Error):  # MLflow's client knows what is wrong with it
+                return runs_with(self.file, tags)
+        return self._runs_by_client(with_tags(tags))
+
+    def _runs_by_client(self, query: str) -> list[Run]:
         """All runs of every experiment that match MLflow's filter ``query``, oldest first."""
+        from mlflow.entities import ViewType
+
         with one_line(self.uri):
             experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
             order, token = ["attributes.start_time ASC"], None
             runs: list[Run] = []
             while True:
                 page = self.client.search_runs(experiments, query, ViewType.ACTIVE_ONLY, PAGE, order, token)
-                runs, token = [*runs, *page], page.token
+                runs, token = [*runs, *map(Run.of, page)], page.token
                 if not token:
                     return runs
 
+    def curve(self, run_id: str, name: str) -> list[tuple[int, float]]:
+        """(step, value) of all values of a metric of a run, by step."""
+        if self.file:
+            with suppress(sqlite3.Error):
+                return curve_of(self.file, run_id, name)
+        with one_line(self.uri):
+            return sorted((point.step, point.value) for point in self.client.get_metric_history(run_id, name))
+
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
+        from mlflow.entities import RunTag
+
         self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
     def log_metrics(self, run_id: str, values: Mapping[str, float], at_ms: int, step: int = 0) -> None:
         """Log metrics of a run; ``at_ms`` is milliseconds since 1970."""
+        from mlflow.entities import Metric
+
         metrics = [Metric(name, float(value), at_ms, step) for name, value in values.items()]
         self.client.log_batch(run_id, metrics=metrics)
 
     def sweeps(self) -> list[Run]:
         """The parent runs of all sweeps, oldest first."""
-        return self.runs(with_tags({Tag.KIND: "sweep"}))
+        return self.runs({Tag.KIND: "sweep"})
 
     def parent_of(self, sweep: str) -> Run | None:
         """The parent run of a sweep, if the store has it."""
-        return next(iter(self.runs(with_tags({Tag.KIND: "sweep", Tag.SWEEP: sweep}))), None)
+        return next(iter(self.runs({Tag.KIND: "sweep", Tag.SWEEP: sweep})), None)
 
     def trials(self, sweep: str, **tags: str) -> list[Run]:
         """The runs of a sweep's trials, oldest first; superseded attempts too, unless ``tags`` names a ``state``."""
-        return self.runs(with_tags({Tag.SWEEP: sweep, Tag.KIND: "trial", **tags}))
+        return self.runs({Tag.SWEEP: sweep, Tag.KIND: "trial", **tags})
 
     def front_of(self, sweep: str) -> list[Run]:
         """The runs of a sweep that are tagged as members of its front."""
-        return self.runs(with_tags({Tag.SWEEP: sweep, Tag.FRONT: "true"}))
+        return self.runs({Tag.SWEEP: sweep, Tag.FRONT: "true"})
 
     def confirmations(self, sweep: str, state: str) -> list[Run]:
         """The runs that train trials of a sweep again, in the ``state`` asked for, oldest first."""
-        return self.runs(with_tags({Tag.SWEEP: sweep, Tag.KIND: "confirm", Tag.STATE: state}))
+        return self.runs({Tag.SWEEP: sweep, Tag.KIND: "confirm", Tag.STATE: state})
 
     def recipe_runs(self, recipe: str, seed: int) -> list[Run]:
         """The finished runs of a recipe with this seed, oldest first."""
-        tags = with_tags({Tag.KIND: "run", Tag.RECIPE: recipe})
-        return self.runs(f"{tags} and params.seed = '{seed}' and attributes.status = 'FINISHED'")
+        runs = self.runs({Tag.KIND: "run", Tag.RECIPE: recipe})
+        return [run for run in runs if run.data.params.get("seed") == str(seed) and run.info.status == "FINISHED"]
+
+
+def _store_errors() -> tuple[type[Exception], ...]:
+    """What a store may raise: of libraries that nobody has imported, nothing."""
+    errors = [("mlflow.exceptions", "MlflowException"), ("sqlalchemy.exc", "SQLAlchemyError")]
+    return sqlite3.Error, OSError, *(getattr(sys.modules[name], error) for name, error in errors if name in sys.modules)
 
 
 MENDS = {
@@ -212,7 +247,7 @@ def one_line(uri: str) -> Iterator[None]:
     """Errors of MLflow and its database as a :class:`~paretune.errors.StoreError` of one line."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except _store_errors() as error:
         reason = first_line(error).split(". ")[0]
         mend = next((mend for sign, mend in MENDS.items() if sign in str(error)), "check tracking.uri")
         raise StoreError(

@@ -5,12 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Run
-
 from paretune.errors import Absence, StoreError
 from paretune.tracking.front_tags import set_front, supersede
 from paretune.tracking.run import write_leftovers
 from paretune.tracking.store import Store, Tag, one_line, provenance
+from paretune.tracking.tables import Run
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ class SweepRecorder:
             parent = self.store.parent_of(sweep)
             if parent is None:
                 tags = {"mlflow.runName": sweep, Tag.KIND: "sweep", Tag.SWEEP: sweep, **provenance()}
-                parent = client.create_run(self.store.experiment_id, tags=tags)
+                parent = Run.of(client.create_run(self.store.experiment_id, tags=tags))
             self.run_id, self.sweep = parent.info.run_id, sweep
             client.log_dict(self.run_id, dict(facts), "sweep.yaml")
             self.store.set_tags(self.run_id, {Tag.CAP: str(facts.get("cap")), "command": str(facts.get("command", ""))})

@@ -1,6 +1,4 @@
-"use strict";
-const data = JSON.parse(document.getElementById("data").textContent);
-const byId = id => document.getElementById(id);
+// The body of a function that has `data` and `byId`.
 const SYMBOLS = { honest: "diamond-open", last: "square-open", picked: "x-thin-open" };
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "toImage"] };
 const error = f1 => Math.max(1 - f1, data.leastShownError);
@@ -22,7 +20,7 @@ function frontOf(points) {
 }
 
 function hover(p) {
-  const lines = p.searched.slice(0, 14).concat(p.searched.length > 14 ? ["..."] : []);
+  const lines = (p.searched || []).slice(0, 14).concat(p.searched?.length > 14 ? ["..."] : []);
   const head = `<b>${p.params.toLocaleString("en")} parameters, F1 ${p.f1.toFixed(4)}</b>`;
   return [head, `${words(p.family)} ${words(p.layers)}`, ...lines.map(words), `trial ${p.number}, run ${p.run.slice(0, 8)}`].join("<br>");
 }
