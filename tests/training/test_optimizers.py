@@ -11,7 +11,7 @@ from paretune.errors import ConfigError
 from paretune.paths import CONF
 from paretune.training import schedule
 from paretune.training.fit import fit, seed_everything
-from paretune.training.optimizers import FullMatrix
+from paretune.training.optimizers import FullMatrix, by_size
 from paretune.training.settings import Training
 
 OPTIMIZERS = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
@@ -116,6 +116,14 @@ def test_a_network_too_large_for_full_matrix_is_refused():
         ConfigError, match=r"`full_matrix` is too large for a network of 100,001 .*at most 100,000; use optimi"
     ):
         FullMatrix([nn.Parameter(torch.ones(100_001))])
+
+
+def test_the_default_goes_by_the_number_of_parameters():
+    small, large = nn.Parameter(torch.ones(3000)), nn.Parameter(torch.ones(3001))
+
+    assert isinstance(by_size([small]), FullMatrix)
+    assert isinstance(by_size([large], lr=0.02), torch.optim.AdamW)
+    assert by_size([large], lr=0.02).defaults["lr"] == 0.02
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -1,11 +1,11 @@
-"""Optimizers for tiny networks: Adam in an eigenbasis of the gradient's covariance, and Muon on the weights that it is for."""
+"""Optimizers for tiny networks: Adam in an eigenbasis of the gradient's covariance, and others by size and shape of the weights."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import AdamW, Optimizer
 
 from paretune.errors import ConfigError, check_least
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytorch_optimizer import Muon
 
 EPSILON = 1e-8  # as Adam's, against a square of 0
+FULL_MATRIX_WINS = 3000  # parameters up to which it was measured
 MOST_PARAMETERS = 100_000  # of which it keeps hundreds of copies
 
 
@@ -118,6 +119,18 @@ def _renew(state: dict[str, Any], decay: float) -> None:
         squares[index].copy_(turn.square() @ squares[index])  # as far as the bases agree
         state["bases"][index] = renewed
     state["gradients"] = []
+
+
+def by_size(parameters: Iterable[Tensor], lr: float | None = None, weight_decay: float | None = None) -> Optimizer:
+    """:class:`FullMatrix` for at most 3,000 parameters, where it won (docs/performance.md), else AdamW.
+
+    ``None`` is that optimizer's own: a rate of 0.04 without decay, and of 0.005 with a decay of 0.01.
+    """
+    weights = list(parameters)
+    is_small = sum(weight.numel() for weight in weights) <= FULL_MATRIX_WINS
+    optimizer, own_lr, own_decay = (FullMatrix, 0.04, 0.0) if is_small else (AdamW, 0.005, 0.01)
+    lr, weight_decay = own_lr if lr is None else lr, own_decay if weight_decay is None else weight_decay
+    return optimizer(weights, lr=lr, weight_decay=weight_decay)
 
 
 def muon(parameters: Iterable[Tensor], **settings: Any) -> "Muon":
