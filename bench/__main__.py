@@ -26,6 +26,7 @@ PARTS = (
     "kills",
     "starts",
     "racing",
+    "peer",
     "report",
     "cluster",
 )

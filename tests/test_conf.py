@@ -46,7 +46,7 @@ def test_a_family_config_brings_a_search_space_of_existing_keys(composed, family
     space = parse_space([], is_group=lambda _: False, own_space=lambda _: dict(config.space))
 
     assert len(space.everything()) >= 3
-    assert all(OmegaConf.select(config, key) is not None for key in space.everything())
+    assert "nowhere" not in {OmegaConf.select(config, key, default="nowhere") for key in space.everything()}
 
 
 def test_the_trainer_config_has_the_keys_of_the_dataclass(composed):
@@ -70,8 +70,9 @@ def test_a_data_config_has_the_keys_of_its_function(composed, name):
 def test_an_optimizer_config_makes_an_optimizer(composed, name):
     config = composed(f"optimizer={name}")
     net = models.build(OmegaConf.to_container(config.model))
+    config.optimizer.lr = 0.0123
 
-    assert instantiate(config.optimizer)(net.parameters()).param_groups[0]["lr"] == config.optimizer.lr
+    assert 0.0123 in [group["lr"] for group in instantiate(config.optimizer)(net.parameters()).param_groups]
 
 
 @pytest.mark.parametrize("name", SWEEPS)

@@ -91,8 +91,12 @@ def test_what_is_pinned_is_not_tuned(tiny_data):
     assert settings.choose_execution(models.build(SQUEEZE), tiny_data.train) == Execution("channels_last", "fp32", 1)
 
 
-def test_without_autotune_an_execution_is_plain(tiny_data):
-    assert training().choose_execution(models.build(SQUEEZE), tiny_data.train) == Execution()
+def test_without_autotune_an_execution_is_batch_last_where_it_can_be_and_else_plain(tiny_data):
+    unknown = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Hardswish())
+
+    kept = Execution("batch_last" if kernels() else "contiguous")
+    assert training().choose_execution(models.build(SQUEEZE), tiny_data.train) == kept
+    assert training().choose_execution(unknown, tiny_data.train) == Execution()
 
 
 def test_autotune_says_what_it_chose(tiny_data, caplog):
