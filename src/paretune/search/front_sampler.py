@@ -93,16 +93,18 @@ class _Branch:
         configurations, losses = [observation.params for observation in seen], np.array([s.loss for s in seen])
         at_end = [i for i, observation in enumerate(seen) if observation.epoch is None]
         self.members = [configurations[i] for i in at_end]
-        self.known = np.column_stack([self._log_costs(self.members), losses[at_end]]).reshape(-1, 2)
+        log_costs = self._log_costs(configurations)
+        self.known = np.column_stack([log_costs[at_end], losses[at_end]]).reshape(-1, 2)
         self.surrogate: Surrogate | None = None
         if len(seen) >= FEWEST:
-            chosen = select_training_points(self._log_costs(configurations), losses)
-            rows = self._rows([configurations[i] for i in chosen], [seen[i].epoch for i in chosen])
+            chosen = select_training_points(log_costs, losses)
+            rows = self._rows([configurations[i] for i in chosen], log_costs[chosen], [seen[i].epoch for i in chosen])
             self.surrogate = Surrogate(rows, losses[chosen])
         pending = [dict(trial.params) for trial in running if self.holds(trial.params)]
         if self.surrogate and pending:
-            predicted = self.surrogate.add_fantasies(self._rows(pending))
-            self.known = np.concatenate([self.known, np.column_stack([self._log_costs(pending), predicted])])
+            log_costs = self._log_costs(pending)
+            predicted = self.surrogate.add_fantasies(self._rows(pending, log_costs))
+            self.known = np.concatenate([self.known, np.column_stack([log_costs, predicted])])
 
     def candidates(self, rng: np.random.Generator) -> list[Params]:
         """Feasible draws spread over all costs, and mutations of members of the front."""
@@ -116,8 +118,9 @@ class _Branch:
     def gains(self, candidates: list[Params], known: Floats, reference: tuple[float, float]) -> Floats:
         """Expected improvement of each candidate."""
         assert self.surrogate
-        mean, deviation = self.surrogate.predict(self._rows(candidates))
-        return expected_improvement(self._log_costs(candidates), mean, deviation, known, reference)
+        log_costs = self._log_costs(candidates)
+        mean, deviation = self.surrogate.predict(self._rows(candidates, log_costs))
+        return expected_improvement(log_costs, mean, deviation, known, reference)
 
     def holds(self, params: Mapping[str, Any]) -> bool:
         """Whether ``params`` are of this branch."""
@@ -127,14 +130,14 @@ class _Branch:
     def _log_costs(self, configurations: Sequence[Params]) -> Floats:
         return np.log([self.feasible.cost(params) for params in configurations]).reshape(-1)
 
-    def _rows(self, configurations: Sequence[Params], epochs: Sequence[int | None] = ()) -> Floats:
+    def _rows(self, configurations: Sequence[Params], log_costs: Floats, epochs: Sequence[int | None] = ()) -> Floats:
         """Features, the log cost (it explains more of a score than any one width), and how early a trial was seen.
 
         That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
         """
         rows = np.array([features(params, self.distributions) for params in configurations])
         low, high = log(self.feasible.smallest), log(self.feasible.upper)
-        share = (self._log_costs(configurations) - low) / max(high - low, 1e-9)
+        share = (log_costs - low) / max(high - low, 1e-9)
         early = [1 / epoch if epoch else 0.0 for epoch in (epochs or [None] * len(configurations))]
         return np.column_stack([rows.reshape(len(configurations), -1), share, early])
 
