@@ -240,8 +240,8 @@ class RunRecorder(RunWriter):
             self.best["best_epoch"] = number
 
     def tag(self, name: str, value: str) -> None:
-        """Add a tag to the run."""
-        self.write("tag", name=name, value=value)
+        """Add a tag to the run; what is longer than a store takes is cut off."""
+        self.write("tag", name=name, value=value[:LONGEST_TAG])
 
     def finish(self, point: Point, more: Mapping[str, float], files: Sequence[Path]) -> None:
         """Log the final scores under their own names, and attach files."""

@@ -84,8 +84,8 @@ def runs_with(path: Path, tags: Mapping[str, str]) -> list[Run]:
 def curve_of(path: Path, run_id: str, name: str) -> list[tuple[int, float]]:
     """(step, value) of all values of a metric, by step. Raises ``sqlite3.Error`` like :func:`runs_with`."""
     with _reading(path) as connection:
-        query = "SELECT step, value FROM metrics WHERE run_uuid = ? AND key = ? AND NOT is_nan ORDER BY step, value"
-        return list(connection.execute(query, (run_id, name)))
+        query = "SELECT step, value, is_nan FROM metrics WHERE run_uuid = ? AND key = ? ORDER BY step, value"
+        return [(step, nan if is_nan else value) for step, value, is_nan in connection.execute(query, (run_id, name))]
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     """One state of the database, whatever others write meanwhile."""
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
         connection.execute("BEGIN")
-        (schema,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        if schema != KNOWN_SCHEMA:
+        schema = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        if schema != (KNOWN_SCHEMA,):
             raise sqlite3.NotSupportedError(f"schema {schema} is unknown")
         yield connection
