@@ -38,16 +38,21 @@ ROUNDS, STEPS = 12, 5
 FMA_LOOP = """
 #include <chrono>
 #include <cstdio>
-typedef float vec __attribute__((vector_size(64)));
+#ifdef __AVX512F__
+enum { SUMS = 12, LANES = 16 };
+#else
+enum { SUMS = 10, LANES = 8 };  // of 16 registers, a factor and a summand need two
+#endif
+typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 int main() {
-  vec sums[12], a = vec{} + 0.999999f, b = vec{} + 1e-9f;
-  for (int i = 0; i < 12; i++) sums[i] = vec{} + float(i);
+  vec sums[SUMS], a = vec{} + 0.999999f, b = vec{} + 1e-9f;
+  for (int i = 0; i < SUMS; i++) sums[i] = vec{} + float(i);
   auto start = std::chrono::steady_clock::now();
   for (long i = 0; i < 100000000; i++) for (auto& s : sums) s = s * a + b;
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   vec total{};
   for (auto s : sums) total += s;
-  printf("%g %g", 12 * 16 * 2 * 1e8 / seconds / 1e9, total[0]);
+  printf("%g %g", SUMS * LANES * 2 * 1e8 / seconds / 1e9, total[0]);
 }
 """
 

@@ -5,7 +5,6 @@ space of ``conf/model/squeeze.yaml`` under 5,000 parameters, five epochs a trial
 """
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -38,9 +37,9 @@ def run() -> dict[str, object]:
         processes = [alone(command, core, folder) for core, command in enumerate(commands.values())]
         time.sleep(SECONDS)
         for process in processes:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
         for process in processes:
-            process.wait(60)
+            ended(process)
         curves = {
             "peer": volumes(peer_trials(Path(folder)), started_s),
             "paretune": volumes(our_trials(folder), started_s),
@@ -66,6 +65,13 @@ def alone(command: Sequence[str], core: int, folder: str) -> "subprocess.Popen[b
     env = os.environ | {"PARETUNE_STORE": f"{folder}/ours", "OMP_NUM_THREADS": "1"}
     log = open(Path(folder) / f"{core}.log", "w")
     return subprocess.Popen(["taskset", "-c", str(core), *command], env=env, stdout=log, stderr=log)
+
+
+def ended(process: "subprocess.Popen[bytes]") -> None:
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def our_trials(folder: str) -> Iterator[tuple[float, int, float]]:

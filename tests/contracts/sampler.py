@@ -27,6 +27,18 @@ CONDITIONAL = parse_space(
     is_group=lambda key: key == "model",
     own_space=lambda own: BRANCHES[own[-1]],
 )
+DEEP = parse_space(
+    ["depth=range(1,5)", "w0=tag(log,int(interval(2,64)))", "optimizer=choice(a,b)", "lr=interval(0,1)",
+     *(f"w{i}=tag(log,'if depth > {i}',int(interval(2,64)))" for i in range(1, 5))],
+    is_group=lambda _: False,
+    own_space=lambda _: {},
+)  # fmt: skip
+
+
+def deep_count(params: dict[str, object]) -> int:
+    """A stack of as many layers as ``depth`` says, on one input and with one output."""
+    widths = [1, *(params[f"w{i}"] for i in range(params["depth"])), 1]
+    return sum(a * b for a, b in pairwise(widths))
 
 
 def count(params: dict[str, object]) -> int:
@@ -46,8 +58,9 @@ def asked(sampler: CappedSampler, n: int, score: Callable[[dict], float] | None 
     for _ in range(n):
         trial = study.ask()
         params = {name: suggest(trial, name, dist) for name, dist in space.choices.items()}
-        branch = space.distributions(space.branch_of(params))
-        params |= {name: suggest(trial, name, dist) for name, dist in branch.items()}
+        for name, dist in space.distributions(space.branch_of(params)).items():
+            if space.is_active(name, params):
+                params[name] = suggest(trial, name, dist)
         cost = sampler.feasible.cost(params)
         study.tell(trial, [cost, score(params) if score else 1 - 1 / (2 + cost)])
         found.append(params)
@@ -104,3 +117,10 @@ class SamplerContract:
         assert {params["model"] for params in draws} == {"a", "b"}
         assert all(("b/v" in params) == (params["model"] == "b") for params in draws)
         assert max(conditional_count(params) for params in draws) <= 300
+
+    def test_every_depth_is_tried_with_the_widths_of_its_layers_alone(self):
+        draws = asked(self.make(FeasibleSpace(DEEP, deep_count, 2000)), 40)
+
+        assert {params["depth"] for params in draws} == {1, 2, 3, 4, 5}
+        assert all((f"w{i}" in params) == (params["depth"] > i) for params in draws for i in range(5))
+        assert max(map(deep_count, draws)) <= 2000

@@ -134,8 +134,8 @@ def test_making_a_network_draws_its_weights_only(norm):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_images_need_not_be_square(family):
-    config = config_of(family, image_shape=[1, 28, 20])
+def test_images_need_not_be_square(composed, family):
+    config = plain(composed, family, image_shape=[1, 28, 20])
 
     assert models.build(config)(IMAGES[..., :20]).shape == (6, 10)
 

@@ -2,7 +2,13 @@ from paretune.models.layers import layer_list
 
 
 def test_layers_are_told_in_order_and_what_a_trained_network_has_not_is_left_out():
-    model = {"_target_": "paretune.models.conv.Conv", "widths": [4, 6], "dropout": 0.5, "norm": "batch", "norm_first": True}
+    model = {
+        "_target_": "paretune.models.conv.Conv",
+        "widths": [4, 6],
+        "dropout": 0.5,
+        "norm": "batch",
+        "norm_first": True,
+    }
 
     assert layer_list(model).startswith("conv 3x3 1>4, batch norm 4, relu, ")
     assert "dropout" not in layer_list(model)

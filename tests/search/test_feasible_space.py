@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, conditional_count, count
-from paretune.search.feasible_space import Costs, FeasibleSpace, Polynomial, uniform
+from paretune.search.costs import Costs, Polynomial
+from paretune.search.distributions import uniform
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.space import Space
 
 

@@ -9,7 +9,8 @@ from optuna.distributions import IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count
 from paretune.errors import CapError, ConfigError
-from paretune.search.feasible_space import FeasibleSpace, uniform
+from paretune.search.distributions import uniform
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.samplers import FeasibleSampler, GridSampler, van_der_corput
 from paretune.search.space import Space, parse_space

@@ -66,6 +66,29 @@ def test_the_settings_a_study_keeps_are_those_of_the_config_and_not_of_what_was_
     assert more.code == 0, more.err
 
 
+def test_the_configurations_of_start_run_first_and_once(command, store, tmp_path):
+    """What is searched is taken from them, what is not (the optimizer's name) is the sweep's."""
+    start = "hydra.sweeper.start=['+recipe=minimalist_841 model=conv model.dropout=0.1 model.widths=[4,5] model.norm=batch']"
+    command(*SWEEP, trials(1), start)
+    more = command(*SWEEP, trials(2), start)
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+
+    assert more.code == 0, more.err
+    assert [trial.params["conv/model.widths.1"] for trial in study.trials if trial.number == 0] == [5]
+    assert (
+        study.trials[0].params["optimizer.lr" if "optimizer.lr" in study.trials[0].params else "conv/optimizer.lr"]
+        == 0.001
+    )
+    assert len(study.trials) == 2
+
+
+def test_a_start_that_the_space_does_not_hold_is_one_line(command):
+    answer = command(*SWEEP, trials(1), "hydra.sweeper.start=['model=dense']")
+
+    assert answer.code == 2
+    assert "start `model=dense` has model `dense`, which is not searched; expected one of conv, squeeze" in answer.err
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

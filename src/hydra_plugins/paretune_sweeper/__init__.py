@@ -16,6 +16,7 @@ class CapOptions:
     max: int | None = None  # largest cost that is ever run; null for no cap
     count: str | None = None  # dotted path of a function from a composed config to its cost, a whole number
     cost: str = "parameters"  # what it counts, in words, for messages
+    reads: list[str] | None = None  # config nodes that it reads (groups are told by trying); null: any. Saves counting
 
 
 @dataclass
@@ -52,6 +53,8 @@ class SweepOptions:
     retry: int = 3  # a trial whose worker dies is started again this often
     join: bool = False  # work on a sweep that was started elsewhere (paretune-worker); start none, and end with it
     params: Any = None  # search space, in Hydra's sweep grammar
+    # configurations that run first, each as overrides in a line; what is searched takes its value from there, the rest does not
+    start: list[str] | None = None
     # dotted path of a function (config, optuna trial) that suggests more parameters
     custom_search_space: str | None = None
     space: str | None = None  # name of a node of the composed config that holds the search space of its config groups

@@ -1,6 +1,7 @@
 """From the sweeper's options and the command line to a sweep, its sampler and its study: the same in every process."""
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
@@ -57,7 +58,8 @@ class SweepSpec:
         race = Race(**vars(options.race)) if options.race.eta else None
         if race:
             check_race(race, self.directions)
-        self.sampler = self._sampler(self._feasible_space())
+        self.feasible = self._feasible_space()
+        self.sampler = self._sampler(self.feasible)
         if isinstance(self.sampler, GridSampler):
             limits = replace(limits, n_trials=min(limits.n_trials, len(self.sampler.points)))
         self.sweep = Sweep(self.name, self.space, limits, race, suggest)
@@ -83,6 +85,28 @@ class SweepSpec:
             )
         pruner = instantiate(pruner) if pruner else None
         return open_study(self.name, storage, self.directions, self.sampler, pruner, join=self.options.join)
+
+    def starts(self) -> list[dict[str, Any]]:
+        """The configurations to run first, as parameters of the space.
+
+        Raises :class:`~paretune.errors.ConfigError` for one that the space does not hold, and
+        :class:`~paretune.errors.CapError` for one over the cap.
+        """
+        return [self._start(line) for line in self.options.start or []]
+
+    def _start(self, line: str) -> dict[str, Any]:
+        config = self._compose((*self.space.fixed, *shlex.split(line)))
+        chosen = {name.lstrip("+"): option for name, option in config.hydra.runtime.choices.items()}
+
+        def value_of(name: str) -> Any:
+            key = name.rpartition("/")[2].lstrip("+")
+            if name in self.space.groups:
+                return chosen.get(key)
+            return OmegaConf.select(config, key)
+
+        params = self.space.taken_from(value_of, f"start `{line}`")
+        self.feasible.check_fits(params, f"start `{line}`")
+        return params
 
     def check_same_setup(self, study: Study) -> None:
         """Raise :class:`~paretune.errors.StoreError` if the study was started with another cap, space or settings."""
@@ -130,17 +154,29 @@ class SweepSpec:
                 )
             return FeasibleSpace(self.space)
         count = _imported(get_method, "cap.count", cap.count)
+        unread = self._unread(cap.reads)
 
         def cost(params: dict[str, Any]) -> int:
             """Composing takes Hydra 40 ms, so the fixed part is composed once; every draw sets the same keys of it."""
-            groups, values = self.space.grouped(params)
+            groups, values = self.space.grouped({name: value for name, value in params.items() if name not in unread})
             config = self._counted((*self.space.fixed, *groups))
             for key, value in values.items():
                 plain = OmegaConf.create(f"v: {value}").v if isinstance(value, str) else value
                 OmegaConf.update(config, key.lstrip("+"), plain)
             return int(count(config))
 
-        return FeasibleSpace(self.space, cost, cap.max, cap.cost)
+        return FeasibleSpace(self.space, cost, cap.max, cap.cost, unread)
+
+    def _unread(self, nodes: Sequence[str] | None) -> set[str]:
+        """The parameters that are no part of ``nodes``."""
+        keys = {
+            name: name.rpartition("/")[2].lstrip("+")
+            for name in self.space.everything()
+            if name not in self.space.groups
+        }
+        return {
+            name for name, key in keys.items() if nodes and not any(f"{key}.".startswith(f"{node}.") for node in nodes)
+        }
 
     def _sampler(self, feasible: FeasibleSpace) -> CappedSampler:
         config = dict(self.options.sampler)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from torch import Tensor, empty, nn, ones, zeros
 from torch.func import functional_call
@@ -13,6 +13,7 @@ from torch.nn.functional import layer_norm
 from paretune.errors import ConfigError, check_choice, check_least
 
 T = TypeVar("T", int, float, str)
+V = TypeVar("V")
 
 
 def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
@@ -25,6 +26,14 @@ def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
             f"or a single value; set model.{name}"
         )
     return list(value)
+
+
+def kept(value: V, depth: int | None, layers: int, before: int = 0) -> V:
+    """A setting of ``layers`` layers, ``before`` others and some after them, for the first ``depth`` of the layers alone."""
+    check_least("model.depth", depth, 1, most=layers, null=True)
+    if depth is None or not isinstance(value, (list, tuple)):
+        return value
+    return cast("V", [*value[: before + depth], *value[before + layers :]])
 
 
 def sizes(name: str, values: Sequence[int]) -> list[int]:
@@ -94,14 +103,21 @@ class SeparableConv(nn.Sequential):
     """A depthwise convolution, then a 1x1 one that mixes the channels, nothing in between.
 
     Chollet 2016, "Xception" (https://arxiv.org/abs/1610.02357). Keras gives the depthwise part no bias; ``depthwise_bias``
-    does. Other ``settings`` are those of ``nn.Conv2d``.
+    does; ``bias`` is that of the other part. Other ``settings`` are those of ``nn.Conv2d``.
     """
 
     def __init__(
-        self, fan_in: int, fan_out: int, kernel: int, *, depthwise_bias: bool = False, **settings: Any
+        self,
+        fan_in: int,
+        fan_out: int,
+        kernel: int,
+        *,
+        depthwise_bias: bool = False,
+        bias: bool = True,
+        **settings: Any,
     ) -> None:
         depthwise = nn.Conv2d(fan_in, fan_in, kernel, groups=fan_in, bias=depthwise_bias, **settings)
-        super().__init__(depthwise, nn.Conv2d(fan_in, fan_out, 1))
+        super().__init__(depthwise, nn.Conv2d(fan_in, fan_out, 1, bias=bias))
 
 
 def dropouts(rate: float, *, maps: bool = False) -> list[nn.Module]:

@@ -10,7 +10,7 @@ from math import prod
 from torch import nn
 
 from paretune.errors import check_least
-from paretune.models._blocks import Normalise, Stack, dense, dropouts, kernels, map_shape, per_layer, sizes
+from paretune.models._blocks import Normalise, Stack, dense, dropouts, kept, kernels, map_shape, per_layer, sizes
 
 
 class Conv(Stack):
@@ -19,13 +19,15 @@ class Conv(Stack):
     ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or one each; a 2x2 max-pool follows each
     layer whose number (from 1) is in ``pool_after``. ``dropout`` is one rate after every pool, or a list of one after each
     layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes the last maps to that many channels.
-    Dense layers are normalised with ``head_norm`` and followed by ``head_dropout``.
+    Dense layers are normalised with ``head_norm`` and followed by ``head_dropout``. With ``depth`` only the first so many of the
+    ``widths`` are built, with their part of what is listed by layer.
     """
 
     def __init__(
         self,
         *,
         widths: Sequence[int] = (16, 16),
+        depth: int | None = None,
         kernel_size: int | Sequence[int] = 3,
         padding: str | Sequence[str] = "same",
         pool_after: Sequence[int] = (1, 2),
@@ -40,6 +42,9 @@ class Conv(Stack):
         image_shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,
     ) -> None:
+        layers_listed = len(widths)
+        kernel_size, padding = kept(kernel_size, depth, layers_listed), kept(padding, depth, layers_listed)
+        widths, dropout = kept(widths, depth, layers_listed), kept(dropout, depth, layers_listed)
         channels = [image_shape[0], *sizes("widths", widths)]
         if isinstance(dropout, (int, float)):
             dropout = [dropout if number in pool_after else 0.0 for number in range(1, len(channels))]

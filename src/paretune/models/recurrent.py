@@ -18,7 +18,8 @@ class Recurrent(nn.Module):
 
     The repeated layer counts once; with ``norm_each_step`` every step has a norm of its own. ``separable`` layers are
     depthwise-separable, else plain; ``pool_middle`` puts a 2x2 max-pool before the steps, too. ``padding`` (``same`` or
-    ``valid``) is that of the stem and the layer after it; steps keep the size. ``dropout`` drops single values.
+    ``valid``) is that of the stem and the layer after it; steps keep the size, but for a pool after each whose number (from 1)
+    is in ``pool_after_steps``. ``dropout`` drops single values. ``bias`` is that of all convolutions but depthwise parts.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class Recurrent(nn.Module):
         activation: str = "relu",
         padding: str = "valid",
         pool_middle: bool = False,
+        pool_after_steps: Sequence[int] = (),
+        bias: bool = True,
         dropout: float = 0.0,
         head: Sequence[int] = (16,),
         image_shape: Sequence[int] = (1, 28, 28),
@@ -45,12 +48,15 @@ class Recurrent(nn.Module):
         normalise, [(_, pad)] = Normalise(norm, activation, norm_first), kernels(3, padding, 1)
         normalise.check_averaged()
         conv = SeparableConv if separable else nn.Conv2d
-        first = [nn.Conv2d(image_shape[0], stem, 3, padding=pad), *normalise.layers(stem), nn.MaxPool2d(2)]
+        first = [nn.Conv2d(image_shape[0], stem, 3, padding=pad, bias=bias), *normalise.layers(stem), nn.MaxPool2d(2)]
         middle = [nn.MaxPool2d(2)] if pool_middle else []
-        second = [conv(stem, width, 3, padding=pad), *normalise.layers(width), *middle]
+        second = [conv(stem, width, 3, padding=pad, bias=bias), *normalise.layers(width), *middle]
         self.entry = nn.Sequential(*first, *dropouts(dropout), *second, *dropouts(dropout))
-        map_shape(self.entry, image_shape)  # refuses maps that become too small
-        self.repeated = conv(width, width, 3, padding=1)
+        self.repeated = conv(width, width, 3, padding=1, bias=bias)
+        self.pools = nn.ModuleList(
+            nn.MaxPool2d(2) if n in pool_after_steps else nn.Identity() for n in range(1, steps + 1)
+        )
+        map_shape([self.entry, *self.pools], image_shape)  # refuses maps that become too small
         norms = ([*normalise.layers(width), *dropouts(dropout)] for _ in range(steps if norm_each_step else 1))
         self.norms, self.steps = nn.ModuleList(nn.Sequential(*layers) for layers in norms), steps
         units = [width, *sizes("head", head)]
@@ -61,6 +67,6 @@ class Recurrent(nn.Module):
         """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""
         maps = self.entry(images)
         for step in range(self.steps):
-            maps = self.norms[min(step, len(self.norms) - 1)](self.repeated(maps))
+            maps = self.pools[step](self.norms[min(step, len(self.norms) - 1)](self.repeated(maps)))
         logits: Tensor = self.head(maps)
         return logits

@@ -16,6 +16,7 @@ from paretune.models._blocks import (
     Stack,
     dense,
     dropouts,
+    kept,
     kernels,
     map_shape,
     per_layer,
@@ -29,7 +30,9 @@ class Separable(Stack):
     ``kernel_size``, ``padding`` (``same`` or ``valid``) and ``dropout`` (of whole maps) are one for all layers or one each,
     the stem included and first; a 2x2 max-pool follows each layer whose number (from 1) is in ``pool_after``.
     ``global_pool`` averages the last maps instead of flattening them. ``depthwise_bias`` is PyTorch's way, without it is
-    Keras'. ``head_dropout`` comes before the logits.
+    Keras'. ``head_dropout`` comes before the logits. With ``depth`` only the first so many of the ``widths`` are
+    built, with their part of what is listed by layer. ``bias`` is that of all but the depthwise parts; a norm right after
+    them (``norm_first``) makes it idle.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Separable(Stack):
         *,
         stem: int | None = 6,
         widths: Sequence[int] = (8, 12, 12, 12),
+        depth: int | None = None,
         kernel_size: int | Sequence[int] = 3,
         padding: str | Sequence[str] = "valid",
         pool_after: Sequence[int] = (1,),
@@ -45,6 +49,7 @@ class Separable(Stack):
         activation: str = "leaky_relu",
         dropout: float | Sequence[float] = 0.0,
         depthwise_bias: bool = False,
+        bias: bool = True,
         global_pool: bool = True,
         head: Sequence[int] = (),
         head_dropout: float = 0.0,
@@ -52,13 +57,18 @@ class Separable(Stack):
         num_classes: int = 10,
     ) -> None:
         stems = [] if stem is None else sizes("stem", [stem])
-        channels = [image_shape[0], *stems, *sizes("widths", widths)]
+        cut = partial(kept, depth=depth, layers=len(widths), before=len(stems))
+        kernel_size, padding, dropout = cut(kernel_size), cut(padding), cut(dropout)
+        channels = [image_shape[0], *stems, *sizes("widths", kept(widths, depth, len(widths)))]
         rates = per_layer("dropout", dropout, len(channels) - 1)
         normalise = Normalise(norm, activation, norm_first)
-        separable = partial(SeparableConv, depthwise_bias=depthwise_bias)
+        plain, separable = (
+            partial(nn.Conv2d, bias=bias),
+            partial(SeparableConv, depthwise_bias=depthwise_bias, bias=bias),
+        )
         layers: list[nn.Module] = []
         for i, (kernel, pad) in enumerate(kernels(kernel_size, padding, len(rates))):
-            conv = nn.Conv2d if i < len(stems) else separable
+            conv = plain if i < len(stems) else separable
             layers += [conv(channels[i], channels[i + 1], kernel, padding=pad), *normalise.layers(channels[i + 1])]
             layers += [nn.MaxPool2d(2)] if i + 1 in pool_after else []
             layers += dropouts(rates[i], maps=global_pool)

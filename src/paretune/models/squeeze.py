@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from paretune.models._blocks import Normalise, Stack, dropouts, kernels, map_shape, sizes
+from paretune.models._blocks import Normalise, Stack, dropouts, kept, kernels, map_shape, sizes
 
 
 class Squeeze(Stack):
@@ -16,13 +16,15 @@ class Squeeze(Stack):
 
     ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or one each, the classifying
     convolution included (so ``len(widths) + 1``). A 2x2 max-pool follows each layer whose number (from 1) is in
-    ``pool_after``; ``dropout`` drops whole maps after each layer. ``norm_first`` puts the norm before the activation.
+    ``pool_after``; ``dropout`` drops whole maps after each layer. ``norm_first`` puts the norm before the activation. With ``depth`` only the first so many of the
+    ``widths`` are built, with their part of what is listed by layer.
     """
 
     def __init__(
         self,
         *,
         widths: Sequence[int] = (8, 12, 12, 12, 12),
+        depth: int | None = None,
         kernel_size: int | Sequence[int] = 3,
         padding: str | Sequence[str] = ("same", "same", "same", "same", "valid", "valid"),
         pool_after: Sequence[int] = (2, 4),
@@ -34,6 +36,9 @@ class Squeeze(Stack):
         image_shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,
     ) -> None:
+        layers_listed = len(widths)
+        kernel_size, padding = kept(kernel_size, depth, layers_listed), kept(padding, depth, layers_listed)
+        widths = kept(widths, depth, layers_listed)
         channels = [image_shape[0], *sizes("widths", widths), num_classes]
         normalise = Normalise(norm, activation, norm_first)
         layers: list[nn.Module] = []

@@ -16,19 +16,17 @@ This costs O(steps) a candidate and needs neither sampling nor box decomposition
 2011, https://doi.org/10.1109/CEC.2011.5949880, for two unknown objectives).
 """
 
-import warnings
-from collections.abc import Mapping, Sequence
-from math import log
+from collections.abc import Mapping
+from math import log, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
 from scipy.special import ndtr
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from paretune.front import front
 
@@ -60,16 +58,20 @@ AT_MOST = 1000  # points of a surrogate: its time goes with their cube
 
 
 def features(params: Mapping[str, Any], branch: Mapping[str, BaseDistribution]) -> list[float]:
-    """A configuration as numbers in [0, 1]: positions in (log) ranges, a column for each value of a choice."""
+    """A configuration as numbers in [0, 1]: positions in (log) ranges, a column for each value of a choice.
+
+    What a condition leaves out is in the middle of its range.
+    """
     row: list[float] = []
     for name, dist in branch.items():
-        value = params[name]
-        if isinstance(dist, CategoricalDistribution):
-            row += [float(value == other) for other in dist.choices]
+        if name not in params:
+            row += [0.5] * (len(dist.choices) if isinstance(dist, CategoricalDistribution) else 1)
+        elif isinstance(dist, CategoricalDistribution):
+            row += [float(params[name] == other) for other in dist.choices]
         else:
             low, high = dist.low, dist.high  # type: ignore[attr-defined]
             scale = log if dist.log else float  # type: ignore[attr-defined]
-            row.append((scale(value) - scale(low)) / (scale(high) - scale(low)) if high > low else 0.0)
+            row.append((scale(params[name]) - scale(low)) / (scale(high) - scale(low)) if high > low else 0.0)
     return row
 
 
@@ -89,8 +91,9 @@ def select_training_points(log_costs: Floats, losses: Floats) -> NDArray[np.intp
 class Surrogate:
     """Mean and deviation of a loss anywhere, after it was seen at ``rows`` ``(N, D)`` with values ``losses`` ``(N,)``.
 
-    Matern-5/2 with a length for each column, plus noise; losses are standardised. The scales are fitted by marginal
-    likelihood on at most 120 points: the last ones and the best ones.
+    A Gaussian process with a Matern-5/2 kernel of a length for each column, plus noise; losses are standardised. The scales
+    are fitted by marginal likelihood on at most 120 points: the last ones and the best ones (Rasmussen and Williams 2006,
+    chapters 2 and 5, https://gaussianprocess.org/gpml).
     """
 
     def __init__(self, rows: Floats, losses: Floats) -> None:
@@ -98,32 +101,63 @@ class Surrogate:
         values = (losses - self.centre) / self.spread
         half = FITTED_ON // 2
         chosen = np.union1d(np.arange(len(rows))[-half:], np.argsort(values)[:half])
-        kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern(
-            np.full(rows.shape[1], 0.7), (0.05, 20.0), nu=2.5
-        ) + WhiteKernel(0.05, (1e-3, 1.0))
-        fitted = GaussianProcessRegressor(kernel, optimizer=_few_steps)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a scale at its bound is an answer too
-            fitted.fit(rows[chosen], values[chosen])
-        self.kernel, self.rows, self.values = fitted.kernel_, rows, values
-        self.process = GaussianProcessRegressor(self.kernel, optimizer=None).fit(rows, values)
+        start = np.log([1.0, *np.full(rows.shape[1], 0.7), 0.05])
+        bounds = np.log([(0.05, 20.0), *[(0.05, 20.0)] * rows.shape[1], (1e-3, 1.0)])
+        fitted = minimize(
+            _unlikelihood,
+            start,
+            (rows[chosen], values[chosen]),
+            jac=True,
+            bounds=bounds,
+            method="L-BFGS-B",
+            options={"maxiter": MAX_ITERATIONS},
+        )
+        self.scales = np.exp(fitted.x)
+        self._learn(rows, values)
 
     def predict(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean and deviation ``(M,)`` of the loss without its noise, at ``rows`` ``(M, D)``."""
-        mean, deviation = self.process.predict(rows, return_std=True)
-        noise = self.kernel.k2.noise_level
-        deviation = np.sqrt(np.clip(deviation**2 - noise, 1e-8, None))
-        return mean * self.spread + self.centre, deviation * self.spread
+        shared = _matern(rows, self.rows, self.scales)[0]
+        explained = solve_triangular(self.factor, shared.T, lower=True, check_finite=False)
+        deviation = np.sqrt(np.clip(self.scales[0] - (explained**2).sum(axis=0), 1e-8, None))
+        return shared @ self.weights * self.spread + self.centre, deviation * self.spread
 
     def add_fantasies(self, rows: Floats) -> Floats:
-        """Take the predicted mean at ``rows`` as if it were measured, so that no other candidate is proposed there; returns it."""
+        """Take the predicted mean at ``rows`` ``(M, D)`` for seen, and return it; the scales stay."""
         mean, _ = self.predict(rows)
-        self.rows = np.concatenate([self.rows, rows])
-        self.values = np.concatenate([self.values, (mean - self.centre) / self.spread])
-        self.process = GaussianProcessRegressor(self.kernel, optimizer=None).fit(self.rows, self.values)
+        values = (mean - self.centre) / self.spread
+        self._learn(np.concatenate([self.rows, rows]), np.concatenate([self.values, values]))
         return mean
 
+    def _learn(self, rows: Floats, values: Floats) -> None:
+        self.rows, self.values = rows, values
+        covariance = _matern(rows, rows, self.scales)[0]
+        covariance[np.diag_indices(len(rows))] += self.scales[-1]
+        self.factor = cholesky(covariance, lower=True, check_finite=False)
+        self.weights = cho_solve((self.factor, True), values, check_finite=False)
 
-def _few_steps(objective: Any, start: Floats, bounds: Sequence[tuple[float, float]]) -> tuple[Floats, float]:
-    found = minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MAX_ITERATIONS})
-    return found.x, found.fun
+
+def _matern(rows: Floats, others: Floats, scales: Floats) -> tuple[Floats, Floats]:
+    """The covariances ``(N, M)`` of two sets of rows, and their slope by the squared distance, times -2."""
+    distances = sqrt(5) * cdist(rows / scales[1:-1], others / scales[1:-1])
+    decay = scales[0] * np.exp(-distances)
+    return decay * (1 + distances + distances**2 / 3), decay * (1 + distances) * (5 / 3)
+
+
+def _unlikelihood(logs: Floats, rows: Floats, values: Floats) -> tuple[float, Floats]:
+    """The negative log marginal likelihood of the logarithms of scale, lengths and noise, and its gradient.
+
+    A length's part of it is the sum over pairs of slope times squared distance along its column, as a product of matrices.
+    """
+    scales = np.exp(logs)
+    covariance, slope = _matern(rows, rows, scales)
+    noisy = covariance + scales[-1] * np.eye(len(rows))
+    factor = cho_factor(noisy, lower=True, check_finite=False)
+    inverse = cho_solve(factor, np.eye(len(rows)), check_finite=False)
+    weights = inverse @ values
+    pull = np.outer(weights, weights) - inverse
+    scaled, pairs = rows / scales[1:-1], pull * slope
+    lengths = (pairs.sum(axis=1) @ scaled**2) - (scaled * (pairs @ scaled)).sum(axis=0)
+    gradient = [0.5 * (pull * covariance).sum(), *lengths, 0.5 * scales[-1] * np.trace(pull)]
+    unlikelihood = 0.5 * values @ weights + np.log(np.diag(factor[0])).sum()
+    return float(unlikelihood), -np.array(gradient)

@@ -1,124 +1,43 @@
 """Whole configurations that fit a cap: what they cost, drawing them, resizing them. Pure, without a study."""
 
-from collections.abc import Callable
-from itertools import combinations_with_replacement
+from collections.abc import Callable, Collection, Mapping
 from math import exp, inf, log
 from operator import neg
 from sys import float_info
-from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from paretune.errors import CapError, ConfigError
-from paretune.search.space import Distributions, Space
+from paretune.errors import CapError
+from paretune.search.costs import Costs, Count, Params
+from paretune.search.distributions import lowest, on_grid, uniform, values_of
+from paretune.search.space import Space, ints_of
 
-Params = dict[str, Any]
-Count = Callable[[Params], int]
 BISECTIONS = 12
-CHECKS = 8  # configurations beyond those it is fitted to on which a polynomial must be exact
-WIDEST = 24  # whole-number parameters up to which a polynomial is worth its samples
-
-
-class Costs:
-    """Costs of a space's configurations, exact by ``count``, or by a polynomial that was exact wherever it was checked.
-
-    Counting a composed model takes milliseconds, and a sampler weighs thousands of candidates. For each combination of
-    categorical values a quadratic polynomial of the whole-number parameters is fitted to a few dozen counts; where it is
-    not exact on :data:`CHECKS` more (a kernel size that is searched as a number, say), everything is counted. What is
-    proposed in the end is always counted: see :meth:`exact`.
-    """
-
-    def __init__(self, space: Space, count: Count) -> None:
-        self.count = count
-        self.refusal: ConfigError | None = None
-        self._exact: dict[frozenset[tuple[str, Any]], float] = {}
-        everything = space.everything()
-        self._ints = _ints(everything)
-        # no width depends on a number in between
-        self._floats = {name for name, dist in everything.items() if isinstance(dist, FloatDistribution)}
-        self._polynomials: dict[frozenset[tuple[str, Any]], Polynomial | None] = {}
-
-    def __call__(self, params: Params) -> float:
-        """The cost of ``params``; infinite if they cannot be built."""
-        ints = [name for name in self._ints if name in params]
-        rest = frozenset(item for item in params.items() if item[0] not in self._ints and item[0] not in self._floats)
-        if rest not in self._polynomials:
-            self._polynomials[rest] = self._learned(params, ints)
-        polynomial = self._polynomials[rest]
-        return self.exact(params) if polynomial is None else polynomial([params[name] for name in ints])
-
-    def exact(self, params: Params) -> float:
-        """The counted cost of ``params``; infinite if they cannot be built."""
-        key = frozenset(params.items())
-        if key not in self._exact:
-            try:
-                self._exact[key] = self.count(params)
-            except ConfigError as error:
-                self.refusal, self._exact[key] = error, inf
-        return self._exact[key]
-
-    def holds(self, params: Params) -> bool:
-        """Whether the cost of ``params`` is their counted one; if not, its polynomial is not trusted any more."""
-        if self(params) == self.exact(params):
-            return True
-        self._polynomials = dict.fromkeys(self._polynomials)
-        return False
-
-    def _learned(self, params: Params, ints: list[str]) -> "Polynomial | None":
-        if not 0 < len(ints) <= WIDEST:
-            return None
-        rng = np.random.default_rng(0)
-        terms = len(_monomials([0] * len(ints)))
-        rows = [[_random_step(self._ints[name], rng) for name in ints] for _ in range(terms + CHECKS)]
-        costs = [self.exact(params | dict(zip(ints, row, strict=True))) for row in rows]
-        if inf in costs:
-            return None
-        polynomial = Polynomial(rows[:terms], costs[:terms])
-        return polynomial if all(polynomial(row) == cost for row, cost in zip(rows, costs, strict=True)) else None
-
-
-class Polynomial:
-    """The quadratic polynomial through whole-number ``costs`` at ``rows`` of whole numbers, rounded to whole numbers."""
-
-    def __init__(self, rows: list[list[int]], costs: list[float]) -> None:
-        matrix = np.array([_monomials(row) for row in rows], dtype=float)
-        scale = np.abs(matrix).max(axis=0)  # products of two widths beside ones
-        solution = np.linalg.lstsq(matrix / scale, np.array(costs), rcond=None)[0]
-        pairs = combinations_with_replacement(range(len(rows[0]) + 1), 2)
-        self.terms = [
-            (i, j, float(factor)) for (i, j), factor in zip(pairs, solution / scale, strict=True) if abs(factor) > 1e-6
-        ]
-
-    def __call__(self, row: list[int]) -> int:
-        """The cost at ``row`` (microseconds: hence no numpy)."""
-        full = [*row, 1]
-        return round(sum(factor * full[i] * full[j] for i, j, factor in self.terms))
-
-
-def _monomials(row: list[int]) -> list[int]:
-    """Every product of two values, every value, and 1."""
-    return [a * b for a, b in combinations_with_replacement([*row, 1], 2)]
-
-
-def _random_step(dist: IntDistribution, rng: np.random.Generator) -> int:
-    value = int(rng.integers(dist.low, dist.high + 1))
-    return dist.low + (value - dist.low) // dist.step * dist.step
+REDRAWS = 8  # of a draw that cannot be made as cheap as it should be
 
 
 class FeasibleSpace:
     """A space, what its configurations cost, and the cap that none may exceed.
 
     ``count`` gives the cost of a configuration, and ``cost`` says in words what it counts; a configuration for which
-    it raises :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap. Raises
+    it raises :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap. ``unread`` are parameters that
+    ``count`` does not look at. Raises
     :class:`~paretune.errors.CapError` at once if the smallest configuration of the space exceeds the cap.
     """
 
     def __init__(
-        self, space: Space, count: Count | None = None, cap: int | None = None, cost: str = "parameters"
+        self,
+        space: Space,
+        count: Count | None = None,
+        cap: int | None = None,
+        cost: str = "parameters",
+        unread: Collection[str] = (),
     ) -> None:
         self.space = space
-        self.costs = Costs(space, count) if count else None
+        self.costs = Costs(space, count, unread) if count else None
+        self.unit = cost
+        self._fractions = {name for name, dist in space.everything().items() if isinstance(dist, FloatDistribution)}
         self.cap: float = inf if count is None or cap is None else cap
         smallest = [(choice, self.cost(self.smallest_of(choice))) for choice in space.combinations()]
         self.smallest = min(least for _, least in smallest)
@@ -140,6 +59,13 @@ class FeasibleSpace:
         """Whether ``params`` may be run."""
         return self.cost(params) <= self.cap
 
+    def check_fits(self, params: Params, source: str) -> None:
+        """Raise :class:`~paretune.errors.CapError`, which names ``source``, if ``params`` may not be run."""
+        if not self.verify_fits(params):
+            cost = self.cost(params)
+            counted = "cannot be built" if cost == inf else f"has {cost:,.0f} {self.unit}, over the cap of {self.cap:,}"
+            raise CapError(f"{source} {counted}; expected a configuration that fits; make it smaller or raise the cap")
+
     def verify_fits(self, params: Params) -> bool:
         """Whether ``params`` may be run, by their counted cost."""
         return self.costs is None or (self.costs.holds(params) and self.fits(params))
@@ -147,13 +73,28 @@ class FeasibleSpace:
     def uniform(self, rng: np.random.Generator, choice: Params | None = None) -> Params:
         """A uniform draw that may not fit, of a branch that has a model that does; ``choice`` fixes the branch."""
         chosen = choice or self.branches[int(rng.integers(len(self.branches)))]
-        branch = self.space.distributions(self.space.branch_of(chosen))
-        return chosen | {name: uniform(dist, rng) for name, dist in branch.items()}
+        return self.completed(chosen, rng)
+
+    def completed(self, params: Params, rng: np.random.Generator) -> Params:
+        """``params`` of a branch without what its conditions leave out, and with uniform draws of what is missing."""
+        branch = self.space.distributions(self.space.branch_of(params))
+        full = dict(params)
+        for name, dist in branch.items():
+            if name not in full and self.space.is_active(name, full):
+                full[name] = uniform(dist, rng)
+        return self.space.pruned(full)
 
     def spread(self, rng: np.random.Generator, share: float, choice: Params | None = None) -> Params:
         """A draw resized to the cost at ``share`` (0 to 1) of the way from the smallest to the cap, in the logarithm."""
         params = self.uniform(rng, choice)
-        return self.resized(params, self.at_share(share)) if self.smallest > 0 else params
+        if self.smallest <= 0:
+            return params
+        target = self.at_share(share)
+        for _ in range(REDRAWS):
+            if self.cost(_mover(params, ints_of(self.space, params))(0.0)) <= target:
+                break
+            params = self.uniform(rng, choice)  # too many layers, say, whatever their widths
+        return self.resized(params, target)
 
     def at_share(self, share: float) -> float:
         """The cost at ``share`` of the way from the smallest to the largest that fits, in the logarithm."""
@@ -162,76 +103,64 @@ class FeasibleSpace:
     def resized(self, params: Params, target: float) -> Params:
         """``params`` moved towards the lower or the upper ends of their ranges, to the largest cost within ``target``.
 
-        Where even the lower ends exceed it (a large kernel, say), the categorical parameters take their cheapest values.
+        Where even the lower ends exceed it (a large kernel, say), all but fractions takes its cheapest values.
         """
-        branch = self.space.distributions(self.space.branch_of(params))
-        if self.cost(_moved(params, branch, 0.0)) > target:
+        move = _mover(params, ints_of(self.space, params))
+        below, above = move(0.0), move(2.0)
+        if self.cost(below) > target:
             smallest = self.smallest_of({name: params[name] for name in self.space.choices})
-            params = params | {n: smallest[n] for n, dist in branch.items() if not isinstance(dist, FloatDistribution)}
+            params = smallest | {name: params[name] for name in smallest if name in params and name in self._fractions}
+            move = _mover(params, ints_of(self.space, params))
+            below, above = move(0.0), move(2.0)
         low, high = 0.0, 2.0
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            low, high = (middle, high) if self.cost(_moved(params, branch, middle)) <= target else (low, middle)
-        return _moved(params, branch, low)
+            moved = move(middle)
+            if moved == below or (moved != above and self.cost(moved) <= target):
+                low, below = middle, moved
+            else:
+                high, above = middle, moved
+        return above if self.cost(above) <= target else below
 
     def smallest_of(self, choice: Params) -> Params:
-        """The lower ends of a branch, each categorical parameter at its cheapest value, one after another."""
+        """The lower ends of a branch, each choice at its cheapest value, one after another."""
         branch = self.space.distributions(self.space.branch_of(choice))
-        lowest = {
-            name: dist.choices[0] if isinstance(dist, CategoricalDistribution) else dist.low  # type: ignore[attr-defined]
-            for name, dist in branch.items()
-        }
-        return self._preferred(choice | lowest, branch, neg)
+        return self._preferred(choice | {name: lowest(dist) for name, dist in branch.items()}, neg)
 
     def largest_of(self, choice: Params) -> Params:
-        """The largest of a branch that can be built: upper ends, each categorical parameter at its dearest value."""
+        """The largest of a branch that can be built: upper ends, each choice at its dearest value."""
         branch = self.space.distributions(self.space.branch_of(choice))
-        params = _moved(self.smallest_of(choice), branch, 2.0)
-        params = self._preferred(params, branch, lambda cost: cost if cost < inf else -1)
+        lower = choice | {name: lowest(dist) for name, dist in branch.items()} | self.smallest_of(choice)
+        ends = {name: dist.high for name, dist in ints_of(self.space, lower).items()}
+        params = self._preferred(lower | ends, lambda cost: cost if cost < inf else -1)
         return params if self.cost(params) < inf else self.resized(params, float_info.max)
 
-    def _preferred(self, params: Params, branch: Distributions, preference: Callable[[float], float]) -> Params:
-        """``params`` with each categorical parameter at the value whose cost is preferred, one after another."""
-        for name, dist in branch.items():
-            if isinstance(dist, CategoricalDistribution):
-                preferences = [preference(self.cost(params | {name: value})) for value in dist.choices]
-                params = params | {name: dist.choices[preferences.index(max(preferences))]}
-        return params
+    def _preferred(self, params: Params, preference: Callable[[float], float]) -> Params:
+        """``params`` with each choice that matters at the value whose counted cost is preferred, one after another."""
+        if self.costs is None:
+            return self.space.pruned(params)
+        idle = self.costs.idle(params)
+        for name, dist in self.space.distributions(self.space.branch_of(params)).items():
+            is_choice = isinstance(dist, CategoricalDistribution) or name in self.space.switches
+            if is_choice and name not in idle:
+                values = values_of(dist)
+                costs = [preference(self.costs.exact(self.space.pruned(params | {name: value}))) for value in values]
+                params = params | {name: values[costs.index(max(costs))]}
+        return self.space.pruned(params)
 
 
-def uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:
-    """A draw from one distribution, even in its logarithm where it asks for that."""
-    if isinstance(dist, CategoricalDistribution):
-        return dist.choices[int(rng.integers(len(dist.choices)))]
-    if isinstance(dist, IntDistribution):
-        low, high = dist.low - 0.5, dist.high + 0.5
-        value = exp(rng.uniform(log(low), log(high))) if dist.log else rng.uniform(low, high)
-        return on_grid(value, dist)
-    assert isinstance(dist, FloatDistribution)
-    if dist.log:
-        return float(min(exp(rng.uniform(log(dist.low), log(dist.high))), dist.high))
-    return on_grid(rng.uniform(dist.low, dist.high), dist)
+def _mover(params: Params, ints: Mapping[str, IntDistribution]) -> Callable[[float], Params]:
+    """A function that moves the ``ints`` of ``params`` from the lower end (0) over where they are (1) to the upper end (2)."""
+    steps = []
+    for name, dist in ints.items():
+        scale = log if dist.log else float
+        steps.append((name, scale(dist.low), scale(params[name]), scale(dist.high), dist))
 
+    def move(position: float) -> Params:
+        moved = dict(params)
+        for name, low, value, high, dist in steps:
+            at = low + (value - low) * position if position <= 1 else value + (high - value) * (position - 1)
+            moved[name] = on_grid(exp(at) if dist.log else at, dist)
+        return moved
 
-def on_grid(value: float, dist: IntDistribution | FloatDistribution) -> Any:
-    """The nearest value that the distribution holds."""
-    if dist.step is not None:
-        value = dist.low + round((value - dist.low) / dist.step) * dist.step
-    value = min(max(value, dist.low), dist.high)
-    return int(value) if isinstance(dist, IntDistribution) else float(value)
-
-
-def _moved(params: Params, branch: Distributions, position: float) -> Params:
-    """Whole-number parameters on their way from the lower end (0) over where they are (1) to the upper end (2)."""
-
-    def move(value: int, dist: IntDistribution) -> int:
-        start, end, share = (dist.low, value, position) if position <= 1 else (value, dist.high, position - 1)
-        if dist.log:
-            return int(on_grid(start * (end / start) ** share, dist))
-        return int(on_grid(start + (end - start) * share, dist))
-
-    return params | {name: move(params[name], dist) for name, dist in _ints(branch).items()}
-
-
-def _ints(branch: Distributions) -> dict[str, IntDistribution]:
-    return {name: dist for name, dist in branch.items() if isinstance(dist, IntDistribution)}
+    return move

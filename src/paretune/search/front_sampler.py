@@ -12,8 +12,10 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.front import LEAST_ERROR, front
+from paretune.search.costs import Params
+from paretune.search.distributions import on_grid, uniform
 from paretune.search.ehvi import Surrogate, expected_improvement, features, select_training_points
-from paretune.search.feasible_space import FeasibleSpace, Params, on_grid, uniform
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.racing import rung_scores
 from paretune.search.samplers import CappedSampler
 
@@ -123,9 +125,10 @@ class _Branch:
         return expected_improvement(log_costs, mean, deviation, known, reference)
 
     def holds(self, params: Mapping[str, Any]) -> bool:
-        """Whether ``params`` are of this branch."""
+        """Whether ``params`` are of this branch, and whole."""
         chosen = all(params.get(name) == value for name, value in self.choice.items())
-        return chosen and set(self.distributions) <= set(params)
+        space = self.feasible.space
+        return chosen and all(name in params or not space.is_active(name, params) for name in self.distributions)
 
     def _log_costs(self, configurations: Sequence[Params]) -> Floats:
         return np.log([self.feasible.cost(params) for params in configurations]).reshape(-1)
@@ -143,9 +146,10 @@ class _Branch:
 
     def _mutant(self, parent: Params, rng: np.random.Generator) -> Params:
         """``parent`` with one to three parameters changed: a step of a tenth or so of the range, or another choice."""
-        count = min(int(rng.integers(1, 4)), len(self.distributions))
-        names = rng.choice(list(self.distributions), size=count, replace=False)
-        return parent | {str(n): _stepped(parent[n], self.distributions[n], rng) for n in names}
+        names = [name for name in parent if name in self.distributions]
+        changed = rng.choice(names, size=min(int(rng.integers(1, 4)), len(names)), replace=False)
+        steps = {str(name): _stepped(parent[name], self.distributions[name], rng) for name in changed}
+        return self.feasible.completed(parent | steps, rng)
 
 
 def _stepped(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:

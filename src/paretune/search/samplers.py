@@ -14,8 +14,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import ConfigError
-from paretune.search.feasible_space import FeasibleSpace, Params, uniform
-from paretune.search.space import Distributions
+from paretune.search.costs import Params
+from paretune.search.distributions import Distributions, uniform, values_of
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.storage import set_system_attr, stored
 
 log = logging.getLogger(__name__)
@@ -139,7 +140,8 @@ class FeasibleSampler(CappedSampler):
         joint = sampler.infer_relative_search_space(study, trial)
         drawn = sampler.sample_relative(study, trial, {n: d for n, d in joint.items() if branch.get(n) == d})
         for name, dist in branch.items():
-            params[name] = drawn[name] if name in drawn else sampler.sample_independent(study, trial, name, dist)
+            if space.is_active(name, params):
+                params[name] = drawn[name] if name in drawn else sampler.sample_independent(study, trial, name, dist)
         return params
 
 
@@ -176,11 +178,14 @@ class GridSampler(CappedSampler):
         if size > WORTH_A_LINE:
             log.info("counting the %s configurations of the grid", f"{size:,}")
         rows = (
-            choice | dict(zip(values, row, strict=True))
+            feasible.space.pruned(choice | dict(zip(values, row, strict=True)))
             for choice, values in grids
             for row in product(*values.values())
         )
-        points = [params for params in rows if feasible.verify_fits(params)]
+        distinct = {
+            frozenset(params.items()): params for params in rows
+        }.values()  # some differ in what a condition leaves out
+        points = [params for params in distinct if feasible.verify_fits(params)]
         self.points: list[Params] = [points[i] for i in np.random.default_rng(seed).permutation(len(points))]
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
@@ -191,13 +196,10 @@ class GridSampler(CappedSampler):
 def _values(branch: Distributions) -> dict[str, Sequence[Any]]:
     values: dict[str, Sequence[Any]] = {}
     for name, dist in branch.items():
-        if isinstance(dist, CategoricalDistribution):
-            values[name] = dist.choices
-        elif isinstance(dist, IntDistribution):
-            values[name] = range(dist.low, dist.high + 1, dist.step)
-        else:
+        if not isinstance(dist, (CategoricalDistribution, IntDistribution)):
             raise ConfigError(
                 f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
                 f"use another sampler or other values"
             )
+        values[name] = values_of(dist)
     return values

@@ -2,23 +2,23 @@
 
 ``choice(a, b)``: one of them. ``range(a, b, step)``: whole numbers from a to b, b included (unlike in Hydra's own
 sweeper). ``interval(a, b)``: real numbers, and ``int(interval(a, b))`` whole ones, both ends included. ``tag(log, interval(a, b))``:
-the same, even in the logarithm. ``shuffle`` makes a range a choice.
+the same, even in the logarithm. ``shuffle`` makes a range a choice. ``tag('if depth > 3', ...)``: only where ``depth`` has such a value.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
-from hydra.errors import OverrideParseException
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from hydra.core.override_parser.types import Override
+from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from paretune.errors import ConfigError
+from paretune.search.conditions import EXPECTED, Condition, condition_of
+from paretune.search.distributions import Distributions, distribution_of, held, parse, searched
 
-Distributions = dict[str, BaseDistribution]
 Params = Mapping[str, Any]
 
 
@@ -26,32 +26,65 @@ Params = Mapping[str, Any]
 class Space:
     """What a sweep draws from.
 
-    ``choices`` are config groups such as ``model``, drawn first; each combination of them has a branch of its own
-    parameters besides the ``common`` ones. In Optuna a branch's parameter is called ``<branch>/<key>``, as Optuna wants
-    one distribution for a name; a space without choices keeps the plain keys.
+    ``choices`` are config groups such as ``model`` that bring parameters of their own, drawn first; each combination of them
+    has a branch of its own parameters besides the ``common`` ones. In Optuna a branch's parameter is called
+    ``<branch>/<key>``, as Optuna wants one distribution for a name; a space without choices keeps the plain keys.
+    ``conditions`` say by name which parameters are part of a configuration only with certain values of others;
+    ``groups`` name all config groups, those among the common parameters, too.
     """
 
     fixed: list[str] = field(default_factory=list)
     common: Distributions = field(default_factory=dict)
     choices: dict[str, CategoricalDistribution] = field(default_factory=dict)
     branches: dict[str, Distributions] = field(default_factory=dict)
+    conditions: dict[str, Condition] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+
+    @cached_property
+    def switches(self) -> frozenset[str]:
+        """The parameters that conditions depend on."""
+        return frozenset(condition.name for condition in self.conditions.values())
 
     def branch_of(self, params: Params) -> str:
         """The branch that the drawn choices lead to, such as ``squeeze``."""
         return "+".join(str(params[name]) for name in self.choices)
 
     def distributions(self, branch: str) -> Distributions:
-        """The branch's own and the common parameters by their Optuna names."""
+        """The branch's own and the common parameters by their Optuna names, whatever their conditions."""
         return {**self.common, **self.branches.get(branch, {})}
+
+    def is_active(self, name: str, params: Params) -> bool:
+        """Whether parameter ``name`` is part of the configuration that begins with ``params``."""
+        return name not in self.conditions or self.conditions[name].holds(params)
+
+    def pruned(self, params: Params) -> dict[str, Any]:
+        """``params`` without those whose conditions do not hold, in the order of the space."""
+        kept = {name: params[name] for name in self.choices}
+        for name in self.distributions(self.branch_of(params)):
+            if name in params and self.is_active(name, kept):
+                kept[name] = params[name]
+        return kept
 
     def everything(self) -> Distributions:
         """Every parameter of every branch, the choices included."""
         of_branches = {name: dist for branch in self.branches.values() for name, dist in branch.items()}
         return {**self.choices, **self.common, **of_branches}
 
+    def taken_from(self, value_of: Callable[[str], Any], source: str) -> dict[str, Any]:
+        """The configuration whose parameters have the values that ``value_of`` gives by their names.
+
+        Raises :class:`~paretune.errors.ConfigError`, which names ``source``, for a value that the space does not hold.
+        """
+        params: dict[str, Any] = {name: held(dist, value_of(name), name, source) for name, dist in self.choices.items()}
+        for name, dist in self.distributions(self.branch_of(params)).items():
+            if self.is_active(name, params):
+                params[name] = held(dist, value_of(name), name, source)
+        return params
+
     def described(self) -> dict[str, str]:
         """Every parameter's distribution as text."""
-        return {name: str(distribution) for name, distribution in self.everything().items()}
+        texts = {name: str(distribution) for name, distribution in self.everything().items()}
+        return texts | {name: f"{texts[name]} {condition}" for name, condition in self.conditions.items()}
 
     def overrides(self, params: Params) -> list[str]:
         """Hydra overrides of drawn ``params``, the choices first, without the fixed ones."""
@@ -60,9 +93,9 @@ class Space:
 
     def grouped(self, params: Params) -> tuple[list[str], dict[str, Any]]:
         """The overrides of config groups, and the drawn values by their Hydra keys."""
-        groups = [f"{name}={params[name]}" for name in self.choices]
+        groups = [f"{name}={value}" for name, value in params.items() if name in self.groups]
         # a Hydra key of a value holds no slash
-        return groups, {name.rpartition("/")[2]: value for name, value in params.items() if name not in self.choices}
+        return groups, {name.rpartition("/")[2]: value for name, value in params.items() if name not in self.groups}
 
     def combinations(self) -> Iterable[dict[str, Any]]:
         """Every combination of choices."""
@@ -84,30 +117,78 @@ def parse_space(
     A key fixed on the command line leaves the space. Raises :class:`~paretune.errors.ConfigError` for a sweep that cannot be read.
     """
     fixed: list[str] = []
-    common: Distributions = {}
-    choices: dict[str, CategoricalDistribution] = {}
+    entries: list[Override] = []  # of everything that is searched under its plain key
+    groups: dict[str, CategoricalDistribution] = {}
     named: set[str] = set()  # what is fixed or searched already, so that no space of its own varies it
-    for override in _parse(arguments, loader):
+    settled: dict[str, Any] = {}
+    for override in parse(arguments, loader):
         key = override.get_key_element()
-        distribution = _distribution(override)
+        distribution = distribution_of(override)
         if distribution is None:
             fixed.append(str(override.input_line))
+            settled[key.lstrip("+")] = override.value()
             named |= set() if is_group(key) else {key.lstrip("+")}  # model=squeeze fixes no width
         elif isinstance(distribution, CategoricalDistribution) and is_group(key):
-            choices[key] = distribution
+            groups[key] = distribution
         else:
-            common[key] = distribution
+            entries.append(override)
             named.add(key.lstrip("+"))
-    space = Space(fixed, common, choices)
+
+    def brought(chosen: Params) -> Mapping[str, Any]:
+        sweeps = own_space([*fixed, *(f"{name}={value}" for name, value in chosen.items())])
+        return {key: value for key, value in sweeps.items() if value is not None and not _is_named(key, named)}
+
+    choices = _branching(groups, brought)
+    common: Distributions = {name: groups[name] for name in groups if name not in choices}
+    space = _with_entries(Space(fixed, common, choices, groups=frozenset(groups)), None, entries, settled)
     for chosen in space.combinations():
-        sweeps = own_space([*fixed, *space.grouped(chosen)[0]])
-        lines = [f"{key}={value}" for key, value in sweeps.items() if value is not None]
-        parsed = {override.get_key_element(): _searched(override) for override in _parse(lines, loader)}
-        branch = space.branch_of(chosen)
-        space.branches[branch] = {
-            f"{branch}/{key}" if choices else key: dist for key, dist in parsed.items() if not _is_named(key, named)
-        }
+        lines = [f"{key}={value}" for key, value in brought(chosen).items()]
+        space = _with_entries(space, space.branch_of(chosen), parse(lines, loader), settled)
     return space
+
+
+def _branching(
+    groups: Mapping[str, CategoricalDistribution], brought: Callable[[Params], Mapping[str, Any]]
+) -> dict[str, CategoricalDistribution]:
+    """The groups whose options bring different parameters, the other groups at their first option."""
+    first = {name: distribution.choices[0] for name, distribution in groups.items()}
+    usual = brought(first) if groups else {}
+    return {
+        name: distribution
+        for name, distribution in groups.items()
+        if any(brought(first | {name: option}) != usual for option in distribution.choices[1:])
+    }
+
+
+def _with_entries(space: Space, branch: str | None, entries: Sequence[Override], settled: Mapping[str, Any]) -> Space:
+    """``space`` with the parameters of ``entries`` in ``branch``; without one they are common to all branches.
+
+    Conditions on what is ``settled`` are decided here.
+    """
+    prefix = f"{branch}/" if branch else ""
+    added: Distributions = {}
+    conditions = dict(space.conditions)
+    waiting = [(entry, condition_of(entry)) for entry in entries]
+    while waiting:  # what a condition depends on is drawn first
+        above = {**space.choices, **space.common, **added}
+        late: list[tuple[Override, Condition | None]] = []
+        for entry, condition in waiting:
+            name = f"{prefix}{entry.get_key_element()}"
+            if condition is None or (condition.name in settled and condition.holds(settled)):
+                added[name] = searched(entry)
+            elif other := next((n for n in (f"{prefix}{condition.name}", condition.name) if n in above), None):
+                added[name], conditions[name] = searched(entry), replace(condition, name=other)
+            elif condition.name not in settled:
+                late.append((entry, condition))
+        if len(late) == len(waiting):
+            entry, condition = late[0]
+            raise ConfigError(
+                f"condition `{condition}` of `{entry.input_line}` names nothing that is searched or set; {EXPECTED}"
+            )
+        waiting = late
+    if branch is None:
+        return replace(space, common={**space.common, **added}, conditions=conditions)
+    return replace(space, branches={**space.branches, branch: added}, conditions=conditions)
 
 
 def _is_named(key: str, named: set[str]) -> bool:
@@ -115,62 +196,8 @@ def _is_named(key: str, named: set[str]) -> bool:
     return any(key == whole or key.startswith(f"{whole}.") for whole in named)
 
 
-def _parse(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:
-    try:
-        return list(OverridesParser.create(loader).parse_overrides(list(lines)))
-    except OverrideParseException as error:
-        raise ConfigError(
-            f"override `{error.override}` cannot be read ({str(error.message).splitlines()[0]}); expected key=value or a "
-            f"sweep such as key=interval(1,8); see Hydra's override grammar"
-        ) from error
-
-
-def _searched(override: Override) -> BaseDistribution:
-    """The distribution of an entry of a space."""
-    distribution = _distribution(override)
-    if distribution is None:
-        raise ConfigError(
-            f"space `{override.input_line}` is not a sweep; expected choice, range or interval, such as int(interval(4,32)); "
-            f"set a fixed value under its own name, outside of space"
-        )
-    return distribution
-
-
-def _distribution(override: Override) -> BaseDistribution | None:
-    """The distribution of a sweep override; ``None`` if it is a plain value."""
-    if not override.is_sweep_override():
-        return None
-    try:
-        value = override.value()
-        if isinstance(value, IntervalSweep):
-            return _interval(value)
-        if isinstance(value, RangeSweep) and not value.shuffle:
-            return _range(value)
-        if isinstance(value, (ChoiceSweep, RangeSweep)):
-            value.shuffle = False  # samplers draw in any order, and a resumed sweep must find the same choices
-        return CategoricalDistribution([*map(_choice, override.sweep_iterator(transformer=Transformer.encode))])
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"sweep `{override.input_line}` is empty ({error}); expected a lower end below the upper one"
-        ) from error
-
-
-def _choice(value: Any) -> str | int | float | bool:
-    """A choice as Optuna stores it: lists and mappings as the text that Hydra reads."""
-    return value if isinstance(value, (str, int, float, bool)) else str(value)
-
-
-def _interval(sweep: IntervalSweep) -> BaseDistribution:
-    low, high, log = sweep.start, sweep.end, "log" in sweep.tags
-    assert low is not None and high is not None  # noqa: PT018 - the grammar gives both
-    if isinstance(low, int) and isinstance(high, int):
-        return IntDistribution(low, high, log=log)
-    return FloatDistribution(float(low), float(high), log=log)
-
-
-def _range(sweep: RangeSweep) -> BaseDistribution:
-    low, high, step = sweep.start, sweep.stop, sweep.step
-    assert low is not None and high is not None  # noqa: PT018 - the grammar gives both
-    if all(isinstance(number, int) for number in (low, high, step)):
-        return IntDistribution(int(low), int(high), step=int(step))
-    return FloatDistribution(float(low), float(high), step=float(step))
+def ints_of(space: Space, params: Params) -> dict[str, IntDistribution]:
+    """The whole-number parameters of a configuration that may be moved freely: those that no condition depends on."""
+    distributions = space.distributions(space.branch_of(params)).items()
+    is_free = ((n, d) for n, d in distributions if n in params and n not in space.switches)
+    return {name: dist for name, dist in is_free if isinstance(dist, IntDistribution)}

@@ -124,9 +124,12 @@ def check_same_setup(study: Study, question: Mapping[str, str], settings: Mappin
     """Note what a new study asks (its cap, space and settings, as text), or check that an old one asked the same.
 
     Raises :class:`~paretune.errors.StoreError` with each difference: results under two caps or two spaces do not make one
-    front, and Optuna itself would mix them without a word. The value of a setting that is searched is no part of it.
+    front, and Optuna itself would mix them without a word. The value of a setting that is searched is no part of it, nor is a
+    setting that there was not yet when the study was started.
     """
-    attrs, asked = study.user_attrs, {**settings, **question}
+    attrs = study.user_attrs
+    settings = {name: value for name, value in settings.items() if name in attrs.get(SETTINGS, settings)}
+    asked = {**settings, **question}
     stored = {**attrs.get(SETTINGS, settings), **attrs.get(QUESTION, question)}
     searched = [name.rpartition("/")[2].lstrip("+") for name in question]
     names = [name for name in {**stored, **asked} if not _same(name, stored.get(name), asked.get(name), searched)]

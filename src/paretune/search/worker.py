@@ -138,8 +138,9 @@ class _Attempt:
         """The sampler has drawn the whole configuration already; Optuna hands it over name by name."""
         space, trial = self.sweep.space, self.trial
         drawn = {name: suggest(trial, name, dist) for name, dist in space.choices.items()}
-        branch = space.distributions(space.branch_of(drawn))
-        drawn |= {name: suggest(trial, name, dist) for name, dist in branch.items()}
+        for name, dist in space.distributions(space.branch_of(drawn)).items():
+            if space.is_active(name, drawn):
+                drawn[name] = suggest(trial, name, dist)
         overrides = space.overrides(drawn)
         if self.sweep.suggest:
             self.sweep.suggest(trial, overrides)

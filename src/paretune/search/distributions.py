@@ -1,0 +1,149 @@
+"""One searched parameter: its entry in Hydra's grammar as an Optuna distribution, its values, a draw of it.
+
+The grammar's meaning is the one that hydra-optuna-sweeper gives it: see :mod:`paretune.search.space`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import exp, log
+from typing import Any
+
+import numpy as np
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.errors import OverrideParseException
+from omegaconf import OmegaConf
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from paretune.errors import ConfigError
+
+Distributions = dict[str, BaseDistribution]
+
+
+def parse(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:
+    """Override lines as Hydra reads them. Raises :class:`~paretune.errors.ConfigError` for one that it cannot read."""
+    try:
+        return list(OverridesParser.create(loader).parse_overrides(list(lines)))
+    except OverrideParseException as error:
+        raise ConfigError(
+            f"override `{error.override}` cannot be read ({str(error.message).splitlines()[0]}); expected key=value or a "
+            f"sweep such as key=interval(1,8); see Hydra's override grammar"
+        ) from error
+
+
+def held(distribution: BaseDistribution, value: Any, name: str, source: str) -> Any:
+    """``value`` as the distribution has it. Raises :class:`~paretune.errors.ConfigError` if it does not have it."""
+    if isinstance(distribution, CategoricalDistribution):
+        expected = f"one of {', '.join(map(str, distribution.choices))}"
+        for choice in distribution.choices:
+            if choice == value or (isinstance(choice, str) and OmegaConf.create(f"value: {choice}").value == value):
+                return choice
+    else:
+        low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
+        expected = f"{low} to {high}"
+        if isinstance(value, (int, float)) and low <= value <= high:
+            whole = isinstance(distribution, IntDistribution)
+            if not whole or (value - low) % distribution.step == 0:  # type: ignore[attr-defined]
+                return int(value) if whole else float(value)
+    raise ConfigError(
+        f"{source} has {name} `{value}`, which is not searched; expected {expected}; change it or the space"
+    )
+
+
+def lowest(distribution: BaseDistribution) -> Any:
+    """The lower end of a range, the first of choices."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[0]
+    return distribution.low  # type: ignore[attr-defined]
+
+
+def searched(override: Override) -> BaseDistribution:
+    """The distribution of an entry of a space."""
+    distribution = distribution_of(override)
+    if distribution is None:
+        raise ConfigError(
+            f"space `{override.input_line}` is not a sweep; expected choice, range or interval, such as int(interval(4,32)); "
+            f"set a fixed value under its own name, outside of space"
+        )
+    return distribution
+
+
+def distribution_of(override: Override) -> BaseDistribution | None:
+    """The distribution of a sweep override; ``None`` if it is a plain value."""
+    if not override.is_sweep_override():
+        return None
+    try:
+        value = override.value()
+        if isinstance(value, IntervalSweep):
+            return _interval(value)
+        if isinstance(value, RangeSweep) and not value.shuffle:
+            return _range(value)
+        with _in_order(value):
+            return CategoricalDistribution([*map(_choice, override.sweep_iterator(transformer=Transformer.encode))])
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"sweep `{override.input_line}` is empty ({error}); expected a lower end below the upper one"
+        ) from error
+
+
+@contextmanager
+def _in_order(sweep: Any) -> Iterator[None]:
+    """Without shuffling: samplers draw in any order, and a resumed sweep must find the same choices."""
+    is_shuffled = getattr(sweep, "shuffle", None)
+    if is_shuffled:
+        sweep.shuffle = False
+    yield
+    if is_shuffled:
+        sweep.shuffle = True
+
+
+def _choice(value: Any) -> str | int | float | bool:
+    """A choice as Optuna stores it: lists and mappings as the text that Hydra reads."""
+    return value if isinstance(value, (str, int, float, bool)) else str(value)
+
+
+def _interval(sweep: IntervalSweep) -> BaseDistribution:
+    low, high, log = sweep.start, sweep.end, "log" in sweep.tags
+    assert low is not None and high is not None  # noqa: PT018 - the grammar gives both
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, log=log)
+    return FloatDistribution(float(low), float(high), log=log)
+
+
+def _range(sweep: RangeSweep) -> BaseDistribution:
+    low, high, step = sweep.start, sweep.stop, sweep.step
+    assert low is not None and high is not None  # noqa: PT018 - the grammar gives both
+    if all(isinstance(number, int) for number in (low, high, step)):
+        return IntDistribution(int(low), int(high), step=int(step))
+    return FloatDistribution(float(low), float(high), step=float(step))
+
+
+def values_of(dist: BaseDistribution) -> Sequence[Any]:
+    """Every value of a choice or of a range of whole numbers."""
+    if isinstance(dist, CategoricalDistribution):
+        return dist.choices
+    assert isinstance(dist, IntDistribution)
+    return range(dist.low, dist.high + 1, dist.step)
+
+
+def uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:
+    """A draw from one distribution, even in its logarithm where it asks for that."""
+    if isinstance(dist, CategoricalDistribution):
+        return dist.choices[int(rng.integers(len(dist.choices)))]
+    if isinstance(dist, IntDistribution):
+        low, high = dist.low - 0.5, dist.high + 0.5
+        value = exp(rng.uniform(log(low), log(high))) if dist.log else rng.uniform(low, high)
+        return on_grid(value, dist)
+    assert isinstance(dist, FloatDistribution)
+    if dist.log:
+        return float(min(exp(rng.uniform(log(dist.low), log(dist.high))), dist.high))
+    return on_grid(rng.uniform(dist.low, dist.high), dist)
+
+
+def on_grid(value: float, dist: IntDistribution | FloatDistribution) -> Any:
+    """The nearest value that the distribution holds."""
+    if dist.step is not None:
+        value = dist.low + round((value - dist.low) / dist.step) * dist.step
+    value = min(max(value, dist.low), dist.high)
+    return int(value) if isinstance(dist, IntDistribution) else float(value)
