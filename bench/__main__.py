@@ -18,6 +18,7 @@ PARTS = (
     "asks",
     "search",
     "optimizers",
+    "tricks",
     "trials",
     "gap",
     "workers",

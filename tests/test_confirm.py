@@ -43,3 +43,17 @@ def test_data_without_a_splitting_cannot_be_trained_on_whole():
         ConfigError, match=r"data `x.load` has no splitting; expected one to train on train\+val; use --train-on"
     ):
         confirmation({**CONFIG, "data": {"_target_": "x.load"}}, 1, None, "train+val")
+
+
+def test_a_teacher_is_part_of_how_a_model_was_trained(tmp_path):
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"teacher")
+    config = confirmation(CONFIG, 1, None, "train", str(weights))
+
+    assert config["trainer"]["distillation"]["teacher"] == str(weights)
+    assert how(config, "train") == "2 epochs on train, best on validation, taught by 1057a960"
+
+
+def test_a_teacher_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"teacher `.*` is not there; expected the weights.pt of a Paretune run"):
+        how(confirmation(CONFIG, 1, None, "train", str(tmp_path / "weights.pt")), "train")

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from paretune import confirm, export, pareto, predict, train
 from paretune.data.digits import load
 from paretune.data.images import Splitting
+from paretune.reports.findings import Query, find
 from paretune.tracking import Store, read_confirmations, weights_of
 from paretune.training import load as load_net
 
@@ -76,6 +77,17 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
     assert {path.suffix for path in Path().glob("model.*")} == {".onnx", ".safetensors", ".md", ".h"}
     assert Path("sweeps/path/front.csv").read_text().startswith("params,val_f1,val_accuracy")
     assert Path("sweeps/path/confirmed/front.csv").read_text().startswith("params,test_f1,test_accuracy")
+
+
+def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
+    code, _, err = answer(capfd, export.cli, "path", "zoo")
+    members = find(swept, ["path"], Query()).members["n_params"].astype(int)
+
+    assert code == 0, err
+    assert {path.name for path in Path("zoo").iterdir()} == {
+        f"{params}{suffix}" for params in members for suffix in (".onnx", ".safetensors", ".md")
+    }
+    assert "paretune-export path --run" in Path(f"zoo/{members.iloc[0]}.md").read_text()
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ def main(cfg: DictConfig) -> Sequence[float]:
     store = Store(**tracking)
     run_id, _, seed = cfg.training.removeprefix("run").partition("-seed")
     member, sweep = read_run(store, run_id)
-    config = OmegaConf.create({**confirmation(member.config, int(seed), cfg.epochs, cfg.train_on), "test": True})
+    again = confirmation(member.config, int(seed), cfg.epochs, cfg.train_on, cfg.teacher)
+    config = OmegaConf.create({**again, "test": True})
     start = start_point(config, member.data)
     tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
             "how": how(start.config, cfg.train_on)}  # fmt: skip
@@ -53,14 +54,18 @@ def main(cfg: DictConfig) -> Sequence[float]:
     return point.params, point.f1
 
 
-def confirmation(config: Any, seed: int, epochs: int | None, train_on: str) -> dict[str, Any]:
-    """The config of a run, to be trained with another seed, for so many epochs, on the training images or on all.
+def confirmation(
+    config: Any, seed: int, epochs: int | None, train_on: str, teacher: str | None = None
+) -> dict[str, Any]:
+    """The config of a run, to be trained with another seed, for so many epochs, on the training images or on all, by a teacher.
 
     How the network is executed is not timed: fp32, unless the config says otherwise. On all images there is
     nothing to choose the epoch by: the weights of the last one are kept.
     """
     data, selection = paths.data_now(config["data"]), config["selection"]
     trainer = {**config["trainer"], "autotune": False, **({"max_epochs": epochs} if epochs else {})}
+    if teacher:
+        trainer["distillation"] = {**trainer.get("distillation", {}), "teacher": str(Path(teacher).resolve())}
     if train_on == "train+val":
         if "splitting" not in data:
             raise ConfigError(
@@ -75,7 +80,16 @@ def confirmation(config: Any, seed: int, epochs: int | None, train_on: str) -> d
 def how(config: Any, train_on: str) -> str:
     """How a model is trained again, in words: trainings that differ here are not averaged."""
     rule = "the last" if train_on != "train" or config["selection"]["epoch"] == "last" else "best on validation"
-    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}"
+    teacher = config["trainer"].get("distillation", {}).get("teacher")
+    taught = f", taught by {digest(Path(teacher))}" if teacher else ""
+    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}{taught}"
+
+
+def digest(path: Path) -> str:
+    """Eight letters that tell the file's content apart from others'. Raises :class:`~paretune.errors.ConfigError` if it is not there."""
+    if not path.is_file():
+        raise ConfigError(f"teacher `{path}` is not there; expected the weights.pt of a Paretune run; check --teacher")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -135,7 +149,8 @@ def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.N
     unused = int(results.complete["seed"].max()) + 1
 
     def missing_seeds(run_id: str) -> list[int]:
-        way = how(confirmation(configs[run_id], unused, options.epochs, options.train_on), options.train_on)
+        config = confirmation(configs[run_id], unused, options.epochs, options.train_on, options.teacher)
+        way = how(config, options.train_on)
         seeds = set(done.loc[(done["confirms"] == run_id) & (done["how"] == way), "seed"])
         return list(islice((seed for seed in count(unused) if seed not in seeds), max(0, options.seeds - len(seeds))))
 
@@ -146,15 +161,20 @@ def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.N
 def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], store: "Store") -> None:
     """Train them as the trials of a sweep that is named after what it is to train, and anew after each that failed."""
     n_failed = len(store.confirmations(options.sweep, "failed"))
-    question = [*missing, str(options.epochs), options.train_on, str(n_failed)]
+    question = [*missing, str(options.epochs), options.train_on, str(options.teacher), str(n_failed)]
     name = hashlib.sha256(" ".join(question).encode()).hexdigest()[:8]
     print(f"{counted(len(missing), 'training')} to go", flush=True)
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
+        f"teacher={_quoted(options.teacher) if options.teacher else 'null'}",
         f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
-        f"tracking.uri={QuotedString(store.uri, Quote.single).with_quotes()}", *overrides,
+        f"tracking.uri={_quoted(store.uri)}", *overrides,
     ]  # fmt: skip
     main()
+
+
+def _quoted(text: str) -> str:
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def _optimism(models: "DataFrame") -> str:
@@ -177,6 +197,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=whole, metavar="N", help=epochs)
     images = "train+val: all images, last epoch"
     parser.add_argument("--train-on", choices=("train", "train+val"), default="train", help=images)
+    teacher = "weights.pt of a run whose probabilities are learnt from, too (trainer.distillation)"
+    parser.add_argument("--teacher", metavar="FILE", help=teacher)
     parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="workers")
     add_store(parser)
     parser.epilog = "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."

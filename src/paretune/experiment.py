@@ -21,6 +21,7 @@ from paretune.models.layers import layer_list
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
 from paretune.training import save
+from paretune.training.distillation import Distillation
 from paretune.training.execution import Execution, formats_for
 from paretune.training.fit import Epoch, Trained, fit, seed_everything
 from paretune.training.settings import Augment, Averaging, Selection, Training
@@ -49,7 +50,7 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     """
     if recorder:
         recorder.start(start)
-    training = _training(cfg)
+    training = training_of(cfg)
     data = hydra.utils.instantiate(cfg.data).with_split(training.selection.split)
     _check_fit(start.config["model"], data)
     seed_everything(cfg.seed)
@@ -108,7 +109,8 @@ def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
             )
 
 
-def _training(cfg: DictConfig) -> Training:
+def training_of(cfg: DictConfig) -> Training:
+    """The training settings of a composed config. Raises :class:`~paretune.errors.ConfigError` for an unknown or invalid one."""
     settings = _plain(cfg.trainer)
     if unknown := set(settings) - {field.name for field in fields(Training)}:
         name = min(unknown)
@@ -122,6 +124,7 @@ def _training(cfg: DictConfig) -> Training:
         seed=cfg.seed,
         progress=sys.stderr.isatty() and sys.stdout.isatty(),
         averaging=Averaging(**settings.pop("averaging")),
+        distillation=Distillation(**settings.pop("distillation", {})),  # trials of version 0.1.0 have none
         selection=Selection(**cfg.selection),
         **settings,
     )

@@ -1,7 +1,8 @@
 """``paretune-export``: a model that a sweep found, as files that run without Paretune.
 
 Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header MODEL.h. Outputs are compared with torch on
-1,000 test images (their labels are not read) before a file is kept.
+1,000 test images (their labels are not read) before a file is kept. Given a folder instead of MODEL.onnx it writes every member of the
+front, named after its parameters.
 """
 
 import argparse
@@ -37,19 +38,25 @@ def cli(arguments: Sequence[str] | None = None) -> None:
 def _export(options: argparse.Namespace) -> None:
     from paretune.reports.findings import find
     from paretune.tracking import Store
+    from paretune.tracking.read import points_of
 
-    if options.model.suffix != ".onnx":
+    if options.model.suffix not in (".onnx", "") or (options.run and not options.model.suffix):
         raise ConfigError(
-            f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx; name it so"
+            f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx, or without --run a folder for "
+            f"all members of the front; name it so"
         )
     store = Store(uri_of(options)).require()
     results = find(store, [options.sweep], query_of(options))
-    point = results.point(options.run)
-    confirmation = results.confirmation(point.run_id)
-    run_id = point.run_id
-    if confirmation and options.confirmed:
-        run_id = _chosen_seed(store, options.sweep, confirmation)
-    _write(_loaded(store, point, run_id), options, confirmation)
+    if options.model.suffix:
+        points = {options.model: results.point(options.run)}
+    else:
+        points = {options.model / f"{point.params}.onnx": point for point in points_of(results.members, results.split)}
+    for path, point in points.items():
+        confirmation = results.confirmation(point.run_id)
+        run_id = point.run_id
+        if confirmation and options.confirmed:
+            run_id = _chosen_seed(store, options.sweep, confirmation)
+        _write(_loaded(store, point, run_id), path, options, confirmation)
 
 
 def _chosen_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> str:
@@ -76,12 +83,12 @@ def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
     return Deployable(WithScaling(net, scaling).eval(), trained, pixels / 255, ink)
 
 
-def _write(model: "Deployable", options: argparse.Namespace, confirmation: dict[str, Any] | None) -> None:
+def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None) -> None:
     from paretune.deploy.c_header import write_c
     from paretune.deploy.model import costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
-    path, point = options.model, model.point
+    point = model.point
     files = {
         suffix: path.with_suffix(suffix) for suffix in (".onnx", ".safetensors", ".md", *([".h"] if options.c else []))
     }
@@ -97,15 +104,15 @@ def _write(model: "Deployable", options: argparse.Namespace, confirmation: dict[
         differences["C"] = write_c(model, files[".h"], trained)
     same = f"{len(model.samples):,} test images, same class for all, logits within"
     facts |= {f"{name} against torch": f"{same} {difference:.1g}" for name, difference in differences.items()}
-    write_card(model, files[".md"], facts, _commands(point, options))
+    write_card(model, files[".md"], facts, _commands(point, path.name, options))
     for name, fact in facts.items():
         print(f"{name}: {fact}")
     print("Written:", ", ".join(f"{file} ({file.stat().st_size:,} bytes)" for file in files.values()))
 
 
-def _commands(point: "Point", options: argparse.Namespace) -> list[str]:
-    """What a person types to have the model again."""
-    sweep, file = shlex.quote(options.sweep), shlex.quote(options.model.name)
+def _commands(point: "Point", name: str, options: argparse.Namespace) -> list[str]:
+    """What a person types to have the model again, in a file of that ``name``."""
+    sweep, file = shlex.quote(options.sweep), shlex.quote(name)
     confirm = f"paretune-confirm {sweep} --run {point.run_id[:8]}"
     if not options.confirmed:
         return [confirm, f"paretune-export {sweep} --run {point.run_id[:8]} {file}"]
@@ -136,7 +143,9 @@ def _scores(point: "Point", confirmation: dict[str, Any] | None) -> dict[str, st
 def _parser() -> argparse.ArgumentParser:
     parser = parser_of("paretune-export", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
-    parser.add_argument("model", type=Path, help="file to write, such as model.onnx; the others go beside it")
+    parser.add_argument(
+        "model", type=Path, help="file to write, such as model.onnx (the others go beside it), or a folder"
+    )
     add_query(parser)
     parser.add_argument("--run", metavar="ID", help="this run, by the start of its id")
     parser.add_argument(

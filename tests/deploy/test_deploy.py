@@ -30,7 +30,12 @@ EVERY = [
     "norm=group activation=silu",
     "norm=scalar activation=relu",
 ]
-VARIANTS = [(family, "activation=relu") for family in FAMILIES] + [("conv", variant) for variant in EVERY]
+DEEP = [
+    ("separable_deep", "norm=batch bias=false activation=silu"),
+    ("squeeze_deep", "kernel_size.7=1 depth=3"),
+    ("recurrent_deep", "pool_after_steps=[2] norm_each_step=false activation=silu"),
+]
+VARIANTS = [(family, "activation=relu") for family in FAMILIES] + [("conv", variant) for variant in EVERY] + DEEP
 
 
 @pytest.fixture

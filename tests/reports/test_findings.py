@@ -98,6 +98,15 @@ def test_layers_name_what_shapes_the_network():
 
     assert layers_of({"model": model}) == "4-4 k5 neck 1 head 16"
     assert layers_of({}) == ""
+    deep = {
+        "depth": 2,
+        "widths": [4, 5, 6],
+        "stem": 3,
+        "kernel_size": [5, 3, 3, 9],
+        "pool_after": [1, 3],
+        "norm": "batch",
+    }
+    assert layers_of({"model": deep}) == "4-5 stem 3 k5-3-3 pools 1-3 batch"
     recurrent = {"stem": 8, "width": 26, "steps": 3, "norm": "batch", "head": [16]}
     assert layers_of({"model": recurrent}) == "stem 8 width 26 steps 3 batch head 16"
 

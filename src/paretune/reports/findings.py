@@ -177,9 +177,17 @@ SHAPING = ("stem", "width", "steps", "pooled", "five", "one", "three", "merged")
 def layers_of(config: Mapping[str, Any]) -> str:
     """The settings that shape the network, in short: ``8-12-12 k3 batch`` is its widths, kernels and norm."""
     model = config.get("model", {})
-    words = ["-".join(str(width) for width in model["widths"])] if model.get("widths") else []
+    widths, depth = model.get("widths") or [], model.get("depth")
+    words = [_joined(widths[:depth])] if widths else []
     words += [f"{name} {_joined(model[name])}" for name in SHAPING if model.get(name)]
-    words += [f"k{_joined(model['kernel_size'])}"] if "kernel_size" in model else []
+    if "kernel_size" in model:
+        sides = model["kernel_size"]
+        if depth and isinstance(sides, list | tuple):  # some are of layers that were not built
+            first = 1 if model.get("stem") else 0
+            sides = [*sides[: first + depth], *sides[first + len(widths) :]]
+            sides = sides[0] if len(set(sides)) == 1 else sides
+        words.append(f"k{_joined(sides)}")
+    words += [f"pools {_joined(model['pool_after'])}"] if depth else []
     words += [model["norm"]] if model.get("norm", "none") != "none" else []
     words += [f"{name} {_joined(model[name])}" for name in ("neck", "head") if model.get(name)]
     return " ".join(words)

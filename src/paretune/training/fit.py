@@ -73,22 +73,26 @@ class DivergedError(ParetuneError, RuntimeError):
 
 
 class TensorBatches:
-    """An iterable of pixels uint8 ``(B, C, H, W)`` and labels int64 ``(B,)``; the last batch may be smaller.
+    """An iterable of pixels uint8 ``(B, C, H, W)``, labels int64 ``(B,)`` and, where they are given, ``soft`` ones
+    ``(B, num_classes)``; the last batch may be smaller.
 
     With a ``generator`` each pass goes through a new permutation drawn from it; without one, in the stored order.
     """
 
-    def __init__(self, images: Images, batch_size: int, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self, images: Images, batch_size: int, generator: torch.Generator | None = None, soft: Tensor | None = None
+    ) -> None:
         self.images, self.batch_size, self.generator = images, batch_size, generator
+        self.tensors = [images.pixels, images.labels, *([] if soft is None else [soft])]
 
     def __len__(self) -> int:
         return ceil(len(self.images) / self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[list[Tensor]]:
         total, device = len(self.images), self.images.labels.device
         order = torch.arange(total) if self.generator is None else torch.randperm(total, generator=self.generator)
         for rows in torch.split(order.to(device), self.batch_size):
-            yield self.images.pixels[rows], self.images.labels[rows]
+            yield [tensor[rows] for tensor in self.tensors]
 
 
 class BestWeights(pl.Callback):
@@ -174,8 +178,9 @@ def fit(
     module = Classifier(execution.network(net, device), data, training, execution)
     train, val = data.train.to(device), data.val.to(device)
     shuffle = torch.Generator().manual_seed(training.seed)
-    batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle)
     started_s = perf_counter()
+    soft = training.distillation.soft_labels(data, device)
+    batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle, soft)
     trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
     seconds = perf_counter() - started_s
     if (best := keeper.best) is None or not isfinite(best.val_loss):

@@ -1,6 +1,6 @@
 """The LightningModule round any family, and the average of its weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
@@ -18,7 +18,7 @@ from paretune.training.execution import Execution
 from paretune.training.schedule import Schedule, TrainingLength
 from paretune.training.settings import Augment, Averaging, Training
 
-Batch = tuple[Tensor, Tensor]
+Batch = Sequence[Tensor]  # pixels, labels, perhaps a teacher's soft labels
 
 
 class Average:
@@ -92,10 +92,12 @@ class Classifier(pl.LightningModule):
         """Optimizer steps over the consecutive batches that make up ``batch``."""
         images = self.normalised(batch[0], self.settings.augment)
         size, optimizer = self.settings.batch_size, self.optimizers(use_pl_optimizer=False)
-        for part, labels in zip(torch.split(images, size), torch.split(batch[1], size), strict=True):
+        for part, labels, *soft in zip(*(torch.split(tensor, size) for tensor in (images, *batch[1:])), strict=True):
             with self.execution.autocast(part.device):
                 logits = self.logits(self.net, part)
-            loss = cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
+            loss = self.settings.distillation.loss(
+                logits.float(), labels, *soft, smoothing=self.settings.label_smoothing
+            )
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()  # type: ignore[union-attr]
             optimizer.zero_grad()  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from paretune.data.images import Images
 from paretune.errors import ConfigError, check_choice, check_least
+from paretune.training.distillation import Distillation
 from paretune.training.execution import PRECISIONS, Execution, autotune, available_threads, formats_for
 from paretune.training.schedule import ScheduleFactory
 
@@ -89,6 +90,7 @@ class Training:
     label_smoothing: float = 0.0
     augment_rampdown_epochs: int = 0
     averaging: Averaging = field(default_factory=Averaging)
+    distillation: Distillation = field(default_factory=Distillation)
     selection: Selection = field(default_factory=Selection)
     device: str = "auto"
     autotune: bool = False

@@ -1,0 +1,141 @@
+"""Which ways of training bring tiny networks further in the same number of epochs: validation F1 and time, three seeds.
+
+Every finished training is a line of ``bench/tricks.csv``; a second run goes on after them. The teacher (8,172 parameters,
+augmented) is trained once.
+"""
+
+import csv
+import os
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from itertools import product
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+import torch
+
+from bench.nets import mnist
+from paretune import models
+from paretune.paths import CONF
+from paretune.training import save
+
+FAMILIES = "paretune.models"
+NETS: dict[str, dict[str, Any]] = {
+    "separable 6 + 5-9-10-8": {"_target_": f"{FAMILIES}.separable.Separable", "stem": 6, "widths": [5, 9, 10, 8]},
+    "squeeze 2-2-3-4-3": {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [2, 2, 3, 4, 3]},
+    "recurrent 8, 18 x 3": {"_target_": f"{FAMILIES}.recurrent.Recurrent", "width": 18},
+    "squeeze 4-6-6-8-8": {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [4, 6, 6, 8, 8]},
+}
+TEACHER = {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [12] * 7, "padding": "same", "pool_after": [2, 4]}
+EPOCHS, TEACHER_EPOCHS, SEEDS = 15, 15, (0, 1, 2)
+LIGHT = ("augment=affine", "augment.rotation_deg=7", "augment.shift=0.04", "augment.scale=0.05")
+VARIANTS: dict[str, Sequence[str]] = {
+    "plain": (),  # optimizer=auto, cosine, no augmentation
+    "adamw": ("optimizer=adamw", "optimizer.lr=0.02"),
+    "one_cycle": ("scheduler=one_cycle",),
+    "ema": ("trainer.averaging.kind=ema",),
+    "swa": ("trainer.averaging.kind=swa", "scheduler=constant", "optimizer.lr=0.02"),
+    "batch of 64": ("trainer.batch_size=64",),
+    "label smoothing": ("trainer.label_smoothing=0.05",),
+    "light augmentation": LIGHT,
+    "augmentation that fades": (*LIGHT, f"trainer.augment_rampdown_epochs={EPOCHS // 3}"),
+    "distillation": ("trainer.distillation.teacher={teacher}",),
+    "half as long": (f"trainer.max_epochs={EPOCHS // 2}",),  # of which two fit: see `restarts`
+    "three times as long": (f"trainer.max_epochs={3 * EPOCHS}",),
+}
+TRAININGS = Path(__file__).with_suffix(".csv")
+FIELDS = ("net", "parameters", "variant", "seed", "val_f1", "train_loss", "seconds")
+Job = tuple[str, str, int]  # net, variant, seed
+
+
+def run() -> dict[str, object]:
+    """By variant: F1 less that of the plain way, mean over networks of the mean over seeds, and on how many networks it wins."""
+    with ProcessPoolExecutor(os.cpu_count()) as pool, TRAININGS.open("a", newline="") as file:
+        teacher = str(pool.submit(train_teacher).result())
+        done = {tuple(row) for row in finished()[["net", "variant", "seed"]].itertuples(index=False)}
+        jobs = [(net, variant, seed) for seed, variant, net in product(SEEDS, VARIANTS, NETS)]
+        for row in pool.map(train, [(*job, teacher) for job in jobs if job not in done]):
+            csv.DictWriter(file, FIELDS).writerow(row)
+            file.flush()
+    return summary()
+
+
+def finished() -> pd.DataFrame:
+    if not TRAININGS.is_file() or not TRAININGS.stat().st_size:
+        TRAININGS.write_text(",".join(FIELDS) + "\n")
+    return pd.read_csv(TRAININGS)
+
+
+def summary() -> dict[str, object]:
+    means = finished().groupby(["variant", "net"])[["val_f1", "seconds"]].mean().unstack("variant")
+    gains = means["val_f1"].sub(means["val_f1"]["plain"], axis=0)
+    gains["two restarts"] = restarts() - means["val_f1"]["plain"]
+    times = means["seconds"].div(means["seconds"]["plain"], axis=0).mean()
+    return {
+        name: {
+            "gain": round(gains[name].mean(), 5),
+            "wins": int((gains[name] > 0).sum()),
+            "time": round(float(times.get(name, 2 * times["half as long"])), 2),
+            "by_net": gains[name].round(5).to_dict(),
+        }
+        for name in gains.columns
+        if name != "plain"
+    }
+
+
+def restarts() -> pd.Series:
+    """The mean of the best of two trainings that are half as long, over all pairs of seeds."""
+    half = finished().query("variant == 'half as long'").pivot(index="net", columns="seed", values="val_f1")
+    pairs = [half[[a, b]].max(axis=1) for a in SEEDS for b in SEEDS if a < b]
+    return pd.concat(pairs, axis=1).mean(axis=1)
+
+
+@cache
+def image_data() -> Any:
+    torch.set_num_threads(1)
+    return mnist()
+
+
+def trained(model: dict[str, Any], overrides: Sequence[str], seed: int) -> tuple[Any, Any]:
+    from hydra import compose, initialize_config_dir
+
+    from paretune.experiment import training_of
+    from paretune.training.fit import fit, seed_everything
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", [f"seed={seed}", "trainer.patience=null", "trainer.autotune=false", f"trainer.max_epochs={EPOCHS}", *overrides])
+    data = image_data()
+    seed_everything(seed)
+    net = models.build({"num_classes": 10, "image_shape": [1, 28, 28], **model})
+    return net, fit(net, data, training_of(config))
+
+
+def train_teacher() -> Path:
+    path = Path(tempfile.gettempdir()) / "paretune_teacher.pt"
+    if not path.is_file():
+        started_s = perf_counter()
+        overrides = (
+            *VARIANTS["augmentation that fades"],
+            "scheduler=one_cycle",
+            "optimizer=adamw",
+            "optimizer.lr=0.01",
+        )
+        net, result = trained(TEACHER, (*overrides, f"trainer.max_epochs={TEACHER_EPOCHS}"), seed=99)
+        seconds = perf_counter() - started_s
+        print(f"teacher: validation F1 {result.best.val_f1:.4f} in {seconds:.0f} s", flush=True)
+        model = {"num_classes": 10, "image_shape": [1, 28, 28], **TEACHER}
+        save(path, net, {"model": model}, image_data().scaling("standard"))
+    return path
+
+
+def train(job: tuple[str, str, int, str]) -> dict[str, object]:
+    net_name, variant, seed, teacher = job
+    overrides = [line.format(teacher=teacher) for line in VARIANTS[variant]]
+    net, result = trained(NETS[net_name], overrides, seed)
+    parameters = sum(weight.numel() for weight in net.parameters())
+    scores = (round(result.best.val_f1, 5), round(result.best.train_loss, 5), round(result.seconds, 2))
+    return dict(zip(FIELDS, (net_name, parameters, variant, seed, *scores), strict=True))

@@ -1,0 +1,68 @@
+"""Learning from a larger network that is trained already, besides the labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
+
+from paretune.data.images import ImageData
+from paretune.errors import ConfigError, check_least
+from paretune.training import load
+
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How much of the loss comes from a teacher's probabilities (Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531).
+
+    ``teacher`` is the weights.pt of a Paretune run; ``None``: labels alone. ``weight`` is the teacher's share of the loss; its
+    and the student's logits are divided by ``temperature`` before they are compared.
+    """
+
+    teacher: str | None = None
+    weight: float = 0.5
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_least("trainer.distillation.weight", self.weight, 0, most=1, whole=False)
+        if not self.temperature > 0:
+            raise ConfigError(
+                f"trainer.distillation.temperature `{self.temperature}` is invalid; expected above 0; "
+                f"set trainer.distillation.temperature"
+            )
+
+    @torch.no_grad()
+    def soft_labels(self, data: ImageData, device: torch.device) -> Tensor | None:
+        """The teacher's probabilities ``(N, num_classes)`` of the training images as they are stored, on ``device``.
+
+        They are computed once: an augmented image keeps those of its original. Raises
+        :class:`~paretune.errors.StoreError` for a file that is no checkpoint, :class:`~paretune.errors.ConfigError` for a
+        teacher of other images or classes.
+        """
+        if self.teacher is None:
+            return None
+        net, config, scaling = load(Path(self.teacher))
+        shape, classes = config["model"].get("image_shape"), config["model"].get("num_classes")
+        if [*data.train.pixels.shape[1:]] != shape or classes != data.num_classes:
+            raise ConfigError(
+                f"teacher `{self.teacher}` was trained on images {shape} of {classes} classes; expected those of data "
+                f"`{data.name}`; set trainer.distillation.teacher"
+            )
+        net = net.to(device)
+        batches = torch.split(data.train.pixels, BATCH_SIZE)
+        logits = torch.cat([net(scaling(pixels.to(device, torch.float32))) for pixels in batches])
+        return softmax(logits / self.temperature, dim=1)
+
+    def loss(self, logits: Tensor, labels: Tensor, soft: Tensor | None = None, *, smoothing: float = 0.0) -> Tensor:
+        """The loss in nats of logits ``(B, num_classes)``, by labels ``(B,)`` and the teacher's probabilities of the same images.
+
+        The part that comes from the teacher is multiplied by the temperature's square, so that its gradient does not shrink.
+        """
+        hard = cross_entropy(logits, labels, label_smoothing=smoothing)
+        if soft is None:
+            return hard
+        taught = kl_div(log_softmax(logits / self.temperature, dim=1), soft, reduction="batchmean")
+        return (1 - self.weight) * hard + self.weight * self.temperature**2 * taught

@@ -1,0 +1,98 @@
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, softmax
+
+from paretune import models
+from paretune.errors import ConfigError, StoreError
+from paretune.training import save, schedule
+from paretune.training.distillation import Distillation
+from paretune.training.fit import fit, seed_everything
+from paretune.training.settings import Training
+
+LOGITS, LABELS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, 3.0]]), torch.tensor([0, 1])
+STUDENT = {"_target_": "paretune.models.dense.Dense", "widths": [4]}
+
+
+def teacher(data, path):
+    """A checkpoint of a dense network of that data, trained for ten epochs."""
+    seed_everything(0)
+    config = {"_target_": "paretune.models.dense.Dense", "widths": [64], "image_shape": [1, 28, 28], "num_classes": 10}
+    net = models.build(config)
+    fit(net, data, training(max_epochs=10))
+    save(path, net, {"model": config}, data.scaling("standard"))
+    return str(path)
+
+
+def training(**changes):
+    fields = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "schedule": schedule.constant, "max_epochs": 4}
+    return Training(**(fields | {"batch_size": 32, "device": "cpu"} | changes))
+
+
+def test_without_a_teacher_the_loss_is_that_of_the_labels():
+    assert Distillation().loss(LOGITS, LABELS, smoothing=0.1) == cross_entropy(LOGITS, LABELS, label_smoothing=0.1)
+
+
+def test_a_teacher_that_agrees_adds_nothing():
+    soft = softmax(LOGITS / 3, dim=1)
+
+    assert Distillation(weight=1.0, temperature=3.0).loss(LOGITS, LABELS, soft).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_loss_is_the_weighted_sum_of_both_parts():
+    soft = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])
+    student = softmax(LOGITS / 2, dim=1)
+    taught = (soft * (soft / student).log()).sum(dim=1).mean()
+    expected = 0.75 * cross_entropy(LOGITS, LABELS) + 0.25 * 4 * taught
+
+    assert Distillation(weight=0.25, temperature=2.0).loss(LOGITS, LABELS, soft).item() == pytest.approx(
+        expected.item()
+    )
+
+
+def test_a_network_learns_its_teachers_probabilities(tiny_data, tmp_path):
+    """With no weight on the labels the student comes nearer to the teacher's answers than one that has labels alone."""
+    distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"), weight=1.0)
+    soft = distillation.soft_labels(tiny_data, torch.device("cpu"))
+    distances = []
+    for settings in (distillation, Distillation()):
+        seed_everything(0)
+        net = models.build(STUDENT)
+        fit(net, tiny_data, training(distillation=settings, max_epochs=10))
+        images = tiny_data.scaling("standard")(tiny_data.train.pixels.float())
+        distances.append(distillation.loss(net.eval()(images), tiny_data.train.labels, soft).item())
+
+    assert distances[0] < distances[1]
+
+
+def test_soft_labels_are_probabilities_of_each_training_image(tiny_data, tmp_path):
+    soft = Distillation(teacher(tiny_data, tmp_path / "weights.pt")).soft_labels(tiny_data, torch.device("cpu"))
+
+    assert soft.shape == (len(tiny_data.train), 10)
+    assert torch.allclose(soft.sum(dim=1), torch.ones(len(soft)))
+
+
+def test_a_teacher_of_other_classes_is_refused(tiny_data, tmp_path):
+    distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"))
+    other = type(tiny_data)(tiny_data.name, tiny_data.train, tiny_data.val, tiny_data.load_test, num_classes=3)
+
+    with pytest.raises(
+        ConfigError, match=r"teacher `.*weights.pt` was trained on images .* of 10 classes; expected those of data"
+    ):
+        distillation.soft_labels(other, torch.device("cpu"))
+
+
+def test_a_teacher_that_is_no_checkpoint_is_refused(tiny_data, tmp_path):
+    with pytest.raises(StoreError, match=r"checkpoint `.*nowhere.pt` cannot be read"):
+        Distillation(str(tmp_path / "nowhere.pt")).soft_labels(tiny_data, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weight": 1.5}, r"trainer.distillation.weight `1.5` is invalid; expected .*1"),
+        ({"temperature": 0}, r"trainer.distillation.temperature `0` is invalid; expected above 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Distillation(**settings)
