@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
@@ -59,7 +60,19 @@ int main() {
 
 def run() -> dict[str, object]:
     """Images a second by the number of threads, the best of many rounds in turns; ``peak`` in GFLOP/s of one core."""
-    return {"peak_gflops": peak(), **{f"{threads} threads": in_process(threads) for threads in (1, 2)}}
+    by_threads = {f"{threads} threads": in_process(threads) for threads in (1, 2)}
+    return {"peak_gflops": peak(), **by_threads, "2 workers": two_workers()}
+
+
+def two_workers() -> dict[str, dict[str, float]]:
+    """The sum of the images a second of two processes of one thread, at the same time."""
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(in_process, (1, 1))
+    sums = {name: {layout: one[name][layout] + other[name][layout] for layout in map(str, EXECUTIONS)} for name in NETS}
+    for speeds in sums.values():
+        *torchs, ours = speeds.values()
+        speeds |= {"over_best_of_torch": round(ours / max(torchs), 2), "over_plain_fp32": round(ours / torchs[0], 2)}
+    return sums
 
 
 def in_process(threads: int) -> dict[str, dict[str, float]]:

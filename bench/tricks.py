@@ -107,7 +107,16 @@ def trained(model: dict[str, Any], overrides: Sequence[str], seed: int) -> tuple
     from paretune.training.fit import fit, seed_everything
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", [f"seed={seed}", "trainer.patience=null", "trainer.autotune=false", f"trainer.max_epochs={EPOCHS}", *overrides])
+        config = compose(
+            "train",
+            [
+                f"seed={seed}",
+                "trainer.patience=null",
+                "trainer.autotune=false",
+                f"trainer.max_epochs={EPOCHS}",
+                *overrides,
+            ],
+        )
     data = image_data()
     seed_everything(seed)
     net = models.build({"num_classes": 10, "image_shape": [1, 28, 28], **model})

@@ -34,6 +34,7 @@ class Costs:
         self._exact: dict[frozenset[tuple[str, Any]], float] = {}
         self._idle: dict[str, frozenset[str]] = {}  # of each branch
         self._polynomials: dict[frozenset[tuple[str, Any]], Polynomial | None] = {}
+        self._ints: dict[tuple[str, ...], dict[str, IntDistribution]] = {}  # by the names in a configuration
         self._is_misled = False
         self._terms: dict[str, set[tuple[str, str]]] = {}  # of each branch's polynomials
 
@@ -41,7 +42,10 @@ class Costs:
         """The cost of ``params``; infinite if they cannot be built."""
         if self._is_misled:
             return self.exact(params)
-        ints, idle = ints_of(self.space, params), self.idle(params)
+        names = tuple(params)
+        if names not in self._ints:
+            self._ints[names] = ints_of(self.space, params)
+        ints, idle = self._ints[names], self.idle(params)
         rest = frozenset(item for item in params.items() if item[0] not in ints and item[0] not in idle)
         if rest not in self._polynomials:
             self._polynomials[rest] = self._learned(params, ints)
