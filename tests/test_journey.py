@@ -4,7 +4,7 @@ import traceback
 from pathlib import Path
 
 import paretune
-from paretune.training import module
+from paretune.training.distillation import Distillation
 
 SOURCE = Path(paretune.__file__).parents[1]
 
@@ -12,13 +12,13 @@ SOURCE = Path(paretune.__file__).parents[1]
 def test_the_journey_from_the_command_to_the_first_step_is_short(command, monkeypatch):
     """At most twelve functions of Paretune in seven files are on the stack; docs/architecture.md draws them."""
     stacks: list[list[traceback.FrameSummary]] = []
-    cross_entropy = module.cross_entropy
+    loss = Distillation.loss
 
     def watched(*arguments, **settings):
         stacks.append([*traceback.extract_stack()])
-        return cross_entropy(*arguments, **settings)
+        return loss(*arguments, **settings)
 
-    monkeypatch.setattr(module, "cross_entropy", watched)
+    monkeypatch.setattr(Distillation, "loss", watched)
     command("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "model=dense", "name=small",
             "hydra.sweeper.n_trials=1")  # fmt: skip
     own = [frame for frame in stacks[0] if SOURCE in Path(frame.filename).parents]
