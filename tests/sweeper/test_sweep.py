@@ -82,6 +82,19 @@ def test_the_configurations_of_start_run_first_and_once(command, store, tmp_path
     assert len(study.trials) == 2
 
 
+@pytest.mark.parametrize("name", ["record", "record_fashion_mnist", "record_kmnist"])
+@pytest.mark.slow
+def test_the_record_sweep_runs_on_digits(command, store, name):
+    """With its space, its starts and its race; its other data sets have to be fetched."""
+    answer = command(f"sweeps={name}", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=2", "hydra.sweeper.n_jobs=1",
+                     "hydra.sweeper.race.min_epochs=1", trials(10))  # fmt: skip
+    points = read_points(store, name)
+
+    assert answer.code == 0, answer.err
+    assert [point.params for point in points[:2]] == [697, 997]
+    assert len(points) >= 5
+
+
 def test_a_start_that_the_space_does_not_hold_is_one_line(command):
     answer = command(*SWEEP, trials(1), "hydra.sweeper.start=['model=dense']")
 

@@ -152,5 +152,7 @@ def _same(name: str, before: str | None, now: str | None, searched: Iterable[str
     if before is None or now is None or not entries:
         return before == now
     lists = [yaml.safe_load(value) for value in (before, now)]
+    if not all(isinstance(whole, list) for whole in lists):  # searched in another family, where it is one
+        return before == now
     fixed = [[part for i, part in enumerate(whole) if str(i) not in entries] for whole in lists]
     return bool(fixed[0] == fixed[1])
