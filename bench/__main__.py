@@ -27,6 +27,7 @@ PARTS = (
     "kills",
     "starts",
     "racing",
+    "replay",
     "peer",
     "report",
     "cluster",
