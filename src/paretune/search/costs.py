@@ -9,7 +9,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
-from paretune.search.distributions import lowest, uniform
+from paretune.search.distributions import lowest, uniform, values_of
 from paretune.search.space import Space, ints_of
 
 Params = dict[str, Any]
@@ -83,16 +83,21 @@ class Costs:
         return self._idle[branch]
 
     def _is_idle(self, name: str, dist: BaseDistribution, draws: Sequence[Params]) -> bool:
-        if not isinstance(dist, CategoricalDistribution) or name in self.unread or name in self.space.switches:
+        is_choice = isinstance(dist, CategoricalDistribution) or name in self.space.switches
+        if not is_choice or name in self.unread:
             return isinstance(dist, FloatDistribution)  # no width is a number in between
-        parts = [self.space.pruned(draw) for draw in draws]
-        costs = [{self.exact(part | {name: value}) for value in dist.choices} for part in parts if name in part]
+        costs = [
+            {self.exact(self.space.pruned(draw | {name: value})) for value in values_of(dist)}
+            for draw in draws
+            if name in self.space.pruned(draw)
+        ]
         return bool(costs) and all(len(values) == 1 and inf not in values for values in costs)
 
     def _plainest(self, params: Params) -> Params:
         """``params`` with what is idle at its first value, so that few are counted."""
         distributions, idle = self.space.distributions(self.space.branch_of(params)), self.idle(params)
-        return {name: lowest(distributions[name]) if name in idle else value for name, value in params.items()}
+        plain = {name: lowest(distributions[name]) if name in idle else value for name, value in params.items()}
+        return self.space.pruned(plain)
 
     def _learned(self, params: Params, ints: Mapping[str, IntDistribution]) -> "Polynomial | None":
         """A polynomial of the terms that the branch's first one had, else of all terms; ``None`` if none is exact."""

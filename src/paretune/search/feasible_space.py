@@ -22,8 +22,8 @@ class FeasibleSpace:
 
     ``count`` gives the cost of a configuration, and ``cost`` says in words what it counts; a configuration for which
     it raises :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap. ``unread`` are parameters that
-    ``count`` does not look at. Raises
-    :class:`~paretune.errors.CapError` at once if the smallest configuration of the space exceeds the cap.
+    ``count`` does not look at. Raises :class:`~paretune.errors.CapError` at once if the smallest configuration of the space
+    exceeds the cap.
     """
 
     def __init__(
