@@ -160,6 +160,14 @@ def test_a_grid_under_a_cap_is_every_point_that_fits_once():
     }
 
 
+def test_a_grid_tries_every_step_of_a_range_of_fractions():
+    space = parse_space(["x=range(0.0,0.5,0.1)"], is_group=lambda _: False, own_space=lambda _: {})
+
+    assert sorted(point["x"] for point in GridSampler(FeasibleSpace(space)).points) == pytest.approx(
+        [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    )
+
+
 def test_a_grid_of_real_numbers_is_refused():
     with pytest.raises(ConfigError, match=r"sampler `grid` cannot try every value of `lr`; expected choice"):
         GridSampler(FeasibleSpace(SPACE, count, 5000))

@@ -95,6 +95,15 @@ def test_the_record_sweep_runs_on_digits(command, store, name):
     assert len(points) >= 5
 
 
+def test_without_anything_to_search_the_same_configuration_is_repeated(command, store):
+    """Which is how noise is measured: other seeds would be searched."""
+    answer = command(*SWEEP[:-1], "model=conv", "space=null", trials(2))
+
+    assert "nothing is searched: the same configuration runs 2 times" in answer.out
+    assert len({point.f1 for point in read_points(store, "small")}) == 1
+    assert len(read_points(store, "small")) == 2
+
+
 def test_a_start_that_the_space_does_not_hold_is_one_line(command):
     answer = command(*SWEEP, trials(1), "hydra.sweeper.start=['model=dense']")
 

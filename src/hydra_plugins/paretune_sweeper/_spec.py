@@ -1,6 +1,7 @@
 """From the sweeper's options and the command line to a sweep, its sampler and its study: the same in every process."""
 
 import hashlib
+import logging
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -28,13 +29,15 @@ from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
 
+log = logging.getLogger(__name__)
+
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 class SweepSpec:
     """What the parent and every worker derive from the same options and arguments: the space, the sampler, the study.
 
-    Raises :class:`~paretune.errors.ConfigError` for options that cannot work, or if there is nothing to search.
+    Raises :class:`~paretune.errors.ConfigError` for options that cannot work.
     """
 
     def __init__(
@@ -130,10 +133,7 @@ class SweepSpec:
             loader=self.loader,
         )
         if not space.everything():
-            raise ConfigError(
-                "sweep `-m` has nothing to search; expected at least one sweep such as 'model.widths.0=interval(4,32)'; "
-                "add one, or leave out -m to run once"
-            )
+            log.info("nothing is searched: the same configuration runs %d times", self.options.n_trials)
         return space
 
     def _own_space(self, overrides: list[str]) -> Mapping[str, Any]:

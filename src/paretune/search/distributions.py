@@ -120,11 +120,16 @@ def _range(sweep: RangeSweep) -> BaseDistribution:
 
 
 def values_of(dist: BaseDistribution) -> Sequence[Any]:
-    """Every value of a choice or of a range of whole numbers."""
+    """Every value of a choice, or of a range with a step."""
     if isinstance(dist, CategoricalDistribution):
         return dist.choices
-    assert isinstance(dist, IntDistribution)
-    return range(dist.low, dist.high + 1, dist.step)
+    if isinstance(dist, IntDistribution):
+        return range(dist.low, dist.high + 1, dist.step)
+    assert isinstance(dist, FloatDistribution)
+    assert dist.step
+    return [
+        on_grid(dist.low + index * dist.step, dist) for index in range(round((dist.high - dist.low) / dist.step) + 1)
+    ]
 
 
 def uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -196,10 +196,10 @@ class GridSampler(CappedSampler):
 def _values(branch: Distributions) -> dict[str, Sequence[Any]]:
     values: dict[str, Sequence[Any]] = {}
     for name, dist in branch.items():
-        if not isinstance(dist, (CategoricalDistribution, IntDistribution)):
+        if isinstance(dist, FloatDistribution) and dist.step is None:
             raise ConfigError(
-                f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...) of whole numbers; "
-                f"use another sampler or other values"
+                f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...), with a step if it is of "
+                f"fractions; use another sampler or other values"
             )
         values[name] = values_of(dist)
     return values

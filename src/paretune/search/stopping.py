@@ -50,7 +50,7 @@ class Limits:
 
     def begin(self, study: Study) -> None:
         """Start the clock of ``timeout_s``, and count failures from here; the parent calls it before any worker starts."""
-        study.set_user_attr(FAILED_BEFORE, _failed(finished(study)))
+        study.set_user_attr(FAILED_BEFORE, len(_failed(finished(study))))
         study.set_user_attr(DEADLINE, time.time() + self.timeout_s if self.timeout_s is not None else None)
 
     def reached(self, study: Study) -> str | None:
@@ -59,12 +59,13 @@ class Limits:
         Raises :class:`~paretune.errors.SweepError` once too many trials have failed since the command began.
         """
         done, attrs = finished(study), study.user_attrs
-        failed = _failed(done) - attrs.get(FAILED_BEFORE, 0)
-        if failed > self.max_failure_rate * self.n_trials:
+        failed = _failed(done)[attrs.get(FAILED_BEFORE, 0) :]
+        if len(failed) > self.max_failure_rate * self.n_trials:
+            reason = failed[0].user_attrs.get("reason", "").split("\n")[0][:300]
             raise SweepError(
-                f"sweep `{study.study_name}` stops: {failed} trials of {self.n_trials} failed, more than the share "
-                f"{self.max_failure_rate:g} it allows; their errors are in the log; mend the cause and run the same "
-                f"command, or raise hydra.sweeper.max_failure_rate"
+                f"sweep `{study.study_name}` stops: {len(failed)} trials of {self.n_trials} failed, more than the share "
+                f"{self.max_failure_rate:g} it allows; trial {failed[0].number}: {reason}; their errors are in the log; mend the "
+                f"cause and run the same command, or raise hydra.sweeper.max_failure_rate"
             )
         deadline = attrs.get(DEADLINE)
         if len(done) >= self.n_trials:
@@ -120,5 +121,7 @@ def _minimised(column: Floats, direction: StudyDirection) -> Floats:
     return np.log(column) if bool((column > 0).all()) else column
 
 
-def _failed(trials: Sequence[FrozenTrial]) -> int:
-    return sum(trial.state is TrialState.FAIL for trial in trials)
+def _failed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that failed, in the order in which they did."""
+    failed = [trial for trial in trials if trial.state is TrialState.FAIL]
+    return sorted(failed, key=lambda trial: trial.datetime_complete)  # type: ignore[arg-type, return-value]
