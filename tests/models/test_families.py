@@ -227,3 +227,11 @@ def test_the_norm_goes_before_the_activation_if_asked():
 def test_a_network_that_cannot_be_is_refused_in_one_line(config, message):
     with pytest.raises(ConfigError, match=message):
         models.build(config)
+
+
+def test_a_neck_squeezes_the_maps_before_they_are_flattened():
+    """Two channels of 3x3 maps make 18 values a class, and the neck itself is a 1x1 convolution."""
+    form = {"stem": 4, "widths": [5, 6], "padding": "same", "pool_after": [1, 2, 3], "global_pool": False}
+
+    flat, necked = (models.count(config_of("separable", **form, **neck)) for neck in ({}, {"neck": 2}))
+    assert flat - necked == (9 * 6 * 10) - (9 * 2 * 10) - (6 * 2 + 2)

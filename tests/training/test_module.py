@@ -34,9 +34,20 @@ def test_ema_moves_to_the_weights_by_what_the_decay_leaves():
     net = nn.Linear(1, 1)
     average = Average(net, Averaging("ema", decay=0.9), max_epochs=4)
     moved(net, 0.0, average)
+    average.steps = 100
     moved(net, 1.0, average)
 
     assert average.scored.weight.item() == pytest.approx(0.1)
+
+
+def test_in_the_beginning_ema_follows_the_weights():
+    """After the second step by 9 / 11, so that a race does not judge the first weights."""
+    net = nn.Linear(1, 1)
+    average = Average(net, Averaging("ema", decay=0.999), max_epochs=4)
+    moved(net, 0.0, average)
+    moved(net, 1.0, average)
+
+    assert average.scored.weight.item() == pytest.approx(9 / 11)
 
 
 def test_swa_is_the_mean_of_the_last_epochs():

@@ -10,6 +10,7 @@ from math import prod
 
 from torch import nn
 
+from paretune.errors import check_least
 from paretune.models._blocks import (
     Normalise,
     SeparableConv,
@@ -29,7 +30,8 @@ class Separable(Stack):
 
     ``kernel_size``, ``padding`` (``same`` or ``valid``) and ``dropout`` (of whole maps) are one for all layers or one each,
     the stem included and first; a 2x2 max-pool follows each layer whose number (from 1) is in ``pool_after``.
-    ``global_pool`` averages the last maps instead of flattening them. ``depthwise_bias`` is PyTorch's way, without it is
+    ``global_pool`` averages the last maps instead of flattening them; ``neck`` squeezes them to so many channels before they are
+    flattened. ``depthwise_bias`` is PyTorch's way, without it is
     Keras'. ``head_dropout`` comes before the logits. With ``depth`` only the first so many of the ``widths`` are
     built, with their part of what is listed by layer. ``bias`` is that of all but the depthwise parts; a norm right after
     them (``norm_first``) makes it idle.
@@ -51,6 +53,7 @@ class Separable(Stack):
         depthwise_bias: bool = False,
         bias: bool = True,
         global_pool: bool = True,
+        neck: int | None = None,
         head: Sequence[int] = (),
         head_dropout: float = 0.0,
         image_shape: Sequence[int] = (1, 28, 28),
@@ -72,10 +75,13 @@ class Separable(Stack):
             layers += [conv(channels[i], channels[i + 1], kernel, padding=pad), *normalise.layers(channels[i + 1])]
             layers += [nn.MaxPool2d(2)] if i + 1 in pool_after else []
             layers += dropouts(rates[i], maps=global_pool)
-        last_maps = map_shape(layers, image_shape)
         if global_pool:
+            map_shape(layers, image_shape)  # refuses maps that become too small
             normalise.check_averaged()
             layers.append(nn.AdaptiveAvgPool2d(1))
-        units = [channels[-1] if global_pool else prod(last_maps), *sizes("head", head)]
+        elif neck is not None:
+            check_least("model.neck", neck, 1)
+            layers += [nn.Conv2d(channels[-1], neck, 1), *Normalise("none", activation).layers(neck)]
+        units = [channels[-1] if global_pool else prod(map_shape(layers, image_shape)), *sizes("head", head)]
         layers += [nn.Flatten(), *dense(units, normalise), *dropouts(head_dropout)]
         super().__init__([*layers, nn.Linear(units[-1], num_classes)])

@@ -21,12 +21,15 @@ from paretune.training.settings import Augment, Averaging, Training
 Batch = Sequence[Tensor]  # pixels, labels, perhaps a teacher's soft labels
 
 
+WARM_STEPS = 9  # as TensorFlow's ExponentialMovingAverage has it with num_updates
+
+
 class Average:
     """The average of a network's weights over its training."""
 
     def __init__(self, net: nn.Module, averaging: Averaging, max_epochs: int) -> None:
         self.net, self.kind = net, averaging.kind
-        self.rule = get_ema_multi_avg_fn(averaging.decay) if self.kind == "ema" else None  # type: ignore[no-untyped-call]
+        self.decay, self.steps = averaging.decay, 0
         self.first_epoch = int(averaging.start * max_epochs)
         self.model: AveragedModel | None = None
 
@@ -36,17 +39,20 @@ class Average:
         return self.model.module if self.model else self.net
 
     def after_step(self) -> None:
-        """An optimizer step was made."""
+        """An optimizer step was made. An exponential average follows the weights closely in the beginning: see :class:`Averaging`."""
         if self.kind == "ema":
-            self._add()
+            self.steps += 1
+            decay = min(self.decay, self.steps / (self.steps + WARM_STEPS))
+            self._add(get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
     def after_epoch(self, epoch: int) -> None:
         """The training part of ``epoch`` (from 0) is over."""
         if self.kind == "swa" and epoch >= self.first_epoch:
             self._add()
 
-    def _add(self) -> None:
-        self.model = self.model or AveragedModel(self.net, multi_avg_fn=self.rule, use_buffers=True).eval()
+    def _add(self, rule: Callable[..., None] | None = None) -> None:
+        self.model = self.model or AveragedModel(self.net, use_buffers=True).eval()
+        self.model.multi_avg_fn = rule
         self.model.update_parameters(self.net)
 
 

@@ -27,7 +27,8 @@ class Averaging:
     """Which average is scored and kept: ``ema`` or ``swa``; ``None`` for none.
 
     ``ema``: after every optimizer step the average moves to the weights by 1 - ``decay`` (Polyak and Juditsky 1992,
-    https://doi.org/10.1137/0330046). ``swa``: the mean over the epochs from the share ``start`` of the training on (Izmailov
+    https://doi.org/10.1137/0330046), after step n of the beginning by 9 / (n + 9) if that is more, so that a score after few
+    epochs is not that of the first weights. ``swa``: the mean over the epochs from the share ``start`` of the training on (Izmailov
     et al. 2018, https://arxiv.org/abs/1803.05407). Running statistics of norms are averaged, too.
     """
 
