@@ -118,6 +118,8 @@ def _commands(point: "Point", name: str, options: argparse.Namespace) -> list[st
         return [confirm, f"paretune-export {sweep} --run {point.run_id[:8]} {file}"]
     on_val = point.config["data"].get("splitting", {}).get("train_on_val")
     flags = f"--epochs {point.config['trainer']['max_epochs']}" + (" --train-on train+val" if on_val else "")
+    teacher = point.config["trainer"].get("distillation", {}).get("teacher")
+    flags += f" --teacher {shlex.quote(teacher)}" if teacher else ""
     return [f"{confirm} {flags}", f"paretune-export {sweep} --confirmed --run {point.run_id[:8]} {file}"]
 
 

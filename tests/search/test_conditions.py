@@ -119,3 +119,32 @@ def test_a_configuration_over_the_cap_is_refused():
 
     with pytest.raises(CapError, match=r"start `x` has 128 parameters, over the cap of 100; expected a configuration"):
         feasible.check_fits({"depth": 1, "w0": 64, "optimizer": "a", "lr": 0.5}, "start `x`")
+
+
+def test_a_condition_compares_what_hydra_reads():
+    space = parsed(
+        "k=choice('null',ema)",
+        "h=choice([],[16])",
+        "a=tag('if k != null',range(1,2))",
+        "b=tag('if h != []',range(1,2))",
+    )
+
+    assert space.pruned({"k": "null", "h": "[]", "a": 1, "b": 1}) == {"k": "null", "h": "[]"}
+    assert space.pruned({"k": "ema", "h": "[16]", "a": 1, "b": 1}) == {"k": "ema", "h": "[16]", "a": 1, "b": 1}
+
+
+def test_a_condition_on_a_fraction_is_refused():
+    with pytest.raises(ConfigError, match=r"condition `if d > 0.1` of `w=.*` depends on a fraction; expected a choice"):
+        parsed("d=interval(0.0,0.5)", "w=tag('if d > 0.1',range(1,5))")
+
+
+def test_a_condition_on_a_config_group_is_refused():
+    with pytest.raises(ConfigError, match=r"condition `if k == a` of `scheduler=.*` is on a config group"):
+        parsed("k=choice(a,b)", "scheduler=tag('if k == a',choice(x,y))", groups=["scheduler"])
+
+
+def test_options_that_bring_the_same_space_bring_theirs_and_not_that_of_the_default():
+    def own(lines):
+        return {"w": "range(1,3)"} if lines else {"z": "range(1,9)"}
+
+    assert set(parsed("model=choice(a,b)", groups=["model"], own=own).everything()) == {"model", "w"}

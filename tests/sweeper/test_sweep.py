@@ -97,7 +97,7 @@ def test_the_record_sweep_runs_on_digits(command, store, name):
 
 def test_without_anything_to_search_the_same_configuration_is_repeated(command, store):
     """Which is how noise is measured: other seeds would be searched."""
-    answer = command(*SWEEP[:-1], "model=conv", "space=null", trials(2))
+    answer = command(*SWEEP[:-1], "model=conv", "model.widths=[4,4]", "space=null", trials(2))
 
     assert "nothing is searched: the same configuration runs 2 times" in answer.out
     assert len({point.f1 for point in read_points(store, "small")}) == 1
@@ -133,7 +133,8 @@ def test_another_question_under_the_same_name_is_refused_with_what_changed(comma
 
 def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(command, store, tmp_path):
     """At this learning rate every second or so trial diverges; the others finish."""
-    command(*SWEEP, trials(3), "optimizer.lr=choice(1e38,0.01)", "optimizer=sgd", "hydra.sweeper.max_failure_rate=1.0")
+    lr = ("optimizer.lr=choice(1e38,0.01)", "optimizer=sgd", "hydra.sweeper.sampler.seed=1")
+    command(*SWEEP, trials(3), *lr, "hydra.sweeper.max_failure_rate=1.0")
     study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
     failed = [trial.number for trial in study.trials if trial.state is TrialState.FAIL]
     runs = {int(run.data.tags["trial"]): run for run in store.runs({"kind": "trial"})}

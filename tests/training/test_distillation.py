@@ -76,7 +76,7 @@ def test_a_teacher_of_other_classes_is_refused(tiny_data, tmp_path):
     other = type(tiny_data)(tiny_data.name, tiny_data.train, tiny_data.val, tiny_data.load_test, num_classes=3)
 
     with pytest.raises(
-        ConfigError, match=r"teacher `.*weights.pt` was trained on images .* of 10 classes; expected those of data"
+        ConfigError, match=r"teacher `.*weights.pt` was trained on `rows`, images .* of 10 classes; expected data"
     ):
         distillation.soft_labels(other, torch.device("cpu"))
 

@@ -1,7 +1,6 @@
 """From the sweeper's options and the command line to a sweep, its sampler and its study: the same in every process."""
 
 import hashlib
-import logging
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -21,6 +20,7 @@ from optuna.trial import Trial
 
 from hydra_plugins.paretune_sweeper import SweepOptions
 from paretune.errors import ConfigError, check_choice, check_least
+from paretune.search.distributions import value_of
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.racing import Race, check_race
 from paretune.search.samplers import CappedSampler, FeasibleSampler, GridSampler
@@ -28,8 +28,6 @@ from paretune.search.space import Space, parse_space
 from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
-
-log = logging.getLogger(__name__)
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -50,7 +48,8 @@ class SweepSpec:
         with open_dict(config):
             config.hydra.sweeper.study_name = self.name  # the output folder is called after it
         setup_globals()
-        self._counted = lru_cache(maxsize=64)(self._compose)  # their values are those that were counted last
+        # configs whose values are those that were counted last, and the usual values of what was drawn
+        self._counted = lru_cache(maxsize=64)(lambda overrides: (self._compose(overrides), dict[str, Any]()))
         directions = [options.direction] if isinstance(options.direction, str) else options.direction
         self.directions = cast("list[Direction]", directions)
         for direction in self.directions:
@@ -64,6 +63,11 @@ class SweepSpec:
         self.feasible = self._feasible_space()
         self.sampler = self._sampler(self.feasible)
         if isinstance(self.sampler, GridSampler):
+            if options.start:
+                raise ConfigError(
+                    f"start `{options.start[0]}` has no place in sampler `grid`, which tries every point once; expected none; leave "
+                    f"out hydra.sweeper.start, or use another sampler"
+                )
             limits = replace(limits, n_trials=min(limits.n_trials, len(self.sampler.points)))
         self.sweep = Sweep(self.name, self.space, limits, race, suggest)
 
@@ -98,16 +102,21 @@ class SweepSpec:
         return [self._start(line) for line in self.options.start or []]
 
     def _start(self, line: str) -> dict[str, Any]:
-        config = self._compose((*self.space.fixed, *shlex.split(line)))
+        try:
+            config = self._compose((*self.space.fixed, *shlex.split(line)))
+        except ValueError as error:
+            raise ConfigError(
+                f"start `{line}` cannot be read ({error}); expected overrides in a line, as a shell reads them; mend its quotes"
+            ) from error
         chosen = {name.lstrip("+"): option for name, option in config.hydra.runtime.choices.items()}
 
-        def value_of(name: str) -> Any:
+        def configured(name: str) -> Any:
             key = name.rpartition("/")[2].lstrip("+")
             if name in self.space.groups:
-                return chosen.get(key)
+                return chosen.get(name.lstrip("+"))
             return OmegaConf.select(config, key)
 
-        params = self.space.taken_from(value_of, f"start `{line}`")
+        params = self.space.taken_from(configured, f"start `{line}`")
         self.feasible.check_fits(params, f"start `{line}`")
         return params
 
@@ -121,25 +130,29 @@ class SweepSpec:
             value = OmegaConf.select(config, node)
             plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             settings |= {name: str(leaf) for name, leaf in _leaves(node, plain)}
-        check_same_setup(study, {"cap": str(self.options.cap.max), **groups, **self.space.described()}, settings)
+        named = {line.split("=", 1)[0].lstrip("+~") for line in self.space.fixed}
+        check_same_setup(study, {"cap": str(self.options.cap.max), **groups, **self.space.described()}, settings, named)
 
     def _space(self, arguments: Sequence[str]) -> Space:
         named = {line.split("=", 1)[0].lstrip("+~") for line in arguments}
         params = {key: value for key, value in (self.options.params or {}).items() if key.lstrip("+~") not in named}
-        space = parse_space(
+        return parse_space(
             [*(f"{key}={_grammar(value)}" for key, value in params.items()), *arguments],
             is_group=lambda key: bool(self.loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG)),
             own_space=self._own_space,
             loader=self.loader,
         )
-        if not space.everything():
-            log.info("nothing is searched: the same configuration runs %d times", self.options.n_trials)
-        return space
 
     def _own_space(self, overrides: list[str]) -> Mapping[str, Any]:
         """The search space that the configuration with these overrides brings along."""
         node = self.options.space
         return (OmegaConf.select(self._compose(tuple(overrides)), node) if node else None) or {}
+
+    def _refers_elsewhere(self, node: str) -> bool:
+        """Whether the config ``node`` takes values from other nodes, in any branch."""
+        branches = ((*self.space.fixed, *self.space.grouped(choice)[0]) for choice in self.space.combinations())
+        parts = (OmegaConf.select(self._counted(overrides)[0], node) for overrides in branches)
+        return any("${" in OmegaConf.to_yaml(part) for part in parts if OmegaConf.is_config(part))
 
     def _suggest(self, path: str) -> Callable[[Trial, list[str]], None]:
         custom = _imported(get_method, "custom_search_space", path)
@@ -157,18 +170,24 @@ class SweepSpec:
         unread = self._unread(cap.reads)
 
         def cost(params: dict[str, Any]) -> int:
-            """Composing takes Hydra 40 ms, so the fixed part is composed once; every draw sets the same keys of it."""
+            """Composing takes Hydra 40 ms, so the fixed part is composed once; what an earlier draw set and this one has not
+            goes back to its usual value.
+            """
             groups, values = self.space.grouped({name: value for name, value in params.items() if name not in unread})
-            config = self._counted((*self.space.fixed, *groups))
-            for key, value in values.items():
-                plain = OmegaConf.create(f"v: {value}").v if isinstance(value, str) else value
-                OmegaConf.update(config, key.lstrip("+"), plain)
+            config, usual = self._counted((*self.space.fixed, *groups))
+            drawn = {key.lstrip("+"): value_of(value) for key, value in values.items()}
+            for key in drawn:
+                usual.setdefault(key, OmegaConf.select(config, key))
+            for key, value in {**usual, **drawn}.items():
+                OmegaConf.update(config, key, value, merge=False)
             return int(count(config))
 
         return FeasibleSpace(self.space, cost, cap.max, cap.cost, unread)
 
     def _unread(self, nodes: Sequence[str] | None) -> set[str]:
         """The parameters that are no part of ``nodes``."""
+        if any(self._refers_elsewhere(node) for node in nodes or ()):
+            return set()
         keys = {
             name: name.rpartition("/")[2].lstrip("+")
             for name in self.space.everything()

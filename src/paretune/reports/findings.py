@@ -182,12 +182,14 @@ def layers_of(config: Mapping[str, Any]) -> str:
     words += [f"{name} {_joined(model[name])}" for name in SHAPING if model.get(name)]
     if "kernel_size" in model:
         sides = model["kernel_size"]
-        if depth and isinstance(sides, list | tuple):  # some are of layers that were not built
+        if depth and widths and isinstance(sides, list | tuple):  # some are of layers that were not built
             first = 1 if model.get("stem") else 0
             sides = [*sides[: first + depth], *sides[first + len(widths) :]]
             sides = sides[0] if len(set(sides)) == 1 else sides
         words.append(f"k{_joined(sides)}")
-    words += [f"pools {_joined(model['pool_after'])}"] if depth else []
+    if depth and model.get("pool_after"):
+        last = depth + bool(model.get("stem"))
+        words.append(f"pools {_joined([number for number in model['pool_after'] if number <= last])}")
     words += [model["norm"]] if model.get("norm", "none") != "none" else []
     words += [f"{name} {_joined(model[name])}" for name in ("neck", "head") if model.get(name)]
     return " ".join(words)

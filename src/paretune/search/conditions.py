@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from omegaconf import OmegaConf
 
 from paretune.errors import ConfigError
+from paretune.search.distributions import value_of
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
@@ -32,7 +32,7 @@ class Condition:
         Raises :class:`~paretune.errors.ConfigError` for a value that the condition's cannot be compared with.
         """
         try:
-            return self.name in params and COMPARISONS[self.comparison](params[self.name], self.value)
+            return self.name in params and COMPARISONS[self.comparison](value_of(params[self.name]), self.value)
         except TypeError as error:
             raise ConfigError(
                 f"condition `{self}` compares with `{params[self.name]}` ({error}); {EXPECTED}"
@@ -54,4 +54,4 @@ def condition_of(entry: Override) -> Condition | None:
     if not match or len(tags) > 1:
         raise ConfigError(f"condition `{' '.join(sorted(tags))}` of `{entry.input_line}` cannot be read; {EXPECTED}")
     name, comparison, value = match.groups()
-    return Condition(name, comparison, OmegaConf.create(f"value: {value}").value)
+    return Condition(name, comparison, value_of(value))

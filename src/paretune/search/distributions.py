@@ -5,6 +5,7 @@ The grammar's meaning is the one that hydra-optuna-sweeper gives it: see :mod:`p
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from math import exp, log
 from typing import Any
 
@@ -37,7 +38,7 @@ def held(distribution: BaseDistribution, value: Any, name: str, source: str) -> 
     if isinstance(distribution, CategoricalDistribution):
         expected = f"one of {', '.join(map(str, distribution.choices))}"
         for choice in distribution.choices:
-            if choice == value or (isinstance(choice, str) and OmegaConf.create(f"value: {choice}").value == value):
+            if choice == value or value_of(choice) == value:
                 return choice
     else:
         low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
@@ -49,6 +50,12 @@ def held(distribution: BaseDistribution, value: Any, name: str, source: str) -> 
     raise ConfigError(
         f"{source} has {name} `{value}`, which is not searched; expected {expected}; change it or the space"
     )
+
+
+@lru_cache(maxsize=1000)
+def value_of(choice: Any) -> Any:
+    """What Hydra reads where Optuna has this choice: ``[16]`` and ``null`` are kept as text."""
+    return OmegaConf.create(f"value: {choice}").value if isinstance(choice, str) else choice
 
 
 def lowest(distribution: BaseDistribution) -> Any:

@@ -6,7 +6,7 @@ from operator import neg
 from sys import float_info
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from paretune.errors import CapError
 from paretune.search.costs import Costs, Count, Params
@@ -37,7 +37,6 @@ class FeasibleSpace:
         self.space = space
         self.costs = Costs(space, count, unread) if count else None
         self.unit = cost
-        self._fractions = {name for name, dist in space.everything().items() if isinstance(dist, FloatDistribution)}
         self.cap: float = inf if count is None or cap is None else cap
         smallest = [(choice, self.cost(self.smallest_of(choice))) for choice in space.combinations()]
         self.smallest = min(least for _, least in smallest)
@@ -103,13 +102,14 @@ class FeasibleSpace:
     def resized(self, params: Params, target: float) -> Params:
         """``params`` moved towards the lower or the upper ends of their ranges, to the largest cost within ``target``.
 
-        Where even the lower ends exceed it (a large kernel, say), all but fractions takes its cheapest values.
+        Where even the lower ends exceed it (a large kernel, say), what changes the cost takes its cheapest values.
         """
         move = _mover(params, ints_of(self.space, params))
         below, above = move(0.0), move(2.0)
         if self.cost(below) > target:
             smallest = self.smallest_of({name: params[name] for name in self.space.choices})
-            params = smallest | {name: params[name] for name in smallest if name in params and name in self._fractions}
+            idle = self.costs.idle(params) if self.costs else ()
+            params = self.space.pruned(smallest | {name: value for name, value in params.items() if name in idle})
             move = _mover(params, ints_of(self.space, params))
             below, above = move(0.0), move(2.0)
         low, high = 0.0, 2.0

@@ -13,7 +13,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
-from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
 from paretune.search.conditions import EXPECTED, Condition, condition_of
@@ -129,13 +129,20 @@ def parse_space(
             settled[key.lstrip("+")] = override.value()
             named |= set() if is_group(key) else {key.lstrip("+")}  # model=squeeze fixes no width
         elif isinstance(distribution, CategoricalDistribution) and is_group(key):
+            if condition := condition_of(override):
+                raise ConfigError(
+                    f"condition `{condition}` of `{override.input_line}` is on a config group; expected one on a parameter; leave it out"
+                )
             groups[key] = distribution
         else:
             entries.append(override)
             named.add(key.lstrip("+"))
 
+    first = {name: distribution.choices[0] for name, distribution in groups.items()}
+
     def brought(chosen: Params) -> Mapping[str, Any]:
-        sweeps = own_space([*fixed, *(f"{name}={value}" for name, value in chosen.items())])
+        """What these options bring, of groups that are not ``chosen`` the first ones."""
+        sweeps = own_space([*fixed, *(f"{name}={value}" for name, value in {**first, **chosen}.items())])
         return {key: value for key, value in sweeps.items() if value is not None and not _is_named(key, named)}
 
     choices = _branching(groups, brought)
@@ -151,12 +158,11 @@ def _branching(
     groups: Mapping[str, CategoricalDistribution], brought: Callable[[Params], Mapping[str, Any]]
 ) -> dict[str, CategoricalDistribution]:
     """The groups whose options bring different parameters, the other groups at their first option."""
-    first = {name: distribution.choices[0] for name, distribution in groups.items()}
-    usual = brought(first) if groups else {}
+    usual = brought({}) if groups else {}
     return {
         name: distribution
         for name, distribution in groups.items()
-        if any(brought(first | {name: option}) != usual for option in distribution.choices[1:])
+        if any(brought({name: option}) != usual for option in distribution.choices[1:])
     }
 
 
@@ -177,6 +183,11 @@ def _with_entries(space: Space, branch: str | None, entries: Sequence[Override],
             if condition is None or (condition.name in settled and condition.holds(settled)):
                 added[name] = searched(entry)
             elif other := next((n for n in (f"{prefix}{condition.name}", condition.name) if n in above), None):
+                if isinstance(above[other], FloatDistribution):
+                    raise ConfigError(
+                        f"condition `{condition}` of `{entry.input_line}` depends on a fraction; expected a choice or whole numbers; "
+                        f"search {condition.name} as a choice"
+                    )
                 added[name], conditions[name] = searched(entry), replace(condition, name=other)
             elif condition.name not in settled:
                 late.append((entry, condition))

@@ -1,7 +1,7 @@
 """The study of a sweep: opening it, what is finished, and whether somebody asked it to stop."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -120,15 +120,18 @@ QUESTION, SETTINGS = "question", "settings"
 GROUP = "config group "
 
 
-def check_same_setup(study: Study, question: Mapping[str, str], settings: Mapping[str, str]) -> None:
+def check_same_setup(
+    study: Study, question: Mapping[str, str], settings: Mapping[str, str], named: Collection[str] = ()
+) -> None:
     """Note what a new study asks (its cap, space and settings, as text), or check that an old one asked the same.
 
     Raises :class:`~paretune.errors.StoreError` with each difference: results under two caps or two spaces do not make one
     front, and Optuna itself would mix them without a word. The value of a setting that is searched is no part of it, nor is a
-    setting that there was not yet when the study was started.
+    setting that there was not yet when the study was started, unless the command line ``named`` it.
     """
     attrs = study.user_attrs
-    settings = {name: value for name, value in settings.items() if name in attrs.get(SETTINGS, settings)}
+    known = {*attrs.get(SETTINGS, settings), *named}
+    settings = {name: value for name, value in settings.items() if name in known}
     asked = {**settings, **question}
     stored = {**attrs.get(SETTINGS, settings), **attrs.get(QUESTION, question)}
     searched = [name.rpartition("/")[2].lstrip("+") for name in question]

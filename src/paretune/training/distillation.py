@@ -46,9 +46,10 @@ class Distillation:
             return None
         net, config, scaling = load(Path(self.teacher))
         shape, classes = config["model"].get("image_shape"), config["model"].get("num_classes")
-        if [*data.train.pixels.shape[1:]] != shape or classes != data.num_classes:
+        taught = config.get("data", {}).get("name", data.name)
+        if [*data.train.pixels.shape[1:]] != shape or classes != data.num_classes or taught != data.name:
             raise ConfigError(
-                f"teacher `{self.teacher}` was trained on images {shape} of {classes} classes; expected those of data "
+                f"teacher `{self.teacher}` was trained on `{taught}`, images {shape} of {classes} classes; expected data "
                 f"`{data.name}`; set trainer.distillation.teacher"
             )
         net = net.to(device)

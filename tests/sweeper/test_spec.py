@@ -1,0 +1,67 @@
+"""What every process derives of the same options and arguments."""
+
+import pytest
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from hydra_plugins.paretune_sweeper._spec import SweepSpec
+from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
+from paretune import paths
+from paretune.errors import ConfigError
+
+
+def spec_of(*arguments: str, **options: object) -> SweepSpec:
+    """The spec of ``paretune-train -m`` with these arguments."""
+    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(paths.CONF)))
+    config = hydra.compose_config("train", [a for a in arguments if a.startswith("hydra")], run_mode=RunMode.MULTIRUN)
+    OmegaConf.update(config, "hydra.sweeper.cap.max", 20_000)
+    fields = {name: value for name, value in config.hydra.sweeper.items() if not name.startswith("_")}
+    sweeper = ParetuneSweeper(**fields | {"recorder": None, "storage": None} | options)
+    return SweepSpec(sweeper.options, [a for a in arguments if not a.startswith("hydra")], hydra.config_loader, config)
+
+
+def test_a_count_does_not_depend_on_what_was_counted_before():
+    """The head of one configuration is not left over for the next, which has none."""
+    conditional = "model.head=tag('if model.norm == none',choice([16],[32]))"
+    costs = spec_of("model=conv", "model.widths=[8,8]", "model.norm=choice(none,batch)", conditional).feasible.costs
+    rest = {"model.kernel_size": 3, "model.dropout": 0.0, "optimizer.lr": 0.01}
+    counts = [
+        costs.count(rest | params)
+        for params in ({"model.norm": "batch"}, {"model.norm": "none", "model.head": "[32]"}, {"model.norm": "batch"})
+    ]
+
+    assert counts[0] == counts[2] != counts[1]
+
+
+def test_a_model_that_takes_values_from_elsewhere_is_counted_with_them():
+    widths = "model.widths=[${trainer.batch_size},${trainer.batch_size}]"
+    feasible = spec_of("model=conv", widths, "trainer.batch_size=int(interval(4,64))").feasible
+    rest = {"model.kernel_size": 3, "model.norm": "none", "model.dropout": 0.0, "optimizer.lr": 0.01}
+
+    assert feasible.verify_fits(rest | {"trainer.batch_size": 8})
+    assert not feasible.verify_fits(rest | {"trainer.batch_size": 64})
+
+
+def test_the_starts_of_the_documents_are_in_the_deep_spaces():
+    lines = [
+        line.strip()[2:]
+        for line in (paths.CONF.parent / "docs/sweeper.md").read_text().splitlines()
+        if line.startswith("  - ") and "_deep" in line
+    ]
+
+    assert len(spec_of("model=choice(separable_deep,conv_deep)", start=lines).starts()) == len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (["model=conv"], {"start": ["model=conv model.norm='x"]}, r"start `.*` cannot be read \(No closing quotation\)"),
+        (["model=conv", "model.widths.0=choice(4,5)", "space=null", "hydra/sweeper/sampler=grid"], {"start": ["model=conv"]},
+         r"start `model=conv` has no place in sampler `grid`"),
+    ],
+)  # fmt: skip
+def test_a_start_that_cannot_be_is_refused(arguments, options, message):
+    with pytest.raises(ConfigError, match=message):
+        spec_of(*arguments, **options).starts()
