@@ -50,7 +50,7 @@ ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
 	@echo "  above an F1         metrics.val_f1 > 0.99 and tags.state = 'complete' and tags.kind = 'trial'"
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(PARETUNE_STORE),mlruns)/mlflow.db --host 127.0.0.1 --port 5000 $(ARGS)
 
-test: $(READY)  ## the fast tests (under three minutes on two AVX2 cores, no network)
+test: $(READY)  ## the fast tests (two to four minutes on two cores, no network)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup -m 'not slow and not cluster' $(ARGS)
 
 test-all: $(READY)  ## all tests but those of test-cluster
