@@ -61,10 +61,10 @@ class Session:
             log.info("sweep %s is complete: %d trials are finished, %s", self.sweep.name, done, advice)
         else:
             log.info("sweep %s: %d of %d trials are finished, %d to go", self.sweep.name, done, total, total - done)
-        if not self.sweep.space.everything():
-            log.info("nothing is searched: the same configuration runs %d times", total)
-        for params in self.spec.starts():
-            study.enqueue_trial(params, skip_if_exists=True)
+            if not self.sweep.space.everything():
+                log.info("nothing is searched: the same configuration runs %d times", total)
+            for params in self.spec.starts():
+                study.enqueue_trial(params, skip_if_exists=True)
         with self._recorded():  # a complete one, too: a parent that was killed has not closed its runs
             if done < total:
                 listen()

@@ -123,7 +123,7 @@ class Surrogate:
         return shared @ self.weights * self.spread + self.centre, deviation * self.spread
 
     def add_fantasies(self, rows: Floats) -> Floats:
-        """Take the predicted mean at ``rows`` ``(M, D)`` for seen, and return it; the scales stay."""
+        """Take the predicted mean at ``rows`` ``(M, D)`` as if it were measured, so that no other candidate is proposed there; returns it."""
         mean, _ = self.predict(rows)
         values = (mean - self.centre) / self.spread
         self._learn(np.concatenate([self.rows, rows]), np.concatenate([self.values, values]))
