@@ -18,12 +18,17 @@ def count_parameters(model: nn.Module) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """The hard upper bound on a model's parameters; ``None`` means that there is none."""
+    """The hard upper bound on a model's parameters, and the size below which fewer are worth nothing to a sweep.
+
+    ``None`` means that there is none. Models below ``min_params`` may be trained.
+    """
 
     max_params: int | None = None
+    min_params: int | None = None
 
     def __post_init__(self) -> None:
         check_least("cap.max_params", self.max_params, 1, null=True)
+        check_least("cap.min_params", self.min_params, 1, null=True)
 
     def fits(self, params: int) -> bool:
         """Whether a model of ``params`` parameters may be trained."""

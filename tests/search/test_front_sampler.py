@@ -98,6 +98,13 @@ def test_it_finds_more_in_forty_trials_than_chance_in_a_hundred():
     assert grown(FrontSampler(feasible), 40) > grown(chance, 100)
 
 
+def test_fewer_proposals_are_below_the_least_size_that_counts():
+    free, floored = (FrontSampler(FeasibleSpace(SPACE, count, 5000, floor=floor)) for floor in (None, 500))
+    below = [sum(count(params) < 500 for params in asked(s, 30, score=smooth_score)[20:]) for s in (free, floored)]
+
+    assert below[1] < below[0]
+
+
 def test_it_works_in_a_plain_study():
     feasible = FeasibleSpace(Space(common={"w": IntDistribution(2, 64), "lr": FloatDistribution(0, 1)}),
                       count=lambda params: params["w"] ** 2, cap=900)  # fmt: skip

@@ -54,6 +54,20 @@ def test_a_draw_spread_over_the_costs_fits_and_comes_close_to_its_target(cap, se
     assert feasible.smallest <= count(params) <= feasible.at_share(share) * (1 + 1e-9)
 
 
+def test_draws_are_spread_over_the_costs_that_count():
+    feasible = FeasibleSpace(SPACE, count, 5000, floor=500)
+    shares = np.linspace(0.05, 0.95, 30)
+    costs = np.array([count(feasible.spread(np.random.default_rng(seed), s)) for seed, s in enumerate(shares)])
+
+    assert np.median(costs / [feasible.at_share(share) for share in shares]) > 0.95
+    assert feasible.at_share(0.0) == 500
+
+
+def test_a_least_size_above_every_model_is_refused_with_both_numbers():
+    with pytest.raises(CapError, match=r"cap.min `6000` is above the 5,000 parameters of the largest model that fits"):
+        FeasibleSpace(SPACE, count, 5000, floor=6000)
+
+
 def test_resizing_keeps_what_costs_nothing():
     feasible = FeasibleSpace(SPACE, count, 1000)
     big = {**{f"w{i}": 64 for i in range(5)}, "k": 1, "lr": 0.3}

@@ -14,6 +14,7 @@ class CapOptions:
     """The hard bound on what a configuration costs."""
 
     max: int | None = None  # largest cost that is ever run; null for no cap
+    min: int | None = None  # draws are spread over the costs above it, and cheaper is worth no more; null: the smallest
     count: str | None = None  # dotted path of a function from a composed config to its cost, a whole number
     cost: str = "parameters"  # what it counts, in words, for messages
     reads: list[str] | None = None  # config nodes that it reads (groups are told by trying); null: any. Saves counting

@@ -182,7 +182,7 @@ class SweepSpec:
                 OmegaConf.update(config, key, value, merge=False)
             return int(count(config))
 
-        return FeasibleSpace(self.space, cost, cap.max, cap.cost, unread)
+        return FeasibleSpace(self.space, cost, cap.max, cap.cost, unread, cap.min)
 
     def _unread(self, nodes: Sequence[str] | None) -> set[str]:
         """The parameters that are no part of ``nodes``."""

@@ -22,8 +22,8 @@ class FeasibleSpace:
 
     ``count`` gives the cost of a configuration, and ``cost`` says in words what it counts; a configuration for which
     it raises :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap. ``unread`` are parameters that
-    ``count`` does not look at. Raises :class:`~paretune.errors.CapError` at once if the smallest configuration of the space
-    exceeds the cap.
+    ``count`` does not look at. Below ``floor`` a lower cost is worth nothing: draws are spread over the costs above it. Raises
+    :class:`~paretune.errors.CapError` at once if the smallest configuration of the space exceeds the cap, or the floor does.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class FeasibleSpace:
         cap: int | None = None,
         cost: str = "parameters",
         unread: Collection[str] = (),
+        floor: int | None = None,
     ) -> None:
         self.space = space
         self.costs = Costs(space, count, unread) if count else None
@@ -49,6 +50,11 @@ class FeasibleSpace:
             )
         self.branches = [choice for choice, least in smallest if least <= min(self.cap, float_info.max)]
         self.upper = min(self.cap, max(self.cost(self.largest_of(choice)) for choice in self.branches))
+        self.lower = max(self.smallest, floor or 0)
+        if self.lower > self.upper:
+            raise CapError(
+                f"cap.min `{floor}` is above the {self.upper:,} {cost} of the largest model that fits; expected less; lower it"
+            )
 
     def cost(self, params: Params) -> float:
         """What ``params`` cost: 0 without a ``count``, infinitely much if they cannot be built."""
@@ -86,7 +92,7 @@ class FeasibleSpace:
     def spread(self, rng: np.random.Generator, share: float, choice: Params | None = None) -> Params:
         """A draw resized to the cost at ``share`` (0 to 1) of the way from the smallest to the cap, in the logarithm."""
         params = self.uniform(rng, choice)
-        if self.smallest <= 0:
+        if self.lower <= 0:
             return params
         target = self.at_share(share)
         for _ in range(REDRAWS):
@@ -96,8 +102,8 @@ class FeasibleSpace:
         return self.resized(params, target)
 
     def at_share(self, share: float) -> float:
-        """The cost at ``share`` of the way from the smallest to the largest that fits, in the logarithm."""
-        return float(self.smallest * (self.upper / self.smallest) ** share)
+        """The cost at ``share`` of the way from the smallest that counts to the largest that fits, in the logarithm."""
+        return float(self.lower * (self.upper / self.lower) ** share)
 
     def resized(self, params: Params, target: float) -> Params:
         """``params`` moved towards the lower or the upper ends of their ranges, to the largest cost within ``target``.

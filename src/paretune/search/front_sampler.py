@@ -131,7 +131,8 @@ class _Branch:
         return chosen and all(name in params or not space.is_active(name, params) for name in self.distributions)
 
     def _log_costs(self, configurations: Sequence[Params]) -> Floats:
-        return np.log([self.feasible.cost(params) for params in configurations]).reshape(-1)
+        """Of whole configurations; what is cheaper than the least cost that counts is worth no more than one of that cost."""
+        return np.log([max(self.feasible.cost(params), self.feasible.lower) for params in configurations]).reshape(-1)
 
     def _rows(self, configurations: Sequence[Params], log_costs: Floats, epochs: Sequence[int | None] = ()) -> Floats:
         """Features, the log cost (it explains more of a score than any one width), and how early a trial was seen.
@@ -139,7 +140,7 @@ class _Branch:
         That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
         """
         rows = np.array([features(params, self.distributions) for params in configurations])
-        low, high = log(self.feasible.smallest), log(self.feasible.upper)
+        low, high = log(self.feasible.lower), log(self.feasible.upper)
         share = (log_costs - low) / max(high - low, 1e-9)
         early = [1 / epoch if epoch else 0.0 for epoch in (epochs or [None] * len(configurations))]
         return np.column_stack([rows.reshape(len(configurations), -1), share, early])
