@@ -2,7 +2,8 @@ import pytest
 from PIL import Image
 
 from paretune.reports.figure import draw_front
-from reports.tables import results_of, trial
+from paretune.reports.findings import Query
+from reports.tables import results_of, training, trial
 
 
 @pytest.mark.parametrize("scores", [[0.5], [0.99, 0.99, 0.2], [1.0, 0.0]])
@@ -13,3 +14,12 @@ def test_the_picture_is_drawn_for_any_scores(tmp_path, scores):
     with Image.open(tmp_path / "front.png") as picture:
         assert picture.size == (1350, 900)
         assert len(picture.convert("RGB").getcolors(10**6)) > 50
+
+
+def test_confirmed_models_have_their_intervals_in_the_picture(tmp_path):
+    trials, trainings = [trial(0, 100, 0.9), trial(1, 200, 0.95)], [training(1, 0.89), training(2, 0.91)]
+    for name, query in {"plain": Query(), "confirmed": Query(confirmed=True)}.items():
+        draw_front(results_of(trials, *trainings, query=query), [tmp_path / f"{name}.svg"])
+
+    assert "95 % interval of the mean" in (tmp_path / "confirmed.svg").read_text()
+    assert "95 % interval" not in (tmp_path / "plain.svg").read_text()
