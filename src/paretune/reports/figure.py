@@ -72,7 +72,9 @@ def _front(axes: Axes, results: SweepResults) -> None:
     axes.scatter(costs, errors, s=42, color=colours, edgecolors="#222222", linewidths=0.9, zorder=3)
     if results.query.confirmed:
         high, low = (_errors(results.members[f"{results.f1}_{end}"]) for end in ("high", "low"))
-        axes.vlines(costs, high, low, color="#222222", linewidth=0.9, label="95 % interval of the mean")  # none of one seed
+        axes.vlines(
+            costs, high, low, color="#222222", linewidth=0.9, label="95 % interval of the mean"
+        )  # none of one seed
 
 
 def _references(axes: Axes, references: Sequence[Reference]) -> None:
