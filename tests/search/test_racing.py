@@ -88,6 +88,15 @@ def test_a_raced_sweep_stops_the_dominated_and_keeps_the_front(tmp_path):
     assert sum(epochs_run) < 0.75 * 4 * 40
 
 
+def test_a_configuration_that_was_asked_for_is_not_stopped(tmp_path):
+    study, _ = raced_study(tmp_path, 20)
+    for x in (199, 200):  # the dearest, with the poorer of two scores
+        study.enqueue_trial({"x": x})
+    raced_study(tmp_path, 22)
+
+    assert [trial.state for trial in study.trials[20:]] == [TrialState.COMPLETE] * 2
+
+
 def test_a_stopped_trial_keeps_what_it_had(tmp_path):
     study, _ = raced_study(tmp_path, 20)
     stopped = next(trial for trial in study.trials if trial.state is TrialState.PRUNED)

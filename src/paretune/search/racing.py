@@ -17,8 +17,10 @@ from optuna.trial import Trial, TrialState
 from paretune.errors import ConfigError, check_least
 from paretune.front import ranks
 from paretune.search import always
+from paretune.search.storage import stored
 
 RUNG = "rung:"
+ENQUEUED = "fixed_params"  # the name under which Optuna keeps what enqueue_trial was given
 STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 Judge = Callable[[int, Sequence[float]], bool]
 
@@ -95,8 +97,10 @@ def check_race(race: Race, directions: Sequence[str]) -> None:
 
 
 def _stays_at(study: Study, trial: Trial, race: Race, epoch: int, values: Sequence[float]) -> bool:
-    """Note what the trial has at this rung, and compare it with all others that were there."""
+    """Note what the trial has at this rung, and compare it with all others that were there; an enqueued one goes on anyway."""
     trial.set_user_attr(f"{RUNG}{epoch}", [float(value) for value in values])
+    if ENQUEUED in stored(study, trial).system_attrs:  # a person asked for it: what the sweep is compared with
+        return True
     others = study.get_trials(deepcopy=False, states=STATES)
     reached = {other.number: other.user_attrs.get(f"{RUNG}{epoch}") for other in others} | {trial.number: list(values)}
     rows = {number: row for number, row in reached.items() if row}
