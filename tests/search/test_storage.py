@@ -1,6 +1,7 @@
 """A database that does not answer for a while, values that trials share, and one home for what Optuna keeps private."""
 
 import ast
+import sqlite3
 from functools import cache
 from pathlib import Path
 
@@ -52,6 +53,27 @@ def test_a_trial_that_is_finished_when_asked_again_was_finished_by_the_first_try
     assert failing(1, UpdateFinishedTrialError("it is finished"))() is True
     with pytest.raises(UpdateFinishedTrialError, match="it is finished"):
         failing(0, UpdateFinishedTrialError("it is finished"))()
+
+
+def test_ctrl_c_amid_a_query_leaves_no_lock(tmp_path, monkeypatch):
+    """The sweep still can ask its workers to stop, and they can put their trials back."""
+    url = f"sqlite:///{tmp_path}/optuna.db"
+    study = open_study("s", url, ["minimize"], optuna.samplers.RandomSampler())
+    for _ in range(3):
+        study.tell(study.ask(), 1.0)
+
+    def interrupted(rows: object, context: object):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sqlalchemy.orm.loading.instances", interrupted)  # the query runs, nobody has fetched its rows
+        with pytest.raises(KeyboardInterrupt) as caught:
+            study.get_trials()
+    other = sqlite3.connect(tmp_path / "optuna.db", timeout=0.1)
+
+    other.execute("INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, 'stop', 'true')")
+    other.commit()
+    assert caught.value.__traceback__, "it holds the frames, and so their cursors, until here"
 
 
 def test_every_call_of_the_cache_waits():

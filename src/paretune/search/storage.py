@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import wraps
+from traceback import clear_frames
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -47,6 +48,9 @@ def patiently(call: Callable[P, R]) -> Callable[P, R]:
                     raise
                 absence.wait()
                 continue
+            except (KeyboardInterrupt, SystemExit) as error:  # the cursor in its traceback would lock SQLite
+                clear_frames(error.__traceback__)
+                raise
             absence.ended()
             return answer
 
