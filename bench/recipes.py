@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatch
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -189,11 +190,12 @@ def published_recipes() -> list[Published]:
 def published(name: str) -> Published:
     """The recipe of that name."""
     from paretune import models
+    from paretune.data import fitted
 
     with initialize_config_dir(str(paths.CONF), version_base="1.3"):
         config = compose("train", overrides=[f"+recipe={name}"])
-    plain = {key: OmegaConf.to_container(config[key]) for key in ("model", "published")}
-    return Published(name, counted=models.count(plain["model"]), **plain["published"])  # type: ignore[arg-type]
+    plain: Any = {key: OmegaConf.to_container(config[key]) for key in ("model", "data", "published")}
+    return Published(name, counted=models.count(fitted(plain["model"], plain["data"])), **plain["published"])  # type: ignore[arg-type]
 
 
 def _missing(recipes: list[Published], seeds: int | None) -> list[tuple[Published, int]]:

@@ -24,6 +24,7 @@ from mlflow import MlflowClient
 from omegaconf import DictConfig
 
 from paretune import paths
+from paretune.data import fitted
 from paretune.data.images import ImageData, Images, Splitting
 
 ROOT = Path(__file__).parents[1]
@@ -71,10 +72,12 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]
 
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
-    """Composes ``conf/train.yaml`` with overrides."""
+    """Composes ``conf/train.yaml`` with overrides; the model takes MNIST's images, unless it says which."""
 
     def make(*overrides: str, hydra: bool = False) -> DictConfig:
-        return deepcopy(_composed(overrides, hydra))
+        config = deepcopy(_composed(overrides, hydra))
+        config.model = {**config.model, **fitted(config.model, {"image_shape": [1, 28, 28], "num_classes": 10})}
+        return config
 
     return make
 

@@ -65,7 +65,7 @@ def test_a_data_config_has_the_keys_of_its_function(composed, name):
     config = OmegaConf.to_container(composed(f"data={name}").data)
     splitting = config["splitting"]
 
-    assert set(config) - {"_target_"} == set(inspect.signature(locate(config["_target_"])).parameters)
+    assert set(config) - {"_target_", "image_shape"} == set(inspect.signature(locate(config["_target_"])).parameters)
     assert set(splitting) - {"_target_"} == {field.name for field in fields(Splitting)}
 
 

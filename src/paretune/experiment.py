@@ -14,6 +14,7 @@ from torch import nn
 
 from paretune import models
 from paretune.budget import Cap
+from paretune.data import fitted, load
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
 from paretune.front import Point
@@ -37,6 +38,7 @@ def start_point(cfg: DictConfig, data: str) -> Point:
     Raises :class:`~paretune.errors.CapError` before anything is built or read if the model exceeds the cap.
     """
     config = {name: _plain(cfg[name]) for name in TRAINED_BY}
+    config["model"] = fitted(config["model"], config["data"])
     params, family = models.count(config["model"]), models.family_of(config["model"])
     Cap(**config["cap"]).check(family, params)
     log.info("%s with %s parameters", family, f"{params:,}")
@@ -51,7 +53,7 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     if recorder:
         recorder.start(start)
     training = training_of(cfg)
-    data = hydra.utils.instantiate(cfg.data).with_split(training.selection.split)
+    data = load(start.config["data"]).with_split(training.selection.split)
     _check_fit(start.config["model"], data)
     seed_everything(cfg.seed)
     net = models.build(start.config["model"])

@@ -12,9 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hydra
 from hydra.errors import CompactHydraException
-from omegaconf import OmegaConf
 
 from paretune import paths
 from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, uri_of
@@ -71,16 +69,18 @@ def _chosen_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> st
 
 def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
     """The network that a run trained, with the config it was trained by."""
+    from paretune.data import load as load_images
     from paretune.deploy.model import Deployable, WithScaling, ink_share
     from paretune.tracking import weights_of
     from paretune.training import load
 
     with weights_of(store, run_id) as path:
         net, config, scaling = load(path)
-    data = hydra.utils.instantiate(OmegaConf.create(paths.data_now(config["data"])))
-    pixels, ink = data.load_test().pixels[:SAMPLES], ink_share(data.train.take(slice(SAMPLES)))
+    data = load_images(paths.data_now(config["data"]))
+    pixels = data.load_test().pixels[:SAMPLES]
+    ink = ink_share(data.train.take(slice(SAMPLES))) if data.fits_by == "ink" else 1.0
     trained = replace(point, config=config, seed=config["seed"])
-    return Deployable(WithScaling(net, scaling).eval(), trained, pixels / 255, ink)
+    return Deployable(WithScaling(net, scaling).eval(), trained, pixels / 255, ink, data.fits_by, data.class_names)
 
 
 def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None) -> None:
@@ -95,7 +95,8 @@ def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirm
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {"family": point.family, "parameters": f"{point.params:,}", **_scores(point, confirmation), **costs(model)}
     about = {"family": point.family, "params": point.params, "data": point.data, "run": point.run_id}
-    differences = {"ONNX": write_onnx(model, path, {**about, "ink_share": model.ink_share})}
+    shown = {"ink_share": model.ink_share, "fits_by": model.fits_by, "class_names": model.class_names}
+    differences = {"ONNX": write_onnx(model, path, {**about, **shown})}
     write_safetensors(model, files[".safetensors"])
     if options.c:
         trained = (

@@ -17,6 +17,14 @@ def store() -> Path:
     return Path(os.environ.get("PARETUNE_STORE", "mlruns")).resolve()
 
 
+def cache() -> Path:
+    """Where this user's compiled kernels and decoded pictures are kept: ``paretune`` in ``XDG_CACHE_HOME``, else in ``~/.cache``.
+
+    Raises ``RuntimeError`` for a user without a home folder.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paretune"
+
+
 def tracking_uri(folder: Path | str) -> str:
     """The tracking URI of the MLflow database in such a folder."""
     return f"sqlite:///{folder}/mlflow.db"

@@ -1,7 +1,8 @@
 """``paretune-predict``: the class of pictures, by a model that paretune-export wrote.
 
-A picture of the model's own size is taken as it is; any other is cut to its ink, scaled and centred as the training images were. A
-picture with a bright border is taken for dark on bright and inverted: --invert and --no-invert decide that for all.
+A picture of the model's own size is taken as it is. Any other is cut to its ink, scaled and centred, as MNIST's images were, or, for a
+model of your own pictures, scaled. Where ink counts, a picture with a bright border is taken for dark on bright and inverted:
+--invert and --no-invert decide that for all.
 """
 
 import argparse
@@ -39,18 +40,25 @@ def _predict(options: argparse.Namespace) -> None:
 
     runtime = Runtime(options.model)
     found = [
-        placed(name, picture, runtime.side, runtime.ink_share, options.invert)
+        placed(name, picture, runtime.placing, options.invert)
         for path in options.pictures
         for name, picture in pictures(path)
     ]
-    probabilities = runtime.probabilities(np.stack([one.image for one in found]))
-    for one, row in zip(found, probabilities, strict=True):
-        best = int(row.argmax())
+    probabilities = runtime.probabilities(np.stack([picture.image for picture in found]))
+    for picture, row in zip(found, probabilities, strict=True):
+        best, names = int(row.argmax()), runtime.class_names
         if options.json:
             shares = [round(float(share), 6) for share in row]
-            print(json.dumps({"picture": one.name, "class": best, "probabilities": shares, "steps": one.steps}))
+            answer = {
+                "picture": picture.name,
+                "class": best,
+                "name": names[best],
+                "probabilities": shares,
+                "steps": picture.steps,
+            }
+            print(json.dumps(answer))
         else:
-            print(f"{one.name}: {best} ({row[best]:.1%}; {one.steps})")
+            print(f"{picture.name}: {names[best]} ({row[best]:.1%}; {picture.steps})")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def main(cfg: DictConfig) -> Sequence[float]:
 
         trial = current_trial()
         _check_unseen(cfg, in_sweep=trial is not None)
-        start = start_point(cfg, HydraConfig.get().runtime.choices["data"])
+        start = start_point(cfg, cfg.data.get("name") or HydraConfig.get().runtime.choices["data"])
         with _recorder(cfg, start, trial) as recorder:
             point = train_recorded(cfg, start, recorder)
     return point.params, point.f1
@@ -65,11 +65,12 @@ def count(cfg: DictConfig) -> int:
 
     Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
     """
-    from paretune import models
+    from paretune import data, models
 
     _check_unseen(cfg, in_sweep=True)
     model: Any = OmegaConf.to_container(cfg.model, resolve=True)
-    return models.count(model)
+    images: Any = OmegaConf.to_container(cfg.data, resolve=True)
+    return models.count(data.fitted(model, images))
 
 
 def _check_unseen(cfg: DictConfig, *, in_sweep: bool) -> None:

@@ -11,15 +11,20 @@ from paretune.training import load, save
 IMAGES = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 
 
+def images_for(config: dict[str, object]) -> torch.Tensor:
+    """Six images of the shape that the model takes."""
+    return torch.rand(6, *config["image_shape"], generator=torch.Generator().manual_seed(0))
+
+
 class FamilyContract:
     """Tests of a plain ``model`` config, given as ``config``, and of the same with wider layers, ``wider``."""
 
     def test_it_turns_images_into_logits(self, config):
-        assert models.build(config)(IMAGES).shape == (6, config["num_classes"])
+        assert models.build(config)(images_for(config)).shape == (6, config["num_classes"])
 
     def test_every_parameter_gets_a_gradient(self, config):
         net = models.build(config)
-        nn.functional.cross_entropy(net(IMAGES), torch.arange(6)).backward()
+        nn.functional.cross_entropy(net(images_for(config)), torch.arange(6)).backward()
 
         assert [name for name, p in net.named_parameters() if p.grad is None] == []
 
@@ -38,12 +43,12 @@ class FamilyContract:
         assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
 
     def test_it_reloads_from_its_checkpoint(self, config, tmp_path):
-        net = models.build(config).eval()
+        net, images = models.build(config).eval(), images_for(config)
         save(tmp_path / "weights.pt", net, {"model": config}, Scaling(1.0, 2.0))
         reloaded, saved, scaling = load(tmp_path / "weights.pt")
 
         assert (saved, scaling) == ({"model": config}, Scaling(1.0, 2.0))
-        assert torch.equal(reloaded(IMAGES), net(IMAGES))
+        assert torch.equal(reloaded(images), net(images))
 
     def test_it_learns_a_batch_by_heart(self, wider):
         """From He's start, so that no layer of two or three maps is dead from the beginning."""
@@ -55,7 +60,7 @@ class FamilyContract:
         losses = [float("inf")]
         while losses[-1] >= 0.1 and len(losses) < 300:
             optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(net(IMAGES), torch.arange(6))
+            loss = nn.functional.cross_entropy(net(images_for(wider)), torch.arange(6))
             loss.backward()
             optimizer.step()
             losses.append(loss.item())

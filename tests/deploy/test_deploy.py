@@ -19,6 +19,7 @@ from paretune.deploy.c_header import write_c
 from paretune.deploy.graph import IN_PLACE, graph_of, plan_memory
 from paretune.deploy.model import Deployable, WithScaling, costs, ink_share, write_card, write_safetensors
 from paretune.deploy.onnx import Runtime, write_onnx
+from paretune.deploy.picture import Placing
 from paretune.errors import ExportError, StoreError
 from paretune.front import Point
 from paretune.models import build, count
@@ -70,7 +71,7 @@ def test_onnx_says_what_torch_says_for_a_batch_of_any_size(deployable, tmp_path,
 
     for size in (1, 3, 40):
         assert np.allclose(runtime.logits(model.samples[:size].numpy()), model.logits()[:size], atol=1e-4)
-    assert (runtime.side, runtime.ink_share) == (28, 0.7)
+    assert (runtime.placing, runtime.class_names[3]) == (Placing((1, 28, 28), "ink", 0.7), "3")
 
 
 def test_onnx_holds_no_path_of_this_machine(deployable, tmp_path):

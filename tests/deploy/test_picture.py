@@ -8,22 +8,29 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from paretune.deploy.picture import pictures, placed
+from paretune.deploy.picture import Placing, pictures, placed
 from paretune.errors import DataError
 
+DIGITS = Placing((1, 28, 28), "ink", 0.7)
+OWN = Placing((3, 20, 30), "resize")
 
-def stroke(height: int, width: int) -> np.ndarray:
-    """A white bar on black, off the middle."""
-    picture = np.zeros((height, width), np.float32)
-    picture[height // 8 : height // 2, width // 8 : width // 4] = 1
-    return picture
+
+def stroke(height: int, width: int, *, white: bool = True) -> Image.Image:
+    """A white bar on black, off the middle, or a black one on white."""
+    picture = np.zeros((height, width), np.uint8)
+    picture[height // 8 : height // 2, width // 8 : width // 4] = 255
+    return Image.fromarray(picture if white else 255 - picture)
+
+
+def floats(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture, np.float32)[np.newaxis] / np.float32(255)
 
 
 def test_a_picture_of_the_right_size_stays_as_it_is():
     picture = stroke(28, 28)
-    one = placed("a", picture, 28, 0.7)
+    one = placed("a", picture, DIGITS)
 
-    assert (one.image == picture).all()
+    assert (one.image == floats(picture)).all()
     assert one.steps == "as it is"
 
 
@@ -35,24 +42,24 @@ def test_an_idx_file_of_labels_is_one_line(tmp_path):
 
 
 def test_dark_on_bright_is_inverted_and_says_so():
-    one = placed("a", 1 - stroke(28, 28), 28, 0.7)
+    one = placed("a", stroke(28, 28, white=False), DIGITS)
 
-    assert (one.image == stroke(28, 28)).all()
+    assert (one.image == floats(stroke(28, 28))).all()
     assert one.steps == "inverted: its border is bright"
 
 
 @pytest.mark.parametrize(("invert", "steps"), [(True, "inverted as asked"), (False, "as it is")])
 def test_inverting_can_be_asked_for_and_forbidden(invert, steps):
-    one = placed("a", 1 - stroke(28, 28), 28, 0.7, invert)
+    one = placed("a", stroke(28, 28, white=False), DIGITS, invert)
 
     assert one.steps == steps
-    assert one.image.mean() == pytest.approx(stroke(28, 28).mean() if invert else 1 - stroke(28, 28).mean())
+    assert one.image.mean() == pytest.approx(floats(stroke(28, 28, white=invert)).mean())
 
 
 @given(st.integers(8, 300), st.integers(8, 300), st.floats(0.3, 1.0))
 def test_another_size_keeps_the_share_of_the_ink_and_is_centred(height, width, share):
     assume((height, width) != (28, 28))  # stays as it is
-    image = placed("a", stroke(height, width), 28, share).image
+    (image,) = placed("a", stroke(height, width), Placing((1, 28, 28), "ink", share)).image
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     longer = max(np.ptp(rows), np.ptp(columns)) + 1
 
@@ -64,16 +71,28 @@ def test_another_size_keeps_the_share_of_the_ink_and_is_centred(height, width, s
 
 
 def test_an_empty_picture_is_an_empty_image():
-    assert not placed("a", np.zeros((50, 60), np.float32), 28, 0.7).image.any()
+    assert not placed("a", Image.new("L", (60, 50)), DIGITS).image.any()
 
 
 def test_a_transparent_ground_is_white(tmp_path):
     Image.new("RGBA", (30, 20), (0, 0, 0, 0)).save(tmp_path / "a.png")
-    ((name, grey),) = pictures(tmp_path / "a.png")
+    ((name, picture),) = pictures(tmp_path / "a.png")
 
     assert name.endswith("a.png")
-    assert grey.shape == (20, 30)
-    assert (grey == 1).all()
+    assert picture.size == (30, 20)
+    assert (np.asarray(picture) == 255).all()
+
+
+def test_a_picture_for_a_model_of_ones_own_is_scaled_whole_and_keeps_its_colours():
+    one = placed("a", Image.new("RGB", (60, 80), (255, 0, 51)), OWN)
+
+    assert one.image.shape == (3, 20, 30)
+    assert one.image[:, 5, 5].tolist() == pytest.approx([1, 0, 0.2])
+    assert one.steps == "60x80 scaled to 30x20"
+
+
+def test_a_bright_border_of_such_a_picture_stays_bright():
+    assert placed("a", Image.new("L", (30, 20), 255), OWN).image.min() == 1
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -84,7 +103,7 @@ def test_an_idx_file_holds_many(tmp_path, suffix):
     found = list(pictures(path))
 
     assert [name for name, _ in found] == [f"{path}[0]", f"{path}[1]"]
-    assert found[1][1].tolist() == (np.arange(80, 160, 20, dtype=np.float32) / np.float32(255)).reshape(2, 2).tolist()
+    assert np.asarray(found[1][1]).tolist() == [[80, 100], [120, 140]]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n and then nothing"])

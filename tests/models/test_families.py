@@ -54,6 +54,20 @@ class TestFamilies(FamilyContract):
         return widened(composed, family)
 
 
+@pytest.mark.parametrize("shape", [(3, 28, 28), (1, 32, 48), (3, 48, 32)], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+class TestImagesOfOnesOwn(FamilyContract):
+    """Colours, and images that are not square."""
+
+    @pytest.fixture
+    def config(self, family, composed, shape):
+        return plain(composed, family, image_shape=list(shape), num_classes=6)
+
+    @pytest.fixture
+    def wider(self, family, composed, shape):
+        return widened(composed, family, image_shape=list(shape), num_classes=6)
+
+
 NORMED = [{"norm": norm} for norm in NORMS]
 ACTIVATED = [{"activation": name} for name in ACTIVATIONS]
 

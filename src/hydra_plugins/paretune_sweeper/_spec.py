@@ -126,12 +126,15 @@ class SweepSpec:
         settings: dict[str, str] = {}
         choices = config.hydra.runtime.choices.items()
         groups = {f"{GROUP}{name}": str(option) for name, option in choices if not name.startswith("hydra/")}
-        for node in self.options.question or []:
+        asked = self.options.question or []
+        left_out = {node[1:] for node in asked if node.startswith("~")}
+        for node in (node for node in asked if not node.startswith("~")):
             value = OmegaConf.select(config, node)
             plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             settings |= {name: str(leaf) for name, leaf in _leaves(node, plain)}
         named = {line.split("=", 1)[0].lstrip("+~") for line in self.space.fixed}
-        check_same_setup(study, {"cap": str(self.options.cap.max), **groups, **self.space.described()}, settings, named)
+        question = {"cap": str(self.options.cap.max), **groups, **self.space.described()}
+        check_same_setup(study, question, settings, named, left_out)
 
     def _space(self, arguments: Sequence[str]) -> Space:
         named = {line.split("=", 1)[0].lstrip("+~") for line in arguments}

@@ -1,1 +1,61 @@
-"""Image data sets, each a function that returns an :class:`~paretune.data.images.ImageData`."""
+"""Image data sets, each a function that returns an :class:`~paretune.data.images.ImageData`, named in ``conf/data/<name>.yaml``."""
+
+from collections.abc import Mapping
+from pydoc import locate
+from typing import TYPE_CHECKING, Any
+
+from paretune.errors import ConfigError, first_line
+
+if TYPE_CHECKING:
+    from paretune.data.images import ImageData
+
+__all__ = ["fitted", "load"]
+
+
+def load(data: Mapping[str, Any]) -> "ImageData":
+    """The images of a plain ``data`` config: ``_target_`` names a function, the other keys are its arguments.
+
+    ``image_shape`` is no argument but what the images are said to be, so that models can be counted before they are read.
+    Raises :class:`~paretune.errors.ConfigError` for arguments that the function refuses, and if they are another.
+    """
+    images: ImageData = _made({name: value for name, value in data.items() if name != "image_shape"}, "data")
+    shape, said = list(images.train.pixels.shape[1:]), data.get("image_shape")
+    if said and list(said) != shape:
+        raise ConfigError(
+            f"data.image_shape `{list(said)}` is not that of the images; expected {shape}; set data.image_shape"
+        )
+    return images
+
+
+def fitted(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain ``model`` config with the ``image_shape`` and ``num_classes`` of the data where it has none of its own.
+
+    The images are read if their config does not say both.
+    """
+    missing = [name for name in ("image_shape", "num_classes") if name in model and model[name] is None]
+    said = {name: data.get(name) for name in missing}
+    if None in said.values():
+        images = load(data)
+        said = {"image_shape": list(images.train.pixels.shape[1:]), "num_classes": images.num_classes}
+    return {**model, **{name: said[name] for name in missing}}
+
+
+def _made(config: Mapping[str, Any], setting: str) -> Any:
+    """What the function or class named by ``_target_`` makes of the other keys, nested ones first."""
+    target = str(config.get("_target_"))
+    function = locate(target)
+    if not callable(function):
+        raise ConfigError(
+            f"{setting}._target_ `{target}` cannot be called; expected the dotted path of a function that returns an ImageData; set "
+            f"{setting}._target_"
+        )
+    arguments = {
+        name: _made(value, f"{setting}.{name}") if isinstance(value, Mapping) and "_target_" in value else value
+        for name, value in config.items()
+        if name != "_target_"
+    }
+    try:
+        return function(**arguments)
+    except TypeError as error:
+        message = f"{setting} has settings that {target} refuses ({first_line(error)}); expected those of its signature"
+        raise ConfigError(f"{message}; check conf/data") from error

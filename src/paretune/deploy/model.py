@@ -38,13 +38,16 @@ class WithScaling(nn.Module):
 class Deployable:
     """A trained network in evaluation mode, its point, and images of its data set to compare outputs on.
 
-    ``samples`` are floats ``(N, C, H, W)`` in [0, 1]. ``ink_share`` is how much of an image's side what it shows takes.
+    ``samples`` are floats ``(N, C, H, W)`` in [0, 1]. ``ink_share`` is how much of an image's side what it shows takes, where
+    pictures are placed by their ink.
     """
 
     net: WithScaling
     point: Point
     samples: Tensor
     ink_share: float
+    fits_by: str = "ink"
+    class_names: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -119,8 +122,8 @@ def write_card(model: Deployable, path: Path, facts: Mapping[str, str], commands
     made = "\n".join(commands)
     path.write_text(f"""# {point.family}, {point.params:,} parameters, {point.data}
 
-Trained with Paretune. Its input is `images`, `(batch, {", ".join(map(str, model.image_shape))})`, in [0, 1], white on black; its output is
-`logits`, the largest of which is the class.
+Trained with Paretune. Its input is `images`, `(batch, {", ".join(map(str, model.image_shape))})`, in [0, 1]{", white on black" if model.fits_by == "ink" else ""}; its output is
+`logits`, the largest of which is the class{f": {', '.join(model.class_names)}" if model.class_names else ""}.
 
 | | |
 |---|---|

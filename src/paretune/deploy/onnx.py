@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from paretune.deploy.picture import Placing
 from paretune.errors import StoreError, first_line
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ BATCH = 256
 
 
 class Runtime:
-    """A model that paretune-export wrote; ``side`` of its images in pixels, ``ink_share`` as in training.
+    """A model that paretune-export wrote; ``placing`` of pictures and ``class_names`` as in training.
 
     Raises :class:`~paretune.errors.StoreError` for any other file.
     """
@@ -34,8 +35,11 @@ class Runtime:
             raise StoreError(
                 f"model `{path}` cannot be read ({reason}); expected a file that paretune-export wrote; export it again"
             ) from error
-        self.ink_share: float = facts.get("ink_share", 1.0)
-        self.side: int = self.session.get_inputs()[0].shape[-1]
+        channels, height, width = self.session.get_inputs()[0].shape[1:]
+        ways = {"fits_by": facts.get("fits_by", "ink"), "ink_share": facts.get("ink_share", 1.0)}
+        self.placing = Placing((channels, height, width), **ways)
+        classes = self.session.get_outputs()[0].shape[-1]
+        self.class_names: list[str] = facts.get("class_names") or [str(number) for number in range(classes)]
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1]."""
@@ -43,8 +47,8 @@ class Runtime:
         return np.concatenate([self.session.run(["logits"], {"images": part})[0] for part in parts])
 
     def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities ``(N, classes)`` of grey images ``(N, H, W)`` in [0, 1]."""
-        logits = self.logits(images[:, np.newaxis])
+        """Probabilities ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1]."""
+        logits = self.logits(images)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
         return shares

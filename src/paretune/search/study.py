@@ -121,13 +121,17 @@ GROUP = "config group "
 
 
 def check_same_setup(
-    study: Study, question: Mapping[str, str], settings: Mapping[str, str], named: Collection[str] = ()
+    study: Study,
+    question: Mapping[str, str],
+    settings: Mapping[str, str],
+    named: Collection[str] = (),
+    left_out: Collection[str] = (),
 ) -> None:
     """Note what a new study asks (its cap, space and settings, as text), or check that an old one asked the same.
 
     Raises :class:`~paretune.errors.StoreError` with each difference: results under two caps or two spaces do not make one
     front, and Optuna itself would mix them without a word. The value of a setting that is searched is no part of it, nor is a
-    setting that there was not yet when the study was started, unless the command line ``named`` it.
+    setting that there was not yet when the study was started, unless the command line ``named`` it, nor what is ``left_out``: a value that follows from others.
     """
     attrs = study.user_attrs
     known = {*attrs.get(SETTINGS, settings), *named}
@@ -135,7 +139,8 @@ def check_same_setup(
     asked = {**settings, **question}
     stored = {**attrs.get(SETTINGS, settings), **attrs.get(QUESTION, question)}
     searched = [name.rpartition("/")[2].lstrip("+") for name in question]
-    names = [name for name in {**stored, **asked} if not _same(name, stored.get(name), asked.get(name), searched)]
+    compared = [name for name in {**stored, **asked} if name not in left_out]
+    names = [name for name in compared if not _same(name, stored.get(name), asked.get(name), searched)]
     groups = tuple(f"{name.removeprefix(GROUP)}." for name in names if name.startswith(GROUP))
     names = [name for name in names if not name.startswith(groups)]  # another option of a group says it all
     if names:

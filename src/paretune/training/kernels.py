@@ -16,6 +16,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from paretune import paths
 from paretune.errors import first_line
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
@@ -26,11 +27,6 @@ FLAGS = (
 TIMEOUT_S = 120
 
 log = logging.getLogger(__name__)
-
-
-def folder() -> Path:
-    """Where compiled kernels are kept: ``paretune`` in ``XDG_CACHE_HOME``, else in ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paretune"
 
 
 @cache
@@ -72,7 +68,7 @@ def _key(compiler: list[str]) -> str:
 
 def _cached(key: str) -> Path | None:
     """The file of this key whose content is what was compiled, if there is one."""
-    for path in sorted(folder().glob(f"kernels-{key}-*.so")):
+    for path in sorted(paths.cache().glob(f"kernels-{key}-*.so")):
         if path.stem.rpartition("-")[2] == _digest(path):
             return path
     return None
@@ -85,8 +81,8 @@ def _digest(path: Path) -> str:
 def _compiled(compiler: list[str], key: str) -> Path:
     """A new file in the cache folder, or, where that cannot be written, in a folder that lasts as long as the process."""
     try:
-        folder().mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(dir=folder()))
+        paths.cache().mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(dir=paths.cache()))
     except OSError:
         place = Path(_temporary().name)
     made = place / "kernels.so"
@@ -96,12 +92,12 @@ def _compiled(compiler: list[str], key: str) -> Path:
             subprocess.run([*command, "-fopenmp"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
         except subprocess.CalledProcessError:  # no OpenMP: one thread
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
-        if place.parent != folder():
+        if place.parent != paths.cache():
             return made
-        kept = folder() / f"kernels-{key}-{_digest(made)}.so"
+        kept = paths.cache() / f"kernels-{key}-{_digest(made)}.so"
         return made.replace(kept)  # at once, for other processes that compile it now
     finally:
-        if place.parent == folder():
+        if place.parent == paths.cache():
             shutil.rmtree(place, ignore_errors=True)
 
 

@@ -1,0 +1,243 @@
+"""Pictures and arrays of one's own: what is read, drawn and refused."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from contracts.dataset import DatasetContract
+from paretune.data import fitted, folder, load, npz
+from paretune.data.images import Splitting
+from paretune.errors import ConfigError, DataError
+
+DRAWN = Splitting(val_size=4, how="stratified")
+CLASSES = ("cat", "dog")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def paint(path: Path, size: tuple[int, int] = (6, 4), mode: str = "RGB", shade: int = 7) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, shade if mode == "L" else (shade, 0, 0)).save(path)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Twenty pictures of 6x4, each of another shade, in a folder for each of two classes."""
+    for i in range(20):
+        paint(tmp_path / "pictures" / CLASSES[i % 2] / f"{i:02d}.png", shade=i)
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    """The same as arrays."""
+    shades = np.arange(20, dtype=np.uint8)
+    path = tmp_path / "own.npz"
+    np.savez(path, x_train=np.tile(shades[:, None, None, None], (1, 4, 6, 3)), y_train=np.array(CLASSES * 10))
+    return path
+
+
+def even(splitting: Splitting) -> Splitting:
+    """The same, drawn: the last pictures of a folder are all of one class."""
+    return replace(splitting, how="stratified")
+
+
+class TestFolder(DatasetContract):
+    @pytest.fixture
+    def make(self, pictures):
+        return lambda splitting: folder.load(path=str(pictures), splitting=even(splitting), test_size=4)
+
+
+class TestNpz(DatasetContract):
+    @pytest.fixture
+    def make(self, arrays):
+        return lambda splitting: npz.load(path=str(arrays), splitting=splitting, test_size=4)
+
+
+def test_class_folders_name_the_classes_and_each_split_has_its_share(pictures):
+    data = folder.load(path=str(pictures), splitting=DRAWN, test_size=0.2)
+
+    assert data.class_names == CLASSES
+    assert data.train.pixels.shape[1:] == (3, 4, 6)
+    assert [torch.bincount(part.labels).tolist() for part in (data.train, data.val, data.load_test())] == [[6, 6], [2, 2], [2, 2]]  # fmt: skip
+    assert sorted(torch.cat([data.train.pixels, data.val.pixels, data.load_test().pixels])[:, 0, 0, 0].tolist()) == [*range(20)]  # fmt: skip
+
+
+def test_the_test_images_stay_whatever_is_drawn_to_validate(pictures):
+    drawn = [
+        folder.load(path=str(pictures), splitting=Splitting(val_size=4, how="stratified", seed=seed))
+        for seed in range(2)
+    ]
+
+    assert drawn[0].load_test().pixels.equal(drawn[1].load_test().pixels)
+    assert not drawn[0].val.pixels.equal(drawn[1].val.pixels)
+
+
+def test_folders_for_training_validation_and_test_are_taken_as_they_are(tmp_path):
+    for split, shade in {"train": 1, "valid": 2, "test": 3}.items():
+        for name in CLASSES:
+            paint(tmp_path / "own" / split / name / "a.jpg", mode="L", shade=shade)
+    data = folder.load(path=str(tmp_path / "own"), splitting=DRAWN)
+
+    assert [part.pixels.shape for part in (data.train, data.val, data.load_test())] == [(2, 1, 4, 6)] * 3
+    assert [int(part.pixels.max()) for part in (data.train, data.val, data.load_test())] == [1, 2, 3]
+
+
+def test_a_class_may_be_called_train(pictures):
+    for shade in range(8):
+        paint(pictures / "train" / f"{shade}.png", shade=shade)
+
+    assert folder.load(path=str(pictures), splitting=DRAWN).class_names == (*CLASSES, "train")
+
+
+def test_pictures_of_many_sizes_are_scaled(pictures):
+    paint(pictures / "cat" / "large.png", size=(60, 40))
+    data = folder.load(path=str(pictures), splitting=DRAWN, image_size=[8, 12], channels=1)
+
+    assert data.train.pixels.shape[1:] == (1, 8, 12)
+
+
+def read_anew(pictures: Path, caplog: pytest.LogCaptureFixture) -> bool:
+    """Whether another process would decode the pictures."""
+    caplog.clear()
+    folder._load.cache_clear()
+    folder.load(path=str(pictures), splitting=DRAWN)
+    return "reading 20 pictures" in caplog.text
+
+
+def test_pictures_are_decoded_once_and_again_when_one_changes(pictures, caplog):
+    caplog.set_level(logging.INFO)
+    first, second = read_anew(pictures, caplog), read_anew(pictures, caplog)
+    paint(pictures / "cat" / "00.png", shade=200)
+
+    assert (first, second, read_anew(pictures, caplog)) == (True, False, True)
+
+
+def test_a_damaged_cache_is_read_anew(pictures, caplog):
+    caplog.set_level(logging.INFO)
+    read_anew(pictures, caplog)
+    for kept in (pictures.parent / "cache").rglob("pictures-*"):
+        kept.write_bytes(b"damaged")
+
+    assert read_anew(pictures, caplog)
+
+
+def test_a_transparent_16_bit_or_turned_picture_is_read_as_seen(tmp_path):
+    Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    Image.fromarray(np.full((2, 2), 257 * 9, np.uint16)).save(tmp_path / "deep.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / "turned.jpg", exif=turned)
+
+    assert folder.read_picture(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
+    assert folder.read_picture(tmp_path / "deep.png").getpixel((0, 0)) == 9
+    assert folder.read_picture(tmp_path / "turned.jpg").size == (4, 6)
+
+
+def strip(pictures: Path, *names: str) -> None:
+    for name in names:
+        for path in (pictures / name).iterdir():
+            path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda p: strip(p, "dog"), r"data folder `.*dog` has no picture; expected PNG or JPEG files; add some or leave"),
+        (lambda p: (strip(p, "dog"), (p / "dog").rmdir()), r"data `folder` has 1 class \(cat\); expected at least two; check data.path"),
+        (lambda p: [(strip(p, c), (p / c).rmdir()) for c in CLASSES], r"data `folder` has 0 classes \(none\); expected at least two"),
+        (lambda p: (p / "cat" / "00.png").write_bytes(b"no"), r"picture `.*00.png` cannot be read \(.*\); expected PNG, JPEG"),
+        (lambda p: paint(p / "cat" / "00.png", size=(9, 9)), r"2 sizes, such as 6x4 \(`.*`\) and 9x9 \(`00.png`\); expected one; set data.image"),
+        (lambda p: [paint(p / "test" / "cat" / "a.png"), paint(p / "train" / "cat" / "a.png")], r"1 class \(cat\)"),
+        (lambda p: [paint(p / s / c / "a.png") for s, c in (("train", "a"), ("train", "b"), ("test", "c"))], r"`.*c` is no class of the training"),
+    ],
+)  # fmt: skip
+def test_pictures_that_cannot_be_used_are_one_line(pictures, spoil, message):
+    spoil(pictures)
+    with pytest.raises(DataError, match=message):
+        folder.load(path=str(pictures), splitting=DRAWN)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"path": "none"}, DataError, r"data folder `none` is not there; expected a folder of class folders; set data.path"),
+        ({"image_size": [8]}, DataError, r"data.image_size `\[8\]` is invalid; expected \[height, width\]"),
+        ({"image_size": [8, 0]}, ConfigError, r"data.image_size `0` is invalid; expected a whole number of at least 1"),
+        ({"channels": 4}, ConfigError, r"data.channels `4` is unknown; expected one of null, 1, 3"),
+        ({"test_size": 1}, ConfigError, r"data.test_size `1` leaves a class without images: 20 images of 2 classes, of the rarest 10"),
+        ({"splitting": Splitting(val_size=40)}, ConfigError, r"data.splitting.val_size `40` does not fit 17 images"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_work_are_one_line(pictures, settings, error, message):
+    with pytest.raises(error, match=message):
+        folder.load(**{"path": str(pictures), "splitting": DRAWN, **settings})
+
+
+def test_arrays_may_be_floats_channels_first_and_have_other_names(tmp_path):
+    path, images = tmp_path / "own.npz", np.linspace(0, 1, 10 * 3 * 4 * 6).reshape(10, 3, 4, 6)
+    labels = np.array([[3], [8]] * 5)
+    np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    arrays = ("*_images", "*_labels")
+    data = npz.load(path=str(path), splitting=Splitting(val_size=2), arrays=arrays, class_names=["b", "m"])
+
+    assert (data.load_test().pixels.shape, data.class_names) == ((10, 3, 4, 6), ("b", "m"))
+    assert (data.load_test().labels.tolist(), int(data.load_test().pixels.max())) == ([0, 1] * 5, 255)
+
+
+GREY, LABELS = np.zeros((6, 4, 4), np.uint8), np.array([0, 1] * 3)
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        ({"x_train": GREY}, r"data file `.*` has no array `y_train`; expected images and labels, for training at least; set data.arrays"),
+        ({"x_train": GREY, "y_train": LABELS, "x_test": GREY}, r"no array `y_test`"),
+        ({"x_train": GREY.astype(int), "y_train": LABELS}, r"array `x_train` of `.*` is int64 \(6, 4, 4\); expected images \(N, H, W\)"),
+        ({"x_train": GREY, "y_train": LABELS[:4]}, r"array `y_train` of `.*` is int64 \(4,\); expected 6 labels, whole numbers or texts"),
+        ({"x_train": GREY, "y_train": LABELS, "x_test": GREY, "y_test": LABELS + 5}, r"array `y_test` of `.*` has the label `5`; expected one"),
+        ({"x_train": GREY, "y_train": LABELS, "x_test": GREY[:, :3], "y_test": LABELS}, r"images of the shapes .*; expected one; make them equal"),
+        ({"x_train": GREY, "y_train": LABELS, "x_val": GREY[:2], "y_val": LABELS[:1].repeat(2)}, r"has no validation image of class `1`; .* or set data.splitting.how=stratified"),
+        ({"x_train": GREY, "y_train": LABELS * 0}, r"data `npz` has 1 class \(0\); expected at least two"),
+    ],
+)  # fmt: skip
+def test_arrays_that_cannot_be_used_are_one_line(tmp_path, contents, message):
+    np.savez(tmp_path / "own.npz", **contents)
+    with pytest.raises(DataError, match=message):
+        npz.load(path=str(tmp_path / "own.npz"), splitting=Splitting(val_size=2, how="stratified"), test_size=2)
+
+
+def test_a_file_of_another_kind_is_one_line(tmp_path):
+    (tmp_path / "own.npz").write_bytes(b"PK damaged")
+    with pytest.raises(DataError, match=r"data file `.*own.npz` cannot be read \(.*\); expected an .npz file of arrays; set data.path"):  # fmt: skip
+        npz.load(path=str(tmp_path / "own.npz"), splitting=DRAWN)
+
+
+def test_a_model_takes_the_shape_and_the_classes_of_its_data(composed, pictures):
+    data = {"_target_": "paretune.data.folder.load", "path": str(pictures), "splitting": DRAWN}
+    model = {"_target_": "any", "image_shape": None, "num_classes": None}
+
+    assert fitted(model, data) == {"_target_": "any", "image_shape": [3, 4, 6], "num_classes": 2}
+    assert fitted({**model, "num_classes": 5}, data)["num_classes"] == 5
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"_target_": "nowhere.load"}, r"data._target_ `nowhere.load` cannot be called; expected the dotted path of a function"),
+        ({"_target_": "paretune.data.digits.load", "nope": 1}, r"data has settings that paretune.data.digits.load refuses \(.*nope"),
+        ({"_target_": "paretune.data.digits.load", "splitting": Splitting(val_size=9), "image_shape": [1, 8, 8]},
+         r"data.image_shape `\[1, 8, 8\]` is not that of the images; expected \[1, 28, 28\]; set data.image_shape"),
+    ],
+)  # fmt: skip
+def test_a_data_config_that_cannot_work_is_one_line(config, message):
+    with pytest.raises(ConfigError, match=message):
+        load(config)
