@@ -35,7 +35,8 @@ TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "
 def start_point(cfg: DictConfig, data: str) -> Point:
     """The point of a training that has not begun: all but its scores. ``data`` is the name of the data set.
 
-    Raises :class:`~paretune.errors.CapError` before anything is built or read if the model exceeds the cap.
+    Raises :class:`~paretune.errors.CapError` before anything is built if the model exceeds the cap, and before
+    images are read, unless only they tell their shape.
     """
     config = {name: _plain(cfg[name]) for name in TRAINED_BY}
     config["model"] = fitted(config["model"], config["data"])

@@ -69,8 +69,7 @@ def count(cfg: DictConfig) -> int:
 
     _check_unseen(cfg, in_sweep=True)
     model: Any = OmegaConf.to_container(cfg.model, resolve=True)
-    images: Any = OmegaConf.to_container(cfg.data, resolve=True)
-    return models.count(data.fitted(model, images))
+    return models.count(data.fitted(model, cfg.data))
 
 
 def _check_unseen(cfg: DictConfig, *, in_sweep: bool) -> None:

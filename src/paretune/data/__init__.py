@@ -33,11 +33,14 @@ def fitted(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     The images are read if their config does not say both.
     """
     missing = [name for name in ("image_shape", "num_classes") if name in model and model[name] is None]
-    said = {name: data.get(name) for name in missing}
-    if None in said.values():
+    said = data
+    if any(data.get(name) is None for name in missing):
         images = load(data)
-        said = {"image_shape": list(images.train.pixels.shape[1:]), "num_classes": images.num_classes}
-    return {**model, **{name: said[name] for name in missing}}
+        said = {"image_shape": images.train.pixels.shape[1:], "num_classes": images.num_classes}
+    filled = {name: said[name] for name in missing}
+    if "image_shape" in filled:
+        filled["image_shape"] = list(filled["image_shape"])
+    return {**model, **filled}
 
 
 def _made(config: Mapping[str, Any], setting: str) -> Any:

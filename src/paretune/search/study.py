@@ -131,7 +131,8 @@ def check_same_setup(
 
     Raises :class:`~paretune.errors.StoreError` with each difference: results under two caps or two spaces do not make one
     front, and Optuna itself would mix them without a word. The value of a setting that is searched is no part of it, nor is a
-    setting that there was not yet when the study was started, unless the command line ``named`` it, nor what is ``left_out``: a value that follows from others.
+    setting that there was not yet when the study was started, unless the command line ``named`` it, nor what is ``left_out``:
+    a value that follows from others.
     """
     attrs = study.user_attrs
     known = {*attrs.get(SETTINGS, settings), *named}
