@@ -6,6 +6,7 @@ same with networks that are built and counted as a sweep does.
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -16,18 +17,19 @@ from optuna.trial import create_trial
 
 from bench.surrogates import count, formula
 from paretune import models
+from paretune.search.costs import Caps, Count
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
 
 ASKS, CAPS = 300, (5000, 841)
+TWO = Caps({"params": 5000, "ram_bytes": 40_000}, "params")
 SPACE = parse_space(
     [*(f"w{i}=int(interval(2,64))" for i in range(5)), "lr=tag(log,interval(0.0005,0.05))"],
     is_group=lambda _: False,
     own_space=lambda _: {},
 )
-Count = Callable[[dict[str, float]], int]
 
 
 def built(params: dict[str, float]) -> int:
@@ -36,14 +38,22 @@ def built(params: dict[str, float]) -> int:
     return models.count({"_target_": "paretune.models.squeeze.Squeeze", "widths": widths})
 
 
-def feasible(base: type, cap: int, counting: Count) -> BaseSampler:
+def measured(params: dict[str, float]) -> dict[str, object]:
+    """All costs of it, of RAM what is in use at each operation."""
+    widths = [params[f"w{i}"] for i in range(5)]
+    shape = {"image_shape": [1, 28, 28]}
+    costs = models.measure({"_target_": "paretune.models.squeeze.Squeeze", "widths": widths, **shape})
+    return {"params": costs.params, "ram_bytes": costs.ram_bytes_in_use}
+
+
+def feasible(base: type, cap: int | Caps, counting: Count) -> BaseSampler:
     return FeasibleSampler(lambda seed: base(seed=seed), FeasibleSpace(SPACE, counting, cap))
 
 
-def asked(make: Callable[[], BaseSampler], cap: int) -> tuple[list[float], list[float]]:
-    """Milliseconds of each ask (the sampler's first, which may learn how to count, included), and the costs proposed."""
+def asked(make: Callable[[], BaseSampler], cap: int) -> tuple[list[float], list[dict[str, float]]]:
+    """Milliseconds of each ask (the sampler's first, which may learn how to count, included), and what was proposed."""
     rng = np.random.default_rng(0)
-    started_s, sampler, asks_ms, costs = perf_counter(), None, [], []
+    started_s, sampler, asks_ms, proposals = perf_counter(), None, [], []
     sampler = make()
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     for _ in range(ASKS):
@@ -52,9 +62,9 @@ def asked(make: Callable[[], BaseSampler], cap: int) -> tuple[list[float], list[
         cost = count(trial.params)
         trial.set_constraint("cap", (cost - cap) / cap)
         study.tell(trial, [cost, formula(trial.params, rng)])
-        costs.append(cost)
+        proposals.append(trial.params)
         started_s = perf_counter()
-    return asks_ms, costs
+    return asks_ms, proposals
 
 
 def tenths_hit(costs: list[float], cap: int) -> int:
@@ -81,6 +91,26 @@ def ask_after(n: int, counting: Count) -> float:
     return round(median(asks_ms), 1)
 
 
+def under_two_caps() -> dict[str, object]:
+    """The same of real networks under a cap of parameters alone, and under one of RAM beside it."""
+    figures: dict[str, object] = {}
+    for base, make in {"feasible_tpe": partial(feasible, TPESampler), "front": _front}.items():
+        for name, cap, counting in (("one_cap", 5000, built), ("two_caps", TWO, measured)):
+            asks_ms, proposals = asked(partial(make, cap, counting), 5000)
+            over = [{c: max(np.atleast_1d(v)) for c, v in measured(params).items()} for params in proposals]
+            figures[f"{base}_{name}"] = {
+                "ask_ms_median": round(median(asks_ms), 2),
+                "first_ask_ms": round(asks_ms[0], 1),
+                "over_a_cap_of_300": sum(any(costs[c] > most for c, most in TWO.most.items()) for costs in over),
+            }
+            print(base, name, figures[f"{base}_{name}"], flush=True)
+    return figures
+
+
+def _front(cap: int | Caps, counting: Count) -> BaseSampler:
+    return FrontSampler(FeasibleSpace(SPACE, counting, cap))
+
+
 def run() -> dict[str, object]:
     """Figures by cap and sampler."""
     warnings.simplefilter("ignore")
@@ -97,7 +127,8 @@ def run() -> dict[str, object]:
             "front_built": lambda cap=cap: FrontSampler(FeasibleSpace(SPACE, built, cap)),
         }
         for name, make in samplers.items():
-            asks_ms, costs = asked(make, cap)
+            asks_ms, proposals = asked(make, cap)
+            costs = list(map(count, proposals))
             figures[f"{name}_{cap}"] = {
                 "ask_ms_median": round(median(asks_ms), 2),
                 "first_ask_ms": round(asks_ms[0], 1),
@@ -105,6 +136,7 @@ def run() -> dict[str, object]:
                 "tenths_hit_by_40": tenths_hit(costs, cap),
             }
             print(name, cap, figures[f"{name}_{cap}"], flush=True)
+    figures |= under_two_caps()
     for n in (200, 1000):
         figures[f"front_ask_ms_after_{n}"] = ask_after(n, count)
         figures[f"front_built_ask_ms_after_{n}"] = ask_after(n, built)

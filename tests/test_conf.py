@@ -84,7 +84,7 @@ def test_every_sweep_composes_under_its_own_name_with_a_cap(composed, name):
 
     assert config.name == name
     assert config.cap.max_params >= 1
-    assert config.hydra.sweeper.cap.max == config.cap.max_params
+    assert config.hydra.sweeper.cap.max.params == config.cap.max_params
     assert config.hydra.mode.name == "MULTIRUN"
 
 

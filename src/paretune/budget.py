@@ -1,10 +1,16 @@
-"""What a model costs in trainable parameters, and the cap that it may not exceed."""
+"""What a network costs, counted before it is trained, and the caps that it may not exceed."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import isnan, nan
 
 from torch import nn
 
 from paretune.errors import CapError, check_least
+from paretune.front import UNITS
+from paretune.graph import buffers_of, graph_of, in_use, plan_memory
+
+FLOAT_BYTES = 4
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -17,27 +23,76 @@ def count_parameters(model: nn.Module) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Footprint:
+    """What one inference of a network takes, its numbers as float32; NaN where the network cannot be followed.
+
+    ``macs`` are multiply-accumulates of convolutions, dense layers and products of matrices. ``ram_bytes`` are the largest of
+    ``ram_bytes_in_use`` at each operation: the image until nothing reads it any more, and all activations, the block that the
+    exported C code works in. ``flash_bytes`` are the weights as they are stored there: batch norms as a factor and a shift.
+    """
+
+    params: int
+    macs: float = nan
+    ram_bytes: float = nan
+    flash_bytes: float = nan
+    ram_bytes_in_use: Sequence[int] = field(default=(), compare=False, repr=False)
+
+
+def footprint(net: nn.Module, image_shape: Sequence[int]) -> Footprint:
+    """The costs of a network for images ``(C, H, W)``; on the meta device without computing anything.
+
+    Beside parameters they are NaN for a network that does not run there on one image, by its own error.
+    """
+    params = count_parameters(net)
+    try:
+        graph = graph_of(net, image_shape)
+    except (RuntimeError, NotImplementedError, ValueError, TypeError):
+        return Footprint(params)
+    buffers = buffers_of(graph)
+    in_bytes = [FLOAT_BYTES * numbers for numbers in (*in_use(graph, buffers), plan_memory(buffers).size)]
+    return Footprint(params, graph.macs, max(in_bytes), FLOAT_BYTES * graph.stored, in_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Cap:
-    """The hard upper bound on a model's parameters, and the size below which fewer are worth nothing to a sweep.
+    """The hard upper bounds on what a model costs, and the size below which fewer parameters are worth nothing to a sweep.
 
     ``None`` means that there is none. Models below ``min_params`` may be trained.
     """
 
     max_params: int | None = None
     min_params: int | None = None
+    max_macs: int | None = None
+    max_ram_bytes: int | None = None
+    max_flash_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        check_least("cap.max_params", self.max_params, 1, null=True)
-        check_least("cap.min_params", self.min_params, 1, null=True)
+        for name in (*(f"max_{cost}" for cost in UNITS), "min_params"):
+            check_least(f"cap.{name}", getattr(self, name), 1, null=True)
 
-    def fits(self, params: int) -> bool:
-        """Whether a model of ``params`` parameters may be trained."""
-        return self.max_params is None or params <= self.max_params
+    @property
+    def most(self) -> dict[str, int]:
+        """The upper bounds that there are, by the costs' names."""
+        bounds = {cost: getattr(self, f"max_{cost}") for cost in UNITS}
+        return {cost: bound for cost, bound in bounds.items() if bound is not None}
 
-    def check(self, model: str, params: int) -> None:
+    def check(self, model: str, costs: Footprint) -> None:
         """Raise :class:`~paretune.errors.CapError` if ``model`` may not be trained."""
-        if not self.fits(params):
+        check_counted(model, costs, self.most)
+        for cost, most in self.most.items():
+            value, unit = getattr(costs, cost), UNITS[cost]
+            if value > most:
+                raise CapError(
+                    f"model `{model}` has {value:,} {unit}, {value - most:,} over the cap; "
+                    f"expected at most {most:,}; make it smaller or raise cap.max_{cost}"
+                )
+
+
+def check_counted(model: str, costs: Footprint, names: Iterable[str]) -> None:
+    """Raise :class:`~paretune.errors.CapError` unless the costs of these ``names`` are known."""
+    for name in names:
+        if isnan(getattr(costs, name)):
             raise CapError(
-                f"model `{model}` has {params:,} parameters, {params - self.max_params:,} over the cap; "  # type: ignore[operator]
-                f"expected at most {self.max_params:,}; make it smaller or raise cap.max_params"
+                f"model `{model}` cannot be counted in {UNITS[name]}; expected a network that runs on torch's meta device; leave out "
+                f"cap.max_{name} and cost={name}"
             )

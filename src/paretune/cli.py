@@ -51,18 +51,25 @@ def uri_of(options: argparse.Namespace) -> str:
 
 
 def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
-    """``--max-params``, ``--min-f1`` and ``--family``; ``f1`` says which F1 is meant."""
-    parser.add_argument("--max-params", type=whole, metavar="N", help="only models of at most N parameters")
+    """``--max-params`` and the like, ``--min-f1``, ``--family`` and ``--cost``; ``f1`` says which F1 is meant."""
+    from paretune.front import UNITS
+
+    for cost, unit in UNITS.items():
+        name = cost.replace("_", "-")
+        parser.add_argument(f"--max-{name}", type=whole, metavar="N", help=f"only models of at most N {unit}")
     parser.add_argument("--min-f1", type=float, metavar="F", help=f"only models of at least this {f1}, 0 to 1")
     parser.add_argument("--family", action="append", default=[], help="only models of this family (may be repeated)")
+    parser.add_argument("--cost", choices=UNITS, help="what the front is drawn over (default: as the sweep was run)")
 
 
 def query_of(options: argparse.Namespace) -> "Query":
     """The models that the options ask for. Raises :class:`~paretune.errors.ConfigError` for an F1 outside of 0 to 1."""
+    from paretune.front import UNITS
     from paretune.reports.findings import Query
 
     confirmed = getattr(options, "confirmed", False)
-    return Query(options.max_params, options.min_f1, tuple(options.family), confirmed)
+    most = {f"max_{cost}": getattr(options, f"max_{cost}") for cost in UNITS}
+    return Query(**most, min_f1=options.min_f1, families=tuple(options.family), confirmed=confirmed, cost=options.cost)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from paretune.budget import Cap
 from paretune.data import fitted, load
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
-from paretune.front import Point
+from paretune.front import UNITS, Point
 from paretune.models.layers import layer_list
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
@@ -40,10 +40,11 @@ def start_point(cfg: DictConfig, data: str) -> Point:
     """
     config = {name: _plain(cfg[name]) for name in TRAINED_BY}
     config["model"] = fitted(config["model"], config["data"])
-    params, family = models.count(config["model"]), models.family_of(config["model"])
-    Cap(**config["cap"]).check(family, params)
-    log.info("%s with %s parameters", family, f"{params:,}")
-    return Point(params=params, f1=float("nan"), seed=cfg.seed, family=family, data=data, config=config)
+    costs, family = models.measure(config["model"]), models.family_of(config["model"])
+    Cap(**config["cap"]).check(family, costs)
+    log.info("%s with %s", family, ", ".join(f"{getattr(costs, cost):,} {unit}" for cost, unit in UNITS.items()))
+    counted = {cost: getattr(costs, cost) for cost in UNITS}
+    return Point(**counted, f1=float("nan"), seed=cfg.seed, family=family, data=data, config=config)
 
 
 def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) -> Point:
@@ -66,7 +67,7 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
         if recorder:
             recorder.epoch(epoch.number, asdict(epoch))
         if trial:
-            trial.report(epoch.number, start.params, epoch.val_f1)
+            trial.report(epoch.number, getattr(start, cfg.cost), epoch.val_f1)
 
     execution = _execution(training, start.family, net, data)
     trained = fit(net, data, training, listener=listener, test=cfg.test, execution=execution)

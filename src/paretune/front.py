@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 class Point:
     """A trained model as a point of the params-vs-F1 plane.
 
-    ``params`` counts every trainable scalar (:func:`paretune.budget.count_parameters`). ``f1`` (macro) and ``accuracy``
+    ``params`` counts every trainable scalar, ``macs``, ``ram_bytes`` and ``flash_bytes`` are as in
+    :class:`paretune.budget.Footprint`, NaN if they were not counted. ``f1`` (macro) and ``accuracy``
     are fractions in [0, 1], ``loss`` is the mean cross-entropy in nats, all on the split that the caller scored.
     """
 
@@ -33,11 +34,22 @@ class Point:
     best_epoch: int = -1
     config: Mapping[str, Any] = field(default_factory=dict)
     run_id: str = ""
+    macs: float = nan
+    ram_bytes: float = nan
+    flash_bytes: float = nan
 
 
+# The costs that a front may be drawn over, by the names of a point's fields, and what they count.
+UNITS = {
+    "params": "parameters",
+    "macs": "multiply-accumulates",
+    "ram_bytes": "bytes of RAM",
+    "flash_bytes": "bytes of flash",
+}
 Costs = NDArray[np.float64]
 LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
-UNCAPPED = 10_000_000  # parameters that the volume reaches to where there is no cap
+UNCAPPED = 1e7  # parameters that the volume reaches to where there is no cap
+FAR = {"macs": 1e10, "ram_bytes": 1e10, "flash_bytes": 1e10}  # the same for other costs
 
 
 def costs_of(params: ArrayLike, f1: ArrayLike) -> Costs:
@@ -91,15 +103,15 @@ def hypervolume(costs: ArrayLike, reference: tuple[float, float]) -> float:
     return float(np.sum((right - stairs[:, 0]) * (reference[1] - stairs[:, 1])))
 
 
-def front_volume(params: ArrayLike, f1: ArrayLike, max_params: float | None = None) -> float:
-    """What points dominate below the cap and an F1 of 0, in decades of parameters times decades of the error 1 - F1.
+def front_volume(values: ArrayLike, f1: ArrayLike, cap: float | None = None, cost: str = "params") -> float:
+    """What points dominate below the cap and an F1 of 0, in decades of ``cost`` times decades of the error 1 - F1.
 
-    One unit is ten times fewer parameters at a tenth of the error. It grows only, trial by trial, and two sweeps under one
-    cap can be compared by it. Points at the cap add nothing.
+    One unit is ten times fewer parameters, say, at a tenth of the error. It grows only, trial by trial, and two sweeps under
+    one cap can be compared by it. Points at the cap add nothing.
     """
-    costs = costs_of(params, f1)
+    costs = costs_of(values, f1)
     logs = np.log10(np.maximum(costs, [1.0, LEAST_ERROR]))
-    return hypervolume(logs, (float(np.log10(max_params or UNCAPPED)), 0.0))
+    return hypervolume(logs, (float(np.log10(cap or FAR.get(cost, UNCAPPED))), 0.0))
 
 
 def knee(costs: ArrayLike) -> int | None:

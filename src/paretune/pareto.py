@@ -64,7 +64,7 @@ def _report(options: argparse.Namespace) -> None:
     store = Store(uri_of(options)).require()
     with console.status(f"reading {options.sweep}"):
         results = find(store, options.sweep.split(","), query_of(options))
-    console.print(results_table(results))
+    console.print(results_table(results, console.width))
     for line in answers(results, beats=options.beats):
         console.print(line, soft_wrap=True)
     out = Path(options.out or folder_of(options.sweep, results.query.part))

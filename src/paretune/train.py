@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -18,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths
 from paretune.cli import exit_on_mistake
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, check_choice
 from paretune.paths import refuse_passwords
 
 if TYPE_CHECKING:
@@ -31,18 +32,19 @@ JOIN = "hydra.sweeper.join=true"
 
 @hydra.main(config_path=str(paths.CONF), config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
-    """Train once and record it; returns (parameters, validation F1)."""
+    """Train once and record it; returns (the cost that ``cost`` names, validation F1)."""
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # which counts a failed trial and goes on
     with nullcontext() if in_sweep else exit_on_mistake(_command(), CompactHydraException):
         from paretune.experiment import start_point, train_recorded
         from paretune.search import current_trial
 
         trial = current_trial()
+        _check_cost(cfg)
         _check_unseen(cfg, in_sweep=trial is not None)
         start = start_point(cfg, cfg.data.get("name") or HydraConfig.get().runtime.choices["data"])
         with _recorder(cfg, start, trial) as recorder:
             point = train_recorded(cfg, start, recorder)
-    return point.params, point.f1
+    return getattr(point, cfg.cost), point.f1
 
 
 def cli() -> None:
@@ -60,16 +62,34 @@ def worker_cli() -> None:
     cli()
 
 
-def count(cfg: DictConfig) -> int:
-    """Trainable parameters of the model of a composed config. A sweep asks this before it proposes a trial.
+def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
+    """What the model of a composed config costs, by the names of the costs. A sweep asks this before it proposes a trial.
 
-    Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
+    Of RAM it gives what is in use at each operation. Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
     """
     from paretune import data, models
+    from paretune.budget import Cap, check_counted
 
+    _check_cost(cfg)
     _check_unseen(cfg, in_sweep=True)
-    model: Any = OmegaConf.to_container(cfg.model, resolve=True)
-    return models.count(data.fitted(model, cfg.data))
+    plain: Any = OmegaConf.to_container(cfg.model, resolve=True)
+    model, cap = data.fitted(plain, cfg.data), Cap(**cfg.cap)
+    if cfg.cost == "params" and set(cap.most) <= {"params"}:
+        return {"params": models.count(model)}  # five times as quick
+    costs = models.measure(model)
+    check_counted(models.family_of(model), costs, [cfg.cost, *cap.most])
+    return {**asdict(costs), "ram_bytes": costs.ram_bytes_in_use}
+
+
+def _check_cost(cfg: DictConfig) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` unless the cost that a front is drawn over is known."""
+    from paretune.front import UNITS
+
+    check_choice("cost", cfg.cost, list(UNITS))
+    if cfg.cost != "params" and cfg.cap.min_params is not None:
+        raise ConfigError(
+            f"cap.min_params `{cfg.cap.min_params}` says nothing of a front over {cfg.cost}; expected null; leave it out"
+        )
 
 
 def _check_unseen(cfg: DictConfig, *, in_sweep: bool) -> None:

@@ -21,6 +21,7 @@ def trial(
     model = {"_target_": "paretune.models.conv.Conv", "widths": [4, 4]}
     return {
         "sweep": "demo", "trial": number, "attempt": 0, "state": state, "front": False, "family": family, "n_params": params,
+        "macs": 10.0 * params, "ram_bytes": 3136.0 + params % 64, "flash_bytes": 4.0 * params, "cost": "params",
         "val_f1": f1, "val_accuracy": f1, "val_loss": nan, "best_epoch": 3, "seconds": 2.0, "images_per_s": 100.0, "seed": 0,
         "layers": "", "data": "digits", "started": 10.0 * number, "ended": 10.0 * number + 5, "error": "", "run_id": f"{number:032x}",
         "searched": {"model.widths.0": str(params % 7), "optimizer.lr": f"{0.001 * (number + 1):g}"}, "config": {"model": model}, "experiment_id": "7", **more,
@@ -50,5 +51,5 @@ def results_of(rows: Sequence[dict[str, Any]], *trainings: tuple[Any, ...], **mo
     """The results of a sweep with these trials."""
     return SweepResults(**{
         "sweeps": ["demo"], "query": Query(), "table": table_of(rows), "confirmed": confirmed_of(rows, *trainings),
-        "references": [REFERENCE], "cap": 1000, **more,
+        "references": [REFERENCE], "caps": {"n_params": 1000}, **more,
     })  # fmt: skip

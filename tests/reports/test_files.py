@@ -58,7 +58,7 @@ def test_a_part_of_a_front_does_not_replace_the_front():
 def test_no_confirmation_is_a_table_of_columns(tmp_path):
     write_confirmed(confirmed_of([]), tmp_path / "deep/confirmed.csv")
 
-    assert (tmp_path / "deep/confirmed.csv").read_text().startswith("params,seeds,test_f1")
+    assert (tmp_path / "deep/confirmed.csv").read_text().startswith("params,macs,ram_bytes,flash_bytes,seeds,test_f1")
 
 
 def test_confirmed_scores_are_rounded_and_one_seed_leaves_its_interval_empty(tmp_path):

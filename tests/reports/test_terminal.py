@@ -1,20 +1,22 @@
+from dataclasses import replace
 from io import StringIO
+from math import nan
 
 import pytest
 from rich.console import Console
 
 from paretune.errors import ConfigError
 from paretune.reports.findings import Query
-from paretune.reports.terminal import answers, results_table
+from paretune.reports.terminal import answers, results_table, short
 from reports.tables import results_of, training, trial
 
 NORMED = {"model": {"widths": [8, 12], "kernel_size": 3, "norm": "batch"}}
 TRIALS = [trial(0, 100, 0.80), trial(1, 200, 0.95), trial(2, 900, 0.96)]
 
 
-def printed(results) -> str:
-    console = Console(width=80, file=StringIO())
-    console.print(results_table(results))
+def printed(results, width: int = 80) -> str:
+    console = Console(width=width, file=StringIO())
+    console.print(results_table(results, width))
     return console.file.getvalue()
 
 
@@ -25,6 +27,27 @@ def test_the_table_shows_every_member_on_eighty_columns():
     assert "99,999" in text
     assert "0.9877" in text
     assert "8-12 k3 batch" in text
+
+
+def test_a_wide_terminal_shows_every_cost():
+    text = printed(results_of([trial(0, 697, 0.9, macs=142_700.0, ram_bytes=23_520.0, flash_bytes=2788.0)]), 120)
+
+    assert text.splitlines()[2].split()[:7] == ["params", "MACs", "RAM", "B", "flash", "B", "val"]
+    assert text.splitlines()[4].split()[:5] == ["697", "143k", "23.5k", "2.79k", "0.9000"]
+
+
+def test_a_front_over_another_cost_shows_that_one_and_the_parameters():
+    results = results_of([trial(0, 697, 0.9, ram_bytes=23_520.0)], cost="ram_bytes")
+
+    assert printed(results).splitlines()[4].split()[:3] == ["697", "23.5k", "0.9000"]
+    assert "23,520 bytes of RAM" in answers(replace(results, query=Query(max_ram_bytes=30_000)))[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(7, "7"), (999, "999"), (1000, "1.00k"), (81_222, "81.2k"), (1.5e6, "1.50M"), (nan, "")]
+)
+def test_a_count_is_shown_to_three_digits(value, text):
+    assert short(value) == text
 
 
 def test_the_table_of_confirmed_members_has_each_way_and_its_interval():

@@ -1,12 +1,17 @@
+from itertools import pairwise
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
-from contracts.sampler import CONDITIONAL, SPACE, conditional_count, count
-from paretune.search.costs import Costs, Polynomial
+from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
+from paretune.errors import CapError
+from paretune.search.costs import OVER, Caps, Costs, fitted
 from paretune.search.distributions import uniform
 from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.front_sampler import FrontSampler
 from paretune.search.space import Space
 
 
@@ -22,7 +27,9 @@ def test_a_quadratic_polynomial_is_found_from_its_values(factors, where):
 
     rows = [[1, 1], [2, 1], [7, 3], [1, 9], [30, 4], [64, 64]]
 
-    assert Polynomial(rows, [value(*row) for row in rows])(where) == value(*where)
+    terms = [(i, j) for i in range(3) for j in range(i, 3)]
+    polynomials = fitted(rows, [{"cost": (value(*row),)} for row in rows], terms)
+    assert polynomials["cost"][0](where) == value(*where)
 
 
 def test_costs_are_the_counted_ones_and_few_are_counted():
@@ -51,6 +58,54 @@ def test_a_cost_that_is_no_polynomial_is_counted():
     costs = Costs(SPACE, lambda params: count(params) + params["w0"] ** 3)
 
     assert [costs(params) for params in draws(50)] == [count(params) + params["w0"] ** 3 for params in draws(50)]
+
+
+def layered(params: dict) -> dict:
+    """The count as before, and the memory in use at each layer, of which the largest is the cost."""
+    widths = [params[f"w{i}"] for i in range(5)]
+    sides = (28, 28, 14, 7, 7)
+    sizes = [784, *(width * side**2 for width, side in zip(widths, sides, strict=True))]
+    return {"params": count(params), "ram": [a + b for a, b in pairwise(sizes)], "unlimited": 7}
+
+
+TWO_CAPS = Caps({"params": 5000, "ram": 9000}, "params", {"ram": "bytes of RAM"})
+
+
+def test_the_largest_of_several_costs_of_a_name_is_its_cost_and_few_are_counted():
+    counted = []
+    costs = Costs(SPACE, lambda params: counted.append(params) or layered(params), caps=Caps({}, "ram"))
+
+    assert [costs(params) for params in draws(500)] == [max(layered(params)["ram"]) for params in draws(500)]
+    assert len(counted) < 70
+
+
+def test_over_another_cap_a_configuration_costs_more_than_anything():
+    costs = Costs(SPACE, layered, caps=TWO_CAPS)
+    for params in draws(200):
+        is_over = max(layered(params)["ram"]) > 9000
+        assert costs(params) == costs.exact(params)
+        assert costs(params) >= OVER if is_over else costs(params) == count(params)
+
+
+def test_draws_keep_to_every_cap():
+    feasible, rng = FeasibleSpace(SPACE, layered, TWO_CAPS), np.random.default_rng(0)
+    for share in rng.random(200):
+        counts = layered(feasible.spread(rng, share))
+        assert counts["params"] <= 5000
+        assert max(counts["ram"]) <= 9000
+
+
+def test_no_trial_of_the_front_sampler_is_over_either_cap():
+    for params in asked(FrontSampler(FeasibleSpace(SPACE, layered, TWO_CAPS), n_startup=20), 60):
+        assert layered(params)["params"] <= 5000
+        assert max(layered(params)["ram"]) <= 9000
+
+
+def test_the_refusal_names_the_cap_that_nothing_fits():
+    with pytest.raises(
+        CapError, match=r"search space has 3,136 bytes of RAM in its smallest model, over the cap of 99;"
+    ):
+        FeasibleSpace(SPACE, layered, Caps({"params": 5000, "ram": 99}, "params", {"ram": "bytes of RAM"}))
 
 
 def test_a_polynomial_that_misleads_is_dropped_and_nothing_over_the_cap_is_proposed():

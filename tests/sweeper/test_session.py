@@ -8,6 +8,7 @@ import optuna
 
 from hydra_plugins.paretune_sweeper._session import Progress
 from paretune.front import front_volume
+from paretune.search.costs import Caps
 from search.test_limits import study_of
 
 
@@ -29,21 +30,21 @@ def test_options_travel_to_workers():
 
 
 def test_the_status_line_counts_trials_and_names_the_best():
-    line = Progress(study_of((3670, 0.9871), (900, 0.95), None), 10).line()
+    line = Progress(study_of((3670, 0.9871), (900, 0.95), None), 10, Caps({}, "params")).line()
 
     assert line.startswith("3 of 10 done | 1 failed | front 2 | hypervolume ")
     assert line.endswith("| best 0.9871 at 3,670")
 
 
 def test_the_status_line_has_the_volume_that_the_store_has():
-    progress = Progress(study_of((900, 0.95), (3670, 0.9871)), 9, cap=5000)
+    progress = Progress(study_of((900, 0.95), (3670, 0.9871)), 9, Caps({"params": 5000}, "params"))
 
     assert f"hypervolume {front_volume([900, 3670], [0.95, 0.9871], 5000):.3f}" in progress.line()
 
 
 def test_the_time_to_go_is_told_once_a_trial_has_ended():
     study = optuna.create_study()
-    progress = Progress(study, 2)
+    progress = Progress(study, 2, Caps({}, "params"))
     assert progress.line() == "0 of 2 done"
 
     progress.started_s -= 1e5
@@ -54,7 +55,7 @@ def test_the_time_to_go_is_told_once_a_trial_has_ended():
 def test_a_trial_that_another_worker_finished_is_logged_once(caplog):
     caplog.set_level("INFO")
     study = study_of(directions=("minimize",))
-    progress = Progress(study, 2)
+    progress = Progress(study, 2, Caps({}, "params"))
     study.tell(study.ask(), 1.0)
     for _ in range(2):
         progress()

@@ -22,7 +22,7 @@ from paretune.tracking.store import one_line
 from paretune.tracking.tables import KNOWN_SCHEMA
 
 POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
-              best_epoch=2, config={"seed": 4, "model": {"widths": [2, 3]}})  # fmt: skip
+              best_epoch=2, config={"seed": 4, "model": {"widths": [2, 3]}}, macs=900, ram_bytes=160, flash_bytes=480)  # fmt: skip
 
 
 @pytest.fixture

@@ -13,10 +13,13 @@ from omegaconf import MISSING
 class CapOptions:
     """The hard bound on what a configuration costs."""
 
-    max: int | None = None  # largest cost that is ever run; null for no cap
+    max: Any = None  # largest cost that is ever run; null for no cap; one for each name if there are several costs
     min: int | None = None  # draws are spread over the costs above it, and cheaper is worth no more; null: the smallest
-    count: str | None = None  # dotted path of a function from a composed config to its cost, a whole number
-    cost: str = "parameters"  # what it counts, in words, for messages
+    # dotted path of a function from a composed config to its cost, a whole number; or to several by their names, each a number or a
+    # list of which the largest is the cost
+    count: str | None = None
+    cost: str = "parameters"  # the name of the cost that is the objective; of a single one what it counts, in words
+    units: dict[str, str] | None = None  # words for the names
     reads: list[str] | None = None  # config nodes that it reads (groups are told by trying); null: any. Saves counting
 
 

@@ -27,9 +27,10 @@ from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper._workers import WorkerJob, WorkerPool, launching
 from paretune.errors import Raced
-from paretune.front import UNCAPPED, front_volume
+from paretune.front import FAR, UNCAPPED, front_volume
 from paretune.search import TrialHandle
 from paretune.search.claims import reclaim, this_process
+from paretune.search.costs import Caps
 from paretune.search.interrupts import listen, under_slurm
 from paretune.search.stopping import hypervolume, losses, reference_point
 from paretune.search.study import ask_to_stop, finished, running, stopping
@@ -69,7 +70,7 @@ class Session:
             if done < total:
                 listen()
                 limits.begin(study)
-                with progress(study, total, self.options.cap.max, is_live=self.spec.is_isolated) as tell:
+                with progress(study, total, self.spec.caps, is_live=self.spec.is_isolated) as tell:
                     if self.spec.is_isolated:
                         self._pool().run(tell)
                     else:
@@ -124,7 +125,9 @@ class Session:
         recorder = instantiate(self.options.recorder) if self.options.recorder else None
         if recorder:
             space = self.sweep.space.described()
-            recorder.start(name, {"cap": self.options.cap.max, "space": space, "command": resume_command()})
+            caps = self.spec.caps
+            facts = {"cap": caps.most.get(caps.axis), "caps": dict(caps.most), "cost": caps.axis, "space": space}
+            recorder.start(name, {**facts, "command": resume_command()})
         status = "FAILED"
         try:
             yield
@@ -189,8 +192,8 @@ class Progress:
     line instead of the log.
     """
 
-    def __init__(self, study: Study, n_trials: int, cap: int | None = None) -> None:
-        self.study, self.n_trials, self.cap = study, n_trials, cap
+    def __init__(self, study: Study, n_trials: int, caps: Caps) -> None:
+        self.study, self.n_trials, self.caps = study, n_trials, caps
         self.logged = {trial.number for trial in finished(study)}
         self.done_before, self.started_s = len(self.logged), time.monotonic()
         self.show: Callable[[str], None] | None = None
@@ -240,9 +243,11 @@ class Progress:
         if [direction.name for direction in self.study.directions] != ["MINIMIZE", "MAXIMIZE"]:
             return None
         costs, scores = np.array([trial.values for trial in complete]).T
-        counts = self.cap is not None or bool(((costs >= 1) & (costs < UNCAPPED) & (costs % 1 == 0)).all())
+        cap, cost = self.caps.most.get(self.caps.axis), self.caps.axis
+        farthest = FAR.get(cost, UNCAPPED)
+        counts = cap is not None or bool(((costs >= 1) & (costs < farthest) & (costs % 1 == 0)).all())
         in_range = bool(((scores >= 0) & (scores <= 1)).all())
-        return front_volume(costs, scores, self.cap) if counts and in_range else None
+        return front_volume(costs, scores, cap, cost) if counts and in_range else None
 
 
 def _duration(seconds: float) -> str:
@@ -252,9 +257,9 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def progress(study: Study, n_trials: int, cap: int | None, is_live: bool) -> Iterator[Progress]:
+def progress(study: Study, n_trials: int, caps: Caps, is_live: bool) -> Iterator[Progress]:
     """The console of a sweep. If ``is_live``, in a terminal, how far it is stays in a line at the bottom."""
-    tell = Progress(study, n_trials, cap)
+    tell = Progress(study, n_trials, caps)
     if not (is_live and sys.stdout.isatty()):
         yield tell
         return

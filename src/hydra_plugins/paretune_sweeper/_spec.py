@@ -20,6 +20,7 @@ from optuna.trial import Trial
 
 from hydra_plugins.paretune_sweeper import SweepOptions
 from paretune.errors import ConfigError, check_choice, check_least
+from paretune.search.costs import Caps
 from paretune.search.distributions import value_of
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.racing import Race, check_race
@@ -133,8 +134,24 @@ class SweepSpec:
             plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             settings |= {name: str(leaf) for name, leaf in _leaves(node, plain)}
         named = {line.split("=", 1)[0].lstrip("+~") for line in self.space.fixed}
-        question = {"cap": str(self.options.cap.max), **groups, **self.space.described()}
+        question = {"cap": self._cap_described(), **groups, **self.space.described()}
         check_same_setup(study, question, settings, named, left_out)
+
+    @property
+    def caps(self) -> Caps:
+        """What is capped, and which cost is the objective."""
+        cap = self.options.cap
+        most = cap.max if isinstance(cap.max, Mapping) else {cap.cost: cap.max}
+        for name, bound in most.items():
+            check_least(f"hydra.sweeper.cap.max.{name}", bound, 1, null=True)
+        return Caps({name: bound for name, bound in most.items() if bound is not None}, cap.cost, cap.units or {})
+
+    def _cap_described(self) -> str:
+        """As studies of before have it, of a single cap on their objective."""
+        most, cost = self.caps.most, self.caps.axis
+        others = {name: bound for name, bound in most.items() if name != cost}
+        axis = "" if cost in ("parameters", "params") else f" {cost}"
+        return ", ".join([f"{most.get(cost)}{axis}", *(f"{bound} {name}" for name, bound in others.items())])
 
     def _space(self, arguments: Sequence[str]) -> Space:
         named = {line.split("=", 1)[0].lstrip("+~") for line in arguments}
@@ -164,7 +181,7 @@ class SweepSpec:
     def _feasible_space(self) -> FeasibleSpace:
         cap = self.options.cap
         if cap.count is None:
-            if cap.max is not None:
+            if self.caps.most:
                 raise ConfigError(
                     f"cap.max `{cap.max}` has nothing to count with; expected a function; set hydra.sweeper.cap.count"
                 )
@@ -172,7 +189,7 @@ class SweepSpec:
         count = _imported(get_method, "cap.count", cap.count)
         unread = self._unread(cap.reads)
 
-        def cost(params: dict[str, Any]) -> int:
+        def cost(params: dict[str, Any]) -> Any:
             """Composing takes Hydra 40 ms, so the fixed part is composed once; what an earlier draw set and this one has not
             goes back to its usual value.
             """
@@ -183,9 +200,9 @@ class SweepSpec:
                 usual.setdefault(key, OmegaConf.select(config, key))
             for key, value in {**usual, **drawn}.items():
                 OmegaConf.update(config, key, value, merge=False)
-            return int(count(config))
+            return count(config)
 
-        return FeasibleSpace(self.space, cost, cap.max, cap.cost, unread, cap.min)
+        return FeasibleSpace(self.space, cost, self.caps, unread=unread, floor=cap.min)
 
     def _unread(self, nodes: Sequence[str] | None) -> set[str]:
         """The parameters that are no part of ``nodes``."""

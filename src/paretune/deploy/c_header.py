@@ -15,13 +15,14 @@ from textwrap import wrap
 from typing import Any
 
 import numpy as np
+import torch
 from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paretune.deploy.graph import Graph, MemoryPlan, Op, graph_of, plan_memory, require_known
 from paretune.deploy.model import Deployable, check_same_outputs
 from paretune.errors import ExportError
+from paretune.graph import IMAGE, Graph, MemoryPlan, Op, Value, buffers_of, graph_of, plan_memory
 
 Shape = Sequence[int]
 LINE = 110
@@ -60,8 +61,13 @@ def write_c(model: Deployable, path: Path, about: str) -> float:
 
 def _header(model: Deployable, name: str, about: str) -> str:
     graph = graph_of(model.net, model.image_shape)
-    memory = plan_memory(graph)
+    memory = plan_memory(buffers_of(graph, with_image=False))
     calls = Calls(graph, memory)
+    kernels = _kernels()
+    for op in graph.ops:
+        require_known(op.kind in kernels, op.kind, f"one of {', '.join(kernels)}")
+        dynamic = [name for name, setting in op.settings.items() if isinstance(setting, Value)]
+        require_known(not dynamic, f"{op.kind} with a {dynamic} that depends on the image", "fixed numbers")
     lines = [call for op in graph.ops for call in calls.of(op)]
     numbers = {label: ", ".join(map(_number, w.reshape(-1).tolist())) for label, w in calls.weights.items()}
     template = Environment(loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True)
@@ -74,12 +80,23 @@ def _header(model: Deployable, name: str, about: str) -> str:
     )  # fmt: skip
 
 
+def _kernels() -> dict[str, str]:
+    """The C functions by the kinds of the operations that they do."""
+    text = (Path(__file__).parent / "templates/kernels.c").read_text()
+    functions = re.findall(r"/\* kernel (\w+) \*/\n(.*?)\n(?=/\* kernel |\Z)", text, re.DOTALL)
+    return {kind: function.strip() for kind, function in functions}
+
+
 def _sources(kinds: set[str]) -> list[str]:
     """The C functions of these kinds of operations, and the one that all norms call."""
     kinds = kinds | ({"normalise"} if any(kind.endswith("_norm") for kind in kinds) else set())
-    text = (Path(__file__).parent / "templates/kernels.c").read_text()
-    functions = re.findall(r"/\* kernel (\w+) \*/\n(.*?)\n(?=/\* kernel |\Z)", text, re.DOTALL)
-    return [function.strip() for kind, function in functions if kind in kinds]
+    return [function for kind, function in _kernels().items() if kind in kinds]
+
+
+def require_known(is_known: bool, what: str, expected: str, option: str = "--c") -> None:
+    """Raise :class:`~paretune.errors.ExportError` about the operation ``what`` unless it is known; ``option`` asked for it."""
+    if not is_known:
+        raise ExportError(f"operation `{what}` cannot be written in C; expected {expected}; export without {option}")
 
 
 @dataclass
@@ -105,7 +122,7 @@ class Calls:
         return [f"{op.kind}({', '.join(words)});"]
 
     def _place(self, value: str) -> str:
-        return "image" if value == self.graph.image else f"memory + {self.memory.offsets[value]}"
+        return "image" if value == IMAGE else f"memory + {self.memory.offsets[value]}"
 
     def _argument(self, argument: Any) -> str:
         if not isinstance(argument, Tensor):
@@ -153,6 +170,7 @@ def _arguments(op: Op, shape: Shape) -> list[Any]:
         case "group_norm":
             return [*affine, *each_map, s["groups"], eps]
         case "instance_norm":
+            require_known(s.get("by_image", True), "instance_norm by running statistics", "by the image's own")
             return [*affine, *each_map, eps]
         case "layer_norm":
             require_known(prod(s["normalised"]) == op.size, f"layer_norm over {s['normalised']}", "all values")
@@ -160,7 +178,9 @@ def _arguments(op: Op, shape: Shape) -> list[Any]:
         case "map_mean":
             return [shape[0], prod(shape) // shape[0]]
         case "mul" | "add":
-            return [op.size, s["by"]]
+            by = s["by"] if isinstance(s["by"], Tensor) else torch.tensor(float(s["by"]))
+            require_known(by.numel() == 1, f"{op.kind} by {by.numel()} values", "one value")
+            return [op.size, float(by.item())]
         case "leaky_relu":
             return [op.size, float(s.get("slope", 0.01))]
     return [op.size]
@@ -175,23 +195,31 @@ def run_c(path: Path, name: str, images: NDArray[np.float32]) -> NDArray[np.floa
 
     Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it does not take the header.
     """
+    classes = int(re.findall(rf"#define {name.upper()}_CLASSES (\d+)", path.read_text())[0])
+    main = MAIN.format(header=path.resolve(), pixels=images[0].size, classes=classes, name=name)
+    return np.frombuffer(run_program(main, path, np.ascontiguousarray(images).tobytes()), np.float32).reshape(
+        -1, classes
+    )
+
+
+def run_program(main: str, header: Path, data: bytes) -> bytes:
+    """What the C program ``main``, which includes the ``header``, makes of ``data`` on its standard input.
+
+    Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it does not take the header.
+    """
     compiler = shutil.which("gcc") or shutil.which("cc")
     if not compiler:
         raise ExportError(
             "C compiler `gcc` is not on the PATH; expected it or `cc`, to check the header; install gcc or leave out --c"
         )
-    classes = int(re.findall(rf"#define {name.upper()}_CLASSES (\d+)", path.read_text())[0])
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder) / "main.c", Path(folder) / "main"
-        source.write_text(MAIN.format(header=path.resolve(), pixels=images[0].size, classes=classes, name=name))
+        source.write_text(main)
         command = [compiler, *STRICT, str(source), "-o", str(program), "-lm"]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             reason = next((line for line in made.stderr.splitlines() if "error:" in line), made.stderr.strip())
             raise ExportError(
-                f"C header `{path.name}` is refused by {compiler} ({reason}); expected valid C99; please report the model's config"
+                f"C header `{header.name}` is refused by {compiler} ({reason}); expected valid C99; please report the model's config"
             )
-        done = subprocess.run(
-            [program], input=np.ascontiguousarray(images).tobytes(), stdout=subprocess.PIPE, check=True
-        )
-    return np.frombuffer(done.stdout, dtype=np.float32).reshape(-1, classes)
+        return subprocess.run([program], input=data, stdout=subprocess.PIPE, check=True).stdout

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,13 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from paretune.budget import footprint
 from paretune.data.images import Images, Scaling
-from paretune.deploy.graph import graph_of, plan_memory
 from paretune.deploy.picture import INK
 from paretune.errors import ExportError
 from paretune.front import Point
 
-LARGEST_DIFFERENCE, FLOAT_BYTES = 1e-4, 4
+LARGEST_DIFFERENCE = 1e-4
 
 
 class WithScaling(nn.Module):
@@ -93,16 +94,14 @@ def check_same_outputs(what: str, outputs: NDArray[np.float32], expected: NDArra
 
 
 def costs(model: Deployable) -> dict[str, str]:
-    """Multiply-accumulates of one inference, and bytes of weights and of memory to work in, in words."""
-    try:
-        graph = graph_of(model.net, model.image_shape)
-    except ExportError as error:
-        return {"MACs per image": f"not counted ({str(error).split(';')[0]})"}
-    peak = plan_memory(graph).size * FLOAT_BYTES
+    """What one inference takes, in words."""
+    counted = footprint(model.net.net, model.image_shape)
+    if isnan(counted.macs):
+        return {"MACs per image": "not counted, the network does not run on one image"}
     return {
-        "MACs per image": f"{graph.macs:,}",
-        "weights": f"{model.point.params * FLOAT_BYTES:,} bytes as float32",
-        "peak activations": f"{peak:,} bytes as float32, beside the image",
+        "MACs per image": f"{counted.macs:,}",
+        "RAM": f"{counted.ram_bytes:,} bytes as float32: the scaled image and the activations",
+        "flash": f"{counted.flash_bytes:,} bytes of weights as float32",
     }
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from paretune.budget import count_parameters
+from paretune.budget import Footprint, count_parameters, footprint
 from paretune.errors import ConfigError, first_line
 from paretune.models._blocks import SETTINGS, initialise
 
-__all__ = ["build", "count", "family_of"]
+__all__ = ["build", "count", "family_of", "measure"]
 
 
 def build(model: Mapping[str, Any]) -> nn.Module:
@@ -47,6 +47,12 @@ def count(model: Mapping[str, Any]) -> int:
     """Trainable parameters of a plain ``model`` config, counted without allocating any (torch's meta device)."""
     with torch.device("meta"):
         return count_parameters(build(model))
+
+
+def measure(model: Mapping[str, Any]) -> Footprint:
+    """All that a network of a plain ``model`` config costs, counted without allocating or computing anything."""
+    with torch.device("meta"):
+        return footprint(build(model), model["image_shape"])
 
 
 def family_of(model: Mapping[str, Any]) -> str:

@@ -17,7 +17,8 @@ from matplotlib.transforms import Bbox
 
 from paretune.front import Costs
 from paretune.reports.confirmed import Reference
-from paretune.reports.findings import COSTS, SweepResults
+from paretune.reports.findings import SweepResults
+from paretune.tracking.store import N_PARAMS
 
 FAMILY_COLOURS = {
     "dense": "#0072b2",
@@ -44,15 +45,16 @@ def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
     axes = figure.subplots()
     _trials(axes, results)
     _front(axes, results)
-    _references(axes, results.references)
+    references = results.references if results.cost == N_PARAMS else ()  # nothing else is known of them
+    _references(axes, references)
     if results.cap:
         axes.axvline(results.cap, color="#888888", linewidth=0.8, linestyle=":")
         axes.annotate(f"cap {results.cap:,}", (results.cap, 0.98), xycoords=("data", "axes fraction"), rotation=90,
                       fontsize=8, ha="right", va="top", color="#666666")  # fmt: skip
-    _axes(axes, results)
-    if results.references:
+    _axes(axes, results, references)
+    if references:
         figure.draw_without_rendering()  # lays the axes out, so that labels know where they are
-        _labels(axes, results.references)
+        _labels(axes, references)
     axes.set_title(results.title, loc="left", fontsize=11)
     for path in paths:
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
@@ -103,18 +105,18 @@ def _labels(axes: Axes, references: Sequence[Reference]) -> None:
             text.remove()
 
 
-def _axes(axes: Axes, results: SweepResults) -> None:
+def _axes(axes: Axes, results: SweepResults, references: Sequence[Reference]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    errors = _errors([*results.complete[results.f1], *(reference.score for reference in results.references)])
+    errors = _errors([*results.complete[results.f1], *(reference.score for reference in references)])
     axes.set_yticks([1 - f1 for f1 in F1_TICKS])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{1 - error:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_on()
     axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,.0f}"))
     axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)  # the best on top
-    axes.set_xlabel(COSTS[results.cost])
-    axes.set_ylabel(f"macro {results.score}" + (" (published points: test score)" if results.references else ""))
+    axes.set_xlabel(f"trainable {results.unit}" if results.cost == N_PARAMS else f"{results.unit}, float32")
+    axes.set_ylabel(f"macro {results.score}" + (" (published points: test score)" if references else ""))
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.legend(fontsize=8, loc="lower right", framealpha=0.9)

@@ -16,7 +16,8 @@ from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.read import points_of
 
 CONFIRMED_COLUMNS = (
-    "params", "seeds", "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high", "test_accuracy", "test_accuracy_sd",
+    "params", "macs", "ram_bytes", "flash_bytes", "seeds", "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high",
+    "test_accuracy", "test_accuracy_sd",
     "search_val_f1", "optimism", "family", "layers", "how", "run_id",
 )  # fmt: skip
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -47,7 +48,8 @@ def write_files(results: SweepResults, store: Store, out: Path, ui: str) -> list
 def write_csv(results: SweepResults, path: Path) -> None:
     """One row a member, by the names that the store uses; no cell is a formula to a spreadsheet."""
     scores = (f"{results.split}_f1", f"{results.split}_accuracy")
-    _write(results.members, path, "params", *scores, "family", "layers", "best_epoch", "seconds", "seed", "run_id")
+    costs = ("params", "macs", "ram_bytes", "flash_bytes")
+    _write(results.members, path, *costs, *scores, "family", "layers", "best_epoch", "seconds", "seed", "run_id")
 
 
 def write_confirmed(models: DataFrame, path: Path) -> None:
@@ -59,6 +61,7 @@ def write_confirmed(models: DataFrame, path: Path) -> None:
 def _write(models: DataFrame, path: Path, *columns: str) -> None:
     table = models.assign(
         params=models["n_params"].astype(int),
+        **{cost: models[cost].astype("Int64") for cost in ("macs", "ram_bytes", "flash_bytes")},
         layers=models["config"].map(layers_of),
         best_epoch=models["best_epoch"].fillna(-1).astype(int),
         seconds=models["seconds"].map("{:.1f}".format),
@@ -79,6 +82,7 @@ def write_json(results: SweepResults, path: Path) -> None:
         "sweeps": list(results.sweeps),
         "score": results.score,
         "cap": results.cap,
+        "cost": results.cost.removeprefix("n_"),
         "trials": len(results.trials),
         "complete": len(results.complete),
         "front": [{**asdict(point), "layers": layers_of(point.config)} for point in points],

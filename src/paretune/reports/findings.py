@@ -1,7 +1,8 @@
 """What the reports show of one or several sweeps: a table of trials, read once and filtered once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite
 from typing import Any
@@ -11,14 +12,11 @@ from pandas import DataFrame
 
 from paretune import paths
 from paretune.errors import ConfigError, StoreError, check_least
-from paretune.front import Point
+from paretune.front import UNITS, Point
 from paretune.reports.confirmed import Reference, confirmed, read_references
 from paretune.tracking import Store, read_confirmations, read_trials
-from paretune.tracking.read import complete_rows, front_rows, points_of, records
-from paretune.tracking.store import N_PARAMS, VAL_F1
-
-COSTS = {N_PARAMS: "trainable parameters"}  # columns that a front may be drawn over, and what a reader calls them
-
+from paretune.tracking.read import column_of, complete_rows, front_rows, points_of, records
+from paretune.tracking.store import COST_METRICS, N_PARAMS, VAL_F1
 
 LEAST_ERROR = 1e-6  # of a front that makes none
 
@@ -34,12 +32,19 @@ def finite(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Query:
-    """Which models a person asks for: size, validation F1, families; with ``confirmed`` those alone, by their test F1."""
+    """Which models a person asks for: costs, validation F1, families; with ``confirmed`` those alone, by their test F1.
+
+    ``cost`` is what the front is drawn over; without one it is what the sweeps weighed against F1.
+    """
 
     max_params: int | None = None
     min_f1: float | None = None
     families: tuple[str, ...] = ()
     confirmed: bool = False
+    max_macs: int | None = None
+    max_ram_bytes: int | None = None
+    max_flash_bytes: int | None = None
+    cost: str | None = None
 
     def __post_init__(self) -> None:
         if self.min_f1 is not None:
@@ -48,14 +53,21 @@ class Query:
     @property
     def part(self) -> str:
         """What is asked for as the name of a folder, such as ``max-params=5000,min-f1=0.97``; empty for all models."""
-        parts = {"max-params": self.max_params, "min-f1": self.min_f1, "family": "+".join(self.families) or None}
+        parts: dict[str, Any] = {f"max-{cost.replace('_', '-')}": most for cost, most in self.most.items()}
+        parts |= {"min-f1": self.min_f1, "family": "+".join(self.families) or None, "cost": self.cost}
         words = [f"{name}={value}" for name, value in parts.items() if value is not None]
         return ",".join([*(["confirmed"] if self.confirmed else []), *words])
 
+    @property
+    def most(self) -> dict[str, int]:
+        """The largest costs asked for, by the costs' names."""
+        bounds = {cost: getattr(self, f"max_{cost}") for cost in UNITS}
+        return {cost: bound for cost, bound in bounds.items() if bound is not None}
+
     def rows(self, table: DataFrame, f1: str = VAL_F1) -> DataFrame:
         """The rows that are asked for, by the column ``f1``."""
-        for cost, most in {N_PARAMS: self.max_params}.items():
-            table = table if most is None else table[table[cost] <= most]
+        for cost, most in self.most.items():
+            table = table[table[COST_METRICS[cost]] <= most]
         table = table if self.min_f1 is None else table[table[f1] >= self.min_f1]
         return table[table["family"].isin(self.families)] if self.families else table
 
@@ -74,8 +86,18 @@ class SweepResults:
     table: DataFrame
     confirmed: DataFrame
     references: Sequence[Reference] = ()
-    cap: int | None = None
+    caps: Mapping[str, int] = field(default_factory=dict)
     cost: str = N_PARAMS
+
+    @property
+    def unit(self) -> str:
+        """What that cost counts, in words."""
+        return UNITS[self.cost.removeprefix("n_")]
+
+    @property
+    def cap(self) -> int | None:
+        """The cap of the cost that fronts are drawn over, if all sweeps had the same."""
+        return self.caps.get(self.cost)
 
     @property
     def split(self) -> str:
@@ -152,7 +174,7 @@ def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
 
     Raises :class:`~paretune.errors.StoreError` if a sweep is not there, or has nothing that was asked for.
     """
-    table, names = read_trials(store, *sweeps), ", ".join(sweeps)
+    table, names = with_costs(read_trials(store, *sweeps)), ", ".join(sweeps)
     trials = complete_rows(table)
     confirmations = confirmed(trials, read_confirmations(store, *sweeps))
     models = SweepResults(sweeps, query, table, confirmations).complete
@@ -165,10 +187,29 @@ def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
             f"sweep `{names}` has no finished trial that was asked for ({len(trials)} finished in all); expected at least "
             f"one; widen --max-params, --min-f1 and --family, or let the sweep run on"
         )
-    caps = {config.get("cap", {}).get("max_params") for config in models["config"]}
-    data = models["data"].unique()
+    bounds = {
+        c: {config.get("cap", {}).get(f"max_{cost}") for config in models["config"]} for cost, c in COST_METRICS.items()
+    }
+    caps = {column: bound for column, values in bounds.items() if len(values) == 1 and (bound := values.pop())}
+    data, column = models["data"].unique(), COST_METRICS[query.cost] if query.cost else column_of(table)
     published = read_references(paths.CONF / f"references/{data[0]}.yaml") if len(data) == 1 else []
-    return SweepResults(sweeps, query, table, confirmations, published, caps.pop() if len(caps) == 1 else None)
+    return SweepResults(sweeps, query, table, confirmations, published, caps, column)
+
+
+def with_costs(table: DataFrame) -> DataFrame:
+    """The table with the costs of complete trials counted by their configs, where an earlier version did not log them."""
+    uncounted = complete_rows(table)
+    uncounted = uncounted[uncounted["macs"].isna()]
+    if uncounted.empty:
+        return table
+    from paretune.models import measure  # imports torch
+
+    table = table.copy()
+    for row, config in uncounted["config"].items():
+        with suppress(ConfigError, KeyError):
+            costs = measure(config["model"])
+            table.loc[row, [*COST_METRICS.values()][1:]] = [costs.macs, costs.ram_bytes, costs.flash_bytes]
+    return table
 
 
 SHAPING = ("stem", "width", "steps", "pooled", "five", "one", "three", "merged")  # what a family has instead of widths

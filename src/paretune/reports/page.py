@@ -16,13 +16,13 @@ from pandas import DataFrame
 from plotly.offline import get_plotlyjs
 
 from paretune.errors import ConfigError
-from paretune.front import costs_of, front, front_volume
+from paretune.front import UNITS, costs_of, front, front_volume
 from paretune.reports.confirmed import mean_and_sd
 from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, LEAST_SHOWN_ERROR, OTHER_FAMILY
-from paretune.reports.findings import COSTS, SweepResults, finite, layers_of
+from paretune.reports.findings import SweepResults, finite, layers_of
 from paretune.tracking import Store, read_curve
 from paretune.tracking.read import complete_rows, records
-from paretune.tracking.store import VAL_F1
+from paretune.tracking.store import COST_METRICS, VAL_F1
 
 CURVES = 60  # raced trials that are shown
 FAILED_SHOWN = 50
@@ -50,6 +50,7 @@ def volume_curve(results: SweepResults) -> dict[str, list[float]]:
     ``gain`` says where the curve changes: a curve over 10,000 trials has a few dozen steps.
     """
     trials = _trials(results).dropna(subset="ended").sort_values("ended", kind="stable")  # an open run has no end yet
+    axis = results.cost.removeprefix("n_")
     cost, f1 = trials[results.cost].to_numpy(), trials[VAL_F1].to_numpy()
     members: list[int] = []
     volumes: list[float] = []
@@ -57,7 +58,7 @@ def volume_curve(results: SweepResults) -> dict[str, list[float]]:
         candidates = np.array([*members, trial])
         on_front = candidates[front(costs_of(cost[candidates], f1[candidates]))].tolist()
         is_same = on_front == members
-        volumes.append(volumes[-1] if is_same else front_volume(cost[on_front], f1[on_front], results.cap))
+        volumes.append(volumes[-1] if is_same else front_volume(cost[on_front], f1[on_front], results.cap, axis))
         members = on_front
     last = len(volumes) - 1
     gain = [i for i, volume in enumerate(volumes) if i in (0, last) or volume > volumes[i - 1]]
@@ -92,7 +93,7 @@ def raced_curves(results: SweepResults, store: Store) -> list[dict[str, Any]]:
     for row in [*records(raced), *records(on_front)] if len(raced) else []:
         curve = read_curve(store, row["run_id"])
         scores = {"epochs": [epoch for epoch, _ in curve], "f1": [f1 for _, f1 in curve]}
-        trial = {"raced": row["state"] == "raced", "number": row["trial"], "params": row[results.cost]}
+        trial = {"raced": row["state"] == "raced", "number": row["trial"], "cost": row[results.cost]}
         curves.append({**trial, **scores})
     return curves
 
@@ -113,6 +114,9 @@ def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None
         failed=records(failed.tail(FAILED_SHOWN)),
         n_failed=len(failed),
         published=bool(results.references),
+        units=UNITS,
+        axis=results.cost.removeprefix("n_"),
+        unit=results.unit,
         middle=int(results.members["n_params"].iloc[len(results.members) // 2]),
         plotly=packed(get_plotlyjs()),
         script=(Path(__file__).parent / "templates/page.js").read_text(),
@@ -133,8 +137,9 @@ def _data(results: SweepResults, fronts: Mapping[Any, DataFrame], store: Store, 
         "colours": {**FAMILY_COLOURS, "": OTHER_FAMILY},
         "ticks": F1_TICKS,
         "leastShownError": LEAST_SHOWN_ERROR,
-        "cap": results.cap,
-        "cost": COSTS[results.cost],
+        "caps": {column.removeprefix("n_"): cap for column, cap in results.caps.items()},
+        "axis": results.cost.removeprefix("n_"),
+        "units": UNITS,
         "score": results.score,
         "ui": ui.rstrip("/"),
         "volume": volume_curve(results),
@@ -146,7 +151,7 @@ def _data(results: SweepResults, fronts: Mapping[Any, DataFrame], store: Store, 
 def _shown(models: DataFrame, results: SweepResults, with_settings: Collection[str]) -> list[dict[str, Any]]:
     """The models as the page's script reads them, what was searched of some; ``quoted`` is the sweep's name for a shell."""
     names = {
-        results.cost: "params", results.f1: "f1", f"{results.split}_accuracy": "accuracy", "seconds": "seconds",
+        **{column: cost for cost, column in COST_METRICS.items()}, results.f1: "f1", f"{results.split}_accuracy": "accuracy", "seconds": "seconds",
         "family": "family", "best_epoch": "epoch", "run_id": "run", "sweep": "sweep", "trial": "number",
         "experiment_id": "experiment",
     }  # fmt: skip
@@ -163,7 +168,7 @@ def _facts(results: SweepResults) -> list[tuple[str, str]]:
     facts = [("trials", f"{len(trials):,}"), ("on the front", f"{len(results.members):,}")]
     facts += [(state, f"{states[state]:,}") for state in ("raced", "failed", "running") if state in states]
     facts += [("data", ", ".join(sorted(results.complete["data"].unique())))]
-    facts += [("cap", f"{results.cap:,} parameters")] if results.cap else []
+    facts += [("cap", f"{cap:,} {UNITS[column.removeprefix('n_')]}") for column, cap in results.caps.items()]
     hours = (trials["ended"] - trials["started"]).dt.total_seconds().sum() / 3600
     spent = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
     return [*facts, ("training", f"{spent} in all")] if trials["ended"].notna().any() else facts

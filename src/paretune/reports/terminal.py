@@ -1,6 +1,7 @@
 """The front as a table in the terminal."""
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
 
 from pandas import DataFrame
@@ -8,22 +9,38 @@ from rich import box
 from rich.table import Table
 
 from paretune.errors import ConfigError
-from paretune.front import costs_of, knee
+from paretune.front import UNITS, costs_of, knee
 from paretune.reports.confirmed import Reference, mean_and_sd
-from paretune.reports.findings import COSTS, SweepResults, layers_of
+from paretune.reports.findings import SweepResults, layers_of
 from paretune.tracking.read import records
 
+SHORT = {"n_params": "params", "macs": "MACs", "ram_bytes": "RAM B", "flash_bytes": "flash B"}
 
-def results_table(results: SweepResults) -> Table:
-    """The members of the front by rising cost; with ``confirmed`` every way in which they were confirmed."""
+
+WIDE = 105  # columns of a terminal that has room for every cost
+
+
+def results_table(results: SweepResults, width: int = WIDE) -> Table:
+    """The members of the front by rising cost, on ``width`` columns; with ``confirmed`` every way in which they were confirmed."""
     if results.query.confirmed:
         is_member = results.confirmed["run_id"].isin(results.members["run_id"])
         return confirmed_table(results.confirmed[is_member], results.title)
-    table = _table(results.title, (results.cost.removeprefix("n_"), "val F1", "val acc"), ("family", "layers", "run"))
+    columns = [column for column in SHORT if width >= WIDE or column in ("n_params", results.cost)]
+    costs = [SHORT[column] for column in columns]
+    table = _table(results.title, (*costs, "val F1", "val acc"), ("family", "layers", "run"))
     for row in records(results.members):
-        scores = (f"{row[results.cost]:,.0f}", f"{row['val_f1']:.4f}", f"{row['val_accuracy']:.4f}")
-        table.add_row(*scores, row["family"], layers_of(row["config"]), row["run_id"][:8])
+        counts = [f"{row[column]:,.0f}" if column == "n_params" else short(row[column]) for column in columns]
+        scores = (f"{row['val_f1']:.4f}", f"{row['val_accuracy']:.4f}")
+        table.add_row(*counts, *scores, row["family"], layers_of(row["config"]), row["run_id"][:8])
     return table
+
+
+def short(value: float) -> str:
+    """A count to three digits: ``812``, ``81.2k``, ``1.52M``; nothing for one that is not known."""
+    if isnan(value):
+        return ""
+    power = min((len(f"{value:.0f}") - 1) // 3, 3)
+    return f"{value:.0f}" if power == 0 else f"{value / 1000**power:#.3g}".rstrip(".") + " kMG"[power]
 
 
 def confirmed_table(models: DataFrame, title: str) -> Table:
@@ -55,8 +72,9 @@ def answers(results: SweepResults, *, beats: str | None = None) -> list[str]:
     lines = []
     if query.min_f1 is not None:
         lines.append(f"Smallest with F1 of at least {query.min_f1:g}: {_model(members[0], results)}")
-    if query.max_params is not None:
-        lines.append(f"Best with at most {query.max_params:,} parameters: {_model(members[-1], results)}")
+    if query.most:
+        bounds = " and ".join(f"{most:,} {UNITS[cost]}" for cost, most in query.most.items())
+        lines.append(f"Best with at most {bounds}: {_model(members[-1], results)}")
     bend = knee(costs_of(results.members[results.cost], results.members[results.f1]))
     if len(members) > 2 and bend is not None:
         lines.append(f"Knee of the front: {_model(members[bend], results)}")
@@ -78,7 +96,7 @@ def beaten(models: DataFrame, references: Sequence[Reference]) -> list[str]:
 
 
 def _model(row: Mapping[str, Any], results: SweepResults) -> str:
-    size = f"{row[results.cost]:,.0f} {COSTS[results.cost].split()[-1]}"
+    size = f"{row[results.cost]:,.0f} {results.unit}"
     return f"{size}, F1 {row[results.f1]:.4f} ({row['family']}, run {row['run_id'][:8]})"
 
 

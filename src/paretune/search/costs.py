@@ -1,6 +1,7 @@
 """What the configurations of a space cost: counted, or by polynomials that were exact wherever they were checked."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 from math import inf
 from typing import Any
@@ -13,27 +14,56 @@ from paretune.search.distributions import lowest, uniform, values_of
 from paretune.search.space import Space, ints_of
 
 Params = dict[str, Any]
-Count = Callable[[Params], int]
+Count = Callable[[Params], int | Mapping[str, int | Sequence[int]]]
+Counts = dict[str, tuple[float, ...]]
+OVER = 1e30  # times by how much a limit is exceeded: what a configuration costs that only another cost than the objective forbids
 CHECKS = 8  # configurations beyond those it is fitted to on which a polynomial must be exact
 TRIED = 2  # configurations in which a choice must change no cost to be left out of the reckoning
 WIDEST = 24  # whole-number parameters up to which a polynomial is worth its samples
 
 
+@dataclass(frozen=True)
+class Caps:
+    """The largest cost of each name that may be run (``most``), and which of them, the ``axis``, is the objective.
+
+    ``units`` are words for the names, such as ``bytes of RAM`` for ``ram_bytes``.
+    """
+
+    most: Mapping[str, int]
+    axis: str
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def exceeded(self, counts: Counts) -> str | None:
+        """The name of a cost that is over its cap, that of the axis last."""
+        names = sorted(self.most, key=lambda name: name == self.axis)
+        return next((name for name in names if max(counts[name]) > self.most[name]), None)
+
+    def unit(self, name: str) -> str:
+        """What a cost counts, in words."""
+        return self.units.get(name, name)
+
+
 class Costs:
-    """Costs of a space's configurations, exact by ``count``, or by a polynomial that was exact wherever it was checked.
+    """Costs of a space's configurations, exact by ``count``, or by polynomials that were exact wherever they were checked.
+
+    ``count`` gives a whole number, or one for each name that ``caps`` speak of; of several for a name the largest is its cost (the
+    memory in use at each layer, say). The cost of a configuration is that of the caps' axis; over another cap it is
+    :data:`OVER` or more.
 
     Counting a composed model takes milliseconds, and a sampler weighs thousands of candidates. For each combination of
-    the values that matter beside them a quadratic polynomial of the whole-number parameters is fitted to a few dozen counts;
-    where it is not exact on :data:`CHECKS` more (a kernel size that is searched as a number, say), everything is counted.
+    the values that matter beside them quadratic polynomials of the whole-number parameters are fitted to a few dozen counts;
+    where they are not exact on :data:`CHECKS` more (a kernel size that is searched as a number, say), everything is counted.
     What is proposed in the end is always counted: see :meth:`holds`.
     """
 
-    def __init__(self, space: Space, count: Count, unread: Collection[str] = ()) -> None:
+    def __init__(self, space: Space, count: Count, unread: Collection[str] = (), caps: Caps | None = None) -> None:
         self.space, self.count, self.unread = space, count, frozenset(unread)
+        self.caps = caps or Caps({}, "cost")
+        self.others = [name for name in self.caps.most if name != self.caps.axis]
         self.refusal: ConfigError | None = None
-        self._exact: dict[frozenset[tuple[str, Any]], float] = {}
+        self._exact: dict[frozenset[tuple[str, Any]], Counts | None] = {}
         self._idle: dict[str, frozenset[str]] = {}  # of each branch
-        self._polynomials: dict[frozenset[tuple[str, Any]], Polynomial | None] = {}
+        self._polynomials: dict[frozenset[tuple[str, Any]], dict[str, list[Polynomial]] | None] = {}
         self._ints: dict[tuple[str, ...], dict[str, IntDistribution]] = {}  # by the names in a configuration
         self._is_misled = False
         self._terms: dict[str, set[tuple[str, str]]] = {}  # of each branch's polynomials
@@ -49,19 +79,35 @@ class Costs:
         rest = frozenset(item for item in params.items() if item[0] not in ints and item[0] not in idle)
         if rest not in self._polynomials:
             self._polynomials[rest] = self._learned(params, ints)
-        polynomial = self._polynomials[rest]
-        if polynomial is None:
+        polynomials = self._polynomials[rest]
+        if polynomials is None:
             return self.exact(self._plainest(params))
-        return polynomial([params[name] for name in ints])
+        row = [params[name] for name in ints]
+        for name in self.others:
+            excess = max(polynomial(row) for polynomial in polynomials[name]) / self.caps.most[name]
+            if excess > 1:
+                return OVER * excess
+        return max(polynomial(row) for polynomial in polynomials[self.caps.axis])
 
     def exact(self, params: Params) -> float:
         """The counted cost of ``params``; infinite if they cannot be built."""
+        counts = self.counts(params)
+        if counts is None:
+            return inf
+        excess = max((max(counts[name]) / self.caps.most[name] for name in self.others), default=0.0)
+        return OVER * excess if excess > 1 else max(counts[self.caps.axis])
+
+    def counts(self, params: Params) -> Counts | None:
+        """The counted costs by name, of each all that it is the largest of; ``None`` if ``params`` cannot be built."""
         key = frozenset(item for item in params.items() if item[0] not in self.unread)
         if key not in self._exact:
             try:
-                self._exact[key] = self.count(params)
+                counted = self.count(params)
+                named = counted if isinstance(counted, Mapping) else {self.caps.axis: counted}
+                needed = {self.caps.axis: named[self.caps.axis], **{name: named[name] for name in self.others}}
+                self._exact[key] = {n: (*c,) if isinstance(c, Sequence) else (c,) for n, c in needed.items()}
             except ConfigError as error:
-                self.refusal, self._exact[key] = error, inf
+                self.refusal, self._exact[key] = error, None
         return self._exact[key]
 
     def holds(self, params: Params) -> bool:
@@ -86,12 +132,12 @@ class Costs:
         is_choice = isinstance(dist, CategoricalDistribution) or name in self.space.switches
         if not is_choice or name in self.unread:
             return isinstance(dist, FloatDistribution)  # no width is a number in between
-        costs = [
-            {self.exact(self.space.pruned(draw | {name: value})) for value in values_of(dist)}
+        alike = [
+            [self.counts(self.space.pruned(draw | {name: value})) for value in values_of(dist)]
             for draw in draws
             if name in self.space.pruned(draw)
         ]
-        return bool(costs) and all(len(values) == 1 and inf not in values for values in costs)
+        return bool(alike) and all(None not in counts and all(c == counts[0] for c in counts) for counts in alike)
 
     def _plainest(self, params: Params) -> Params:
         """``params`` with what is idle at its first value, so that few are counted."""
@@ -99,10 +145,10 @@ class Costs:
         plain = {name: lowest(distributions[name]) if name in idle else value for name, value in params.items()}
         return self.space.pruned(plain)
 
-    def _learned(self, params: Params, ints: Mapping[str, IntDistribution]) -> "Polynomial | None":
-        """A polynomial of the terms that the branch's first one had, else of all terms; ``None`` if none is exact."""
+    def _learned(self, params: Params, ints: Mapping[str, IntDistribution]) -> "dict[str, list[Polynomial]] | None":
+        """Polynomials of the terms that the branch's first ones had, else of all terms; ``None`` if they are not exact."""
         plain, names = self._plainest(params), [*ints, "1"]
-        if not 0 < len(ints) <= WIDEST or self.exact(plain) == inf:
+        if not 0 < len(ints) <= WIDEST or self.counts(plain) is None:
             return None
         every = list(combinations_with_replacement(range(len(names)), 2))
         known = self._terms.setdefault(self.space.branch_of(params), set())
@@ -110,36 +156,51 @@ class Costs:
         for terms in [likely, every] if likely else [every]:
             rng = np.random.default_rng(0)
             rows = [[_random_step(dist, rng) for dist in ints.values()] for _ in range(len(terms) + CHECKS)]
-            costs = [self.exact(plain | dict(zip(ints, row, strict=True))) for row in rows]
-            if inf in costs:
+            counted = [self.counts(plain | dict(zip(ints, row, strict=True))) for row in rows]
+            counts = [named for named in counted if named is not None]
+            if len(counts) < len(rows):
                 return None
-            polynomial = Polynomial(rows[: len(terms)], costs[: len(terms)], terms)
-            if all(polynomial(row) == cost for row, cost in zip(rows, costs, strict=True)):
-                known |= {(names[i], names[j]) for i, j, _ in polynomial.terms}
-                return polynomial
+            if polynomials := fitted(rows, counts, terms):
+                used = [polynomial for named in polynomials.values() for polynomial in named]
+                known |= {(names[i], names[j]) for polynomial in used for i, j, _ in polynomial.terms}
+                return polynomials
         return None
 
 
 class Polynomial:
-    """The quadratic polynomial through whole-number ``costs`` at ``rows`` of whole numbers, rounded to whole numbers.
+    """A polynomial of whole numbers, rounded to a whole number; ``terms`` are (i, j, factor): positions in a row with a 1 behind it."""
 
-    ``terms`` are the products that it may have, as pairs of positions in a row with a 1 behind it; without them all.
-    """
+    def __init__(self, terms: Sequence[tuple[int, int, float]]) -> None:
+        self.terms = terms
 
-    def __init__(self, rows: list[list[int]], costs: list[float], terms: Sequence[tuple[int, int]] = ()) -> None:
-        pairs = terms or list(combinations_with_replacement(range(len(rows[0]) + 1), 2))
-        full = np.column_stack([np.array(rows, dtype=float), np.ones(len(rows))])
-        matrix = np.column_stack([full[:, i] * full[:, j] for i, j in pairs])
-        scale = np.abs(matrix).max(axis=0)  # products of two widths beside ones
-        solution = np.linalg.lstsq(matrix / scale, np.array(costs), rcond=None)[0]
-        self.terms = [
-            (i, j, float(factor)) for (i, j), factor in zip(pairs, solution / scale, strict=True) if abs(factor) > 1e-6
-        ]
-
-    def __call__(self, row: list[int]) -> int:
+    def __call__(self, row: Sequence[int]) -> int:
         """The cost at ``row`` (microseconds: hence no numpy)."""
         full = [*row, 1]
         return round(sum(factor * full[i] * full[j] for i, j, factor in self.terms))
+
+
+def fitted(
+    rows: Sequence[Sequence[int]], counts: Sequence[Counts], terms: Sequence[tuple[int, int]]
+) -> dict[str, list[Polynomial]] | None:
+    """For each name polynomials with these ``terms`` through the first ``counts`` at ``rows``, if they are exact at all; equal ones once."""
+    full = np.column_stack([np.array(rows, dtype=float), np.ones(len(rows))])
+    matrix = np.column_stack([full[:, i] * full[:, j] for i, j in terms])
+    scale = np.abs(matrix).max(axis=0)  # products of two widths beside ones
+    polynomials: dict[str, list[Polynomial]] = {}
+    for name in counts[0]:
+        if len({len(named[name]) for named in counts}) > 1:
+            return None
+        parts = np.unique(np.array([named[name] for named in counts], dtype=float), axis=1)
+        factors = np.linalg.lstsq((matrix / scale)[: len(terms)], parts[: len(terms)], rcond=None)[0].T / scale
+        polynomials[name] = [
+            Polynomial([(i, j, float(f)) for (i, j), f in zip(terms, row, strict=True) if abs(f) > 1e-6])
+            for row in factors
+        ]
+        if any(
+            max(p(row) for p in polynomials[name]) != max(named[name]) for row, named in zip(rows, counts, strict=True)
+        ):
+            return None
+    return polynomials
 
 
 def _random_step(dist: IntDistribution, rng: np.random.Generator) -> int:

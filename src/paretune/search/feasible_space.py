@@ -2,62 +2,74 @@
 
 from collections.abc import Callable, Collection, Mapping
 from math import exp, inf, log
-from operator import neg
-from sys import float_info
+from operator import itemgetter, neg
 
 import numpy as np
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from paretune.errors import CapError
-from paretune.search.costs import Costs, Count, Params
+from paretune.search.costs import OVER, Caps, Costs, Count, Params
 from paretune.search.distributions import lowest, on_grid, uniform, values_of
 from paretune.search.space import Space, ints_of
 
 BISECTIONS = 12
+UNLIMITED = OVER / 10  # the cap of a cost that has none
 REDRAWS = 8  # of a draw that cannot be made as cheap as it should be
 
 
 class FeasibleSpace:
-    """A space, what its configurations cost, and the cap that none may exceed.
+    """A space, what its configurations cost, and the caps that none may exceed.
 
-    ``count`` gives the cost of a configuration, and ``cost`` says in words what it counts; a configuration for which
-    it raises :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap. ``unread`` are parameters that
-    ``count`` does not look at. Below ``floor`` a lower cost is worth nothing: draws are spread over the costs above it. Raises
-    :class:`~paretune.errors.CapError` at once if the smallest configuration of the space exceeds the cap, or the floor does.
+    ``count`` gives the cost of a configuration, which ``cost`` calls by its name; or with :class:`~paretune.search.costs.Caps` as
+    ``cap`` several by their names. A configuration for which it raises :class:`~paretune.errors.ConfigError` cannot be built
+    and fits under no cap. ``unread`` are parameters that ``count`` does not look at. Below ``floor`` a lower cost is worth
+    nothing: draws are spread over the costs above it. Raises :class:`~paretune.errors.CapError` at once if the smallest
+    configuration of the space exceeds a cap, or the floor does.
     """
 
     def __init__(
         self,
         space: Space,
         count: Count | None = None,
-        cap: int | None = None,
+        cap: int | Caps | None = None,
         cost: str = "parameters",
         unread: Collection[str] = (),
         floor: int | None = None,
     ) -> None:
         self.space = space
-        self.costs = Costs(space, count, unread) if count else None
-        self.unit = cost
-        self.cap: float = inf if count is None or cap is None else cap
+        self.caps = cap if isinstance(cap, Caps) else Caps({} if cap is None else {cost: cap}, cost)
+        self.costs = Costs(space, count, unread, self.caps) if count else None
+        self.cap: float = self.caps.most.get(self.caps.axis, UNLIMITED) if count else inf
         smallest = [(choice, self.cost(self.smallest_of(choice))) for choice in space.combinations()]
         self.smallest = min(least for _, least in smallest)
         if self.smallest == inf and self.costs and self.costs.refusal:
             raise self.costs.refusal  # not one configuration of the space can be built
         if self.smallest > self.cap:
+            best = min(smallest, key=itemgetter(1))[0]
+            counted, most = self._excess(self.smallest_of(best))
             raise CapError(
-                f"search space has {self.smallest:,} {cost} in its smallest model, over the cap of {self.cap:,}; "
-                f"expected room for at least one model; lower the space's lower ends or raise the cap"
+                f"search space has {counted} in its smallest model, over the cap of {most}; expected room for at least one "
+                f"model; lower the space's lower ends or raise the cap"
             )
-        self.branches = [choice for choice, least in smallest if least <= min(self.cap, float_info.max)]
+        self.branches = [choice for choice, least in smallest if least <= self.cap]
         self.upper = min(self.cap, max(self.cost(self.largest_of(choice)) for choice in self.branches))
         self.lower = max(self.smallest, floor or 0)
         if self.lower > self.upper:
             raise CapError(
-                f"cap.min `{floor}` is above the {self.upper:,} {cost} of the largest model that fits; expected less; lower it"
+                f"cap.min `{floor}` is above the {self.upper:,.0f} {self.caps.unit(self.caps.axis)} of the largest model that fits; "
+                f"expected less; lower it"
             )
 
+    def _excess(self, params: Params) -> tuple[str, str]:
+        """What of ``params`` is over its cap, and that cap, in words."""
+        counts = self.costs.counts(params) if self.costs else None
+        name = self.caps.exceeded(counts) if counts else None
+        if counts is None or name is None:
+            return "no count, as it cannot be built", "every size"
+        return f"{max(counts[name]):,} {self.caps.unit(name)}", f"{self.caps.most[name]:,}"
+
     def cost(self, params: Params) -> float:
-        """What ``params`` cost: 0 without a ``count``, infinitely much if they cannot be built."""
+        """What ``params`` cost: 0 without a ``count``, more than any cap if another cap forbids them or they cannot be built."""
         return self.costs(params) if self.costs else 0
 
     def fits(self, params: Params) -> bool:
@@ -67,9 +79,10 @@ class FeasibleSpace:
     def check_fits(self, params: Params, source: str) -> None:
         """Raise :class:`~paretune.errors.CapError`, which names ``source``, if ``params`` may not be run."""
         if not self.verify_fits(params):
-            cost = self.cost(params)
-            counted = "cannot be built" if cost == inf else f"has {cost:,.0f} {self.unit}, over the cap of {self.cap:,}"
-            raise CapError(f"{source} {counted}; expected a configuration that fits; make it smaller or raise the cap")
+            counted, most = self._excess(params)
+            raise CapError(
+                f"{source} has {counted}, over the cap of {most}; expected a configuration that fits; make it smaller or raise the cap"
+            )
 
     def verify_fits(self, params: Params) -> bool:
         """Whether ``params`` may be run, by their counted cost."""
@@ -138,8 +151,8 @@ class FeasibleSpace:
         branch = self.space.distributions(self.space.branch_of(choice))
         lower = choice | {name: lowest(dist) for name, dist in branch.items()} | self.smallest_of(choice)
         ends = {name: dist.high for name, dist in ints_of(self.space, lower).items()}
-        params = self._preferred(lower | ends, lambda cost: cost if cost < inf else -1)
-        return params if self.cost(params) < inf else self.resized(params, float_info.max)
+        params = self._preferred(lower | ends, lambda cost: cost if cost < UNLIMITED else -cost)
+        return params if self.cost(params) < UNLIMITED else self.resized(params, UNLIMITED)
 
     def _preferred(self, params: Params, preference: Callable[[float], float]) -> Params:
         """``params`` with each choice that matters at the value whose counted cost is preferred, one after another."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from math import nan
 
 from paretune.front import costs_of, front, front_volume
-from paretune.tracking.store import N_PARAMS, VAL_F1, Store, Tag
+from paretune.tracking.store import COST_METRICS, N_PARAMS, VAL_F1, Store, Tag
 from paretune.tracking.tables import Run
 
 
@@ -31,28 +31,31 @@ def set_front(store: Store, sweep: str) -> None:
 
 def _tag_front(store: Store, sweep: str, runs: list[Run], trial: int) -> None:
     """Set the tag where it is wrong among ``runs``, and log the front's size and volume at the step ``trial``."""
-    costs = costs_of(*([run.data.metrics.get(name, nan) for run in runs] for name in (N_PARAMS, VAL_F1)))
+    parent_id, cost, cap = "", "params", None
+    with suppress(LookupError):  # somebody deleted the parent run, or the sweep has no recorder
+        parent_id, cost, cap = _parent_cost_and_cap(store, sweep)
+    names = (COST_METRICS.get(cost, N_PARAMS), VAL_F1)
+    costs = costs_of(*([run.data.metrics.get(name, nan) for run in runs] for name in names))
     members = front(costs)
     on_front = set(members.tolist())
     for index, run in enumerate(runs):
         tag = "true" if index in on_front else "false"
         if run.data.tags.get(Tag.FRONT) != tag:
             store.client.set_tag(run.info.run_id, Tag.FRONT, tag)
-    with suppress(LookupError):  # somebody deleted the parent run, or the sweep has no recorder
-        parent_id, cap = _parent_and_cap(store, sweep)
-        volume = front_volume(costs[members, 0], 1 - costs[members, 1], cap)
+    if parent_id:
+        volume = front_volume(costs[members, 0], 1 - costs[members, 1], cap, cost)
         figures = {"front_size": len(members), "hypervolume": volume}
         store.log_metrics(parent_id, figures, int(time.time() * 1000), trial)
 
 
 @lru_cache(maxsize=8)
-def _parent_and_cap(store: Store, sweep: str) -> tuple[str, float | None]:
-    """The parent run's id and the cap. Raises ``LookupError``, which is not cached, if there is no parent."""
+def _parent_cost_and_cap(store: Store, sweep: str) -> tuple[str, str, float | None]:
+    """The parent run's id, the cost that is the objective and its cap. Raises ``LookupError``, which is not cached, if there is no parent."""
     parent = store.parent_of(sweep)
     if parent is None:
         raise LookupError(sweep)
     cap = parent.data.tags.get(Tag.CAP, "None")
-    return parent.info.run_id, None if cap == "None" else float(cap)
+    return parent.info.run_id, parent.data.tags.get(Tag.COST, "params"), None if cap == "None" else float(cap)
 
 
 def supersede(store: Store, run: Run, at_ms: int | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from paretune.errors import StoreError
 from paretune.front import Point, costs_of, front
-from paretune.tracking.store import IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line
+from paretune.tracking.store import COST_METRICS, IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line
 from paretune.tracking.tables import Run
 
 if TYPE_CHECKING:
@@ -27,18 +27,30 @@ def read_trials(store: Store, *sweeps: str) -> "DataFrame":
     The columns are those of :func:`paretune.pareto.trials`, ``searched`` and ``config`` (dicts), ``layers`` and ``experiment_id``. Raises
     :class:`~paretune.errors.StoreError` if the store has no such sweep.
     """
-    names = [run.data.tags[Tag.SWEEP] for run in store.sweeps()]
+    costs = {run.data.tags[Tag.SWEEP]: run.data.tags.get(Tag.COST, "params") for run in store.sweeps()}
     for sweep in sweeps:
-        if sweep not in names:
-            near = get_close_matches(sweep, names, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"the store has {', '.join(names) or 'no sweep yet'}"
+        if sweep not in costs:
+            near = get_close_matches(sweep, costs, n=1)
+            hint = f"did you mean `{near[0]}`?" if near else f"the store has {', '.join(costs) or 'no sweep yet'}"
             raise StoreError(
                 f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {hint}"
             )
     runs = [run for sweep in sweeps for run in store.trials(sweep)]
     table = _table_of([run for run in runs if _state(run) in {*STATES.values(), "raced"}])
-    table.loc[front_rows(complete_rows(table)).index, "front"] = True
+    table["cost"] = common_cost([costs[sweep] for sweep in sweeps])
+    table.loc[front_rows(complete_rows(table), column_of(table)).index, "front"] = True
     return table
+
+
+def common_cost(costs: Iterable[str]) -> str:
+    """The cost that all sweeps weigh against F1; parameters if they differ."""
+    distinct = set(costs)
+    return distinct.pop() if len(distinct) == 1 else "params"
+
+
+def column_of(table: "DataFrame") -> str:
+    """The column of the cost that a table's sweeps weigh against F1."""
+    return COST_METRICS.get(next(iter(table["cost"]), "params"), N_PARAMS)
 
 
 def _table_of(runs: Sequence[Run]) -> "DataFrame":
@@ -49,7 +61,7 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
 
     tags, metrics, drawn = ([getattr(run.data, name) for run in runs] for name in ("tags", "metrics", "params"))
     configs = [json.loads(tag.get(Tag.CONFIG, "{}")) for tag in tags]
-    figures = (N_PARAMS, *SCORES, IMAGES_PER_S)
+    figures = (*COST_METRICS.values(), *SCORES, IMAGES_PER_S)
     names = dict.fromkeys(name for values in drawn for name in values)
     return DataFrame(
         {

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from math import isnan
 from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
@@ -24,7 +25,7 @@ from requests import HTTPError
 from paretune.errors import Absence, Raced, StoreError, first_line
 from paretune.front import Point
 from paretune.tracking.front_tags import keep_front, supersede
-from paretune.tracking.store import N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line, provenance
+from paretune.tracking.store import COST_METRICS, N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line, provenance
 from paretune.tracking.tables import Run
 
 log = logging.getLogger(__name__)
@@ -142,9 +143,17 @@ class RunWriter:
         params = [Param(re.sub(REFUSED_IN_NAMES, "", param), str(value)) for param, value in searched.items()]
         store.client.log_batch(self.run_id, params=params)
 
-    def _start(self, at_ms: int, *, params: int, family: str, config: Mapping[str, Any]) -> None:
-        """Log the count, and the config as a file and as a tag to query."""
-        self.store.log_metrics(self.run_id, {N_PARAMS: params}, at_ms)
+    def _start(
+        self,
+        at_ms: int,
+        *,
+        params: int,
+        family: str,
+        config: Mapping[str, Any],
+        costs: Mapping[str, float] | None = None,
+    ) -> None:
+        """Log the counts, and the config as a file and as a tag to query. Earlier versions left steps without ``costs``."""
+        self.store.log_metrics(self.run_id, {N_PARAMS: params, **(costs or {})}, at_ms)
         self.store.set_tags(self.run_id, {Tag.FAMILY: family, Tag.CONFIG: json.dumps(config)})
         self.store.client.log_text(self.run_id, yaml.safe_dump(dict(config), sort_keys=False), "config.yaml")
 
@@ -229,8 +238,10 @@ class RunRecorder(RunWriter):
         return self
 
     def start(self, point: Point) -> None:
-        """Log what is known before training: the count, and the config as a file and as a tag to query."""
-        self.write("start", params=point.params, family=point.family, config=dict(point.config))
+        """Log what is known before training: the counts, and the config as a file and as a tag to query."""
+        counted = {metric: getattr(point, cost) for cost, metric in COST_METRICS.items()}
+        costs = {metric: float(value) for metric, value in counted.items() if metric != N_PARAMS and not isnan(value)}
+        self.write("start", params=point.params, family=point.family, config=dict(point.config), costs=costs)
 
     def epoch(self, number: int, scores: Mapping[str, float]) -> None:
         """Add a point to each curve ``epoch/<name>``."""

@@ -41,7 +41,8 @@ class Tag:
     DATA = "data"
     CONFIG = "config"  # JSON
     LAYERS = "layers"  # of the network, in words
-    CAP = "cap"
+    CAP = "cap"  # of the cost that is the objective
+    COST = "cost"  # its name
     ERROR = "error"
     CONFIRMS = "confirms"  # id of the run that is trained again
     SEED = "seed"
@@ -52,6 +53,7 @@ class Tag:
 
 # Names of metrics, and the field of a point that each one is.
 N_PARAMS, VAL_F1 = "n_params", "val_f1"
+COST_METRICS = {"params": N_PARAMS, "macs": "macs", "ram_bytes": "ram_bytes", "flash_bytes": "flash_bytes"}  # by field
 SCORES = {
     VAL_F1: "f1", "val_accuracy": "accuracy", "val_loss": "loss", "best_epoch": "best_epoch", "seconds": "seconds",
 }  # fmt: skip

@@ -37,7 +37,8 @@ class SweepRecorder:
                 parent = Run.of(client.create_run(self.store.experiment_id, tags=tags))
             self.run_id, self.sweep = parent.info.run_id, sweep
             client.log_dict(self.run_id, dict(facts), "sweep.yaml")
-            self.store.set_tags(self.run_id, {Tag.CAP: str(facts.get("cap")), "command": str(facts.get("command", ""))})
+            tags = {Tag.CAP: str(facts.get("cap")), Tag.COST: str(facts.get("cost", "params"))}
+            self.store.set_tags(self.run_id, {**tags, "command": str(facts.get("command", ""))})
             client.update_run(self.run_id, status="RUNNING")
 
     def finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:

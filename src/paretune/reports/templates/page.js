@@ -4,24 +4,26 @@ const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: [
 const error = f1 => Math.max(1 - f1, data.leastShownError);
 const colour = family => data.colours[family] || data.colours[""];
 const words = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
+const axis = () => byId("axis").value;
 const runUrl = point => `${data.ui}/#/experiments/${point.experiment}/runs/${point.run}`;
 
 function wanted() {
   const max = Number(byId("max-params").value) || Infinity;
   const min = Number(byId("min-f1").value) || 0;
   const families = new Set([...document.querySelectorAll(".family:checked")].map(box => box.value));
-  return data.points.filter(p => p.params <= max && p.f1 >= min && families.has(p.family));
+  return data.points.filter(p => p[axis()] !== null && p[axis()] <= max && p.f1 >= min && families.has(p.family));
 }
 
 function frontOf(points) {
-  const sorted = [...points].sort((a, b) => a.params - b.params || b.f1 - a.f1);
+  const sorted = [...points].sort((a, b) => a[axis()] - b[axis()] || b.f1 - a.f1);
   let best = -1;
   return sorted.filter(p => p.f1 > best && ((best = p.f1), true));
 }
 
 function hover(p) {
   const lines = (p.searched || []).slice(0, 14).concat(p.searched?.length > 14 ? ["..."] : []);
-  const head = `<b>${p.params.toLocaleString("en")} parameters, F1 ${p.f1.toFixed(4)}</b>`;
+  const head = `<b>F1 ${p.f1.toFixed(4)}</b>`, costs = Object.entries(data.units).filter(([cost]) => p[cost] !== null);
+  lines.unshift(...costs.map(([cost, unit]) => `${p[cost].toLocaleString("en")} ${unit}`));
   return [head, `${words(p.family)} ${words(p.layers)}`, ...lines.map(words), `trial ${p.number}, run ${p.run.slice(0, 8)}`].join("<br>");
 }
 
@@ -30,7 +32,7 @@ function trialTraces(points) {
   return families.map(family => {
     const own = points.filter(p => p.family === family);
     return {
-      type: "scatter", mode: "markers", name: `${words(family)} (${own.length})`, x: own.map(p => p.params), y: own.map(p => error(p.f1)),
+      type: "scatter", mode: "markers", name: `${words(family)} (${own.length})`, x: own.map(p => p[axis()]), y: own.map(p => error(p.f1)),
       text: own.map(hover), customdata: own.map(runUrl), hovertemplate: "%{text}<extra></extra>",
       marker: { color: colour(family), size: 7, opacity: 0.45 }, visible: own.length ? true : "legendonly",
     };
@@ -39,14 +41,14 @@ function trialTraces(points) {
 
 function frontTrace(front) {
   return {
-    type: "scatter", mode: "lines+markers", name: `front (${front.length})`, x: front.map(p => p.params), y: front.map(p => error(p.f1)),
+    type: "scatter", mode: "lines+markers", name: `front (${front.length})`, x: front.map(p => p[axis()]), y: front.map(p => error(p.f1)),
     text: front.map(hover), customdata: front.map(runUrl), hovertemplate: "%{text}<extra></extra>",
     line: { shape: "hv", color: "#222", width: 1.5 }, marker: { color: front.map(p => colour(p.family)), size: 10, line: { color: "#222", width: 1 } },
   };
 }
 
 function referenceTraces() {
-  if (!byId("published")?.checked) return [];
+  if (!byId("published")?.checked || axis() !== "params") return [];  // nothing else is known of them
   return Object.entries(data.grades).map(([grade, label]) => {
     const own = data.references.filter(r => r.grade === grade);
     return {
@@ -58,17 +60,18 @@ function referenceTraces() {
 }
 
 function reach() {
-  const own = data.points.map(p => p.params), most = Math.max(...own, data.cap || 0);
-  return [Math.log10(Math.min(...own) / 1.4), Math.log10(most * (data.cap ? 4 : 1.5))];
+  const own = data.points.map(p => p[axis()]).filter(cost => cost !== null), cap = data.caps[axis()], most = Math.max(...own, cap || 0);
+  return [Math.log10(Math.min(...own) / 1.4), Math.log10(most * (cap && axis() === "params" ? 4 : 1.5))];
 }
 
 function layout(narrow) {
+  const cap = data.caps[axis()];
   return {
     margin: { l: 62, r: 14, t: 10, b: 50 }, hovermode: "closest", plot_bgcolor: "#fff",
     legend: narrow ? { orientation: "h", y: -0.26, yanchor: "top", font: { size: 11 } } : { x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,.85)" },
-    xaxis: { type: "log", title: { text: data.cost }, gridcolor: "#eee", range: reach(), dtick: narrow && reach()[1] - reach()[0] > 2.5 ? 1 : "D2", tickformat: narrow ? "~s" : ",d" },
+    xaxis: { type: "log", title: { text: data.units[axis()] }, gridcolor: "#eee", range: reach(), dtick: narrow && reach()[1] - reach()[0] > 2.5 ? 1 : "D2", tickformat: narrow ? "~s" : ",d" },
     yaxis: { type: "log", title: { text: narrow ? "F1" : `macro F1 (${data.score})` }, autorange: "reversed", tickvals: data.ticks.map(f1 => 1 - f1), ticktext: data.ticks.map(String), gridcolor: "#eee" },
-    shapes: data.cap ? [{ type: "line", x0: data.cap, x1: data.cap, yref: "paper", y0: 0, y1: 1, line: { color: "#888", width: 1, dash: "dot" } }] : [],
+    shapes: cap ? [{ type: "line", x0: cap, x1: cap, yref: "paper", y0: 0, y1: 1, line: { color: "#888", width: 1, dash: "dot" } }] : [],
   };
 }
 
@@ -84,7 +87,10 @@ function fillTable(front, narrow) {
   body.replaceChildren();
   for (const p of front) {
     const row = body.insertRow();
-    cell(row, p.params.toLocaleString("en"), true);
+    for (const cost of Object.keys(data.units)) {
+      const td = cell(row, p[cost] === null ? "" : p[cost].toLocaleString("en"), true);
+      if (cost !== axis()) td.classList.add("wide");
+    }
     cell(row, p.f1.toFixed(4), true);
     cell(row, p.accuracy === null ? "" : p.accuracy.toFixed(4), true);
     cell(row, p.family);
@@ -101,6 +107,7 @@ function fillTable(front, narrow) {
 }
 
 function draw() {
+  [...byId("front-table").tHead.rows[0].cells].slice(0, 4).forEach((th, i) => th.classList.toggle("wide", Object.keys(data.units)[i] !== axis()));
   const points = wanted(), front = frontOf(points), narrow = window.innerWidth < 600;
   Plotly.react("front-plot", [...trialTraces(points), ...referenceTraces(), frontTrace(front)], layout(narrow), CONFIG);
   fillTable(front, narrow);
@@ -129,7 +136,7 @@ function drawRaced() {
   const traces = data.raced.map(c => ({
     type: "scatter", mode: "lines+markers", x: c.epochs, y: c.f1.map(error), name: `trial ${c.number}`, marker: { size: 4 },
     line: { color: c.raced ? "#d55e00" : "#222", width: c.raced ? 1 : 1.5 }, opacity: c.raced ? 0.5 : 0.9,
-    hovertemplate: `trial ${c.number}, ${c.params.toLocaleString("en")} parameters<extra></extra>`,
+    hovertemplate: `trial ${c.number}, ${c.cost.toLocaleString("en")} ${data.units[data.axis]}<extra></extra>`,
   }));
   const y = { type: "log", autorange: "reversed", tickvals: data.ticks.map(f1 => 1 - f1), ticktext: data.ticks.map(String), title: { text: "F1" }, gridcolor: "#eee" };
   Plotly.newPlot("raced-plot", traces, { margin: { l: 56, r: 10, t: 8, b: 44 }, showlegend: false, xaxis: { title: { text: "epoch" }, gridcolor: "#eee", tick0: 1, dtick: Math.ceil(Math.max(...data.raced.flatMap(c => c.epochs)) / 12) }, yaxis: y }, CONFIG);

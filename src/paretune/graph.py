@@ -1,0 +1,264 @@
+"""A network as a short list of operations on one image: for counting what it costs, and for writing it in another language."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from math import inf, prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+IMAGE = "image"
+
+
+class Value(str):
+    """The name of something that a network computes from the image."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Op:
+    """``output`` becomes ``kind`` of ``inputs``; ``shape`` is the output's, for one image; ``settings`` are plain numbers and tensors.
+
+    ``macs`` are its multiply-accumulates: convolutions, dense layers and products of matrices.
+    """
+
+    kind: str
+    output: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    macs: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of values of the output."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The operations in order; ``shapes`` of every value by name, the image included."""
+
+    ops: tuple[Op, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return sum(op.macs for op in self.ops)
+
+    @property
+    def stored(self) -> int:
+        """Numbers that have to be kept for an inference: weights, and a factor and a shift for each channel of a batch norm."""
+        tensors = {id(value): value for op in self.ops for value in op.settings.values() if isinstance(value, Tensor)}
+        return sum(tensor.numel() for tensor in tensors.values())
+
+
+# The settings of operations on one value, by the names of the arguments that follow it.
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "conv2d": ("weight", "bias", "stride", "padding", "dilation", "groups"),
+    "linear": ("weight", "bias"),
+    "max_pool2d": ("kernel", "stride", "padding", "dilation", "ceil_mode"),
+    "pad": ("sides", "mode", "value"),
+    "constant_pad_nd": ("sides", "value"),
+    "relu": (),
+    "silu": (),
+    "leaky_relu": ("slope",),
+    "prelu": ("weight",),
+    "group_norm": ("groups", "weight", "bias", "eps"),
+    "instance_norm": ("weight", "bias", "mean", "variance", "by_image", "_", "eps"),
+    "layer_norm": ("normalised", "weight", "bias", "eps"),
+    "batch_norm": ("weight", "bias", "mean", "variance", "by_batch", "momentum", "eps"),
+    "mean": ("over",),
+    "adaptive_avg_pool2d": ("over",),
+}
+WHOLE_MAPS = (1, [1], [1, 1], [2, 3], [-1, -2], [-2, -1])
+KEEP_SHAPE = ("relu", "silu", "leaky_relu", "batch_norm")
+ARITHMETIC = ("mul", "add", "cat")
+VIEWS = ("view", "reshape", "_unsafe_view", "flatten", "unflatten", "clone", "contiguous", "dropout", "unsqueeze", "squeeze", "alias",
+         "detach", "to", "_to_copy")  # fmt: skip
+IN_PLACE = (
+    "relu", "silu", "leaky_relu", "prelu", "affine", "mul", "add", "mul_values", "add_values", "group_norm", "instance_norm",
+    "layer_norm",
+)  # fmt: skip
+
+
+def graph_of(net: nn.Module, image_shape: Sequence[int]) -> Graph:
+    """The operations of ``net`` in evaluation mode on one image ``(C, H, W)``; on the meta device without any computing.
+
+    Raises what the network raises, a ``RuntimeError`` on meta for one that looks at the values that it computes, say.
+    """
+    device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
+    was_training = net.training
+    with torch.inference_mode():
+        image = torch.zeros(1, *image_shape, device=device)
+        recorder = _Recorder(image)
+        try:
+            with recorder:
+                net.eval()(image)
+        finally:
+            net.train(was_training)
+    return Graph(tuple(recorder.ops), {IMAGE: tuple(image_shape), **{op.output: op.shape for op in recorder.ops}})
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes each operation on the image or on what was computed from it; tensors are told apart by their memory."""
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ops: list[Op] = []
+        self.values = {_place(image): Value(IMAGE)}
+        self.kept = [image]  # memory that is in use is not given out again
+        self.norms: dict[tuple[int, ...], dict[str, Any]] = {}  # of layers that are applied several times: one
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name, kwargs = func._overloadpacket.__name__, kwargs or {}
+        is_known = name.rstrip("_") in (*SETTINGS, *ARITHMETIC, *VIEWS) and func._overloadname != "padding"
+        if not is_known:
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        is_quick = name in KEEP_SHAPE and args[0].is_meta  # torch's own way takes a millisecond for each
+        result = torch.empty_like(args[0]) if is_quick else func(*args, **kwargs)
+        output = result[0] if isinstance(result, tuple | list) else result
+        arguments = [self._value(argument) for argument in args]
+        inputs = tuple(_values_in(arguments))
+        if inputs and isinstance(output, Tensor):
+            self.kept.append(output)
+            if name not in VIEWS:
+                self._note(name, arguments, inputs, output, _macs(func, args, kwargs, result))
+            elif _place(output) not in self.values:
+                self.values[_place(output)] = inputs[0]
+        return result
+
+    def _value(self, argument: Any) -> Any:
+        if isinstance(argument, list | tuple):
+            return [self._value(part) for part in argument]
+        return self.values.get(_place(argument), argument) if isinstance(argument, Tensor) else argument
+
+    def _note(self, name: str, arguments: list[Any], inputs: tuple[Value, ...], output: Tensor, macs: int) -> None:
+        kind, settings = self._described(name.rstrip("_"), arguments, len(inputs))
+        value = Value(f"{kind}_{len(self.ops)}")
+        self.ops.append(Op(kind, value, inputs, tuple(output.shape[1:]), settings, macs))
+        self.values[_place(output)] = value
+
+    def _described(self, name: str, arguments: list[Any], n_inputs: int) -> tuple[str, dict[str, Any]]:
+        """The kind of an operation, as the C functions are called, and its settings."""
+        if name in ("mul", "add"):
+            numbers = [argument for argument in arguments if not isinstance(argument, Value)]
+            return (name, {"by": numbers[0]}) if n_inputs == 1 else (f"{name}_values", {})
+        settings = dict(zip(SETTINGS.get(name, ()), arguments[1:], strict=False))
+        if name == "batch_norm" and settings["mean"] is not None:
+            return "affine", self._affine(settings)
+        is_map_mean = name in ("mean", "adaptive_avg_pool2d") and settings.get("over") in WHOLE_MAPS
+        return "map_mean" if is_map_mean else {"constant_pad_nd": "pad"}.get(name, name), settings
+
+    def _affine(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """A batch norm in evaluation mode: one factor and one shift for each channel."""
+        weight, bias, mean, variance, _, _, eps = settings.values()
+        key = tuple(map(id, (weight, bias, mean, variance)))
+        if key not in self.norms:
+            factor = (1.0 if weight is None else weight) / torch.sqrt(variance + eps)
+            shift = (0.0 if bias is None else bias) - mean * factor
+            self.norms[key] = {"factor": factor, "shift": shift}
+        return self.norms[key]
+
+
+def _place(tensor: Tensor) -> tuple[int, int, int]:
+    return tensor.untyped_storage()._cdata, int(tensor.storage_offset()), tensor.numel()
+
+
+def _values_in(arguments: Any) -> list[Value]:
+    if isinstance(arguments, list):
+        return [value for argument in arguments for value in _values_in(argument)]
+    return [arguments] if isinstance(arguments, Value) else []
+
+
+def _macs(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> int:
+    if func._overloadpacket.__name__ in ("conv2d", "linear"):
+        return int(result.numel() * args[1][0].numel())
+    count = flop_registry.get(func._overloadpacket)
+    return int(count(*args, **kwargs, out_val=result)) // 2 if count else 0
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A place for values that follow each other in it, and the numbers of the first and the last operation that needs it."""
+
+    values: tuple[str, ...]
+    size: int
+    start: int
+    end: int
+
+    def meets(self, other: "Buffer") -> bool:
+        """Whether both are needed at some time."""
+        return self.start <= other.end and other.start <= self.end
+
+
+def buffers_of(graph: Graph, *, with_image: bool = True) -> list[Buffer]:
+    """The places that an inference needs; an operation value by value writes over what nobody reads after it.
+
+    ``with_image`` has one for the image, too, till its last use; else its memory is the caller's.
+    """
+    last = {op.output: number for number, op in enumerate(graph.ops)}
+    last |= {name: number for number, op in enumerate(graph.ops) for name in op.inputs}
+    last[graph.ops[-1].output] = len(graph.ops)  # read by the caller
+    chains: dict[str, Buffer] = {}  # by the last value of each
+    if with_image:
+        chains[IMAGE] = Buffer((IMAGE,), prod(graph.shapes[IMAGE]), 0, last[IMAGE])
+    for number, op in enumerate(graph.ops):
+        source, end = op.inputs[0], last[op.output]
+        is_free = source in chains and last[source] == number and chains[source].size == op.size
+        if op.kind in IN_PLACE and is_free:
+            before = chains.pop(source)
+            chains[op.output] = Buffer((*before.values, op.output), op.size, before.start, end)
+        else:
+            chains[op.output] = Buffer((op.output,), op.size, number, end)
+    return list(chains.values())
+
+
+def in_use(graph: Graph, buffers: Sequence[Buffer]) -> list[int]:
+    """How many numbers are needed at each operation: no plan of the memory can do with less than the largest of these."""
+    return [sum(b.size for b in buffers if b.start <= number <= b.end) for number in range(len(graph.ops))]
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """``offsets`` of values, and the ``size`` of the block, in numbers."""
+
+    offsets: dict[str, int]
+    size: int
+
+
+def plan_memory(buffers: Sequence[Buffer]) -> MemoryPlan:
+    """A place in one block for each of ``buffers``: the smaller of two plans.
+
+    First fit by falling size, as TensorFlow Lite Micro's planner does (David et al. 2021, https://arxiv.org/abs/2010.08678); and by
+    turns from the block's two ends, which for a chain of operations is the least there is.
+    """
+    by_size = _placed(sorted(buffers, key=lambda buffer: -buffer.size), inf)
+    peak = max(sum(b.size for b in buffers if b.start <= start <= b.end) for start in (b.start for b in buffers))
+    return min(by_size, _placed(sorted(buffers, key=lambda buffer: buffer.start), peak), key=lambda plan: plan.size)
+
+
+def _placed(buffers: Sequence[Buffer], ceiling: float) -> MemoryPlan:
+    """Each at the lowest free place; every other one just below the ``ceiling`` instead, where that is free."""
+    places: list[tuple[int, Buffer]] = []
+    for number, buffer in enumerate(buffers):
+        taken = sorted((offset, offset + other.size) for offset, other in places if other.meets(buffer))
+        ends = accumulate((end for _, end in taken), max, initial=0)
+        gaps = list(zip(ends, [*(start for start, _ in taken), inf], strict=True))
+        lowest = next(start for start, end in gaps if end - start >= buffer.size)
+        highest = [min(end, ceiling) - buffer.size for start, end in gaps if min(end, ceiling) - buffer.size >= start]
+        is_from_above = number % 2 and ceiling < inf and highest
+        places.append((int(highest[-1]) if is_from_above else lowest, buffer))
+    offsets = {value: offset for offset, buffer in places for value in buffer.values}
+    return MemoryPlan(offsets, max(offset + buffer.size for offset, buffer in places))
