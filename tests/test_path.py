@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 from contextlib import suppress
@@ -75,8 +76,19 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
     assert {path.name for path in Path("sweeps/path").iterdir()} == {*report, "confirmed.csv", "confirmed"}
     assert {path.name for path in Path("sweeps/path/confirmed").iterdir()} == report
     assert {path.suffix for path in Path().glob("model.*")} == {".onnx", ".safetensors", ".md", ".h"}
-    assert Path("sweeps/path/front.csv").read_text().startswith("params,val_f1,val_accuracy")
-    assert Path("sweeps/path/confirmed/front.csv").read_text().startswith("params,test_f1,test_accuracy")
+    assert Path("sweeps/path/front.csv").read_text().startswith("params,macs,ram_bytes,flash_bytes,val_f1")
+    assert Path("sweeps/path/confirmed/front.csv").read_text().startswith("params,macs,ram_bytes,flash_bytes,test_f1")
+
+
+def test_a_model_in_int8_predicts_and_its_card_says_what_it_lost(swept, capfd):
+    code, out, err = answer(capfd, export.cli, "path", "model.onnx", "--int8")
+    assert code == 0, err
+    Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save("line.png")
+    _, said, _ = answer(capfd, predict.cli, "model.int8.onnx", "line.png")
+
+    assert said.startswith("line.png: ")
+    assert re.search(r"validation F1 in int8: 0\.\d{4} \(0\.\d{4} in float32, these weights\)", out)
+    assert "| validation F1 in int8 |" in Path("model.md").read_text()
 
 
 def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):

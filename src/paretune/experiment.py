@@ -61,13 +61,13 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     net = models.build(start.config["model"])
     if recorder:
         recorder.tag("layers", layer_list(start.config["model"]))
-    trial = current_trial()
+    trial, cost = current_trial(), OmegaConf.select(cfg, "cost", default="params")  # that of a sweep
 
     def listener(epoch: Epoch) -> None:
         if recorder:
             recorder.epoch(epoch.number, asdict(epoch))
         if trial:
-            trial.report(epoch.number, getattr(start, cfg.cost), epoch.val_f1)
+            trial.report(epoch.number, getattr(start, cost), epoch.val_f1)
 
     execution = _execution(training, start.family, net, data)
     trained = fit(net, data, training, listener=listener, test=cfg.test, execution=execution)

@@ -1,7 +1,8 @@
 """``paretune-export``: a model that a sweep found, as files that run without Paretune.
 
 Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header MODEL.h. Outputs are compared with torch on
-1,000 test images (their labels are not read) before a file is kept. Given a folder instead of MODEL.onnx it writes every member of the
+1,000 test images (their labels are not read) before a file is kept. With --int8 MODEL.int8.onnx (and MODEL.int8.h), too: weights and
+activations in whole numbers, calibrated on 1,000 training images. Given a folder instead of MODEL.onnx it writes every member of the
 front, named after its parameters.
 """
 
@@ -19,11 +20,17 @@ from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_
 from paretune.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from paretune.data.images import Images
     from paretune.deploy.model import Deployable
     from paretune.front import Point
     from paretune.tracking import Store
 
 SAMPLES = 1000
+CALIBRATION = 1000  # training images on which the ranges of int8 activations are measured
+AGREEMENT = 0.999  # of the samples that the C code and the ONNX file in int8 must give the same class
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -80,7 +87,8 @@ def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
     pixels = data.load_test().pixels[:SAMPLES]
     ink = ink_share(data.train.take(slice(SAMPLES))) if data.fits_by == "ink" else 1.0
     trained = replace(point, config=config, seed=config["seed"])
-    return Deployable(WithScaling(net, scaling).eval(), trained, pixels / 255, ink, data.fits_by, data.class_names)
+    images = (pixels / 255, ink, data.fits_by, data.class_names, data.train.take(slice(CALIBRATION)), data.val)
+    return Deployable(WithScaling(net, scaling).eval(), trained, *images)
 
 
 def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None) -> None:
@@ -105,10 +113,60 @@ def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirm
         differences["C"] = write_c(model, files[".h"], trained)
     same = f"{len(model.samples):,} test images, same class for all, logits within"
     facts |= {f"{name} against torch": f"{same} {difference:.1g}" for name, difference in differences.items()}
+    if options.int8:
+        facts |= _write_int8(model, path, files, options.c)
     write_card(model, files[".md"], facts, _commands(point, path.name, options))
     for name, fact in facts.items():
         print(f"{name}: {fact}")
     print("Written:", ", ".join(f"{file} ({file.stat().st_size:,} bytes)" for file in files.values()))
+
+
+def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool) -> dict[str, str]:
+    """Write the model in int8 beside ``path``; returns what the card says of it, and adds to ``files`` what was written."""
+    from sklearn.metrics import f1_score
+
+    from paretune.deploy.c_header import program_sizes
+    from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+    from paretune.deploy.int8 import quantise, read_int8
+    from paretune.deploy.onnx import Runtime
+    from paretune.errors import ExportError
+
+    assert model.training
+    assert model.validation
+    files["int8"], pixels = path.with_suffix(".int8.onnx"), (model.samples * 255).round().byte().numpy()
+    quantise(path, files["int8"], _fractions(model.training))
+    images, labels = _fractions(model.validation), model.validation.labels.numpy()
+    before, after = (
+        f1_score(labels, Runtime(file).logits(images).argmax(1), average="macro") for file in (path, files["int8"])
+    )
+    facts = {"validation F1 in int8": f"{after:.4f} ({before:.4f} in float32, these weights)"}
+    if not c:
+        return facts
+    header = files["int8.h"] = path.with_suffix(".int8.h")
+    about = f"{model.point.family}, {model.point.params:,} parameters, trained on {model.point.data} with Paretune."
+    ram, flash = write_c_int8(read_int8(files["int8"]), model.net, header, about)
+    logits = Runtime(files["int8"]).logits(model.samples.numpy())
+    classes = run_c_int8(header, pixels, logits.shape[1]).argmax(1)
+    same = int((classes == logits.argmax(1)).sum())
+    if same < AGREEMENT * len(pixels):
+        header.unlink()
+        raise ExportError(
+            f"the C header in int8 gives {same:,} of {len(pixels):,} images the class of the ONNX file; expected {AGREEMENT:.1%}; "
+            f"the file is not kept; please report the model's config"
+        )
+    return {
+        **facts,
+        "int8 RAM": f"{ram:,} bytes: the image and the activations",
+        "int8 flash": f"{flash:,} bytes of weights, factors and shifts",
+        "int8 program": program_sizes(header),
+        "int8 C against ONNX": f"{same:,} of {len(pixels):,} test images get the same class",
+    }
+
+
+def _fractions(images: "Images") -> "NDArray[np.float32]":
+    """Pixels ``(N, C, H, W)`` in [0, 1]."""
+    fractions: NDArray[np.float32] = (images.pixels / 255).numpy()
+    return fractions
 
 
 def _commands(point: "Point", name: str, options: argparse.Namespace) -> list[str]:
@@ -155,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
         "--confirmed", action="store_true", help="choose by confirmed test F1; weights of the seed best on validation"
     )
     parser.add_argument("--c", action="store_true", help="a C header for microcontrollers, too")
+    parser.add_argument("--int8", action="store_true", help="in whole numbers, too: a quarter of the memory")
     add_store(parser)
     return parser
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from safetensors import safe_open
 
 from paretune import models
@@ -22,7 +21,6 @@ from paretune.deploy.onnx import Runtime, write_onnx
 from paretune.deploy.picture import Placing
 from paretune.errors import ExportError, StoreError
 from paretune.front import Point
-from paretune.models import build, count
 
 FAMILIES = ("dense", "conv", "squeeze", "separable", "inception", "recurrent")
 EVERY = [
@@ -37,22 +35,6 @@ DEEP = [
     ("recurrent_deep", "pool_after_steps=[2] norm_each_step=false activation=silu"),
 ]
 VARIANTS = [(family, "activation=relu") for family in FAMILIES] + [("conv", variant) for variant in EVERY] + DEEP
-
-
-@pytest.fixture
-def deployable(composed):
-    """A network with weights and running statistics that are not the initial ones."""
-
-    def make(*overrides: str) -> Deployable:
-        config = OmegaConf.to_container(composed(*overrides).model)
-        torch.manual_seed(0)
-        samples, net = torch.rand(40, 1, 28, 28), build(config)
-        for _ in range(2):
-            net.train()(samples * 3)
-        point = Point(params=count(config), f1=0.9, family=config["_target_"], data="digits", config={"model": config})
-        return Deployable(WithScaling(net, Scaling(33.0, 78.0)).eval(), point, samples, 0.7)
-
-    return make
 
 
 @pytest.mark.parametrize(("family", "settings"), VARIANTS)

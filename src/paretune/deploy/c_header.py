@@ -3,6 +3,7 @@
 For microcontrollers: no allocation, no file, one static block of memory, weights in constant storage.
 """
 
+import platform
 import re
 import shutil
 import subprocess
@@ -223,3 +224,28 @@ def run_program(main: str, header: Path, data: bytes) -> bytes:
                 f"C header `{header.name}` is refused by {compiler} ({reason}); expected valid C99; please report the model's config"
             )
         return subprocess.run([program], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+def program_sizes(header: Path) -> str:
+    """Bytes of code and constants, of data, and of the deepest call's stack, of an object file that has the function of the class.
+
+    Compiled by gcc for size, for this machine; nothing is linked.
+    """
+    compiler, sizer = shutil.which("gcc"), shutil.which("size")
+    if not compiler or not sizer:
+        return "not measured, gcc and size are missing"
+    name = re.sub(r"\W|^(?=\d)", "_", header.stem)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "main.c"
+        source.write_text(
+            f'#include "{header.resolve()}"\nint classify(const unsigned char *p) {{ return {name}_class(p); }}\n'
+        )
+        subprocess.run([compiler, "-Os", "-std=c99", "-c", "-fstack-usage", source.name], cwd=folder, check=True)
+        numbers = subprocess.run([sizer, "main.o"], cwd=folder, capture_output=True, text=True, check=True).stdout
+        frames = [int(line.split("\t")[1]) for line in (Path(folder) / "main.su").read_text().splitlines()]
+    text, data, bss = map(int, numbers.splitlines()[1].split()[:3])
+    stack = sum(sorted(frames)[-3:])  # class, logits, and the function of an operation
+    machine = platform.machine()
+    return (
+        f"{text:,} bytes of code and constants, {data + bss:,} of data, at most {stack:,} of stack (gcc -Os, {machine})"
+    )

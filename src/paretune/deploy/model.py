@@ -39,7 +39,8 @@ class WithScaling(nn.Module):
 class Deployable:
     """A trained network in evaluation mode, its point, and images of its data set to compare outputs on.
 
-    ``samples`` are floats ``(N, C, H, W)`` in [0, 1]. ``ink_share`` is how much of an image's side what it shows takes, where
+    ``samples`` are floats ``(N, C, H, W)`` in [0, 1], of the test images. ``training`` images are there to calibrate on, the
+    ``validation`` images to measure. ``ink_share`` is how much of an image's side what it shows takes, where
     pictures are placed by their ink.
     """
 
@@ -49,6 +50,8 @@ class Deployable:
     ink_share: float
     fits_by: str = "ink"
     class_names: tuple[str, ...] = ()
+    training: Images | None = None
+    validation: Images | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

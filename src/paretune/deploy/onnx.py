@@ -28,7 +28,10 @@ class Runtime:
 
     def __init__(self, path: Path) -> None:
         try:
-            self.session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            options = onnxruntime.SessionOptions()
+            # its further optimisations let sums of int8 products overflow on processors without VNNI
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             facts = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
         except Exception as error:  # onnxruntime has an error class for each of its return codes
             reason = first_line(error)

@@ -1,0 +1,292 @@
+"""A C99 header in whole numbers: int8 weights and activations, int32 sums, no floating point and no library.
+
+For microcontrollers without a floating-point unit. It is written from the quantised ONNX file, so that both do the same: a
+sum of products is brought to the steps of the next values by a factor of 31 bits and a shift (Jacob et al. 2018,
+https://arxiv.org/abs/1712.05877, section 2.2).
+"""
+
+import re
+from dataclasses import dataclass, field
+from math import frexp, prod
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader
+from numpy.typing import ArrayLike, NDArray
+
+from paretune.deploy.c_header import LINE, require_known, run_program
+from paretune.deploy.int8 import LEAST, MOST, Quantised, Steps
+from paretune.deploy.model import WithScaling
+from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
+
+BITS = 30  # of a factor
+CTYPES = {"int8": "int8_t", "int32": "int32_t"}
+IN_C = "--int8 with --c"
+WRITTEN = ("conv2d", "linear", "map_mean", "max_pool2d", "relu", "leaky_relu", "silu", "sigmoid", "tanh", "affine", "mul", "add",
+           "add_values", "mul_values", "cat")  # fmt: skip
+MAIN = """
+#include <stdio.h>
+#include "{header}"
+int main(void) {{
+  static uint8_t pixels[{pixels}];
+  static int32_t logits[{classes}];
+  while (fread(pixels, 1, {pixels}, stdin) == {pixels}) {{
+    {name}_logits(pixels, logits);
+    fwrite(logits, sizeof(int32_t), {classes}, stdout);
+  }}
+  return 0;
+}}
+"""
+
+
+def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -> tuple[int, int]:
+    """Write the header of a quantised network whose images are scaled as ``net`` does; returns its bytes of RAM and of constants.
+
+    ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in
+    whole numbers.
+    """
+    name = re.sub(r"\W|^(?=\d)", "_", path.stem)
+    logits = network.graph.ops[-1].output  # the caller has a place for them
+    plan = plan_memory([buffer for buffer in buffers_of(network.graph) if logits not in buffer.values])
+    calls = Calls(network, plan)
+    lines = [calls.image(net), *(line for op in network.graph.ops for line in calls.of(op))]
+    template = Environment(loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True)
+    text = template.get_template("model_int8.h").render(
+        name=name, about=about.splitlines(), kernels=calls.sources(), arrays=calls.described(), calls=[line.replace("NAME_", f"{name}_") for line in lines],
+        memory=plan.size, pixels=prod(network.graph.shapes[IMAGE]), classes=network.graph.ops[-1].size,
+        flash=calls.flash_bytes, logit_scale=f"{calls.logit_scale:.6g}",
+    )  # fmt: skip
+    path.write_text(text)
+    return plan.size, calls.flash_bytes
+
+
+def run_c_int8(path: Path, pixels: NDArray[np.uint8], classes: int) -> NDArray[np.int32]:
+    """Whole-number logits ``(N, classes)`` of images ``(N, C, H, W)`` by the header ``path``."""
+    name = re.sub(r"\W|^(?=\d)", "_", path.stem)
+    main = MAIN.format(header=path.resolve(), pixels=pixels[0].size, classes=classes, name=name)
+    return np.frombuffer(run_program(main, path, np.ascontiguousarray(pixels).tobytes()), np.int32).reshape(-1, classes)
+
+
+def factor_of(multiplier: float) -> tuple[int, int]:
+    """Whole numbers (factor, shift) with factor / 2^shift next to ``multiplier``, the factor of at most 31 bits."""
+    if multiplier == 0:
+        return 0, 1
+    _, exponent = frexp(multiplier)
+    shift = min(max(BITS - exponent, 1), 62)
+    return round(multiplier * 2**shift), shift
+
+
+@dataclass
+class Calls:
+    """Writes calls of the C functions; the constants that they need gather in ``arrays`` by their names in C, equal ones once."""
+
+    network: Quantised
+    plan: MemoryPlan
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    logit_scale: float = 1.0
+
+    @property
+    def flash_bytes(self) -> int:
+        """Bytes of all constants."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def image(self, net: WithScaling) -> str:
+        """The call that brings pixels to the steps of the first values."""
+        steps, size = self._steps(IMAGE), prod(self.network.graph.shapes[IMAGE])
+        factor, shift = factor_of(net.factor / 255 / steps.scale)
+        offset = (steps.zero + net.shift / steps.scale) * 2**shift + 2 ** (shift - 1)
+        self.used |= {"image", "clipped"}
+        return f"image(pixels, {self._place(IMAGE)}, {size}, {factor}, INT64_C({round(offset)}), {shift});"
+
+    def of(self, op: Op) -> list[str]:
+        """The calls of one operation. Raises :class:`~paretune.errors.ExportError` for one that has no function."""
+        require_known(op.kind in WRITTEN, op.kind, f"one of {', '.join(WRITTEN)}", IN_C)
+        given, made = self._steps(op.inputs[0]), self.network.steps.get(op.output)
+        shape = self.network.graph.shapes[op.inputs[0]]
+        if op.kind in ("conv2d", "linear"):
+            return [self._sums(op, given, made, self._around(op, shape))]
+        if op.kind == "map_mean":
+            return [self._mean(op, given, made, shape[0], prod(shape) // shape[0])]
+        require_known(
+            made is not None, f"{op.kind} as the last", "a convolution, a dense layer or the mean of maps", IN_C
+        )
+        assert made
+        if op.kind == "cat":
+            return self._joined(op, made)
+        return [self._by_value(op, given, made, shape)]
+
+    def _by_value(self, op: Op, given: Steps, made: Steps, shape: tuple[int, ...]) -> str:
+        """The call of an operation that goes through its input value by value, or window by window."""
+        s, maps, area = op.settings, shape[0], prod(shape) // shape[0]
+        least = _least(op, made)
+        match op.kind:
+            case "max_pool2d":
+                is_plain = made == given and not s.get("ceil_mode")
+                require_known(is_plain, "max_pool2d in other steps", "the same steps", IN_C)
+                kernel = [*s["kernel_shape"], *s["strides"], *s["pads"][:2]]
+                return self._call(op, True, *shape, *op.shape[1:], *kernel)
+            case "leaky_relu" | "relu":
+                ratio = given.scale / made.scale
+                slope = s.get("alpha", 0.01) if op.kind == "leaky_relu" else 0.0
+                sides = (*factor_of(slope * ratio), *factor_of(ratio))
+                return self._call(op, True, given.zero, made.zero, op.size, *sides, function="leaky_relu")
+            case "affine" | "mul" | "add":
+                factors, added = (np.broadcast_to(part.reshape(-1), maps) for part in _affine(op))
+                whole = self._array("int32", np.rint(256 * (added / made.scale + made.zero)))
+                channel = self._factors(factors * given.scale / made.scale)
+                return self._call(op, True, *channel, whole, given.zero, least, maps, area, function="affine")
+            case "silu" | "sigmoid" | "tanh":
+                table = self._array("int8", _whole(_curve(op, _real_of(np.arange(LEAST, MOST + 1), given)), made))
+                return self._call(op, True, table, op.size, function="table")
+        return self._of_two(op, given, self._steps(op.inputs[1]), made)
+
+    def _mean(self, op: Op, given: Steps, made: Steps | None, maps: int, area: int) -> str:
+        scale = given.scale / area
+        if made is None:
+            self.logit_scale = scale
+        factors = factor_of(scale / made.scale if made else 1.0)
+        zeros = (given.zero, made.zero if made else 0, _least(op, made))
+        return self._call(op, bool(made), *factors, *zeros, maps, area)
+
+    def _sums(self, op: Op, given: Steps, made: Steps | None, dimensions: list[int]) -> str:
+        """A convolution or a dense layer: sums of products of whole numbers, brought to the steps of what comes next."""
+        weight, scales = op.settings["1"]
+        weight = weight if op.kind == "conv2d" or op.settings.get("transB") else weight.T
+        scales = np.broadcast_to(np.asarray(scales, float).reshape(-1), len(weight)) * given.scale
+        bias, _ = op.settings.get("2", (np.zeros(len(weight)), 1.0))
+        if made is None:
+            self.logit_scale = float(scales.min())
+        arrays = (
+            self._array("int8", weight),
+            self._array("int32", bias),
+            *self._factors(scales / (made.scale if made else scales.min())),
+        )
+        return self._call(op, bool(made), *arrays, given.zero, made.zero if made else 0, _least(op, made), *dimensions)
+
+    def _around(self, op: Op, shape: tuple[int, ...]) -> list[int]:
+        s = op.settings
+        if op.kind == "linear":
+            return [prod(shape), op.size]
+        require_known(set(s["dilations"]) == {1}, "conv2d with dilation", "none", IN_C)
+        return [*shape, *op.shape, *s["kernel_shape"], *s["strides"], *s["pads"][:2], s["group"]]
+
+    def _of_two(self, op: Op, first: Steps, second: Steps, made: Steps) -> str:
+        shapes, least = [self.network.graph.shapes[value] for value in op.inputs], _least(op, made)
+        require_known(shapes[0] == shapes[1], f"{op.kind} of other shapes", "the same shape", IN_C)
+        zeros = (first.zero, second.zero, made.zero)
+        if op.kind == "mul_values":
+            return self._call(op, True, op.size, *zeros, *factor_of(first.scale * second.scale / made.scale), least)
+        multipliers = [first.scale / made.scale, second.scale / made.scale]
+        _, shift = factor_of(max(multipliers))
+        factors = [round(multiplier * 2**shift) for multiplier in multipliers]
+        return self._call(op, True, op.size, *zeros, *factors, shift, least)
+
+    def _joined(self, op: Op, made: Steps) -> list[str]:
+        lines, start = [], 0
+        self.used |= {"cat", "scaled", "clipped"}
+        for value in op.inputs:
+            steps, size = self._steps(value), prod(self.network.graph.shapes[value])
+            settings = (size, steps.zero, made.zero, *factor_of(steps.scale / made.scale))
+            lines.append(
+                f"cat({self._place(value)}, {self._place(op.output)} + {start}, {', '.join(map(str, settings))});"
+            )
+            start += size
+        return lines
+
+    def _call(self, op: Op, is_int8: bool, *arguments: Any, function: str = "") -> str:
+        function = (function or op.kind) + ("" if is_int8 else "_logits")
+        self.used |= {function, "scaled", "clipped" if is_int8 else "kept"}
+        places = [*map(self._place, op.inputs), self._place(op.output) if is_int8 else "logits"]
+        return f"{function}({', '.join(map(str, [*places, *arguments]))});"
+
+    def _steps(self, value: str) -> Steps:
+        require_known(value in self.network.steps, f"a value `{value}` that is not rounded", "quantised values", IN_C)
+        return self.network.steps[value]
+
+    def _place(self, value: str) -> str:
+        return f"memory + {self.plan.offsets[value]}"
+
+    def _factors(self, multipliers: NDArray[Any]) -> tuple[str, str]:
+        pairs = [factor_of(float(multiplier)) for multiplier in multipliers]
+        return self._array("int32", [factor for factor, _ in pairs]), self._array("int8", [shift for _, shift in pairs])
+
+    def _array(self, dtype: str, values: ArrayLike) -> str:
+        """The name in C of an array with these whole numbers."""
+        array = np.asarray(values).reshape(-1).astype(dtype)
+        same = (
+            label for label, other in self.arrays.items() if other.dtype == array.dtype and np.array_equal(other, array)
+        )
+        label = next(same, f"k{len(self.arrays)}")
+        self.arrays[label] = array
+        return f"NAME_{label}"
+
+    def described(self) -> dict[str, dict[str, Any]]:
+        """The arrays as the template shows them."""
+        return {
+            label: {"ctype": CTYPES[str(array.dtype)], "size": array.size,
+                    "text": "\n  ".join(wrap(", ".join(map(str, array.tolist())), LINE, break_on_hyphens=False))}
+            for label, array in self.arrays.items()
+        }  # fmt: skip
+
+    def sources(self) -> list[str]:
+        """The C functions that are called; those of the last layer store sums as they are."""
+        text = (Path(__file__).parent / "templates/kernels_int8.c").read_text()
+        functions = re.findall(r"/\* kernel (\w+) \*/\n(.*?)\n(?=/\* kernel |\Z)", text, re.DOTALL)
+        sources = []
+        for kind, function in functions:
+            body = function.strip()
+            if kind in self.used:
+                sources.append(body.replace("OUT *", "int8_t *").replace("STORE(", "KERNEL_clipped("))
+            if f"{kind}_logits" in self.used:
+                body = body.replace(f"KERNEL_{kind}(", f"KERNEL_{kind}_logits(")
+                sources.append(body.replace("OUT *", "int32_t *").replace("STORE(", "KERNEL_kept("))
+        return sources
+
+
+def _whole(values: NDArray[Any], steps: Steps) -> NDArray[Any]:
+    """The int8 that stand for ``values``."""
+    whole: NDArray[Any] = np.clip(np.rint(values / steps.scale) + steps.zero, LEAST, MOST)
+    return whole
+
+
+def _real_of(whole: NDArray[Any], steps: Steps) -> NDArray[Any]:
+    """What int8 stand for."""
+    values: NDArray[Any] = (whole - steps.zero) * steps.scale
+    return values
+
+
+def _curve(op: Op, values: NDArray[Any]) -> NDArray[Any]:
+    """An activation; the sigmoid within a silu is rounded, as it is in the file."""
+    curve: NDArray[Any] = np.tanh(values) if op.kind == "tanh" else 1 / (1 + np.exp(-values))
+    if op.kind != "silu":
+        return curve
+    steps: Steps = op.settings["sigmoid"]
+    silu: NDArray[Any] = values * _real_of(_whole(curve, steps), steps)
+    return silu
+
+
+def _least(op: Op, made: Steps | None) -> int:
+    """The least whole number of the output: that of 0 where a rectifier is part of the operation."""
+    return max(LEAST, made.zero) if made and op.settings.get("clip") else LEAST
+
+
+def _real(setting: Any) -> NDArray[np.float64]:
+    """The numbers that a constant of the file stands for."""
+    if not isinstance(setting, tuple):
+        return np.asarray(setting, float)
+    values, scale = (np.asarray(part, float) for part in setting)
+    real: NDArray[np.float64] = values * scale.reshape(-1, *[1] * (values.ndim - 1)) if scale.ndim else values * scale
+    return real
+
+
+def _affine(op: Op) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Factor and summand of each channel."""
+    constants = [_real(setting) for number, setting in op.settings.items() if number.isdigit()]
+    if op.kind == "affine":
+        scale, bias, mean, variance = constants
+        factor = scale / np.sqrt(variance + op.settings.get("epsilon", 1e-5))
+        return factor, bias - mean * factor
+    return (constants[0], np.zeros(1)) if op.kind == "mul" else (np.ones(1), constants[0])

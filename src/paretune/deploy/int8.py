@@ -1,0 +1,213 @@
+"""A trained network in whole numbers: quantised by onnxruntime, and read back as operations on int8.
+
+Weights have a scale for each channel, activations one each, with a zero point, calibrated on training images (Jacob et al. 2018,
+https://arxiv.org/abs/1712.05877). The file is ONNX with pairs of QuantizeLinear and DequantizeLinear, which any runtime takes.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from paretune.errors import ExportError
+from paretune.graph import IMAGE, Graph, Op, Value
+
+LEAST, MOST = -128, 127
+SIGN = 128  # the file has activations from 0 to 255, as onnxruntime is exact with these on any processor
+SCALING = ("Mul", "Add")  # of the image, which stay as they are: an image is quantised once
+VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout")
+KINDS = {  # as the C functions are called
+    "Conv": "conv2d", "Gemm": "linear", "MatMul": "linear", "MaxPool": "max_pool2d", "ReduceMean": "map_mean",
+    "GlobalAveragePool": "map_mean", "LeakyRelu": "leaky_relu", "Relu": "relu", "Concat": "cat", "Sigmoid": "sigmoid",
+    "Tanh": "tanh", "BatchNormalization": "affine",
+}  # fmt: skip
+CALIBRATED_AT_ONCE = 100  # images
+
+
+def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
+    """Write the ONNX file ``source`` in int8 to ``path``; activations are calibrated on ``images`` ``(N, C, H, W)`` in [0, 1].
+
+    Raises :class:`~paretune.errors.ExportError`, and leaves no file, for a network whose values have no finite range. The logits stay float32: they are the sums of the last layer, not rounded to 256 steps.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Images(CalibrationDataReader):  # type: ignore[misc]
+        """The images by the hundred."""
+
+        def __init__(self) -> None:
+            parts = np.split(images, range(CALIBRATED_AT_ONCE, len(images), CALIBRATED_AT_ONCE))
+            self.parts: Iterator[dict[str, Any]] = iter([{"images": part} for part in parts])
+
+        def get_next(self) -> dict[str, Any] | None:
+            """The next hundred; ``None`` behind the last."""
+            return next(self.parts, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.onnx"
+        quant_pre_process(
+            str(source), str(plain), skip_symbolic_shape=True
+        )  # batch norms join the convolutions before them
+        scaling = [node.name for node in _scaling(onnx.load(str(plain)))]
+        level = logging.getLogger().level
+        logging.getLogger().setLevel(logging.ERROR)  # it tells everybody to do what was done above
+        try:
+            with np.errstate(all="ignore"):  # infinite ranges are refused below
+                quantize_static(
+                    str(plain), str(path), Images(), quant_format=QuantFormat.QDQ, per_channel=True,
+                    nodes_to_exclude=scaling, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+                )  # fmt: skip
+        finally:
+            logging.getLogger().setLevel(level)
+    model = onnx.load(str(path))
+    path.unlink()
+    for node in model.graph.node:
+        _check_range(node, model)
+    _leave_logits(model)
+    del model.metadata_props[:]
+    model.metadata_props.extend(onnx.load(str(source)).metadata_props)
+    onnx.save(model, str(path))
+
+
+def _scaling(model: ModelProto) -> list[NodeProto]:
+    """The nodes that scale the image."""
+    scaled: set[str] = {model.graph.input[0].name}
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        if node.op_type in SCALING and scaled & set(node.input) and len(nodes) < len(SCALING):
+            scaled |= set(node.output)
+            nodes.append(node)
+    return nodes
+
+
+def _check_range(node: NodeProto, model: ModelProto) -> None:
+    """Raise :class:`~paretune.errors.ExportError` if the node quantises what was infinite, such as a pad for maxima."""
+    scales = [
+        tensor
+        for tensor in model.graph.initializer
+        if node.op_type == "QuantizeLinear" and tensor.name == node.input[1]
+    ]
+    if not all(np.isfinite(numpy_helper.to_array(scale)).all() for scale in scales):
+        raise ExportError(
+            f"value `{node.input[0]}` has no finite range; expected finite numbers, such as a pad with zeros; export without --int8"
+        )
+
+
+def _leave_logits(model: ModelProto) -> None:
+    """Have the last layer give the logits themselves, where they would be rounded first."""
+    nodes = {output: node for node in model.graph.node for output in node.output}
+    logits = model.graph.output[0].name
+    dequantised = nodes[logits]
+    if dequantised.op_type != "DequantizeLinear":
+        return
+    quantised = nodes[dequantised.input[0]]
+    last = nodes[quantised.input[0]]
+    last.output[0] = logits
+    model.graph.node.remove(dequantised)
+    model.graph.node.remove(quantised)
+    used = {name for node in model.graph.node for name in node.input}
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
+        model.graph.initializer.remove(tensor)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the whole numbers ``q`` of a value stand for: ``(q - zero) * scale``."""
+
+    scale: float
+    zero: int
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A quantised network: its operations, and the :class:`Steps` of every value by name, the image (scaled as in training) included.
+
+    The last value has none: it is the logits, as sums.
+    """
+
+    graph: Graph
+    steps: Mapping[str, Steps]
+
+
+@dataclass
+class _Reader:
+    """Follows the nodes of a file; ``roots`` are the values that others are views or quantised forms of."""
+
+    model: ModelProto
+    roots: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, Steps] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
+    ops: list[Op] = field(default_factory=list)
+
+    def read(self) -> Quantised:
+        """All of it."""
+        self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in self.model.graph.initializer}
+        scaling = [output for node in _scaling(self.model) for output in node.output]
+        self.roots = dict.fromkeys([self.model.graph.input[0].name, *scaling], IMAGE)
+        inferred = onnx.shape_inference.infer_shapes(self.model).graph
+        shapes = {info.name: _shape(info) for info in (*inferred.value_info, *inferred.output, *inferred.input)}
+        for node in self.model.graph.node:
+            if node.output[0] not in scaling:
+                self._follow(node, shapes)
+        image = shapes[self.model.graph.input[0].name]
+        return Quantised(Graph(tuple(self.ops), {IMAGE: image, **{op.output: op.shape for op in self.ops}}), self.steps)
+
+    def _follow(self, node: NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        source, output = node.input[0], node.output[0]
+        if node.op_type == "QuantizeLinear":
+            scale, zero = (self.constants[name] for name in node.input[1:3])
+            self.roots[output] = self._root(source)
+            self.steps[self.roots[output]] = Steps(float(scale), int(zero) - SIGN)
+        elif node.op_type == "DequantizeLinear" and source in self.constants:
+            self.constants[output] = (self.constants[source], self.constants[node.input[1]])
+        elif node.op_type == "DequantizeLinear" or node.op_type in VIEWS:
+            self.roots[output] = self._root(source)
+        elif node.op_type == "Relu" and self._root(source) not in self.steps:
+            self._clip(self._root(source), output)
+        else:
+            inputs = [Value(self._root(name)) for name in node.input if name in self.roots]
+            settings = {
+                str(number): self.constants[name] for number, name in enumerate(node.input) if name in self.constants
+            }
+            settings |= {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+            self.roots[output] = Value(output)
+            kind = KINDS.get(node.op_type, node.op_type.lower() + ("_values" if len(inputs) > 1 else ""))
+            self.ops.append(Op(kind, Value(output), tuple(inputs), shapes[output], settings))
+            self._join_silu()
+
+    def _clip(self, source: str, output: str) -> None:
+        """A rectifier right behind an operation whose output was not rounded: that operation clips it."""
+        last = self.ops[-1]
+        if last.output != source:
+            raise ExportError(
+                "operation `Relu` follows a value that others read, too; expected its own; export without --int8"
+            )
+        self.ops[-1] = Op(last.kind, last.output, last.inputs, last.shape, {**last.settings, "clip": True})
+        self.roots[output] = source
+
+    def _join_silu(self) -> None:
+        """A value times its own sigmoid is one operation on it."""
+        if len(self.ops) > 1 and self.ops[-1].kind == "mul_values" and self.ops[-2].kind == "sigmoid":
+            product, sigmoid = self.ops[-1], self.ops[-2]
+            if set(product.inputs) == {sigmoid.output, *sigmoid.inputs}:
+                rounded = {"sigmoid": self.steps.get(sigmoid.output)}
+                self.ops[-2:] = [Op("silu", product.output, sigmoid.inputs, product.shape, rounded)]
+
+    def _root(self, name: str) -> str:
+        return self.roots.get(name, name)
+
+
+def _shape(info: Any) -> tuple[int, ...]:
+    return tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim[1:])
+
+
+def read_int8(path: Path) -> Quantised:
+    """The operations of a file that :func:`quantise` wrote."""
+    return _Reader(onnx.load(str(path))).read()

@@ -1,0 +1,44 @@
+/*
+{% for line in about %}
+ * {{ line }}
+{% endfor %}
+ *
+ * int8, no floating point. {{ name }}_class(pixels): pixels holds {{ pixels }} bytes, 0 to 255, row by row.
+ * {{ name }}_logits(pixels, logits) fills {{ classes }} whole numbers, the largest of which is the class; times {{ logit_scale }} they are
+ * the logits. Not reentrant: it works in one static block of {{ memory }} bytes. Weights: {{ flash }} bytes of constants.
+ */
+#ifndef {{ name | upper }}_H
+#define {{ name | upper }}_H
+
+#include <stdint.h>
+
+#define {{ name | upper }}_PIXELS {{ pixels }}
+#define {{ name | upper }}_CLASSES {{ classes }}
+
+{% for label, array in arrays.items() %}
+static const {{ array.ctype }} {{ name }}_{{ label }}[{{ array.size }}] = {
+  {{ array.text }}
+};
+{% endfor %}
+static int8_t {{ name }}_memory[{{ memory }}];
+
+{% for kernel in kernels %}
+{{ kernel | replace("KERNEL_", name + "_") }}
+
+{% endfor %}
+static void {{ name }}_logits(const uint8_t *pixels, int32_t *logits) {
+  int8_t *const memory = {{ name }}_memory;
+{% for call in calls %}
+  {{ name }}_{{ call }}
+{% endfor %}
+}
+
+static inline int {{ name }}_class(const uint8_t *pixels) {
+  static int32_t logits[{{ classes }}];
+  int best = 0;
+  {{ name }}_logits(pixels, logits);
+  for (int i = 1; i < {{ classes }}; i++) if (logits[i] > logits[best]) best = i;
+  return best;
+}
+
+#endif

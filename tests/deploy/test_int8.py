@@ -1,0 +1,105 @@
+"""Networks in whole numbers: onnxruntime and the C code say the same."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paretune import models
+from paretune.deploy.c_header import program_sizes
+from paretune.deploy.c_int8 import factor_of, run_c_int8, write_c_int8
+from paretune.deploy.int8 import Quantised, quantise, read_int8
+from paretune.deploy.model import Deployable
+from paretune.deploy.onnx import Runtime, write_onnx
+from paretune.errors import ExportError
+
+PIXELS = (torch.rand(200, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 255).byte()
+IMAGES = (PIXELS / 255).numpy()
+WRITTEN = [
+    ("conv", "norm=batch activation=silu"),
+    ("dense", "widths=[16,8]"),
+    ("squeeze", "norm_first=false"),
+    ("squeeze_deep", "activation=silu"),
+    ("separable_deep", "neck=3"),
+    ("recurrent", "norm=batch"),
+    ("recurrent_deep", "pool_after_steps=[2]"),
+]
+
+
+def in_int8(model: Deployable, folder: Path) -> Quantised:
+    """The model exported, quantised into ``folder/model.int8.onnx`` and read back."""
+    write_onnx(model, folder / "model.onnx", {"ink_share": 0.7, "class_names": list("abcdefghij")})
+    quantise(folder / "model.onnx", folder / "model.int8.onnx", IMAGES)
+    return read_int8(folder / "model.int8.onnx")
+
+
+@pytest.mark.parametrize(("family", "settings"), WRITTEN)
+def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(deployable, tmp_path, family, settings):
+    model = deployable(f"model={family}", *(f"model.{setting}" for setting in settings.split()))
+    write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+    logits = Runtime(tmp_path / "model.int8.onnx").logits(IMAGES)
+    whole = run_c_int8(tmp_path / "model.h", PIXELS.numpy(), 10)
+    scale = float((tmp_path / "model.h").read_text().partition("; times ")[2].split()[0])
+
+    assert np.abs(whole * scale - logits).max() < 0.05 * logits.std()
+
+
+@pytest.mark.parametrize("family", ["conv", "dense", "squeeze", "separable", "recurrent"])
+def test_it_works_in_a_quarter_of_the_counted_memory(deployable, tmp_path, family):
+    model = deployable(f"model={family}")
+    ram, flash = write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+    costs = models.measure(model.point.config["model"])
+
+    assert ram == costs.ram_bytes / 4
+    assert flash < costs.flash_bytes
+
+
+def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(deployable, tmp_path):
+    model = deployable("model=squeeze")
+    in_int8(model, tmp_path)
+    runtime = Runtime(tmp_path / "model.int8.onnx")
+
+    assert runtime.class_names == list("abcdefghij")
+    difference = runtime.logits(model.samples.numpy()) - model.logits()
+    assert 0 < np.abs(difference).max() < 0.1 * model.logits().std()
+
+
+@pytest.mark.parametrize(("family", "what"), [("model.norm=group", "shape"), ("model.activation=prelu", "prelu")])
+def test_an_operation_that_has_no_whole_numbers_is_named(deployable, tmp_path, family, what):
+    model = deployable("model=conv", family)
+    with pytest.raises(
+        ExportError,
+        match=rf"operation `.*{what}.*` cannot be written in C; expected .*; export without --int8 with --c",
+    ):
+        write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+
+
+def test_a_value_without_a_finite_range_is_refused(deployable, tmp_path):
+    """Inception pads with minus infinity before it pools."""
+    with pytest.raises(
+        ExportError, match=r"value `.*` has no finite range; expected finite numbers, .* without --int8"
+    ):
+        in_int8(deployable("model=inception"), tmp_path)
+
+
+def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(deployable, tmp_path):
+    model = deployable("model=separable")
+    ram, flash = write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+    words = program_sizes(tmp_path / "model.h").replace(",", "")
+    text, data, stack = map(int, re.findall(r"\b\d+\b", words)[:3])
+
+    assert text > flash
+    assert ram <= data < ram + 100
+    assert 0 < stack < 1000
+
+
+@given(st.floats(1e-9, 1e6))
+def test_a_factor_is_next_to_its_multiplier_and_has_31_bits(multiplier):
+    factor, shift = factor_of(multiplier)
+
+    assert factor / 2**shift == pytest.approx(multiplier, rel=2e-9, abs=2**-62)
+    assert 0 <= factor < 2**31
