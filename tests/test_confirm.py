@@ -36,6 +36,7 @@ def test_on_all_images_the_last_epoch_is_kept_and_patience_has_no_end():
     assert config["data"]["splitting"] == {"val_size": 360, "train_on_val": True}
     assert (config["trainer"]["patience"], config["selection"]["epoch"]) == (None, "last")
     assert how(config, "train+val") == "2 epochs on train+val, the last"
+    assert how(config, "train+val", int8=True) == "2 epochs on train+val, the last, in int8"
 
 
 def test_data_without_a_splitting_cannot_be_trained_on_whole():

@@ -91,6 +91,17 @@ def test_a_model_in_int8_predicts_and_its_card_says_what_it_lost(swept, capfd):
     assert "| validation F1 in int8 |" in Path("model.md").read_text()
 
 
+def test_what_is_shipped_in_int8_is_confirmed_by_one_look_at_the_test_set(swept, capfd):
+    run = pareto.front("path")["run_id"].iloc[0]
+    assert answer(capfd, confirm.cli, "path", "--seeds", "1", "--epochs", "1", "--run", run[:8], "--int8")[0] == 0
+    (training,) = read_confirmations(swept, "path").itertuples()
+    metrics = swept.client.get_run(training.run_id).data.metrics
+
+    assert training.how == "1 epoch on train, best on validation, in int8"
+    assert 0 < training.test_f1 < 1
+    assert "test_loss" not in metrics  # of the network in float32, whose look at the test set would be a second one
+
+
 def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
     code, _, err = answer(capfd, export.cli, "path", "zoo")
     members = find(swept, ["path"], Query()).members["n_params"].astype(int)

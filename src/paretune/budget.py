@@ -1,16 +1,20 @@
 """What a network costs, counted before it is trained, and the caps that it may not exceed."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isnan, nan
 
-from torch import nn
+from torch import Tensor, nn
 
-from paretune.errors import CapError, check_least
+from paretune.errors import CapError, check_choice, check_least
 from paretune.front import UNITS
-from paretune.graph import buffers_of, graph_of, in_use, plan_memory
+from paretune.graph import Graph, buffers_of, graph_of, in_use, plan_memory
 
+DTYPES = ("float32", "int8")
 FLOAT_BYTES = 4
+CHANNEL_BYTES = 9  # of a channel in int8: a bias of four, a factor of four, a shift of one
+TABLE_BYTES = 256  # of an activation that is looked up
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -24,11 +28,13 @@ def count_parameters(model: nn.Module) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What one inference of a network takes, its numbers as float32; NaN where the network cannot be followed.
+    """What one inference of a network takes; NaN where the network cannot be followed.
 
     ``macs`` are multiply-accumulates of convolutions, dense layers and products of matrices. ``ram_bytes`` are the largest of
     ``ram_bytes_in_use`` at each operation: the image until nothing reads it any more, and all activations, the block that the
-    exported C code works in. ``flash_bytes`` are the weights as they are stored there: batch norms as a factor and a shift.
+    exported C code works in. ``flash_bytes`` are the weights as they are stored there: in float32 batch norms are a factor and a
+    shift; in int8 they join the layers before them, and each channel has a bias, a factor and a shift (at most: equal ones are
+    stored once).
     """
 
     params: int
@@ -38,26 +44,47 @@ class Footprint:
     ram_bytes_in_use: Sequence[int] = field(default=(), compare=False, repr=False)
 
 
-def footprint(net: nn.Module, image_shape: Sequence[int]) -> Footprint:
+def footprint(net: nn.Module, image_shape: Sequence[int], dtype: str = "float32") -> Footprint:
     """The costs of a network for images ``(C, H, W)``; on the meta device without computing anything.
 
-    Beside parameters they are NaN for a network that does not run there on one image, by its own error.
+    ``dtype`` (float32 or int8) is that of the exported code. Beside parameters the costs are NaN for a network that does not run
+    there on one image, by its own error.
     """
     params = count_parameters(net)
     try:
         graph = graph_of(net, image_shape)
     except (RuntimeError, NotImplementedError, ValueError, TypeError):
         return Footprint(params)
-    buffers = buffers_of(graph)
-    in_bytes = [FLOAT_BYTES * numbers for numbers in (*in_use(graph, buffers), plan_memory(buffers).size)]
-    return Footprint(params, graph.macs, max(in_bytes), FLOAT_BYTES * graph.stored, in_bytes)
+    buffers, width = buffers_of(graph), FLOAT_BYTES if dtype == "float32" else 1
+    in_bytes = [width * numbers for numbers in (*in_use(graph, buffers), plan_memory(buffers).size)]
+    flash_bytes = FLOAT_BYTES * graph.stored if dtype == "float32" else _int8_flash_bytes(graph)
+    return Footprint(params, graph.macs, max(in_bytes), flash_bytes, in_bytes)
+
+
+def _int8_flash_bytes(graph: Graph) -> int:
+    """Weights once, however often they are applied; what a channel needs at every application, as each has its own ranges."""
+    readers = Counter(name for op in graph.ops for name in op.inputs)
+    sums = {op.output for op in graph.ops if op.kind in ("conv2d", "linear") and readers[op.output] == 1}
+    weights: dict[int, int] = {}
+    applied = 0
+    for op in graph.ops:
+        if op.kind in ("conv2d", "linear"):
+            weights[id(op.settings["weight"])] = op.settings["weight"].numel()
+            applied += CHANNEL_BYTES * len(op.settings["weight"])
+        elif op.kind == "affine":  # joins the layer before it, if nothing else reads that
+            applied += 0 if op.inputs[0] in sums else CHANNEL_BYTES * op.settings["factor"].numel()
+        elif op.kind in ("silu", "sigmoid", "tanh"):
+            applied += TABLE_BYTES
+        else:
+            weights |= {id(tensor): tensor.numel() for tensor in op.settings.values() if isinstance(tensor, Tensor)}
+    return sum(weights.values()) + applied
 
 
 @dataclass(frozen=True, slots=True)
 class Cap:
     """The hard upper bounds on what a model costs, and the size below which fewer parameters are worth nothing to a sweep.
 
-    ``None`` means that there is none. Models below ``min_params`` may be trained.
+    ``None`` means that there is none. Models below ``min_params`` may be trained. RAM and flash are counted in numbers of ``dtype``.
     """
 
     max_params: int | None = None
@@ -65,8 +92,10 @@ class Cap:
     max_macs: int | None = None
     max_ram_bytes: int | None = None
     max_flash_bytes: int | None = None
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
+        check_choice("cap.dtype", self.dtype, DTYPES)
         for name in (*(f"max_{cost}" for cost in UNITS), "min_params"):
             check_least(f"cap.{name}", getattr(self, name), 1, null=True)
 

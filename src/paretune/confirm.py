@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
@@ -43,14 +44,19 @@ def main(cfg: DictConfig) -> Sequence[float]:
     run_id, _, seed = cfg.training.removeprefix("run").partition("-seed")
     member, sweep = read_run(store, run_id)
     again = confirmation(member.config, int(seed), cfg.epochs, cfg.train_on, cfg.teacher)
-    config = OmegaConf.create({**again, "test": True})
+    config = OmegaConf.create({**again, "test": not cfg.int8})  # what is shipped reads the test set, once
     start = start_point(config, member.data)
     tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
-            "how": how(start.config, cfg.train_on)}  # fmt: skip
+            "how": how(start.config, cfg.train_on, cfg.int8)}  # fmt: skip
     name = f"{sweep}-{start.params}-confirm-{seed}"
     same = ("kind", "confirms", "seed", "how")
     with RunRecorder(store, name, tags=tags, searched={"seed": seed}, replaces=same) as recorder:
         point = train_recorded(config, start, recorder)
+        if cfg.int8:
+            from paretune.deploy.int8 import scores_on_test
+
+            weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
+            recorder.write("metrics", values=scores_on_test(weights, point))
     return point.params, point.f1
 
 
@@ -77,12 +83,12 @@ def confirmation(
     return {**config, "seed": seed, "data": data, "trainer": trainer, "selection": selection}
 
 
-def how(config: Any, train_on: str) -> str:
+def how(config: Any, train_on: str, int8: bool = False) -> str:
     """How a model is trained again, in words: trainings that differ here are not averaged."""
     rule = "the last" if train_on != "train" or config["selection"]["epoch"] == "last" else "best on validation"
     teacher = config["trainer"].get("distillation", {}).get("teacher")
     taught = f", taught by {digest(Path(teacher))}" if teacher else ""
-    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}{taught}"
+    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}{taught}{', in int8' if int8 else ''}"
 
 
 def digest(path: Path) -> str:
@@ -150,7 +156,7 @@ def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.N
 
     def missing_seeds(run_id: str) -> list[int]:
         config = confirmation(configs[run_id], unused, options.epochs, options.train_on, options.teacher)
-        way = how(config, options.train_on)
+        way = how(config, options.train_on, options.int8)
         seeds = set(done.loc[(done["confirms"] == run_id) & (done["how"] == way), "seed"])
         return list(islice((seed for seed in count(unused) if seed not in seeds), max(0, options.seeds - len(seeds))))
 
@@ -161,13 +167,20 @@ def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.N
 def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], store: "Store") -> None:
     """Train them as the trials of a sweep that is named after what it is to train, and anew after each that failed."""
     n_failed = len(store.confirmations(options.sweep, "failed"))
-    question = [*missing, str(options.epochs), options.train_on, str(options.teacher), str(n_failed)]
+    question = [
+        *missing,
+        str(options.epochs),
+        options.train_on,
+        str(options.teacher),
+        str(n_failed),
+        *(["int8"] if options.int8 else []),
+    ]
     name = hashlib.sha256(" ".join(question).encode()).hexdigest()[:8]
     print(f"{counted(len(missing), 'training')} to go", flush=True)
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
         f"teacher={_quoted(options.teacher) if options.teacher else 'null'}",
-        f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
+        f"int8={str(options.int8).lower()}", f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
         f"tracking.uri={_quoted(store.uri)}", *overrides,
     ]  # fmt: skip
     main()
@@ -199,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--train-on", choices=("train", "train+val"), default="train", help=images)
     teacher = "weights.pt of a run whose probabilities are learnt from, too (trainer.distillation)"
     parser.add_argument("--teacher", metavar="FILE", help=teacher)
+    parser.add_argument("--int8", action="store_true", help="in whole numbers, as paretune-export --int8 writes them")
     parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="workers")
     add_store(parser)
     parser.epilog = "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."

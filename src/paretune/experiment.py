@@ -40,8 +40,9 @@ def start_point(cfg: DictConfig, data: str) -> Point:
     """
     config = {name: _plain(cfg[name]) for name in TRAINED_BY}
     config["model"] = fitted(config["model"], config["data"])
-    costs, family = models.measure(config["model"]), models.family_of(config["model"])
-    Cap(**config["cap"]).check(family, costs)
+    cap, family = Cap(**config["cap"]), models.family_of(config["model"])
+    costs = models.measure(config["model"], cap.dtype)
+    cap.check(family, costs)
     log.info("%s with %s", family, ", ".join(f"{getattr(costs, cost):,} {unit}" for cost, unit in UNITS.items()))
     counted = {cost: getattr(costs, cost) for cost in UNITS}
     return Point(**counted, f1=float("nan"), seed=cfg.seed, family=family, data=data, config=config)

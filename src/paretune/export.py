@@ -9,27 +9,19 @@ front, named after its parameters.
 import argparse
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import CompactHydraException
 
-from paretune import paths
 from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, uri_of
 from paretune.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from paretune.data.images import Images
     from paretune.deploy.model import Deployable
     from paretune.front import Point
     from paretune.tracking import Store
 
-SAMPLES = 1000
-CALIBRATION = 1000  # training images on which the ranges of int8 activations are measured
 AGREEMENT = 0.999  # of the samples that the C code and the ONNX file in int8 must give the same class
 
 
@@ -76,19 +68,11 @@ def _chosen_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> st
 
 def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
     """The network that a run trained, with the config it was trained by."""
-    from paretune.data import load as load_images
-    from paretune.deploy.model import Deployable, WithScaling, ink_share
+    from paretune.deploy.model import deployable
     from paretune.tracking import weights_of
-    from paretune.training import load
 
     with weights_of(store, run_id) as path:
-        net, config, scaling = load(path)
-    data = load_images(paths.data_now(config["data"]))
-    pixels = data.load_test().pixels[:SAMPLES]
-    ink = ink_share(data.train.take(slice(SAMPLES))) if data.fits_by == "ink" else 1.0
-    trained = replace(point, config=config, seed=config["seed"])
-    images = (pixels / 255, ink, data.fits_by, data.class_names, data.train.take(slice(CALIBRATION)), data.val)
-    return Deployable(WithScaling(net, scaling).eval(), trained, *images)
+        return deployable(path, point)
 
 
 def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None) -> None:
@@ -123,22 +107,17 @@ def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirm
 
 def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool) -> dict[str, str]:
     """Write the model in int8 beside ``path``; returns what the card says of it, and adds to ``files`` what was written."""
-    from sklearn.metrics import f1_score
-
     from paretune.deploy.c_header import program_sizes
     from paretune.deploy.c_int8 import run_c_int8, write_c_int8
-    from paretune.deploy.int8 import quantise, read_int8
+    from paretune.deploy.int8 import quantise, read_int8, scores
     from paretune.deploy.onnx import Runtime
     from paretune.errors import ExportError
 
     assert model.training
     assert model.validation
     files["int8"], pixels = path.with_suffix(".int8.onnx"), (model.samples * 255).round().byte().numpy()
-    quantise(path, files["int8"], _fractions(model.training))
-    images, labels = _fractions(model.validation), model.validation.labels.numpy()
-    before, after = (
-        f1_score(labels, Runtime(file).logits(images).argmax(1), average="macro") for file in (path, files["int8"])
-    )
+    quantise(path, files["int8"], model.training.fractions())
+    before, after = (scores(file, model.validation)["f1"] for file in (path, files["int8"]))
     facts = {"validation F1 in int8": f"{after:.4f} ({before:.4f} in float32, these weights)"}
     if not c:
         return facts
@@ -163,16 +142,10 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
     }
 
 
-def _fractions(images: "Images") -> "NDArray[np.float32]":
-    """Pixels ``(N, C, H, W)`` in [0, 1]."""
-    fractions: NDArray[np.float32] = (images.pixels / 255).numpy()
-    return fractions
-
-
 def _commands(point: "Point", name: str, options: argparse.Namespace) -> list[str]:
     """What a person types to have the model again, in a file of that ``name``."""
-    sweep, file = shlex.quote(options.sweep), shlex.quote(name)
-    confirm = f"paretune-confirm {sweep} --run {point.run_id[:8]}"
+    sweep, wanted = shlex.quote(options.sweep), (" --c" if options.c else "") + (" --int8" if options.int8 else "")
+    confirm, file = f"paretune-confirm {sweep} --run {point.run_id[:8]}", shlex.quote(name) + wanted
     if not options.confirmed:
         return [confirm, f"paretune-export {sweep} --run {point.run_id[:8]} {file}"]
     on_val = point.config["data"].get("splitting", {}).get("train_on_val")

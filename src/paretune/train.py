@@ -76,7 +76,7 @@ def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
     model, cap = data.fitted(plain, cfg.data), Cap(**cfg.cap)
     if cfg.cost == "params" and set(cap.most) <= {"params"}:
         return {"params": models.count(model)}  # five times as quick
-    costs = models.measure(model)
+    costs = models.measure(model, cap.dtype)
     check_counted(models.family_of(model), costs, [cfg.cost, *cap.most])
     return {**asdict(costs), "ram_bytes": costs.ram_bytes_in_use}
 

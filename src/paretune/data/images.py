@@ -30,6 +30,11 @@ class Images:
         """The same on ``device``."""
         return Images(self.pixels.to(device), self.labels.to(device))
 
+    def fractions(self) -> NDArray[np.float32]:
+        """The pixels ``(N, C, H, W)`` in [0, 1]."""
+        fractions: NDArray[np.float32] = (self.pixels / 255).numpy()
+        return fractions
+
     def take(self, rows: Tensor | slice) -> "Images":
         """Those rows alone."""
         return Images(self.pixels[rows], self.labels[rows])

@@ -70,7 +70,7 @@ def run_c_int8(path: Path, pixels: NDArray[np.uint8], classes: int) -> NDArray[n
 
 
 def factor_of(multiplier: float) -> tuple[int, int]:
-    """Whole numbers (factor, shift) with factor / 2^shift next to ``multiplier``, the factor of at most 31 bits."""
+    """Whole numbers (factor, shift) with factor / 2^shift next to ``multiplier``, the factor of at most 31 bits and a sign."""
     if multiplier == 0:
         return 0, 1
     _, exponent = frexp(multiplier)
@@ -157,12 +157,15 @@ class Calls:
         weight = weight if op.kind == "conv2d" or op.settings.get("transB") else weight.T
         scales = np.broadcast_to(np.asarray(scales, float).reshape(-1), len(weight)) * given.scale
         bias, _ = op.settings.get("2", (np.zeros(len(weight)), 1.0))
+        rows = weight.reshape(len(weight), -1).astype(int)
+        # each row begins with a positive weight: layers that differ by the norms that joined them are the same array
+        signs = np.sign(rows[np.arange(len(rows)), (rows != 0).argmax(axis=1)] + 0.5)
         if made is None:
             self.logit_scale = float(scales.min())
         arrays = (
-            self._array("int8", weight),
-            self._array("int32", bias),
-            *self._factors(scales / (made.scale if made else scales.min())),
+            self._array("int8", rows * signs[:, None]),
+            self._array("int32", bias * signs),
+            *self._factors(signs * scales / (made.scale if made else scales.min())),
         )
         return self._call(op, bool(made), *arrays, given.zero, made.zero if made else 0, _least(op, made), *dimensions)
 

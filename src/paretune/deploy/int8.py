@@ -16,8 +16,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
+from paretune.data import load
+from paretune.data.images import Images
+from paretune.deploy.model import deployable
+from paretune.deploy.onnx import Runtime, write_onnx
 from paretune.errors import ExportError
+from paretune.front import Point
 from paretune.graph import IMAGE, Graph, Op, Value
+from paretune.paths import data_now
 
 LEAST, MOST = -128, 127
 SIGN = 128  # the file has activations from 0 to 255, as onnxruntime is exact with these on any processor
@@ -211,3 +217,23 @@ def _shape(info: Any) -> tuple[int, ...]:
 def read_int8(path: Path) -> Quantised:
     """The operations of a file that :func:`quantise` wrote."""
     return _Reader(onnx.load(str(path))).read()
+
+
+def scores(path: Path, images: Images) -> dict[str, float]:
+    """Macro F1 and accuracy, in [0, 1], of an exported ONNX file."""
+    from sklearn.metrics import f1_score
+
+    classes, labels = Runtime(path).logits(images.fractions()).argmax(1), images.labels.numpy()
+    return {"f1": float(f1_score(labels, classes, average="macro")), "accuracy": float((classes == labels).mean())}
+
+
+def scores_on_test(weights: Path, point: Point) -> dict[str, float]:
+    """Test F1 and accuracy of the network in a ``weights.pt``, quantised as ``paretune-export --int8`` does."""
+    model = deployable(weights, point)
+    data = load(data_now(model.point.config["data"]))
+    with tempfile.TemporaryDirectory() as folder:
+        plain, whole = Path(folder) / "model.onnx", Path(folder) / "model.int8.onnx"
+        write_onnx(model, plain, {})
+        assert model.training
+        quantise(plain, whole, model.training.fractions())
+        return {f"test_{name}": value for name, value in scores(whole, data.load_test()).items()}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 
@@ -14,12 +14,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from paretune.budget import footprint
+from paretune.data import load as load_images
 from paretune.data.images import Images, Scaling
 from paretune.deploy.picture import INK
 from paretune.errors import ExportError
 from paretune.front import Point
+from paretune.paths import data_now
+from paretune.training import load as load_net
 
 LARGEST_DIFFERENCE = 1e-4
+SAMPLES = 1000  # test images on which outputs are compared; their labels are not read
+CALIBRATION = 1000  # training images on which the ranges of int8 activations are measured
 
 
 class WithScaling(nn.Module):
@@ -64,6 +69,16 @@ class Deployable:
         with torch.inference_mode():
             outputs: NDArray[np.float32] = self.net(self.samples).numpy()
         return outputs
+
+
+def deployable(weights: Path, point: Point) -> Deployable:
+    """The network in a ``weights.pt`` that a training left, whose scores are those of ``point``."""
+    net, config, scaling = load_net(weights)
+    data = load_images(data_now(config["data"]))
+    samples = data.load_test().pixels[:SAMPLES] / 255
+    ink = ink_share(data.train.take(slice(SAMPLES))) if data.fits_by == "ink" else 1.0
+    images = (samples, ink, data.fits_by, data.class_names, data.train.take(slice(CALIBRATION)), data.val)
+    return Deployable(WithScaling(net, scaling).eval(), replace(point, config=config, seed=config["seed"]), *images)
 
 
 def ink_share(images: Images) -> float:

@@ -49,10 +49,10 @@ def count(model: Mapping[str, Any]) -> int:
         return count_parameters(build(model))
 
 
-def measure(model: Mapping[str, Any]) -> Footprint:
-    """All that a network of a plain ``model`` config costs, counted without allocating or computing anything."""
+def measure(model: Mapping[str, Any], dtype: str = "float32") -> Footprint:
+    """All that a network of a plain ``model`` config costs in ``dtype``, counted without allocating or computing anything."""
     with torch.device("meta"):
-        return footprint(build(model), model["image_shape"])
+        return footprint(build(model), model["image_shape"], dtype)
 
 
 def family_of(model: Mapping[str, Any]) -> str:

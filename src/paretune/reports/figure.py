@@ -115,7 +115,7 @@ def _axes(axes: Axes, results: SweepResults, references: Sequence[Reference]) ->
     axes.minorticks_on()
     axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,.0f}"))
     axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)  # the best on top
-    axes.set_xlabel(f"trainable {results.unit}" if results.cost == N_PARAMS else f"{results.unit}, float32")
+    axes.set_xlabel(f"trainable {results.unit}" if results.cost == N_PARAMS else results.unit)
     axes.set_ylabel(f"macro {results.score}" + (" (published points: test score)" if references else ""))
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)

@@ -207,7 +207,7 @@ def with_costs(table: DataFrame) -> DataFrame:
     table = table.copy()
     for row, config in uncounted["config"].items():
         with suppress(ConfigError, KeyError):
-            costs = measure(config["model"])
+            costs = measure(config["model"], config.get("cap", {}).get("dtype", "float32"))
             table.loc[row, [*COST_METRICS.values()][1:]] = [costs.macs, costs.ram_bytes, costs.flash_bytes]
     return table
 
