@@ -45,7 +45,7 @@ def short(value: float) -> str:
 
 def confirmed_table(models: DataFrame, title: str) -> Table:
     """Confirmed models by rising parameter count, with mean ± deviation of ``n`` seeds and the 95 % interval of the mean."""
-    table = _table(title, ("params", "n", "test F1", "95 %", "test acc"), ("family", "run"))
+    table = _table(title, ("params", "n", "test F1", "95 %", "acc"), ("family", "run"))
     for row in records(models):
         interval = f"{row['test_f1_low']:.4f}-{row['test_f1_high']:.4f}" if row["seeds"] > 1 else ""
         scores = (mean_and_sd(row, "test_f1"), interval, f"{row['test_accuracy']:.4f}")
