@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy import cortex
 from paretune import models
 from paretune.deploy.c_header import program_sizes
 from paretune.deploy.c_int8 import factor_of, run_c_int8, write_c_int8
@@ -98,6 +99,19 @@ def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(deploya
     assert text > flash
     assert ram <= data < ram + 100
     assert 0 < stack < 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    bool(cortex.missing()), reason=f"needs {cortex.missing()} (Debian: gcc-arm-none-eabi, qemu-system-arm)"
+)
+def test_a_cortex_without_floating_point_gives_the_same_classes(deployable, tmp_path):
+    model = deployable("model=separable")
+    write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+    classes, instructions = cortex.run(tmp_path / "model.h", PIXELS[:10].numpy(), tmp_path)
+
+    assert classes == run_c_int8(tmp_path / "model.h", PIXELS[:10].numpy(), 10).argmax(1).tolist()
+    assert instructions > models.measure(model.point.config["model"]).macs
 
 
 @given(st.floats(1e-9, 1e6) | st.floats(-1e6, -1e-9))

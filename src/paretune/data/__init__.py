@@ -33,8 +33,8 @@ def fitted(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     The images are read if their config does not say both.
     """
     missing = [name for name in ("image_shape", "num_classes") if name in model and model[name] is None]
-    said = data
-    if any(data.get(name) is None for name in missing):
+    said = {"num_classes": len(data["class_names"]), **data} if data.get("class_names") else data
+    if any(said.get(name) is None for name in missing):
         images = load(data)
         said = {"image_shape": images.train.pixels.shape[1:], "num_classes": images.num_classes}
     filled = {name: said[name] for name in missing}

@@ -49,7 +49,7 @@ def write_c(model: Deployable, path: Path, about: str) -> float:
     differ, if an operation cannot be written in C, or if there is no compiler to check it with.
     """
     partial = path.with_name(f"{path.stem}.partial.h")
-    name = re.sub(r"\W|^(?=\d)", "_", path.stem)
+    name = c_name(path)
     try:
         partial.write_text(_header(model, name, about))
         difference = check_same_outputs("the C header", run_c(partial, name, model.samples.numpy()), model.logits())
@@ -58,6 +58,11 @@ def write_c(model: Deployable, path: Path, about: str) -> float:
         raise
     partial.replace(path)
     return difference
+
+
+def c_name(header: Path) -> str:
+    """What the functions of a header file begin with."""
+    return re.sub(r"\W|^(?=\d)", "_", header.stem)
 
 
 def _header(model: Deployable, name: str, about: str) -> str:
@@ -234,7 +239,7 @@ def program_sizes(header: Path) -> str:
     compiler, sizer = shutil.which("gcc"), shutil.which("size")
     if not compiler or not sizer:
         return "not measured, gcc and size are missing"
-    name = re.sub(r"\W|^(?=\d)", "_", header.stem)
+    name = c_name(header)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "main.c"
         source.write_text(

@@ -16,7 +16,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from numpy.typing import ArrayLike, NDArray
 
-from paretune.deploy.c_header import LINE, require_known, run_program
+from paretune.deploy.c_header import LINE, c_name, require_known, run_program
 from paretune.deploy.int8 import LEAST, MOST, Quantised, Steps
 from paretune.deploy.model import WithScaling
 from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
@@ -47,7 +47,7 @@ def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -
     ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in
     whole numbers.
     """
-    name = re.sub(r"\W|^(?=\d)", "_", path.stem)
+    name = c_name(path)
     logits = network.graph.ops[-1].output  # the caller has a place for them
     plan = plan_memory([buffer for buffer in buffers_of(network.graph) if logits not in buffer.values])
     calls = Calls(network, plan)
@@ -64,7 +64,7 @@ def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -
 
 def run_c_int8(path: Path, pixels: NDArray[np.uint8], classes: int) -> NDArray[np.int32]:
     """Whole-number logits ``(N, classes)`` of images ``(N, C, H, W)`` by the header ``path``."""
-    name = re.sub(r"\W|^(?=\d)", "_", path.stem)
+    name = c_name(path)
     main = MAIN.format(header=path.resolve(), pixels=pixels[0].size, classes=classes, name=name)
     return np.frombuffer(run_program(main, path, np.ascontiguousarray(pixels).tobytes()), np.int32).reshape(-1, classes)
 

@@ -1,0 +1,80 @@
+"""CIFAR-10 in its binary form: one archive of files, in each of which an image is a byte of label and its bytes of pixels.
+
+Krizhevsky 2009, "Learning multiple layers of features from tiny images", https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
+
+import tarfile
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from paretune.data.fetch import Hashes, find_or_fetch
+from paretune.data.images import ImageData, Images, Splitting
+from paretune.errors import DataError, first_line
+
+SHAPE = (3, 32, 32)
+
+
+def load(
+    *,
+    name: str,
+    root: str,
+    files: Mapping[str, str],
+    mirrors: Sequence[str],
+    splitting: Splitting,
+    class_names: Sequence[str],
+) -> ImageData:
+    """The data set ``name`` from the archive in ``root/name``, fetched from ``mirrors`` if it is missing.
+
+    ``files`` maps the archive's name to ``<algorithm>:<hex>``. Its members ``data_batch_*.bin`` are the training images, ``test_batch.bin``
+    the test images. Raises :class:`~paretune.errors.DataError` for an archive that is missing, damaged or of another kind.
+    """
+    return _load(name, Path(root) / name, tuple(files.items()), tuple(mirrors), splitting, tuple(class_names))
+
+
+@lru_cache(maxsize=2)  # a worker reads, splits and measures the images once, however many trials it runs
+def _load(
+    name: str,
+    folder: Path,
+    hashes: Hashes,
+    mirrors: tuple[str, ...],
+    splitting: Splitting,
+    class_names: tuple[str, ...],
+) -> ImageData:
+    (archive,) = find_or_fetch(folder, mirrors, hashes)
+    read = partial(_read, archive, len(class_names))
+    train, val = splitting.split(read("data_batch_"))
+    return ImageData(
+        name, train, val, load_test=partial(read, "test_batch"), num_classes=len(class_names), class_names=class_names,
+        fits_by="resize",
+    )  # fmt: skip
+
+
+def _read(archive: Path, num_classes: int, prefix: str) -> Images:
+    """The images and labels of all members whose names begin with ``prefix``."""
+    try:
+        with tarfile.open(archive) as tar:
+            names = sorted(name for name in tar.getnames() if Path(name).name.startswith(prefix))
+            content = b"".join(member.read() for name in names if (member := tar.extractfile(name)))
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(
+            f"data file `{archive}` cannot be read ({first_line(error)}); expected the archive of CIFAR's binary version; delete it to have it "
+            f"fetched again"
+        ) from error
+    size = 1 + prod(SHAPE)
+    if not content or len(content) % size:
+        raise DataError(
+            f"data file `{archive}` has {len(content):,} bytes in `{prefix}*`; expected images of {size:,} bytes each; check that it is "
+            f"CIFAR's binary version"
+        )
+    rows = np.frombuffer(content, np.uint8).reshape(-1, size)
+    if rows[:, 0].max() >= num_classes:
+        raise DataError(
+            f"data file `{archive}` has the label {rows[:, 0].max()}; expected 0 to {num_classes - 1}; check data.class_names"
+        )
+    pixels = torch.from_numpy(rows[:, 1:].copy()).reshape(-1, *SHAPE)
+    return Images(pixels, torch.from_numpy(rows[:, 0].astype("int64")))
