@@ -130,6 +130,16 @@ def test_a_damaged_cache_is_read_anew(pictures, caplog):
     assert read_anew(pictures, caplog)
 
 
+def test_a_user_without_a_home_reads_the_pictures_each_time(pictures, monkeypatch, caplog):
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+
+    assert [read_anew(pictures, caplog) for _ in range(2)] == [True, True]
+
+
 def test_a_transparent_16_bit_or_turned_picture_is_read_as_seen(tmp_path):
     Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     Image.fromarray(np.full((2, 2), 257 * 9, np.uint16)).save(tmp_path / "deep.png")

@@ -1,5 +1,6 @@
 """What every process derives of the same options and arguments."""
 
+import numpy as np
 import pytest
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
@@ -10,6 +11,7 @@ from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
 from paretune import paths
 from paretune.errors import ConfigError
+from shapes import draw
 
 
 def spec_of(*arguments: str, **options: object) -> SweepSpec:
@@ -65,3 +67,14 @@ def test_the_starts_of_the_documents_are_in_the_deep_spaces():
 def test_a_start_that_cannot_be_is_refused(arguments, options, message):
     with pytest.raises(ConfigError, match=message):
         spec_of(*arguments, **options).starts()
+
+
+def test_a_size_of_the_images_that_is_searched_counts(tmp_path):
+    """A dense layer on the pixels of pictures has as many weights as they have; none over the cap is proposed."""
+    draw(tmp_path, 30)
+    pictures = ("data=folder", f"data.path={tmp_path}", "data.image_size=choice([8,12],[16,24],[32,48])", "model=dense")
+    feasible = spec_of(*pictures, "model.widths=[4]").feasible
+    costs = {feasible.costs.exact(feasible.uniform(np.random.default_rng(seed))) for seed in range(20)}
+
+    assert costs == {3 * height * width * 4 + 4 + 4 * 3 + 3 for height, width in ((8, 12), (16, 24), (32, 48))}
+    assert feasible.upper == max(costs)

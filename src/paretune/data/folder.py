@@ -158,7 +158,12 @@ def _kept(folder: Path, files: Sequence[Path], look: Look) -> Tensor:
     digest = hashlib.sha256(repr((look, FORMAT)).encode())
     for path, content in zip(files, map(Path.read_bytes, files), strict=True):
         digest.update(f"{path.relative_to(folder)} {len(content)} ".encode() + content)
-    kept = paths.cache() / f"pictures-{digest.hexdigest()[:24]}.safetensors"
+    try:
+        cache = paths.cache()
+    except RuntimeError as error:  # no home folder
+        log.info("pictures are not kept for the next time (%s)", error)
+        return _decoded(folder, files, look)
+    kept = cache / f"pictures-{digest.hexdigest()[:24]}.safetensors"
     try:
         return load_file(kept)["pixels"]
     except (OSError, KeyError, RuntimeError, SafetensorError):  # not there, or damaged
