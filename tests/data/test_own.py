@@ -134,6 +134,7 @@ def test_a_user_without_a_home_reads_the_pictures_each_time(pictures, monkeypatc
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
+    caplog.set_level(logging.INFO)
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", homeless)
 
