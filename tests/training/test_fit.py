@@ -103,6 +103,7 @@ def test_settings_that_train_nothing_are_refused(name):
     [
         ("patience", 0, "`0` is invalid; expected a whole number of at least 1, or null"),
         ("threads", -1, "`-1` is invalid; expected a whole number of at least 1, or null"),
+        ("class_weights", "even", "`even` is unknown; expected null or balanced"),
         ("label_smoothing", 2, "`2` is invalid; expected a number from 0 to 1"),
         ("augment_rampdown_epochs", -1, "`-1` is invalid; expected a whole number of at least 0"),
     ],

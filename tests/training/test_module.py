@@ -1,5 +1,6 @@
 """Averaged weights, smoothed labels, faded augmentation, and the rules by which a result is read."""
 
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -77,6 +78,20 @@ def test_smoothed_labels_raise_the_training_loss_only(tiny_data):
 
     assert smooth.epochs[-1].train_loss > plain.epochs[-1].train_loss + 0.3
     assert smooth.epochs[-1].val_f1 > 0.9
+
+
+def test_balanced_classes_weigh_the_same_in_the_training_loss_however_many_images_they_have(tiny_data):
+    rows = torch.cat(
+        [torch.arange(200)[tiny_data.train.labels == 3], torch.arange(30)]
+    )  # of class 3 twenty more than of others
+    uneven = replace(tiny_data, train=tiny_data.train.take(rows))
+    training = Training(optimizer=None, schedule=None, class_weights="balanced")
+    counts, weights = torch.bincount(uneven.train.labels), training.weights_of(uneven)
+
+    assert weights * counts == pytest.approx(torch.full((10,), len(rows) / 10))
+    _, plain = trained(uneven, max_epochs=2)
+    _, balanced = trained(uneven, max_epochs=2, class_weights="balanced")
+    assert balanced.epochs[-1].train_loss != plain.epochs[-1].train_loss
 
 
 def test_augmentation_fades_out_over_the_last_epochs():

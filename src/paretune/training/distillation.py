@@ -57,12 +57,15 @@ class Distillation:
         logits = torch.cat([net(scaling(pixels.to(device, torch.float32))) for pixels in batches])
         return softmax(logits / self.temperature, dim=1)
 
-    def loss(self, logits: Tensor, labels: Tensor, soft: Tensor | None = None, *, smoothing: float = 0.0) -> Tensor:
+    def loss(
+        self, logits: Tensor, labels: Tensor, soft: Tensor | None = None, *, weights: Tensor | None = None,
+        smoothing: float = 0.0,
+    ) -> Tensor:  # fmt: skip
         """The loss in nats of logits ``(B, num_classes)``, by labels ``(B,)`` and the teacher's probabilities of the same images.
 
-        The part that comes from the teacher is multiplied by the temperature's square, so that its gradient does not shrink.
+        ``weights`` ``(num_classes,)`` are those of the labels. The part that comes from the teacher is multiplied by the temperature's square, so that its gradient does not shrink.
         """
-        hard = cross_entropy(logits, labels, label_smoothing=smoothing)
+        hard = cross_entropy(logits, labels, weights, label_smoothing=smoothing)
         if soft is None:
             return hard
         taught = kl_div(log_softmax(logits / self.temperature, dim=1), soft, reduction="batchmean")

@@ -78,6 +78,8 @@ class Classifier(pl.LightningModule):
         f1 = MulticlassF1Score(data.num_classes, average="macro", validate_args=False)
         accuracy = MulticlassAccuracy(data.num_classes, average="micro", validate_args=False)
         self.scores = MetricCollection({"f1": f1, "accuracy": accuracy})
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", training.weights_of(data), persistent=False)
         self.loss_sum, self.images_seen = torch.zeros(()), 0
         self.forwards: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
 
@@ -102,7 +104,7 @@ class Classifier(pl.LightningModule):
             with self.execution.autocast(part.device):
                 logits = self.logits(self.net, part)
             loss = self.settings.distillation.loss(
-                logits.float(), labels, *soft, smoothing=self.settings.label_smoothing
+                logits.float(), labels, *soft, weights=self.class_weights, smoothing=self.settings.label_smoothing
             )
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from paretune.data.images import Images
+from paretune.data.images import ImageData, Images
 from paretune.errors import ConfigError, check_choice, check_least
 from paretune.training.distillation import Distillation
 from paretune.training.execution import PRECISIONS, Execution, autotune, available_threads, formats_for
@@ -75,7 +75,8 @@ class Training:
 
     ``augment`` changes training images in [0, 255], with its own generator; over the last ``augment_rampdown_epochs`` its
     strength falls to 0. ``label_smoothing`` is the share of a label that goes to all classes alike (Szegedy et al. 2015,
-    https://arxiv.org/abs/1512.00567); the training loss has it, scores do not.
+    https://arxiv.org/abs/1512.00567); the training loss has it, scores do not. ``class_weights`` ``balanced`` has every class count
+    the same in the training loss, however many images it has.
     """
 
     optimizer: OptimizerFactory
@@ -89,6 +90,7 @@ class Training:
     min_delta: float = 0.0
     scaling: str = "standard"
     label_smoothing: float = 0.0
+    class_weights: str | None = None
     augment_rampdown_epochs: int = 0
     averaging: Averaging = field(default_factory=Averaging)
     distillation: Distillation = field(default_factory=Distillation)
@@ -104,6 +106,7 @@ class Training:
         for name in ("max_epochs", "batch_size", "eval_batch_size", "patience", "threads"):
             check_least(f"trainer.{name}", getattr(self, name), 1, null=name in ("patience", "threads"))
         check_least("trainer.augment_rampdown_epochs", self.augment_rampdown_epochs, 0)
+        check_choice("trainer.class_weights", self.class_weights, (None, "balanced"))
         check_least("trainer.label_smoothing", self.label_smoothing, 0, most=1, whole=False)
         if self.device not in DEVICES or (self.device == "cuda" and not torch.cuda.is_available()):
             raise ConfigError(
@@ -119,6 +122,13 @@ class Training:
             return torch.device(self.device)
         available = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available(), "cpu": True}
         return torch.device(next(name for name, is_there in available.items() if is_there))
+
+    def weights_of(self, data: ImageData) -> Tensor | None:
+        """Weights ``(num_classes,)`` of the classes in the training loss, 1 on average over the training images."""
+        if self.class_weights is None:
+            return None
+        counts = torch.bincount(data.train.labels, minlength=data.num_classes)
+        return len(data.train) / (data.num_classes * counts.clamp(min=1)).float()
 
     def augment_strength(self, epoch: int) -> float:
         """How strong the augmentation is in ``epoch`` (from 0): 1, falling to 0 in the last one."""
