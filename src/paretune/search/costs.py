@@ -7,6 +7,7 @@ from math import inf
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
@@ -19,6 +20,7 @@ Counts = dict[str, tuple[float, ...]]
 OVER = 1e30  # times by how much a limit is exceeded: what a configuration costs that only another cost than the objective forbids
 CHECKS = 8  # configurations beyond those it is fitted to on which a polynomial must be exact
 TRIED = 2  # configurations in which a choice must change no cost to be left out of the reckoning
+SMALLEST = 1e-6  # factor of a term; less is rounding
 WIDEST = 24  # whole-number parameters up to which a polynomial is worth its samples
 
 
@@ -193,14 +195,23 @@ def fitted(
         parts = np.unique(np.array([named[name] for named in counts], dtype=float), axis=1)
         factors = np.linalg.lstsq((matrix / scale)[: len(terms)], parts[: len(terms)], rcond=None)[0].T / scale
         polynomials[name] = [
-            Polynomial([(i, j, float(f)) for (i, j), f in zip(terms, row, strict=True) if abs(f) > 1e-6])
-            for row in factors
+            Polynomial([(i, j, float(f)) for (i, j), f in zip(terms, row, strict=True) if abs(f) > SMALLEST])
+            for row in _undominated(factors)
         ]
         if any(
             max(p(row) for p in polynomials[name]) != max(named[name]) for row, named in zip(rows, counts, strict=True)
         ):
             return None
     return polynomials
+
+
+def _undominated(factors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows without those that another is nowhere below: of whole numbers from 0 on, these are never the largest."""
+    kept: list[NDArray[np.float64]] = []
+    for row in factors[np.argsort(-factors.sum(axis=1), kind="stable")]:
+        if not any((other >= row - SMALLEST).all() for other in kept):
+            kept.append(row)
+    return np.array(kept)
 
 
 def _random_step(dist: IntDistribution, rng: np.random.Generator) -> int:
