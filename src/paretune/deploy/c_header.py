@@ -69,7 +69,7 @@ def _header(model: Deployable, name: str, about: str) -> str:
     graph = graph_of(model.net, model.image_shape)
     memory = plan_memory(buffers_of(graph, with_image=False))
     calls = Calls(graph, memory)
-    kernels = _kernels()
+    kernels = kernels_in("kernels.c")
     for op in graph.ops:
         require_known(op.kind in kernels, op.kind, f"one of {', '.join(kernels)}")
         dynamic = [name for name, setting in op.settings.items() if isinstance(setting, Value)]
@@ -86,9 +86,9 @@ def _header(model: Deployable, name: str, about: str) -> str:
     )  # fmt: skip
 
 
-def _kernels() -> dict[str, str]:
-    """The C functions by the kinds of the operations that they do."""
-    text = (Path(__file__).parent / "templates/kernels.c").read_text()
+def kernels_in(template: str) -> dict[str, str]:
+    """The C functions of a file of templates by the kinds of the operations that they do."""
+    text = (Path(__file__).parent / "templates" / template).read_text()
     functions = re.findall(r"/\* kernel (\w+) \*/\n(.*?)\n(?=/\* kernel |\Z)", text, re.DOTALL)
     return {kind: function.strip() for kind, function in functions}
 
@@ -96,7 +96,7 @@ def _kernels() -> dict[str, str]:
 def _sources(kinds: set[str]) -> list[str]:
     """The C functions of these kinds of operations, and the one that all norms call."""
     kinds = kinds | ({"normalise"} if any(kind.endswith("_norm") for kind in kinds) else set())
-    return [function for kind, function in _kernels().items() if kind in kinds]
+    return [function for kind, function in kernels_in("kernels.c").items() if kind in kinds]
 
 
 def require_known(is_known: bool, what: str, expected: str, option: str = "--c") -> None:

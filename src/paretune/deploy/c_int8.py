@@ -5,7 +5,6 @@ sum of products is brought to the steps of the next values by a factor of 31 bit
 https://arxiv.org/abs/1712.05877, section 2.2).
 """
 
-import re
 from dataclasses import dataclass, field
 from math import frexp, prod
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from numpy.typing import ArrayLike, NDArray
 
-from paretune.deploy.c_header import LINE, c_name, require_known, run_program
+from paretune.deploy.c_header import LINE, c_name, kernels_in, require_known, run_program
 from paretune.deploy.int8 import LEAST, MOST, Quantised, Steps
 from paretune.deploy.model import WithScaling
 from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
@@ -236,16 +235,13 @@ class Calls:
 
     def sources(self) -> list[str]:
         """The C functions that are called; those of the last layer store sums as they are."""
-        text = (Path(__file__).parent / "templates/kernels_int8.c").read_text()
-        functions = re.findall(r"/\* kernel (\w+) \*/\n(.*?)\n(?=/\* kernel |\Z)", text, re.DOTALL)
         sources = []
-        for kind, function in functions:
-            body = function.strip()
+        for kind, body in kernels_in("kernels_int8.c").items():
             if kind in self.used:
                 sources.append(body.replace("OUT *", "int8_t *").replace("STORE(", "KERNEL_clipped("))
             if f"{kind}_logits" in self.used:
-                body = body.replace(f"KERNEL_{kind}(", f"KERNEL_{kind}_logits(")
-                sources.append(body.replace("OUT *", "int32_t *").replace("STORE(", "KERNEL_kept("))
+                last = body.replace(f"KERNEL_{kind}(", f"KERNEL_{kind}_logits(")
+                sources.append(last.replace("OUT *", "int32_t *").replace("STORE(", "KERNEL_kept("))
         return sources
 
 

@@ -26,7 +26,7 @@ from paretune.graph import IMAGE, Graph, Op, Value
 from paretune.paths import data_now
 
 LEAST, MOST = -128, 127
-SIGN = 128  # the file has activations from 0 to 255, as onnxruntime is exact with these on any processor
+SIGN = 128  # the file has activations from 0 to 255
 SCALING = ("Mul", "Add")  # of the image, which stay as they are: an image is quantised once
 VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout")
 KINDS = {  # as the C functions are called
@@ -45,7 +45,7 @@ def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Images(CalibrationDataReader):  # type: ignore[misc]
+    class Calibration(CalibrationDataReader):  # type: ignore[misc]
         """The images by the hundred."""
 
         def __init__(self) -> None:
@@ -67,7 +67,7 @@ def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
         try:
             with np.errstate(all="ignore"):  # infinite ranges are refused below
                 quantize_static(
-                    str(plain), str(path), Images(), quant_format=QuantFormat.QDQ, per_channel=True,
+                    str(plain), str(path), Calibration(), quant_format=QuantFormat.QDQ, per_channel=True,
                     nodes_to_exclude=scaling, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                 )  # fmt: skip
         finally:
