@@ -35,7 +35,7 @@ TENSORS = ("weight", "bias", "running_mean", "running_var", "packed", "flipped")
 # The struct Op of kernels.cpp.
 OPERATION = np.dtype(
     [(name, "i8") for name in ("kind", *OFFSETS, *SIZES)]
-    + [("a", "f8"), ("b", "f8")]
+    + [(name, "f8") for name in ("a", "b", "slope")]
     + [(name, "i8") for name in TENSORS]
 )
 
@@ -48,14 +48,14 @@ class UnknownLayerError(Exception):
 class Value:
     """What a layer computes: its ``shape`` (maps, rows, columns), and where it and its gradient lie in a block, in floats.
 
-    ``grad_at`` is -1 where nothing before it is trained. ``conv`` is the number of the convolution that made it, which
-    can take over the activation that follows.
+    ``grad_at`` is -1 where nothing before it is trained. ``maker`` is the number of the convolution or norm that made it, which
+    can take over the ReLU that follows.
     """
 
     shape: Shape
     at: int
     grad_at: int
-    conv: int = -1
+    maker: int = -1
 
 
 class BatchLast:
@@ -167,9 +167,9 @@ class Program:
             _require(not is_shared, f"two layers on one value, {node}")
         raise UnknownLayerError("no output")
 
-    def _value(self, shape: Shape, *, trained: bool, conv: int = -1) -> Value:
+    def _value(self, shape: Shape, *, trained: bool, maker: int = -1) -> Value:
         return Value(
-            shape, self._room(prod(shape)), self._gradient_room(prod(shape)) if trained and self.training else -1, conv
+            shape, self._room(prod(shape)), self._gradient_room(prod(shape)) if trained and self.training else -1, maker
         )
 
     def _gradient_room(self, values: int) -> int:
@@ -186,7 +186,7 @@ class Program:
         self, kind: str, x: Value, y: Value, tensors: dict[str, Tensor | None] | None = None, **settings: Any
     ) -> Value:
         """Add an operation from ``x`` to ``y``."""
-        operation = dict.fromkeys(OPERATION.names or (), 0) | {"weight_at": -1, "bias_at": -1, "stride": 1, "a": 1.0}
+        operation = dict.fromkeys(OPERATION.names or (), 0) | {"weight_at": -1, "bias_at": -1, "stride": 1, "slope": 1.0}
         operation |= zip(OFFSETS, (x.at, y.at, x.grad_at, y.grad_at), strict=True)
         operation |= zip(SIZES, (*x.shape, *y.shape), strict=False)
         operation |= {"kind": KINDS.index(kind), **settings}
@@ -249,7 +249,7 @@ class Program:
         _require(plain and not isinstance(pad, str) and (layer.groups == 1 or depthwise), layer)
         _require(all(p < k <= LONGEST_KERNEL for p, k in zip(pad, kernel, strict=True)), layer)
         sides = [(size + 2 * p - k) // stride + 1 for size, p, k in zip(x.shape[1:], pad, kernel, strict=True)]
-        y = self._value((layer.out_channels, *sides), trained=True, conv=len(self.operations))
+        y = self._made((layer.out_channels, *sides))
         sizes = {
             "kernel_rows": kernel[0],
             "kernel_columns": kernel[1],
@@ -261,7 +261,7 @@ class Program:
 
     def _linear(self, layer: nn.Linear, x: Value) -> Value:
         _require(x.shape == (layer.in_features, 1, 1), layer)
-        y = self._value((layer.out_features, 1, 1), trained=True, conv=len(self.operations))
+        y = self._made((layer.out_features, 1, 1))
         return self._weighted("conv", layer, x, y, {"kernel_rows": 1, "kernel_columns": 1})
 
     def _weighted(self, kind: str, layer: Any, x: Value, y: Value, sizes: dict[str, int]) -> Value:
@@ -272,10 +272,10 @@ class Program:
 
     def _leaky(self, layer: Any, x: Value) -> Value:
         slope = getattr(layer, "negative_slope", 0.0)
-        if x.conv >= 0:
-            self.operations[x.conv]["a"], x.conv = slope, -1
+        if x.maker >= 0:
+            self.operations[x.maker]["slope"], x.maker = slope, -1
             return x
-        return self._add("activation", x, self._like(x), option=LEAKY, a=slope)
+        return self._add("activation", x, self._like(x), option=LEAKY, slope=slope)
 
     def _silu(self, _: nn.Module, x: Value) -> Value:
         return self._add("activation", x, self._like(x), option=SILU)
@@ -283,6 +283,10 @@ class Program:
     def _prelu(self, layer: nn.PReLU, x: Value) -> Value:
         y = self._value(x.shape, trained=True)
         return self._add("activation", x, y, {"weight": layer.weight}, option=PRELU, b=layer.num_parameters)
+
+    def _made(self, shape: Shape) -> Value:
+        """A value made by the operation that is added next."""
+        return self._value(shape, trained=True, maker=len(self.operations))
 
     def _like(self, x: Value) -> Value:
         return self._value(x.shape, trained=x.grad_at >= 0)
@@ -293,7 +297,7 @@ class Program:
         tensors = {name: getattr(layer, name) for name in TENSORS[:4]}
         tensors |= {"packed": torch.empty(2 * maps), "flipped": torch.empty(2 * maps)}
         self.batch_norms += [layer] if self.training else []
-        return self._add("batch_norm" if self.training else "affine", x, self._value(x.shape, trained=True), tensors,
+        return self._add("batch_norm" if self.training else "affine", x, self._made(x.shape), tensors,
                          a=layer.eps, b=layer.momentum, scratch=self._room(maps))  # fmt: skip
 
     def _group_norm(self, layer: Any, x: Value) -> Value:
@@ -302,7 +306,7 @@ class Program:
         _require(not getattr(layer, "track_running_stats", False), layer)
         _require(type(layer) is not nn.LayerNorm or (*layer.normalized_shape, 1, 1) == x.shape, layer)
         scales = 1 if type(layer) is ScalarNorm else 2  # one for all maps, or one for each
-        return self._add("group_norm", x, self._value(x.shape, trained=True), {"weight": layer.weight, "bias": layer.bias},
+        return self._add("group_norm", x, self._made(x.shape), {"weight": layer.weight, "bias": layer.bias},
                          option=count, a=layer.eps, b=scales, scratch=self._room(2 * count))  # fmt: skip
 
     def _max_pool(self, layer: nn.MaxPool2d, x: Value) -> Value:

@@ -18,8 +18,8 @@ constexpr int WIDTH = 4, TILE = 24;
 constexpr int WIDTH = 4, TILE = 12;
 #endif
 constexpr int LANES = 16, VECTORS = LANES / WIDTH;
-constexpr int MAPS = 6, TAPS = 3;   // of a tile: output maps side by side, taps of a weight gradient
-constexpr int64_t BAND = 6144;      // floats
+constexpr int MAPS = 6, GRADIENT_MAPS = TILE >= 24 ? 6 : 4, TAPS = 3;   // of a tile: output maps side by side, taps of a weight gradient
+constexpr int64_t BAND = 6144, CHUNK = 4096;  // floats
 #define UNROLL _Pragma("GCC unroll 8")
 typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef float unaligned __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
@@ -38,7 +38,8 @@ struct Op {
     int64_t option;                        // curve, groups, whether a norm has one scale for all maps, seed of a dropout
     int64_t scratch;                       // where a norm keeps its statistics, in the arena
     int64_t weight_at, bias_at;            // in the gradient of all parameters; -1: none
-    double a, b;                           // slope or rate or epsilon; momentum
+    double a, b;                           // rate or epsilon or value; momentum
+    double slope;                          // of the leaky ReLU that is part of a layer or is one; 1: none
     const float *weight, *bias;
     float *running_mean, *running_var;
     float *packed, *flipped;               // weights in the order that the kernels read them
@@ -60,17 +61,18 @@ inline vec leaky(vec v, float slope) { return v > 0 ? v : v * slope; }
 inline int64_t size(int64_t maps, int64_t rows, int64_t columns) { return maps * rows * columns * LANES; }
 inline vec sigmoid(vec v) { vec s; for (int i = 0; i < WIDTH; i++) s[i] = 1 / (1 + std::exp(-v[i])); return s; }
 
-// The taps of a kernel that meet the input for one output row (or column): kernel index and input index of each.
+inline int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }  // a / b for a above -b, rounded up
+
+// The taps of a kernel that meet the input for one output row (or column): `kernel`, `kernel + spread`, ... meet `input`, `input + 1`, ...
 struct Taps {
-    int count = 0, kernel[32], input[32];
+    int64_t kernel, input, count;
     // `spread`: the input stands for one with zeros in between (the gradient of a strided convolution)
     Taps(int64_t out, int64_t kernel_size, int64_t pad, int64_t stride, int64_t spread, int64_t size) {
-        for (int k = 0; k < kernel_size; k++) {
-            int64_t at = out * stride - pad + k;
-            if (at < 0 || at % spread || at / spread >= size) continue;
-            kernel[count] = k;
-            input[count++] = at / spread;
-        }
+        int64_t at = out * stride - pad;
+        kernel = std::max<int64_t>(0, -at);
+        if (spread > 1) kernel += (spread - (at + kernel) % spread) % spread;
+        input = spread > 1 ? (at + kernel) / spread : at + kernel;
+        count = std::min(spread > 1 ? up(kernel_size - kernel, spread) : kernel_size - kernel, size - input);
     }
 };
 
@@ -80,66 +82,79 @@ struct Convolution {  // from (maps, rows, columns) to (out_maps, out_rows, out_
     float slope;  // of the activation that follows; 1: none
 };
 
-template <int M, int C>  // output maps and columns of a tile
+template <int M, int C, int K>  // output maps and columns of a tile; K x K taps where that is known, else 0
 void tile(const Convolution& c, const float* x, float* y, int64_t map, int64_t row, const Taps& rows, int64_t column, const Taps& columns) {
-    for (int lane = 0; lane < LANES; lane += WIDTH) {
-        vec total[M][C];
-        UNROLL for (int m = 0; m < M; m++)
-            UNROLL for (int i = 0; i < C; i++) total[m][i] = splat(c.bias ? c.bias[map + m] : 0.f);
-        for (int64_t in = 0; in < c.maps; in++)
-            for (int r = 0; r < rows.count; r++)
-                for (int k = 0; k < columns.count; k++) {
-                    const float* at = x + ((in * c.rows + rows.input[r]) * c.columns + columns.input[k]) * LANES + lane;
-                    const float* w = c.weight + ((in * c.kernel_rows + rows.kernel[r]) * c.kernel_columns + columns.kernel[k]) * c.out_maps + map;
-                    vec v[C];
-                    UNROLL for (int i = 0; i < C; i++) v[i] = load(at + i * c.stride * LANES);
-                    UNROLL for (int m = 0; m < M; m++)
-                        UNROLL for (int i = 0; i < C; i++) total[m][i] += w[m] * v[i];
-                }
-        UNROLL for (int m = 0; m < M; m++)
-            UNROLL for (int i = 0; i < C; i++)
-                store(y + (((map + m) * c.out_rows + row) * c.out_columns + column + i) * LANES + lane, leaky(total[m][i], c.slope));
+    const int64_t maps = c.maps, x_row = c.columns * LANES, x_map = c.rows * x_row, x_column = (K ? 1 : c.stride) * LANES;
+    const int64_t tap = (K ? 1 : c.spread) * c.out_maps, tap_row = c.kernel_columns * tap, tap_map = c.kernel_rows * c.kernel_columns * c.out_maps;
+    const int64_t y_row = c.out_columns * LANES, y_map = c.out_rows * y_row, row_count = K == 1 ? 1 : rows.count, column_count = K ? K : columns.count;
+    const float* bias = c.bias ? c.bias + map : nullptr;
+    const float slope = c.slope;
+    x += rows.input * x_row + columns.input * LANES, y += map * y_map + row * y_row + column * LANES;
+    vec total[M][C * VECTORS];
+    UNROLL for (int m = 0; m < M; m++)
+        UNROLL for (int i = 0; i < C * VECTORS; i++) total[m][i] = splat(bias ? bias[m] : 0.f);
+    const float* w_map = c.weight + (rows.kernel * c.kernel_columns + columns.kernel) * c.out_maps + map;
+    for (int64_t in = 0; in < maps; in++, x += x_map, w_map += tap_map) {
+        const float *at_row = x, *w_row = w_map;
+        for (int64_t r = 0; r < row_count; r++, at_row += x_row, w_row += tap_row) {
+            const float *at = at_row, *w = w_row;
+            UNROLL for (int64_t k = 0; k < column_count; k++, at += LANES, w += tap) {
+                vec v[C * VECTORS];
+                UNROLL for (int i = 0; i < C * VECTORS; i++) v[i] = load(at + i / VECTORS * x_column + i % VECTORS * WIDTH);
+                UNROLL for (int m = 0; m < M; m++)
+                    UNROLL for (int i = 0; i < C * VECTORS; i++) total[m][i] += w[m] * v[i];
+            }
+        }
     }
+    UNROLL for (int m = 0; m < M; m++)
+        UNROLL for (int i = 0; i < C * VECTORS; i++) store(y + m * y_map + i * WIDTH, slope == 1 ? total[m][i] : leaky(total[m][i], slope));
 }
 
+// Tiles of M output maps in the columns [column, end) of a row
 template <int M>
-void row_of_tiles(const Convolution& c, const float* x, float* y, int64_t map, int64_t row) {
-    constexpr int WIDE = TILE / M >= 4 ? 4 : TILE / M >= 2 ? 2 : 1;
-    Taps rows(row, c.kernel_rows, c.pad_rows, c.stride, c.spread, c.rows);
-    for (int64_t column = 0; column < c.out_columns;) {
+void strip(const Convolution& c, const float* x, float* y, int64_t map, int64_t row, const Taps& rows, int64_t column, int64_t end) {
+    constexpr int FIT = TILE / M / VECTORS, WIDE = FIT >= 4 ? 4 : FIT >= 1 ? FIT : 1;
+    while (column < end) {
         Taps columns(column, c.kernel_columns, c.pad_columns, c.stride, c.spread, c.columns);
-        int64_t first = column * c.stride - c.pad_columns, last = (column + WIDE - 1) * c.stride - c.pad_columns + c.kernel_columns - 1;
-        if (c.spread == 1 && first >= 0 && last < c.columns && column + WIDE <= c.out_columns) {
-            tile<M, WIDE>(c, x, y, map, row, rows, column, columns);
+        int64_t last = (column + WIDE - 1) * c.stride - c.pad_columns + c.kernel_columns - 1;
+        if (c.spread == 1 && columns.count == c.kernel_columns && last < c.columns && column + WIDE <= end) {
+            bool square = c.stride == 1 && c.kernel_rows == c.kernel_columns;
+            if (square && c.kernel_rows == 1) tile<M, WIDE, 1>(c, x, y, map, row, rows, column, columns);
+            else if (square && c.kernel_rows == 3) tile<M, WIDE, 3>(c, x, y, map, row, rows, column, columns);
+            else tile<M, WIDE, 0>(c, x, y, map, row, rows, column, columns);
             column += WIDE;
         } else {
-            tile<M, 1>(c, x, y, map, row, rows, column, columns);
+            tile<M, 1, 0>(c, x, y, map, row, rows, column, columns);
             column++;
         }
     }
 }
 
+typedef void (*Strip)(const Convolution&, const float*, float*, int64_t, int64_t, const Taps&, int64_t, int64_t);
+constexpr Strip STRIP[MAPS] = {strip<1>, strip<2>, strip<3>, strip<4>, strip<5>, strip<6>};
+
 void convolve(const Convolution& c, const float* x, float* y) {
-    int64_t tiles = (c.out_maps + MAPS - 1) / MAPS;
-    for (int64_t row = 0; row < c.out_rows; row++)
-        for (int64_t t = 0; t < tiles; t++) {
-            int64_t map = c.out_maps * t / tiles;
-            switch (c.out_maps * (t + 1) / tiles - map) {
-                case 1: row_of_tiles<1>(c, x, y, map, row); break;
-                case 2: row_of_tiles<2>(c, x, y, map, row); break;
-                case 3: row_of_tiles<3>(c, x, y, map, row); break;
-                case 4: row_of_tiles<4>(c, x, y, map, row); break;
-                case 5: row_of_tiles<5>(c, x, y, map, row); break;
-                default: row_of_tiles<6>(c, x, y, map, row);
+    int64_t tiles = up(c.out_maps, MAPS);
+    // columns whose inputs stay in the level-1 cache for all output maps
+    int64_t chunk = std::max<int64_t>(4, (CHUNK / (c.maps * c.kernel_rows * LANES) - c.kernel_columns + 1) / 4 * 4);
+    for (int64_t row = 0; row < c.out_rows; row++) {
+        Taps rows(row, c.kernel_rows, c.pad_rows, c.stride, c.spread, c.rows);
+        for (int64_t column = 0; column < c.out_columns;) {
+            int64_t end = std::min(c.out_columns, column + chunk + (column ? 0 : c.pad_columns));
+            for (int64_t t = 0; t < tiles; t++) {
+                int64_t map = c.out_maps * t / tiles;
+                STRIP[c.out_maps * (t + 1) / tiles - map - 1](c, x, y, map, row, rows, column, end);
             }
+            column = end;
         }
+    }
 }
 
 // total[m][t] += dy[m] . x[t] over `rows` rows of `pixels` pixels; x and dy go on by `x_row`, `x_pixel` and `dy_row` floats
-struct Strip { int64_t rows, pixels, x_row, x_pixel, x_tap, dy_row, dy_map, of_map; };
+struct Walk { int64_t rows, pixels, x_row, x_pixel, x_tap, dy_row, dy_map, of_map; };
 
 template <int M, int T>
-void dot(const Strip& s, const float* dy, const float* x, vec* total) {
+void dot(const Walk& s, const float* dy, const float* x, vec* total) {
     vec sums[M][T];
     UNROLL for (int m = 0; m < M; m++)
         UNROLL for (int t = 0; t < T; t++) sums[m][t] = total[m * s.of_map + t];
@@ -157,11 +172,9 @@ void dot(const Strip& s, const float* dy, const float* x, vec* total) {
         UNROLL for (int t = 0; t < T; t++) total[m * s.of_map + t] = sums[m][t];
 }
 
-typedef void (*Dot)(const Strip&, const float*, const float*, vec*);
+typedef void (*Dot)(const Walk&, const float*, const float*, vec*);
 #define DOTS(t) {dot<1, t>, dot<2, t>, dot<3, t>, dot<4, t>, dot<5, t>, dot<6, t>}
-constexpr Dot DOT[TAPS][MAPS] = {DOTS(1), DOTS(2), DOTS(3)};
-
-inline int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }  // a / b for a above -b, rounded up
+constexpr Dot DOT[TAPS][6] = {DOTS(1), DOTS(2), DOTS(3)};
 
 // The outputs [from, to) of a row or column for which tap `tap` meets the input
 struct Reach {
@@ -172,10 +185,10 @@ struct Reach {
 
 // Gradient of the weights of maps -> out_maps; `total` is [out_maps][maps][kernel] vectors, summed over lanes at the end.
 void weight_gradient(const Op& o, int64_t maps, int64_t out_maps, const float* x, const float* dy, vec* total, float* gradient) {
-    int64_t kernel = o.kernel_rows * o.kernel_columns, of_map = maps * kernel, tiles = up(out_maps, MAPS);
+    int64_t kernel = o.kernel_rows * o.kernel_columns, of_map = maps * kernel, tiles = up(out_maps, GRADIENT_MAPS);
     int64_t x_row = o.columns * LANES, x_map = o.rows * x_row, dy_row = o.out_columns * LANES, dy_map = o.out_rows * dy_row;
-    int64_t band = std::max<int64_t>(1, BAND / (MAPS * dy_row));  // rows of dy that stay in the level-1 cache
-    Strip s{0, 0, x_row * o.stride, o.stride * LANES, LANES, dy_row, dy_map, of_map};
+    int64_t band = std::max<int64_t>(1, BAND / (GRADIENT_MAPS * dy_row));  // rows of dy that stay in the level-1 cache
+    Walk s{0, 0, x_row * o.stride, o.stride * LANES, LANES, dy_row, dy_map, of_map};
     for (int64_t i = 0; i < out_maps * of_map; i++) total[i] = vec{};
     for (int64_t row = 0; row < o.out_rows; row += band)
         for (int64_t t = 0; t < tiles; t++) {
@@ -235,7 +248,7 @@ void each(int64_t count, F f) {  // count is a multiple of WIDTH
 void activate(const Op& o, const float* x, float* y) {
     int64_t map = o.rows * o.columns * LANES;
     for (int64_t m = 0; m < o.maps; m++, x += map, y += map) {
-        float slope = o.option == PRELU ? o.weight[o.b > 1 ? m : 0] : float(o.a);
+        float slope = o.option == PRELU ? o.weight[o.b > 1 ? m : 0] : float(o.slope);
         if (o.option == SILU)
             each(map, [&](int64_t i) { vec v = load(x + i); store(y + i, v * sigmoid(v)); });
         else
@@ -246,7 +259,7 @@ void activate(const Op& o, const float* x, float* y) {
 void activate_back(const Op& o, const float* x, const float* dy, float* dx, float* gradient) {
     int64_t map = o.rows * o.columns * LANES;
     for (int64_t m = 0; m < o.maps; m++, x += map, dx += map, dy += map) {
-        float slope = o.option == PRELU ? o.weight[o.b > 1 ? m : 0] : float(o.a);
+        float slope = o.option == PRELU ? o.weight[o.b > 1 ? m : 0] : float(o.slope);
         vec total{};
         if (o.option == SILU)
             each(map, [&](int64_t i) {
@@ -285,10 +298,20 @@ void batch_sums(const Op& o, const float* x, float* block, int lanes) {
     }
 }
 
-// x of every image becomes x * scale + shift
-void scale(const float* x, float* y, int64_t map, float scale, float shift) {
-    each(map, [&](int64_t i) { store(y + i, load(x + i) * scale + shift); });
+// x of every image becomes x * scale + shift, activated
+void scale(const float* x, float* y, int64_t map, float scale, float shift, float slope) {
+    each(map, [&](int64_t i) { store(y + i, leaky(load(x + i) * scale + shift, slope)); });
 }
+
+// A norm within an image, for `WIDTH` images: what a map is multiplied by, and what is added then
+struct Scale {
+    vec factor, shift;
+    Scale(const Op& o, int64_t m, vec mean, vec inverse) : factor(inverse), shift(-mean * inverse) {
+        if (!o.weight) return;
+        int64_t at = o.b > 1 ? m : 0;
+        factor *= o.weight[at], shift = shift * o.weight[at] + o.bias[at];
+    }
+};
 
 // Statistics of norms within an image: `groups` of maps each, mean and 1 / deviation of every lane.
 void group_norm(const Op& o, const float* x, float* y, float* block) {
@@ -296,42 +319,55 @@ void group_norm(const Op& o, const float* x, float* y, float* block) {
     for (int64_t g = 0; g < groups; g++)
         for (int lane = 0; lane < LANES; lane += WIDTH) {
             const float* from = x + g * values * LANES + lane;
+            float* to = y + g * values * LANES + lane;
             vec mean = in_parts(values, [&](int64_t i) { return load(from + i * LANES); }) / float(values);
             vec spread = in_parts(values, [&](int64_t i) { vec d = load(from + i * LANES) - mean; return d * d; });
             vec inverse;
             for (int i = 0; i < WIDTH; i++) inverse[i] = 1 / std::sqrt(spread[i] / values + float(o.a));
             store(block + o.scratch + 2 * g * LANES + lane, mean);
             store(block + o.scratch + (2 * g + 1) * LANES + lane, inverse);
-            for (int64_t i = 0; i < values; i++) {
-                int64_t m = o.b > 1 ? g * of_group + i / pixels : 0;
-                vec normal = (load(from + i * LANES) - mean) * inverse;
-                store(y + (g * values + i) * LANES + lane, o.weight ? normal * o.weight[m] + o.bias[m] : normal);
+            for (int64_t m = 0; m < of_group; m++, from += pixels * LANES, to += pixels * LANES) {
+                Scale scale(o, g * of_group + m, mean, inverse);
+                for (int64_t i = 0; i < pixels * LANES; i += LANES) store(to + i, leaky(load(from + i) * scale.factor + scale.shift, o.slope));
             }
         }
 }
 
-void group_norm_back(const Op& o, const float* x, const float* dy, float* dx, const float* block, float* gradient) {
-    int64_t groups = o.option, of_group = o.maps / groups, pixels = o.rows * o.columns, values = of_group * pixels;
+void group_norm_back(const Op& o, const float* x, float* dy, float* dx, const float* block, float* gradient) {
+    int64_t groups = o.option, of_group = o.maps / groups, pixels = o.rows * o.columns, map = pixels * LANES, values = of_group * pixels;
     for (int64_t g = 0; g < groups; g++)
         for (int lane = 0; lane < LANES; lane += WIDTH) {
-            const float *from = x + g * values * LANES + lane, *d = dy + g * values * LANES + lane;
             vec mean = load(block + o.scratch + 2 * g * LANES + lane), inverse = load(block + o.scratch + (2 * g + 1) * LANES + lane);
             vec total{}, product{};
-            for (int64_t m = 0; m < of_group; m++) {
-                int64_t at = o.b > 1 ? g * of_group + m : 0;
-                const float *of_map = from + m * pixels * LANES, *d_map = d + m * pixels * LANES;
-                vec map_total = in_parts(pixels, [&](int64_t i) { return load(d_map + i * LANES); });
-                vec map_product = in_parts(pixels, [&](int64_t i) { return load(d_map + i * LANES) * (load(of_map + i * LANES) - mean) * inverse; });
+            for (int64_t m = g * of_group; m < (g + 1) * of_group; m++) {
+                int64_t at = o.b > 1 ? m : 0;
+                const float* from = x + m * map + lane;
+                float* d = dy + m * map + lane;
+                Scale scale(o, m, mean, inverse);
+                vec map_total{}, map_product{};
+                for (int64_t i = 0; i < map;) {  // in parts of 32, see in_parts
+                    vec part{}, part_product{};
+                    for (int64_t end = std::min(map, i + 32 * LANES); i < end; i += LANES) {
+                        vec v = load(from + i), slope = load(d + i);
+                        if (o.slope != 1) {
+                            slope = v * scale.factor + scale.shift > 0 ? slope : slope * float(o.slope);
+                            store(d + i, slope);
+                        }
+                        part += slope, part_product += slope * (v - mean);
+                    }
+                    map_total += part, map_product += part_product;
+                }
+                map_product *= inverse;
                 if (o.weight) gradient[o.weight_at + at] += sum(map_product), gradient[o.bias_at + at] += sum(map_total);
                 float weight = o.weight ? o.weight[at] : 1;
                 total += map_total * weight, product += map_product * weight;
             }
-            total /= float(values), product /= float(values);
             if (o.dx < 0) continue;
-            for (int64_t i = 0; i < values; i++) {
-                float weight = o.weight ? o.weight[o.b > 1 ? g * of_group + i / pixels : 0] : 1;
-                vec normal = (load(from + i * LANES) - mean) * inverse;
-                store(dx + (g * values + i) * LANES + lane, inverse * (load(d + i * LANES) * weight - total - normal * product));
+            total *= inverse / float(values), product *= inverse * inverse / float(values);
+            for (int64_t m = g * of_group; m < (g + 1) * of_group; m++) {
+                vec factor = inverse * (o.weight ? o.weight[o.b > 1 ? m : 0] : 1);
+                for (int64_t i = m * map + lane; i < (m + 1) * map; i += LANES)
+                    store(dx + i, load(dy + i) * factor - total - (load(x + i) - mean) * product);
             }
         }
 }
@@ -391,7 +427,7 @@ void dropout(const Op& o, const float* x, float* y, int64_t number) {
 Convolution forward_of(const Op& o, bool depthwise, int64_t map) {
     int64_t kernel = o.kernel_rows * o.kernel_columns;
     return {depthwise ? 1 : o.maps, o.rows, o.columns, depthwise ? 1 : o.out_maps, o.out_rows, o.out_columns, o.kernel_rows, o.kernel_columns,
-            o.pad_rows, o.pad_columns, o.stride, 1, o.packed + (depthwise ? map * kernel : 0), o.bias ? o.bias + map : nullptr, float(o.a)};
+            o.pad_rows, o.pad_columns, o.stride, 1, o.packed + (depthwise ? map * kernel : 0), o.bias ? o.bias + map : nullptr, float(o.slope)};
 }
 
 Convolution backward_of(const Op& o, bool depthwise, int64_t map) {
@@ -412,7 +448,7 @@ void forward(const Op& o, float* block, int64_t number) {
         case ACTIVATION: activate(o, x, y); break;
         case BATCH_NORM:  // scratch of block 0 holds scale and shift by now
         case AFFINE:
-            for (int64_t m = 0; m < o.maps; m++) scale(x + m * in_map, y + m * in_map, in_map, o.packed[2 * m], o.packed[2 * m + 1]);
+            for (int64_t m = 0; m < o.maps; m++) scale(x + m * in_map, y + m * in_map, in_map, o.packed[2 * m], o.packed[2 * m + 1], o.slope);
             break;
         case GROUP_NORM: group_norm(o, x, y, block); break;
         case MAX_POOL: max_pool(o, x, y); break;
@@ -446,7 +482,7 @@ void backward(const Op& o, float* block, int64_t number, float* gradient, vec* t
         case DEPTHWISE: {
             bool depthwise = o.kind == DEPTHWISE;
             int64_t maps = depthwise ? 1 : o.maps, out_maps = depthwise ? 1 : o.out_maps, of_map = maps * o.kernel_rows * o.kernel_columns;
-            if (o.a != 1) each(o.out_maps * out_map, [&](int64_t i) { vec d = load(dy + i); store(dy + i, load(y + i) > 0 ? d : d * float(o.a)); });
+            if (o.slope != 1) each(o.out_maps * out_map, [&](int64_t i) { vec d = load(dy + i); store(dy + i, load(y + i) > 0 ? d : d * float(o.slope)); });
             if (o.bias_at >= 0)
                 for (int64_t m = 0; m < o.out_maps; m++) {
                     vec map_total{};
@@ -462,7 +498,7 @@ void backward(const Op& o, float* block, int64_t number, float* gradient, vec* t
         case ACTIVATION: activate_back(o, x, dy, dx, gradient); break;
         case GROUP_NORM: group_norm_back(o, x, dy, dx, block, gradient); break;
         case AFFINE:
-            for (int64_t m = 0; m < o.maps; m++) scale(dy + m * in_map, dx + m * in_map, in_map, o.packed[2 * m], 0);
+            for (int64_t m = 0; m < o.maps; m++) scale(dy + m * in_map, dx + m * in_map, in_map, o.packed[2 * m], 0, 1);
             break;
         case MAX_POOL: max_pool_back(o, x, y, dy, dx); break;
         case MEAN:
@@ -504,10 +540,18 @@ void join(const Op& o, const float* arena, int64_t block_size, int64_t images) {
 void batch_sums_back(const Op& o, float* block) {
     int64_t map = o.rows * o.columns * LANES;
     for (int64_t m = 0; m < o.maps; m++) {
-        const float *x = block + o.x + m * map, *dy = block + o.dy + m * map;
-        float mean = o.flipped[2 * m], inverse = o.flipped[2 * m + 1];
+        const float* x = block + o.x + m * map;
+        float *dy = block + o.dy + m * map, mean = o.flipped[2 * m], inverse = o.flipped[2 * m + 1];
+        float factor = o.packed[2 * m], shift = o.packed[2 * m + 1];
         vec total{}, product{};
-        each(map, [&](int64_t i) { vec d = load(dy + i); total += d, product += d * (load(x + i) - mean); });
+        each(map, [&](int64_t i) {
+            vec v = load(x + i), d = load(dy + i);
+            if (o.slope != 1) {  // through the activation
+                d = v * factor + shift > 0 ? d : d * float(o.slope);
+                store(dy + i, d);
+            }
+            total += d, product += d * (v - mean);
+        });
         block[o.scratch + 2 * m] = sum(total), block[o.scratch + 2 * m + 1] = sum(product) * inverse;
     }
 }
