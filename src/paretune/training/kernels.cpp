@@ -18,7 +18,7 @@ constexpr int WIDTH = 4, TILE = 24;
 constexpr int WIDTH = 4, TILE = 12;
 #endif
 constexpr int LANES = 16, VECTORS = LANES / WIDTH;
-constexpr int MAPS = 6, GRADIENT_MAPS = TILE >= 24 ? 6 : 4, TAPS = 3;   // of a tile: output maps side by side, taps of a weight gradient
+constexpr int MAPS = std::min(6, TILE / VECTORS), GRADIENT_MAPS = TILE >= 24 ? 6 : 4, TAPS = 3;  // of a tile: output maps side by side, taps of a weight gradient
 constexpr int64_t BAND = 6144, CHUNK = 4096;  // floats
 #define UNROLL _Pragma("GCC unroll 8")
 typedef float vec __attribute__((vector_size(4 * WIDTH)));
@@ -86,7 +86,7 @@ template <int M, int C, int K>  // output maps and columns of a tile; K x K taps
 void tile(const Convolution& c, const float* x, float* y, int64_t map, int64_t row, const Taps& rows, int64_t column, const Taps& columns) {
     const int64_t maps = c.maps, x_row = c.columns * LANES, x_map = c.rows * x_row, x_column = (K ? 1 : c.stride) * LANES;
     const int64_t tap = (K ? 1 : c.spread) * c.out_maps, tap_row = c.kernel_columns * tap, tap_map = c.kernel_rows * c.kernel_columns * c.out_maps;
-    const int64_t y_row = c.out_columns * LANES, y_map = c.out_rows * y_row, row_count = K == 1 ? 1 : rows.count, column_count = K ? K : columns.count;
+    const int64_t y_row = c.out_columns * LANES, y_map = c.out_rows * y_row, row_count = K == 1 ? 1 : rows.count;
     const float* bias = c.bias ? c.bias + map : nullptr;
     const float slope = c.slope;
     x += rows.input * x_row + columns.input * LANES, y += map * y_map + row * y_row + column * LANES;
@@ -97,13 +97,17 @@ void tile(const Convolution& c, const float* x, float* y, int64_t map, int64_t r
     for (int64_t in = 0; in < maps; in++, x += x_map, w_map += tap_map) {
         const float *at_row = x, *w_row = w_map;
         for (int64_t r = 0; r < row_count; r++, at_row += x_row, w_row += tap_row) {
-            const float *at = at_row, *w = w_row;
-            UNROLL for (int64_t k = 0; k < column_count; k++, at += LANES, w += tap) {
+            auto add = [&](int64_t k) {
+                const float *at = at_row + k * LANES, *w = w_row + k * tap;
                 vec v[C * VECTORS];
                 UNROLL for (int i = 0; i < C * VECTORS; i++) v[i] = load(at + i / VECTORS * x_column + i % VECTORS * WIDTH);
                 UNROLL for (int m = 0; m < M; m++)
                     UNROLL for (int i = 0; i < C * VECTORS; i++) total[m][i] += w[m] * v[i];
-            }
+            };
+            if constexpr (K > 0)
+                UNROLL for (int k = 0; k < K; k++) add(k);
+            else
+                for (int64_t k = 0; k < columns.count; k++) add(k);
         }
     }
     UNROLL for (int m = 0; m < M; m++)
@@ -113,7 +117,7 @@ void tile(const Convolution& c, const float* x, float* y, int64_t map, int64_t r
 // Tiles of M output maps in the columns [column, end) of a row
 template <int M>
 void strip(const Convolution& c, const float* x, float* y, int64_t map, int64_t row, const Taps& rows, int64_t column, int64_t end) {
-    constexpr int FIT = TILE / M / VECTORS, WIDE = FIT >= 4 ? 4 : FIT >= 1 ? FIT : 1;
+    constexpr int WIDE = std::max(1, std::min(4, TILE / M / VECTORS));
     while (column < end) {
         Taps columns(column, c.kernel_columns, c.pad_columns, c.stride, c.spread, c.columns);
         int64_t last = (column + WIDE - 1) * c.stride - c.pad_columns + c.kernel_columns - 1;
@@ -131,7 +135,7 @@ void strip(const Convolution& c, const float* x, float* y, int64_t map, int64_t 
 }
 
 typedef void (*Strip)(const Convolution&, const float*, float*, int64_t, int64_t, const Taps&, int64_t, int64_t);
-constexpr Strip STRIP[MAPS] = {strip<1>, strip<2>, strip<3>, strip<4>, strip<5>, strip<6>};
+constexpr Strip STRIP[] = {strip<1>, strip<2>, strip<3>, strip<4>, strip<5>, strip<6>};
 
 void convolve(const Convolution& c, const float* x, float* y) {
     int64_t tiles = up(c.out_maps, MAPS);
@@ -155,21 +159,21 @@ struct Walk { int64_t rows, pixels, x_row, x_pixel, x_tap, dy_row, dy_map, of_ma
 
 template <int M, int T>
 void dot(const Walk& s, const float* dy, const float* x, vec* total) {
-    vec sums[M][T];
-    UNROLL for (int m = 0; m < M; m++)
-        UNROLL for (int t = 0; t < T; t++) sums[m][t] = total[m * s.of_map + t];
+    constexpr int APART = M <= 2 ? VECTORS : 1;  // sums that do not wait for each other
+    vec sums[APART][M][T] = {};
     for (int64_t row = 0; row < s.rows; row++)
         for (int64_t pixel = 0; pixel < s.pixels; pixel++)
-            for (int lane = 0; lane < LANES; lane += WIDTH) {
+            UNROLL for (int i = 0; i < VECTORS; i++) {
                 vec v[T];
-                UNROLL for (int t = 0; t < T; t++) v[t] = load(x + row * s.x_row + pixel * s.x_pixel + t * s.x_tap + lane);
+                UNROLL for (int t = 0; t < T; t++) v[t] = load(x + row * s.x_row + pixel * s.x_pixel + t * s.x_tap + i * WIDTH);
                 UNROLL for (int m = 0; m < M; m++) {
-                    vec d = load(dy + row * s.dy_row + pixel * LANES + m * s.dy_map + lane);
-                    UNROLL for (int t = 0; t < T; t++) sums[m][t] += d * v[t];
+                    vec d = load(dy + row * s.dy_row + pixel * LANES + m * s.dy_map + i * WIDTH);
+                    UNROLL for (int t = 0; t < T; t++) sums[i % APART][m][t] += d * v[t];
                 }
             }
     UNROLL for (int m = 0; m < M; m++)
-        UNROLL for (int t = 0; t < T; t++) total[m * s.of_map + t] = sums[m][t];
+        UNROLL for (int t = 0; t < T; t++)
+            UNROLL for (int i = 0; i < APART; i++) total[m * s.of_map + t] += sums[i][m][t];
 }
 
 typedef void (*Dot)(const Walk&, const float*, const float*, vec*);
@@ -226,18 +230,6 @@ void weight_gradient(const Op& o, int64_t maps, int64_t out_maps, const float* x
             }
         }
     for (int64_t i = 0; i < out_maps * of_map; i++) gradient[i] += sum(total[i]);
-}
-
-// The sum of `count` vectors f(i), in parts of 32: a plain sum of a thousand floats has lost three digits.
-template <class F>
-inline vec in_parts(int64_t count, F f) {
-    vec total{};
-    for (int64_t i = 0; i < count;) {
-        vec part{};
-        for (int64_t end = std::min<int64_t>(count, i + 32); i < end; i++) part += f(i);
-        total += part;
-    }
-    return total;
 }
 
 template <class F>
@@ -303,73 +295,96 @@ void scale(const float* x, float* y, int64_t map, float scale, float shift, floa
     each(map, [&](int64_t i) { store(y + i, leaky(load(x + i) * scale + shift, slope)); });
 }
 
-// A norm within an image, for `WIDTH` images: what a map is multiplied by, and what is added then
+// What a norm multiplies map `m` of every image by, and what it adds then
 struct Scale {
-    vec factor, shift;
-    Scale(const Op& o, int64_t m, vec mean, vec inverse) : factor(inverse), shift(-mean * inverse) {
-        if (!o.weight) return;
+    vec factor[VECTORS], shift[VECTORS];
+    Scale(const Op& o, int64_t m, const float* mean, const float* inverse) {
         int64_t at = o.b > 1 ? m : 0;
-        factor *= o.weight[at], shift = shift * o.weight[at] + o.bias[at];
+        for (int v = 0; v < VECTORS; v++) {
+            factor[v] = load(inverse + v * WIDTH) * (o.weight ? o.weight[at] : 1.f);
+            shift[v] = (o.bias ? o.bias[at] : 0.f) - load(mean + v * WIDTH) * factor[v];
+        }
     }
 };
 
-// Statistics of norms within an image: `groups` of maps each, mean and 1 / deviation of every lane.
+// Statistics of norms within an image: `groups` of maps each, mean and 1 / deviation of every lane. Parts of 32 pixels are
+// joined (Chan et al. 1979): one trip through memory, and no digits lost.
 void group_norm(const Op& o, const float* x, float* y, float* block) {
-    int64_t groups = o.option, of_group = o.maps / groups, pixels = o.rows * o.columns, values = of_group * pixels;
-    for (int64_t g = 0; g < groups; g++)
-        for (int lane = 0; lane < LANES; lane += WIDTH) {
-            const float* from = x + g * values * LANES + lane;
-            float* to = y + g * values * LANES + lane;
-            vec mean = in_parts(values, [&](int64_t i) { return load(from + i * LANES); }) / float(values);
-            vec spread = in_parts(values, [&](int64_t i) { vec d = load(from + i * LANES) - mean; return d * d; });
-            vec inverse;
-            for (int i = 0; i < WIDTH; i++) inverse[i] = 1 / std::sqrt(spread[i] / values + float(o.a));
-            store(block + o.scratch + 2 * g * LANES + lane, mean);
-            store(block + o.scratch + (2 * g + 1) * LANES + lane, inverse);
-            for (int64_t m = 0; m < of_group; m++, from += pixels * LANES, to += pixels * LANES) {
-                Scale scale(o, g * of_group + m, mean, inverse);
-                for (int64_t i = 0; i < pixels * LANES; i += LANES) store(to + i, leaky(load(from + i) * scale.factor + scale.shift, o.slope));
+    int64_t groups = o.option, of_group = o.maps / groups, map = o.rows * o.columns * LANES, values = of_group * map;
+    for (int64_t g = 0; g < groups; g++, x += values, y += values) {
+        float *mean = block + o.scratch + 2 * g * LANES, *inverse = mean + LANES;
+        vec means[VECTORS] = {}, spreads[VECTORS] = {};
+        for (int64_t i = 0; i < values;) {
+            int64_t start = i, end = std::min(values, i + 32 * LANES);
+            float count = float((end - start) / LANES), share = count / float(end / LANES);
+            for (int v = 0; v < VECTORS; v++) {
+                vec part{}, squares{};
+                for (i = start; i < end; i += LANES) part += load(x + i + v * WIDTH);
+                part /= count;
+                for (i = start; i < end; i += LANES) {
+                    vec d = load(x + i + v * WIDTH) - part;
+                    squares += d * d;
+                }
+                vec apart = part - means[v];
+                means[v] += apart * share, spreads[v] += squares + apart * apart * (share * float(start / LANES));
             }
         }
+        for (int v = 0; v < VECTORS; v++) {
+            store(mean + v * WIDTH, means[v]);
+            for (int i = 0; i < WIDTH; i++) inverse[v * WIDTH + i] = 1 / std::sqrt(spreads[v][i] / float(values / LANES) + float(o.a));
+        }
+        for (int64_t m = 0; m < of_group; m++) {
+            Scale scale(o, g * of_group + m, mean, inverse);
+            for (int64_t i = m * map; i < (m + 1) * map; i += LANES)
+                for (int v = 0; v < VECTORS; v++)
+                    store(y + i + v * WIDTH, leaky(load(x + i + v * WIDTH) * scale.factor[v] + scale.shift[v], o.slope));
+        }
+    }
 }
 
-void group_norm_back(const Op& o, const float* x, float* dy, float* dx, const float* block, float* gradient) {
-    int64_t groups = o.option, of_group = o.maps / groups, pixels = o.rows * o.columns, map = pixels * LANES, values = of_group * pixels;
-    for (int64_t g = 0; g < groups; g++)
-        for (int lane = 0; lane < LANES; lane += WIDTH) {
-            vec mean = load(block + o.scratch + 2 * g * LANES + lane), inverse = load(block + o.scratch + (2 * g + 1) * LANES + lane);
-            vec total{}, product{};
-            for (int64_t m = g * of_group; m < (g + 1) * of_group; m++) {
-                int64_t at = o.b > 1 ? m : 0;
-                const float* from = x + m * map + lane;
-                float* d = dy + m * map + lane;
-                Scale scale(o, m, mean, inverse);
-                vec map_total{}, map_product{};
-                for (int64_t i = 0; i < map;) {  // in parts of 32, see in_parts
-                    vec part{}, part_product{};
-                    for (int64_t end = std::min(map, i + 32 * LANES); i < end; i += LANES) {
-                        vec v = load(from + i), slope = load(d + i);
-                        if (o.slope != 1) {
-                            slope = v * scale.factor + scale.shift > 0 ? slope : slope * float(o.slope);
-                            store(d + i, slope);
-                        }
-                        part += slope, part_product += slope * (v - mean);
+// A gradient before the activation whose input is `value`
+inline vec through(vec gradient, vec value, float slope) { return value > 0 ? gradient : gradient * slope; }
+
+void group_norm_back(const Op& o, const float* x, const float* dy, float* dx, const float* block, float* gradient) {
+    int64_t groups = o.option, of_group = o.maps / groups, map = o.rows * o.columns * LANES;
+    float values = float(of_group * map / LANES), slope = float(o.slope);
+    for (int64_t g = 0; g < groups; g++) {
+        const float *mean = block + o.scratch + 2 * g * LANES, *inverse = mean + LANES;
+        vec total[VECTORS] = {}, product[VECTORS] = {};
+        for (int64_t m = g * of_group; m < (g + 1) * of_group; m++) {
+            int64_t at = o.b > 1 ? m : 0;
+            Scale scale(o, m, mean, inverse);
+            vec map_total[VECTORS] = {}, map_product[VECTORS] = {};
+            for (int64_t i = m * map; i < (m + 1) * map;) {  // in parts: a plain sum of a thousand floats has lost three digits
+                int64_t start = i, end = std::min((m + 1) * map, i + 32 * LANES);
+                for (int v = 0; v < VECTORS; v++) {
+                    vec part{}, part_product{}, middle = load(mean + v * WIDTH);
+                    for (i = start; i < end; i += LANES) {
+                        vec value = load(x + i + v * WIDTH), d = through(load(dy + i + v * WIDTH), value * scale.factor[v] + scale.shift[v], slope);
+                        part += d, part_product += d * (value - middle);
                     }
-                    map_total += part, map_product += part_product;
+                    map_total[v] += part, map_product[v] += part_product;
                 }
-                map_product *= inverse;
-                if (o.weight) gradient[o.weight_at + at] += sum(map_product), gradient[o.bias_at + at] += sum(map_total);
-                float weight = o.weight ? o.weight[at] : 1;
-                total += map_total * weight, product += map_product * weight;
             }
-            if (o.dx < 0) continue;
-            total *= inverse / float(values), product *= inverse * inverse / float(values);
-            for (int64_t m = g * of_group; m < (g + 1) * of_group; m++) {
-                vec factor = inverse * (o.weight ? o.weight[o.b > 1 ? m : 0] : 1);
-                for (int64_t i = m * map + lane; i < (m + 1) * map; i += LANES)
-                    store(dx + i, load(dy + i) * factor - total - (load(x + i) - mean) * product);
+            for (int v = 0; v < VECTORS; v++) {
+                map_product[v] *= load(inverse + v * WIDTH);
+                if (o.weight) gradient[o.weight_at + at] += sum(map_product[v]), gradient[o.bias_at + at] += sum(map_total[v]);
+                float weight = o.weight ? o.weight[at] : 1;
+                total[v] += map_total[v] * weight, product[v] += map_product[v] * weight;
             }
         }
+        if (o.dx < 0) continue;
+        for (int64_t m = g * of_group; m < (g + 1) * of_group; m++) {
+            Scale scale(o, m, mean, inverse);
+            for (int v = 0; v < VECTORS; v++) {
+                vec middle = load(mean + v * WIDTH), factor = load(inverse + v * WIDTH) / values, less = total[v] * factor, along = product[v] * factor * load(inverse + v * WIDTH);
+                for (int64_t i = m * map + v * WIDTH; i < (m + 1) * map; i += LANES) {
+                    vec value = load(x + i), d = through(load(dy + i), value * scale.factor[v] + scale.shift[v], slope);
+                    store(dx + i, d * scale.factor[v] - less - (value - middle) * along);
+                }
+            }
+        }
+    }
 }
 
 // 2x2; the gradient goes to the first of equal maxima, as in torch
@@ -537,19 +552,22 @@ void join(const Op& o, const float* arena, int64_t block_size, int64_t images) {
     }
 }
 
+// What a batch norm multiplies map `m` by, and what it adds then
+struct Shift {
+    float factor, shift;
+    Shift(const Op& o, int64_t m)
+        : factor(o.flipped[2 * m + 1] * (o.weight ? o.weight[m] : 1)), shift((o.bias ? o.bias[m] : 0) - o.flipped[2 * m] * factor) {}
+};
+
 void batch_sums_back(const Op& o, float* block) {
     int64_t map = o.rows * o.columns * LANES;
     for (int64_t m = 0; m < o.maps; m++) {
-        const float* x = block + o.x + m * map;
-        float *dy = block + o.dy + m * map, mean = o.flipped[2 * m], inverse = o.flipped[2 * m + 1];
-        float factor = o.packed[2 * m], shift = o.packed[2 * m + 1];
+        const float *x = block + o.x + m * map, *dy = block + o.dy + m * map;
+        float mean = o.flipped[2 * m], inverse = o.flipped[2 * m + 1], slope = float(o.slope);
+        Shift shift(o, m);
         vec total{}, product{};
         each(map, [&](int64_t i) {
-            vec v = load(x + i), d = load(dy + i);
-            if (o.slope != 1) {  // through the activation
-                d = v * factor + shift > 0 ? d : d * float(o.slope);
-                store(dy + i, d);
-            }
+            vec v = load(x + i), d = through(load(dy + i), v * shift.factor + shift.shift, slope);
             total += d, product += d * (v - mean);
         });
         block[o.scratch + 2 * m] = sum(total), block[o.scratch + 2 * m + 1] = sum(product) * inverse;
@@ -577,11 +595,14 @@ void batch_norm_back(const Op& o, float* block, int lanes) {
     for (int i = 0; i < LANES; i++) mask[i] = i < lanes;
     for (int64_t m = 0; m < o.maps; m++) {
         const float *x = block + o.x + m * map, *dy = block + o.dy + m * map;
-        float *dx = block + o.dx + m * map, mean = o.flipped[2 * m], inverse = o.flipped[2 * m + 1], factor = inverse * (o.weight ? o.weight[m] : 1);
-        float total = o.packed[2 * m], product = o.packed[2 * m + 1] * inverse;
+        float *dx = block + o.dx + m * map, mean = o.flipped[2 * m], slope = float(o.slope);
+        float total = o.packed[2 * m], product = o.packed[2 * m + 1] * o.flipped[2 * m + 1];
+        Shift shift(o, m);
         for (int64_t i = 0; i < map; i += LANES)
-            for (int lane = 0; lane < LANES; lane += WIDTH)
-                store(dx + i + lane, load(mask + lane) * factor * (load(dy + i + lane) - total - (load(x + i + lane) - mean) * product));
+            for (int lane = 0; lane < LANES; lane += WIDTH) {
+                vec v = load(x + i + lane), d = through(load(dy + i + lane), v * shift.factor + shift.shift, slope);
+                store(dx + i + lane, load(mask + lane) * shift.factor * (d - total - (v - mean) * product));
+            }
     }
 }
 
