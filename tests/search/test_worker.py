@@ -19,7 +19,7 @@ from submitit.slurm.slurm import SlurmJobEnvironment
 from paretune.errors import StoreError, SweepError
 from paretune.search import current_trial
 from paretune.search import worker as worker_module
-from paretune.search.claims import claim, reclaim, requeue
+from paretune.search.claims import LATEST, claim, reclaim, requeue
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
@@ -65,6 +65,18 @@ def test_the_task_sees_its_trial(study):
 
     assert (seen[0].sweep, seen[0].number, seen[0].attempt, list(seen[0].searched)) == ("small", 0, 0, ["x"])
     assert current_trial() is None
+
+
+def test_the_study_has_what_a_running_trial_reported_last_until_the_trial_is_put_back(study):
+    def interrupted(trial, overrides):
+        trial.report(1, *square(trial, overrides))
+        assert study.get_trials()[0].user_attrs[LATEST][0] == 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        work(study, sweep(1), interrupted)
+
+    assert study.get_trials()[0].user_attrs[LATEST] is None
 
 
 def test_trials_that_fail_are_failed_and_the_sweep_goes_on(study):

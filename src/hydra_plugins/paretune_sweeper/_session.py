@@ -1,40 +1,32 @@
-"""A whole sweep in this process: prepare, start or resume, close; a worker's part of it; and what the console shows."""
+"""A whole sweep in this process: prepare, start or resume, close; and a worker's part of it."""
 
 import logging
 import shlex
 import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from optuna.trial import TrialState
 
 from hydra_plugins.paretune_sweeper import SweepOptions
+from hydra_plugins.paretune_sweeper._progress import progress
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper._workers import WorkerJob, WorkerPool, launching
 from paretune.errors import Raced
-from paretune.front import FAR, UNCAPPED, front_volume
 from paretune.search import TrialHandle
 from paretune.search.claims import reclaim, this_process
-from paretune.search.costs import Caps
 from paretune.search.interrupts import listen, under_slurm
-from paretune.search.stopping import hypervolume, losses, reference_point
 from paretune.search.study import ask_to_stop, finished, running, stopping
-from paretune.search.worker import Interrupted, shown, work
+from paretune.search.worker import Interrupted, work
 
 log = logging.getLogger(__name__)
 
@@ -183,93 +175,3 @@ def _write_results(study: Study, folder: Path) -> None:
         results["solutions"] = best
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.create(results), folder / "optimization_results.yaml")
-
-
-class Progress:
-    """How far a sweep is, on the console: call it often. It logs each newly finished trial once, and the status line.
-
-    Its argument is the number of a trial that this process ran and has logged itself. ``show``, where it is set, shows the
-    line instead of the log.
-    """
-
-    def __init__(self, study: Study, n_trials: int, caps: Caps) -> None:
-        self.study, self.n_trials, self.caps = study, n_trials, caps
-        self.logged = {trial.number for trial in finished(study)}
-        self.done_before, self.started_s = len(self.logged), time.monotonic()
-        self.show: Callable[[str], None] | None = None
-
-    def __call__(self, ran: int | None = None) -> None:
-        fresh = [trial for trial in finished(self.study) if trial.number not in self.logged]
-        self.logged.update(trial.number for trial in fresh)
-        for trial in (trial for trial in fresh if trial.number != ran):
-            result = shown(trial.values or ()) or trial.user_attrs.get("reason", "").split("\n")[0][:300]
-            log.info("trial %d: %s %s", trial.number, trial.state.name.lower(), result)
-        if self.show:
-            self.show(self.line())
-        elif fresh:
-            log.info(self.line())
-
-    def line(self) -> str:
-        """Counts of trials, the front, its hypervolume, the best score and its cost, the time to go."""
-        done = finished(self.study)
-        states = Counter(trial.state for trial in done)
-        counts = {
-            "failed": states[TrialState.FAIL],
-            "raced": states[TrialState.PRUNED],
-            "running": len(running(self.study)),
-        }
-        parts = [f"{len(done)} of {self.n_trials} done", *(f"{n} {state}" for state, n in counts.items() if n)]
-        if complete := [trial for trial in done if trial.state is TrialState.COMPLETE]:
-            parts += self._scores(complete)
-        left, new = self.n_trials - len(done), len(done) - self.done_before
-        if left and new > 0:
-            parts.append(f"{_duration((time.monotonic() - self.started_s) / new * left)} left")
-        return " | ".join(parts)
-
-    def _scores(self, complete: list[FrozenTrial]) -> list[str]:
-        points = losses(complete, self.study.directions)
-        *costs, score = cast("list[float]", complete[int(points[:, -1].argmin())].values)
-        best_score = f"{score:.4f}" if 0 <= score <= 1 else shown([score])
-        best = f"best {best_score}" + (f" at {shown(costs)}" if costs else "")
-        if not costs:
-            return [best]
-        on_front = sum(not ((points <= row).all(1) & (points < row).any(1)).any() for row in points)
-        volume = self._store_volume(complete)
-        volume = hypervolume(points, reference_point(points)) if volume is None else volume
-        return [f"front {on_front}", f"hypervolume {volume:.3f}", best]
-
-    def _store_volume(self, complete: list[FrozenTrial]) -> float | None:
-        """As the tracking store has it, so that the two agree; ``None`` for other objectives than counts and scores."""
-        if [direction.name for direction in self.study.directions] != ["MINIMIZE", "MAXIMIZE"]:
-            return None
-        costs, scores = np.array([trial.values for trial in complete]).T
-        cap, cost = self.caps.most.get(self.caps.axis), self.caps.axis
-        farthest = FAR.get(cost, UNCAPPED)
-        counts = cap is not None or bool(((costs >= 1) & (costs < farthest) & (costs % 1 == 0)).all())
-        in_range = bool(((scores >= 0) & (scores <= 1)).all())
-        return front_volume(costs, scores, cap, cost) if counts and in_range else None
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-@contextmanager
-def progress(study: Study, n_trials: int, caps: Caps, is_live: bool) -> Iterator[Progress]:
-    """The console of a sweep. If ``is_live``, in a terminal, how far it is stays in a line at the bottom."""
-    tell = Progress(study, n_trials, caps)
-    if not (is_live and sys.stdout.isatty()):
-        yield tell
-        return
-    with Live(Text(""), console=Console(), refresh_per_second=2) as live:
-        handlers = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
-        before = [handler.setStream(sys.stdout) for handler in handlers]  # Live prints above itself what goes there
-        tell.show = lambda line: live.update(Text(line, no_wrap=True, overflow="ellipsis"))
-        try:
-            yield tell
-        finally:
-            for handler, stream in zip(handlers, before, strict=True):
-                if stream is not None:
-                    handler.setStream(stream)

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 WORKER = "worker"
 ATTEMPT = "attempt"
 DEATHS = "deaths"
+LATEST = "latest"  # epoch and values of a running trial
 CREW = "PARETUNE_CREW"  # in a worker's environment: who launched it
 CLOCK_STEP_S = 5  # a process's start is told from a clock that may be set; its number is not given again as soon
 DIES_WITHIN_S = 3.0
@@ -53,6 +54,8 @@ def held(study: Study, trial: Trial, attempt: int) -> bool:
 def put_back(study: Study, trial: FrozenTrial | Trial) -> None:
     """Put a running trial of this process back in the queue, under its own number and with its own parameters."""
     set_user_attr(study, trial, WORKER, None)  # until somebody claims it
+    if LATEST in trial.user_attrs:
+        set_user_attr(study, trial, LATEST, None)
     set_state(study, trial, TrialState.WAITING)
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from optuna.study import Study
@@ -14,9 +14,9 @@ from optuna.trial import Trial, TrialState
 
 from paretune.errors import ConfigError, Raced
 from paretune.search import TrialHandle, made_current
-from paretune.search.claims import claim, fail, held, put_back, reclaim, requeue, too_long
+from paretune.search.claims import LATEST, claim, fail, held, put_back, reclaim, requeue, too_long
 from paretune.search.interrupts import Watch, interrupted
-from paretune.search.racing import Race, judge
+from paretune.search.racing import Judge, Race, judge
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
 from paretune.search.storage import beating, suggest
@@ -25,6 +25,7 @@ from paretune.search.study import finished, running, shared, stopping
 log = logging.getLogger(__name__)
 
 WAIT_S = 1.0
+NOTED_EVERY_S = 5.0
 
 Objective = Callable[[TrialHandle, list[str]], Sequence[float]]
 
@@ -108,7 +109,7 @@ class _Attempt:
             overrides = self._overrides()
             log.info("trial %d: %s", trial.number, " ".join(overrides))
             searched = dict(line.split("=", 1) for line in overrides)
-            may_stay, share = judge(study, trial, self.sweep.race), partial(shared, study)
+            may_stay, share = self._noted(judge(study, trial, self.sweep.race)), partial(shared, study)
             handle = TrialHandle(self.sweep.name, trial.number, self.attempt, searched, may_stay, share)
             with watch, beating(study, trial), made_current(handle):
                 values = _numbers(objective(handle, overrides), len(study.directions))
@@ -146,6 +147,19 @@ class _Attempt:
             self.sweep.suggest(trial, overrides)
             overrides += [f"{name}={value}" for name, value in trial.params.items() if name not in drawn]
         return overrides
+
+    def _noted(self, may_stay: Judge) -> Judge:
+        """``may_stay``, which notes in the study what the trial has by now, for those who look on."""
+        noted_s = -inf
+
+        def judged(epoch: int, values: Sequence[float]) -> bool:
+            nonlocal noted_s
+            if time.monotonic() - noted_s >= NOTED_EVERY_S:
+                self.trial.set_user_attr(LATEST, [epoch, *map(float, values)])
+                noted_s = time.monotonic()
+            return may_stay(epoch, values)
+
+        return judged
 
     def _break_off(self, late: bool) -> None:
         if late:

@@ -186,7 +186,12 @@ class Program:
         self, kind: str, x: Value, y: Value, tensors: dict[str, Tensor | None] | None = None, **settings: Any
     ) -> Value:
         """Add an operation from ``x`` to ``y``."""
-        operation = dict.fromkeys(OPERATION.names or (), 0) | {"weight_at": -1, "bias_at": -1, "stride": 1, "slope": 1.0}
+        operation = dict.fromkeys(OPERATION.names or (), 0) | {
+            "weight_at": -1,
+            "bias_at": -1,
+            "stride": 1,
+            "slope": 1.0,
+        }
         operation |= zip(OFFSETS, (x.at, y.at, x.grad_at, y.grad_at), strict=True)
         operation |= zip(SIZES, (*x.shape, *y.shape), strict=False)
         operation |= {"kind": KINDS.index(kind), **settings}
