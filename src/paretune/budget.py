@@ -2,16 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isnan, nan
 
 from torch import Tensor, nn
 
-from paretune.errors import CapError, check_choice, check_least
+from paretune.errors import CapError
 from paretune.front import UNITS
 from paretune.graph import Graph, buffers_of, graph_of, in_use, plan_memory
+from paretune.settings import check
 
-DTYPES = ("float32", "int8")
 FLOAT_BYTES = 4
 CHANNEL_BYTES = 9  # of a channel in int8: a bias of four, a factor of four, a shift of one
 TABLE_BYTES = 256  # of an activation that is looked up
@@ -95,9 +95,8 @@ class Cap:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        check_choice("cap.dtype", self.dtype, DTYPES)
-        for name in (*(f"max_{cost}" for cost in UNITS), "min_params"):
-            check_least(f"cap.{name}", getattr(self, name), 1, null=True)
+        for name in asdict(self):
+            check(f"cap.{name}", getattr(self, name))
 
     @property
     def most(self) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from paretune import paths
 from paretune.errors import ParetuneError
+from paretune.settings import one_line
 
 if TYPE_CHECKING:
     from paretune.reports.findings import Query
@@ -35,6 +36,13 @@ def whole(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"`{text}` is invalid; expected a whole number of at least 1")
     return int(text)
+
+
+def run_id(text: str) -> str:
+    """The first characters of a run's id, for argparse."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"`{text}` names no run; expected the first characters of its id")
+    return text
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -96,4 +104,4 @@ def _message(error: BaseException, named: bool) -> str:
         return str(ours).strip()
     if isinstance(error, FILE_ERRORS) and named:
         return f"file `{error.filename}` cannot be used ({error.strerror}); expected one that may be read or written; check it"
-    return str(error).strip()
+    return one_line(str(error).strip())

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths
-from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, uri_of, whole
+from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of, whole
 from paretune.errors import ConfigError
 from paretune.paths import refuse_passwords
 
@@ -204,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     near = "also models whose F1 is this close to the front's, such as 0.002"
     parser.add_argument("--near", type=float, metavar="F", help=near)
     run = "this run alone, by the start of its id (may be repeated)"
-    parser.add_argument("--run", action="append", metavar="ID", help=run)
+    parser.add_argument("--run", type=run_id, action="append", metavar="ID", help=run)
     add_query(parser, f1="validation F1")
     epochs = "train for so many epochs (default: as the sweep did)"
     parser.add_argument("--epochs", type=whole, metavar="N", help=epochs)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.errors import CompactHydraException
 
-from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, uri_of
+from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
 from paretune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         "model", type=Path, help="file to write, such as model.onnx (the others go beside it), or a folder"
     )
     add_query(parser)
-    parser.add_argument("--run", metavar="ID", help="this run, by the start of its id")
+    parser.add_argument("--run", type=run_id, metavar="ID", help="this run, by the start of its id")
     parser.add_argument(
         "--confirmed", action="store_true", help="choose by confirmed test F1; weights of the seed best on validation"
     )

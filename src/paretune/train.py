@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
@@ -19,8 +21,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths
 from paretune.cli import exit_on_mistake
-from paretune.errors import ConfigError, check_choice
+from paretune.errors import ConfigError
 from paretune.paths import refuse_passwords
+from paretune.settings import check_all
 
 if TYPE_CHECKING:
     from paretune.front import Point
@@ -35,6 +38,8 @@ def main(cfg: DictConfig) -> Sequence[float]:
     """Train once and record it; returns (the cost that ``cost`` names, validation F1)."""
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # which counts a failed trial and goes on
     with nullcontext() if in_sweep else exit_on_mistake(_command(), CompactHydraException):
+        if not in_sweep:
+            _check_settings(cfg)
         from paretune.experiment import start_point, train_recorded
         from paretune.search import current_trial
 
@@ -70,6 +75,8 @@ def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
     from paretune import data, models
     from paretune.budget import Cap, check_counted
 
+    if GlobalHydra.instance().is_initialized():  # not in a worker, whose parent has checked
+        _check_settings(cfg)
     _check_cost(cfg)
     _check_unseen(cfg, in_sweep=True)
     plain: Any = OmegaConf.to_container(cfg.model, resolve=True)
@@ -81,11 +88,26 @@ def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
     return {**asdict(costs), "ram_bytes": costs.ram_bytes_in_use}
 
 
+def _check_settings(cfg: DictConfig) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` for a setting that is wrong beside what its groups alone say."""
+    hydra_config = cfg.hydra if "hydra" in cfg else HydraConfig.get()
+    names = {override: override.lstrip("+~").split("=")[0].split("@")[0] for override in hydra_config.overrides.task}
+    groups = tuple(override for override, name in names.items() if name in hydra_config.runtime.choices)
+    check_all(_settings(cfg), _defaults(hydra_config.job.config_name, groups))
+
+
+@cache
+def _defaults(config_name: str, groups: tuple[str, ...]) -> dict[str, Any]:
+    return _settings(GlobalHydra.instance().config_loader().load_configuration(config_name, [*groups], RunMode.RUN))
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    settings: Any = OmegaConf.to_container(config)
+    return {name: value for name, value in settings.items() if name != "hydra"}
+
+
 def _check_cost(cfg: DictConfig) -> None:
     """Raise :class:`~paretune.errors.ConfigError` unless the cost that a front is drawn over is known."""
-    from paretune.front import UNITS
-
-    check_choice("cost", cfg.cost, list(UNITS))
     if cfg.cost != "params" and cfg.cap.min_params is not None:
         raise ConfigError(
             f"cap.min_params `{cfg.cap.min_params}` says nothing of a front over {cfg.cost}; expected null; leave it out"

@@ -161,7 +161,10 @@ def test_augmentation_reaches_the_training_images_only(tiny_data):
 
 @pytest.mark.parametrize(
     ("field", "value", "expected"),
-    [("memory_format", "nhwc", "one of contiguous, channels_last, batch_last"), ("precision", "fp16", "fp32 or bf16")],
+    [
+        ("memory_format", "nhwc", "one of contiguous, channels_last, batch_last"),
+        ("precision", "fp16", "one of fp32, bf16, null"),
+    ],
 )
 def test_an_unknown_execution_is_refused(field, value, expected):
     with pytest.raises(ConfigError, match=rf"trainer.{field} `{value}` is unknown; expected {expected}"):

@@ -58,7 +58,7 @@ class SweepSpec:
         self.space = self._space(arguments)
         suggest = self._suggest(options.custom_search_space) if options.custom_search_space else None
         limits = Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)})
-        race = Race(**vars(options.race)) if options.race.eta else None
+        race = Race(**vars(options.race)) if options.race.eta is not None else None
         if race:
             check_race(race, self.directions)
         self.feasible = self._feasible_space()
@@ -218,6 +218,11 @@ class SweepSpec:
         }
 
     def _sampler(self, feasible: FeasibleSpace) -> CappedSampler:
+        if not isinstance(self.options.sampler, Mapping):
+            raise ConfigError(
+                f"hydra.sweeper.sampler `{self.options.sampler}` is no sampler; expected an option of its group; write "
+                f"hydra/sweeper/sampler={self.options.sampler}"
+            )
         config = dict(self.options.sampler)
         seed = config.pop("seed", None) or 0
         target = _imported(get_class, "sampler", config["_target_"])

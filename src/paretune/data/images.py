@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from paretune.errors import ConfigError, DataError, check_choice, check_least
+from paretune.errors import ConfigError, DataError, check_least
+from paretune.settings import check
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Splitting:
     def _pick(self, images: Images, size: int, setting: str) -> Tensor:
         """A mask ``(N,)`` of the ``size`` images to hold out or, for a ``train_size``, to keep."""
         total = len(images)
-        check_choice("data.splitting.how", self.how, ("last", "stratified"))
+        check("data.splitting.how", self.how)
         if not 0 < size < total:
             raise ConfigError(
                 f"{setting} `{size}` does not fit {total:,} images; expected 1 to {total - 1:,}; set {setting}"
@@ -98,6 +98,8 @@ class Splitting:
                 f"{setting} `{size}` leaves a class without images: {len(labels):,} images of {len(counts)} classes, of the rarest "
                 f"{counts.min()}; expected {len(counts)} to {len(labels) - len(counts):,}, and two images of each class; set {setting}"
             )
+        from sklearn.model_selection import train_test_split  # late: half a second that most trainings do without
+
         _, drawn = train_test_split(np.arange(len(labels)), test_size=size, random_state=self.seed, stratify=labels)
         return np.asarray(drawn)
 
@@ -148,7 +150,7 @@ class ImageData:
 
     def scaling(self, how: str) -> Scaling:
         """``standard``: mean 0 and deviation 1 over the training split; ``unit``: 0 to 1."""
-        check_choice("trainer.scaling", how, ("standard", "unit"))
+        check("trainer.scaling", how)
         return Scaling(self.mean, self.std) if how == "standard" else Scaling(0.0, 255.0)
 
     @cached_property

@@ -45,6 +45,7 @@ class Limits:
             check_least(f"hydra.sweeper.{name}", getattr(self, name), least)
         check_least("hydra.sweeper.flat_trials", self.flat_trials, 1, null=True)
         check_least("hydra.sweeper.tolerance", self.tolerance, 0, whole=False)
+        check_least("hydra.sweeper.max_failure_rate", self.max_failure_rate, 0, most=1, whole=False)
         for name in ("timeout_s", "trial_timeout_s"):
             check_least(f"hydra.sweeper.{name}", getattr(self, name), 0, whole=False, null=True)
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from paretune.data.images import ImageData
-from paretune.errors import ConfigError, check_least
+from paretune.errors import ConfigError
+from paretune.settings import check
 from paretune.training import load
 
 BATCH_SIZE = 500
@@ -27,7 +28,7 @@ class Distillation:
     temperature: float = 2.0
 
     def __post_init__(self) -> None:
-        check_least("trainer.distillation.weight", self.weight, 0, most=1, whole=False)
+        check("trainer.distillation.weight", self.weight)
         if not self.temperature > 0:
             raise ConfigError(
                 f"trainer.distillation.temperature `{self.temperature}` is invalid; expected above 0; "

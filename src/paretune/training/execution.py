@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from paretune.errors import ConfigError, check_choice
+from paretune.errors import ConfigError
+from paretune.settings import check
 from paretune.training.batch_last import BatchLast, UnknownLayerError
 
 FORMATS = {
@@ -48,8 +49,8 @@ class Execution:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        check_choice("trainer.memory_format", self.memory_format, FORMATS)
-        check_choice("trainer.precision", self.precision, PRECISIONS)
+        for name, value in asdict(self).items():
+            check(f"trainer.{name}", value)
         if not self.is_possible(asdict(self)):
             raise ConfigError(
                 f"trainer.precision `{self.precision}` does not go with the memory format batch_last; expected fp32; "
@@ -145,8 +146,8 @@ def autotune(
     best, seconds = pinned, dict[Execution, float]()
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         for stage in stages:
-            fields = [asdict(best) | dict(zip(stage, values, strict=True)) for values in product(*stage.values())]
-            tried = [Execution(**values) for values in fields if Execution.is_possible(values)]
+            candidates = [asdict(best) | dict(zip(stage, values, strict=True)) for values in product(*stage.values())]
+            tried = [Execution(**values) for values in candidates if Execution.is_possible(values)]
             seconds |= _seconds_a_step(net, images, labels, tried)
             fastest = min(tried, key=seconds.__getitem__)
             best = fastest if seconds[fastest] < WORTH_IT * seconds[tried[0]] else tried[0]

@@ -16,7 +16,8 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from torch import Tensor, nn
 
 from paretune.data.images import ImageData, Images
-from paretune.errors import ParetuneError, check_least
+from paretune.errors import ParetuneError
+from paretune.settings import check
 from paretune.training.execution import Execution, keep_freed_memory
 from paretune.training.module import Classifier
 from paretune.training.settings import Selection, Training
@@ -140,7 +141,7 @@ def seed_everything(seed: int) -> None:
 
     Raises :class:`~paretune.errors.ConfigError` for a number that numpy does not take.
     """
-    check_least("seed", seed, 0, most=2**32 - 1)
+    check("seed", seed)
     pl.seed_everything(seed, workers=True, verbose=False)
 
 

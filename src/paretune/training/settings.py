@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from paretune.data.images import ImageData, Images
-from paretune.errors import ConfigError, check_choice, check_least
+from paretune.errors import ConfigError
+from paretune.settings import check
 from paretune.training.distillation import Distillation
 from paretune.training.execution import PRECISIONS, Execution, autotune, available_threads, formats_for
 from paretune.training.schedule import ScheduleFactory
@@ -19,7 +20,6 @@ log = logging.getLogger(__name__)
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 Augment = Callable[[Tensor, torch.Generator, float], Tensor]
-DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Averaging:
     start: float = 0.75
 
     def __post_init__(self) -> None:
-        check_choice("trainer.averaging.kind", self.kind, ("ema", "swa", None))
+        check("trainer.averaging.kind", self.kind)
         for name in ("decay", "start"):
             setting, value = f"trainer.averaging.{name}", getattr(self, name)
             if not 0 <= value < 1:
@@ -57,9 +57,8 @@ class Selection:
     split: str = "validation"
 
     def __post_init__(self) -> None:
-        check_choice("selection.epoch", self.epoch, ("best", "last"))
-        check_choice("selection.by", self.by, ("f1", "accuracy"))
-        check_choice("selection.split", self.split, ("validation", "test"))
+        for setting in fields(self):
+            check(f"selection.{setting.name}", getattr(self, setting.name))
 
     @property
     def rule(self) -> str:
@@ -103,16 +102,10 @@ class Training:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "eval_batch_size", "patience", "threads"):
-            check_least(f"trainer.{name}", getattr(self, name), 1, null=name in ("patience", "threads"))
-        check_least("trainer.augment_rampdown_epochs", self.augment_rampdown_epochs, 0)
-        check_choice("trainer.class_weights", self.class_weights, (None, "balanced"))
-        check_least("trainer.label_smoothing", self.label_smoothing, 0, most=1, whole=False)
-        if self.device not in DEVICES or (self.device == "cuda" and not torch.cuda.is_available()):
-            raise ConfigError(
-                f"trainer.device `{self.device}` is not on this machine; expected one of {', '.join(DEVICES)}; "
-                f"set trainer.device"
-            )
+        for setting in fields(self):
+            check(f"trainer.{setting.name}", getattr(self, setting.name))
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("trainer.device `cuda` is not on this machine; expected auto or cpu; set trainer.device")
         self._pinned()
 
     @property

@@ -1,0 +1,111 @@
+"""What settings may be, known without torch: a wrong one is told within a second, before anything heavy is imported."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from paretune.errors import ConfigError, check_choice, check_least
+from paretune.front import UNITS
+
+CHOICES: dict[str, Sequence[str | None]] = {
+    "cap.dtype": ("float32", "int8"),
+    "cost": tuple(UNITS),
+    "data.splitting.how": ("last", "stratified"),
+    "selection.by": ("f1", "accuracy"),
+    "selection.epoch": ("best", "last"),
+    "selection.split": ("validation", "test"),
+    "trainer.averaging.kind": ("ema", "swa", None),
+    "trainer.class_weights": (None, "balanced"),
+    "trainer.device": ("auto", "cpu", "cuda"),
+    "trainer.memory_format": ("contiguous", "channels_last", "batch_last", None),
+    "trainer.precision": ("fp32", "bf16", None),
+    "trainer.scaling": ("standard", "unit"),
+}
+# The least and the largest value; whether it must be a whole number, and whether it may be null.
+RANGES: dict[str, tuple[float, float | None, bool, bool]] = {
+    "optimizer.lr": (0, None, False, True),
+    "seed": (0, 2**32 - 1, True, False),
+    "trainer.augment_rampdown_epochs": (0, None, True, False),
+    "trainer.batch_size": (1, None, True, False),
+    "trainer.distillation.weight": (0, 1, False, False),
+    "trainer.eval_batch_size": (1, None, True, False),
+    "trainer.label_smoothing": (0, 1, False, False),
+    "trainer.max_epochs": (1, None, True, False),
+    "trainer.patience": (1, None, True, True),
+    "trainer.threads": (1, None, True, True),
+    **{f"cap.{name}": (1, None, True, True) for name in ("min_params", *(f"max_{cost}" for cost in UNITS))},
+}
+# Nodes whose keys are arguments of the function that their `_target_` names, or anybody's own.
+OPEN = ("augment", "data", "model", "optimizer", "published", "scheduler", "space")
+
+
+def check(setting: str, value: object) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` if the ``value`` of ``setting`` is none of its choices, or out of its range."""
+    if setting in CHOICES:
+        check_choice(setting, value, CHOICES[setting])
+    if setting in RANGES:
+        least, most, whole, null = RANGES[setting]
+        check_least(setting, value, least, most=most, whole=whole, null=null)
+
+
+def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` for the first wrong setting of a plain ``config``.
+
+    That is one which ``defaults``, the same config before a person changed it, does not have, or whose default is of another
+    kind, or which is none of its choices or out of its range.
+    """
+    known = dict(_leaves(defaults))
+    for setting, value in _leaves(config):
+        if setting not in known and setting.partition(".")[0] not in OPEN:
+            raise ConfigError(
+                f"setting `{setting}` is unknown{_hint(setting, known)}; expected one that --cfg job shows; leave it out, or correct "
+                f"its name"
+            )
+        if isinstance(value, str) and "${" in value:  # is what it refers to
+            continue
+        check(setting, value)
+        expected = _expected(known.get(setting), value)
+        if expected:
+            raise ConfigError(f"{setting} `{value}` is invalid; expected {expected}; set {setting}")
+
+
+def _leaves(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by their dotted names; a mapping without keys is one, too."""
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def _expected(default: object, value: object) -> str | None:
+    """What was expected in place of ``value``, if it is of another kind than the ``default``; ``null`` fits all."""
+    if default is None or value is None:
+        return None
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else "true or false"
+    if isinstance(default, (int, float)):
+        return "a number" if isinstance(value, (str, bool, Mapping)) else None
+    if isinstance(default, (list, tuple)):
+        return None if isinstance(value, (list, tuple)) else "a list such as [4,8]"
+    return None
+
+
+def one_line(text: str) -> str:
+    """Hydra's message about an override in our form, on one line."""
+    if found := re.search(r"Could not find '(.+)/([^/']*)'\n+Available options in '.+':\n((?:\t.*\n?)+)", text):
+        group, option, options = found[1], found[2], found[3].split()
+        return (
+            f"{group} `{option}` is unknown{_hint(option, options)}; expected one of {', '.join(options)}; set {group}"
+        )
+    if found := re.search(r"Could not override '(.+)'\.\nTo append to your config use \+\S+?=(.*)", text):
+        if found[1] == "sweeps":
+            return f"sweeps `{found[2]}` is not in this folder; expected a file sweeps/{found[2]}.yaml; write it, or go to its folder"
+        return f"setting `{found[1]}` is unknown; expected one that --cfg job shows; correct its name"
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _hint(name: str, names: Iterable[str]) -> str:
+    nearest = get_close_matches(name, list(names), n=1)
+    return f", did you mean `{nearest[0]}`?" if nearest else ""

@@ -1,0 +1,58 @@
+"""What a person gets wrong in settings, by plain values."""
+
+import re
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paretune.errors import ConfigError
+from paretune.settings import CHOICES, RANGES, check, check_all, one_line
+
+DEFAULTS = {
+    "test": False,
+    "name": None,
+    "trainer": {"max_epochs": 3, "min_delta": 0.5},
+    "model": {"widths": [4]},
+    "space": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"test": "maybe"}, "test `maybe` is invalid; expected true or false; set test"),
+        ({"nam": 1}, "setting `nam` is unknown, did you mean `name`?; expected one that --cfg job shows"),
+        ({"trainer": {"max_epochs": 0.5}}, "trainer.max_epochs `0.5` is invalid; expected a whole number of at least 1"),
+        ({"trainer": {"min_delta": "a"}}, "trainer.min_delta `a` is invalid; expected a number; set trainer.min_delta"),
+        ({"model": {"widths": 4}}, "model.widths `4` is invalid; expected a list such as"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_refused_in_a_sentence(config, message):
+    with pytest.raises(ConfigError) as caught:
+        check_all(config, DEFAULTS)
+
+    assert str(caught.value).startswith(message)
+
+
+def test_anything_may_be_null_and_arguments_of_a_target_may_be_new():
+    check_all({"name": "x", "test": None, "model": {"widths": None, "depth": 3}, "space": {"a": "range(3)"}}, DEFAULTS)
+
+
+@given(
+    st.sampled_from([*CHOICES, *RANGES]), st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+)
+def test_a_value_is_allowed_or_refused_by_its_name(setting, value):
+    with suppress(ConfigError):
+        check(setting, value)
+        return
+    with pytest.raises(ConfigError, match=f"^{re.escape(setting)} `"):
+        check(setting, value)
+
+
+def test_hydras_messages_become_one_line():
+    assert one_line("Could not override 'sweeps'.\nTo append to your config use +sweeps=mine") == (
+        "sweeps `mine` is not in this folder; expected a file sweeps/mine.yaml; write it, or go to its folder"
+    )
+    assert one_line("one\n  two\n") == "one two"
