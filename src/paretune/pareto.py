@@ -70,6 +70,11 @@ def _report(options: argparse.Namespace) -> None:
     out = Path(options.out or folder_of(options.sweep, results.query.part))
     with console.status("writing the report"):
         names = write_files(results, store, out, options.ui)
+    if options.over:
+        from paretune.reports.figure import draw_over
+
+        draw_over(results, options.over, out / "over.png")
+        names.append("over.png")
     console.print(f"Written to {out}: {', '.join(names)}", soft_wrap=True)
 
 
@@ -80,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     confirmed = "only what paretune-confirm trained again, by its test F1"
     parser.add_argument("--confirmed", action="store_true", help=confirmed)
     parser.add_argument("--beats", metavar="NAME", help="which models beat this published one (part of its name)")
+    over = "also draw F1 over this setting that was searched, such as data.splitting.train_size"
+    parser.add_argument("--over", metavar="SETTING", help=over)
     add_store(parser)
     parser.add_argument("--ui", default="http://127.0.0.1:5000", help="where the MLflow UI is, for the report's links")
     folder = "folder for the files (default: sweeps/SWEEP, a folder below it for a part of the models)"

@@ -1,7 +1,8 @@
 import pytest
 from PIL import Image
 
-from paretune.reports.figure import draw_front
+from paretune.errors import ConfigError
+from paretune.reports.figure import draw_front, draw_over
 from paretune.reports.findings import Query
 from reports.tables import results_of, training, trial
 
@@ -23,3 +24,28 @@ def test_confirmed_models_have_their_intervals_in_the_picture(tmp_path):
 
     assert "95 % interval of the mean" in (tmp_path / "confirmed.svg").read_text()
     assert "95 % interval" not in (tmp_path / "plain.svg").read_text()
+
+
+def over(tmp_path, setting: str, rows: list[dict]) -> str:
+    draw_over(results_of(rows), setting, tmp_path / "over.svg")
+    return (tmp_path / "over.svg").read_text()
+
+
+def test_f1_over_a_setting_has_a_line_for_each_choice_of_the_others(tmp_path):
+    searched = [
+        {"data.size": size, "+recipe": recipe, "seed": seed}
+        for size in "19"
+        for recipe in ("a_net", "b_net")
+        for seed in "01"
+    ]
+    rows = [trial(n, 100, 0.9 + n / 100) | {"searched": drawn} for n, drawn in enumerate(searched)]
+    picture = over(tmp_path, "data.size", rows)
+
+    assert all(f"<!-- {text} -->" in picture for text in ("a_net", "b_net", "recipe", "data.size"))
+
+
+def test_a_setting_that_was_not_searched_cannot_be_drawn_over(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"--over `lr` cannot be drawn .0 of 1 trials have a number.*; name one of data.size"
+    ):
+        over(tmp_path, "lr", [trial(0, 100, 0.9) | {"searched": {"data.size": "3"}}])

@@ -1,4 +1,4 @@
-"""The picture: F1 against parameters, all trials faint, the front stepped, published points for scale."""
+"""The pictures: F1 against parameters, all trials faint, the front stepped, published points for scale; F1 over a setting."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from matplotlib.transforms import Bbox
+from pandas import DataFrame, Series, to_numeric
 
+from paretune.errors import ConfigError
 from paretune.front import Costs
 from paretune.reports.confirmed import Reference
 from paretune.reports.findings import SweepResults
@@ -36,6 +38,7 @@ GRADES = {
 }
 LABEL_PLACES = (((6, 4), "left"), ((6, -9), "left"), ((-6, 4), "right"), ((-6, -9), "right"))
 LEAST_SHOWN_ERROR = 0.0008
+MOST_LINES = 12
 F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
@@ -105,23 +108,57 @@ def _labels(axes: Axes, references: Sequence[Reference]) -> None:
             text.remove()
 
 
-def _axes(axes: Axes, results: SweepResults, references: Sequence[Reference]) -> None:
+def draw_over(results: SweepResults, setting: str, path: Path) -> None:
+    """Write a picture of F1 over a ``setting`` that was searched, with a line for each choice of the others: the mean of its trials.
+
+    Raises :class:`~paretune.errors.ConfigError` if trials have no number for it, or if there would be too many lines.
+    """
+    models = results.complete
+    searched = DataFrame([*models["searched"]], index=models.index).rename(columns=lambda name: name.lstrip("+"))
+    values = to_numeric(searched.get(setting, Series(index=models.index)), errors="coerce")
+    names = [str(name) for name in searched if name not in (setting, "seed")]
+    others = [name for name in names if searched[name].nunique() > 1]
+    lines = searched[others].astype(str).agg(" ".join, axis=1) if others else Series("all trials", models.index)
+    if values.isna().any() or lines.nunique() > MOST_LINES:
+        raise ConfigError(
+            f"--over `{setting}` cannot be drawn ({values.notna().sum()} of {len(models)} trials have a number, of {lines.nunique()} "
+            f"choices of the rest); expected a number in all, of at most {MOST_LINES} choices; name one of {', '.join(map(str, searched))}"
+        )
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots()
+    for line, errors in Series(_errors(models[results.f1]), models.index).groupby(lines):
+        means = errors.groupby(values).mean()
+        axes.plot(means.index, means, marker="o", markersize=4, label=line)
+    _scales(axes, results.complete[results.f1])
+    axes.set_xlabel(setting)
+    axes.set_ylabel(f"macro {results.score}")
+    axes.legend(fontsize=8, loc="lower right", title=", ".join(others) or None)
+    axes.set_title(", ".join(results.sweeps), loc="left", fontsize=11)
+    figure.savefig(path, dpi=150)
+
+
+def _scales(axes: Axes, scores: ArrayLike) -> None:
+    """Both logarithmic, the upright one in the error, the best on top, and labelled in F1."""
     axes.set_xscale("log")
     axes.set_yscale("log")
-    errors = _errors([*results.complete[results.f1], *(reference.score for reference in references)])
+    errors = _errors(scores)
     axes.set_yticks([1 - f1 for f1 in F1_TICKS])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{1 - error:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_on()
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,.0f}"))
-    axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)  # the best on top
-    axes.set_xlabel(f"trainable {results.unit}" if results.cost == N_PARAMS else results.unit)
-    axes.set_ylabel(f"macro {results.score}" + (" (published points: test score)" if references else ""))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _axes(axes: Axes, results: SweepResults, references: Sequence[Reference]) -> None:
+    _scales(axes, [*results.complete[results.f1], *(reference.score for reference in references)])
+    axes.set_xlabel(f"trainable {results.unit}" if results.cost == N_PARAMS else results.unit)
+    axes.set_ylabel(f"macro {results.score}" + (" (published points: test score)" if references else ""))
+    axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
 
 
 def _errors(scores: ArrayLike) -> Costs:
