@@ -1,4 +1,4 @@
-"""The command ``paretune-train``, run for real on digits."""
+"""The command ``paretune train``, run for real on digits."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def test_a_model_over_the_cap_stops_before_anything_is_built_or_read(command, tm
     answer = command("model=conv", "model.widths=[64,64]", "cap.max_params=1000", "data.root=/nowhere")
 
     assert answer.code == 2
-    expected = "paretune-train: model `conv` has 68,938 parameters, 67,938 over the cap; expected at most 1,000; "
+    expected = "paretune train: model `conv` has 68,938 parameters, 67,938 over the cap; expected at most 1,000; "
     assert answer.err.splitlines() == [expected + "make it smaller or raise cap.max_params"]
     assert not (tmp_path / "store" / "mlflow.db").exists()
 

@@ -3,12 +3,13 @@
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from paretune import paths
-from paretune.errors import ParetuneError
+from paretune.errors import ConfigError, ParetuneError
 
 if TYPE_CHECKING:
     from paretune.reports.findings import Query
@@ -35,6 +36,14 @@ def whole(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"`{text}` is invalid; expected a whole number of at least 1")
     return int(text)
+
+
+def check_name(what: str, name: str, names: Collection[str]) -> None:
+    """Raise :class:`~paretune.errors.ConfigError`, with the nearest of the ``names``, unless the ``name`` of a thing is one of them."""
+    if name not in names:
+        nearest = get_close_matches(name, names, 1, cutoff=0.5)
+        mend = f"did you mean {nearest[0]}?" if nearest else f"choose a {what} that is there"
+        raise ConfigError(f"{what} `{name}` is unknown; expected one of {', '.join(names)}; {mend}")
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:

@@ -159,7 +159,7 @@ class SweepResults:
         if len(points) != 1:
             raise ConfigError(
                 f"--run `{run}` fits {len(points)} complete trials of {', '.join(self.sweeps)}; expected one; "
-                f"see the run column of paretune-pareto"
+                f"see the run column of paretune pareto"
             )
         return points[0]
 
@@ -180,7 +180,7 @@ def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
     models = SweepResults(sweeps, query, table, confirmations).complete
     if query.confirmed and confirmations.empty:
         raise StoreError(
-            f"sweep `{names}` has no confirmed model; expected at least one; run paretune-confirm {names} first"
+            f"sweep `{names}` has no confirmed model; expected at least one; run paretune confirm {names} first"
         )
     if models.empty:
         raise StoreError(

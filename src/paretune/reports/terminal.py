@@ -123,4 +123,4 @@ def _beating(results: SweepResults, reference: Reference) -> str:
     if near.empty or results.query.confirmed:
         return f"Nothing confirmed beats {target}"
     hint = _model(records(near)[0], results)
-    return f"Nothing confirmed beats {target}; worth paretune-confirm by its validation F1: {hint}"
+    return f"Nothing confirmed beats {target}; worth paretune confirm by its validation F1: {hint}"
