@@ -22,33 +22,29 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## a small sweep on digits (no network), its front and its picture
-	$(BIN)/paretune-train sweeps=digits_demo $(ARGS)
-	$(BIN)/paretune-pareto digits_demo
+	$(BIN)/paretune sweep digits_demo $(ARGS)
+	$(BIN)/paretune pareto digits_demo
 
 train: $(READY)  ## one training; ARGS='model=conv data=digits' are Hydra overrides
-	$(BIN)/paretune-train $(ARGS)
+	$(BIN)/paretune train $(ARGS)
 
 sweep: $(READY)  ## the sweep sweeps/NAME.yaml; started again, it goes on
-	$(BIN)/paretune-train sweeps=$(NAME) $(ARGS)
+	$(BIN)/paretune sweep $(NAME) $(ARGS)
 
 pareto: $(READY)  ## the front of SWEEP: table, CSV, JSON, picture, report.html
-	$(BIN)/paretune-pareto $(SWEEP) $(ARGS)
+	$(BIN)/paretune pareto $(SWEEP) $(ARGS)
 
 confirm: $(READY)  ## the front of SWEEP again with five seeds, the test set read once each; ARGS='--jobs 2'
-	$(BIN)/paretune-confirm $(SWEEP) $(ARGS)
+	$(BIN)/paretune confirm $(SWEEP) $(ARGS)
 
 export: $(READY)  ## the best model of SWEEP as MODEL (model.onnx); ARGS='--max-params 2000 --c'
-	$(BIN)/paretune-export $(SWEEP) $(MODEL) $(ARGS)
+	$(BIN)/paretune export $(SWEEP) $(MODEL) $(ARGS)
 
 recipes: $(READY)  ## train the published recipes (ONLY='era_*', ARGS='--jobs 2'), write docs/recipes.md
 	$(BIN)/python -m bench.recipes $(ONLY) $(ARGS)
 
 ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
-	@echo "The search box takes, for instance:"
-	@echo "  front members       tags.front = 'true' and tags.sweep = '$(SWEEP)'"
-	@echo "  under N parameters  metrics.n_params < 5000 and tags.state = 'complete' and tags.kind = 'trial'"
-	@echo "  above an F1         metrics.val_f1 > 0.99 and tags.state = 'complete' and tags.kind = 'trial'"
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(or $(PARETUNE_STORE),mlruns)/mlflow.db --host 127.0.0.1 --port 5000 $(ARGS)
+	$(BIN)/paretune ui $(ARGS)
 
 test: $(READY)  ## the fast tests (two to four minutes on two cores, no network)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup -m 'not slow and not cluster' $(ARGS)

@@ -31,7 +31,7 @@ def _gap_s(*overrides: str) -> float:
 
 
 def _stamped() -> None:
-    """``paretune-train`` that prints the time when Lightning's fit begins and ends."""
+    """``paretune train`` that prints the time when Lightning's fit begins and ends."""
     from time import perf_counter
 
     import pytorch_lightning as pl

@@ -1,4 +1,4 @@
-"""A peer of today beside ``paretune-train -m``: who has how much of the front after so many seconds.
+"""A peer of today beside ``paretune train -m``: who has how much of the front after so many seconds.
 
 The peer is what people write: plain Lightning, a DataLoader, Optuna's TPE with a constraint, MLFlowLogger. Both search the
 space of ``conf/model/squeeze.yaml`` under 5,000 parameters, five epochs a trial, on a core of their own, at the same time.

@@ -1,6 +1,6 @@
 """``make recipes``: train the published recipes (or those named), and write what came out beside what was published.
 
-Every run is a ``paretune-train +recipe=<name> seed=<n>`` of its own, recorded in the store. Finished (recipe, seed) pairs are
+Every run is a ``paretune train +recipe=<name> seed=<n>`` of its own, recorded in the store. Finished (recipe, seed) pairs are
 kept in the table ``docs/recipes.csv``, so that the same command goes on where it stopped.
 """
 
@@ -137,7 +137,7 @@ HEAD = [
     "# Published recipes, run again",
     "",
     "`make recipes` trains the recipes of `conf/recipe` on MNIST and writes this page; `make recipes ONLY='kep_dense_*'` some of",
-    "them. One recipe alone: `paretune-train +recipe=era_11`. The score is the source's metric on the 10,000 test images, *read by*",
+    "them. One recipe alone: `paretune train +recipe=era_11`. The score is the source's metric on the 10,000 test images, *read by*",
     "the rule that comes nearest to how it was *published as*: *best epoch on test* is how a source chose, not how Paretune would.",
     "± is the standard deviation over seeds, or over the source's own runs. *as published*: the mean lies within two of either, or",
     "0.2 points, of the published score. Results of every seed are in `docs/recipes.csv`. Seconds are by the clock, some on a",

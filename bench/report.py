@@ -1,4 +1,4 @@
-"""``paretune-pareto`` on 10,000 synthetic trials: seconds, memory, and whether two writers disturb it."""
+"""``paretune pareto`` on 10,000 synthetic trials: seconds, memory, and whether two writers disturb it."""
 
 import random
 import resource

@@ -9,10 +9,11 @@ WORKER = "import paretune.training.fit, paretune.tracking, optuna, paretune.mode
 
 
 def run() -> dict[str, float]:
-    """Seconds, best of three: ``--help`` of each command, and the imports of a worker."""
+    """Seconds, best of three: the list of commands, ``--help`` of two, and the imports of a worker."""
     return {
-        "train_help_s": _best_s(["-m", "paretune.train", "--help"]),
-        "pareto_help_s": _best_s(["-c", "from paretune.pareto import cli; cli(['--help'])"]),
+        "paretune_s": _best_s(["-m", "paretune"]),
+        "train_help_s": _best_s(["-m", "paretune", "train", "--help"]),
+        "pareto_help_s": _best_s(["-m", "paretune", "pareto", "--help"]),
         "worker_imports_s": _best_s(["-c", WORKER]),
     }
 

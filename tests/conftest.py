@@ -101,14 +101,14 @@ class Answer:
 def command(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], migrated: Callable[[Path], None]
 ) -> Callable[..., Answer]:
-    """Runs ``paretune-train`` in this process, in the checkout, as the shell would."""
+    """Runs ``paretune train`` in this process, in the checkout, as the shell would."""
     from paretune.train import cli
 
     migrated(paths.store() / "mlflow.db")
 
     def run(*arguments: str) -> Answer:
         monkeypatch.chdir(ROOT)
-        monkeypatch.setattr(sys, "argv", ["paretune-train", *arguments])
+        monkeypatch.setattr(sys, "argv", ["paretune", *arguments])
         Plugins.instance()
         capfd.readouterr()
         try:

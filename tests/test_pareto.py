@@ -9,7 +9,7 @@ def test_a_missing_store_is_one_line_and_exit_code_two(tmp_path, capsys):
         cli(["demo", "--store", str(tmp_path)])
 
     assert leaving.value.code == 2
-    assert capsys.readouterr().err.startswith("paretune-pareto: tracking store `")
+    assert capsys.readouterr().err.startswith("paretune pareto: tracking store `")
 
 
 def test_an_empty_sweep_is_one_line(tmp_path, capsys, migrated):

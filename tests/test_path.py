@@ -34,7 +34,7 @@ def kept(tmp_path_factory, migrated) -> Path:
     migrated(folder / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
         patch.setenv("PARETUNE_STORE", str(folder))
-        patch.setattr(sys, "argv", ["paretune-train", *SWEEP])
+        patch.setattr(sys, "argv", ["paretune", *SWEEP])
         train.cli()
     return folder
 
@@ -110,7 +110,7 @@ def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
     assert {path.name for path in Path("zoo").iterdir()} == {
         f"{params}{suffix}" for params in members for suffix in (".onnx", ".safetensors", ".md")
     }
-    assert "paretune-export path --run" in Path(f"zoo/{members.iloc[0]}.md").read_text()
+    assert "paretune export path --run" in Path(f"zoo/{members.iloc[0]}.md").read_text()
 
 
 @pytest.mark.slow
@@ -172,9 +172,9 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
 @pytest.mark.parametrize(
     ("cli", "arguments", "said"),
     [
-        (pareto.cli, ["pth"], "paretune-pareto: sweep `pth` is not in the tracking store"),
+        (pareto.cli, ["pth"], "paretune pareto: sweep `pth` is not in the tracking store"),
         (pareto.cli, ["path", "--min-f1", "99"], "--min-f1 `99.0` is invalid; expected a number from 0 to 1"),
-        (pareto.cli, ["path", "--confirmed"], "has no confirmed model; expected at least one; run paretune-confirm path first"),
+        (pareto.cli, ["path", "--confirmed"], "has no confirmed model; expected at least one; run paretune confirm path first"),
         (pareto.cli, ["path", "--family", "dense"], "has no finished trial that was asked for (3 finished in all)"),
         (pareto.cli, ["path", "--beats", "LeNet"], "--beats `LeNet` names 0 published points; expected one of: none for this data"),
         (confirm.cli, ["path", "--run", "xyz"], "--run `xyz` fits 0 complete trials of path; expected one"),

@@ -23,7 +23,7 @@ DEFAULTS = {
     ("config", "message"),
     [
         ({"test": "maybe"}, "test `maybe` is invalid; expected true or false; set test"),
-        ({"nam": 1}, "setting `nam` is unknown, did you mean `name`?; expected one that --cfg job shows"),
+        ({"nam": 1}, "setting `nam` is unknown; expected one that --cfg job shows; did you mean name?"),
         ({"trainer": {"max_epochs": 0.5}}, "trainer.max_epochs `0.5` is invalid; expected a whole number of at least 1"),
         ({"trainer": {"min_delta": "a"}}, "trainer.min_delta `a` is invalid; expected a number; set trainer.min_delta"),
         ({"model": {"widths": 4}}, "model.widths `4` is invalid; expected a list such as"),

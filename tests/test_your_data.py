@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paretune import confirm, export, pareto, predict, train
+from paretune.__main__ import main
 from paretune.tracking import Store, read_trials
 from shapes import CLASSES, draw
 
@@ -26,12 +26,9 @@ def run(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command of the page, with less to do."""
     for much, little in LESS.items():
         line = line.replace(much, little)
-    program, *arguments = shlex.split(line)
-    commands = {"pareto": pareto.cli, "confirm": confirm.cli, "export": export.cli, "predict": predict.cli}
-    monkeypatch.setattr(sys, "argv", [program, *arguments])
-    name = program.removeprefix("paretune-")
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
     with suppress(SystemExit):
-        train.cli() if name == "train" else commands[name](arguments)
+        main()
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from math import isnan, nan
 from torch import Tensor, nn
 
 from paretune.errors import CapError
-from paretune.front import UNITS
 from paretune.graph import Graph, buffers_of, graph_of, in_use, plan_memory
-from paretune.settings import check
+from paretune.settings import UNITS, check
 
 FLOAT_BYTES = 4
 CHANNEL_BYTES = 9  # of a channel in int8: a bias of four, a factor of four, a shift of one

@@ -3,13 +3,13 @@
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from paretune import paths
-from paretune.errors import ParetuneError
-from paretune.settings import one_line
+from paretune.errors import ConfigError, ParetuneError
+from paretune.settings import UNITS, mend, one_line
 
 if TYPE_CHECKING:
     from paretune.reports.findings import Query
@@ -45,6 +45,13 @@ def run_id(text: str) -> str:
     return text
 
 
+def check_name(what: str, name: str, names: Collection[str]) -> None:
+    """Raise :class:`~paretune.errors.ConfigError`, with the nearest of the ``names``, unless the ``name`` of a thing is one of them."""
+    if name not in names:
+        advice = mend(name, names, f"choose a {what} that is there")
+        raise ConfigError(f"{what} `{name}` is unknown; expected one of {', '.join(names)}; {advice}")
+
+
 def add_store(parser: argparse.ArgumentParser) -> None:
     """``--store`` and ``--uri``."""
     parser.add_argument(
@@ -60,8 +67,6 @@ def uri_of(options: argparse.Namespace) -> str:
 
 def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
     """``--max-params`` and the like, ``--min-f1``, ``--family`` and ``--cost``; ``f1`` says which F1 is meant."""
-    from paretune.front import UNITS
-
     for cost, unit in UNITS.items():
         name = cost.replace("_", "-")
         parser.add_argument(f"--max-{name}", type=whole, metavar="N", help=f"only models of at most N {unit}")
@@ -72,7 +77,6 @@ def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
 
 def query_of(options: argparse.Namespace) -> "Query":
     """The models that the options ask for. Raises :class:`~paretune.errors.ConfigError` for an F1 outside of 0 to 1."""
-    from paretune.front import UNITS
     from paretune.reports.findings import Query
 
     confirmed = getattr(options, "confirmed", False)

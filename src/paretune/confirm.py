@@ -1,4 +1,4 @@
-"""``paretune-confirm``: models that a sweep found, trained again with other seeds; the test set read once a seed.
+"""``paretune confirm``: models that a sweep found, trained again with other seeds; the test set read once a seed.
 
 Each training is a trial of a sweep of its own, so that ``--jobs`` and Hydra's launchers work as they do in any. What is
 finished is in the store; the same command trains what is missing.
@@ -103,7 +103,8 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     options, overrides = _parser().parse_known_args(arguments)
     os.environ["PARETUNE_STORE"] = str(Path(options.store).resolve())
-    with exit_on_mistake("paretune-confirm", CompactHydraException, OmegaConfBaseException):
+    paths.import_from_working_folder()
+    with exit_on_mistake("paretune confirm", CompactHydraException, OmegaConfBaseException):
         refuse_passwords(options.uri, *overrides)
         _confirm(options, overrides)
 
@@ -130,7 +131,7 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
         console.print(line, soft_wrap=True)
     path = folder_of(options.sweep) / "confirmed.csv"
     write_confirmed(results.confirmed, path)
-    command = f"paretune-pareto {shlex.quote(options.sweep)} --confirmed"
+    command = f"paretune pareto {shlex.quote(options.sweep)} --confirmed"
     console.print(f"Written: {path}. The report shows it: {command}", soft_wrap=True)
 
 
@@ -198,7 +199,7 @@ def _optimism(models: "DataFrame") -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("paretune-confirm", __doc__)
+    parser = parser_of("paretune confirm", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument("--seeds", type=whole, default=5, metavar="K", help="trainings of each model (default 5)")
     near = "also models whose F1 is this close to the front's, such as 0.002"
@@ -212,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--train-on", choices=("train", "train+val"), default="train", help=images)
     teacher = "weights.pt of a run whose probabilities are learnt from, too (trainer.distillation)"
     parser.add_argument("--teacher", metavar="FILE", help=teacher)
-    parser.add_argument("--int8", action="store_true", help="in whole numbers, as paretune-export --int8 writes them")
+    parser.add_argument("--int8", action="store_true", help="in whole numbers, as paretune export --int8 writes them")
     parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="workers")
     add_store(parser)
     parser.epilog = "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."

@@ -17,9 +17,10 @@ from paretune.budget import Cap
 from paretune.data import fitted, load
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
-from paretune.front import UNITS, Point
+from paretune.front import Point
 from paretune.models.layers import layer_list
 from paretune.search import current_trial
+from paretune.settings import UNITS
 from paretune.tracking import RunRecorder
 from paretune.training import save
 from paretune.training.distillation import Distillation

@@ -1,4 +1,4 @@
-"""``paretune-export``: a model that a sweep found, as files that run without Paretune.
+"""``paretune export``: a model that a sweep found, as files that run without Paretune.
 
 Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header MODEL.h. Outputs are compared with torch on
 1,000 test images (their labels are not read) before a file is kept. With --int8 MODEL.int8.onnx (and MODEL.int8.h), too: weights and
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.errors import CompactHydraException
 
+from paretune import paths
 from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
 from paretune.errors import ConfigError
 
@@ -28,7 +29,8 @@ AGREEMENT = 0.999  # of the samples that the C code and the ONNX file in int8 mu
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
     options = _parser().parse_args(arguments)
-    with exit_on_mistake("paretune-export", CompactHydraException):
+    paths.import_from_working_folder()
+    with exit_on_mistake("paretune export", CompactHydraException):
         _export(options)
 
 
@@ -145,14 +147,14 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
 def _commands(point: "Point", name: str, options: argparse.Namespace) -> list[str]:
     """What a person types to have the model again, in a file of that ``name``."""
     sweep, wanted = shlex.quote(options.sweep), (" --c" if options.c else "") + (" --int8" if options.int8 else "")
-    confirm, file = f"paretune-confirm {sweep} --run {point.run_id[:8]}", shlex.quote(name) + wanted
+    confirm, file = f"paretune confirm {sweep} --run {point.run_id[:8]}", shlex.quote(name) + wanted
     if not options.confirmed:
-        return [confirm, f"paretune-export {sweep} --run {point.run_id[:8]} {file}"]
+        return [confirm, f"paretune export {sweep} --run {point.run_id[:8]} {file}"]
     on_val = point.config["data"].get("splitting", {}).get("train_on_val")
     flags = f"--epochs {point.config['trainer']['max_epochs']}" + (" --train-on train+val" if on_val else "")
     teacher = point.config["trainer"].get("distillation", {}).get("teacher")
     flags += f" --teacher {shlex.quote(teacher)}" if teacher else ""
-    return [f"{confirm} {flags}", f"paretune-export {sweep} --confirmed --run {point.run_id[:8]} {file}"]
+    return [f"{confirm} {flags}", f"paretune export {sweep} --confirmed --run {point.run_id[:8]} {file}"]
 
 
 def _scores(point: "Point", confirmation: dict[str, Any] | None) -> dict[str, str]:
@@ -160,7 +162,7 @@ def _scores(point: "Point", confirmation: dict[str, Any] | None) -> dict[str, st
 
     scores = {"validation F1 in the search": f"{confirmation['val_f1'] if confirmation else point.f1:.4f}"}
     if confirmation is None:
-        return {**scores, "test F1": "not confirmed yet: paretune-confirm reads the test set"}
+        return {**scores, "test F1": "not confirmed yet: paretune confirm reads the test set"}
     seeds = counted(confirmation["seeds"], "seed")
     interval = (
         f", 95 % {confirmation['test_f1_low']:.4f} to {confirmation['test_f1_high']:.4f}"
@@ -175,7 +177,7 @@ def _scores(point: "Point", confirmation: dict[str, Any] | None) -> dict[str, st
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("paretune-export", __doc__)
+    parser = parser_of("paretune export", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument(
         "model", type=Path, help="file to write, such as model.onnx (the others go beside it), or a folder"

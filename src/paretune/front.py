@@ -39,13 +39,6 @@ class Point:
     flash_bytes: float = nan
 
 
-# The costs that a front may be drawn over, by the names of a point's fields, and what they count.
-UNITS = {
-    "params": "parameters",
-    "macs": "multiply-accumulates",
-    "ram_bytes": "bytes of RAM",
-    "flash_bytes": "bytes of flash",
-}
 Costs = NDArray[np.float64]
 LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
 UNCAPPED = 1e7  # parameters that the volume reaches to where there is no cap

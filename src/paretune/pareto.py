@@ -1,4 +1,4 @@
-"""The trials and the front of sweeps: as tables for a notebook, and as the command ``paretune-pareto``.
+"""The trials and the front of sweeps: as tables for a notebook, and as the command ``paretune pareto``.
 
 >>> from paretune.pareto import front, trials
 >>> front("first_mnist", max_params=5000)[["n_params", "val_f1", "family"]]     # doctest: +SKIP
@@ -48,7 +48,7 @@ def front(
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Print the front and write its files; a person's mistake is one line and exit code 2."""
     options = _parser().parse_args(arguments)
-    with exit_on_mistake("paretune-pareto"):
+    with exit_on_mistake("paretune pareto"):
         _report(options)
 
 
@@ -79,10 +79,10 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("paretune-pareto", description="The params-vs-F1 front of a sweep, or of several.")
+    parser = argparse.ArgumentParser("paretune pareto", description="The params-vs-F1 front of a sweep, or of several.")
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist; several as a,b")
     add_query(parser)
-    confirmed = "only what paretune-confirm trained again, by its test F1"
+    confirmed = "only what paretune confirm trained again, by its test F1"
     parser.add_argument("--confirmed", action="store_true", help=confirmed)
     parser.add_argument("--beats", metavar="NAME", help="which models beat this published one (part of its name)")
     over = "also draw F1 over this setting that was searched, such as data.splitting.train_size"

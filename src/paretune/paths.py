@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,13 @@ from paretune.errors import ConfigError
 
 _INSTALLED, _CHECKOUT = Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf"
 CONF = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+SWEEPS = CONF.parent / "sweeps"
+OWN_SWEEPS = Path("sweeps"), Path("conf/sweeps")  # of the working folder
+
+
+def sweep_names() -> list[str]:
+    """The names of the sweeps of the working folder and of Paretune's own."""
+    return sorted({path.stem for folder in (*OWN_SWEEPS, SWEEPS) for path in folder.glob("*.yaml")})
 
 
 def store() -> Path:
@@ -28,6 +36,15 @@ def cache() -> Path:
 def tracking_uri(folder: Path | str) -> str:
     """The tracking URI of the MLflow database in such a folder."""
     return f"sqlite:///{folder}/mlflow.db"
+
+
+def import_from_working_folder() -> None:
+    """Let a setting such as ``model._target_=my_models.MyNet`` name what a module of the working folder holds.
+
+    Installed modules come first: a file that happens to have the name of one does not take its place.
+    """
+    if (folder := os.getcwd()) not in sys.path:
+        sys.path.append(folder)
 
 
 def data_now(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``paretune-predict``: the class of pictures, by a model that paretune-export wrote.
+"""``paretune predict``: the class of pictures, by a model that paretune export wrote.
 
 A picture of the model's own size is taken as it is. Any other is cut to its ink, scaled and centred, as MNIST's images were, or, for a
 model of your own pictures, scaled. Where ink counts, a picture with a bright border is taken for dark on bright and inverted:
@@ -18,8 +18,8 @@ __all__ = ["cli"]
 
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
-    parser = parser_of("paretune-predict", __doc__)
-    parser.add_argument("model", type=Path, help="file that paretune-export wrote, such as model.onnx")
+    parser = parser_of("paretune predict", __doc__)
+    parser.add_argument("model", type=Path, help="file that paretune export wrote, such as model.onnx")
     parser.add_argument("pictures", type=Path, nargs="+", help="PNG, JPEG or IDX files (an IDX file may hold many)")
     parser.add_argument(
         "--invert", action=argparse.BooleanOptionalAction, default=None, help="swap black and white, or never"
@@ -28,7 +28,7 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends this command, too
-    with exit_on_mistake("paretune-predict"):
+    with exit_on_mistake("paretune predict"):
         _predict(options)
 
 

@@ -6,8 +6,14 @@ from difflib import get_close_matches
 from typing import Any
 
 from paretune.errors import ConfigError, check_choice, check_least
-from paretune.front import UNITS
 
+# The costs that a front may be drawn over, by the names of a point's fields, and what they count.
+UNITS = {
+    "params": "parameters",
+    "macs": "multiply-accumulates",
+    "ram_bytes": "bytes of RAM",
+    "flash_bytes": "bytes of flash",
+}
 CHOICES: dict[str, Sequence[str | None]] = {
     "cap.dtype": ("float32", "int8"),
     "cost": tuple(UNITS),
@@ -59,8 +65,7 @@ def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     for setting, value in _leaves(config):
         if setting not in known and setting.partition(".")[0] not in OPEN:
             raise ConfigError(
-                f"setting `{setting}` is unknown{_hint(setting, known)}; expected one that --cfg job shows; leave it out, or correct "
-                f"its name"
+                f"setting `{setting}` is unknown; expected one that --cfg job shows; {mend(setting, known, 'leave it out')}"
             )
         if isinstance(value, str) and "${" in value:  # is what it refers to
             continue
@@ -96,9 +101,7 @@ def one_line(text: str) -> str:
     """Hydra's message about an override in our form, on one line."""
     if found := re.search(r"Could not find '(.+)/([^/']*)'\n+Available options in '.+':\n((?:\t.*\n?)+)", text):
         group, option, options = found[1], found[2], found[3].split()
-        return (
-            f"{group} `{option}` is unknown{_hint(option, options)}; expected one of {', '.join(options)}; set {group}"
-        )
+        return f"{group} `{option}` is unknown; expected one of {', '.join(options)}; {mend(option, options, f'set {group}')}"
     if found := re.search(r"Could not override '(.+)'\.\nTo append to your config use \+\S+?=(.*)", text):
         if found[1] == "sweeps":
             return f"sweeps `{found[2]}` is not in this folder; expected a file sweeps/{found[2]}.yaml; write it, or go to its folder"
@@ -106,6 +109,7 @@ def one_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _hint(name: str, names: Iterable[str]) -> str:
-    nearest = get_close_matches(name, list(names), n=1)
-    return f", did you mean `{nearest[0]}`?" if nearest else ""
+def mend(name: str, names: Iterable[str], otherwise: str) -> str:
+    """What to do about a ``name`` that is none of the ``names``: take the nearest one, or ``otherwise``."""
+    nearest = get_close_matches(name, [*names], n=1)
+    return f"did you mean {nearest[0]}?" if nearest else otherwise

@@ -1,14 +1,16 @@
-"""``paretune-train``: one training, or with ``-m`` a sweep of them.
+"""``paretune train``: one training, or with ``-m`` a sweep of them; ``paretune sweep`` and ``paretune worker``.
 
 Imports of torch, Lightning and MLflow are late, so that ``--help`` and a wrong override answer at once.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -20,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths
-from paretune.cli import exit_on_mistake
+from paretune.cli import check_name, exit_on_mistake, parser_of
 from paretune.errors import ConfigError
 from paretune.paths import refuse_passwords
 from paretune.settings import check_all
@@ -37,7 +39,7 @@ JOIN = "hydra.sweeper.join=true"
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train once and record it; returns (the cost that ``cost`` names, validation F1)."""
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # which counts a failed trial and goes on
-    with nullcontext() if in_sweep else exit_on_mistake(_command(), CompactHydraException):
+    with nullcontext() if in_sweep else exit_on_mistake("paretune train", CompactHydraException):
         if not in_sweep:
             _check_settings(cfg)
         from paretune.experiment import start_point, train_recorded
@@ -52,19 +54,62 @@ def main(cfg: DictConfig) -> Sequence[float]:
     return getattr(point, cfg.cost), point.f1
 
 
-def cli() -> None:
-    """Run the command; a person's mistake is one line and exit code 2, not a traceback."""
+def cli(command: str = "paretune train") -> None:
+    """Run the command; a person's mistake is one line that names it and exit code 2, not a traceback."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises its errors instead of printing them
     os.environ["PARETUNE_STORE"] = str(paths.store())
-    with exit_on_mistake(_command(), CompactHydraException, OmegaConfBaseException):
+    paths.import_from_working_folder()
+    if Path("conf").is_dir() and Path("conf").resolve() != paths.CONF.resolve():
+        sys.argv[1:1] = ["--config-dir", "conf"]  # options of one's own, beside Paretune's
+    with exit_on_mistake(command, CompactHydraException, OmegaConfBaseException):
         refuse_passwords(*sys.argv[1:])  # before Hydra saves them
         main()
 
 
+def sweep_cli() -> None:
+    """Run ``paretune sweep NAME ...``: the sweep of ``sweeps/NAME.yaml``, as ``paretune train sweeps=NAME ...`` does."""
+    names = f"of a file sweeps/NAME.yaml, here or of Paretune's own: {', '.join(paths.sweep_names())}"
+    parser = parser_of(
+        "paretune sweep", "The sweep of sweeps/NAME.yaml. The same command goes on with it, up to its total of trials."
+    )
+    parser.add_argument("name", nargs="?", default="", metavar="NAME", help=names)
+    overrides = "Hydra's, such as hydra.sweeper.n_trials=100; paretune train --help says what there is"
+    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="OVERRIDE", help=overrides)
+    options = parser.parse_args()
+    with exit_on_mistake("paretune sweep"):
+        if not _is_name(options.name):
+            raise ConfigError(
+                f"sweep `{options.name}` is not a name; expected that of a file in sweeps/, such as {paths.sweep_names()[0]}, first; "
+                f"without a file: paretune train -m"
+            )
+        sys.argv[1:] = ["hydra.mode=MULTIRUN", *_named([options.name, *options.overrides])]
+    cli("paretune sweep")
+
+
 def worker_cli() -> None:
-    """Run ``paretune-worker``: join the sweep that the same arguments started elsewhere, until it is over."""
-    sys.argv[1:] = ["-m", JOIN, *sys.argv[1:]]
-    cli()
+    """Run ``paretune worker``: join the sweep that the same arguments started elsewhere, until it is over."""
+    with exit_on_mistake("paretune worker"):
+        sys.argv[1:] = ["-m", JOIN, *_named(sys.argv[1:])]
+    cli("paretune worker")
+
+
+def _is_name(argument: str) -> bool:
+    return "=" not in argument and argument[:1] not in ("", "-", "+", "~")
+
+
+def _named(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the name of a sweep at their head, if there is one, as overrides that bring it.
+
+    A sweep of the working folder comes before Paretune's own of that name. Raises :class:`~paretune.errors.ConfigError`.
+    """
+    name, *overrides = arguments or [""]
+    if not _is_name(name):
+        return [*arguments]
+    is_own = any((folder / f"{name}.yaml").is_file() for folder in paths.OWN_SWEEPS)
+    if is_own or any(override.startswith(("--config-dir", "-cd", "hydra.searchpath")) for override in overrides):
+        return [f"sweeps={name}", *overrides]
+    check_name("sweep", name, paths.sweep_names())
+    return [f"sweeps={name}", f"hydra.searchpath=[file://.,'file://{paths.SWEEPS.parent}']", *overrides]
 
 
 def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
@@ -144,10 +189,6 @@ def _recorder(
     tags |= {"kind": "trial", "sweep": trial.sweep, "trial": str(trial.number), "attempt": str(trial.attempt)}
     same = ("sweep", "trial") if trial.attempt else ()
     return RunRecorder(store, f"{trial.sweep}-{trial.number:05d}", tags=tags, searched=trial.searched, replaces=same)
-
-
-def _command() -> str:
-    return "paretune-worker" if JOIN in sys.argv else "paretune-train"
 
 
 if __name__ == "__main__":

@@ -118,12 +118,12 @@ def test_the_header_works_in_the_counted_bytes(deployable, tmp_path, family):
 
 def test_the_card_and_the_weights_stand_for_themselves(deployable, tmp_path):
     model = deployable("model=dense")
-    write_card(model, tmp_path / "model.md", {"parameters": "7"}, ["paretune-export x model.onnx"])
+    write_card(model, tmp_path / "model.md", {"parameters": "7"}, ["paretune export x model.onnx"])
     write_safetensors(model, tmp_path / "model.safetensors")
     text = (tmp_path / "model.md").read_text()
 
     assert "| parameters | 7 |" in text
-    assert "paretune-export x model.onnx" in text
+    assert "paretune export x model.onnx" in text
     with safe_open(tmp_path / "model.safetensors", "pt") as file:
         assert json.loads(file.metadata()["config"]) == dict(model.point.config)
         assert set(file.keys()) == set(model.net.net.state_dict())
@@ -133,7 +133,7 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
     (tmp_path / "model.onnx").write_text("no model")
 
     with pytest.raises(
-        StoreError, match=r"model `.*model.onnx` cannot be read \(.*\); expected a file that paretune-export"
+        StoreError, match=r"model `.*model.onnx` cannot be read \(.*\); expected a file that paretune export"
     ):
         Runtime(tmp_path / "model.onnx")
 

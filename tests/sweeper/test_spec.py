@@ -15,7 +15,7 @@ from shapes import draw
 
 
 def spec_of(*arguments: str, **options: object) -> SweepSpec:
-    """The spec of ``paretune-train -m`` with these arguments."""
+    """The spec of ``paretune train -m`` with these arguments."""
     hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(paths.CONF)))
     config = hydra.compose_config("train", [a for a in arguments if a.startswith("hydra")], run_mode=RunMode.MULTIRUN)
     OmegaConf.update(config, "hydra.sweeper.cap.max", 20_000)

@@ -143,7 +143,9 @@ def test_a_sweep_that_is_not_there_is_named_with_the_nearest(store):
 
 
 def test_a_store_that_is_not_there_says_how_to_make_one(tmp_path):
-    with pytest.raises(StoreError, match=r"tracking store `.*/none.db` does not exist; .*make demo.* PARETUNE_STORE"):
+    with pytest.raises(
+        StoreError, match=r"tracking store `.*/none.db` does not exist; .*paretune sweep digits_demo.* PARETUNE_STORE"
+    ):
         Store(f"sqlite:///{tmp_path}/none.db").require()
 
 

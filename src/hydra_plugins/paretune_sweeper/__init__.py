@@ -55,7 +55,7 @@ class SweepOptions:
     workers_per_gpu: int | None = None  # workers that may share a GPU; null: as many as there are
     max_failure_rate: float = 0.3  # the sweep stops once more than this share of n_trials has failed
     retry: int = 3  # a trial whose worker dies is started again this often
-    join: bool = False  # work on a sweep that was started elsewhere (paretune-worker); start none, and end with it
+    join: bool = False  # work on a sweep that was started elsewhere (paretune worker); start none, and end with it
     params: Any = None  # search space, in Hydra's sweep grammar
     # configurations that run first, each as overrides in a line; what is searched takes its value from there, the rest does not
     start: list[str] | None = None

@@ -17,12 +17,13 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from paretune.front import FAR, LEAST_ERROR, UNCAPPED, UNITS, Costs, costs_of, front, front_volume
+from paretune.front import FAR, LEAST_ERROR, UNCAPPED, Costs, costs_of, front, front_volume
 from paretune.search.claims import LATEST
 from paretune.search.costs import Caps
 from paretune.search.stopping import hypervolume, losses, reference_point
 from paretune.search.study import finished, running
 from paretune.search.worker import shown
+from paretune.settings import UNITS
 
 log = logging.getLogger(__name__)
 

@@ -228,7 +228,7 @@ def scores(path: Path, images: Images) -> dict[str, float]:
 
 
 def scores_on_test(weights: Path, point: Point) -> dict[str, float]:
-    """Test F1 and accuracy of the network in a ``weights.pt``, quantised as ``paretune-export --int8`` does."""
+    """Test F1 and accuracy of the network in a ``weights.pt``, quantised as ``paretune export --int8`` does."""
     model = deployable(weights, point)
     data = load(data_now(model.point.config["data"]))
     with tempfile.TemporaryDirectory() as folder:

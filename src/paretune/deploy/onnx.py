@@ -21,7 +21,7 @@ BATCH = 256
 
 
 class Runtime:
-    """A model that paretune-export wrote; ``placing`` of pictures and ``class_names`` as in training.
+    """A model that paretune export wrote; ``placing`` of pictures and ``class_names`` as in training.
 
     Raises :class:`~paretune.errors.StoreError` for any other file.
     """
@@ -36,7 +36,7 @@ class Runtime:
         except Exception as error:  # onnxruntime has an error class for each of its return codes
             reason = first_line(error)
             raise StoreError(
-                f"model `{path}` cannot be read ({reason}); expected a file that paretune-export wrote; export it again"
+                f"model `{path}` cannot be read ({reason}); expected a file that paretune export wrote; export it again"
             ) from error
         channels, height, width = self.session.get_inputs()[0].shape[1:]
         ways = {"fits_by": facts.get("fits_by", "ink"), "ink_share": facts.get("ink_share", 1.0)}

@@ -12,8 +12,9 @@ from pandas import DataFrame
 
 from paretune import paths
 from paretune.errors import ConfigError, StoreError, check_least
-from paretune.front import UNITS, Point
+from paretune.front import Point
 from paretune.reports.confirmed import Reference, confirmed, read_references
+from paretune.settings import UNITS
 from paretune.tracking import Store, read_confirmations, read_trials
 from paretune.tracking.read import column_of, complete_rows, front_rows, points_of, records
 from paretune.tracking.store import COST_METRICS, N_PARAMS, VAL_F1
@@ -159,7 +160,7 @@ class SweepResults:
         if len(points) != 1:
             raise ConfigError(
                 f"--run `{run}` fits {len(points)} complete trials of {', '.join(self.sweeps)}; expected one; "
-                f"see the run column of paretune-pareto"
+                f"see the run column of paretune pareto"
             )
         return points[0]
 
@@ -180,7 +181,7 @@ def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
     models = SweepResults(sweeps, query, table, confirmations).complete
     if query.confirmed and confirmations.empty:
         raise StoreError(
-            f"sweep `{names}` has no confirmed model; expected at least one; run paretune-confirm {names} first"
+            f"sweep `{names}` has no confirmed model; expected at least one; run paretune confirm {names} first"
         )
     if models.empty:
         raise StoreError(

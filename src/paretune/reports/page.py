@@ -16,10 +16,11 @@ from pandas import DataFrame
 from plotly.offline import get_plotlyjs
 
 from paretune.errors import ConfigError
-from paretune.front import UNITS, costs_of, front, front_volume
+from paretune.front import costs_of, front, front_volume
 from paretune.reports.confirmed import mean_and_sd
 from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, LEAST_SHOWN_ERROR, OTHER_FAMILY
 from paretune.reports.findings import SweepResults, finite, layers_of
+from paretune.settings import UNITS
 from paretune.tracking import Store, read_curve
 from paretune.tracking.read import complete_rows, records
 from paretune.tracking.store import COST_METRICS, VAL_F1

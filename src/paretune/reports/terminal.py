@@ -9,9 +9,10 @@ from rich import box
 from rich.table import Table
 
 from paretune.errors import ConfigError
-from paretune.front import UNITS, costs_of, knee
+from paretune.front import costs_of, knee
 from paretune.reports.confirmed import Reference, mean_and_sd
 from paretune.reports.findings import SweepResults, layers_of
+from paretune.settings import UNITS
 from paretune.tracking.read import records
 
 SHORT = {"n_params": "params", "macs": "MACs", "ram_bytes": "RAM B", "flash_bytes": "flash B"}
@@ -123,4 +124,4 @@ def _beating(results: SweepResults, reference: Reference) -> str:
     if near.empty or results.query.confirmed:
         return f"Nothing confirmed beats {target}"
     hint = _model(records(near)[0], results)
-    return f"Nothing confirmed beats {target}; worth paretune-confirm by its validation F1: {hint}"
+    return f"Nothing confirmed beats {target}; worth paretune confirm by its validation F1: {hint}"

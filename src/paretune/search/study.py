@@ -47,7 +47,7 @@ def open_study(
     if join and (database is None or name not in optuna.get_all_study_names(database)):
         raise StoreError(
             f"study `{name}` is not in `{storage}`; expected a sweep that was started; start it with "
-            f"paretune-train, or check hydra.sweeper.storage and the name"
+            f"paretune sweep or paretune train -m, or check hydra.sweeper.storage and the name"
         )
     study = optuna.create_study(
         study_name=name,

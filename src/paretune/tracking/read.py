@@ -127,7 +127,7 @@ def read_run(store: Store, run_id: str) -> tuple[Point, str]:
 
 
 def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
-    """A row for each finished training of ``paretune-confirm`` of trials of these sweeps, oldest first.
+    """A row for each finished training of ``paretune confirm`` of trials of these sweeps, oldest first.
 
     Columns: ``confirms`` (the id of the trial's run), ``how`` its training differed in words, ``seed``, ``val_f1``,
     ``test_f1``, ``test_accuracy`` and ``run_id``.

@@ -154,7 +154,7 @@ class Store:
         if self.file and not self.file.is_file():
             raise StoreError(
                 f"tracking store `{self.file}` does not exist; expected the file that a sweep writes; run one first "
-                f"(make demo), or give the right folder with --store or PARETUNE_STORE"
+                f"(paretune sweep digits_demo), or give the right folder with --store or PARETUNE_STORE"
             )
         return self
 

@@ -102,7 +102,7 @@ function fillTable(front, narrow) {
     cell(row, "").append(link);
   }
   byId("commands").textContent = front.map(p => {
-    return `paretune-confirm ${p.quoted} --run ${p.run.slice(0, 8)} && paretune-export ${p.quoted} --run ${p.run.slice(0, 8)} ${p.family}-${p.params}.onnx`;
+    return `paretune confirm ${p.quoted} --run ${p.run.slice(0, 8)} && paretune export ${p.quoted} --run ${p.run.slice(0, 8)} ${p.family}-${p.params}.onnx`;
   }).join("\n");
 }
 

@@ -1,0 +1,123 @@
+"""``paretune``: every command under one name, and the MLflow UI on the store.
+
+Only what a command needs is imported, and not before it is known: the list of commands, a misspelt one and ``--version``
+answer at once.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from paretune import paths
+from paretune.cli import add_store, check_name, exit_on_mistake, parser_of, uri_of
+from paretune.errors import ConfigError
+
+COMMANDS = {  # a function of a module of this package, and what it does
+    "train": ("train:cli", "one training; with -m a sweep over what the model or the command line names"),
+    "sweep": ("train:sweep_cli", "the sweep sweeps/NAME.yaml; started again, it goes on"),
+    "worker": ("train:worker_cli", "join a sweep that was started elsewhere"),
+    "pareto": ("pareto:cli", "the front of a sweep: table, CSV, JSON, picture, report.html"),
+    "confirm": ("confirm:cli", "the front again with other seeds, the test set read once a seed"),
+    "export": ("export:cli", "a model of the front as ONNX, safetensors and C header, with its card"),
+    "predict": ("predict:cli", "the class of pictures, by an exported model"),
+    "ui": ("__main__:ui", "the MLflow UI on the store, every trial in it"),
+}
+TRAINING = ("train", "sweep", "worker")  # these take Hydra's overrides
+
+
+def main() -> None:
+    """Run the command that the first argument names; without one, list them. One that does not exist ends with exit code 2."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in COMMANDS:
+        sys.argv[1:] = arguments
+        _run(name)
+    elif name in ("-h", "--help"):
+        print(overview())
+    elif name == "--version":
+        from importlib.metadata import version
+
+        print(f"paretune {version('paretune')}")
+    elif name in ("-sc", "--shell-completion"):
+        _complete(arguments)
+    else:
+        with exit_on_mistake("paretune"):
+            _refuse(name)
+
+
+def overview() -> str:
+    """What ``paretune`` alone prints: a line for each command."""
+    commands = "\n".join(f"  {name:<9}{about}" for name, (_, about) in COMMANDS.items())
+    return (
+        f"How small can a network be and still score? Pareto fronts of parameters against F1.\n\n"
+        f"paretune COMMAND ...\n\n{commands}\n\n"
+        f'paretune COMMAND --help says more; paretune --version; completion: eval "$(paretune -sc install=bash)"'
+    )
+
+
+def ui() -> None:
+    """Become ``mlflow ui`` on the store, after its useful filters; a person's mistake is one line and exit code 2."""
+    about = "The MLflow UI on the store, at http://127.0.0.1:5000. Further arguments are those of mlflow ui, such as --port 5001."
+    parser = parser_of("paretune ui", about)
+    add_store(parser)
+    options, arguments = parser.parse_known_args()
+    with exit_on_mistake("paretune ui"):
+        print(_filters(uri_of(options)), flush=True)
+    interpreter = [sys.executable, "-m", "mlflow", "ui"]
+    os.execv(
+        sys.executable,
+        [*interpreter, "--backend-store-uri", uri_of(options), "--host", "127.0.0.1", "--port", "5000", *arguments],
+    )
+
+
+def _filters(uri: str) -> str:
+    """What the UI's search box takes, with the name of the newest sweep. Raises :class:`~paretune.errors.ParetuneError`."""
+    from paretune.tracking import Store
+
+    if uri.startswith("http"):
+        raise ConfigError(f"--uri `{uri}` is a server; expected a database; open its own UI in a browser")
+    names = [run.data.tags["sweep"] for run in Store(uri).require().sweeps()]
+    trials = "tags.state = 'complete' and tags.kind = 'trial'"
+    return (
+        f"The search box takes, for instance:\n"
+        f"  front members       tags.front = 'true' and tags.sweep = '{names[-1] if names else 'NAME'}'\n"
+        f"  under N parameters  metrics.n_params < 5000 and {trials}\n"
+        f"  above an F1         metrics.val_f1 > 0.99 and {trials}"
+    )
+
+
+def _run(name: str) -> None:
+    module, _, function = COMMANDS[name][0].partition(":")
+    getattr(import_module(f"paretune.{module}"), function)()
+
+
+def _refuse(name: str) -> None:
+    if "=" in name or name.startswith("-"):
+        raise ConfigError(
+            f"argument `{name}` belongs to no command; expected one of {', '.join(COMMANDS)} before it; for instance: paretune train {name}"
+        )
+    check_name("command", name, COMMANDS)
+
+
+def _complete(arguments: Sequence[str]) -> None:
+    """Hydra's shell completion (``install=bash``, ``query=bash``, ...) for ``paretune COMMAND``.
+
+    Of the line that is typed, in ``COMP_LINE``, Hydra sees what follows the command.
+    """
+    if any(argument.startswith("query=") for argument in arguments):
+        line = re.match(r"\s*\S+\s+(\S+)\s+(.*)", os.environ.get("COMP_LINE", ""))
+        if not line:
+            return print(*COMMANDS)
+        command, rest = line.groups()
+        if command not in TRAINING:
+            return None
+        if command != "train" and not re.search(r"\s", rest):
+            return print(*paths.sweep_names())
+        os.environ["COMP_LINE"] = "paretune " + re.sub(r"^([^\s=+~-][^\s=]*)(?=\s)", r"sweeps=\1", rest)
+    sys.argv[1:] = ["-sc", *arguments]
+    return _run("train")
+
+
+if __name__ == "__main__":
+    main()
