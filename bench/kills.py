@@ -1,6 +1,5 @@
 """Twenty ``kill -9`` of a worker, of the parent, of both, at random moments of one sweep, and what is left of it."""
 
-import json
 import os
 import random
 import signal
@@ -15,6 +14,8 @@ from os import environ
 import optuna
 import psutil
 
+from paretune.search.claims import ATTEMPT, worker_of
+from paretune.search.storage import noted
 from paretune.tracking import Store, read_points
 
 KILLS, TRIALS = 20, 150
@@ -33,9 +34,9 @@ def start(folder: str) -> subprocess.Popen[bytes]:
 def kill_worker(study: optuna.Study) -> bool:
     """Kill the process of a running trial, if there is one."""
     for trial in study.trials:
-        if trial.state.name == "RUNNING" and "worker" in trial.user_attrs:
+        if trial.state.name == "RUNNING" and worker_of(trial):
             with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                os.kill(json.loads(trial.user_attrs["worker"])["pid"], signal.SIGKILL)
+                os.kill(worker_of(trial)["pid"], signal.SIGKILL)
                 return True
     return False
 
@@ -76,7 +77,7 @@ def state_of(folder: str) -> dict[str, object]:
     return {
         "trials_wanted": TRIALS,
         "trials": dict(Counter(trial.state.name for trial in trials)),
-        "trials_started_again": sum(trial.user_attrs.get("attempt", 0) > 0 for trial in trials),
+        "trials_started_again": sum((noted(trial, ATTEMPT) or 0) > 0 for trial in trials),
         "mlflow_runs": dict(Counter(run.info.status for run in runs)),
         "points_in_mlflow": len(points),
         "duplicates": len(complete) - len({frozenset(trial.params.items()) for trial in complete}),

@@ -5,6 +5,7 @@ from itertools import cycle
 import optuna
 import pytest
 
+from paretune.search.storage import study_notes
 from paretune.tracking import Store
 from paretune.training import settings
 from paretune.training.execution import Execution
@@ -32,7 +33,7 @@ def test_all_trials_of_a_sweep_compute_in_one_way_also_after_a_restart(command, 
     study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
 
     assert layouts("trial", tmp_path) == ["channels_last/bf16/1 threads"] * 3
-    kept = study.user_attrs["shared:execution of conv on cpu"]
+    kept = study_notes(study)["shared:execution of conv on cpu"]
     assert Execution(**kept) == Execution("channels_last", "bf16", 1)
 
 

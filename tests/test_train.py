@@ -91,7 +91,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
          "pruner `optuna.pruners.MedianPruner` prunes by one objective, and this sweep has 2; expected none"),
         ([*SWEEP, "hydra.sweeper.race.eta=3", "hydra.sweeper.direction=maximize"],
          "race `eta=3` ranks trials by a cost and a score, and this sweep has directions ['maximize']"),
-        ([*SWEEP, "hydra.sweeper.direction=maximize"], "sampler `FrontSampler` weighs a counted cost against a score, and this sweep has"),
+        ([*SWEEP, "hydra.sweeper.direction=maximize"], "sampler `front` weighs a counted cost against a score, and this study has directions ['maximize'] and a count"),
         ([*SWEEP, "hydra.sweeper.cap={max: 5, count: null}"],
          "cap.max `5` has nothing to count with; expected a function; set hydra.sweeper.cap.count"),
         ([*SWEEP, "hydra.sweeper.cap.count=paretune.nothing"], "cap.count `paretune.nothing` cannot be imported ("),

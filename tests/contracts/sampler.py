@@ -8,6 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from paretune.errors import CapError
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import CappedSampler
 from paretune.search.space import parse_space
@@ -53,18 +54,25 @@ def conditional_count(params: dict[str, object]) -> int:
 
 def asked(sampler: CappedSampler, n: int, score: Callable[[dict], float] | None = None) -> list[dict[str, object]]:
     """``n`` trials of a study that scores them, and their parameters."""
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
-    space, found = sampler.feasible.space, []
+    study, trials = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler), []
     for _ in range(n):
-        trial = study.ask()
-        params = {name: suggest(trial, name, dist) for name, dist in space.choices.items()}
-        for name, dist in space.distributions(space.branch_of(params)).items():
-            if space.is_active(name, params):
-                params[name] = suggest(trial, name, dist)
-        cost = sampler.feasible.cost(params)
-        study.tell(trial, [cost, score(params) if score else 1 - 1 / (2 + cost)])
-        found.append(params)
-    return found
+        trials = told(study, trials, score)
+    return trials
+
+
+def told(
+    study: optuna.Study, trials: list[dict[str, object]], score: Callable[[dict], float] | None = None
+) -> list[dict[str, object]]:
+    """``trials`` and one more of the study, which scores it."""
+    feasible, trial = study.sampler.feasible, study.ask()
+    space = feasible.space
+    params = {name: suggest(trial, name, dist) for name, dist in space.choices.items()}
+    for name, dist in space.distributions(space.branch_of(params)).items():
+        if space.is_active(name, params):
+            params[name] = suggest(trial, name, dist)
+    cost = feasible.cost(params)
+    study.tell(trial, [cost, score(params) if score else 1 - 1 / (2 + cost)])
+    return [*trials, params]
 
 
 class SamplerContract:
@@ -88,6 +96,38 @@ class SamplerContract:
 
         assert again.number == first.number
         assert again.relative_params == first.relative_params
+
+    @pytest.mark.parametrize(
+        ("space", "counted", "cap", "enqueued"),
+        [(SPACE, count, 1000, {"w2": 40}), (SPACE, count, 1000, {"w4": 30, "k": 3, "lr": 0.5}), (DEEP, deep_count, 500, {"depth": 5}),
+         (CONDITIONAL, conditional_count, 300, {"model": "b", "b/v": 20})],
+    )  # fmt: skip
+    def test_what_is_enqueued_with_some_of_its_parameters_is_completed_under_the_cap(
+        self, space, counted, cap, enqueued
+    ):
+        """At the start and after it."""
+        for number in (0, 21):
+            sampler = self.make(FeasibleSpace(space, counted, cap))
+            study, trials = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler), []
+            for n in range(number + 1):
+                if n == number:
+                    study.enqueue_trial(enqueued)
+                trials = told(study, trials)
+
+            assert enqueued.items() <= trials[-1].items()
+            assert max(map(counted, trials)) <= cap
+
+    def test_what_is_enqueued_and_never_fits_is_refused(self):
+        study = optuna.create_study(
+            directions=["minimize", "maximize"], sampler=self.make(FeasibleSpace(SPACE, count, 500))
+        )
+        study.enqueue_trial({"w0": 64, "w1": 64})
+
+        with pytest.raises(
+            CapError,
+            match=r"trial 0, enqueued with `\{'w0': 64, 'w1': 64\}`, has 4,\d+ parameters, over the cap of 500",
+        ):
+            told(study, [])
 
     @pytest.mark.parametrize("cap", [100, 1000, 20_000])
     def test_nothing_over_the_cap_is_ever_proposed(self, cap):

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
+from paretune.errors import ConfigError
 from paretune.front import front, hypervolume
 from paretune.search.ehvi import Surrogate, expected_improvement, features, select_training_points
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.front_sampler import FrontSampler
+from paretune.search.front_sampler import FrontSampler, Observation
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import Space
 from paretune.search.storage import suggest
@@ -112,6 +113,30 @@ def test_it_works_in_a_plain_study():
     study.optimize(lambda t: (t.suggest_int("w", 2, 64) ** 2, 1 - t.suggest_float("lr", 0, 1) / 2), n_trials=12)
 
     assert max(trial.values[0] for trial in study.trials) <= 900
+
+
+def test_a_study_of_one_objective_or_without_a_count_is_refused_in_a_sentence():
+    space = Space(common={"w": IntDistribution(2, 64)})
+    for feasible, directions in (
+        (FeasibleSpace(space, lambda params: params["w"], 60), ["maximize"]),
+        (FeasibleSpace(space), ["minimize", "maximize"]),
+    ):
+        study = optuna.create_study(directions=directions, sampler=FrontSampler(feasible))
+        with pytest.raises(
+            ConfigError, match=r"sampler `front` weighs a counted cost against a score, and this study has directions"
+        ):
+            study.ask().suggest_int("w", 2, 64)
+
+
+def test_trials_teach_also_where_the_task_does_not_ask_for_everything():
+    space = Space(common={"w": IntDistribution(2, 64), "unasked": IntDistribution(1, 4)})
+    feasible = FeasibleSpace(space, lambda params: params["w"], 60)
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=6))
+    study.optimize(lambda trial: (trial.suggest_int("w", 2, 64), 0.9), n_trials=8)
+    (observation,) = Observation.all_of(study.trials[7], 1)
+
+    assert {"w", "unasked"} == set(observation.params)
+    assert [set(trial.params) for trial in study.trials] == [{"w"}] * 8
 
 
 def test_where_every_model_costs_the_same_it_seeks_the_best_score():

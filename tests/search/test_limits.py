@@ -6,6 +6,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 
 from paretune.errors import ConfigError, SweepError
+from paretune.search.claims import fail
 from paretune.search.stopping import is_flat, losses
 from search.settings import LIMITS
 
@@ -57,6 +58,17 @@ def test_costs_and_scores_become_logarithms_and_other_numbers_stay():
 def test_too_many_failures_end_a_sweep():
     with pytest.raises(SweepError, match=r"2 trials of 3 failed, more than the share 0.5 it allows"):
         replace(LIMITS, n_trials=3).reached(study_of(None, None))
+
+
+def test_the_error_of_the_first_trial_that_failed_is_in_the_message_in_a_line():
+    study = study_of()
+    for reason in ("KeyError: 'x'\n  full_key: a.x", "ValueError: later"):
+        fail(study, study.ask(), reason)
+
+    with pytest.raises(
+        SweepError, match=r"trial 0: KeyError: 'x' full_key: a.x; their tracebacks are in the logs in their folders"
+    ):
+        replace(LIMITS, n_trials=3).reached(study)
 
 
 def test_failures_before_the_same_command_ran_again_do_not_count():

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import IntDistribution
 
-from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count
+from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count, told
 from paretune.errors import CapError, ConfigError
 from paretune.search.distributions import uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.samplers import FeasibleSampler, GridSampler, van_der_corput
+from paretune.search.samplers import DRAWN, FeasibleSampler, GridSampler, van_der_corput
 from paretune.search.space import Space, parse_space
+from paretune.search.storage import noted
 
 
 def wrapped(base: type, feasible: FeasibleSpace, seed: int = 0, **options: object) -> FeasibleSampler:
@@ -182,8 +183,25 @@ def test_a_grid_tries_every_step_of_a_range_of_fractions():
     )
 
 
+def test_a_grid_takes_everything_of_finitely_many_values():
+    sweeps = [
+        "a=range(1.5,3.0,0.5)",
+        "b=tag(log,int(interval(2,4)))",
+        "c=choice(true,false)",
+        "d=interval(0.5,0.5)",
+        "e=range(1,7,3)",
+    ]
+    points = GridSampler(FeasibleSpace(parse_space(sweeps, is_group=lambda _: False, own_space=lambda _: {}))).points
+    values = {name: {point[name] for point in points} for name in "abcde"}
+
+    assert values == {"a": {1.5, 2.0, 2.5, 3.0}, "b": {2, 3, 4}, "c": {True, False}, "d": {0.5}, "e": {1, 4, 7}}
+    assert len(points) == 4 * 3 * 2 * 1 * 3
+
+
 def test_a_grid_of_real_numbers_is_refused():
-    with pytest.raises(ConfigError, match=r"sampler `grid` cannot try every value of `lr`; expected choice"):
+    with pytest.raises(
+        ConfigError, match=r"sampler `grid` cannot try every value of `lr`; expected choice\(...\), int"
+    ):
         GridSampler(FeasibleSpace(SPACE, count, 5000))
 
 
@@ -195,6 +213,16 @@ def test_a_grid_that_no_machine_holds_is_refused():
         match=r"sampler `grid` would try 28,629,151 configurations, the cap aside; expected at most 1,000,000",
     ):
         GridSampler(FeasibleSpace(space))
+
+
+def test_nothing_is_drawn_for_a_whole_configuration_that_is_enqueued():
+    study = optuna.create_study(
+        directions=["minimize", "maximize"], sampler=FrontSampler(FeasibleSpace(SPACE, count, 5000))
+    )
+    study.enqueue_trial({**{f"w{i}": 4 for i in range(5)}, "k": 3, "lr": 0.5})
+    told(study, [])
+
+    assert noted(study.trials[0], DRAWN) is None
 
 
 def test_a_sampler_that_draws_with_numpy_works_on_a_database(tmp_path):

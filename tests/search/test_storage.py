@@ -71,7 +71,7 @@ def test_ctrl_c_amid_a_query_leaves_no_lock(tmp_path, monkeypatch):
             study.get_trials()
     other = sqlite3.connect(tmp_path / "optuna.db", timeout=0.1)
 
-    other.execute("INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, 'stop', 'true')")
+    other.execute("INSERT INTO study_system_attributes (study_id, key, value_json) VALUES (1, 'paretune:stop', 'true')")
     other.commit()
     assert caught.value.__traceback__, "it holds the frames, and so their cursors, until here"
 
@@ -95,6 +95,12 @@ def study(request, tmp_path) -> optuna.Study:
 
 def test_the_first_value_is_kept_and_nothing_is_chosen_again(study):
     assert [shared(study, "layout", lambda n=n: {"threads": n}) for n in (1, 2)] == [{"threads": 1}] * 2
+
+
+def test_the_value_that_an_earlier_version_kept_is_the_shared_one(study):
+    study.set_user_attr("shared:layout", {"threads": 4})
+
+    assert shared(study, "layout", lambda: {"threads": 1}) == {"threads": 4}
 
 
 def test_values_have_names(study):

@@ -23,6 +23,7 @@ from paretune.search.claims import LATEST, claim, reclaim, requeue
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
+from paretune.search.storage import note, noted, study_notes
 from paretune.search.study import ask_to_stop, finished, open_study
 from paretune.search.worker import Interrupted, Sweep, work
 from search.settings import LIMITS
@@ -70,13 +71,13 @@ def test_the_task_sees_its_trial(study):
 def test_the_study_has_what_a_running_trial_reported_last_until_the_trial_is_put_back(study):
     def interrupted(trial, overrides):
         trial.report(1, *square(trial, overrides))
-        assert study.get_trials()[0].user_attrs[LATEST][0] == 1
+        assert noted(study.get_trials()[0], LATEST)[0] == 1
         raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):
         work(study, sweep(1), interrupted)
 
-    assert study.get_trials()[0].user_attrs[LATEST] is None
+    assert noted(study.get_trials()[0], LATEST) is None
 
 
 def test_trials_that_fail_are_failed_and_the_sweep_goes_on(study):
@@ -147,7 +148,7 @@ def test_the_trial_of_a_killed_process_is_taken_back(study, tmp_path):
 def test_a_process_number_that_was_given_again_is_another_process(study):
     trial = study.ask()
     identity = {"host": os.uname().nodename, "pid": os.getpid(), "started": psutil.Process().create_time() - 60}
-    trial.set_user_attr("worker", json.dumps(identity))
+    note(study, trial, "worker", identity)
 
     assert reclaim(study, retry=1) == 1
 
@@ -157,11 +158,24 @@ def test_a_trial_that_breaks_off_again_and_again_is_failed(study):
         trial = study.ask()
         claim(study, trial)
         dead = {"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0}
-        trial.set_user_attr("worker", json.dumps(dead))
+        note(study, trial, "worker", dead)
         reclaim(study, retry=2)
 
     assert [trial.state for trial in study.trials] == [TrialState.FAIL]
     assert study.trials[0].user_attrs["reason"] == "its worker died 3 times (killed, or out of memory)"
+
+
+def test_what_earlier_versions_noted_of_a_trial_in_the_users_attributes_counts(study):
+    """A study that was started before goes on: its workers that died are known, and how often."""
+    trial = study.ask()
+    dead = {"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0}
+    for name, value in {"attempt": 2, "deaths": 1, "worker": json.dumps(dead)}.items():
+        trial.set_user_attr(name, value)
+
+    assert reclaim(study, retry=2) == 1
+    assert noted(study.trials[0], "deaths") == 2
+    assert claim(study, study.ask()) == 3
+    assert reclaim(study, retry=2) == 0
 
 
 def test_stops_and_starts_are_no_deaths(study):
@@ -172,7 +186,7 @@ def test_stops_and_starts_are_no_deaths(study):
         requeue(study, trial)
 
     assert [trial.state for trial in study.trials] == [TrialState.WAITING]
-    assert "deaths" not in study.trials[0].user_attrs
+    assert noted(study.trials[0], "deaths") is None
 
 
 def test_a_task_that_exits_is_a_failed_trial(study):
@@ -263,7 +277,7 @@ def test_a_trial_just_asked_for_is_not_taken_for_an_orphan(study):
 def test_a_silent_worker_elsewhere_counts_as_gone_when_its_heartbeat_stops(study):
     trial = study.ask()
     claim(study, trial)
-    trial.set_user_attr("worker", json.dumps({"host": "elsewhere", "pid": 1, "started": 0.0}))
+    note(study, trial, "worker", {"host": "elsewhere", "pid": 1, "started": 0.0})
     storage = study._storage
     storage.record_heartbeat(trial._trial_id)
     assert reclaim(study, retry=1) == 0
@@ -390,4 +404,4 @@ def test_trials_share_the_value_that_the_first_one_chose(study):
     work(study, sweep(2), objective)
 
     assert values == [{"threads": 1}] * 2
-    assert study.user_attrs["shared:layout"] == {"threads": 1}
+    assert study_notes(study)["shared:layout"] == {"threads": 1}

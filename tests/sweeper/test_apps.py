@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 
 from paretune.errors import ConfigError
 from paretune.search.claims import claim, requeue
@@ -23,7 +24,7 @@ APPS = Path(__file__).parent / "apps"
 def run(app: str, tmp_path: Path, *overrides: str) -> tuple[dict, subprocess.CompletedProcess[str]]:
     """Runs the app's sweep; returns its results file and the finished process."""
     command = [sys.executable, "app.py", "-m", f"hydra.sweep.dir={tmp_path}", *overrides]
-    env = os.environ | {"PYTHONPATH": "."}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(command, cwd=APPS / app, env=env, capture_output=True, text=True, check=False)
     results = tmp_path / "optimization_results.yaml"
     return (yaml.safe_load(results.read_text()) if results.is_file() else {}), done
@@ -63,8 +64,65 @@ def test_too_many_failures_end_the_sweep_and_a_rate_allows_them(tmp_path):
 
     assert strict.returncode != 0
     assert "stops: 1 trials of 5 failed, more than the share 0 it allows" in strict.stderr
+    assert ": RuntimeError: negative; their tracebacks are in the logs in their folders" in strict.stderr
+    assert "Traceback" not in strict.stderr
     assert lenient.returncode == 0
     assert results["best_params"]["x"] >= 0
+
+
+@pytest.mark.parametrize("sampler", ["tpe", pytest.param("grid", marks=pytest.mark.slow)])
+def test_with_nothing_to_search_the_configuration_runs_as_often_as_there_are_trials(tmp_path, sampler):
+    results, done = run(
+        "sphere", tmp_path, "x=1", "y=2", "hydra.sweeper.n_trials=3", f"hydra/sweeper/sampler={sampler}"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("nothing is searched: the same configuration runs 3 times, which measures its noise") == 1
+    assert results == {"name": "optuna", "best_params": {}, "best_value": 5.0}
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["0", "1", "2"]
+
+
+@pytest.mark.slow
+def test_workers_find_what_is_named_from_the_commands_folder_also_if_jobs_change_theirs(tmp_path):
+    """As in an app that names no ``version_base``."""
+    options = (
+        "hydra.sweep.dir=out",
+        "hydra.sweeper.storage=sqlite:///study.db",
+        "hydra.sweeper.n_jobs=2",
+        "hydra.job.chdir=true",
+    )
+    command = [sys.executable, APPS / "sphere" / "app.py", "-m", "hydra.sweeper.n_trials=4", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    study = optuna.load_study(study_name="sphere", storage=f"sqlite:///{tmp_path}/study.db")
+
+    assert done.returncode == 0, done.stderr
+    assert [trial.state.name for trial in study.trials[:4]] == ["COMPLETE"] * 4
+    assert {"0", "1", "2", "3"} <= {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_a_mistake_in_any_app_is_a_line(tmp_path):
+    _, done = run("sphere", tmp_path, "hydra.sweeper.metric_names=[a,b]")
+    line, *_ = done.stderr.split("\n")
+
+    assert done.returncode == 1
+    assert line.startswith(
+        "metric_names `['a', 'b']` do not fit direction `minimize`; expected a name for each direction"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_optuna_reads_a_study_as_if_it_were_its_own(tmp_path):
+    """What a trial ran, what its values are called and why it failed; nothing that only the sweeper looks at."""
+    names = ("hydra.sweeper.metric_names=[height,distance]", f"hydra.sweeper.storage=sqlite:///{tmp_path}/optuna.db")
+    _, done = run("multi", tmp_path, "hydra.sweeper.n_trials=6", "+comment=a b", *names)
+    study = optuna.load_study(study_name="multi-objective", storage=f"sqlite:///{tmp_path}/optuna.db")
+    (trial, *_), figure = study.trials, optuna.visualization.plot_pareto_front(study)
+
+    assert done.returncode == 0, done.stderr
+    assert study.metric_names == ["height", "distance"]
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("height", "distance")
+    assert trial.user_attrs == {"overrides": f"'+comment=a b' x={trial.params['x']} y={trial.params['y']}"}
+    assert set(study.user_attrs) == {"question", "settings"}
 
 
 def test_multi_objective_leaves_its_solutions(tmp_path):
@@ -84,6 +142,18 @@ def test_a_custom_search_space_suggests_within_what_was_drawn(tmp_path):
     assert 0 <= best["+w_z"] <= 0.5
 
 
+@pytest.mark.parametrize(
+    "field", ["tpe.group", "tpe.constant_liar", "cmaes.popsize", "cmaes.lr_adapt", "nsgaii.crossover", "grid.seed"]
+)
+def test_a_samplers_fields_are_set_on_the_command_line(tmp_path, field):
+    sampler, name = field.split(".")
+    overrides = [f"hydra/sweeper/sampler={sampler}", f"hydra.sweeper.sampler.{name}=3"]
+    with initialize_config_dir(str(APPS / "sphere"), version_base=None):
+        config = compose("config", overrides=overrides, return_hydra_config=True)
+
+    assert config.hydra.sweeper.sampler[name] == 3
+
+
 def test_grid_tries_every_combination(tmp_path):
     sweep = ("hydra/sweeper/sampler=grid", "x=choice(1,2,3)", "y=choice(4,5)", "hydra.sweeper.n_trials=6")
     results, done = run("sphere", tmp_path, *sweep)
@@ -94,7 +164,7 @@ def test_grid_tries_every_combination(tmp_path):
     assert results["best_value"] == 1 + 16
 
 
-@pytest.mark.parametrize("sampler", ["random", "cmaes", "gp", "qmc"])
+@pytest.mark.parametrize("sampler", ["random", "cmaes", "gp", "qmc", "nsgaiii"])
 @pytest.mark.slow
 def test_every_sampler_runs(tmp_path, sampler):
     space = ("x=interval(-5,5)", "y=interval(-5,5)")

@@ -11,6 +11,8 @@ from pathlib import Path
 import optuna
 import pytest
 
+from paretune.search.claims import worker_of
+
 APP = Path(__file__).parent / "apps" / "faulty"
 
 
@@ -18,7 +20,7 @@ def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
     command = [sys.executable, "app.py", "-m", f"hydra.sweep.dir={tmp_path}", *overrides]
     storage = f"hydra.sweeper.storage=sqlite:///{tmp_path}/optuna.db"
     pipe = subprocess.PIPE
-    env = os.environ | {"PYTHONPATH": "."}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen([*command, storage], cwd=APP, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True)
 
 
@@ -99,7 +101,7 @@ def test_a_stop_leaves_nothing_running_and_says_how_to_go_on(tmp_path, signals):
     """SIGTERM drains; a second Ctrl-C kills workers that are deaf."""
     process = start(tmp_path, "kind=choice(deaf)", "hydra/sweeper/sampler=random", "hydra.sweeper.n_jobs=2")
     study = None
-    while study is None or sum("worker" in trial.user_attrs for trial in study.trials) < 2:
+    while study is None or sum(bool(worker_of(trial)) for trial in study.trials) < 2:
         time.sleep(0.5)
         with suppress(Exception):  # not there yet
             study = optuna.load_study(study_name="faulty", storage=f"sqlite:///{tmp_path}/optuna.db")

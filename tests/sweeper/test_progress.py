@@ -17,6 +17,7 @@ from hydra_plugins.paretune_sweeper._progress import IN_HAND, MEMBER, Panel, Pro
 from paretune.front import front_volume
 from paretune.search.claims import LATEST
 from paretune.search.costs import Caps
+from paretune.search.storage import note
 from search.test_limits import study_of
 
 
@@ -81,7 +82,7 @@ def panel_lines(study: optuna.Study, columns: int, rows: int) -> list[str]:
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
 def test_the_panel_draws_the_front_and_the_trials_in_hand_into_its_terminal(columns, rows):
     study = study_of((900, 0.95), (3670, 0.9871), (3700, 0.8))
-    study.ask().set_user_attr(LATEST, [7, 2000.0, 0.97])
+    note(study, study.ask(), LATEST, [7, 2000.0, 0.97])
     lines = panel_lines(study, columns, rows)
 
     assert len(lines) < rows
@@ -125,7 +126,11 @@ def test_in_a_terminal_a_sweep_with_workers_shows_its_panel(tmp_path):
         "hydra.sweeper.n_trials=4",
     ]
     with subprocess.Popen(
-        command, cwd=app, env=os.environ | {"PYTHONPATH": "."}, stdout=theirs, stderr=theirs
+        command,
+        cwd=app,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])},
+        stdout=theirs,
+        stderr=theirs,
     ) as process:
         os.close(theirs)
         shown = b""

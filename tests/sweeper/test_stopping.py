@@ -1,6 +1,5 @@
 """Ctrl-C and kill -9 on real sweeps, in processes of their own."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from paretune.search.claims import worker_of
 from paretune.tracking import Store, read_points
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ def test_a_killed_parent_and_killed_workers_lose_nothing(tmp_path):
     process.communicate()
     running = [t for t in study(tmp_path).trials if t.state is TrialState.RUNNING]
     for trial in running[:1]:
-        os.kill(json.loads(trial.user_attrs["worker"])["pid"], signal.SIGKILL)
+        os.kill(worker_of(trial)["pid"], signal.SIGKILL)
     output, _ = start(tmp_path, *options).communicate(timeout=200)
     wait_for(lambda: TrialState.RUNNING not in states(tmp_path))
 

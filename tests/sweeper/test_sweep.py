@@ -35,6 +35,8 @@ def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(command,
 
     assert answer.code == 0, answer.err
     assert [trial.values for trial in study.trials] == [[point.params, pytest.approx(point.f1)] for point in points]
+    assert study.metric_names == ["parameters", "F1"]
+    assert study.trials[0].user_attrs["overrides"].startswith("data=digits data.splitting.train_size=200 ")
     assert max(point.params for point in points) <= 4000
     assert folders == ["0", "1", "2"]
     assert len(results["solutions"]) == len(study.best_trials)

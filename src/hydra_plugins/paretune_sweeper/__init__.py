@@ -19,7 +19,7 @@ class CapOptions:
     # list of which the largest is the cost
     count: str | None = None
     cost: str = "parameters"  # the name of the cost that is the objective; of a single one what it counts, in words
-    units: dict[str, str] | None = None  # words for the names
+    units: dict[str, str] | None = None  # words for the names, those of metric_names too
     reads: list[str] | None = None  # config nodes that it reads (groups are told by trying); null: any. Saves counting
 
 
@@ -41,6 +41,7 @@ class SweepOptions:
 
     sampler: Any = MISSING  # any Optuna sampler by `_target_`
     direction: Any = "minimize"  # minimize or maximize; a list for several objectives
+    metric_names: list[str] | None = None  # names of the values for Optuna's plots, one for each direction
     storage: str | None = None  # SQLAlchemy URL of the study; null keeps it in memory
     # the study's name; null makes one from the command line, so that the same command resumes it
     study_name: str | None = None

@@ -21,7 +21,8 @@ from paretune.front import FAR, LEAST_ERROR, UNCAPPED, Costs, costs_of, front, f
 from paretune.search.claims import LATEST
 from paretune.search.costs import Caps
 from paretune.search.stopping import hypervolume, losses, reference_point
-from paretune.search.study import finished, running
+from paretune.search.storage import noted
+from paretune.search.study import finished, reason_of, running
 from paretune.search.worker import shown
 from paretune.settings import UNITS
 
@@ -49,7 +50,7 @@ class Progress:
         fresh = [trial for trial in finished(self.study) if trial.number not in self.logged]
         self.logged.update(trial.number for trial in fresh)
         for trial in (trial for trial in fresh if trial.number != ran):
-            result = shown(trial.values or ()) or trial.user_attrs.get("reason", "").split("\n")[0][:300]
+            result = shown(trial.values or ()) or reason_of(trial)
             log.info("trial %d: %s %s", trial.number, trial.state.name.lower(), result)
         if self.show:
             self.show()
@@ -124,7 +125,7 @@ class Panel:
         height = rows - len(lines) - 3  # title, axis, its labels
         if self.points is not None and height >= LEAST_HEIGHT:
             costs, members = self.points, front(self.points)
-            latest = [trial.user_attrs[LATEST][1:] for trial in self.trials if trial.user_attrs.get(LATEST)]
+            latest = [reported[1:] for trial in self.trials if (reported := noted(trial, LATEST))]
             in_hand = [(DOMINATED, costs), (IN_HAND, costs_of(*np.array(latest).T))] if latest else [(DOMINATED, costs)]
             axis = UNITS.get(self.tell.caps.axis, self.tell.caps.axis)
             title = f"{self.tell.study.study_name}: score by {axis}; {MEMBER} front  {DOMINATED} other trials  {IN_HAND} in hand"
@@ -156,7 +157,7 @@ def scatter(groups: Sequence[tuple[str, Costs]], columns: int, height: int) -> l
 
 def _in_hand(trial: FrozenTrial) -> str:
     """A running trial: its number, what it reported last, for how long it has been running, what was drawn."""
-    epoch, *values = trial.user_attrs.get(LATEST) or [0]
+    epoch, *values = noted(trial, LATEST) or [0]
     reported = f"epoch {epoch}: {_score_at(values)}" if values else "starting"
     ran = f"{_duration((datetime.now() - trial.datetime_start).total_seconds())}, " if trial.datetime_start else ""
     drawn = " ".join(f"{name}={value}" for name, value in trial.params.items())

@@ -1,6 +1,7 @@
 """A whole sweep in this process: prepare, start or resume, close; and a worker's part of it."""
 
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ from paretune.errors import Raced
 from paretune.search import TrialHandle
 from paretune.search.claims import reclaim, this_process
 from paretune.search.interrupts import listen, under_slurm
-from paretune.search.study import ask_to_stop, finished, running, stopping
+from paretune.search.study import ask_to_stop, finished, name_values, running, stopping
 from paretune.search.worker import Interrupted, work
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ class Session:
         """Start the sweep or go on with it, up to its total, and close it."""
         study, limits = self.study, self.sweep.limits
         self.spec.check_same_setup(study)
+        if names := self.spec.metric_names:
+            name_values(study, names)
         ask_to_stop(study, False)
         reclaim(study, limits.retry)
         done, total = len(finished(study)), limits.n_trials
@@ -54,8 +57,8 @@ class Session:
             log.info("sweep %s is complete: %d trials are finished, %s", self.sweep.name, done, advice)
         else:
             log.info("sweep %s: %d of %d trials are finished, %d to go", self.sweep.name, done, total, total - done)
-            if not self.sweep.space.everything():
-                log.info("nothing is searched: the same configuration runs %d times", total)
+            if not self.sweep.space.everything() and not self.sweep.suggest:
+                log.info("nothing is searched: the same configuration runs %d times, which measures its noise", total)
             for params in self.spec.starts():
                 study.enqueue_trial(params, skip_if_exists=True)
         with self._recorded():  # a complete one, too: a parent that was killed has not closed its runs
@@ -138,6 +141,7 @@ class Session:
 
 def _work_in_job(options: SweepOptions, arguments: Sequence[str], given: Given) -> int:
     """What a worker process does; returns the number of trials that it ran."""
+    os.chdir(given[2].hydra.runtime.cwd)  # from a folder of its own, where ``hydra.job.chdir`` has put it
     listen()
     session = Session(options, arguments, given)
     try:

@@ -69,7 +69,8 @@ class SweepSpec:
                     f"start `{options.start[0]}` has no place in sampler `grid`, which tries every point once; expected none; leave "
                     f"out hydra.sweeper.start, or use another sampler"
                 )
-            limits = replace(limits, n_trials=min(limits.n_trials, len(self.sampler.points)))
+            if self.space.everything():  # where nothing is searched, its one point is repeated
+                limits = replace(limits, n_trials=min(limits.n_trials, len(self.sampler.points)))
         self.sweep = Sweep(self.name, self.space, limits, race, suggest)
 
     @property
@@ -145,6 +146,17 @@ class SweepSpec:
         for name, bound in most.items():
             check_least(f"hydra.sweeper.cap.max.{name}", bound, 1, null=True)
         return Caps({name: bound for name, bound in most.items() if bound is not None}, cap.cost, cap.units or {})
+
+    @property
+    def metric_names(self) -> list[str] | None:
+        """What the values are called, in words. Raises :class:`~paretune.errors.ConfigError` if these are not as many as directions."""
+        names = self.options.metric_names
+        if names and len(names) != len(self.directions):
+            raise ConfigError(
+                f"metric_names `{names}` do not fit direction `{self.options.direction}`; expected a name for each direction; set "
+                f"hydra.sweeper.metric_names"
+            )
+        return [self.caps.unit(name) for name in names] if names else None
 
     def _cap_described(self) -> str:
         """As studies of before have it, of a single cap on their objective."""
@@ -223,19 +235,13 @@ class SweepSpec:
                 f"hydra.sweeper.sampler `{self.options.sampler}` is no sampler; expected an option of its group; write "
                 f"hydra/sweeper/sampler={self.options.sampler}"
             )
-        config = dict(self.options.sampler)
-        seed = config.pop("seed", None) or 0
+        config = {name: value for name, value in self.options.sampler.items() if value is not None}
+        seed = config.pop("seed", 0)
         target = _imported(get_class, "sampler", config["_target_"])
         if issubclass(target, CappedSampler):
-            if target.weighs_cost_and_score and not (
-                feasible.costs and sorted(self.directions) == ["maximize", "minimize"]
-            ):
-                raise ConfigError(
-                    f"sampler `{target.__name__}` weighs a counted cost against a score, and this sweep has directions "
-                    f"{self.directions} and {'a' if feasible.costs else 'no'} cap.count; expected [minimize, maximize] and a "
-                    f"count; use another sampler"
-                )
-            return cast("CappedSampler", instantiate(config, feasible, seed=seed))
+            sampler = cast("CappedSampler", instantiate(config, feasible, seed=seed))
+            sampler.check_objectives(self.directions)
+            return sampler
         is_one_sequence = issubclass(target, QMCSampler)  # all trials walk along the same points
 
         def make_base(derived_seed: int) -> BaseSampler:

@@ -4,34 +4,42 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from hydra.errors import CompactHydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.paretune_sweeper import SweepOptions
+from paretune.errors import ParetuneError
 
-# A null seed means 0, as every draw derives from (seed, trial number). Fields beyond `_target_` go to the sampler.
+GENETIC = {
+    "population_size": 50, "mutation": None, "mutation_prob": None, "crossover": None, "crossover_prob": 0.9, "swapping_prob": 0.5,
+    "constraints_func": None,
+}  # fmt: skip
+OF_CMAES = ("x0", "sigma0", "independent_sampler", "warn_independent_sampling", "consider_pruned_trials", "restart_strategy",
+            "popsize", "inc_popsize", "use_separable_cma", "with_margin", "lr_adapt", "source_trials")  # fmt: skip
+# Fields beyond `_target_` go to the sampler; one that is null is left to it. A null seed means 0, as every draw derives from
+# (seed, trial number).
 SAMPLERS: dict[str, dict[str, Any]] = {
     "front": {"_target_": "paretune.search.front_sampler.FrontSampler", "n_startup": 20},
     "tpe": {
-        "_target_": "optuna.samplers.TPESampler",
-        "n_startup_trials": 10,
-        "n_ei_candidates": 24,
-        "multivariate": None,
+        "_target_": "optuna.samplers.TPESampler", "n_startup_trials": 10, "n_ei_candidates": 24, "multivariate": None, "group": None,
+        "constant_liar": None, "constraints_func": None,
     },
     "random": {"_target_": "optuna.samplers.RandomSampler"},
-    "nsgaii": {
-        "_target_": "optuna.samplers.NSGAIISampler",
-        "population_size": 50,
-        "mutation_prob": None,
-        "crossover_prob": 0.9,
-        "swapping_prob": 0.5,
+    "nsgaii": {"_target_": "optuna.samplers.NSGAIISampler", **GENETIC},
+    "nsgaiii": {"_target_": "optuna.samplers.NSGAIIISampler", **GENETIC, "reference_points": None, "dividing_parameter": 3},
+    "cmaes": {"_target_": "optuna.samplers.CmaEsSampler", "n_startup_trials": 1, **dict.fromkeys(OF_CMAES)},
+    "gp": {
+        "_target_": "optuna.samplers.GPSampler", "n_startup_trials": 10, "deterministic_objective": False, "independent_sampler": None,
+        "constraints_func": None, "warn_independent_sampling": None,
     },
-    "cmaes": {"_target_": "optuna.samplers.CmaEsSampler", "x0": None, "sigma0": None, "n_startup_trials": 1},
-    "gp": {"_target_": "optuna.samplers.GPSampler", "n_startup_trials": 10, "deterministic_objective": False},
     "grid": {"_target_": "paretune.search.samplers.GridSampler"},
-    "qmc": {"_target_": "optuna.samplers.QMCSampler", "qmc_type": "sobol", "scramble": True},
-}
+    "qmc": {
+        "_target_": "optuna.samplers.QMCSampler", "qmc_type": "sobol", "scramble": True, "independent_sampler": None,
+        "warn_asynchronous_seeding": None, "warn_independent_sampling": None,
+    },
+}  # fmt: skip
 
 
 @dataclass
@@ -63,9 +71,12 @@ class ParetuneSweeper(Sweeper):
         self.given = (hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run, or go on with, the sweep that the command line ``arguments`` describe."""
+        """Run, or go on with, the sweep that the command line ``arguments`` describe. A person's mistake is one line."""
         # Optuna and SQLAlchemy take half a second to import, which no --help should pay for.
         from hydra_plugins.paretune_sweeper._session import Session
 
-        session = Session(self.options, arguments, self.given)
-        session.join() if self.options.join else session.run()
+        try:
+            session = Session(self.options, arguments, self.given)
+            session.join() if self.options.join else session.run()
+        except ParetuneError as error:  # Hydra prints a traceback of all but its own
+            raise CompactHydraException(str(error)) from error

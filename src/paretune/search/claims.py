@@ -16,7 +16,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from paretune.search.interrupts import GRACE_S
-from paretune.search.storage import beat, set_state, set_user_attr, silent, stored, swap_user_attr
+from paretune.search.storage import beat, note, noted, set_state, set_user_attr, silent, stored, swap_note
 from paretune.search.study import running
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ def claim(study: Study, trial: Trial) -> int | None:
     if not held(study, trial, attempt):
         return None
     beat(study, trial)  # an old beat of another machine's worker must not count
-    trial.set_user_attr(ATTEMPT, attempt)
-    trial.set_user_attr(WORKER, json.dumps(_identity()))
+    note(study, trial, ATTEMPT, attempt)
+    note(study, trial, WORKER, _identity())
     return attempt
 
 
@@ -53,9 +53,9 @@ def held(study: Study, trial: Trial, attempt: int) -> bool:
 
 def put_back(study: Study, trial: FrozenTrial | Trial) -> None:
     """Put a running trial of this process back in the queue, under its own number and with its own parameters."""
-    set_user_attr(study, trial, WORKER, None)  # until somebody claims it
-    if LATEST in trial.user_attrs:
-        set_user_attr(study, trial, LATEST, None)
+    note(study, trial, WORKER, None)  # until somebody claims it
+    if noted(trial, LATEST):
+        note(study, trial, LATEST, None)
     set_state(study, trial, TrialState.WAITING)
 
 
@@ -65,10 +65,10 @@ def requeue(study: Study, trial: FrozenTrial | Trial, deaths: int | None = None)
     Of several processes that find the same orphan, one wins: the attempt is counted up only from the number it had.
     ``deaths``: how often its worker has died by now, if this was a death.
     """
-    if not swap_user_attr(study, trial, ATTEMPT, _attempt(trial) + 1):
+    if not swap_note(study, trial, ATTEMPT, _attempt(trial) + 1):
         return False
     if deaths is not None:
-        set_user_attr(study, trial, DEATHS, deaths)
+        note(study, trial, DEATHS, deaths)
     put_back(study, trial)
     return True
 
@@ -83,7 +83,7 @@ def reclaim(study: Study, retry: int) -> int:
     stale = silent(study, trials)
     orphans = [t for t in trials if not _is_alive(t, t.number in stale) and not _is_just_asked_for(t)]
     for trial in orphans:
-        deaths = int(trial.user_attrs.get(DEATHS, 0)) + 1  # an interrupt is no death
+        deaths = int(noted(trial, DEATHS) or 0) + 1  # an interrupt is no death
         if deaths > retry:
             log.warning("trial %d broke off %d times and counts as failed", trial.number, deaths)
             fail(study, trial, f"its worker died {deaths} times (killed, or out of memory)")
@@ -114,7 +114,7 @@ def kill_overdue(study: Study, trial_timeout_s: float | None) -> None:
         return
     for trial in running(study):
         now_s = time.time()
-        is_overdue = now_s - _worker(trial).get("since", now_s) > trial_timeout_s + 2 * GRACE_S
+        is_overdue = now_s - worker_of(trial).get("since", now_s) > trial_timeout_s + 2 * GRACE_S
         if is_overdue and _lives_here(trial) and fail(study, trial, too_long(trial_timeout_s)):
             _kill_worker(trial)
 
@@ -131,7 +131,7 @@ def workers_alive(study: Study) -> list[str]:
     """
     trials = running(study)
     stale = silent(study, trials)
-    return [str(_worker(trial).get("crew", "")) for trial in trials if _is_alive(trial, trial.number in stale)]
+    return [str(worker_of(trial).get("crew", "")) for trial in trials if _is_alive(trial, trial.number in stale)]
 
 
 def this_process() -> str:
@@ -142,11 +142,11 @@ def this_process() -> str:
 
 def starts(study: Study) -> int:
     """How often any trial of the study was started."""
-    return sum(_attempt(trial) + 1 for trial in study.get_trials(deepcopy=False) if ATTEMPT in trial.user_attrs)
+    return sum(attempt + 1 for t in study.get_trials(deepcopy=False) if (attempt := noted(t, ATTEMPT)) is not None)
 
 
 def _attempt(trial: FrozenTrial | Trial) -> int:
-    return int(trial.user_attrs.get(ATTEMPT, 0))
+    return int(noted(trial, ATTEMPT) or 0)
 
 
 def _identity() -> dict[str, str | int | float]:
@@ -155,20 +155,21 @@ def _identity() -> dict[str, str | int | float]:
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "since": time.time(), "crew": crew}
 
 
-def _worker(trial: FrozenTrial) -> dict[str, Any]:
-    """The identity of the process that claimed the trial; empty before anybody did."""
-    return dict(json.loads(trial.user_attrs.get(WORKER) or "{}"))
+def worker_of(trial: FrozenTrial) -> dict[str, Any]:
+    """The identity of the process that claimed the trial (``host``, ``pid``, ...); empty before anybody did."""
+    worker = noted(trial, WORKER) or {}
+    return dict(json.loads(worker) if isinstance(worker, str) else worker)  # earlier versions noted text
 
 
 def _is_just_asked_for(trial: FrozenTrial) -> bool:
     """Whether its process may be about to claim it; later it was killed between asking and claiming."""
     asked = trial.datetime_start
-    return not _worker(trial) and asked is not None and datetime.now() - asked < CLAIM_WITHIN
+    return not worker_of(trial) and asked is not None and datetime.now() - asked < CLAIM_WITHIN
 
 
 def _is_alive(trial: FrozenTrial, is_silent: bool) -> bool:
     """Whether the process that claimed the trial lives; one of another machine does unless it ``is_silent``."""
-    worker = _worker(trial)
+    worker = worker_of(trial)
     if not worker or worker["host"] != socket.gethostname():
         return bool(worker) and not is_silent
     try:
@@ -186,7 +187,7 @@ def _lives_here(trial: FrozenTrial) -> bool:
 def _kill_worker(trial: FrozenTrial) -> None:
     with suppress(ProcessLookupError):
         if _lives_here(trial):
-            os.kill(_worker(trial)["pid"], signal.SIGKILL)
+            os.kill(worker_of(trial)["pid"], signal.SIGKILL)
             gone_by_s = time.monotonic() + DIES_WITHIN_S
             while _lives_here(trial) and time.monotonic() < gone_by_s:  # the kernel takes its time
                 time.sleep(0.02)

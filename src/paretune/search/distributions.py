@@ -127,16 +127,14 @@ def _range(sweep: RangeSweep) -> BaseDistribution:
 
 
 def values_of(dist: BaseDistribution) -> Sequence[Any]:
-    """Every value of a choice, or of a range with a step."""
+    """Every value of a choice, of a range with a step, or of an interval that holds one number."""
     if isinstance(dist, CategoricalDistribution):
         return dist.choices
     if isinstance(dist, IntDistribution):
         return range(dist.low, dist.high + 1, dist.step)
     assert isinstance(dist, FloatDistribution)
-    assert dist.step
-    return [
-        on_grid(dist.low + index * dist.step, dist) for index in range(round((dist.high - dist.low) / dist.step) + 1)
-    ]
+    steps = round((dist.high - dist.low) / dist.step) if dist.step else 0
+    return [on_grid(dist.low + index * (dist.step or 0), dist) for index in range(steps + 1)]
 
 
 def uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:

@@ -71,7 +71,8 @@ def features(params: Mapping[str, Any], branch: Mapping[str, BaseDistribution]) 
         else:
             low, high = dist.low, dist.high  # type: ignore[attr-defined]
             scale = log if dist.log else float  # type: ignore[attr-defined]
-            row.append((scale(params[name]) - scale(low)) / (scale(high) - scale(low)) if high > low else 0.0)
+            value = min(max(params[name], low), high)  # in a plain study a task may have asked for another range
+            row.append((scale(value) - scale(low)) / (scale(high) - scale(low)) if high > low else 0.0)
     return row
 
 

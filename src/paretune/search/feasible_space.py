@@ -1,11 +1,11 @@
 """Whole configurations that fit a cap: what they cost, drawing them, resizing them. Pure, without a study."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from math import exp, inf, log
 from operator import itemgetter, neg
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution
 
 from paretune.errors import CapError
 from paretune.search.costs import OVER, Caps, Costs, Count, Params
@@ -88,6 +88,16 @@ class FeasibleSpace:
         """Whether ``params`` may be run, by their counted cost."""
         return self.costs is None or (self.costs.holds(params) and self.fits(params))
 
+    def holding(self, params: Params, held: Params, rng: np.random.Generator) -> Params:
+        """``params`` with the values ``held``; what else a configuration that has them needs is drawn, and shrunk onto the cap.
+
+        It may not fit even so.
+        """
+        if not held:
+            return params
+        whole = self.completed(params | held, rng)
+        return whole if self.fits(whole) else self.resized(whole, self.cap, held)
+
     def uniform(self, rng: np.random.Generator, choice: Params | None = None) -> Params:
         """A uniform draw that may not fit, of a branch that has a model that does; ``choice`` fixes the branch."""
         chosen = choice or self.branches[int(rng.integers(len(self.branches)))]
@@ -109,7 +119,7 @@ class FeasibleSpace:
             return params
         target = self.at_share(share)
         for _ in range(REDRAWS):
-            if self.cost(_mover(params, ints_of(self.space, params))(0.0)) <= target:
+            if self.cost(self._mover(params)(0.0)) <= target:
                 break
             params = self.uniform(rng, choice)  # too many layers, say, whatever their widths
         return self.resized(params, target)
@@ -118,18 +128,20 @@ class FeasibleSpace:
         """The cost at ``share`` of the way from the smallest that counts to the largest that fits, in the logarithm."""
         return float(self.lower * (self.upper / self.lower) ** share)
 
-    def resized(self, params: Params, target: float) -> Params:
+    def resized(self, params: Params, target: float, held: Params | None = None) -> Params:
         """``params`` moved towards the lower or the upper ends of their ranges, to the largest cost within ``target``.
 
-        Where even the lower ends exceed it (a large kernel, say), what changes the cost takes its cheapest values.
+        Where even the lower ends exceed it (a large kernel, say), what changes the cost takes its cheapest values. What is
+        ``held`` stays as it is.
         """
-        move = _mover(params, ints_of(self.space, params))
+        held = held or {}
+        move = self._mover(params, held)
         below, above = move(0.0), move(2.0)
         if self.cost(below) > target:
-            smallest = self.smallest_of({name: params[name] for name in self.space.choices})
+            smallest = self.smallest_of({name: params[name] for name in self.space.choices} | held)
             idle = self.costs.idle(params) if self.costs else ()
             params = self.space.pruned(smallest | {name: value for name, value in params.items() if name in idle})
-            move = _mover(params, ints_of(self.space, params))
+            move = self._mover(params, held)
             below, above = move(0.0), move(2.0)
         low, high = 0.0, 2.0
         for _ in range(BISECTIONS):
@@ -142,44 +154,46 @@ class FeasibleSpace:
         return above if self.cost(above) <= target else below
 
     def smallest_of(self, choice: Params) -> Params:
-        """The lower ends of a branch, each choice at its cheapest value, one after another."""
+        """The lower ends of a branch, each choice at its cheapest value, one after another; ``choice`` may hold further values."""
         branch = self.space.distributions(self.space.branch_of(choice))
-        return self._preferred(choice | {name: lowest(dist) for name, dist in branch.items()}, neg)
+        return self._preferred({name: lowest(dist) for name, dist in branch.items()} | choice, neg, choice)
 
     def largest_of(self, choice: Params) -> Params:
         """The largest of a branch that can be built: upper ends, each choice at its dearest value."""
         branch = self.space.distributions(self.space.branch_of(choice))
         lower = choice | {name: lowest(dist) for name, dist in branch.items()} | self.smallest_of(choice)
         ends = {name: dist.high for name, dist in ints_of(self.space, lower).items()}
-        params = self._preferred(lower | ends, lambda cost: cost if cost < UNLIMITED else -cost)
+        params = self._preferred(lower | ends, lambda cost: cost if cost < UNLIMITED else -cost, choice)
         return params if self.cost(params) < UNLIMITED else self.resized(params, UNLIMITED)
 
-    def _preferred(self, params: Params, preference: Callable[[float], float]) -> Params:
-        """``params`` with each choice that matters at the value whose counted cost is preferred, one after another."""
+    def _preferred(self, params: Params, preference: Callable[[float], float], held: Params) -> Params:
+        """``params`` with each choice that matters, and is not ``held``, at the value whose counted cost is preferred, one after another."""
         if self.costs is None:
             return self.space.pruned(params)
         idle = self.costs.idle(params)
         for name, dist in self.space.distributions(self.space.branch_of(params)).items():
             is_choice = isinstance(dist, CategoricalDistribution) or name in self.space.switches
-            if is_choice and name not in idle:
+            if is_choice and name not in idle and name not in held:
                 values = values_of(dist)
                 costs = [preference(self.costs.exact(self.space.pruned(params | {name: value}))) for value in values]
                 params = params | {name: values[costs.index(max(costs))]}
         return self.space.pruned(params)
 
+    def _mover(self, params: Params, held: Collection[str] = ()) -> Callable[[float], Params]:
+        """A function that moves whole numbers of ``params``, unless they are ``held``, from the lower ends of their ranges (0) over
+        where they are (1) to the upper ends (2).
+        """
+        steps = []
+        for name, dist in ints_of(self.space, params).items():
+            if name not in held:
+                scale = log if dist.log else float
+                steps.append((name, scale(dist.low), scale(params[name]), scale(dist.high), dist))
 
-def _mover(params: Params, ints: Mapping[str, IntDistribution]) -> Callable[[float], Params]:
-    """A function that moves the ``ints`` of ``params`` from the lower end (0) over where they are (1) to the upper end (2)."""
-    steps = []
-    for name, dist in ints.items():
-        scale = log if dist.log else float
-        steps.append((name, scale(dist.low), scale(params[name]), scale(dist.high), dist))
+        def move(position: float) -> Params:
+            moved = dict(params)
+            for name, low, value, high, dist in steps:
+                at = low + (value - low) * position if position <= 1 else value + (high - value) * (position - 1)
+                moved[name] = on_grid(exp(at) if dist.log else at, dist)
+            return moved
 
-    def move(position: float) -> Params:
-        moved = dict(params)
-        for name, low, value, high, dist in steps:
-            at = low + (value - low) * position if position <= 1 else value + (high - value) * (position - 1)
-            moved[name] = on_grid(exp(at) if dist.log else at, dist)
-        return moved
-
-    return move
+        return move

@@ -11,13 +11,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from paretune.errors import ConfigError
 from paretune.front import LEAST_ERROR, front
 from paretune.search.costs import Params
 from paretune.search.distributions import on_grid, uniform
 from paretune.search.ehvi import Surrogate, expected_improvement, features, select_training_points
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.racing import rung_scores
-from paretune.search.samplers import CappedSampler
+from paretune.search.samplers import CappedSampler, configuration_of
 
 Floats = NDArray[np.float64]
 FEWEST = 5  # trials of a branch before its surrogate is asked
@@ -41,7 +42,14 @@ class FrontSampler(CappedSampler):
         study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible))
     """
 
-    weighs_cost_and_score = True
+    def check_objectives(self, directions: Sequence[str]) -> None:
+        """Raise :class:`~paretune.errors.ConfigError` unless there are a cost that is counted and a score."""
+        if sorted(directions) != ["maximize", "minimize"] or not self.feasible.costs:
+            raise ConfigError(
+                f"sampler `front` weighs a counted cost against a score, and this study has directions {list(directions)} and "
+                f"{'a' if self.feasible.costs else 'no'} count of the cost; expected [minimize, maximize] and a count (cap.count "
+                f"of the sweeper); use another sampler"
+            )
 
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
         """The candidate with the largest expected improvement."""
@@ -49,7 +57,7 @@ class FrontSampler(CappedSampler):
         trials = study.get_trials(deepcopy=False)
         seen = [observation for t in trials if t.state in OVER for observation in Observation.all_of(t, score_at)]
         running = [t for t in trials if t.state is TrialState.RUNNING and t.number != trial.number]
-        ended = [t.params for t in trials if t.state in (*OVER, TrialState.FAIL)]
+        ended = [configuration_of(t) for t in trials if t.state in (*OVER, TrialState.FAIL)]
         best: tuple[float, Params] = (-1.0, {})
         views = [_Branch(self.feasible, choice, seen, running) for choice in self.feasible.branches]
         views = [view for view in views if view.surrogate or sum(map(view.holds, ended)) < FEWEST]
@@ -80,7 +88,7 @@ class Observation:
         """What a trial had at each rung of a race, and at its end if it got there."""
         scores: list[tuple[int | None, float]] = [*rung_scores(trial.user_attrs).items()]
         scores += [(None, trial.values[score_at])] if trial.values else []
-        return [cls(trial.params, log(max(1 - score, LEAST_ERROR)), epoch) for epoch, score in scores]
+        return [cls(configuration_of(trial), log(max(1 - score, LEAST_ERROR)), epoch) for epoch, score in scores]
 
 
 class _Branch:
@@ -102,7 +110,7 @@ class _Branch:
             chosen = select_training_points(log_costs, losses)
             rows = self._rows([configurations[i] for i in chosen], log_costs[chosen], [seen[i].epoch for i in chosen])
             self.surrogate = Surrogate(rows, losses[chosen])
-        pending = [dict(trial.params) for trial in running if self.holds(trial.params)]
+        pending = [params for params in map(configuration_of, running) if self.holds(params)]
         if self.surrogate and pending:
             log_costs = self._log_costs(pending)
             predicted = self.surrogate.add_fantasies(self._rows(pending, log_costs))

@@ -17,10 +17,9 @@ from optuna.trial import Trial, TrialState
 from paretune.errors import ConfigError, check_least
 from paretune.front import ranks
 from paretune.search import always
-from paretune.search.storage import stored
+from paretune.search.storage import ENQUEUED, stored
 
 RUNG = "rung:"
-ENQUEUED = "fixed_params"  # the name under which Optuna keeps what enqueue_trial was given
 STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 Judge = Callable[[int, Sequence[float]], bool]
 

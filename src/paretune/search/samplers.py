@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import product
 from math import prod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, FloatDistribution
@@ -17,13 +17,13 @@ from paretune.errors import ConfigError
 from paretune.search.costs import Params
 from paretune.search.distributions import Distributions, uniform, values_of
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.storage import set_system_attr, stored
+from paretune.search.storage import ENQUEUED, NOTE, note, stored
 
 log = logging.getLogger(__name__)
 
 TRIES = 12  # proposals before one that was tried already is accepted
 DRAWS = 2  # of the wrapped sampler (each costs what its ask costs) before one is resized to fit
-DRAWN = "paretune:drawn"
+DRAWN = "drawn"  # the note of a trial with its whole configuration
 MOST = 1_000_000  # points of a grid
 WORTH_A_LINE = 300  # points of a grid; counting one takes milliseconds
 TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
@@ -38,8 +38,6 @@ class CappedSampler(BaseSampler):
     repeat its start.
     """
 
-    weighs_cost_and_score: ClassVar[bool] = False  # or: needs a study of exactly those two objectives
-
     def __init__(self, feasible: FeasibleSpace, *, n_startup: int = 20, seed: int = 0) -> None:
         self.feasible, self.n_startup, self.seed = feasible, n_startup, seed
 
@@ -47,35 +45,52 @@ class CappedSampler(BaseSampler):
         """A configuration that fits, once the start is over."""
         raise NotImplementedError
 
+    def check_objectives(self, directions: Sequence[str]) -> None:
+        """Raise :class:`~paretune.errors.ConfigError` if the sampler does not work for a study of these directions."""
+
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
         """All parameters of all branches; a trial gets values for those of one branch."""
         return self.feasible.space.everything()
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
-        """One whole configuration that fits; for a further attempt at a trial the one it had, of which it may know half."""
-        if DRAWN not in trial.system_attrs:
+        """What ``search_space`` has of one whole configuration that fits.
+
+        For a further attempt at a trial it is the one that it had, of which it may know half. What was enqueued with the trial is
+        part of it; raises :class:`~paretune.errors.CapError` if nothing that has that fits.
+        """
+        drawn = drawn_for(trial)
+        if search_space and not drawn:
+            self.check_objectives([direction.name.lower() for direction in study.directions])
             drawn = self._drawn(study, trial)
             # a database takes no numbers of numpy's, with which some samplers draw
             drawn = {name: value.item() if isinstance(value, np.generic) else value for name, value in drawn.items()}
-            set_system_attr(study, trial, DRAWN, drawn)
-            return drawn
-        return dict(trial.system_attrs[DRAWN])
+            note(study, trial, DRAWN, drawn)
+        return {name: value for name, value in drawn.items() if name in search_space}
 
     def _drawn(self, study: Study, trial: FrozenTrial) -> Params:
-        rng = np.random.default_rng([self.seed, trial.number])
+        rng, feasible = np.random.default_rng([self.seed, trial.number]), self.feasible
+        enqueued = {n: v for n, v in trial.system_attrs.get(ENQUEUED, {}).items() if n in feasible.space.everything()}
         others = [t for t in study.get_trials(deepcopy=False, states=TRIED) if t.number != trial.number]
-        tried = {frozenset(other.params.items()) for other in others}
+        tried = {frozenset(configuration_of(other).items()) for other in others}
         for _ in range(TRIES):
             if trial.number < self.n_startup:
                 params = self._start(trial.number, rng)
             else:
                 params = self.propose(study, trial, rng)
-            if frozenset(params.items()) not in tried and self.feasible.verify_fits(params):
+            params = feasible.holding(params, enqueued, rng)
+            if frozenset(params.items()) not in tried and feasible.verify_fits(params):
                 return params
         # All was tried already, as far as it seems; or a polynomial misled, and from here on everything is counted.
-        last = (params, self.feasible.resized(params, self.feasible.cap), self.feasible.spread(rng, 0.5))
-        fitting = (params for params in last if self.feasible.verify_fits(params))
-        return next(fitting, self.feasible.smallest_of(self.feasible.branches[0]))
+        last = (
+            params,
+            feasible.resized(params, feasible.cap),
+            feasible.spread(rng, 0.5),
+            feasible.smallest_of(feasible.branches[0]),
+        )
+        held = [feasible.holding(params, enqueued, rng) for params in last]
+        params = next((params for params in held if feasible.verify_fits(params)), held[-1])
+        feasible.check_fits(params, f"trial {trial.number}" + (f", enqueued with `{enqueued}`," if enqueued else ""))
+        return params
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -89,6 +104,16 @@ class CappedSampler(BaseSampler):
         jitter = rng.uniform(-0.5, 0.5) * len(branches) / max(self.n_startup, 1)
         share = min(max(van_der_corput(turn + 1) + jitter, 0.0), 1.0)
         return self.feasible.spread(rng, share, branches[choice])
+
+
+def drawn_for(trial: FrozenTrial) -> Params:
+    """The whole configuration that was drawn for a trial; empty if none was yet."""
+    return dict(trial.system_attrs.get(f"{NOTE}{DRAWN}", {}))
+
+
+def configuration_of(trial: FrozenTrial) -> Params:
+    """What a trial ran with, and what was drawn for it besides, which its task did not ask for."""
+    return drawn_for(trial) | trial.params
 
 
 class FeasibleSampler(CappedSampler):
@@ -189,17 +214,18 @@ class GridSampler(CappedSampler):
         self.points: list[Params] = [points[i] for i in np.random.default_rng(seed).permutation(len(points))]
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
-        """The point of the trial's number."""
-        return dict(self.points[trial.number % len(self.points)])
+        """What ``search_space`` has of the point of the trial's number."""
+        point = self.points[trial.number % len(self.points)]
+        return {name: value for name, value in point.items() if name in search_space}
 
 
 def _values(branch: Distributions) -> dict[str, Sequence[Any]]:
     values: dict[str, Sequence[Any]] = {}
     for name, dist in branch.items():
-        if isinstance(dist, FloatDistribution) and dist.step is None:
+        if isinstance(dist, FloatDistribution) and dist.step is None and not dist.single():
             raise ConfigError(
-                f"sampler `grid` cannot try every value of `{name}`; expected choice(...) or range(...), with a step if it is of "
-                f"fractions; use another sampler or other values"
+                f"sampler `grid` cannot try every value of `{name}`; expected choice(...), int(interval(...)) or range(...), with a "
+                f"step if it is of fractions; use another sampler or other values"
             )
         values[name] = values_of(dist)
     return values

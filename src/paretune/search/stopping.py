@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import SweepError, check_least
 from paretune.front import LEAST_ERROR
-from paretune.search.storage import dominated_volume
-from paretune.search.study import finished
+from paretune.search.storage import dominated_volume, note_of_study, study_notes
+from paretune.search.study import finished, reason_of
 
 Floats = NDArray[np.float64]
 LEAST_MARGIN = 1e-3
@@ -51,24 +51,23 @@ class Limits:
 
     def begin(self, study: Study) -> None:
         """Start the clock of ``timeout_s``, and count failures from here; the parent calls it before any worker starts."""
-        study.set_user_attr(FAILED_BEFORE, len(_failed(finished(study))))
-        study.set_user_attr(DEADLINE, time.time() + self.timeout_s if self.timeout_s is not None else None)
+        note_of_study(study, FAILED_BEFORE, len(_failed(finished(study))))
+        note_of_study(study, DEADLINE, time.time() + self.timeout_s if self.timeout_s is not None else None)
 
     def reached(self, study: Study) -> str | None:
         """Why no further trial is to start; ``None`` if one may.
 
         Raises :class:`~paretune.errors.SweepError` once too many trials have failed since the command began.
         """
-        done, attrs = finished(study), study.user_attrs
-        failed = _failed(done)[attrs.get(FAILED_BEFORE, 0) :]
+        done, notes = finished(study), study_notes(study)
+        failed = _failed(done)[notes.get(FAILED_BEFORE, 0) :]
         if len(failed) > self.max_failure_rate * self.n_trials:
-            reason = failed[0].user_attrs.get("reason", "").split("\n")[0][:300]
             raise SweepError(
                 f"sweep `{study.study_name}` stops: {len(failed)} trials of {self.n_trials} failed, more than the share "
-                f"{self.max_failure_rate:g} it allows; trial {failed[0].number}: {reason}; their errors are in the log; mend the "
-                f"cause and run the same command, or raise hydra.sweeper.max_failure_rate"
+                f"{self.max_failure_rate:g} it allows; trial {failed[0].number}: {reason_of(failed[0])}; their tracebacks are in the logs "
+                f"in their folders; mend the cause and run the same command, or raise hydra.sweeper.max_failure_rate"
             )
-        deadline = attrs.get(DEADLINE)
+        deadline = notes.get(DEADLINE)
         if len(done) >= self.n_trials:
             return "its total is reached"
         if deadline is not None and time.time() > deadline:

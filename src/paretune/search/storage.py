@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._heartbeat import get_heartbeat_thread
-from optuna.storages._rdb.models import StudyUserAttributeModel, TrialUserAttributeModel
+from optuna.storages._rdb.models import StudySystemAttributeModel, TrialSystemAttributeModel
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Insert, Update, insert, update
@@ -22,6 +22,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from paretune.errors import Absence
 
+NOTE = "paretune:"  # before the names of system attributes, which are no business of those who look at a study
+ENQUEUED = "fixed_params"  # the system attribute with what enqueue_trial was given
 AWAY_S = 300.0  # a restart takes seconds, a failover a minute or two
 PAUSES_S = (0.5, 1.0, 2.0, 5.0)
 
@@ -89,9 +91,21 @@ def set_user_attr(study: Study, trial: AnyTrial, name: str, value: Any) -> None:
     study._storage.set_trial_user_attr(trial._trial_id, name, value)
 
 
-def set_system_attr(study: Study, trial: AnyTrial, name: str, value: Any) -> None:
-    """Set an attribute of a trial that only samplers look at."""
-    study._storage.set_trial_system_attr(trial._trial_id, name, value)
+def note(study: Study, trial: AnyTrial, name: str, value: Any) -> None:
+    """Keep a value with a trial that is not finished, out of the way of those who look at the study."""
+    study._storage.set_trial_system_attr(trial._trial_id, f"{NOTE}{name}", value)
+    if isinstance(trial, Trial):
+        _as_read(trial).system_attrs[f"{NOTE}{name}"] = value
+
+
+def noted(trial: AnyTrial, name: str) -> Any:
+    """What was noted when ``trial`` was read; ``None`` if nothing was. Earlier versions noted it as an attribute of the user's."""
+    attrs = _as_read(trial)
+    return attrs.system_attrs.get(f"{NOTE}{name}", attrs.user_attrs.get(name))
+
+
+def _as_read(trial: AnyTrial) -> FrozenTrial:
+    return trial._cached_frozen_trial if isinstance(trial, Trial) else trial
 
 
 def set_state(study: Study, trial: AnyTrial, state: TrialState) -> None:
@@ -121,32 +135,44 @@ def silent(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
 
 
 @patiently
-def swap_user_attr(study: Study, trial: AnyTrial, name: str, value: Any) -> bool:
-    """Set an attribute if it still is what it was when ``trial`` was read; ``False`` if another process was quicker.
+def swap_note(study: Study, trial: AnyTrial, name: str, value: Any) -> bool:
+    """Note a value if it still is what it was when ``trial`` was read; ``False`` if another process was quicker.
 
     A compare-and-swap, in one statement of the database; an in-memory study has one process only.
     """
-    database, row, text = _database(study), TrialUserAttributeModel, json.dumps(value)
+    database, row, text = _database(study), TrialSystemAttributeModel, json.dumps(value)
     if database is None:
-        set_user_attr(study, trial, name, value)
+        note(study, trial, name, value)
         return True
-    statement: Insert | Update = insert(row).values(trial_id=trial._trial_id, key=name, value_json=text)
-    if name in trial.user_attrs:
-        was_read = row.value_json == json.dumps(trial.user_attrs[name])
-        statement = update(row).where(row.trial_id == trial._trial_id, row.key == name, was_read)
+    key, attrs = f"{NOTE}{name}", _as_read(trial).system_attrs
+    statement: Insert | Update = insert(row).values(trial_id=trial._trial_id, key=key, value_json=text)
+    if key in attrs:
+        was_read = row.value_json == json.dumps(attrs[key])
+        statement = update(row).where(row.trial_id == trial._trial_id, row.key == key, was_read)
         statement = statement.values(value_json=text)
     return _changes(database, statement)
 
 
+def note_of_study(study: Study, name: str, value: Any) -> None:
+    """Keep a value with the study, out of the way of those who look at it."""
+    study._storage.set_study_system_attr(study._study_id, f"{NOTE}{name}", value)
+
+
+def study_notes(study: Study) -> dict[str, Any]:
+    """All that is noted of the study itself, by its names."""
+    attrs = study._storage.get_study_system_attrs(study._study_id)
+    return {name.removeprefix(NOTE): value for name, value in attrs.items() if name.startswith(NOTE)}
+
+
 @patiently
-def add_study_attr(study: Study, name: str, value: Any) -> bool:
-    """Set an attribute of the study if it has none of this name; ``False`` if another process was quicker."""
+def add_study_note(study: Study, name: str, value: Any) -> bool:
+    """Note a value of the study if it has none of this name; ``False`` if another process was quicker."""
     database = _database(study)
     if database is None:
-        study.set_user_attr(name, value)
+        note_of_study(study, name, value)
         return True
-    row = {"study_id": study._study_id, "key": name, "value_json": json.dumps(value)}
-    return _changes(database, insert(StudyUserAttributeModel).values(row))
+    row = {"study_id": study._study_id, "key": f"{NOTE}{name}", "value_json": json.dumps(value)}
+    return _changes(database, insert(StudySystemAttributeModel).values(row))
 
 
 def dominated_volume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float:

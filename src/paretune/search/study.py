@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import StoreError, first_line
 from paretune.paths import refuse_passwords
-from paretune.search.storage import PatientStorage, add_study_attr
+from paretune.search.storage import PatientStorage, add_study_note, note_of_study, study_notes
 
 Direction = Literal["minimize", "maximize"]
 HEARTBEAT_S = 30
@@ -85,9 +85,21 @@ def _storage(url: str | None) -> RDBStorage | None:
         ) from error
 
 
+def name_values(study: Study, names: Sequence[str]) -> None:
+    """Give the values of the study's trials ``names``, which Optuna's plots and tables show."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(names))
+
+
 def finished(study: Study) -> list[FrozenTrial]:
     """The trials that count towards the total: complete, pruned and failed ones."""
     return study.get_trials(deepcopy=False, states=DONE)
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    """Why a trial failed (type and message of its exception), in a line; empty if it did not."""
+    return " ".join(trial.user_attrs.get("reason", "").split())[:300]
 
 
 def running(study: Study) -> list[FrozenTrial]:
@@ -97,12 +109,12 @@ def running(study: Study) -> list[FrozenTrial]:
 
 def ask_to_stop(study: Study, stop: bool = True) -> None:
     """Have all workers of the study, on any machine, put their trial back and stop (or, with ``False``, go on)."""
-    study.set_user_attr(STOP, stop)
+    note_of_study(study, STOP, stop)
 
 
 def stopping(study: Study) -> bool:
     """Whether somebody asked the sweep to stop."""
-    return bool(study.user_attrs.get(STOP, False))
+    return bool(study_notes(study).get(STOP, False))
 
 
 def shared(study: Study, name: str, choose: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
@@ -111,9 +123,11 @@ def shared(study: Study, name: str, choose: Callable[[], Mapping[str, Any]]) -> 
     Of two processes that choose at the same time, both get the value that was stored first.
     """
     key = f"shared:{name}"
-    if key not in study.user_attrs:
-        add_study_attr(study, key, dict(choose()))
-    return dict(study.user_attrs[key])
+    if key in study.user_attrs:  # where earlier versions kept it
+        return dict(study.user_attrs[key])
+    if key not in study_notes(study):
+        add_study_note(study, key, dict(choose()))
+    return dict(study_notes(study)[key])
 
 
 QUESTION, SETTINGS = "question", "settings"

@@ -1,6 +1,7 @@
 """The loop of a worker: ask, run, tell, until the sweep has its total."""
 
 import logging
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,12 +20,13 @@ from paretune.search.interrupts import Watch, interrupted
 from paretune.search.racing import Judge, Race, judge
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
-from paretune.search.storage import beating, suggest
+from paretune.search.storage import beating, note, suggest
 from paretune.search.study import finished, running, shared, stopping
 
 log = logging.getLogger(__name__)
 
 WAIT_S = 1.0
+OVERRIDES = "overrides"  # the attribute of a trial that those who look at the study can type
 NOTED_EVERY_S = 5.0
 
 Objective = Callable[[TrialHandle, list[str]], Sequence[float]]
@@ -107,6 +109,7 @@ class _Attempt:
         watch = Watch(lambda: stopping(study), self.sweep.limits.trial_timeout_s, self._break_off)
         try:
             overrides = self._overrides()
+            trial.set_user_attr(OVERRIDES, shlex.join([*self.sweep.space.fixed, *overrides]))
             log.info("trial %d: %s", trial.number, " ".join(overrides))
             searched = dict(line.split("=", 1) for line in overrides)
             may_stay, share = self._noted(judge(study, trial, self.sweep.race)), partial(shared, study)
@@ -155,7 +158,7 @@ class _Attempt:
         def judged(epoch: int, values: Sequence[float]) -> bool:
             nonlocal noted_s
             if time.monotonic() - noted_s >= NOTED_EVERY_S:
-                self.trial.set_user_attr(LATEST, [epoch, *map(float, values)])
+                note(self.study, self.trial, LATEST, [epoch, *map(float, values)])
                 noted_s = time.monotonic()
             return may_stay(epoch, values)
 
@@ -169,7 +172,7 @@ class _Attempt:
 
     def _fail(self, reason: str) -> None:
         """Close the trial as failed; its traceback is in its own log, the console gets a line."""
-        log.error("trial %d failed: %s", self.trial.number, reason.split("\n", maxsplit=1)[0][:300])
+        log.error("trial %d failed: %s", self.trial.number, " ".join(reason.split())[:300])
         if self._counts():
             fail(self.study, self.trial, reason)
 
