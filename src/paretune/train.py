@@ -136,8 +136,10 @@ def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
 def _check_settings(cfg: DictConfig) -> None:
     """Raise :class:`~paretune.errors.ConfigError` for a setting that is wrong beside what its groups alone say."""
     hydra_config = cfg.hydra if "hydra" in cfg else HydraConfig.get()
-    names = {override: override.lstrip("+~").split("=")[0].split("@")[0] for override in hydra_config.overrides.task}
-    groups = tuple(override for override, name in names.items() if name in hydra_config.runtime.choices)
+    overrides = [*hydra_config.overrides.hydra, *hydra_config.overrides.task]
+    names = {override: override.lstrip("+~").split("=")[0].split("@")[0] for override in overrides}
+    kept = {"hydra.searchpath", *hydra_config.runtime.choices}  # where options are found, and which
+    groups = tuple(override for override, name in names.items() if name in kept)
     check_all(_settings(cfg), _defaults(hydra_config.job.config_name, groups))
 
 
