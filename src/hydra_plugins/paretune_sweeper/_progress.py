@@ -126,10 +126,10 @@ class Panel:
         if self.points is not None and height >= LEAST_HEIGHT:
             costs, members = self.points, front(self.points)
             latest = [reported[1:] for trial in self.trials if (reported := noted(trial, LATEST))]
-            in_hand = [(DOMINATED, costs), (IN_HAND, costs_of(*np.array(latest).T))] if latest else [(DOMINATED, costs)]
+            in_hand = [(IN_HAND, costs_of(*np.array(latest).T))] if latest else []
             axis = UNITS.get(self.tell.caps.axis, self.tell.caps.axis)
             title = f"{self.tell.study.study_name}: score by {axis}; {MEMBER} front  {DOMINATED} other trials  {IN_HAND} in hand"
-            lines = [title, *scatter([*in_hand, (MEMBER, costs[members])], columns, height), *lines]
+            lines = [title, *scatter([(DOMINATED, costs), *in_hand, (MEMBER, costs[members])], columns, height), *lines]
         yield from (Text(line, no_wrap=True, overflow="ellipsis") for line in lines)
 
 

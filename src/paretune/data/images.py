@@ -98,7 +98,7 @@ class Splitting:
                 f"{setting} `{size}` leaves a class without images: {len(labels):,} images of {len(counts)} classes, of the rarest "
                 f"{counts.min()}; expected {len(counts)} to {len(labels) - len(counts):,}, and two images of each class; set {setting}"
             )
-        from sklearn.model_selection import train_test_split  # late: half a second that most trainings do without
+        from sklearn.model_selection import train_test_split  # late: most trainings do without it
 
         _, drawn = train_test_split(np.arange(len(labels)), test_size=size, random_state=self.seed, stratify=labels)
         return np.asarray(drawn)
