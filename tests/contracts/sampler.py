@@ -10,7 +10,7 @@ from optuna.trial import TrialState, create_trial
 
 from paretune.errors import CapError
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.samplers import CappedSampler
+from paretune.search.samplers import START_EXPONENT, CappedSampler
 from paretune.search.space import parse_space
 from paretune.search.storage import set_state, suggest
 
@@ -134,10 +134,9 @@ class SamplerContract:
         assert max(count(params) for params in asked(self.make(FeasibleSpace(SPACE, count, cap)), 40)) <= cap
 
     def test_forty_trials_reach_every_tenth_of_the_costs(self):
-        """Tenths of the logarithm, from the smallest configuration to the cap."""
+        """Tenths of the way that the start goes, from the smallest configuration to the cap."""
         feasible = FeasibleSpace(SPACE, count, 5000)
-        costs = [count(params) for params in asked(self.make(feasible), 40)]
-        tenths = 10 * np.log(np.array(costs) / feasible.smallest) / np.log(5000 / feasible.smallest)
+        tenths = 10 * feasible.shares(asked(self.make(feasible), 40), START_EXPONENT)
 
         assert set(np.minimum(tenths.astype(int), 9)) == set(range(10))
 

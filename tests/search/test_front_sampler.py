@@ -106,6 +106,19 @@ def test_fewer_proposals_are_below_the_least_size_that_counts():
     assert below[1] < below[0]
 
 
+def test_an_exponent_of_one_has_more_proposals_in_the_upper_half_of_the_sizes():
+    feasible = FeasibleSpace(SPACE, count, 5000)
+    samplers = [FrontSampler(feasible, exponent=exponent) for exponent in (0.0, 1.0)]
+    large = [sum(count(params) > 2500 for params in asked(s, 40, score=smooth_score)[20:]) for s in samplers]
+
+    assert large[0] < large[1]
+
+
+def test_an_exponent_that_is_none_is_refused_in_a_sentence():
+    with pytest.raises(ConfigError, match=r"sampler.exponent `2` is invalid; expected a number from 0 to 1"):
+        FrontSampler(FeasibleSpace(SPACE, count, 5000), exponent=2)
+
+
 def test_it_works_in_a_plain_study():
     feasible = FeasibleSpace(Space(common={"w": IntDistribution(2, 64), "lr": FloatDistribution(0, 1)}),
                       count=lambda params: params["w"] ** 2, cap=900)  # fmt: skip

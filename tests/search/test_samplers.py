@@ -12,7 +12,7 @@ from paretune.errors import CapError, ConfigError
 from paretune.search.distributions import uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.samplers import DRAWN, FeasibleSampler, GridSampler, van_der_corput
+from paretune.search.samplers import DRAWN, START_EXPONENT, FeasibleSampler, GridSampler, van_der_corput
 from paretune.search.space import Space, parse_space
 from paretune.search.storage import noted
 
@@ -46,13 +46,28 @@ class TestFront(SamplerContract):
         return FrontSampler(feasible, seed=seed)
 
 
-@given(st.integers(28, 200_000), st.integers(0, 5), st.floats(0, 1))
+@given(st.integers(28, 200_000), st.integers(0, 5), st.floats(0, 1), st.just(0.0) | st.floats(1e-6, 1))
 @settings(max_examples=40, deadline=None)
-def test_a_draw_spread_over_the_costs_fits_and_comes_close_to_its_target(cap, seed, share):
+def test_a_draw_spread_over_the_costs_fits_and_keeps_to_its_target(cap, seed, share, exponent):
     feasible = FeasibleSpace(SPACE, count, cap)
-    params = feasible.spread(np.random.default_rng(seed), share)
+    params = feasible.spread(np.random.default_rng(seed), share, exponent=exponent)
 
-    assert feasible.smallest <= count(params) <= feasible.at_share(share) * (1 + 1e-9)
+    assert feasible.smallest <= count(params) <= feasible.at_share(share, exponent) * (1 + 1e-6)
+    assert feasible.shares([params], exponent)[0] <= share + 1e-6
+
+
+def test_halfway_is_the_middle_of_the_logarithm_or_of_the_cost_or_in_between():
+    feasible = FeasibleSpace(SPACE, count, 10_000, floor=100)
+
+    assert [round(feasible.at_share(0.5, exponent)) for exponent in (0.0, 0.5, 1.0)] == [1000, 3025, 5050]
+
+
+def test_an_exponent_has_more_of_the_first_trials_in_the_upper_half_of_the_sizes():
+    feasible = FeasibleSpace(SPACE, count, 5000)
+    starts = [FrontSampler(feasible, start_exponent=exponent) for exponent in (0.0, START_EXPONENT, 1.0)]
+    large = [sum(count(params) > 2500 for params in asked(sampler, 20)) for sampler in starts]
+
+    assert large[0] < large[1] < large[2]
 
 
 def test_draws_are_spread_over_the_costs_that_count():

@@ -21,7 +21,7 @@ OF_CMAES = ("x0", "sigma0", "independent_sampler", "warn_independent_sampling", 
 # Fields beyond `_target_` go to the sampler; one that is null is left to it. A null seed means 0, as every draw derives from
 # (seed, trial number).
 SAMPLERS: dict[str, dict[str, Any]] = {
-    "front": {"_target_": "paretune.search.front_sampler.FrontSampler", "n_startup": 20},
+    "front": {"_target_": "paretune.search.front_sampler.FrontSampler", "n_startup": 20, "start_exponent": 0.3, "exponent": 0.0},
     "tpe": {
         "_target_": "optuna.samplers.TPESampler", "n_startup_trials": 10, "n_ei_candidates": 24, "multivariate": None, "group": None,
         "constant_liar": None, "constraints_func": None,

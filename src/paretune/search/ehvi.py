@@ -76,13 +76,13 @@ def features(params: Mapping[str, Any], branch: Mapping[str, BaseDistribution]) 
     return row
 
 
-def select_training_points(log_costs: Floats, losses: Floats) -> NDArray[np.intp]:
+def select_training_points(costs: Floats, losses: Floats) -> NDArray[np.intp]:
     """Indices of the points ``(N,)`` to learn from: all of up to a thousand. Of more, the five hundred nearest above the
     front, and as many spread over the sweep, which show where nothing is to be gained.
     """
     if len(losses) <= AT_MOST:
         return np.arange(len(losses))
-    order = np.lexsort((losses, log_costs))
+    order = np.lexsort((losses, costs))
     above = np.empty(len(losses))
     above[order] = losses[order] - np.minimum.accumulate(losses[order])
     spread = np.linspace(0, len(losses) - 1, AT_MOST // 2).astype(np.intp)

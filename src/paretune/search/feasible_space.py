@@ -1,10 +1,11 @@
 """Whole configurations that fit a cap: what they cost, drawing them, resizing them. Pure, without a study."""
 
-from collections.abc import Callable, Collection
-from math import exp, inf, log
+from collections.abc import Callable, Collection, Sequence
+from math import exp, expm1, inf, log, log1p
 from operator import itemgetter, neg
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution
 
 from paretune.errors import CapError
@@ -112,21 +113,35 @@ class FeasibleSpace:
                 full[name] = uniform(dist, rng)
         return self.space.pruned(full)
 
-    def spread(self, rng: np.random.Generator, share: float, choice: Params | None = None) -> Params:
-        """A draw resized to the cost at ``share`` (0 to 1) of the way from the smallest to the cap, in the logarithm."""
+    def spread(
+        self, rng: np.random.Generator, share: float, choice: Params | None = None, exponent: float = 0.0
+    ) -> Params:
+        """A draw resized to the cost :meth:`at_share` of the way from the smallest to the cap."""
         params = self.uniform(rng, choice)
         if self.lower <= 0:
             return params
-        target = self.at_share(share)
+        target = self.at_share(share, exponent)
         for _ in range(REDRAWS):
             if self.cost(self._mover(params)(0.0)) <= target:
                 break
             params = self.uniform(rng, choice)  # too many layers, say, whatever their widths
         return self.resized(params, target)
 
-    def at_share(self, share: float) -> float:
-        """The cost at ``share`` of the way from the smallest that counts to the largest that fits, in the logarithm."""
-        return float(self.lower * (self.upper / self.lower) ** share)
+    def at_share(self, share: float, exponent: float = 0.0) -> float:
+        """The cost at ``share`` (0 to 1) of the way from the smallest that counts to the largest that fits.
+
+        The way is measured in cost to the power of ``exponent``: with 1 every parameter is as long as any other, with 0, the
+        logarithm, every decade (Box and Cox 1964, https://doi.org/10.1111/j.2517-6161.1964.tb00553.x).
+        """
+        whole = log(self.upper / self.lower)
+        part = log1p(share * expm1(exponent * whole)) / exponent if exponent else share * whole
+        return float(self.lower * exp(part))
+
+    def shares(self, configurations: Sequence[Params], exponent: float = 0.0) -> NDArray[np.float64]:
+        """The shares ``(N,)`` of the way at which ``configurations`` are; 0 for what is cheaper than the least cost that counts."""
+        parts = np.log([max(self.cost(params), self.lower) / self.lower for params in configurations])
+        whole = log(self.upper / self.lower) or 1.0  # where every model costs the same
+        return np.expm1(exponent * parts) / expm1(exponent * whole) if exponent else parts / whole
 
     def resized(self, params: Params, target: float, held: Params | None = None) -> Params:
         """``params`` moved towards the lower or the upper ends of their ranges, to the largest cost within ``target``.
