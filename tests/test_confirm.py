@@ -1,6 +1,7 @@
 import pytest
+from omegaconf import OmegaConf
 
-from paretune.confirm import confirmation, how
+from paretune.confirm import changed, confirmation, how
 from paretune.errors import ConfigError
 
 CONFIG = {
@@ -58,3 +59,37 @@ def test_a_teacher_is_part_of_how_a_model_was_trained(tmp_path):
 def test_a_teacher_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"teacher `.*` is not there; expected the weights.pt of a Paretune run"):
         how(confirmation(CONFIG, 1, None, "train", str(tmp_path / "weights.pt")), "train")
+
+
+@pytest.fixture
+def member(composed) -> dict:
+    """The config of a run."""
+    return OmegaConf.to_container(composed("data=digits", "model=conv", "optimizer=adamw"), resolve=True)
+
+
+def test_settings_of_the_training_can_be_others_than_the_sweep_had(member):
+    config = changed(member, ("augment.rotation_deg=9", "augment=affine", "trainer.restarts.starts=8"))
+
+    assert (config["augment"]["rotation_deg"], config["augment"]["scale"]) == (9, 0.0)
+    assert config["trainer"]["restarts"] == {"starts": 8, "epochs": 3}
+    assert {**config, "augment": {}, "trainer": {}} == {**member, "augment": {}, "trainer": {}}
+
+
+def test_a_setting_that_the_sweep_did_not_have_yet_can_be_set(member):
+    del member["trainer"]["restarts"]
+
+    assert changed(member, ("trainer.restarts.starts=8",))["trainer"]["restarts"] == {"starts": 8}
+
+
+def test_settings_are_part_of_how_a_model_was_trained(member):
+    config = confirmation(member, 1, 9, "train")
+
+    assert how(config, "train", lines=("b=2", "a=1")) == "9 epochs on train, best on validation, with a=1 b=2"
+
+
+@pytest.mark.parametrize("line", ["model.depth=3", "data=mnist", "trainer.batchsize=4", "augment.tilt=1"])
+def test_only_settings_of_a_training_can_be_set(member, line):
+    with pytest.raises(
+        ConfigError, match=f"--set `{line}` is no setting of a training; expected one of trainer, optimizer,"
+    ):
+        changed(member, (line,))

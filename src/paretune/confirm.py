@@ -9,28 +9,48 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from functools import cache
 from itertools import count, islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths
-from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of, whole
+from paretune.cli import (
+    WITH,
+    add_query,
+    add_store,
+    counted,
+    exit_on_mistake,
+    parser_of,
+    query_of,
+    run_id,
+    uri_of,
+    whole,
+)
 from paretune.errors import ConfigError
 from paretune.paths import refuse_passwords
+from paretune.settings import check
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from paretune.reports.findings import SweepResults
     from paretune.tracking import Store
+
+GROUPS = ("optimizer", "scheduler", "augment")  # of how a network is trained
+MISSING = object()
 
 
 @hydra.main(config_path=str(paths.CONF), config_name="confirm", version_base="1.3")
@@ -43,11 +63,12 @@ def main(cfg: DictConfig) -> Sequence[float]:
     store = Store(**tracking)
     run_id, _, seed = cfg.training.removeprefix("run").partition("-seed")
     member, sweep = read_run(store, run_id)
-    again = confirmation(member.config, int(seed), cfg.epochs, cfg.train_on, cfg.teacher)
+    lines = tuple(cfg.settings)
+    again = confirmation(changed(member.config, lines), int(seed), cfg.epochs, cfg.train_on, cfg.teacher)
     config = OmegaConf.create({**again, "test": not cfg.int8})  # what is shipped reads the test set, once
     start = start_point(config, member.data)
     tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
-            "how": how(start.config, cfg.train_on, cfg.int8)}  # fmt: skip
+            "how": how(start.config, cfg.train_on, cfg.int8, lines)}  # fmt: skip
     name = f"{sweep}-{start.params}-confirm-{seed}"
     same = ("kind", "confirms", "seed", "how")
     with RunRecorder(store, name, tags=tags, searched={"seed": seed}, replaces=same) as recorder:
@@ -58,6 +79,41 @@ def main(cfg: DictConfig) -> Sequence[float]:
             weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
             recorder.write("metrics", values=scores_on_test(weights, point))
     return point.params, point.f1
+
+
+def changed(config: Mapping[str, Any], lines: tuple[str, ...]) -> dict[str, Any]:
+    """The config of a run with other settings of its training: ``lines`` such as ``augment=affine``, as ``paretune train`` takes them.
+
+    Raises :class:`~paretune.errors.ConfigError` for a line that is no such setting.
+    """
+    new, composed = OmegaConf.create(dict(config)), _composed(lines)
+    overrides = OverridesParser.create().parse_overrides(list(lines))
+    for override in sorted(overrides, key=lambda override: override.key_or_group not in GROUPS):
+        name = override.key_or_group
+        if name in GROUPS:
+            new[name] = composed[name]
+            continue
+        within = name.startswith(tuple(f"{node}." for node in (*GROUPS, "trainer")))
+        if (
+            not within
+            or OmegaConf.select(new, name, default=OmegaConf.select(composed, name, default=MISSING)) is MISSING
+        ):
+            raise ConfigError(
+                f"--set `{override.input_line}` is no setting of a training; expected one of trainer, optimizer, scheduler or augment, "
+                f"such as trainer.batch_size=64 or augment=affine; correct its name"
+            )
+        check(name, override.value())
+        OmegaConf.update(new, name, override.value(), force_add=True)
+    return cast("dict[str, Any]", OmegaConf.to_container(new, resolve=True))
+
+
+@cache
+def _composed(lines: tuple[str, ...]) -> DictConfig:
+    """The config of ``paretune train`` with the options of groups that are among the ``lines``."""
+    options = [line for line in lines if line.partition("=")[0] in GROUPS]
+    running = GlobalHydra.instance().is_initialized()
+    with nullcontext() if running else initialize_config_dir(str(paths.CONF), version_base="1.3"):
+        return compose("train", options)
 
 
 def confirmation(
@@ -83,12 +139,13 @@ def confirmation(
     return {**config, "seed": seed, "data": data, "trainer": trainer, "selection": selection}
 
 
-def how(config: Any, train_on: str, int8: bool = False) -> str:
+def how(config: Any, train_on: str, int8: bool = False, lines: Sequence[str] = ()) -> str:
     """How a model is trained again, in words: trainings that differ here are not averaged."""
     rule = "the last" if train_on != "train" or config["selection"]["epoch"] == "last" else "best on validation"
     teacher = config["trainer"].get("distillation", {}).get("teacher")
     taught = f", taught by {digest(Path(teacher))}" if teacher else ""
-    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}{taught}{', in int8' if int8 else ''}"
+    settings = f"{WITH}{' '.join(sorted(lines))}" if lines else ""
+    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}{taught}{', in int8' if int8 else ''}{settings}"
 
 
 def digest(path: Path) -> str:
@@ -153,11 +210,13 @@ def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.N
 
     done = read_confirmations(store, options.sweep)
     configs = dict(zip(results.complete["run_id"], results.complete["config"], strict=True))
-    unused = int(results.complete["seed"].max()) + 1
+    unused, lines = int(results.complete["seed"].max()) + 1, tuple(options.set)
 
     def missing_seeds(run_id: str) -> list[int]:
-        config = confirmation(configs[run_id], unused, options.epochs, options.train_on, options.teacher)
-        way = how(config, options.train_on, options.int8)
+        config = confirmation(
+            changed(configs[run_id], lines), unused, options.epochs, options.train_on, options.teacher
+        )
+        way = how(config, options.train_on, options.int8, lines)
         seeds = set(done.loc[(done["confirms"] == run_id) & (done["how"] == way), "seed"])
         return list(islice((seed for seed in count(unused) if seed not in seeds), max(0, options.seeds - len(seeds))))
 
@@ -175,13 +234,14 @@ def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[
         str(options.teacher),
         str(n_failed),
         *(["int8"] if options.int8 else []),
+        *options.set,
     ]
     name = hashlib.sha256(" ".join(question).encode()).hexdigest()[:8]
     print(f"{counted(len(missing), 'training')} to go", flush=True)
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
         f"teacher={_quoted(options.teacher) if options.teacher else 'null'}",
-        f"int8={str(options.int8).lower()}", f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
+        f"settings=[{','.join(map(_quoted, options.set))}]", f"int8={str(options.int8).lower()}", f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
         f"tracking.uri={_quoted(store.uri)}", *overrides,
     ]  # fmt: skip
     main()
@@ -213,6 +273,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--train-on", choices=("train", "train+val"), default="train", help=images)
     teacher = "weights.pt of a run whose probabilities are learnt from, too (trainer.distillation)"
     parser.add_argument("--teacher", metavar="FILE", help=teacher)
+    setting = "a setting of the training, such as augment=affine or trainer.restarts.starts=16 (may be repeated)"
+    parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help=setting)
     parser.add_argument("--int8", action="store_true", help="in whole numbers, as paretune export --int8 writes them")
     parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="workers")
     add_store(parser)

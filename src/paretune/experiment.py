@@ -4,7 +4,9 @@ import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import hydra
@@ -25,8 +27,8 @@ from paretune.tracking import RunRecorder
 from paretune.training import save
 from paretune.training.distillation import Distillation
 from paretune.training.execution import Execution, formats_for
-from paretune.training.fit import Epoch, Trained, fit, seed_everything
-from paretune.training.settings import Augment, Averaging, Selection, Training
+from paretune.training.fit import Epoch, Trained, best_start, fit, seed_everything
+from paretune.training.settings import Augment, Averaging, Restarts, Selection, Training
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +61,14 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     training = training_of(cfg)
     data = load(start.config["data"]).with_split(training.selection.split)
     _check_fit(start.config["model"], data)
-    seed_everything(cfg.seed)
-    net = models.build(start.config["model"])
     if recorder:
         recorder.tag("layers", layer_list(start.config["model"]))
+    build, started_s = partial(models.build, start.config["model"]), perf_counter()
+    execution = _execution(training, start.family, build(), data)
+    training = best_start(build, data, training, execution)
+    starts_s = perf_counter() - started_s
+    seed_everything(training.seed)
+    net = build()
     trial, cost = current_trial(), OmegaConf.select(cfg, "cost", default="params")  # that of a sweep
 
     def listener(epoch: Epoch) -> None:
@@ -71,11 +77,10 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
         if trial:
             trial.report(epoch.number, getattr(start, cost), epoch.val_f1)
 
-    execution = _execution(training, start.family, net, data)
     trained = fit(net, data, training, listener=listener, test=cfg.test, execution=execution)
     best = trained.best
     point = replace(
-        start, f1=best.val_f1, accuracy=best.val_accuracy, loss=best.val_loss, seconds=trained.seconds,
+        start, f1=best.val_f1, accuracy=best.val_accuracy, loss=best.val_loss, seconds=starts_s + trained.seconds,
         best_epoch=best.number, run_id=recorder.run_id if recorder else "",
     )  # fmt: skip
     weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
@@ -131,6 +136,7 @@ def training_of(cfg: DictConfig) -> Training:
         progress=sys.stderr.isatty() and sys.stdout.isatty(),
         averaging=Averaging(**settings.pop("averaging")),
         distillation=Distillation(**settings.pop("distillation", {})),  # trials of version 0.1.0 have none
+        restarts=Restarts(**settings.pop("restarts", {})),
         selection=Selection(**cfg.selection),
         **settings,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import CompactHydraException
 
 from paretune import paths
-from paretune.cli import add_query, add_store, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
+from paretune.cli import WITH, add_query, add_store, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
 from paretune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirm
     facts |= {f"{name} against torch": f"{same} {difference:.1g}" for name, difference in differences.items()}
     if options.int8:
         facts |= _write_int8(model, path, files, options.c)
-    write_card(model, files[".md"], facts, _commands(point, path.name, options))
+    write_card(model, files[".md"], facts, _commands(point, path.name, options, confirmation))
     for name, fact in facts.items():
         print(f"{name}: {fact}")
     print("Written:", ", ".join(f"{file} ({file.stat().st_size:,} bytes)" for file in files.values()))
@@ -144,16 +144,17 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
     }
 
 
-def _commands(point: "Point", name: str, options: argparse.Namespace) -> list[str]:
+def _commands(point: "Point", name: str, options: argparse.Namespace, confirmation: dict[str, Any] | None) -> list[str]:
     """What a person types to have the model again, in a file of that ``name``."""
     sweep, wanted = shlex.quote(options.sweep), (" --c" if options.c else "") + (" --int8" if options.int8 else "")
     confirm, file = f"paretune confirm {sweep} --run {point.run_id[:8]}", shlex.quote(name) + wanted
-    if not options.confirmed:
+    if confirmation is None or not options.confirmed:
         return [confirm, f"paretune export {sweep} --run {point.run_id[:8]} {file}"]
     on_val = point.config["data"].get("splitting", {}).get("train_on_val")
     flags = f"--epochs {point.config['trainer']['max_epochs']}" + (" --train-on train+val" if on_val else "")
     teacher = point.config["trainer"].get("distillation", {}).get("teacher")
     flags += f" --teacher {shlex.quote(teacher)}" if teacher else ""
+    flags += "".join(f" --set {line}" for line in confirmation["how"].partition(WITH)[2].split())
     return [f"{confirm} {flags}", f"paretune export {sweep} --confirmed --run {point.run_id[:8]} {file}"]
 
 

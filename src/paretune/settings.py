@@ -38,6 +38,8 @@ RANGES: dict[str, tuple[float, float | None, bool, bool]] = {
     "trainer.eval_batch_size": (1, None, True, False),
     "trainer.label_smoothing": (0, 1, False, False),
     "trainer.max_epochs": (1, None, True, False),
+    "trainer.restarts.epochs": (1, None, True, False),
+    "trainer.restarts.starts": (1, None, True, False),
     "trainer.patience": (1, None, True, True),
     "trainer.threads": (1, None, True, True),
     **{f"cap.{name}": (1, None, True, True) for name in ("min_params", *(f"max_{cost}" for cost in UNITS))},

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
@@ -7,8 +8,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from paretune import models
 from paretune.errors import ConfigError, StoreError
 from paretune.training import load, schedule
-from paretune.training.fit import DivergedError, TensorBatches, fit, seed_everything
-from paretune.training.settings import Training
+from paretune.training.fit import DivergedError, TensorBatches, best_start, fit, seed_everything
+from paretune.training.settings import Restarts, Training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 
@@ -19,7 +20,7 @@ def settings(**changes: object) -> Training:
 
 
 def trained(data, **changes):
-    seed_everything(0)
+    seed_everything(changes.get("seed", 0))
     net = models.build(CONFIG)
     return net, fit(net, data, settings(**changes))
 
@@ -177,3 +178,29 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
 
     with pytest.raises(StoreError, match=r"checkpoint `.*weights.pt` cannot be read \(.*\); expected the weights.pt"):
         load(path)
+
+
+def restarted(data, **changes) -> Training:
+    training = settings(**{"restarts": Restarts(4, 1), "max_epochs": 3} | changes)
+    return best_start(
+        lambda: models.build(CONFIG), data, training, training.choose_execution(models.build(CONFIG), data.train)
+    )
+
+
+def test_of_several_starts_the_one_whose_first_epochs_score_best_goes_on(tiny_data):
+    seeds = [0, *np.random.SeedSequence(0).generate_state(3).tolist()]
+    firsts = {seed: trained(tiny_data, seed=seed, max_epochs=3, stop_after=1)[1].epochs for seed in seeds}
+
+    assert {len(epochs) for epochs in firsts.values()} == {1}
+    assert restarted(tiny_data).seed == max(firsts, key=lambda seed: firsts[seed][0].val_f1)
+
+
+def test_without_restarts_the_seed_is_the_trainings_own(tiny_data):
+    assert restarted(tiny_data, restarts=Restarts(), seed=5).seed == 5
+
+
+def test_a_start_that_diverges_is_not_chosen(tiny_data):
+    rates = iter([1e30, 0.01])
+    training = restarted(tiny_data, restarts=Restarts(2, 1), optimizer=lambda p: torch.optim.SGD(p, lr=next(rates)))
+
+    assert training.seed != 0

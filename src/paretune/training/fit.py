@@ -5,10 +5,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite, nan
 from time import perf_counter
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
@@ -192,6 +193,29 @@ def fit(
     return Trained(best, keeper.epochs, seconds, images_per_s, execution, scores)
 
 
+def best_start(build: Callable[[], nn.Module], data: ImageData, training: Training, execution: Execution) -> Training:
+    """``training`` with the seed, of its ``restarts``, with which a network of ``build`` scores best on validation in its first epochs.
+
+    One seed is the training's own, the others derive from it. Without restarts nothing is trained.
+    """
+    restarts, scores = training.restarts, dict[int, float]()
+    if restarts.starts == 1:
+        return training
+    derived = np.random.SeedSequence(training.seed).generate_state(restarts.starts - 1).tolist()
+    for number, seed in enumerate([training.seed, *derived], start=1):
+        seed_everything(seed)
+        try:
+            best = fit(
+                build(), data, replace(training, seed=seed, stop_after=restarts.epochs), execution=execution
+            ).best
+        except DivergedError:
+            continue
+        scores[seed] = getattr(best, f"val_{training.selection.by}")
+        log.info("start %d of %d: validation %s %.4f after epoch %d", number, restarts.starts, training.selection.by,
+                 scores[seed], restarts.epochs)  # fmt: skip
+    return replace(training, seed=max(scores, key=scores.__getitem__, default=training.seed))
+
+
 def _trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
     callbacks: list[Callback] = [keeper]
     if training.progress:
@@ -201,7 +225,7 @@ def _trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
     return pl.Trainer(
         accelerator=training.torch_device.type,
         devices=1,
-        max_epochs=training.max_epochs,
+        max_epochs=min(training.max_epochs, training.stop_after or training.max_epochs),
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,

@@ -45,6 +45,22 @@ class Averaging:
 
 
 @dataclass(frozen=True)
+class Restarts:
+    """How many networks are drawn: each is trained for the first ``epochs`` of the training, and the best on validation to its end.
+
+    Of a network with few parameters some first weights end far below others, and are behind early (docs/front.md). It takes
+    ``starts`` times ``epochs`` more.
+    """
+
+    starts: int = 1
+    epochs: int = 3
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            check(f"trainer.restarts.{setting.name}", getattr(self, setting.name))
+
+
+@dataclass(frozen=True)
 class Selection:
     """Which epoch's weights are kept (``best`` or ``last``), the best by what (``f1`` or ``accuracy``), and on which ``split``.
 
@@ -72,7 +88,7 @@ class Selection:
 class Training:
     """How to train: the factories, and the fields of ``conf/trainer/default.yaml``.
 
-    ``augment`` changes training images in [0, 255], with its own generator; over the last ``augment_rampdown_epochs`` its
+    With ``stop_after`` it ends after so many of its ``max_epochs``, which the schedule goes by. ``augment`` changes training images in [0, 255], with its own generator; over the last ``augment_rampdown_epochs`` its
     strength falls to 0. ``label_smoothing`` is the share of a label that goes to all classes alike (Szegedy et al. 2015,
     https://arxiv.org/abs/1512.00567); the training loss has it, scores do not. ``class_weights`` ``balanced`` has every class count
     the same in the training loss, however many images it has.
@@ -83,6 +99,7 @@ class Training:
     augment: Augment | None = None
     seed: int = 0
     max_epochs: int = 10
+    stop_after: int | None = None
     batch_size: int = 128
     eval_batch_size: int = 500
     patience: int | None = None
@@ -93,6 +110,7 @@ class Training:
     augment_rampdown_epochs: int = 0
     averaging: Averaging = field(default_factory=Averaging)
     distillation: Distillation = field(default_factory=Distillation)
+    restarts: Restarts = field(default_factory=Restarts)
     selection: Selection = field(default_factory=Selection)
     device: str = "auto"
     autotune: bool = False
