@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from time import perf_counter
@@ -27,11 +27,23 @@ FAMILIES = "paretune.models"
 NETS: dict[str, dict[str, Any]] = {
     "separable 6 + 5-9-10-8": {"_target_": f"{FAMILIES}.separable.Separable", "stem": 6, "widths": [5, 9, 10, 8]},
     "squeeze 2-2-3-4-3": {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [2, 2, 3, 4, 3]},
+    "separable 2 + 3-3, 206": {
+        "_target_": f"{FAMILIES}.separable.Separable",
+        "stem": 2,
+        "widths": [3, 3],
+        "pool_after": [1, 2, 3],
+        "norm": "batch",
+        "norm_first": True,
+        "padding": "same",
+        "global_pool": False,
+        "neck": 1,
+    },
     "recurrent 8, 18 x 3": {"_target_": f"{FAMILIES}.recurrent.Recurrent", "width": 18},
     "squeeze 4-6-6-8-8": {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [4, 6, 6, 8, 8]},
 }
 TEACHER = {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [12] * 7, "padding": "same", "pool_after": [2, 4]}
-EPOCHS, TEACHER_EPOCHS, SEEDS = 15, 15, (0, 1, 2)
+EPOCHS, TEACHER_EPOCHS, SEEDS = 30, 15, (0, 1, 2)
+STARTS, FIRST = 4, 3  # networks drawn, and the epochs after which one of them goes on
 LIGHT = ("augment=affine", "augment.rotation_deg=7", "augment.shift=0.04", "augment.scale=0.05")
 VARIANTS: dict[str, Sequence[str]] = {
     "plain": (),  # optimizer=auto, cosine, no augmentation
@@ -44,6 +56,11 @@ VARIANTS: dict[str, Sequence[str]] = {
     "light augmentation": LIGHT,
     "augmentation that fades": (*LIGHT, f"trainer.augment_rampdown_epochs={EPOCHS // 3}"),
     "distillation": ("trainer.distillation.teacher={teacher}",),
+    "restarts": (
+        f"trainer.restarts.starts={STARTS}",
+        f"trainer.restarts.epochs={FIRST}",
+        f"trainer.max_epochs={EPOCHS - STARTS * FIRST}",
+    ),
     "half as long": (f"trainer.max_epochs={EPOCHS // 2}",),  # of which two fit: see `restarts`
     "three times as long": (f"trainer.max_epochs={3 * EPOCHS}",),
 }
@@ -104,7 +121,7 @@ def trained(model: dict[str, Any], overrides: Sequence[str], seed: int) -> tuple
     from hydra import compose, initialize_config_dir
 
     from paretune.experiment import training_of
-    from paretune.training.fit import fit, seed_everything
+    from paretune.training.fit import best_start, fit, seed_everything
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(
@@ -117,10 +134,12 @@ def trained(model: dict[str, Any], overrides: Sequence[str], seed: int) -> tuple
                 *overrides,
             ],
         )
-    data = image_data()
-    seed_everything(seed)
-    net = models.build({"num_classes": 10, "image_shape": [1, 28, 28], **model})
-    return net, fit(net, data, training_of(config))
+    data, training = image_data(), training_of(config)
+    build = partial(models.build, {"num_classes": 10, "image_shape": [1, 28, 28], **model})
+    training = best_start(build, data, training, training.choose_execution(build(), data.train))
+    seed_everything(training.seed)
+    net = build()
+    return net, fit(net, data, training)
 
 
 def train_teacher() -> Path:
