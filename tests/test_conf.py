@@ -16,7 +16,7 @@ from paretune.models._blocks import SETTINGS
 from paretune.reports.confirmed import read_references
 from paretune.search.space import parse_space
 from paretune.training.module import Averaging
-from paretune.training.settings import Selection, Training
+from paretune.training.settings import Restarts, Selection, Training
 
 GROUPS = ("model", "data", "optimizer", "scheduler", "augment", "trainer")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((paths.CONF / group).glob("*.yaml"))]
@@ -53,10 +53,11 @@ def test_a_family_config_brings_a_search_space_of_existing_keys(composed, family
 
 
 def test_the_trainer_config_has_the_keys_of_the_dataclass(composed):
-    given_elsewhere = {"optimizer", "schedule", "augment", "seed", "progress", "selection"}
+    given_elsewhere = {"optimizer", "schedule", "augment", "seed", "progress", "selection", "stop_after"}
 
     assert set(composed().trainer) == {field.name for field in fields(Training)} - given_elsewhere
     assert set(composed().trainer.averaging) == {field.name for field in fields(Averaging)}
+    assert set(composed().trainer.restarts) == {field.name for field in fields(Restarts)}
     assert set(composed().selection) == {field.name for field in fields(Selection)}
 
 
