@@ -15,7 +15,9 @@ from paretune.models._blocks import ACTIVATIONS, NORMS, ScalarNorm
 from strategies import widths
 
 MODELS = sorted(path.stem for path in (paths.CONF / "model").glob("*.yaml"))
-FAMILIES = [name for name in MODELS if not name.endswith(("_deep", "_tiny"))]  # those with another space as well are built once
+FAMILIES = [
+    name for name in MODELS if not name.endswith(("_deep", "_tiny"))
+]  # those with another space as well are built once
 
 
 def config_of(family: str, **settings: object) -> dict[str, object]:
