@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "ignore", "-m", "paretune.train", "-m", "name=stop", "data=digits", "model=conv",
-               "trainer.max_epochs=20", "trainer.patience=null", "trainer.autotune=false", "cap.max_params=9000", *overrides]  # fmt: skip
+               "trainer.max_epochs=100", "trainer.patience=null", "trainer.autotune=false", "cap.max_params=9000", *overrides]  # fmt: skip
     env = os.environ | {"PARETUNE_STORE": str(tmp_path), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

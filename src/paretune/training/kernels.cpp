@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 
 namespace {
 
@@ -22,6 +23,7 @@ constexpr int MAPS = std::min(6, TILE / VECTORS), GRADIENT_MAPS = TILE >= 24 ? 6
 constexpr int64_t BAND = 6144, CHUNK = 4096;  // floats
 #define UNROLL _Pragma("GCC unroll 8")
 typedef float vec __attribute__((vector_size(4 * WIDTH)));
+typedef int32_t whole_vec __attribute__((vector_size(4 * WIDTH)));
 typedef float unaligned __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
 
 enum Kind : int64_t { CONV, DEPTHWISE, ACTIVATION, BATCH_NORM, AFFINE, GROUP_NORM, MAX_POOL, MEAN, DROPOUT, PAD, COPY };
@@ -59,7 +61,16 @@ inline float sum(vec v) {
 }
 inline vec leaky(vec v, float slope) { return v > 0 ? v : v * slope; }
 inline int64_t size(int64_t maps, int64_t rows, int64_t columns) { return maps * rows * columns * LANES; }
-inline vec sigmoid(vec v) { vec s; for (int i = 0; i < WIDTH; i++) s[i] = 1 / (1 + std::exp(-v[i])); return s; }
+// exp to one unit in the last place, after Cephes' expf (https://www.netlib.org/cephes): 2 to a whole power, and a polynomial of the rest.
+inline vec exponential(vec v) {
+    constexpr float WHOLE = 12582912;  // 1.5 * 2^23: what is added to it is rounded to a whole number
+    v = v < -87 ? splat(-87) : v > 88 ? splat(88) : v;
+    vec shifted = v * 1.44269504f + WHOLE, whole = shifted - WHOLE, rest = v - whole * 0.693359375f + whole * 2.12194440e-4f;
+    vec p = splat(1.9875691500e-4f);
+    for (float factor : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f}) p = p * rest + factor;
+    return (p * rest * rest + rest + 1) * (vec)(((whole_vec)shifted - (whole_vec)splat(WHOLE) + 127) << 23);
+}
+inline vec sigmoid(vec v) { return 1 / (1 + exponential(-v)); }
 
 inline int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }  // a / b for a above -b, rounded up
 
