@@ -29,6 +29,15 @@ def test_no_cell_is_a_formula(tmp_path, family):
     assert row["family"].removeprefix("'") == family.removeprefix("'")
 
 
+def test_a_member_is_trained_again_by_its_overrides(tmp_path):
+    searched = {"model": "separable_deep", "model.pool_after": "[1,2]", "optimizer.lr": "0.01"}
+    write_csv(results_of([trial(0, 100, 0.5, searched=searched)]), tmp_path / "front.csv")
+    with (tmp_path / "front.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+
+    assert row["overrides"] == "model=separable_deep model.pool_after=[1,2] optimizer.lr=0.01"
+
+
 @given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(ANY)), min_size=1, max_size=8))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_front_is_json_that_any_reader_takes(tmp_path, pairs):

@@ -46,10 +46,25 @@ def write_files(results: SweepResults, store: Store, out: Path, ui: str) -> list
 
 
 def write_csv(results: SweepResults, path: Path) -> None:
-    """One row a member, by the names that the store uses; no cell is a formula to a spreadsheet."""
+    """One row a member, by the names that the store uses, and what was searched as a line of ``start`` or of overrides.
+
+    No cell is a formula to a spreadsheet.
+    """
     scores = (f"{results.split}_f1", f"{results.split}_accuracy")
     costs = ("params", "macs", "ram_bytes", "flash_bytes")
-    _write(results.members, path, *costs, *scores, "family", "layers", "best_epoch", "seconds", "seed", "run_id")
+    _write(
+        results.members,
+        path,
+        *costs,
+        *scores,
+        "family",
+        "layers",
+        "best_epoch",
+        "seconds",
+        "seed",
+        "run_id",
+        "overrides",
+    )
 
 
 def write_confirmed(models: DataFrame, path: Path) -> None:
@@ -66,6 +81,9 @@ def _write(models: DataFrame, path: Path, *columns: str) -> None:
         best_epoch=models["best_epoch"].fillna(-1).astype(int),
         seconds=models["seconds"].map("{:.1f}".format),
         search_val_f1=models["val_f1"],
+        overrides=models["searched"].map(
+            lambda searched: " ".join(f"{name}={value}" for name, value in searched.items())
+        ),
     )
     cells = table[list(columns)].map(_cell)
     cells.to_csv(path, index=False, float_format="%.6f", lineterminator="\r\n")
