@@ -63,8 +63,11 @@ class FullMatrix(Optimizer):
             if not state:
                 state.update(_initial_state(gradient, group["block"]))
             update = _update(state, group, gradient)
-            for parameter, part in zip(parameters, torch.split(update, [p.numel() for p in parameters]), strict=True):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(part.view_as(parameter), alpha=group["lr"])
+            parts = torch.split(update, [parameter.numel() for parameter in parameters])
+            if group["weight_decay"]:
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            changes = [part.view_as(parameter) for parameter, part in zip(parameters, parts, strict=True)]
+            torch._foreach_sub_(parameters, changes, alpha=group["lr"])
 
 
 def _gradient(parameter: Tensor) -> Tensor:
