@@ -194,4 +194,6 @@ def _recorder(
 
 
 if __name__ == "__main__":
-    cli()
+    from paretune.train import cli as command  # workers find what they are sent by the name of its module
+
+    command()

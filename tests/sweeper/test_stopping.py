@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "ignore", "-m", "paretune.train", "-m", "name=stop", "data=digits", "model=conv",
-               "trainer.max_epochs=100", "trainer.patience=null", "trainer.autotune=false", "cap.max_params=9000", *overrides]  # fmt: skip
+               "trainer.max_epochs=50", "trainer.patience=null", "trainer.autotune=false", "cap.max_params=9000", *overrides]  # fmt: skip
     env = os.environ | {"PARETUNE_STORE": str(tmp_path), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -32,7 +32,7 @@ def study(tmp_path: Path) -> optuna.Study:
     return optuna.load_study(study_name="stop", storage=f"sqlite:///{tmp_path}/optuna.db")
 
 
-def wait_for(condition, timeout_s: float = 60.0) -> None:
+def wait_for(condition, timeout_s: float = 180.0) -> None:
     """Until ``condition()`` holds; it may raise as long as the study does not exist."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
