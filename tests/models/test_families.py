@@ -166,14 +166,15 @@ def test_dense_has_the_count_of_the_closed_form(layers):
     assert models.count(config_of("dense", widths=layers)) == expected
 
 
-@given(widths, st.sampled_from([1, 3, 5]))
+@given(widths, st.sampled_from([1, 3, 5]), st.booleans())
 @settings(max_examples=25)
-def test_conv_has_the_count_of_the_closed_form(layers, kernel):
-    """Convolutions with bias, then one dense layer on the 7x7 maps that two pools leave."""
+def test_conv_has_the_count_of_the_closed_form(layers, kernel, bias):
+    """Convolutions with bias or without, then one dense layer on the 7x7 maps that two pools leave."""
     channels = [1, *layers]
-    convs = sum(a * b * kernel**2 + b for a, b in itertools.pairwise(channels))
+    convs = sum(a * b * kernel**2 + b * bias for a, b in itertools.pairwise(channels))
+    config = config_of("conv", widths=layers, kernel_size=kernel, bias=bias)
 
-    assert models.count(config_of("conv", widths=layers, kernel_size=kernel)) == convs + layers[-1] * 49 * 10 + 10
+    assert models.count(config) == convs + layers[-1] * 49 * 10 + 10
 
 
 @given(widths)

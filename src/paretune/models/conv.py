@@ -18,7 +18,7 @@ class Conv(Stack):
 
     ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or one each; a 2x2 max-pool follows each
     layer whose number (from 1) is in ``pool_after``. ``dropout`` is one rate after every pool, or a list of one after each
-    layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes the last maps to that many channels.
+    layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes the last maps to that many channels. ``bias`` is that of the convolutions.
     Dense layers are normalised with ``head_norm`` and followed by ``head_dropout``. With ``depth`` only the first so many of the
     ``widths`` are built, with their part of what is listed by layer.
     """
@@ -35,6 +35,7 @@ class Conv(Stack):
         norm_first: bool = False,
         activation: str = "relu",
         dropout: float | Sequence[float] = 0.0,
+        bias: bool = True,
         neck: int | None = None,
         head: Sequence[int] = (),
         head_norm: bool = False,
@@ -52,12 +53,15 @@ class Conv(Stack):
         normalise, activate = Normalise(norm, activation, norm_first), Normalise("none", activation)
         layers: list[nn.Module] = []
         for i, (kernel, pad) in enumerate(kernels(kernel_size, padding, len(widths))):
-            layers += [nn.Conv2d(channels[i], channels[i + 1], kernel, padding=pad), *normalise.layers(channels[i + 1])]
+            layers += [
+                nn.Conv2d(channels[i], channels[i + 1], kernel, padding=pad, bias=bias),
+                *normalise.layers(channels[i + 1]),
+            ]
             layers += [nn.MaxPool2d(2)] if i + 1 in pool_after else []
             layers += dropouts(rates[i])
         if neck is not None:
             check_least("model.neck", neck, 1)
-            layers += [nn.Conv2d(channels[-1], neck, 1), *activate.layers(neck)]
+            layers += [nn.Conv2d(channels[-1], neck, 1, bias=bias), *activate.layers(neck)]
         units = [prod(map_shape(layers, image_shape)), *sizes("head", head)]
         layers += [nn.Flatten(), *dense(units, normalise if head_norm else activate, head_dropout)]
         super().__init__([*layers, nn.Linear(units[-1], num_classes)])
