@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -36,7 +36,10 @@ GRADES = {
     "last": ("s", "published, last epoch"),
     "picked": ("x", "published, picked on test"),
 }
-LABEL_PLACES = (((6, 4), "left"), ((6, -9), "left"), ((-6, 4), "right"), ((-6, -9), "right"))
+LABEL_PLACES: Sequence[tuple[tuple[int, int], Literal["left", "right"]]] = (
+    ((6, 4), "left"), ((6, -9), "left"), ((-6, 4), "right"), ((-6, -9), "right"),
+    ((16, -3), "left"), ((9, -20), "left"), ((-16, -3), "right"), ((-9, 14), "right"),
+)  # fmt: skip
 LEAST_SHOWN_ERROR = 0.0008
 MOST_LINES = 12
 F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
@@ -52,12 +55,12 @@ def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
     _references(axes, references)
     if results.cap:
         axes.axvline(results.cap, color="#888888", linewidth=0.8, linestyle=":")
-        axes.annotate(f"cap {results.cap:,}", (results.cap, 0.98), xycoords=("data", "axes fraction"), rotation=90,
-                      fontsize=8, ha="right", va="top", color="#666666")  # fmt: skip
+        axes.annotate(f"cap {results.cap:,}", (results.cap, 0.5), xycoords=("data", "axes fraction"), rotation=90,
+                      fontsize=8, ha="right", va="center", color="#666666")  # fmt: skip
     _axes(axes, results, references)
     if references:
         figure.draw_without_rendering()  # lays the axes out, so that labels know where they are
-        _labels(axes, references)
+        _labels(axes, references, results)
     axes.set_title(results.title, loc="left", fontsize=11)
     for path in paths:
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
@@ -91,10 +94,14 @@ def _references(axes: Axes, references: Sequence[Reference]) -> None:
             axes.scatter(params, errors, s=30, marker=marker, linewidths=0.9, label=label, **style)  # type: ignore[arg-type]
 
 
-def _labels(axes: Axes, references: Sequence[Reference]) -> None:
-    """Names beside the markers, each in that of four places where it covers the fewest other names and markers."""
+def _labels(axes: Axes, references: Sequence[Reference], results: SweepResults) -> None:
+    """Names beside the markers, each in that of eight places where it covers the fewest other names, markers and steps of the front."""
     places = np.column_stack([[r.params for r in references], _errors([r.score for r in references])])
-    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in axes.transData.transform(places)]
+    front = np.column_stack([results.members[results.cost], _errors(results.members[results.f1])])
+    steps = np.column_stack([front[1:, 0], front[:-1, 1]])
+    taken = [
+        Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in axes.transData.transform(np.vstack([places, front, steps]))
+    ]
     style: Any = {"textcoords": "offset points", "fontsize": 7, "color": "#444444"}
     for reference, place in zip(references, places, strict=True):
         if not reference.label:
@@ -146,7 +153,7 @@ def _scales(axes: Axes, scores: ArrayLike) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{1 - error:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_on()
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
     axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
