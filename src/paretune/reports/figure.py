@@ -38,7 +38,7 @@ GRADES = {
 }
 LABEL_PLACES: Sequence[tuple[tuple[int, int], Literal["left", "right"]]] = (
     ((6, 4), "left"), ((6, -9), "left"), ((-6, 4), "right"), ((-6, -9), "right"),
-    ((16, -3), "left"), ((9, -20), "left"), ((-16, -3), "right"), ((-9, 14), "right"),
+    ((9, -3), "left"), ((-9, -3), "right"),
 )  # fmt: skip
 LEAST_SHOWN_ERROR = 0.0008
 MOST_LINES = 12
@@ -95,7 +95,7 @@ def _references(axes: Axes, references: Sequence[Reference]) -> None:
 
 
 def _labels(axes: Axes, references: Sequence[Reference], results: SweepResults) -> None:
-    """Names beside the markers, each in that of eight places where it covers the fewest other names, markers and steps of the front."""
+    """Names beside the markers, each in that of six places where it covers the fewest other names, markers and steps of the front."""
     places = np.column_stack([[r.params for r in references], _errors([r.score for r in references])])
     front = np.column_stack([results.members[results.cost], _errors(results.members[results.f1])])
     steps = np.column_stack([front[1:, 0], front[:-1, 1]])
