@@ -190,6 +190,13 @@ def test_a_grid_under_a_cap_is_every_point_that_fits_once():
     }
 
 
+def test_a_grid_that_is_not_shuffled_keeps_the_order_of_the_values():
+    space = parse_space(["a=choice(z,b,y)", "b=choice(2,1)"], is_group=lambda _: False, own_space=lambda _: {})
+    sampler = GridSampler(FeasibleSpace(space), shuffle=False)
+
+    assert [(point["a"], point["b"]) for point in asked(sampler, 6)] == [(a, b) for a in "zby" for b in (2, 1)]
+
+
 def test_a_grid_tries_every_step_of_a_range_of_fractions():
     space = parse_space(["x=range(0.0,0.5,0.1)"], is_group=lambda _: False, own_space=lambda _: {})
 

@@ -188,13 +188,14 @@ def van_der_corput(number: int) -> float:
 
 
 class GridSampler(CappedSampler):
-    """Trial number n runs point n of the grid, in an order drawn from ``seed``; what is over the cap is left out.
+    """Trial number n runs point n of the grid, in an order drawn from ``seed`` or, without ``shuffle``, that of the values as
+    they are given, the last parameter's changing first; what is over the cap is left out.
 
     ``points`` are the configurations; a sweep needs no more trials than that. Raises
     :class:`~paretune.errors.ConfigError` for a parameter with endlessly many values, or more points than a machine holds.
     """
 
-    def __init__(self, feasible: FeasibleSpace, *, seed: int = 0) -> None:
+    def __init__(self, feasible: FeasibleSpace, *, shuffle: bool = True, seed: int = 0) -> None:
         super().__init__(feasible, n_startup=0, seed=seed)
         branches = [(choice, feasible.space.branch_of(choice)) for choice in feasible.branches]
         grids = [(choice, _values(feasible.space.distributions(branch))) for choice, branch in branches]
@@ -215,7 +216,8 @@ class GridSampler(CappedSampler):
             frozenset(params.items()): params for params in rows
         }.values()  # some differ in what a condition leaves out
         points = [params for params in distinct if feasible.verify_fits(params)]
-        self.points: list[Params] = [points[i] for i in np.random.default_rng(seed).permutation(len(points))]
+        order = np.random.default_rng(seed).permutation(len(points)) if shuffle else range(len(points))
+        self.points: list[Params] = [points[i] for i in order]
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
         """What ``search_space`` has of the point of the trial's number."""
