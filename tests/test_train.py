@@ -45,7 +45,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
     ("arguments", "message"),
     [
         (["model.widhts=[3]"], "setting `model.widhts` is unknown; expected one that --cfg job shows; correct its name"),
-        (["model=resnet"], "model `resnet` is unknown; expected one of conv, conv_deep, dense, "),
+        (["model=resnet"], "model `resnet` is unknown; expected one of conv, conv_deep, conv_tiny, dense, "),
         (["scheduler=cosin"], "scheduler `cosin` is unknown; expected one of constant, cosine, one_cycle, plateau, stalled, step; did you mean cosine?"),
         (["+recipe=era_99"], "recipe `era_99` is unknown; expected one of delonghi_cnn, era_01, "),
         (["hydra/sweeper/sampler=tp"], "hydra/sweeper/sampler `tp` is unknown; expected one of cmaes, front, "),
@@ -61,6 +61,8 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (["-m", "hydra.sweeper.sampler=tpe"],
          "hydra.sweeper.sampler `tpe` is no sampler; expected an option of its group; write hydra/sweeper/sampler=tpe"),
         ([*SWEEP, "hydra.sweeper.race.eta=0"], "hydra.sweeper.race.eta `0` is invalid; expected a whole number of at least 2"),
+        ([*SWEEP, "hydra.sweeper.race=null"],
+         "hydra.sweeper.race `null` is invalid (field 'hydra.sweeper.race' is not Optional); expected a value of its kind; set hydra.sweeper.race"),
         ([*SWEEP, "hydra.sweeper.max_failure_rate=3"], "hydra.sweeper.max_failure_rate `3.0` is invalid; expected a number from 0 to 1"),
         (["data=digits", "model=conv", "model.norm=layer"], "model.norm `layer` is unknown; expected one of batch, group, instance, none, scalar"),
         (["data=digits", "trainer.max_epochs=0"], "trainer.max_epochs `0` is invalid"),

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from paretune import paths
-from paretune.errors import ConfigError, ParetuneError
+from paretune.errors import ConfigError, ParetuneError, first_line
 from paretune.settings import UNITS, mend, one_line
 
 if TYPE_CHECKING:
@@ -110,4 +110,4 @@ def _message(error: BaseException, named: bool) -> str:
         return str(ours).strip()
     if isinstance(error, FILE_ERRORS) and named:
         return f"file `{error.filename}` cannot be used ({error.strerror}); expected one that may be read or written; check it"
-    return one_line(str(error).strip())
+    return one_line(str(error).strip(), first_line(error.__cause__) if error.__cause__ else "")

@@ -99,8 +99,8 @@ def _expected(default: object, value: object) -> str | None:
     return None
 
 
-def one_line(text: str) -> str:
-    """Hydra's message about an override in our form, on one line."""
+def one_line(text: str, cause: str = "") -> str:
+    """Hydra's message about an override in our form, on one line; ``cause`` is what OmegaConf said of it."""
     if found := re.search(r"Could not find '(.+)/([^/']*)'\n+Available options in '.+':\n((?:\t.*\n?)+)", text):
         group, option, options = found[1], found[2], found[3].split()
         return f"{group} `{option}` is unknown; expected one of {', '.join(options)}; {mend(option, options, f'set {group}')}"
@@ -108,6 +108,8 @@ def one_line(text: str) -> str:
         if found[1] == "sweeps":
             return f"sweeps `{found[2]}` is not in this folder; expected a file sweeps/{found[2]}.yaml; write it, or go to its folder"
         return f"setting `{found[1]}` is unknown; expected one that --cfg job shows; correct its name"
+    if found := re.fullmatch(r"Error merging override \+*([^=]+)=(.*)", text):
+        return f"{found[1]} `{found[2]}` is invalid ({cause}); expected a value of its kind; set {found[1]}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
