@@ -135,7 +135,10 @@ def write_card(model: Deployable, path: Path, facts: Mapping[str, str], commands
     """Markdown: ``facts`` as a table, the config, and the ``commands`` that made it."""
     point = model.point
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    config = yaml.safe_dump(dict(point.config), sort_keys=False)
+    data = {
+        key: value for key, value in point.config.get("data", {}).items() if key != "root"
+    }  # a folder of this machine
+    config = yaml.safe_dump({**point.config, "data": data}, sort_keys=False)
     made = "\n".join(commands)
     path.write_text(f"""# {point.family}, {point.params:,} parameters, {point.data}
 
