@@ -146,6 +146,18 @@ def test_the_ink_share_is_the_longer_side_of_what_is_shown(height, width):
     assert ink_share(Images(pixels, torch.zeros(3))) == max(height, width) / 28
 
 
+def test_nothing_that_is_shared_names_a_folder_of_this_machine(deployable, tmp_path):
+    model = deployable("model=dense")
+    config = {**model.point.config, "data": {"root": "/home/me/data", "name": "mnist"}}
+    model = replace(model, point=replace(model.point, config=config))
+    write_card(model, tmp_path / "m.md", {}, [])
+    write_safetensors(model, tmp_path / "m.safetensors")
+
+    assert "name: mnist" in (tmp_path / "m.md").read_text()
+    assert "/home/me" not in (tmp_path / "m.md").read_text()
+    assert b"/home/me" not in (tmp_path / "m.safetensors").read_bytes()
+
+
 def test_a_point_without_a_family_is_still_a_card(deployable, tmp_path):
     model = deployable("model=dense")
     write_card(replace(model, point=replace(model.point, family="")), Path(tmp_path / "m.md"), {}, [])

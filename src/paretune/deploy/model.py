@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -123,9 +124,15 @@ def costs(model: Deployable) -> dict[str, str]:
     }
 
 
+def shared_config(point: Point) -> dict[str, Any]:
+    """The config of a point without the folder that this machine has its data in."""
+    data = {name: value for name, value in point.config.get("data", {}).items() if name != "root"}
+    return {**point.config, "data": data}
+
+
 def write_safetensors(model: Deployable, path: Path) -> None:
     """The state dict of the network alone, its config as metadata (https://github.com/huggingface/safetensors)."""
-    config = json.dumps(model.point.config)
+    config = json.dumps(shared_config(model.point))
     save_file(
         {name: value.contiguous() for name, value in model.net.net.state_dict().items()}, path, {"config": config}
     )
@@ -135,10 +142,7 @@ def write_card(model: Deployable, path: Path, facts: Mapping[str, str], commands
     """Markdown: ``facts`` as a table, the config, and the ``commands`` that made it."""
     point = model.point
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    data = {
-        key: value for key, value in point.config.get("data", {}).items() if key != "root"
-    }  # a folder of this machine
-    config = yaml.safe_dump({**point.config, "data": data}, sort_keys=False)
+    config = yaml.safe_dump(shared_config(point), sort_keys=False)
     made = "\n".join(commands)
     path.write_text(f"""# {point.family}, {point.params:,} parameters, {point.data}
 
