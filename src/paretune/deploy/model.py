@@ -126,8 +126,10 @@ def costs(model: Deployable) -> dict[str, str]:
 
 def shared_config(point: Point) -> dict[str, Any]:
     """The config of a point without the folder that this machine has its data in."""
-    data = {name: value for name, value in point.config.get("data", {}).items() if name != "root"}
-    return {**point.config, "data": data}
+    config = dict(point.config)
+    if "data" in config:
+        config["data"] = {name: value for name, value in config["data"].items() if name != "root"}
+    return config
 
 
 def write_safetensors(model: Deployable, path: Path) -> None:
