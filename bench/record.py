@@ -1,4 +1,4 @@
-"""README's picture and table: the joint front of the record sweeps, from what is committed of each (``sweeps/record*/``).
+"""README's picture and table: the joint front of the record sweeps, from what is committed of each.
 
 ``python -m bench.record`` draws ``docs/record.png`` and prints the table. The stores of the sweeps are not needed.
 """
@@ -9,13 +9,14 @@ import pandas as pd
 from pandas import DataFrame
 
 from paretune.paths import CONF
-from paretune.reports.confirmed import read_references
+from paretune.reports.confirmed import mean_and_sd, read_references
 from paretune.reports.figure import draw_front
 from paretune.reports.findings import Query, SweepResults
 from paretune.tracking.read import records
 from paretune.tracking.store import N_PARAMS, VAL_F1
 
 ROOT = Path(__file__).parents[1]
+SWEEPS = ("record", "record_small")
 PICTURE = ROOT / "docs" / "record.png"
 SHOWN_F1 = 0.8  # of a row, at least
 SHOWN_RATIO = 1.15  # of its parameters to those of the row before, at least
@@ -30,24 +31,16 @@ class Record(SweepResults):
         return f"{', '.join(self.sweeps)}: the joint front"
 
 
-def front_of(folder: Path) -> DataFrame:
-    table = pd.read_csv(folder / "front.csv").rename(columns={"params": N_PARAMS})
-    return table.assign(sweep=folder.name, state="complete", cost="params")
-
-
-def confirmed_of(folder: Path) -> DataFrame:
-    path = folder / "confirmed.csv"
-    return pd.read_csv(path).rename(columns={"params": N_PARAMS}) if path.is_file() else DataFrame()
+def read(name: str) -> DataFrame:
+    """The committed files of this name, of all the sweeps that have one."""
+    paths = [path for sweep in SWEEPS if (path := ROOT / "sweeps" / sweep / name).is_file()]
+    return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True).rename(columns={"params": N_PARAMS})
 
 
 def found() -> Record:
     """The members of all fronts, and what was confirmed of them."""
-    folders = sorted(path.parent for path in (ROOT / "sweeps").glob("record*/front.csv"))
-    confirmed = pd.concat([confirmed_of(folder) for folder in folders])
-    table = pd.concat([front_of(folder) for folder in folders], ignore_index=True)
-    references = read_references(CONF / "references/mnist.yaml")
-    names = [folder.name for folder in folders]
-    return Record(names, Query(), table, confirmed, references)
+    table = read("front.csv").assign(state="complete", cost="params")
+    return Record(SWEEPS, Query(), table, read("confirmed.csv"), read_references(CONF / "references/mnist.yaml"))
 
 
 def rows(results: Record) -> DataFrame:
@@ -61,10 +54,9 @@ def rows(results: Record) -> DataFrame:
 
 
 def line(member: dict[str, object], confirmed: DataFrame) -> str:
-    ways = confirmed[confirmed["run_id"] == member["run_id"]] if len(confirmed) else confirmed
-    tests = [f"{way.test_f1:.4f} ± {way.test_f1_sd:.4f} ({way.seeds})" for way in ways.itertuples()]
-    score = "; ".join(tests)
-    return f"| {member[N_PARAMS]:,} | {member[VAL_F1]:.4f} | {score} | {member['family']} | {member['layers']} |"
+    ways = records(confirmed[confirmed["run_id"] == member["run_id"]])
+    tests = "; ".join(f"{mean_and_sd(way, 'test_f1')} ({way['seeds']})" for way in ways)
+    return f"| {member[N_PARAMS]:,} | {member[VAL_F1]:.4f} | {tests} | {member['family']} | {member['layers']} |"
 
 
 if __name__ == "__main__":

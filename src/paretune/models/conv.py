@@ -18,8 +18,8 @@ class Conv(Stack):
 
     ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or one each; a 2x2 max-pool follows each
     layer whose number (from 1) is in ``pool_after``. ``dropout`` is one rate after every pool, or a list of one after each
-    layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes the last maps to that many channels. ``bias`` is that of the convolutions.
-    Dense layers are normalised with ``head_norm`` and followed by ``head_dropout``. With ``depth`` only the first so many of the
+    layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes the last maps to that many channels.
+    ``bias`` is that of the convolutions. Dense layers are normalised with ``head_norm`` and followed by ``head_dropout``. With ``depth`` only the first so many of the
     ``widths`` are built, with their part of what is listed by layer.
     """
 
