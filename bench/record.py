@@ -3,6 +3,7 @@
 ``python -m bench.record`` draws ``docs/record.png`` and prints the table. The stores of the sweeps are not needed.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -31,9 +32,9 @@ class Record(SweepResults):
         return f"{', '.join(self.sweeps)}: the joint front"
 
 
-def read(name: str) -> DataFrame:
-    """The committed files of this name, of all the sweeps that have one."""
-    paths = [path for sweep in SWEEPS if (path := ROOT / "sweeps" / sweep / name).is_file()]
+def read(name: str, sweeps: Sequence[str] = SWEEPS) -> DataFrame:
+    """The committed files of this name, of all of these sweeps that have one."""
+    paths = [path for sweep in sweeps if (path := ROOT / "sweeps" / sweep / name).is_file()]
     return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True).rename(columns={"params": N_PARAMS})
 
 

@@ -18,7 +18,7 @@ from paretune.tracking.read import points_of
 CONFIRMED_COLUMNS = (
     "params", "macs", "ram_bytes", "flash_bytes", "seeds", "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high",
     "test_accuracy", "test_accuracy_sd",
-    "search_val_f1", "optimism", "family", "layers", "how", "run_id",
+    "search_val_f1", "optimism", "family", "layers", "how", "run_id", "test_f1_of_seeds",
 )  # fmt: skip
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
