@@ -28,6 +28,9 @@ WRITTEN = [
     ("separable_deep", "neck=3"),
     ("recurrent", "norm=batch"),
     ("recurrent_deep", "pool_after_steps=[2]"),
+    ("recurrent_deep", "norm=scalar bias=false activation=leaky_relu"),
+    ("recurrent_deep", "norm=scalar norm_each_step=false activation=silu"),
+    ("conv", "norm=scalar"),
 ]
 
 
@@ -60,6 +63,19 @@ def test_it_takes_the_counted_memory(deployable, tmp_path, family):
 
     assert ram == costs.ram_bytes == wide.ram_bytes / 4
     assert 0.85 * costs.flash_bytes < flash <= costs.flash_bytes < wide.flash_bytes
+
+
+@pytest.mark.parametrize("family", ["separable", "recurrent_deep model.norm=scalar model.activation=leaky_relu"])
+def test_a_rectifier_and_the_scale_of_a_norm_are_part_of_what_comes_before_them(deployable, tmp_path, family):
+    """Each would round all values once more."""
+    model = deployable(*f"model={family}".split())
+    for parameter in model.net.parameters():
+        parameter.data += 0.1  # a factor of 1 would be left out
+    ops = in_int8(model, tmp_path).graph.ops
+    joined = {name for op in ops for name in op.settings} & {"slope", "factor", "added"}
+
+    assert {op.kind for op in ops} <= {"conv2d", "max_pool2d", "map_mean", "linear", "layer_norm"}
+    assert joined == ({"slope"} if family == "separable" else {"slope", "factor", "added"})
 
 
 def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(deployable, tmp_path):

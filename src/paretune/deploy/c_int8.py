@@ -21,10 +21,12 @@ from paretune.deploy.model import WithScaling
 from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
 
 BITS = 30  # of a factor
+FINE_BITS, SLOPE_BITS = 20, 24  # of parts of a step before the last rounding, and of a slope
+ROUNDING = ("scaled", "clipped", "sloped", "rounded")  # the functions that all others call
 CTYPES = {"int8": "int8_t", "int32": "int32_t"}
 IN_C = "--int8 with --c"
 WRITTEN = ("conv2d", "linear", "map_mean", "max_pool2d", "relu", "leaky_relu", "silu", "sigmoid", "tanh", "affine", "mul", "add",
-           "add_values", "mul_values", "cat")  # fmt: skip
+           "layer_norm", "add_values", "mul_values", "cat")  # fmt: skip
 MAIN = """
 #include <stdio.h>
 #include "{header}"
@@ -97,7 +99,7 @@ class Calls:
         steps, size = self._steps(IMAGE), prod(self.network.graph.shapes[IMAGE])
         factor, shift = factor_of(net.factor / 255 / steps.scale)
         offset = (steps.zero + net.shift / steps.scale) * 2**shift + 2 ** (shift - 1)
-        self.used |= {"image", "clipped"}
+        self.used |= {"image", *ROUNDING}
         return f"image(pixels, {self._place(IMAGE)}, {size}, {factor}, INT64_C({round(offset)}), {shift});"
 
     def of(self, op: Op) -> list[str]:
@@ -120,7 +122,7 @@ class Calls:
     def _by_value(self, op: Op, given: Steps, made: Steps, shape: tuple[int, ...]) -> str:
         """The call of an operation that goes through its input value by value, or window by window."""
         s, maps, area = op.settings, shape[0], prod(shape) // shape[0]
-        least = _least(op, made)
+        slope = _slope(op)
         match op.kind:
             case "max_pool2d":
                 is_plain = made == given and not s.get("ceil_mode")
@@ -128,15 +130,16 @@ class Calls:
                 kernel = [*s["kernel_shape"], *s["strides"], *s["pads"][:2]]
                 return self._call(op, True, *shape, *op.shape[1:], *kernel)
             case "leaky_relu" | "relu":
-                ratio = given.scale / made.scale
-                slope = s.get("alpha", 0.01) if op.kind == "leaky_relu" else 0.0
-                sides = (*factor_of(slope * ratio), *factor_of(ratio))
-                return self._call(op, True, given.zero, made.zero, op.size, *sides, function="leaky_relu")
+                factor = factor_of(given.scale / made.scale)
+                return self._call(op, True, given.zero, made.zero, op.size, *factor, slope, function="leaky_relu")
             case "affine" | "mul" | "add":
                 factors, added = (np.broadcast_to(part.reshape(-1), maps) for part in _affine(op))
-                whole = self._array("int32", np.rint(256 * (added / made.scale + made.zero)))
+                fine = self._array("int32", np.rint(2**FINE_BITS * added / made.scale))
                 channel = self._factors(factors * given.scale / made.scale)
-                return self._call(op, True, *channel, whole, given.zero, least, maps, area, function="affine")
+                zeros = (given.zero, made.zero)
+                return self._call(op, True, *channel, fine, *zeros, slope, maps, area, function="affine")
+            case "layer_norm":
+                return self._layer_norm(op, given, made)
             case "silu" | "sigmoid" | "tanh":
                 table = self._array("int8", _whole(_curve(op, _real_of(np.arange(LEAST, MOST + 1), given)), made))
                 return self._call(op, True, table, op.size, function="table")
@@ -147,8 +150,20 @@ class Calls:
         if made is None:
             self.logit_scale = scale
         factors = factor_of(scale / made.scale if made else 1.0)
-        zeros = (given.zero, made.zero if made else 0, _least(op, made))
-        return self._call(op, bool(made), *factors, *zeros, maps, area)
+        zeros = (given.zero, made.zero if made else 0)
+        return self._call(op, bool(made), *factors, *zeros, _slope(op), maps, area)
+
+    def _layer_norm(self, op: Op, given: Steps, made: Steps) -> str:
+        """A norm over all values, with one factor and one number to add, if any, that were operations of their own."""
+        s = op.settings
+        factor, added = _real(s.get("factor", 1.0)), _real(s.get("added", 0.0))
+        whole, scales = map(np.unique, s["1"])
+        is_plain = whole.size == scales.size == factor.size == added.size == 1 and "2" not in s
+        require_known(is_plain, "layer_norm by several factors", "one factor and one number to add", IN_C)
+        eps = max(1, round(s.get("epsilon", 1e-5) * (op.size / given.scale) ** 2))
+        fine = round(2**FINE_BITS * added.item() / made.scale)
+        factors = factor_of(float(whole[0] * scales[0] * factor.item()) / made.scale)
+        return self._call(op, True, *factors, fine, f"INT64_C({eps})", made.zero, _slope(op), op.size)
 
     def _sums(self, op: Op, given: Steps, made: Steps | None, dimensions: list[int]) -> str:
         """A convolution or a dense layer: sums of products of whole numbers, brought to the steps of what comes next."""
@@ -166,7 +181,7 @@ class Calls:
             self._array("int32", bias * signs),
             *self._factors(signs * scales / (made.scale if made else scales.min())),
         )
-        return self._call(op, bool(made), *arrays, given.zero, made.zero if made else 0, _least(op, made), *dimensions)
+        return self._call(op, bool(made), *arrays, given.zero, made.zero if made else 0, _slope(op), *dimensions)
 
     def _around(self, op: Op, shape: tuple[int, ...]) -> list[int]:
         s = op.settings
@@ -176,19 +191,19 @@ class Calls:
         return [*shape, *op.shape, *s["kernel_shape"], *s["strides"], *s["pads"][:2], s["group"]]
 
     def _of_two(self, op: Op, first: Steps, second: Steps, made: Steps) -> str:
-        shapes, least = [self.network.graph.shapes[value] for value in op.inputs], _least(op, made)
+        shapes, slope = [self.network.graph.shapes[value] for value in op.inputs], _slope(op)
         require_known(shapes[0] == shapes[1], f"{op.kind} of other shapes", "the same shape", IN_C)
         zeros = (first.zero, second.zero, made.zero)
         if op.kind == "mul_values":
-            return self._call(op, True, op.size, *zeros, *factor_of(first.scale * second.scale / made.scale), least)
+            return self._call(op, True, op.size, *zeros, *factor_of(first.scale * second.scale / made.scale), slope)
         multipliers = [first.scale / made.scale, second.scale / made.scale]
         _, shift = factor_of(max(multipliers))
         factors = [round(multiplier * 2**shift) for multiplier in multipliers]
-        return self._call(op, True, op.size, *zeros, *factors, shift, least)
+        return self._call(op, True, op.size, *zeros, *factors, shift - FINE_BITS, slope)
 
     def _joined(self, op: Op, made: Steps) -> list[str]:
         lines, start = [], 0
-        self.used |= {"cat", "scaled", "clipped"}
+        self.used |= {"cat", *ROUNDING}
         for value in op.inputs:
             steps, size = self._steps(value), prod(self.network.graph.shapes[value])
             settings = (size, steps.zero, made.zero, *factor_of(steps.scale / made.scale))
@@ -200,7 +215,7 @@ class Calls:
 
     def _call(self, op: Op, is_int8: bool, *arguments: Any, function: str = "") -> str:
         function = (function or op.kind) + ("" if is_int8 else "_logits")
-        self.used |= {function, "scaled", "clipped" if is_int8 else "kept"}
+        self.used |= {function, *(ROUNDING if is_int8 else ["scaled", "kept"])}
         places = [*map(self._place, op.inputs), self._place(op.output) if is_int8 else "logits"]
         return f"{function}({', '.join(map(str, [*places, *arguments]))});"
 
@@ -238,7 +253,7 @@ class Calls:
         sources = []
         for kind, body in kernels_in("kernels_int8.c").items():
             if kind in self.used:
-                sources.append(body.replace("OUT *", "int8_t *").replace("STORE(", "KERNEL_clipped("))
+                sources.append(body.replace("OUT *", "int8_t *").replace("STORE(", "KERNEL_rounded("))
             if f"{kind}_logits" in self.used:
                 last = body.replace(f"KERNEL_{kind}(", f"KERNEL_{kind}_logits(")
                 sources.append(last.replace("OUT *", "int32_t *").replace("STORE(", "KERNEL_kept("))
@@ -267,9 +282,10 @@ def _curve(op: Op, values: NDArray[Any]) -> NDArray[Any]:
     return silu
 
 
-def _least(op: Op, made: Steps | None) -> int:
-    """The least whole number of the output: that of 0 where a rectifier is part of the operation."""
-    return max(LEAST, made.zero) if made and op.settings.get("clip") else LEAST
+def _slope(op: Op) -> int:
+    """The slope below 0, in 1/2^24, of the rectifier that the operation is or has as its part; 1 without any."""
+    slope: float = {"relu": 0.0, "leaky_relu": op.settings.get("alpha", 0.01)}.get(op.kind, op.settings.get("slope", 1.0))
+    return round(slope * 2**SLOPE_BITS)
 
 
 def _real(setting: Any) -> NDArray[np.float64]:

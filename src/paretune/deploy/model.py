@@ -23,7 +23,7 @@ from paretune.front import Point
 from paretune.paths import data_now
 from paretune.training import load as load_net
 
-LARGEST_DIFFERENCE = 1e-4
+LARGEST_DIFFERENCE = 1e-4  # of logits, to the largest of them (or to 1)
 SAMPLES = 1000  # test images on which outputs are compared; their labels are not read
 CALIBRATION = 1000  # training images on which the ranges of int8 activations are measured
 
@@ -100,14 +100,16 @@ def _extent(line: NDArray[np.bool_]) -> int:
 def check_same_outputs(what: str, outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """Largest absolute difference of two sets of logits ``(N, classes)``.
 
-    Raises :class:`~paretune.errors.ExportError` if it is over 1e-4 or any image would get another class.
+    Raises :class:`~paretune.errors.ExportError` if it is over 1e-4 of the largest logit (or of 1), or any image would get
+    another class.
     """
     difference = float(np.abs(outputs - expected).max()) if outputs.shape == expected.shape else float("inf")
     others = int((outputs.argmax(1) != expected.argmax(1)).sum()) if difference < float("inf") else len(expected)
-    if not difference <= LARGEST_DIFFERENCE or others:
+    bound = LARGEST_DIFFERENCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
+    if not difference <= bound or others:
         raise ExportError(
             f"{what} differs from torch by {difference:.2g} and gives {others} of {len(expected)} images another class; "
-            f"expected at most {LARGEST_DIFFERENCE:g} and none; the file is not kept; please report the model's config"
+            f"expected at most {bound:.2g} and none; the file is not kept; please report the model's config"
         )
     return difference
 
