@@ -46,6 +46,19 @@ def test_a_model_that_takes_values_from_elsewhere_is_counted_with_them():
     assert not feasible.verify_fits(rest | {"trainer.batch_size": 64})
 
 
+@pytest.mark.parametrize("name", ["augment", "optimizer.lr"])
+def test_what_is_null_in_params_is_not_searched(name):
+    """A sweep file that builds on another leaves a group or a parameter of it out."""
+    params = {
+        "augment": "choice(none,affine)",
+        "optimizer.lr": "interval(0.001,0.1)",
+        "trainer.batch_size": "choice(32,64)",
+    }
+    spec = spec_of("model=conv", "space=null", params=params | {name: None})
+
+    assert set(spec.space.everything()) == set(params) - {name}
+
+
 def test_the_starts_of_the_documents_are_in_the_deep_spaces():
     lines = [
         line.strip()[2:]

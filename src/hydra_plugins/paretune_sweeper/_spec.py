@@ -167,7 +167,11 @@ class SweepSpec:
 
     def _space(self, arguments: Sequence[str]) -> Space:
         named = {line.split("=", 1)[0].lstrip("+~") for line in arguments}
-        params = {key: value for key, value in (self.options.params or {}).items() if key.lstrip("+~") not in named}
+        params = {
+            key: value
+            for key, value in (self.options.params or {}).items()
+            if value is not None and key.lstrip("+~") not in named  # null: a sweep that builds on another leaves it out
+        }
         return parse_space(
             [*(f"{key}={_grammar(value)}" for key, value in params.items()), *arguments],
             is_group=lambda key: bool(self.loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG)),

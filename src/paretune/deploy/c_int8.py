@@ -284,7 +284,9 @@ def _curve(op: Op, values: NDArray[Any]) -> NDArray[Any]:
 
 def _slope(op: Op) -> int:
     """The slope below 0, in 1/2^24, of the rectifier that the operation is or has as its part; 1 without any."""
-    slope: float = {"relu": 0.0, "leaky_relu": op.settings.get("alpha", 0.01)}.get(op.kind, op.settings.get("slope", 1.0))
+    slope: float = {"relu": 0.0, "leaky_relu": op.settings.get("alpha", 0.01)}.get(
+        op.kind, op.settings.get("slope", 1.0)
+    )
     return round(slope * (1 << SLOPE_BITS))
 
 
