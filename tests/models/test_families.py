@@ -187,6 +187,15 @@ def test_squeeze_has_the_count_of_the_closed_form(layers):
     assert models.count(config_of("squeeze", widths=layers, padding="same", pool_after=[])) == expected
 
 
+def test_recurrent_without_biases_is_weights_and_the_two_numbers_of_each_norm():
+    """Of stem 1, width 5: 9 + 2, a separable layer of 9 + 5 and 2, one of 45 + 25 and 2, ten times five for the classes."""
+    config = config_of(
+        "recurrent", stem=1, width=5, norm="scalar", norm_each_step=False, bias=False, head=[], head_bias=False
+    )
+
+    assert models.count(config) == 149
+
+
 @pytest.mark.parametrize(
     ("config", "published"),
     [

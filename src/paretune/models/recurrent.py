@@ -19,7 +19,8 @@ class Recurrent(nn.Module):
     The repeated layer counts once; with ``norm_each_step`` every step has a norm of its own. ``separable`` layers are
     depthwise-separable, else plain; ``pool_middle`` puts a 2x2 max-pool before the steps, too. ``padding`` (``same`` or
     ``valid``) is that of the stem and the layer after it; steps keep the size, but for a pool after each whose number (from 1)
-    is in ``pool_after_steps``. ``dropout`` drops single values. ``bias`` is that of all convolutions but depthwise parts.
+    is in ``pool_after_steps``. ``dropout`` drops single values. ``bias`` is that of all convolutions but depthwise parts,
+    ``head_bias`` that of the logits.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Recurrent(nn.Module):
         bias: bool = True,
         dropout: float = 0.0,
         head: Sequence[int] = (16,),
+        head_bias: bool = True,
         image_shape: Sequence[int] = (1, 28, 28),
         num_classes: int = 10,
     ) -> None:
@@ -61,7 +63,7 @@ class Recurrent(nn.Module):
         self.norms, self.steps = nn.ModuleList(nn.Sequential(*layers) for layers in norms), steps
         units = [width, *sizes("head", head)]
         layers = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *dense(units, normalise, dropout)]
-        self.head = nn.Sequential(*layers, nn.Linear(units[-1], num_classes))
+        self.head = nn.Sequential(*layers, nn.Linear(units[-1], num_classes, bias=head_bias))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""
