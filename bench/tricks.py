@@ -38,13 +38,25 @@ NETS: dict[str, dict[str, Any]] = {
         "global_pool": False,
         "neck": 1,
     },
-    "recurrent 8, 18 x 3": {"_target_": f"{FAMILIES}.recurrent.Recurrent", "width": 18},
+    "recurrent 5, 12 x 5": {
+        "_target_": f"{FAMILIES}.recurrent.Recurrent",
+        "stem": 5,
+        "width": 12,
+        "steps": 5,
+        "norm": "scalar",
+        "norm_first": True,
+        "activation": "leaky_relu",
+        "padding": "same",
+        "bias": False,
+        "head": [],
+    },
     "squeeze 4-6-6-8-8": {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [4, 6, 6, 8, 8]},
 }
 TEACHER = {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [12] * 7, "padding": "same", "pool_after": [2, 4]}
 EPOCHS, TEACHER_EPOCHS, SEEDS = 30, 15, (0, 1, 2)
 STARTS, FIRST = 4, 3  # networks drawn, and the epochs after which one of them goes on
 LIGHT = ("augment=affine", "augment.rotation_deg=7", "augment.shift=0.04", "augment.scale=0.05")
+STRONG = ("augment=affine", "augment.rotation_deg=10", "augment.shift=0.08", "augment.scale=0.1", "augment.shear_deg=6")
 VARIANTS: dict[str, Sequence[str]] = {
     "plain": (),  # optimizer=auto, cosine, no augmentation
     "adamw": ("optimizer=adamw", "optimizer.lr=0.02"),
@@ -55,6 +67,7 @@ VARIANTS: dict[str, Sequence[str]] = {
     "label smoothing": ("trainer.label_smoothing=0.05",),
     "light augmentation": LIGHT,
     "augmentation that fades": (*LIGHT, f"trainer.augment_rampdown_epochs={EPOCHS // 3}"),
+    "strong augmentation": STRONG,
     "distillation": ("trainer.distillation.teacher={teacher}",),
     "restarts": (
         f"trainer.restarts.starts={STARTS}",
