@@ -17,7 +17,7 @@ from paretune.tracking.read import records
 from paretune.tracking.store import N_PARAMS, VAL_F1
 
 ROOT = Path(__file__).parents[1]
-SWEEPS = ("record", "record_small")
+SWEEPS = ("record", "record_small", "record_200", "record_middle", "record_long")
 PICTURE = ROOT / "docs" / "record.png"
 SHOWN_F1 = 0.8  # of a row, at least
 SHOWN_RATIO = 1.15  # of its parameters to those of the row before, at least
@@ -45,10 +45,11 @@ def found() -> Record:
 
 
 def rows(results: Record) -> DataFrame:
-    """Members of the front that the table has room for."""
+    """Members of the front that the table has room for: those confirmed, and others that are not near a larger one."""
+    confirmed = set(results.confirmed["run_id"])
     members, chosen, least = results.members.iloc[::-1], [], float("inf")
     for row in members.index:
-        if members.loc[row, N_PARAMS] * SHOWN_RATIO <= least:
+        if members.loc[row, "run_id"] in confirmed or members.loc[row, N_PARAMS] * SHOWN_RATIO <= least:
             chosen.append(row)
             least = members.loc[row, N_PARAMS]
     return members.loc[chosen[::-1]].query(f"{VAL_F1} > {SHOWN_F1}")
