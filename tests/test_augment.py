@@ -54,23 +54,6 @@ def test_shear_slants_columns_and_keeps_rows(largest):
     assert (centres[27] - centres[0]).abs() == pytest.approx(27 * 0.364, abs=0.6)
 
 
-def test_elastic_moves_what_is_at_the_points_as_far_as_they_are_moved(largest):
-    """All of them by the same, here, so that it is a shift."""
-    moved = Affine(elastic=0.25)(images(), draws())
-
-    assert torch.allclose(moved[..., :-7, :-7], images()[..., 7:, 7:], atol=0.1)
-
-
-def test_elastic_bends_a_line():
-    bar = torch.zeros(1, 1, 28, 28)
-    bar[..., 13:15] = 255
-    bent = Affine(elastic=0.05)(bar, draws())
-    centres = (bent[0, 0] * torch.arange(28)).sum(1) / bent[0, 0].sum(1)
-
-    assert (centres - centres.mean()).abs().max() > 0.3
-    assert (centres[1:] - centres[:-1]).abs().max() < 0.8
-
-
 def test_every_image_gets_its_own_draw_and_a_seed_makes_the_same():
     same = images(1).repeat(2, 1, 1, 1)
     affine = Affine(rotation_deg=10, shift=0.1, scale=0.1, shear_deg=5)
@@ -91,7 +74,6 @@ def test_nearest_keeps_the_grey_levels():
     [
         ({"interpolation": "cubic"}, r"augment.interpolation `cubic` is unknown; expected nearest or bilinear"),
         ({"scale": 1.5}, r"augment.scale `1.5` is invalid; expected at least 0 and below 1"),
-        ({"elastic_points": 1}, r"augment.elastic_points `1` is invalid; expected .* at least 2"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, message):
