@@ -5,9 +5,9 @@ from math import pi
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample, interpolate
+from torch.nn.functional import affine_grid, grid_sample
 
-from paretune.errors import ConfigError, check_choice, check_least
+from paretune.errors import ConfigError, check_choice
 
 
 def unchanged(images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
@@ -20,18 +20,14 @@ class Affine:
     """Rotates, shifts, scales and shears each image by its own uniform draw, all images in one warp.
 
     ``rotation_deg`` and ``shear_deg`` are the largest angles either way, ``shift`` the largest shift either way as a
-    share of the side, ``scale`` the largest change of size either way (0.1: 0.9 to 1.1). ``elastic`` bends strokes (Simard, Steinkraus
-    and Platt 2003, "Best practices for convolutional neural networks", ICDAR): the largest shift, as a share of the side, of each of
-    ``elastic_points`` by as many points, with smooth shifts between them. Pixels from outside are ``fill`` (0 to 255); ``interpolation``
-    is nearest or bilinear.
+    share of the side, ``scale`` the largest change of size either way (0.1: 0.9 to 1.1). Pixels from outside are ``fill``
+    (0 to 255); ``interpolation`` is nearest or bilinear.
     """
 
     rotation_deg: float = 0.0
     shift: float = 0.0
     scale: float = 0.0
     shear_deg: float = 0.0
-    elastic: float = 0.0
-    elastic_points: int = 5
     interpolation: str = "bilinear"
     fill: float = 0.0
 
@@ -41,22 +37,13 @@ class Affine:
             raise ConfigError(
                 f"augment.scale `{self.scale}` is invalid; expected at least 0 and below 1; set augment.scale"
             )
-        check_least("augment.elastic_points", self.elastic_points, 2)
 
     def __call__(self, images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
         """Warped float images, same shape ``(B, C, H, W)``; ``strength`` (0 to 1) shrinks every draw."""
         theta = self._inverse_maps(len(images), draws, strength).to(images.device)
         grid = affine_grid(theta, list(images.shape), align_corners=False)
-        if self.elastic:
-            grid = grid + self._bends(images, draws, strength)
         sampled = grid_sample(images - self.fill, grid, mode=self.interpolation, align_corners=False)
         return sampled + self.fill
-
-    def _bends(self, images: Tensor, draws: torch.Generator, strength: float) -> Tensor:
-        """How far from where it would be each output pixel is taken, ``(B, H, W, 2)`` in units of half the side."""
-        points = torch.rand(len(images), 2, self.elastic_points, self.elastic_points, generator=draws) * 2 - 1
-        shifts = points.to(images.device) * (2 * self.elastic * strength)
-        return interpolate(shifts, images.shape[2:], mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
 
     def _inverse_maps(self, count: int, draws: torch.Generator, strength: float) -> Tensor:
         """Where each output pixel comes from, ``(count, 2, 3)`` in units of half the side, as ``affine_grid`` wants."""
