@@ -70,7 +70,7 @@ def draw_seeds(confirmed: DataFrame) -> None:
     """Test F1 of every seed of every confirmed model, with the 95 % interval of the mean."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    for model in records(confirmed):
+    for model in records(confirmed.sort_values("seeds").drop_duplicates("run_id", keep="last")):
         colour = FAMILY_COLOURS.get(str(model["family"]), OTHER_FAMILY)
         errors = [1 - score for score in scores_of(model)]
         axes.scatter([model[N_PARAMS]] * len(errors), errors, s=18, alpha=0.6, color=colour, linewidths=0)
@@ -96,7 +96,9 @@ def decorate(axes: Axes, score: str) -> None:
     ticks = [f1 for f1 in F1_TICKS if low <= 1 - f1 <= high]
     axes.set_yticks([1 - f1 for f1 in ticks], [f"{f1:g}" for f1 in ticks])
     axes.minorticks_off()
-    axes.xaxis.set_major_formatter(lambda cost, _: f"{cost:,.0f}")
+    low, high = axes.get_xlim()
+    sizes = [size for power in (10, 100, 1000, 10_000) for size in (power, 2 * power, 5 * power) if low <= size <= high]
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.set_xlabel("trainable parameters")
     axes.set_ylabel(score)
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)

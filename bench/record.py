@@ -56,7 +56,9 @@ def rows(results: Record) -> DataFrame:
 
 
 def line(member: dict[str, object], confirmed: DataFrame) -> str:
-    ways = records(confirmed[confirmed["run_id"] == member["run_id"]].sort_values("seeds").tail(1))  # others were given up
+    ways = records(
+        confirmed[confirmed["run_id"] == member["run_id"]].sort_values("seeds").tail(1)
+    )  # others were given up
     tests = "".join(f"{mean_and_sd(way, 'test_f1')} ({way['seeds']})" for way in ways)
     return f"| {member[N_PARAMS]:,} | {member[VAL_F1]:.4f} | {tests} | {member['family']} | {member['layers']} |"
 

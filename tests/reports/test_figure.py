@@ -23,7 +23,8 @@ def test_confirmed_models_have_their_intervals_in_the_picture(tmp_path):
         draw_front(results_of(trials, *trainings, query=query), [tmp_path / f"{name}.svg"])
 
     assert "95 % interval of the mean" in (tmp_path / "confirmed.svg").read_text()
-    assert "95 % interval" not in (tmp_path / "plain.svg").read_text()
+    assert "95 % interval" not in (plain := (tmp_path / "plain.svg").read_text())
+    assert "confirmed: test F1" in plain
 
 
 def over(tmp_path, setting: str, rows: list[dict]) -> str:

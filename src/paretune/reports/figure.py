@@ -51,6 +51,7 @@ def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
     axes = figure.subplots()
     _trials(axes, results)
     _front(axes, results)
+    _confirmed(axes, results)
     references = results.references if results.cost == N_PARAMS else ()  # nothing else is known of them
     _references(axes, references)
     if results.cap:
@@ -83,6 +84,17 @@ def _front(axes: Axes, results: SweepResults) -> None:
         axes.vlines(
             costs, high, low, color="#222222", linewidth=0.9, label="95 % interval of the mean"
         )  # none of one seed
+
+
+def _confirmed(axes: Axes, results: SweepResults) -> None:
+    """Beside a front of validation F1 the mean test F1 of what was trained again, in the way with most seeds, and its interval."""
+    models = results.confirmed.sort_values("seeds").drop_duplicates("run_id", keep="last")
+    if results.query.confirmed or models.empty:
+        return
+    costs, high, low = models[results.cost], _errors(models["test_f1_high"]), _errors(models["test_f1_low"])
+    axes.vlines(costs, high, low, color="#0072b2", linewidth=1.6, zorder=4)  # none of one seed
+    axes.scatter(costs, _errors(models["test_f1"]), s=16, color="#0072b2", zorder=5,
+                 label="confirmed: test F1, mean of seeds, 95 %")  # fmt: skip
 
 
 def _references(axes: Axes, references: Sequence[Reference]) -> None:
