@@ -21,8 +21,9 @@ from paretune.deploy.model import WithScaling
 from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
 
 BITS = 30  # of a factor
-FINE_BITS, SLOPE_BITS = 20, 24  # of parts of a step before the last rounding, and of a slope
+FINE_BITS, SLOPE_BITS = 16, 24  # of parts of a step before the last rounding, and of a slope
 ROUNDING = ("scaled", "clipped", "sloped", "rounded")  # the functions that all others call
+SUMS = ("conv2d", "linear", "map_mean")  # operations that can give the logits
 CTYPES = {"int8": "int8_t", "int32": "int32_t"}
 IN_C = "--int8 with --c"
 WRITTEN = ("conv2d", "linear", "map_mean", "max_pool2d", "relu", "leaky_relu", "silu", "sigmoid", "tanh", "affine", "mul", "add",
@@ -49,7 +50,12 @@ def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -
     whole numbers.
     """
     name = c_name(path)
-    logits = network.graph.ops[-1].output  # the caller has a place for them
+    last = network.graph.ops[-1]
+    is_sums = last.kind in SUMS and last.output not in network.steps and "slope" not in last.settings
+    require_known(
+        is_sums, f"{last.kind} as the last", "a convolution, a dense layer or the mean of maps, unchanged", IN_C
+    )
+    logits = last.output  # the caller has a place for them
     plan = plan_memory([buffer for buffer in buffers_of(network.graph) if logits not in buffer.values])
     calls = Calls(network, plan)
     lines = [calls.image(net), *(line for op in network.graph.ops for line in calls.of(op))]
@@ -73,7 +79,7 @@ def run_c_int8(path: Path, pixels: NDArray[np.uint8], classes: int) -> NDArray[n
 def factor_of(multiplier: float) -> tuple[int, int]:
     """Whole numbers (factor, shift) with factor / 2^shift next to ``multiplier``, the factor of at most 31 bits and a sign."""
     if multiplier == 0:
-        return 0, 1
+        return 0, BITS
     _, exponent = frexp(multiplier)
     shift = min(max(BITS - exponent, 1), 62)
     return round(multiplier * 2**shift), shift
@@ -146,6 +152,7 @@ class Calls:
         return self._of_two(op, given, self._steps(op.inputs[1]), made)
 
     def _mean(self, op: Op, given: Steps, made: Steps | None, maps: int, area: int) -> str:
+        require_known(op.size == maps, "mean over others", "that of whole maps", IN_C)
         scale = given.scale / area
         if made is None:
             self.logit_scale = scale
@@ -158,7 +165,8 @@ class Calls:
         s = op.settings
         factor, added = _real(s.get("factor", 1.0)), _real(s.get("added", 0.0))
         whole, scales = map(np.unique, s["1"])
-        is_plain = whole.size == scales.size == factor.size == added.size == 1 and "2" not in s
+        is_one = whole.size == scales.size == factor.size == added.size == 1
+        is_plain = is_one and "2" not in s and s["1"][0].size == op.size
         require_known(is_plain, "layer_norm by several factors", "one factor and one number to add", IN_C)
         eps = max(1, round(s.get("epsilon", 1e-5) * (op.size / given.scale) ** 2))
         fine = round(2**FINE_BITS * added.item() / made.scale)
@@ -175,11 +183,12 @@ class Calls:
         # each row begins with a positive weight: layers that differ by the norms that joined them are the same array
         signs = np.sign(rows[np.arange(len(rows)), (rows != 0).argmax(axis=1)] + 0.5)
         if made is None:
-            self.logit_scale = float(scales.min())
+            most = (np.abs(bias) + 255 * np.abs(rows).sum(1)) * scales  # of a logit
+            self.logit_scale = max(float(scales.min()), float(most.max()) / 2**BITS)
         arrays = (
             self._array("int8", rows * signs[:, None]),
             self._array("int32", bias * signs),
-            *self._factors(signs * scales / (made.scale if made else scales.min())),
+            *self._factors(signs * scales / (made.scale if made else self.logit_scale)),
         )
         return self._call(op, bool(made), *arrays, given.zero, made.zero if made else 0, _slope(op), *dimensions)
 
@@ -232,7 +241,12 @@ class Calls:
 
     def _array(self, dtype: str, values: ArrayLike) -> str:
         """The name in C of an array with these whole numbers."""
-        array = np.asarray(values).reshape(-1).astype(dtype)
+        given, bounds = np.asarray(values).reshape(-1), np.iinfo(dtype)
+        is_inside = not given.size or bounds.min <= given.min() <= given.max() <= bounds.max
+        require_known(
+            bool(is_inside), f"a constant up to {np.abs(given).max(initial=0):g}", f"what fits into {dtype}", IN_C
+        )
+        array = given.astype(dtype)
         same = (
             label for label, other in self.arrays.items() if other.dtype == array.dtype and np.array_equal(other, array)
         )

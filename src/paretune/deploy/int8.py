@@ -125,7 +125,8 @@ def _join(node: NodeProto, model: ModelProto) -> None:
     if not (dequantised and quantised and before):
         return
     is_alone = all(len(_readers(maker.output[0], model)) == 1 for maker in (before, quantised, dequantised))
-    if is_alone and node.op_type in _takes_unrounded(before, model):
+    is_of_one = node.op_type not in SCALING or _is_constant(node.input[1], model)
+    if is_alone and is_of_one and node.op_type in _takes_unrounded(before, model):
         node.input[0] = before.output[0]
         _remove_unread(model)
 
@@ -140,6 +141,11 @@ def _takes_unrounded(node: NodeProto, model: ModelProto) -> tuple[str, ...]:
     is_of_norm = node.op_type in ("Mul", "Add") and maker and node.op_type in _takes_unrounded(maker, model)
     left = {"Mul": ("Add", "LeakyRelu"), "Add": ("LeakyRelu",)}
     return left[node.op_type] if is_of_norm else ()
+
+
+def _is_constant(value: str, model: ModelProto) -> bool:
+    maker = _maker(value, model)
+    return (maker.input[0] if maker else value) in {tensor.name for tensor in model.graph.initializer}
 
 
 def _maker(value: str, model: ModelProto) -> NodeProto | None:
@@ -233,7 +239,7 @@ class _Reader:
             )  # 0 for each channel
         elif node.op_type == "DequantizeLinear" or node.op_type in VIEWS:
             self.roots[output] = self._root(source)
-        elif node.op_type in JOINED and self._root(source) not in self.steps:
+        elif node.op_type in JOINED and source in self.roots and self.roots[source] not in self.steps:
             self._join(node, self._root(source))
         else:
             inputs = [Value(self._root(name)) for name in node.input if name in self.roots]
@@ -248,15 +254,12 @@ class _Reader:
 
     def _join(self, node: NodeProto, source: str) -> None:
         """What takes an output that was not rounded is part of the operation that made it."""
-        last = self.ops[-1]
-        if last.output != source:
-            raise ExportError(
-                f"operation `{node.op_type}` follows a value that others read, too; expected its own; export without --int8"
-            )
+        number = next(number for number, op in enumerate(self.ops) if op.output == source)
+        last = self.ops[number]
         alpha = {attribute.name: attribute.f for attribute in node.attribute}.get("alpha", 0.01)
         setting = self.constants.get(node.input[-1], 0.0 if node.op_type == "Relu" else alpha)
         settings = {**last.settings, JOINED[node.op_type]: setting}
-        self.ops[-1] = Op(last.kind, last.output, last.inputs, last.shape, settings)
+        self.ops[number] = Op(last.kind, last.output, last.inputs, last.shape, settings)
         self.roots[node.output[0]] = source
 
     def _join_silu(self) -> None:

@@ -17,10 +17,10 @@ static inline int8_t KERNEL_rounded(int32_t sum, int32_t factor, int shift, int 
 }
 
 /* kernel sloped */
-/* The same of what is in 1/2^20 of a step. */
+/* The same of what is in 1/2^16 of a step. */
 static inline int8_t KERNEL_sloped(int64_t fine, int zero, int32_t slope) {
   if (fine < 0) fine = (fine * slope) >> 24;
-  return KERNEL_clipped((int32_t)((fine + (1 << 19)) >> 20) + zero);
+  return KERNEL_clipped((int32_t)((fine + (1 << 15)) >> 16) + zero);
 }
 
 /* kernel kept */
@@ -101,18 +101,18 @@ static void KERNEL_cat(const int8_t *in, int8_t *out, int size, int zero_in, int
 }
 
 /* kernel affine */
-/* Each channel times a factor, plus a number, which is in 1/2^20 of a step. */
+/* Each channel times a factor, plus a number, which is in 1/2^16 of a step. */
 static void KERNEL_affine(const int8_t *in, int8_t *out, const int32_t *factors, const int8_t *shifts, const int32_t *added,
                           int zero_in, int zero_out, int32_t slope, int channels, int size) {
   for (int m = 0; m < channels; m++)
     for (int i = 0; i < size; i++) {
       const int64_t product = (int64_t)(in[m * size + i] - zero_in) * factors[m];
-      out[m * size + i] = KERNEL_sloped((product >> (shifts[m] - 20)) + added[m], zero_out, slope);
+      out[m * size + i] = KERNEL_sloped((product >> (shifts[m] - 16)) + added[m], zero_out, slope);
     }
 }
 
 /* kernel layer_norm */
-/* All values to mean 0 and deviation 1, times a factor, plus a number, which is in 1/2^20 of a step. */
+/* All values to mean 0 and deviation 1, times a factor, plus a number, which is in 1/2^16 of a step. */
 static void KERNEL_layer_norm(const int8_t *in, int8_t *out, int32_t factor, int shift, int32_t added, int64_t eps, int zero_out,
                               int32_t slope, int size) {
   int64_t sum = 0, squares = 0;
@@ -128,7 +128,7 @@ static void KERNEL_layer_norm(const int8_t *in, int8_t *out, int32_t factor, int
   const int32_t whole = (int32_t)(((int64_t)factor * (INT64_C(1) << 31)) / (int64_t)root);
   for (int i = 0; i < size; i++) {
     const int64_t product = (size * in[i] - sum) * whole;
-    out[i] = KERNEL_sloped((product >> (shift + 31 - halvings - 20)) + added, zero_out, slope);
+    out[i] = KERNEL_sloped((product >> (shift + 31 - halvings - 16)) + added, zero_out, slope);
   }
 }
 
