@@ -14,12 +14,13 @@ from pandas import DataFrame
 
 from bench.record import ROOT, found, read
 from paretune.front import LEAST_ERROR, front_volume
-from paretune.reports.confirmed import Reference
+from paretune.reports.confirmed import Reference, of_most_seeds
 from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, OTHER_FAMILY
 from paretune.tracking.read import front_rows, records
 from paretune.tracking.store import N_PARAMS, VAL_F1
 
 OTHERS = {"random": ("record_small_random", "record_middle_random"), "known networks": ("record_known",)}
+CAP = 16_000  # parameters
 COLOURS = {"search": "#0072b2", "random": "#e69f00", "known networks": "#555555"}
 
 
@@ -32,9 +33,9 @@ def run() -> dict[str, object]:
     if len(fronts) > 1:
         draw_fronts(fronts, results.references)
     draw_seeds(results.confirmed)
-    sizes = sorted({reference.params for reference in results.references if reference.params <= 16_000})
+    sizes = sorted({reference.params for reference in results.references if reference.params <= CAP})
     return {
-        "volume": {name: round(front_volume(t[N_PARAMS], t[VAL_F1], 16_000), 4) for name, t in fronts.items()},
+        "volume": {name: round(front_volume(t[N_PARAMS], t[VAL_F1], CAP), 4) for name, t in fronts.items()},
         "val_f1_at": {str(size): {name: best_at(t, size) for name, t in fronts.items()} for size in sizes},
         "sd_over_seeds": {str(model[N_PARAMS]): model["test_f1_sd"] for model in records(results.confirmed)},
     }
@@ -58,7 +59,7 @@ def draw_fronts(fronts: Mapping[str, DataFrame], references: list[Reference]) ->
         style = {"color": COLOURS[name], "linewidth": 1.4, "marker": "o", "markersize": 3.5, "label": name}
         axes.step(members[N_PARAMS], errors, where="post", **style)
     for grade, (marker, label) in GRADES.items():
-        points = [r for r in references if r.grade == grade and r.params <= 16_000]
+        points = [r for r in references if r.grade == grade and r.params <= CAP]
         style = {"color": "#888888"} if marker == "x" else {"facecolors": "none", "edgecolors": "#888888"}
         errors = [1 - r.score for r in points]
         axes.scatter([r.params for r in points], errors, marker=marker, s=24, label=label, **style)  # type: ignore[arg-type]
@@ -70,7 +71,7 @@ def draw_seeds(confirmed: DataFrame) -> None:
     """Test F1 of every seed of every confirmed model, with the 95 % interval of the mean."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    for model in records(confirmed.sort_values("seeds").drop_duplicates("run_id", keep="last")):
+    for model in records(of_most_seeds(confirmed)):
         colour = FAMILY_COLOURS.get(str(model["family"]), OTHER_FAMILY)
         errors = [1 - score for score in scores_of(model)]
         axes.scatter([model[N_PARAMS]] * len(errors), errors, s=18, alpha=0.6, color=colour, linewidths=0)

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from paretune.paths import CONF
-from paretune.reports.confirmed import mean_and_sd, read_references
+from paretune.reports.confirmed import of_most_seeds, mean_and_sd, read_references
 from paretune.reports.figure import draw_front
 from paretune.reports.findings import Query, SweepResults
 from paretune.tracking.read import records
@@ -56,9 +56,7 @@ def rows(results: Record) -> DataFrame:
 
 
 def line(member: dict[str, object], confirmed: DataFrame) -> str:
-    ways = records(
-        confirmed[confirmed["run_id"] == member["run_id"]].sort_values("seeds").tail(1)
-    )  # others were given up
+    ways = records(of_most_seeds(confirmed[confirmed["run_id"] == member["run_id"]]))
     tests = "".join(f"{mean_and_sd(way, 'test_f1')} ({way['seeds']})" for way in ways)
     return f"| {member[N_PARAMS]:,} | {member[VAL_F1]:.4f} | {tests} | {member['family']} | {member['layers']} |"
 

@@ -60,6 +60,11 @@ def confirmed(trials: DataFrame, trainings: DataFrame) -> DataFrame:
     return table.assign(optimism=table["val_f1"] - table["test_f1"]).sort_values(["n_params", "how"])
 
 
+def of_most_seeds(models: DataFrame) -> DataFrame:
+    """Of rows of :func:`confirmed` one for each model: the way of training it that most seeds were given to."""
+    return models.sort_values("seeds", kind="stable").drop_duplicates("run_id", keep="last")
+
+
 def mean_and_sd(model: Mapping[str, Any], score: str) -> str:
     """The mean of a score over the seeds, with its deviation if there are several: ``0.9713 ± 0.0024``."""
     return f"{model[score]:.4f}" + (f" ± {model[f'{score}_sd']:.4f}" if model["seeds"] > 1 else "")

@@ -18,7 +18,7 @@ from pandas import DataFrame, Series, to_numeric
 
 from paretune.errors import ConfigError
 from paretune.front import Costs
-from paretune.reports.confirmed import Reference
+from paretune.reports.confirmed import Reference, of_most_seeds
 from paretune.reports.findings import SweepResults
 from paretune.tracking.store import N_PARAMS
 
@@ -88,7 +88,7 @@ def _front(axes: Axes, results: SweepResults) -> None:
 
 def _confirmed(axes: Axes, results: SweepResults) -> None:
     """Beside a front of validation F1 the mean test F1 of what was trained again, in the way with most seeds, and its interval."""
-    models = results.confirmed.sort_values("seeds").drop_duplicates("run_id", keep="last")
+    models = of_most_seeds(results.confirmed)
     if results.query.confirmed or models.empty:
         return
     costs, high, low = models[results.cost], _errors(models["test_f1_high"]), _errors(models["test_f1_low"])
