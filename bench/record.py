@@ -10,7 +10,7 @@ import pandas as pd
 from pandas import DataFrame
 
 from paretune.paths import CONF
-from paretune.reports.confirmed import of_most_seeds, mean_and_sd, read_references
+from paretune.reports.confirmed import mean_and_sd, of_most_seeds, read_references
 from paretune.reports.figure import draw_front
 from paretune.reports.findings import Query, SweepResults
 from paretune.tracking.read import records
