@@ -6,9 +6,9 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
-from torch import Tensor, empty, nn, ones, zeros
+from torch import Tensor, cat, empty, nn, ones, zeros
 from torch.func import functional_call
-from torch.nn.functional import layer_norm
+from torch.nn.functional import conv2d, layer_norm
 
 from paretune.errors import ConfigError, check_choice, check_least
 
@@ -79,6 +79,20 @@ class ScalarNorm(nn.Module):
         return layer_norm(features, features.shape[1:], eps=self.eps) * self.weight + self.bias
 
 
+class RepeatMaps(nn.Module):
+    """The maps that come in over and over until there are ``maps`` of them; with fewer, the first of them. No parameters."""
+
+    def __init__(self, maps: int) -> None:
+        super().__init__()
+        self.maps = maps
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps ``(B, maps, ...)`` of features ``(B, C, ...)``."""
+        channels = features.shape[1]
+        repeated = features if channels >= self.maps else cat([features] * -(-self.maps // channels), dim=1)
+        return repeated[:, : self.maps]
+
+
 def _group_norm(channels: int) -> nn.Module:
     """As many groups of two or more channels, four at most, as divide them (Wu and He 2018, https://arxiv.org/abs/1803.08494).
 
@@ -99,6 +113,22 @@ NORMS: Norms = {
 UNIT_NORMS: Norms = {**NORMS, "batch": nn.BatchNorm1d, "instance": nn.LayerNorm}
 
 
+class SharedDepthwise(nn.Conv2d):
+    """A depthwise convolution of ``maps`` maps with only ``kernels`` kernels: map ``m`` is filtered by kernel ``m % kernels``.
+
+    Kernels of one depthwise convolution are much alike (Haase and Amthor 2020, https://arxiv.org/abs/2003.13549).
+    """
+
+    def __init__(self, maps: int, kernels: int, kernel_size: int, *, padding: int = 0) -> None:
+        super().__init__(1, kernels, kernel_size, padding=padding, bias=False)
+        self.groups = self.in_channels = self.out_channels = maps
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features ``(B, maps, H, W)``, filtered."""
+        weight = RepeatMaps(self.groups)(self.weight.transpose(0, 1)).transpose(0, 1)
+        return conv2d(features, weight, padding=self.padding, groups=self.groups)
+
+
 class SeparableConv(nn.Sequential):
     """A depthwise convolution, then a 1x1 one that mixes the channels, nothing in between.
 
@@ -114,9 +144,14 @@ class SeparableConv(nn.Sequential):
         *,
         depthwise_bias: bool = False,
         bias: bool = True,
+        kernels: int | None = None,
         **settings: Any,
     ) -> None:
-        depthwise = nn.Conv2d(fan_in, fan_in, kernel, groups=fan_in, bias=depthwise_bias, **settings)
+        depthwise = (
+            nn.Conv2d(fan_in, fan_in, kernel, groups=fan_in, bias=depthwise_bias, **settings)
+            if kernels is None
+            else SharedDepthwise(fan_in, kernels, kernel, **settings)
+        )
         super().__init__(depthwise, nn.Conv2d(fan_in, fan_out, 1, bias=bias))
 
 

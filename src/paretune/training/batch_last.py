@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from paretune.models._blocks import ScalarNorm
+from paretune.models._blocks import RepeatMaps, ScalarNorm, SharedDepthwise
 from paretune.training.kernels import kernels
 
 Shape = tuple[int, ...]
@@ -23,7 +23,7 @@ LANES = 16  # images of a block
 LONGEST_KERNEL = 32
 MOST_PARAMETERS = 50_000  # beyond that torch is faster, and sums of lanes take a gigabyte
 KINDS = (
-    "conv", "depthwise", "activation", "batch_norm", "affine", "group_norm", "max_pool", "mean", "dropout", "pad", "copy",
+    "conv", "depthwise", "activation", "batch_norm", "affine", "group_norm", "max_pool", "mean", "dropout", "pad", "repeat",
 )  # fmt: skip
 LEAKY, SILU, PRELU = range(3)
 OFFSETS = ("x", "y", "dx", "dy")
@@ -249,7 +249,7 @@ class Program:
 
     def _conv(self, layer: Any, x: Value) -> Value:
         kernel, pad, stride = layer.kernel_size, layer.padding, layer.stride[0]
-        depthwise = layer.groups == x.shape[0] == layer.out_channels and layer.groups > 1
+        depthwise = layer.groups == x.shape[0] == layer.out_channels and (layer.groups > 1 or type(layer) is SharedDepthwise)
         plain = layer.padding_mode == "zeros" and layer.dilation == (1, 1) and layer.stride == (stride, stride)
         _require(plain and not isinstance(pad, str) and (layer.groups == 1 or depthwise), layer)
         _require(all(p < k <= LONGEST_KERNEL for p, k in zip(pad, kernel, strict=True)), layer)
@@ -261,6 +261,7 @@ class Program:
             "pad_rows": pad[0],
             "pad_columns": pad[1],
             "stride": stride,
+            "option": len(layer.weight),
         }
         return self._weighted("depthwise" if depthwise else "conv", layer, x, y, sizes)
 
@@ -271,7 +272,7 @@ class Program:
 
     def _weighted(self, kind: str, layer: Any, x: Value, y: Value, sizes: dict[str, int]) -> Value:
         weights = layer.weight.numel()
-        self.scratch = max(self.scratch, LANES * weights // (y.shape[0] if kind == "depthwise" else 1))
+        self.scratch = max(self.scratch, LANES * weights // (len(layer.weight) if kind == "depthwise" else 1))
         packed = {"packed": torch.empty(weights), "flipped": torch.empty(weights)}
         return self._add(kind, x, y, {"weight": layer.weight, "bias": layer.bias, **packed}, **sizes)
 
@@ -331,6 +332,9 @@ class Program:
         _require(layer is None or _single(layer.output_size) == 1, layer)
         return self._add("mean", x, self._value((x.shape[0], 1, 1), trained=x.grad_at >= 0))
 
+    def _repeat(self, layer: RepeatMaps, x: Value) -> Value:
+        return self._add("repeat", x, self._value((layer.maps, *x.shape[1:]), trained=x.grad_at >= 0))
+
     def _dropout(self, layer: Any, x: Value) -> Value:
         if not self.training or not layer.p:
             return x
@@ -342,7 +346,7 @@ class Program:
         start = 0
         for part in parts:
             grad_at = whole.grad_at + start if whole.grad_at >= 0 else -1
-            self._add("copy", part, Value(part.shape, whole.at + start, grad_at))
+            self._add("repeat", part, Value(part.shape, whole.at + start, grad_at))
             start += prod(part.shape) * LANES
         return whole
 
@@ -351,6 +355,7 @@ LAYERS: dict[type[nn.Module], Callable[[Program, Any, Value], Value]] = {
     nn.Identity: Program._same,
     nn.Flatten: Program._flatten,
     nn.Conv2d: Program._conv,
+    SharedDepthwise: Program._conv,
     nn.Linear: Program._linear,
     nn.ReLU: Program._leaky,
     nn.LeakyReLU: Program._leaky,
@@ -365,6 +370,7 @@ LAYERS: dict[type[nn.Module], Callable[[Program, Any, Value], Value]] = {
     nn.MaxPool2d: Program._max_pool,
     nn.ConstantPad2d: Program._pad,
     nn.AdaptiveAvgPool2d: Program._mean,
+    RepeatMaps: Program._repeat,
     nn.Dropout: Program._dropout,
     nn.Dropout2d: Program._dropout,
 }
@@ -387,10 +393,10 @@ class _Pass(torch.autograd.Function):
 
 
 class _Tracer(fx.Tracer):
-    """Sees a scalar norm as one layer."""
+    """Sees our own layers as one each."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, ScalarNorm) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (RepeatMaps, ScalarNorm, SharedDepthwise)) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _blocks(batch: int) -> int:

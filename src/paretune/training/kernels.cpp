@@ -26,7 +26,7 @@ typedef float vec __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t whole_vec __attribute__((vector_size(4 * WIDTH)));
 typedef float unaligned __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
 
-enum Kind : int64_t { CONV, DEPTHWISE, ACTIVATION, BATCH_NORM, AFFINE, GROUP_NORM, MAX_POOL, MEAN, DROPOUT, PAD, COPY };
+enum Kind : int64_t { CONV, DEPTHWISE, ACTIVATION, BATCH_NORM, AFFINE, GROUP_NORM, MAX_POOL, MEAN, DROPOUT, PAD, REPEAT };
 enum Curve : int64_t { LEAKY, SILU, PRELU };
 
 }  // namespace
@@ -37,7 +37,7 @@ struct Op {
     int64_t maps, rows, columns;           // of x
     int64_t out_maps, out_rows, out_columns;
     int64_t kernel_rows, kernel_columns, pad_rows, pad_columns, stride;
-    int64_t option;                        // curve, groups, whether a norm has one scale for all maps, seed of a dropout
+    int64_t option;                        // curve, groups, kernels of a depthwise convolution, whether a norm has one scale for all maps, seed of a dropout
     int64_t scratch;                       // where a norm keeps its statistics, in the arena
     int64_t weight_at, bias_at;            // in the gradient of all parameters; -1: none
     double a, b;                           // rate or epsilon or value; momentum
@@ -453,13 +453,13 @@ void dropout(const Op& o, const float* x, float* y, int64_t number) {
 Convolution forward_of(const Op& o, bool depthwise, int64_t map) {
     int64_t kernel = o.kernel_rows * o.kernel_columns;
     return {depthwise ? 1 : o.maps, o.rows, o.columns, depthwise ? 1 : o.out_maps, o.out_rows, o.out_columns, o.kernel_rows, o.kernel_columns,
-            o.pad_rows, o.pad_columns, o.stride, 1, o.packed + (depthwise ? map * kernel : 0), o.bias ? o.bias + map : nullptr, float(o.slope)};
+            o.pad_rows, o.pad_columns, o.stride, 1, o.packed + (depthwise ? map % o.option * kernel : 0), o.bias ? o.bias + map : nullptr, float(o.slope)};
 }
 
 Convolution backward_of(const Op& o, bool depthwise, int64_t map) {
     int64_t kernel = o.kernel_rows * o.kernel_columns;
     return {depthwise ? 1 : o.out_maps, o.out_rows, o.out_columns, depthwise ? 1 : o.maps, o.rows, o.columns, o.kernel_rows, o.kernel_columns,
-            o.kernel_rows - 1 - o.pad_rows, o.kernel_columns - 1 - o.pad_columns, 1, o.stride, o.flipped + (depthwise ? map * kernel : 0), nullptr, 1.f};
+            o.kernel_rows - 1 - o.pad_rows, o.kernel_columns - 1 - o.pad_columns, 1, o.stride, o.flipped + (depthwise ? map % o.option * kernel : 0), nullptr, 1.f};
 }
 
 void forward(const Op& o, float* block, int64_t number) {
@@ -495,7 +495,9 @@ void forward(const Op& o, float* block, int64_t number) {
                             store(y + ((m * o.out_rows + r) * o.out_columns + c) * LANES + lane,
                                   r < o.rows && c < o.columns ? load(x + ((m * o.rows + r) * o.columns + c) * LANES + lane) : splat(o.a));
             break;
-        case COPY: std::memcpy(y, x, 4 * size(o.maps, o.rows, o.columns)); break;
+        case REPEAT:  // the maps of x over and over, until there are enough
+            for (int64_t m = 0; m < o.out_maps; m++) std::memcpy(y + m * out_map, x + m % o.maps * in_map, 4 * in_map);
+            break;
     }
 }
 
@@ -516,7 +518,7 @@ void backward(const Op& o, float* block, int64_t number, float* gradient, vec* t
                     gradient[o.bias_at + m] += sum(map_total);
                 }
             for (int64_t m = 0; m < (depthwise ? o.maps : 1); m++) {
-                weight_gradient(o, maps, out_maps, x + m * in_map, dy + m * out_map, total, gradient + o.weight_at + m * of_map);
+                weight_gradient(o, maps, out_maps, x + m * in_map, dy + m * out_map, total, gradient + o.weight_at + (depthwise ? m % o.option : m) * of_map);
                 if (dx) convolve(backward_of(o, depthwise, m), dy + m * out_map, dx + m * in_map);
             }
             break;
@@ -540,7 +542,11 @@ void backward(const Op& o, float* block, int64_t number, float* gradient, vec* t
                 for (int64_t r = 0; r < o.rows; r++)
                     std::memcpy(dx + (m * o.rows + r) * o.columns * LANES, dy + (m * o.out_rows + r) * o.out_columns * LANES, 4 * o.columns * LANES);
             break;
-        case COPY: std::memcpy(dx, dy, 4 * size(o.maps, o.rows, o.columns)); break;
+        case REPEAT:
+            each(o.maps * in_map, [&](int64_t i) { store(dx + i, i < o.out_maps * in_map ? load(dy + i) : vec{}); });
+            for (int64_t m = o.maps; m < o.out_maps; m++)
+                each(in_map, [&](int64_t i) { float* to = dx + m % o.maps * in_map + i; store(to, load(to) + load(dy + m * in_map + i)); });
+            break;
     }
 }
 
@@ -625,8 +631,8 @@ void pack(const Op& o) {
             o.packed[2 * m] = float(factor), o.packed[2 * m + 1] = float((o.bias ? o.bias[m] : 0) - o.running_mean[m] * factor);
         }
     if (o.kind == DEPTHWISE) {
-        std::memcpy(o.packed, o.weight, 4 * o.maps * kernel);
-        for (int64_t m = 0; m < o.maps; m++) std::reverse_copy(o.weight + m * kernel, o.weight + (m + 1) * kernel, o.flipped + m * kernel);
+        std::memcpy(o.packed, o.weight, 4 * o.option * kernel);
+        for (int64_t m = 0; m < o.option; m++) std::reverse_copy(o.weight + m * kernel, o.weight + (m + 1) * kernel, o.flipped + m * kernel);
     }
     if (o.kind == CONV)
         for (int64_t out = 0; out < o.out_maps; out++)
