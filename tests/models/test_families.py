@@ -11,7 +11,7 @@ from contracts.family import IMAGES, FamilyContract
 from paretune import models, paths
 from paretune.budget import count_parameters
 from paretune.errors import ConfigError
-from paretune.models._blocks import ACTIVATIONS, NORMS, ScalarNorm
+from paretune.models._blocks import ACTIVATIONS, NORMS, RepeatMaps, ScalarNorm, SharedDepthwise
 from strategies import widths
 
 MODELS = sorted(path.stem for path in (paths.CONF / "model").glob("*.yaml"))
@@ -196,6 +196,36 @@ def test_recurrent_without_biases_is_weights_and_the_two_numbers_of_each_norm():
     assert models.count(config) == 149
 
 
+SHARED = {"stem": 1, "width": 12, "norm": "scalar", "norm_each_step": False, "bias": False, "head": [], "depthwise_kernels": 4,
+          "widen": "repeat", "class_maps": True}  # fmt: skip
+
+
+def test_recurrent_with_shared_kernels_and_class_maps_is_a_stem_kernels_and_one_mixing_layer():
+    """9 + 2 of the stem, 4 kernels of 9, 12 x 12 that mix, and the two numbers of the norm; nothing for the classes."""
+    assert models.count(config_of("recurrent", **SHARED)) == 9 + 2 + 36 + 144 + 2
+
+
+def test_maps_that_share_a_kernel_are_filtered_alike():
+    layer = SharedDepthwise(5, 2, 3, padding=1)
+    image = torch.randn(1, 1, 6, 6)
+
+    maps = layer(RepeatMaps(5)(image))[0]
+
+    assert torch.equal(maps[0], maps[2])
+    assert torch.equal(maps[1], maps[3])
+    assert not torch.equal(maps[0], maps[1])
+
+
+def test_class_maps_make_the_averages_of_the_first_maps_the_logits():
+    net = models.build(config_of("recurrent", **SHARED))
+    averages: list[torch.Tensor] = []
+    net.head[0].register_forward_hook(lambda layer, given, made: averages.append(made.flatten(1)))
+
+    logits = net(torch.randn(2, 1, 28, 28))
+
+    assert torch.equal(logits, averages[0][:, :10])
+
+
 @pytest.mark.parametrize(
     ("config", "published"),
     [
@@ -245,6 +275,11 @@ def test_the_norm_goes_before_the_activation_if_asked():
         (config_of("squeeze", kernel_size=9), r"leaves no pixel: a 9x9 convolution does not fit on a 7x7 map"),
         (config_of("dense", width=[8]), r"model `Dense` refuses its settings \(.*unexpected keyword argument 'width'"),
         (config_of("recurrent", steps=0), r"model.steps `0` is invalid; expected a whole number of at least 1; set model.steps"),
+        (config_of("recurrent", **SHARED | {"width": 9}), r"model.width `9` is invalid; expected a whole number of at least 10; set model.width"),
+        (config_of("recurrent", **SHARED | {"head": [16]}), r"model.head `\[16\]` has no place where the averages of maps are the logits; expected \[\]"),
+        (config_of("recurrent", **SHARED | {"depthwise_kernels": 13}), r"model.depthwise_kernels `13` is invalid; expected a whole number from 1 to 12, or null"),
+        (config_of("recurrent", **SHARED | {"separable": False}), r"model.depthwise_kernels `4` has no meaning for plain convolutions; expected null, or"),
+        (config_of("recurrent", widen="pad"), r"model.widen `pad` is unknown; expected conv or repeat; set model.widen"),
         (config_of("dense", init="zeros"), r"model.init `zeros` is unknown; expected one of glorot, he, torch; set model.init"),
         ({"_target_": "os.remove"}, r"model._target_ `os.remove` is not a network; expected the dotted path of an nn.Module"),
         ({}, r"model._target_ `None` is not a network"),

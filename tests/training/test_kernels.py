@@ -97,6 +97,7 @@ from paretune.training.batch_last import BatchLast
 P = "paretune.models."
 for model in ({"_target_": P + "squeeze.Squeeze", "widths": [3, 7, 2, 13, 5]}, {"_target_": P + "inception.Inception", "norm": "batch"},
               {"_target_": P + "recurrent.Recurrent", "norm": "group"}, {"_target_": P + "separable.Separable", "norm": "scalar"},
+              {"_target_": P + "recurrent.Recurrent", "head": [], "depthwise_kernels": 5, "widen": "repeat", "class_maps": True},
               {"_target_": P + "conv.Conv", "kernel_size": 5, "dropout": 0.2, "activation": "prelu"}):
     net = models.build(model).train()
     compiled = BatchLast(net, (1, 28, 28))

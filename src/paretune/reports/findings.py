@@ -222,6 +222,7 @@ def layers_of(config: Mapping[str, Any]) -> str:
     widths, depth = model.get("widths") or [], model.get("depth")
     words = [_joined(widths[:depth])] if widths else []
     words += [f"{name} {_joined(model[name])}" for name in SHAPING if model.get(name)]
+    words += [f"{model['depthwise_kernels']} kernels"] if model.get("depthwise_kernels") else []
     if "kernel_size" in model:
         sides = model["kernel_size"]
         if depth and widths and isinstance(sides, list | tuple):  # some are of layers that were not built
@@ -234,6 +235,7 @@ def layers_of(config: Mapping[str, Any]) -> str:
         words.append(f"pools {_joined([number for number in model['pool_after'] if number <= last])}")
     words += [model["norm"]] if model.get("norm", "none") != "none" else []
     words += [f"{name} {_joined(model[name])}" for name in ("neck", "head") if model.get(name)]
+    words += ["class maps"] if model.get("class_maps") else []
     return " ".join(words)
 
 
