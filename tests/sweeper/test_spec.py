@@ -11,6 +11,7 @@ from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
 from paretune import paths
 from paretune.errors import ConfigError
+from paretune.search.distributions import value_of
 from shapes import draw
 
 
@@ -75,6 +76,7 @@ def test_the_starts_of_the_documents_are_in_the_deep_spaces():
         (["model=conv"], {"start": ["model=conv model.norm='x"]}, r"start `.*` cannot be read \(No closing quotation\)"),
         (["model=conv", "model.widths.0=choice(4,5)", "space=null", "hydra/sweeper/sampler=grid"], {"start": ["model=conv"]},
          r"start `model=conv` has no place in sampler `grid`"),
+        (["model=conv"], {"start": ["model=conv model.bias=false optimizer.lr=0.01"]}, r"start `.*` sets model.bias `False`, which is not searched; expected a parameter"),
     ],
 )  # fmt: skip
 def test_a_start_that_cannot_be_is_refused(arguments, options, message):
@@ -91,3 +93,8 @@ def test_a_size_of_the_images_that_is_searched_counts(tmp_path):
 
     assert costs == {3 * height * width * 4 + 4 + 4 * 3 + 3 for height, width in ((8, 12), (16, 24), (32, 48))}
     assert feasible.upper == max(costs)
+
+
+def test_false_is_not_the_number_zero_to_the_reader_of_choices():
+    assert value_of(False) is False
+    assert value_of(0.0) is not False

@@ -119,8 +119,21 @@ class SweepSpec:
             return OmegaConf.select(config, key)
 
         params = self.space.taken_from(configured, f"start `{line}`")
+        self._check_taken(line, config, params)
         self.feasible.check_fits(params, f"start `{line}`")
         return params
+
+    def _check_taken(self, line: str, config: DictConfig, params: Mapping[str, Any]) -> None:
+        """Refuse a start that sets by name what its trial would not have, as nobody searches it."""
+        taken = self._compose((*self.space.fixed, *self.space.overrides(params)))
+        keys = (override.partition("=")[0].lstrip("+") for override in shlex.split(line))
+        for key in (key for key in keys if key not in config.hydra.runtime.choices):
+            value = OmegaConf.select(config, key)
+            if not OmegaConf.is_config(value) and value != OmegaConf.select(taken, key):
+                raise ConfigError(
+                    f"start `{line}` sets {key} `{value}`, which is not searched; expected a parameter of the space; add {key} to "
+                    "hydra.sweeper.params or leave it out of the start"
+                )
 
     def check_same_setup(self, study: Study) -> None:
         """Raise :class:`~paretune.errors.StoreError` if the study was started with another cap, space or settings."""

@@ -52,7 +52,7 @@ def held(distribution: BaseDistribution, value: Any, name: str, source: str) -> 
     )
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=1000, typed=True)  # False is not 0.0
 def value_of(choice: Any) -> Any:
     """What Hydra reads where Optuna has this choice: ``[16]`` and ``null`` are kept as text."""
     return OmegaConf.create(f"value: {choice}").value if isinstance(choice, str) else choice
