@@ -17,7 +17,7 @@ from paretune.tracking.read import records
 from paretune.tracking.store import N_PARAMS, VAL_F1
 
 ROOT = Path(__file__).parents[1]
-SWEEPS = ("record", "record_small", "record_200", "record_middle", "record_long")
+SWEEPS = ("record", "record_small", "record_200", "record_middle", "record_long", "record_kernels")
 PICTURE = ROOT / "docs" / "record.png"
 SHOWN_F1 = 0.8  # of a row, at least
 SHOWN_RATIO = 1.15  # of its parameters to those of the row before, at least
@@ -45,14 +45,18 @@ def found() -> Record:
 
 
 def rows(results: Record) -> DataFrame:
-    """Members of the front that the table has room for: those confirmed, and others that are not near a larger one."""
-    confirmed = set(results.confirmed["run_id"])
-    members, chosen, least = results.members.iloc[::-1], [], float("inf")
-    for row in members.index:
-        if members.loc[row, "run_id"] in confirmed or members.loc[row, N_PARAMS] * SHOWN_RATIO <= least:
+    """Confirmed networks and members of the front that no smaller confirmed one beats, but for members near a larger row."""
+    tests = of_most_seeds(results.confirmed).set_index("run_id")["test_f1"]
+    table = results.table.assign(test_f1=results.table["run_id"].map(tests)).sort_values(N_PARAMS, kind="stable")
+    table = table[table["run_id"].isin(results.members["run_id"]) | table["test_f1"].notna()]
+    beaten = table["test_f1"].cummax().ffill().fillna(0.0)  # by the best of these that are confirmed
+    table = table[(table["test_f1"] == beaten) | (table["test_f1"].isna() & (table[VAL_F1] > beaten))]
+    chosen, least = [], float("inf")
+    for row in table.index[::-1]:
+        if table.loc[row, "test_f1"] > 0 or table.loc[row, N_PARAMS] * SHOWN_RATIO <= least:
             chosen.append(row)
-            least = members.loc[row, N_PARAMS]
-    return members.loc[chosen[::-1]].query(f"{VAL_F1} > {SHOWN_F1}")
+            least = table.loc[row, N_PARAMS]
+    return table.loc[chosen[::-1]].query(f"{VAL_F1} > {SHOWN_F1}")
 
 
 def line(member: dict[str, object], confirmed: DataFrame) -> str:
