@@ -6,6 +6,7 @@ from torch import nn
 
 from paretune.graph import Buffer, buffers_of, graph_of, in_use, plan_memory
 from paretune.models import build
+from paretune.models.recurrent import Recurrent
 
 
 @st.composite
@@ -81,3 +82,20 @@ def test_a_network_is_left_in_the_mode_that_it_was_in():
 
     assert net.training
     assert net[1].training
+
+
+def test_shared_kernels_are_stored_once_however_often_they_are_applied():
+    """As they are applied: a kernel for each of twelve maps, and what mixes the maps."""
+    net = Recurrent(
+        stem=1,
+        width=12,
+        widen="repeat",
+        depthwise_kernels=4,
+        steps=4,
+        norm="none",
+        bias=False,
+        head=[],
+        class_maps=True,
+    )
+
+    assert graph_of(net, (1, 28, 28)).stored == 9 + 9 * 12 + 12 * 12

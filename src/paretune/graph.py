@@ -66,6 +66,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "max_pool2d": ("kernel", "stride", "padding", "dilation", "ceil_mode"),
     "pad": ("sides", "mode", "value"),
     "constant_pad_nd": ("sides", "value"),
+    "slice": ("dimension", "first"),
     "relu": (),
     "silu": (),
     "leaky_relu": ("slope",),
@@ -78,6 +79,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "adaptive_avg_pool2d": ("over",),
 }
 WHOLE_MAPS = (1, [1], [1, 1], [2, 3], [-1, -2], [-2, -1])
+OF_WEIGHTS = ("cat", "slice", "transpose")  # weights that are put together anew wherever they are applied: one
 KEEP_SHAPE = ("relu", "silu", "leaky_relu", "batch_norm")
 ARITHMETIC = ("mul", "add", "cat")
 VIEWS = ("view", "reshape", "_unsafe_view", "flatten", "unflatten", "clone", "contiguous", "dropout", "unsqueeze", "squeeze", "alias",
@@ -114,6 +116,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.ops: list[Op] = []
         self.values = {_place(image): Value(IMAGE)}
         self.kept = [image]  # memory that is in use is not given out again
+        self.weights: dict[str, Tensor] = {}  # the first that was put together in a way
+        self.first_of: dict[str, Tensor] = {}  # by each that was put together in the same way later
         self.norms: dict[tuple[int, ...], dict[str, Any]] = {}  # of layers that are applied several times: one
 
     def __torch_dispatch__(
@@ -137,12 +141,18 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._note(name, arguments, inputs, output, _macs(func, args, kwargs, result))
             elif _place(output) not in self.values:
                 self.values[_place(output)] = inputs[0]
+        elif name in OF_WEIGHTS:
+            self.kept.append(output)
+            key = f"{name} {[_keyed(self._value(argument)) for argument in args]}"
+            self.first_of[str(_keyed(output))] = self.weights.setdefault(key, output)
         return result
 
     def _value(self, argument: Any) -> Any:
         if isinstance(argument, list | tuple):
             return [self._value(part) for part in argument]
-        return self.values.get(_place(argument), argument) if isinstance(argument, Tensor) else argument
+        if not isinstance(argument, Tensor):
+            return argument
+        return self.values.get(_place(argument)) or self.first_of.get(str(_keyed(argument)), argument)
 
     def _note(self, name: str, arguments: list[Any], inputs: tuple[Value, ...], output: Tensor, macs: int) -> None:
         kind, settings = self._described(name.rstrip("_"), arguments, len(inputs))
@@ -174,6 +184,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _place(tensor: Tensor) -> tuple[int, int, int]:
     return tensor.untyped_storage()._cdata, int(tensor.storage_offset()), tensor.numel()
+
+
+def _keyed(argument: Any) -> Any:
+    """An argument as text that is the same for the same memory, seen in the same shape."""
+    if isinstance(argument, list | tuple):
+        return [_keyed(part) for part in argument]
+    return (*_place(argument), argument.shape, argument.stride()) if isinstance(argument, Tensor) else argument
 
 
 def _values_in(arguments: Any) -> list[Value]:

@@ -30,6 +30,7 @@ WRITTEN = [
     ("recurrent_deep", "pool_after_steps=[2]"),
     ("recurrent_deep", "norm=scalar bias=false activation=leaky_relu"),
     ("recurrent_deep", "norm=scalar norm_each_step=false activation=silu"),
+    ("recurrent_tiny", "stem=2 width=13 depthwise_kernels=3 widen=repeat class_maps=true norm=scalar bias=false"),
     ("conv", "norm=scalar"),
 ]
 

@@ -109,7 +109,15 @@ def test_layers_name_what_shapes_the_network():
     assert layers_of({"model": deep}) == "4-5 stem 3 k5-3-3 pools 1-3 batch"
     recurrent = {"stem": 8, "width": 26, "steps": 3, "norm": "batch", "head": [16]}
     assert layers_of({"model": recurrent}) == "stem 8 width 26 steps 3 batch head 16"
-    shared = {"stem": 1, "width": 12, "steps": 5, "norm": "scalar", "depthwise_kernels": 4, "class_maps": True, "head": []}
+    shared = {
+        "stem": 1,
+        "width": 12,
+        "steps": 5,
+        "norm": "scalar",
+        "depthwise_kernels": 4,
+        "class_maps": True,
+        "head": [],
+    }
     assert layers_of({"model": shared}) == "stem 1 width 12 steps 5 4 kernels scalar class maps"
 
 

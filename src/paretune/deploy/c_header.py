@@ -71,7 +71,7 @@ def _header(model: Deployable, name: str, about: str) -> str:
     calls = Calls(graph, memory)
     kernels = kernels_in("kernels.c")
     for op in graph.ops:
-        require_known(op.kind in kernels, op.kind, f"one of {', '.join(kernels)}")
+        require_known(op.kind in (*kernels, "slice"), op.kind, f"one of {', '.join(kernels)}")
         dynamic = [name for name, setting in op.settings.items() if isinstance(setting, Value)]
         require_known(not dynamic, f"{op.kind} with a {dynamic} that depends on the image", "fixed numbers")
     lines = [call for op in graph.ops for call in calls.of(op)]
@@ -95,6 +95,7 @@ def kernels_in(template: str) -> dict[str, str]:
 
 def _sources(kinds: set[str]) -> list[str]:
     """The C functions of these kinds of operations, and the one that all norms call."""
+    kinds = kinds | ({"cat"} if "slice" in kinds else set())
     kinds = kinds | ({"normalise"} if any(kind.endswith("_norm") for kind in kinds) else set())
     return [function for kind, function in kernels_in("kernels.c").items() if kind in kinds]
 
@@ -124,6 +125,10 @@ class Calls:
             starts = [sum(sizes[:position]) for position in range(len(sizes))]
             parts = zip(op.inputs, starts, sizes, strict=True)
             return [f"cat({self._place(v)}, {self._place(op.output)} + {start}, {size});" for v, start, size in parts]
+        if op.kind == "slice":
+            require_known(op.settings.get("dimension") == 1, "slice of rows or columns", "the slice of whole maps")
+            start = op.settings.get("first", 0) * prod(shapes[0][1:])
+            return [f"cat({self._place(op.inputs[0])} + {start}, {self._place(op.output)}, {op.size});"]
         words = [*map(self._place, op.inputs), self._place(op.output), *map(self._argument, _arguments(op, shapes[0]))]
         return [f"{op.kind}({', '.join(words)});"]
 

@@ -27,7 +27,7 @@ SUMS = ("conv2d", "linear", "map_mean")  # operations that can give the logits
 CTYPES = {"int8": "int8_t", "int32": "int32_t"}
 IN_C = "--int8 with --c"
 WRITTEN = ("conv2d", "linear", "map_mean", "max_pool2d", "relu", "leaky_relu", "silu", "sigmoid", "tanh", "affine", "mul", "add",
-           "layer_norm", "add_values", "mul_values", "cat")  # fmt: skip
+           "layer_norm", "add_values", "mul_values", "cat", "slice")  # fmt: skip
 MAIN = """
 #include <stdio.h>
 #include "{header}"
@@ -120,6 +120,8 @@ class Calls:
         made = self._steps(op.output)
         if op.kind == "cat":
             return self._joined(op, made)
+        if op.kind == "slice":
+            return [self._sliced(op, given, made)]
         return [self._by_value(op, given, made, shape)]
 
     def _by_value(self, op: Op, given: Steps, made: Steps, shape: tuple[int, ...]) -> str:
@@ -218,6 +220,14 @@ class Calls:
             )
             start += size
         return lines
+
+    def _sliced(self, op: Op, given: Steps, made: Steps) -> str:
+        first, axis = (int(np.ravel(op.settings[number])[0]) for number in ("1", "3"))
+        require_known(axis == 1, "slice of rows or columns", "the slice of whole maps", IN_C)
+        self.used |= {"cat", *ROUNDING}
+        start = first * prod(self.network.graph.shapes[op.inputs[0]][1:])
+        settings = (op.size, given.zero, made.zero, *factor_of(given.scale / made.scale))
+        return f"cat({self._place(op.inputs[0])} + {start}, {self._place(op.output)}, {', '.join(map(str, settings))});"
 
     def _call(self, op: Op, is_int8: bool, *arguments: Any, function: str = "") -> str:
         function = (function or op.kind) + ("" if is_int8 else "_logits")

@@ -90,7 +90,7 @@ class RepeatMaps(nn.Module):
         """Maps ``(B, maps, ...)`` of features ``(B, C, ...)``."""
         channels = features.shape[1]
         repeated = features if channels >= self.maps else cat([features] * -(-self.maps // channels), dim=1)
-        return repeated[:, : self.maps]
+        return repeated if repeated.shape[1] == self.maps else repeated[:, : self.maps]
 
 
 def _group_norm(channels: int) -> nn.Module:

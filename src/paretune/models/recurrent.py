@@ -5,20 +5,12 @@ The form of github:ruslangrimov/mnist-minimal-model (1,936 and 2,180 parameters)
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from paretune.errors import ConfigError, check_choice, check_least
-from paretune.models._blocks import (
-    Normalise,
-    RepeatMaps,
-    SeparableConv,
-    dense,
-    dropouts,
-    kernels,
-    map_shape,
-    sizes,
-)
+from paretune.models._blocks import Normalise, RepeatMaps, SeparableConv, dense, dropouts, kernels, map_shape, sizes
 
 
 class Recurrent(nn.Module):
@@ -72,13 +64,17 @@ class Recurrent(nn.Module):
         normalise, [(side, edge)] = Normalise(norm, activation, norm_first), kernels(stem_kernel, padding, 1)
         normalise.check_averaged()
         conv = SeparableConv if separable else nn.Conv2d
-        first = [nn.Conv2d(image_shape[0], stem, side, padding=edge, bias=bias), *normalise.layers(stem), nn.MaxPool2d(2)]
+        first = [
+            nn.Conv2d(image_shape[0], stem, side, padding=edge, bias=bias),
+            *normalise.layers(stem),
+            nn.MaxPool2d(2),
+        ]
         middle = [nn.MaxPool2d(2)] if pool_middle else []
         pad = 1 if padding == "same" else 0
         layer = [conv(stem, width, 3, padding=pad, bias=bias), *normalise.layers(width)]
         second = layer if widen == "conv" else [RepeatMaps(width)]
         self.entry = nn.Sequential(*first, *dropouts(dropout), *second, *middle, *dropouts(dropout))
-        shared = {} if depthwise_kernels is None else {"kernels": depthwise_kernels}
+        shared: dict[str, Any] = {} if depthwise_kernels is None else {"kernels": depthwise_kernels}
         self.repeated = conv(width, width, 3, padding=1, bias=bias, **shared)
         self.pools = nn.ModuleList(
             nn.MaxPool2d(2) if n in pool_after_steps else nn.Identity() for n in range(1, steps + 1)
@@ -88,8 +84,8 @@ class Recurrent(nn.Module):
         self.norms, self.steps = nn.ModuleList(nn.Sequential(*layers) for layers in norms), steps
         units = [width, *sizes("head", head)]
         dense_logits = [*dense(units, normalise, dropout), nn.Linear(units[-1], num_classes, bias=head_bias)]
-        logits = [RepeatMaps(num_classes)] if class_maps else dense_logits
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), *logits)
+        means = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        self.head = nn.Sequential(*([RepeatMaps(num_classes), *means] if class_maps else [*means, *dense_logits]))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""

@@ -249,7 +249,9 @@ class Program:
 
     def _conv(self, layer: Any, x: Value) -> Value:
         kernel, pad, stride = layer.kernel_size, layer.padding, layer.stride[0]
-        depthwise = layer.groups == x.shape[0] == layer.out_channels and (layer.groups > 1 or type(layer) is SharedDepthwise)
+        depthwise = layer.groups == x.shape[0] == layer.out_channels and (
+            layer.groups > 1 or type(layer) is SharedDepthwise
+        )
         plain = layer.padding_mode == "zeros" and layer.dilation == (1, 1) and layer.stride == (stride, stride)
         _require(plain and not isinstance(pad, str) and (layer.groups == 1 or depthwise), layer)
         _require(all(p < k <= LONGEST_KERNEL for p, k in zip(pad, kernel, strict=True)), layer)
@@ -396,7 +398,9 @@ class _Tracer(fx.Tracer):
     """Sees our own layers as one each."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (RepeatMaps, ScalarNorm, SharedDepthwise)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (RepeatMaps, ScalarNorm, SharedDepthwise)) or super().is_leaf_module(
+            m, module_qualified_name
+        )
 
 
 def _blocks(batch: int) -> int:
