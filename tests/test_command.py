@@ -103,7 +103,7 @@ def completed(tmp_path_factory) -> Callable[[str], list[str]]:
     ("line", "offered"),
     [
         ("paretune p", ["pareto", "predict"]),
-        ("paretune sweep record_k", ["record_kmnist"]),
+        ("paretune sweep record_km", ["record_kmnist"]),
         ("paretune train model=sq", ["model=squeeze", "model=squeeze_deep"]),
         ("paretune sweep record optimizer=adamw trainer.max", ["trainer.max_epochs="]),
     ],
