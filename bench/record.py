@@ -47,7 +47,9 @@ def found() -> Record:
 def rows(results: Record) -> DataFrame:
     """Confirmed networks and members of the front that no smaller confirmed one beats, but for members near a larger row."""
     tests = of_most_seeds(results.confirmed).set_index("run_id")["test_f1"]
-    table = results.table.assign(test_f1=results.table["run_id"].map(tests)).sort_values(N_PARAMS, kind="stable")
+    table = results.table.assign(test_f1=results.table["run_id"].map(tests)).sort_values(
+        [N_PARAMS, "test_f1"], ascending=[True, False]
+    )
     table = table[table["run_id"].isin(results.members["run_id"]) | table["test_f1"].notna()]
     beaten = table["test_f1"].cummax().ffill().fillna(0.0)  # by the best of these that are confirmed
     table = table[(table["test_f1"] == beaten) | (table["test_f1"].isna() & (table[VAL_F1] > beaten))]
