@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from models.test_families import ACTIVATED, FAMILIES, MODELS, NORMED, plain
 from paretune import models
+from paretune.models._blocks import RepeatMaps, SharedDepthwise
 from paretune.training.batch_last import BatchLast, UnknownLayerError
 from paretune.training.kernels import kernels
 
@@ -61,6 +62,17 @@ def test_a_family_gives_what_torch_gives(family, composed, variant):
     config |= {"widths": [16, 8]} if family == "dense" else {}  # its default has more parameters than the kernels take
     torch.manual_seed(0)
     check_like_torch(models.build(config).train(), (1, 28, 28))
+
+
+@given(st.integers(1, 4), st.integers(1, 13), st.integers(1, 13), st.integers(1, 14))
+def test_repeated_maps_and_shared_kernels_give_what_torch_gives(given_maps, maps, kernels, means):
+    """Fewer maps, as many and more than are wanted; kernels for one map or several."""
+    torch.manual_seed(0)
+    shared = SharedDepthwise(maps, min(kernels, maps), 3, padding=1)
+    head = [RepeatMaps(means), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(means, 3)]
+    check_like_torch(
+        nn.Sequential(nn.Conv2d(1, given_maps, 3), RepeatMaps(maps), shared, nn.Conv2d(maps, maps, 1), *head), (1, 7, 6)
+    )
 
 
 @given(

@@ -125,9 +125,11 @@ class SweepSpec:
 
     def _check_taken(self, line: str, config: DictConfig, params: Mapping[str, Any]) -> None:
         """Refuse a start that sets by name what its trial would not have, as nobody searches it."""
-        taken = self._compose((*self.space.fixed, *self.space.overrides(params)))
-        keys = (override.partition("=")[0].lstrip("+") for override in shlex.split(line))
-        for key in (key for key in keys if key not in config.hydra.runtime.choices):
+        known = {*config.hydra.runtime.choices, *self.space.grouped(params)[1]}
+        keys = [override.partition("=")[0].lstrip("+") for override in shlex.split(line)]
+        others = [key for key in keys if key not in known]
+        taken = self._compose((*self.space.fixed, *self.space.overrides(params))) if others else config
+        for key in others:
             value = OmegaConf.select(config, key)
             if not OmegaConf.is_config(value) and value != OmegaConf.select(taken, key):
                 raise ConfigError(

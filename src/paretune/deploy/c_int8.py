@@ -211,12 +211,10 @@ class Calls:
 
     def _joined(self, op: Op, made: Steps) -> list[str]:
         lines, start = [], 0
-        self.used |= {"cat", *ROUNDING}
         for value in op.inputs:
-            steps, size = self._steps(value), prod(self.network.graph.shapes[value])
-            settings = (size, steps.zero, made.zero, *factor_of(steps.scale / made.scale))
+            size = prod(self.network.graph.shapes[value])
             lines.append(
-                f"cat({self._place(value)}, {self._place(op.output)} + {start}, {', '.join(map(str, settings))});"
+                self._copied(self._place(value), f"{self._place(op.output)} + {start}", size, self._steps(value), made)
             )
             start += size
         return lines
@@ -224,10 +222,14 @@ class Calls:
     def _sliced(self, op: Op, given: Steps, made: Steps) -> str:
         first, axis = (int(np.ravel(op.settings[number])[0]) for number in ("1", "3"))
         require_known(axis == 1, "slice of rows or columns", "the slice of whole maps", IN_C)
-        self.used |= {"cat", *ROUNDING}
         start = first * prod(self.network.graph.shapes[op.inputs[0]][1:])
-        settings = (op.size, given.zero, made.zero, *factor_of(given.scale / made.scale))
-        return f"cat({self._place(op.inputs[0])} + {start}, {self._place(op.output)}, {', '.join(map(str, settings))});"
+        return self._copied(f"{self._place(op.inputs[0])} + {start}", self._place(op.output), op.size, given, made)
+
+    def _copied(self, source: str, target: str, size: int, given: Steps, made: Steps) -> str:
+        """The call that copies values from place to place, from the steps of one value to those of another."""
+        self.used |= {"cat", *ROUNDING}
+        factors = factor_of(given.scale / made.scale)
+        return f"cat({source}, {target}, {', '.join(map(str, (size, given.zero, made.zero, *factors)))});"
 
     def _call(self, op: Op, is_int8: bool, *arguments: Any, function: str = "") -> str:
         function = (function or op.kind) + ("" if is_int8 else "_logits")

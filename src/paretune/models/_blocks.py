@@ -88,9 +88,13 @@ class RepeatMaps(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps ``(B, maps, ...)`` of features ``(B, C, ...)``."""
-        channels = features.shape[1]
-        repeated = features if channels >= self.maps else cat([features] * -(-self.maps // channels), dim=1)
-        return repeated if repeated.shape[1] == self.maps else repeated[:, : self.maps]
+        return _repeated(features, self.maps)
+
+
+def _repeated(features: Tensor, maps: int) -> Tensor:
+    channels = features.shape[1]
+    repeated = features if channels >= maps else cat([features] * -(-maps // channels), dim=1)
+    return repeated if repeated.shape[1] == maps else repeated[:, :maps]
 
 
 def _group_norm(channels: int) -> nn.Module:
@@ -125,7 +129,7 @@ class SharedDepthwise(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features ``(B, maps, H, W)``, filtered."""
-        weight = RepeatMaps(self.groups)(self.weight.transpose(0, 1)).transpose(0, 1)
+        weight = _repeated(self.weight.transpose(0, 1), self.groups).transpose(0, 1)
         return conv2d(features, weight, padding=self.padding, groups=self.groups)
 
 
