@@ -52,9 +52,8 @@ def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -
     name = c_name(path)
     last = network.graph.ops[-1]
     is_sums = last.kind in SUMS and last.output not in network.steps and "slope" not in last.settings
-    require_known(
-        is_sums, f"{last.kind} as the last", "a convolution, a dense layer or the mean of maps, unchanged", IN_C
-    )
+    what = f"what follows the last {last.kind}" if last.kind in SUMS and not is_sums else f"{last.kind} as the last"
+    require_known(is_sums, what, "a convolution, a dense layer or the mean of maps, with nothing behind it", IN_C)
     logits = last.output  # the caller has a place for them
     plan = plan_memory([buffer for buffer in buffers_of(network.graph) if logits not in buffer.values])
     calls = Calls(network, plan)
@@ -122,18 +121,14 @@ class Calls:
             return self._joined(op, made)
         if op.kind == "slice":
             return [self._sliced(op, given, made)]
+        if op.kind == "max_pool2d":
+            return self._pooled(op, given, made, shape)
         return [self._by_value(op, given, made, shape)]
 
     def _by_value(self, op: Op, given: Steps, made: Steps, shape: tuple[int, ...]) -> str:
-        """The call of an operation that goes through its input value by value, or window by window."""
-        s, maps, area = op.settings, shape[0], prod(shape) // shape[0]
-        slope = _slope(op)
+        """The call of an operation that goes through its input value by value."""
+        maps, area, slope = shape[0], prod(shape) // shape[0], _slope(op)
         match op.kind:
-            case "max_pool2d":
-                is_plain = made == given and not s.get("ceil_mode")
-                require_known(is_plain, "max_pool2d in other steps", "the same steps", IN_C)
-                kernel = [*s["kernel_shape"], *s["strides"], *s["pads"][:2]]
-                return self._call(op, True, *shape, *op.shape[1:], *kernel)
             case "leaky_relu" | "relu":
                 factor = factor_of(given.scale / made.scale)
                 return self._call(op, True, given.zero, made.zero, op.size, *factor, slope, function="leaky_relu")
@@ -149,6 +144,15 @@ class Calls:
                 table = self._array("int8", _whole(_curve(op, _real_of(np.arange(LEAST, MOST + 1), given)), made))
                 return self._call(op, True, table, op.size, function="table")
         return self._of_two(op, given, self._steps(op.inputs[1]), made)
+
+    def _pooled(self, op: Op, given: Steps, made: Steps, shape: tuple[int, ...]) -> list[str]:
+        """The largest values, brought to other steps if a rectifier follows, which clips them."""
+        s = op.settings
+        require_known(not s.get("ceil_mode"), "max_pool2d with ceil_mode", "none", IN_C)
+        kernel = [*s["kernel_shape"], *s["strides"], *s["pads"][:2]]
+        pool = self._call(op, True, *shape, *op.shape[1:], *kernel)
+        place = self._place(op.output)
+        return [pool] if made == given else [pool, self._copied(place, place, op.size, given, made)]
 
     def _mean(self, op: Op, given: Steps, made: Steps | None, maps: int, area: int) -> str:
         require_known(op.size == maps, "mean over others", "that of whole maps", IN_C)
@@ -238,7 +242,12 @@ class Calls:
         return f"{function}({', '.join(map(str, [*places, *arguments]))});"
 
     def _steps(self, value: str) -> Steps:
-        require_known(value in self.network.steps, f"a value `{value}` that is not rounded", "quantised values", IN_C)
+        require_known(
+            value in self.network.steps,
+            f"what reads `{value}`, which is not rounded,",
+            "a convolution or a dense layer first",
+            IN_C,
+        )
         return self.network.steps[value]
 
     def _place(self, value: str) -> str:
@@ -323,10 +332,15 @@ def _real(setting: Any) -> NDArray[np.float64]:
 
 
 def _affine(op: Op) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Factor and summand of each channel."""
+    """Factor and summand of each channel. Raises :class:`~paretune.errors.ExportError` for those of rows or columns."""
     constants = [_real(setting) for number, setting in op.settings.items() if number.isdigit()]
     if op.kind == "affine":
         scale, bias, mean, variance = constants
         factor = scale / np.sqrt(variance + op.settings.get("epsilon", 1e-5))
         return factor, bias - mean * factor
+    shape = constants[0].shape
+    by_map = shape[-len(op.shape) :] == (op.shape[0], *[1] * (len(op.shape) - 1))
+    require_known(
+        by_map or constants[0].size == 1, f"{op.kind} by constants of shape {shape}", "one for each map", IN_C
+    )
     return (constants[0], np.zeros(1)) if op.kind == "mul" else (np.ones(1), constants[0])

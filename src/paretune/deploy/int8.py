@@ -8,6 +8,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ JOINED = {
     "Mul": "factor",
     "Add": "added",
 }  # what each is to the operation before it
+BOUNDED = ("Relu", "Clip")  # which onnxruntime leaves out: rounded values end at the bounds by themselves
 CALIBRATED_AT_ONCE = 100  # images
 
 
@@ -78,13 +80,15 @@ def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
                 )  # fmt: skip
         finally:
             logging.getLogger().setLevel(level)
+        ends_bounded = onnx.load(str(plain)).graph.node[-1].op_type in BOUNDED
     model = onnx.load(str(path))
     path.unlink()
     for node in model.graph.node:
         _check_range(node, model)
     for node in list(model.graph.node):
         _join(node, model)
-    _leave_logits(model)
+    if not ends_bounded:
+        _leave_logits(model)
     del model.metadata_props[:]
     model.metadata_props.extend(onnx.load(str(source)).metadata_props)
     onnx.save(model, str(path))
@@ -159,15 +163,15 @@ def _readers(value: str, model: ModelProto) -> list[NodeProto]:
 def _leave_logits(model: ModelProto) -> None:
     """Have the last layer give the logits themselves, where they would be rounded first."""
     logits = model.graph.output[0].name
-    dequantised = _maker(logits, model)
-    assert dequantised
-    if dequantised.op_type != "DequantizeLinear":
-        return
-    quantised = _maker(dequantised.input[0], model)
-    last = quantised and _maker(quantised.input[0], model)
+    last, views = _maker(logits, model), []
+    while last and last.op_type in ("QuantizeLinear", "DequantizeLinear", *VIEWS):
+        views += [last] if last.op_type in VIEWS else []
+        last = _maker(last.input[0], model)
     assert last
-    dequantised.output[0] = f"{logits}_rounded"
-    last.output[0] = logits
+    _maker(logits, model).output[0] = f"{logits}_rounded"  # type: ignore[union-attr]
+    for node, following in pairwise([last, *reversed(views)]):
+        following.input[0] = node.output[0]
+    [last, *reversed(views)][-1].output[0] = logits
     _remove_unread(model)
 
 
@@ -222,6 +226,7 @@ class _Reader:
         for node in self.model.graph.node:
             if node.output[0] not in scaling:
                 self._follow(node, shapes)
+        self._join_silus()
         image = shapes[self.model.graph.input[0].name]
         return Quantised(Graph(tuple(self.ops), {IMAGE: image, **{op.output: op.shape for op in self.ops}}), self.steps)
 
@@ -239,7 +244,7 @@ class _Reader:
             )  # 0 for each channel
         elif node.op_type == "DequantizeLinear" or node.op_type in VIEWS:
             self.roots[output] = self._root(source)
-        elif node.op_type in JOINED and source in self.roots and self.roots[source] not in self.steps:
+        elif node.op_type in JOINED and self._root(source) in self._unrounded():
             self._join(node, self._root(source))
         else:
             inputs = [Value(self._root(name)) for name in node.input if name in self.roots]
@@ -250,7 +255,10 @@ class _Reader:
             self.roots[output] = Value(output)
             kind = KINDS.get(node.op_type, node.op_type.lower() + ("_values" if len(inputs) > 1 else ""))
             self.ops.append(Op(kind, Value(output), tuple(inputs), shapes[output], settings))
-            self._join_silu()
+
+    def _unrounded(self) -> set[str]:
+        """What operations gave as it is, not in steps."""
+        return {op.output for op in self.ops} - self.steps.keys()
 
     def _join(self, node: NodeProto, source: str) -> None:
         """What takes an output that was not rounded is part of the operation that made it."""
@@ -262,13 +270,19 @@ class _Reader:
         self.ops[number] = Op(last.kind, last.output, last.inputs, last.shape, settings)
         self.roots[node.output[0]] = source
 
-    def _join_silu(self) -> None:
-        """A value times its own sigmoid is one operation on it."""
-        if len(self.ops) > 1 and self.ops[-1].kind == "mul_values" and self.ops[-2].kind == "sigmoid":
-            product, sigmoid = self.ops[-1], self.ops[-2]
-            if set(product.inputs) == {sigmoid.output, *sigmoid.inputs}:
+    def _join_silus(self) -> None:
+        """A value times its own sigmoid, if nothing else reads that, is one operation on it."""
+        for sigmoid in [op for op in self.ops if op.kind == "sigmoid"]:
+            readers = [op for op in self.ops if sigmoid.output in op.inputs]
+            product = readers[0]
+            if (
+                len(readers) == 1
+                and product.kind == "mul_values"
+                and set(product.inputs) == {sigmoid.output, *sigmoid.inputs}
+            ):
                 rounded = {"sigmoid": self.steps.get(sigmoid.output)}
-                self.ops[-2:] = [Op("silu", product.output, sigmoid.inputs, product.shape, rounded)]
+                self.ops[self.ops.index(product)] = Op("silu", product.output, sigmoid.inputs, product.shape, rounded)
+                self.ops.remove(sigmoid)
 
     def _root(self, name: str) -> str:
         return self.roots.get(name, name)

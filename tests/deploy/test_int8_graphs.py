@@ -1,0 +1,96 @@
+"""Networks that no family makes, in whole numbers: each a few layers between the image and ten logits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, max_pool2d
+
+from deploy.test_int8 import IMAGES, PIXELS, in_int8
+from paretune.data.images import Scaling
+from paretune.deploy import c_header
+from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+from paretune.deploy.model import WithScaling
+from paretune.deploy.onnx import Runtime
+from paretune.errors import ExportError
+
+
+class HandMade(nn.Module):
+    """Layers to take from, and a subclass for each way through them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.other, self.same = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
+        self.ten, self.whole, self.last = nn.Conv2d(1, 10, 3), nn.Conv2d(4, 10, 13), nn.Linear(4, 10)
+
+    def logits(self, maps: Tensor) -> Tensor:
+        return self.last(maps.mean((2, 3)))
+
+
+def hand_made(forward):
+    return type("Net", (HandMade,), {"forward": forward})()
+
+
+def sigmoid_read_twice(net, x):
+    maps = net.conv(x)
+    gates = torch.sigmoid(maps)
+    return net.logits(maps * gates + gates)
+
+
+def residual(net, x):
+    maps = torch.relu(net.conv(x))
+    return net.logits(torch.relu(maps + net.same(maps)))
+
+
+WRITTEN = {
+    "a sigmoid read twice": sigmoid_read_twice,
+    "a gate by other maps": lambda net, x: net.logits(net.conv(x) * torch.sigmoid(net.other(x))),
+    "a residual": residual,
+    "a pool before a rectifier": lambda net, x: net.logits(torch.relu(max_pool2d(net.conv(x), 2))),
+    "a pool before a leaky rectifier": lambda net, x: net.logits(leaky_relu(max_pool2d(net.conv(x), 2), 0.1)),
+    "means of maps as the last": lambda net, x: torch.relu(net.ten(x)).mean((2, 3)),
+    "a flatten as the last": lambda net, x: net.whole(max_pool2d(net.conv(x), 2)).flatten(1),
+    "a factor for each map": lambda net, x: net.logits(torch.relu(net.conv(x) * torch.arange(1, 5).reshape(4, 1, 1))),
+}
+REFUSED = {
+    "what follows the last linear": lambda net, x: torch.relu(net.logits(net.conv(x))),
+    "max_pool2d as the last": lambda net, x: max_pool2d(net.ten(x), 26).flatten(1),
+    "what reads `image`, which is not rounded,": lambda net, x: net.logits(net.conv(max_pool2d(x, 2))),
+    r"mul by constants of shape \(26, 1\)": lambda net, x: net.logits(net.conv(x) * torch.arange(1, 27).reshape(26, 1)),
+    "slice of rows or columns": lambda net, x: net.logits(net.conv(x)[:, :, 2:20]),
+    "mul_values of other shapes": lambda net, x: net.logits(net.conv(x) * net.other(x).mean((2, 3), keepdim=True)),
+}
+
+
+@pytest.fixture
+def written(deployable, tmp_path):
+    """Writes a network in C to ``model.h``, beside ``model.int8.onnx``."""
+
+    def write(forward):
+        model = replace(deployable("model=conv"), net=WithScaling(hand_made(forward), Scaling(33.0, 78.0)).eval())
+        write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+        return tmp_path / "model.h"
+
+    return write
+
+
+@pytest.mark.parametrize("what", WRITTEN)
+def test_the_c_code_gives_the_logits_of_the_onnx_file_without_undefined_behaviour(written, monkeypatch, what):
+    header = written(WRITTEN[what])
+    monkeypatch.setattr(
+        c_header, "STRICT", (*c_header.STRICT, "-fsanitize=undefined", "-fno-sanitize-recover=undefined")
+    )
+    logits = Runtime(header.with_name("model.int8.onnx")).logits(IMAGES)
+    whole = run_c_int8(header, PIXELS.numpy(), 10)
+    scale = float(header.read_text().partition("; times ")[2].split()[0])
+
+    assert np.abs(whole * scale - logits).max() < 0.03 * logits.std()
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_has_no_whole_numbers_is_named(written, what):
+    with pytest.raises(ExportError, match=rf"operation `{what}` cannot be written in C; expected .*"):
+        written(REFUSED[what])
