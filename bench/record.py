@@ -17,7 +17,7 @@ from paretune.tracking.read import records
 from paretune.tracking.store import N_PARAMS, VAL_F1
 
 ROOT = Path(__file__).parents[1]
-SWEEPS = ("record", "record_small", "record_200", "record_middle", "record_long", "record_kernels")
+SWEEPS = ("record", "record_small", "record_200", "record_middle", "record_long", "record_kernels", "record_large")
 PICTURE = ROOT / "docs" / "record.png"
 SHOWN_F1 = 0.8  # of a row, at least
 SHOWN_RATIO = 1.15  # of its parameters to those of the row before, at least
@@ -51,6 +51,8 @@ def rows(results: Record) -> DataFrame:
         [N_PARAMS, "test_f1"], ascending=[True, False]
     )
     table = table[table["run_id"].isin(results.members["run_id"]) | table["test_f1"].notna()]
+    confirmed = table.loc[table["test_f1"].notna(), N_PARAMS]
+    table = table[table["test_f1"].notna() | ~table[N_PARAMS].isin(confirmed)]
     beaten = table["test_f1"].cummax().ffill().fillna(0.0)  # by the best of these that are confirmed
     table = table[(table["test_f1"] == beaten) | (table["test_f1"].isna() & (table[VAL_F1] > beaten))]
     chosen, least = [], float("inf")

@@ -164,3 +164,11 @@ def test_a_point_without_a_family_is_still_a_card(deployable, tmp_path):
     write_card(replace(model, point=replace(model.point, family="")), Path(tmp_path / "m.md"), {}, [])
 
     assert (tmp_path / "m.md").read_text().startswith("# , ")
+
+
+def test_a_norm_of_one_number_is_not_stored_value_by_value(deployable, tmp_path):
+    """Its ones would be most of the file: a number for each value of the maps."""
+    model = deployable("model=recurrent_deep", "model.norm=scalar")
+    write_onnx(model, tmp_path / "model.onnx", {})
+
+    assert (tmp_path / "model.onnx").stat().st_size < 20_000 + 4 * model.point.params

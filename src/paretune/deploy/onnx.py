@@ -14,10 +14,13 @@ from paretune.deploy.picture import Placing
 from paretune.errors import StoreError, first_line
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from paretune.deploy.model import Deployable
 
 METADATA = "paretune"  # key of the facts that a reader of the file needs
 BATCH = 256
+LONG = 64  # numbers
 
 
 class Runtime:
@@ -80,6 +83,7 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
     proto = program.model_proto
     for node in proto.graph.node:
         node.ClearField("metadata_props")  # the exporter's notes hold paths of this machine
+    _shorten(proto)
     onnx.helper.set_model_props(proto, {METADATA: json.dumps(facts)})
     onnx.save(proto, str(partial))
     try:
@@ -89,3 +93,17 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
         raise
     partial.replace(path)
     return difference
+
+
+def _shorten(proto: "ModelProto") -> None:
+    """Write what is one number over and over, such as the ones of a norm, as that number and a shape; runtimes fill it in at load."""
+    from onnx import helper, numpy_helper
+
+    for tensor in list(proto.graph.initializer):
+        numbers = numpy_helper.to_array(tensor)
+        if numbers.size >= LONG and (numbers == numbers.flat[0]).all():
+            proto.graph.initializer.remove(tensor)
+            proto.graph.initializer.append(numpy_helper.from_array(np.array(numbers.shape), f"{tensor.name}_shape"))
+            value = numpy_helper.from_array(numbers.reshape(-1)[:1])
+            filled = helper.make_node("ConstantOfShape", [f"{tensor.name}_shape"], [tensor.name], value=value)
+            proto.graph.node.insert(0, filled)
