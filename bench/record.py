@@ -29,7 +29,7 @@ class Record(SweepResults):
     @property
     def title(self) -> str:
         """One line for a heading."""
-        return f"{', '.join(self.sweeps)}: the joint front"
+        return f"the joint front of {len(self.sweeps)} sweeps"
 
 
 def read(name: str, sweeps: Sequence[str] = SWEEPS) -> DataFrame:
