@@ -87,6 +87,13 @@ def test_settings_are_part_of_how_a_model_was_trained(member):
     assert how(config, "train", lines=("b=2", "a=1")) == "9 epochs on train, best on validation, with a=1 b=2"
 
 
+def test_a_setting_without_a_value_is_refused(member):
+    with pytest.raises(
+        ConfigError, match="--set `augment` has no value; expected SETTING=VALUE, such as"
+    ):
+        changed(member, ("augment",))
+
+
 @pytest.mark.parametrize("line", ["model.depth=3", "data=mnist", "trainer.batchsize=4", "augment.tilt=1"])
 def test_only_settings_of_a_training_can_be_set(member, line):
     with pytest.raises(

@@ -88,7 +88,9 @@ def changed(config: Mapping[str, Any], lines: tuple[str, ...]) -> dict[str, Any]
     """
     for line in lines:
         if "=" not in line:
-            raise ConfigError(f"--set `{line}` has no value; expected SETTING=VALUE, such as trainer.batch_size=64; add its value")
+            raise ConfigError(
+                f"--set `{line}` has no value; expected SETTING=VALUE, such as trainer.batch_size=64; add its value"
+            )
     new, composed = OmegaConf.create(dict(config)), _composed(lines)
     overrides = OverridesParser.create().parse_overrides(list(lines))
     for override in sorted(overrides, key=lambda override: override.key_or_group not in GROUPS):

@@ -56,12 +56,16 @@ def confirmed(trials: DataFrame, trainings: DataFrame) -> DataFrame:
         half = stdtrit(rows["seeds"] - 1, (1 + CONFIDENCE) / 2) * sd / rows["seeds"] ** 0.5
         rows[score], rows[f"{score}_sd"] = mean, sd
         rows[f"{score}_low"], rows[f"{score}_high"] = (mean - half).clip(lower=0), (mean + half).clip(upper=1)
+    rows = rows.loc[trainings.drop_duplicates(WAY, keep="last").set_index(WAY).index]
     table = rows.reset_index().merge(trials, left_on="confirms", right_on="run_id")
-    return table.assign(optimism=table["val_f1"] - table["test_f1"]).sort_values(["n_params", "how"])
+    return table.assign(optimism=table["val_f1"] - table["test_f1"]).sort_values("n_params", kind="stable")
 
 
 def of_most_seeds(models: DataFrame) -> DataFrame:
-    """Of rows of :func:`confirmed` one for each model: the way of training it that most seeds were given to."""
+    """Of rows of :func:`confirmed` one for each model: the way of training it that most seeds were given to, of equal ones the newest.
+
+    No score chooses it: the best of several ways on the test set would flatter the model.
+    """
     return models.sort_values("seeds", kind="stable").drop_duplicates("run_id", keep="last")
 
 

@@ -13,7 +13,7 @@ from pandas import DataFrame
 from paretune import paths
 from paretune.errors import ConfigError, StoreError, check_least
 from paretune.front import Point
-from paretune.reports.confirmed import Reference, confirmed, read_references
+from paretune.reports.confirmed import Reference, confirmed, of_most_seeds, read_references
 from paretune.settings import UNITS
 from paretune.tracking import Store, read_confirmations, read_trials
 from paretune.tracking.read import column_of, complete_rows, front_rows, points_of, records
@@ -149,14 +149,14 @@ class SweepResults:
         return set(self.complete.loc[excess.index[:count], "run_id"])
 
     def point(self, run: str | None = None) -> Point:
-        """The best member of the front, or the model whose run id starts with ``run`` (the best way of confirming it).
+        """The best member of the front, or the model whose run id starts with ``run`` (as it was confirmed with most seeds).
 
         Raises :class:`~paretune.errors.ConfigError` if there is no such model, or more than one.
         """
         if not run:
             return points_of(self.members.tail(1), self.split)[0]
-        models = self.complete[self.complete["run_id"].str.startswith(run)].sort_values(self.f1)
-        points = points_of(models.drop_duplicates("run_id", keep="last"), self.split)
+        models = self.complete[self.complete["run_id"].str.startswith(run)]
+        points = points_of(of_most_seeds(models) if self.query.confirmed else models, self.split)
         if len(points) != 1:
             raise ConfigError(
                 f"--run `{run}` fits {len(points)} complete trials of {', '.join(self.sweeps)}; expected one; "
@@ -165,8 +165,8 @@ class SweepResults:
         return points[0]
 
     def confirmation(self, run_id: str) -> dict[str, Any] | None:
-        """The row of ``confirmed`` for the best way of training a model again, if it was."""
-        ways = self.confirmed[self.confirmed["run_id"] == run_id].sort_values("test_f1", ascending=False, kind="stable")
+        """The row of ``confirmed`` for the way of training a model again that most seeds were given to, if it was."""
+        ways = of_most_seeds(self.confirmed[self.confirmed["run_id"] == run_id])
         return next(iter(records(ways)), None)
 
 
