@@ -125,7 +125,8 @@ class Panel:
         height = rows - len(lines) - 3  # title, axis, its labels
         if self.points is not None and height >= LEAST_HEIGHT:
             costs, members = self.points, front(self.points)
-            latest = [reported[1:] for trial in self.trials if (reported := noted(trial, LATEST))]
+            reports = [noted(trial, LATEST) or [] for trial in self.trials]
+            latest = [report[1:] for report in reports if len(report) == 3 and np.isfinite(report).all()]
             in_hand = [(IN_HAND, costs_of(*np.array(latest).T))] if latest else []
             axis = UNITS.get(self.tell.caps.axis, self.tell.caps.axis)
             title = f"{self.tell.study.study_name}: score by {axis}; {MEMBER} front  {DOMINATED} other trials  {IN_HAND} in hand"

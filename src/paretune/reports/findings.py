@@ -123,8 +123,9 @@ class SweepResults:
 
     @cached_property
     def complete(self) -> DataFrame:
-        """The models to compare that were asked for: complete trials, or rows of ``confirmed``."""
-        return self.query.rows(self.confirmed if self.query.confirmed else complete_rows(self.table), self.f1)
+        """The models to compare that were asked for: complete trials, or a row of ``confirmed`` for each model."""
+        models = of_most_seeds(self.confirmed) if self.query.confirmed else complete_rows(self.table)
+        return self.query.rows(models, self.f1)
 
     @cached_property
     def members(self) -> DataFrame:
@@ -156,7 +157,7 @@ class SweepResults:
         if not run:
             return points_of(self.members.tail(1), self.split)[0]
         models = self.complete[self.complete["run_id"].str.startswith(run)]
-        points = points_of(of_most_seeds(models) if self.query.confirmed else models, self.split)
+        points = points_of(models, self.split)
         if len(points) != 1:
             raise ConfigError(
                 f"--run `{run}` fits {len(points)} complete trials of {', '.join(self.sweeps)}; expected one; "

@@ -133,14 +133,16 @@ class FeasibleSpace:
         The way is measured in cost to the power of ``exponent``: with 1 every parameter is as long as any other, with 0, the
         logarithm, every decade (Box and Cox 1964, https://doi.org/10.1111/j.2517-6161.1964.tb00553.x).
         """
-        whole = log(self.upper / self.lower)
+        least = max(self.lower, 1.0)  # a configuration may cost nothing
+        whole = log(max(self.upper, 1.0) / least)
         part = log1p(share * expm1(exponent * whole)) / exponent if exponent else share * whole
-        return float(self.lower * exp(part))
+        return float(least * exp(part))
 
     def shares(self, configurations: Sequence[Params], exponent: float = 0.0) -> NDArray[np.float64]:
         """The shares ``(N,)`` of the way at which ``configurations`` are; 0 for what is cheaper than the least cost that counts."""
-        parts = np.log([max(self.cost(params), self.lower) / self.lower for params in configurations])
-        whole = log(self.upper / self.lower) or 1.0  # where every model costs the same
+        least = max(self.lower, 1.0)
+        parts = np.log([max(self.cost(params), least) / least for params in configurations])
+        whole = log(max(self.upper, 1.0) / least) or 1.0  # where every model costs the same
         return np.expm1(exponent * parts) / expm1(exponent * whole) if exponent else parts / whole
 
     def resized(self, params: Params, target: float, held: Params | None = None) -> Params:
