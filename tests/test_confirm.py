@@ -88,9 +88,7 @@ def test_settings_are_part_of_how_a_model_was_trained(member):
 
 
 def test_a_setting_without_a_value_is_refused(member):
-    with pytest.raises(
-        ConfigError, match="--set `augment` has no value; expected SETTING=VALUE, such as"
-    ):
+    with pytest.raises(ConfigError, match="--set `augment` has no value; expected SETTING=VALUE, such as"):
         changed(member, ("augment",))
 
 

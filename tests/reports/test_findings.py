@@ -60,6 +60,13 @@ def test_confirmed_models_are_compared_and_filtered_by_their_test_f1():
     assert results.title == "demo: 1 of 1 confirmed models are on the front"
 
 
+def test_a_lucky_seed_of_another_way_does_not_stand_for_a_model():
+    lucky = training(1, 0.99, "9 epochs")
+    results = results_of(TRIALS, training(1, 0.7), training(2, 0.7), lucky, query=Query(confirmed=True))
+
+    assert [round(f1, 6) for f1 in results.members["test_f1"]] == [0.7]
+
+
 def test_a_front_over_another_column_is_another_front():
     rows = [trial(0, 100, 0.8, seconds=9.0), trial(1, 200, 0.9, seconds=1.0)]
 

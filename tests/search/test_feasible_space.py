@@ -87,6 +87,14 @@ def test_over_another_cap_a_configuration_costs_more_than_anything():
         assert costs(params) >= OVER if is_over else costs(params) == count(params)
 
 
+def test_a_configuration_may_cost_nothing():
+    space = Space({"width": IntDistribution(0, 64)})
+    feasible = FeasibleSpace(space, lambda params: {"params": 3 * params["width"]}, Caps({"params": 90}, "params"))
+
+    assert feasible.at_share(0.0) == 1
+    assert feasible.shares([{"width": 0}, {"width": 30}]).tolist() == [0.0, 1.0]
+
+
 def test_draws_keep_to_every_cap():
     feasible, rng = FeasibleSpace(SPACE, layered, TWO_CAPS), np.random.default_rng(0)
     for share in rng.random(200):

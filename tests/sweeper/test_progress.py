@@ -92,6 +92,14 @@ def test_the_panel_draws_the_front_and_the_trials_in_hand_into_its_terminal(colu
     assert any(line.startswith("trial 3: ") and "epoch 7: 0.9700 at 2,000" in line for line in lines)
 
 
+@pytest.mark.parametrize("report", [[7, 2000.0, float("nan")], [7, float("inf"), 0.9], [7, 0.9]])
+def test_a_report_that_has_no_place_in_the_plot_is_left_out(report):
+    study = study_of((900, 0.95))
+    note(study, study.ask(), LATEST, report)
+
+    assert not any(IN_HAND in line for line in panel_lines(study, 80, 24)[1:20] if "trial" not in line)
+
+
 def test_a_low_terminal_shows_the_line_without_the_plot():
     assert panel_lines(study_of((900, 0.95)), 200, 8) == [
         "1 of 9 done | front 1 | hypervolume 0.969 | best 0.9500 at 900"
