@@ -8,6 +8,7 @@ front, named after its parameters.
 
 import argparse
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,13 +50,20 @@ def _export(options: argparse.Namespace) -> None:
     if options.model.suffix:
         points = {options.model: results.point(options.run)}
     else:
-        points = {options.model / f"{point.params}.onnx": point for point in points_of(results.members, results.split)}
+        points = file_names(options.model, points_of(results.members, results.split))
     for path, point in points.items():
         confirmation = results.confirmation(point.run_id)
         run_id = point.run_id
         if confirmation and options.confirmed:
             run_id = _chosen_seed(store, options.sweep, confirmation)
         _write(_loaded(store, point, run_id), path, options, confirmation)
+
+
+def file_names(folder: Path, points: "Sequence[Point]") -> "dict[Path, Point]":
+    """The points by their files in ``folder``: their parameter counts, and the starts of their runs' ids where these are equal."""
+    alike = Counter(point.params for point in points)
+    stems = [f"{point.params}" + f"-{point.run_id[:8]}" * (alike[point.params] > 1) for point in points]
+    return {folder / f"{stem}.onnx": point for stem, point in zip(stems, points, strict=True)}
 
 
 def _chosen_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from paretune.deploy.model import Deployable, WithScaling, costs, ink_share, wri
 from paretune.deploy.onnx import Runtime, write_onnx
 from paretune.deploy.picture import Placing
 from paretune.errors import ExportError, StoreError
+from paretune.export import file_names
 from paretune.front import Point
 
 FAMILIES = ("dense", "conv", "squeeze", "separable", "inception", "recurrent")
@@ -172,3 +173,10 @@ def test_a_norm_of_one_number_is_not_stored_value_by_value(deployable, tmp_path)
     write_onnx(model, tmp_path / "model.onnx", {})
 
     assert (tmp_path / "model.onnx").stat().st_size < 20_000 + 4 * model.point.params
+
+
+def test_members_of_equal_parameters_have_files_of_their_own():
+    """On a front over multiply-accumulates, say."""
+    points = [Point(100, 0.8, run_id="a" * 32), Point(200, 0.9, run_id="b" * 32), Point(200, 0.95, run_id="c" * 32)]
+
+    assert [path.name for path in file_names(Path(), points)] == ["100.onnx", "200-bbbbbbbb.onnx", "200-cccccccc.onnx"]

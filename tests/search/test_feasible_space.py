@@ -88,7 +88,7 @@ def test_over_another_cap_a_configuration_costs_more_than_anything():
 
 
 def test_a_configuration_may_cost_nothing():
-    space = Space({"width": IntDistribution(0, 64)})
+    space = Space(common={"width": IntDistribution(0, 64)})
     feasible = FeasibleSpace(space, lambda params: {"params": 3 * params["width"]}, Caps({"params": 90}, "params"))
 
     assert feasible.at_share(0.0) == 1
