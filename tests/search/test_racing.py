@@ -10,7 +10,7 @@ from paretune.errors import ConfigError
 from paretune.front import front
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.racing import check_race, rung_scores, stays
+from paretune.search.racing import Race, check_race, judge, rung_scores, stays
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
 from paretune.search.study import open_study
@@ -135,3 +135,12 @@ def test_a_race_wants_a_cost_and_a_score():
         ):
             check_race(RACE, directions)
     check_race(RACE, ["minimize", "maximize"])
+
+
+def test_what_is_no_number_stays_at_no_rung_and_is_compared_with_nobody():
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    trial, race = study.ask(), Race(eta=3, rungs=2, min_epochs=1, margin=0.1)
+
+    assert not judge(study, trial, race)(1, [100.0, float("nan")])
+    assert not rung_scores(study.trials[0].user_attrs)
+    assert judge(study, trial, race)(2, [100.0, float("nan")])  # between rungs

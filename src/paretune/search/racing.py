@@ -7,6 +7,7 @@ ranked by non-dominated sorting of what they cost and what they scored there, an
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,8 @@ def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
                 f"call current_trial().report(epoch, {'cost, score' if race else 'value'})"
             )
         if race:
-            return epoch not in race.epochs() or _stays_at(study, trial, race, epoch, values)
+            is_finite = all(map(isfinite, values))  # a network that diverged stays at no rung
+            return epoch not in race.epochs() or (is_finite and _stays_at(study, trial, race, epoch, values))
         trial.report(values[0], epoch)
         return not trial.should_prune()
 
