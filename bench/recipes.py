@@ -136,7 +136,7 @@ def _row(recipe: Published, results: Sequence[Result]) -> str:
 HEAD = [
     "# Published recipes, run again",
     "",
-    "`make recipes` trains the recipes of `conf/recipe` on MNIST and writes this page; `make recipes ONLY='kep_dense_*'` some of",
+    "`make recipes` trains those of the recipes in `conf/recipe` that `docs/recipes.csv` lacks and writes this page; `make recipes ONLY='kep_dense_*'` some of",
     "them. One recipe alone: `paretune train +recipe=era_11`. The score is the source's metric on the 10,000 test images, *read by*",
     "the rule that comes nearest to how it was *published as*: *best epoch on test* is how a source chose, not how Paretune would.",
     "± is the standard deviation over seeds, or over the source's own runs. *as published*: the mean lies within two of either, or",

@@ -41,6 +41,7 @@ JOINED = {
     "Mul": "factor",
     "Add": "added",
 }  # what each is to the operation before it
+ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 BOUNDED = ("Relu", "Clip")  # which onnxruntime leaves out: rounded values end at the bounds by themselves
 CALIBRATED_AT_ONCE = 100  # images
 
@@ -50,8 +51,28 @@ def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
 
     Raises :class:`~paretune.errors.ExportError`, and leaves no file, for a network whose values have no finite range. The logits stay float32: they are the sums of the last layer, not rounded to 256 steps.
     """
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, whole = Path(folder) / "plain.onnx", Path(folder) / "whole.onnx"
+        quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)  # batch norms join the convolutions before
+        real = onnx.load(str(plain))
+        _quantise_static(plain, whole, images, [node.name for node in _scaling(real)])
+        model = onnx.load(str(whole))
+    for node in model.graph.node:
+        _check_range(node, model)
+    for node in list(model.graph.node):
+        _join(node, model)
+    if real.graph.node[-1].op_type not in BOUNDED:
+        _leave_logits(model)
+    del model.metadata_props[:]
+    model.metadata_props.extend(onnx.load(str(source)).metadata_props)
+    onnx.save(model, str(path))
+
+
+def _quantise_static(plain: Path, whole: Path, images: NDArray[np.float32], left: list[str]) -> None:
+    """Have onnxruntime write the file ``plain`` in int8 to ``whole``, the nodes ``left`` as they are."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Calibration(CalibrationDataReader):  # type: ignore[misc]
         """The images by the hundred."""
@@ -64,34 +85,16 @@ def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
             """The next hundred; ``None`` behind the last."""
             return next(self.parts, None)
 
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "plain.onnx"
-        quant_pre_process(
-            str(source), str(plain), skip_symbolic_shape=True
-        )  # batch norms join the convolutions before them
-        scaling = [node.name for node in _scaling(onnx.load(str(plain)))]
-        level = logging.getLogger().level
-        logging.getLogger().setLevel(logging.ERROR)  # it tells everybody to do what was done above
-        try:
-            with np.errstate(all="ignore"):  # infinite ranges are refused below
-                quantize_static(
-                    str(plain), str(path), Calibration(), quant_format=QuantFormat.QDQ, per_channel=True,
-                    nodes_to_exclude=scaling, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-                )  # fmt: skip
-        finally:
-            logging.getLogger().setLevel(level)
-        ends_bounded = onnx.load(str(plain)).graph.node[-1].op_type in BOUNDED
-    model = onnx.load(str(path))
-    path.unlink()
-    for node in model.graph.node:
-        _check_range(node, model)
-    for node in list(model.graph.node):
-        _join(node, model)
-    if not ends_bounded:
-        _leave_logits(model)
-    del model.metadata_props[:]
-    model.metadata_props.extend(onnx.load(str(source)).metadata_props)
-    onnx.save(model, str(path))
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)  # it asks for quant_pre_process, which was run
+    try:
+        with np.errstate(all="ignore"):  # infinite ranges are refused later
+            quantize_static(
+                str(plain), str(whole), Calibration(), quant_format=QuantFormat.QDQ, per_channel=True,
+                nodes_to_exclude=left, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            )  # fmt: skip
+    finally:
+        logging.getLogger().setLevel(level)
 
 
 def _scaling(model: ModelProto) -> list[NodeProto]:
@@ -163,15 +166,16 @@ def _readers(value: str, model: ModelProto) -> list[NodeProto]:
 def _leave_logits(model: ModelProto) -> None:
     """Have the last layer give the logits themselves, where they would be rounded first."""
     logits = model.graph.output[0].name
-    last, views = _maker(logits, model), []
-    while last and last.op_type in ("QuantizeLinear", "DequantizeLinear", *VIEWS):
-        views += [last] if last.op_type in VIEWS else []
-        last = _maker(last.input[0], model)
-    assert last
-    _maker(logits, model).output[0] = f"{logits}_rounded"  # type: ignore[union-attr]
-    for node, following in pairwise([last, *reversed(views)]):
+    first = node = _maker(logits, model)
+    kept: list[NodeProto] = []  # the views behind the last layer, from the logits back, and that layer
+    while node and (not kept or kept[-1].op_type in VIEWS):
+        kept += [node] if node.op_type not in ROUNDING else []
+        node = _maker(node.input[0], model)
+    assert first
+    first.output[0] = f"{logits}_rounded"
+    for following, node in pairwise(kept):
         following.input[0] = node.output[0]
-    [last, *reversed(views)][-1].output[0] = logits
+    kept[0].output[0] = logits
     _remove_unread(model)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 METADATA = "paretune"  # key of the facts that a reader of the file needs
 BATCH = 256
-LONG = 64  # numbers
+LONG = 64  # numbers; shorter constants are stored as they are
 
 
 class Runtime:

@@ -55,6 +55,7 @@ class FeasibleSpace:
         self.branches = [choice for choice, least in smallest if least <= self.cap]
         self.upper = min(self.cap, max(self.cost(self.largest_of(choice)) for choice in self.branches))
         self.lower = max(self.smallest, floor or 0)
+        self.least = max(self.lower, 1.0)  # of the way that shares are of: a configuration may cost nothing
         if self.lower > self.upper:
             raise CapError(
                 f"cap.min `{floor}` is above the {self.upper:,.0f} {self.caps.unit(self.caps.axis)} of the largest model that fits; "
@@ -133,16 +134,18 @@ class FeasibleSpace:
         The way is measured in cost to the power of ``exponent``: with 1 every parameter is as long as any other, with 0, the
         logarithm, every decade (Box and Cox 1964, https://doi.org/10.1111/j.2517-6161.1964.tb00553.x).
         """
-        least = max(self.lower, 1.0)  # a configuration may cost nothing
-        whole = log(max(self.upper, 1.0) / least)
+        whole = self._way()
         part = log1p(share * expm1(exponent * whole)) / exponent if exponent else share * whole
-        return float(least * exp(part))
+        return float(self.least * exp(part))
+
+    def _way(self) -> float:
+        """How long the way is, in logarithms of the cost."""
+        return log(max(self.upper, 1.0) / self.least)
 
     def shares(self, configurations: Sequence[Params], exponent: float = 0.0) -> NDArray[np.float64]:
         """The shares ``(N,)`` of the way at which ``configurations`` are; 0 for what is cheaper than the least cost that counts."""
-        least = max(self.lower, 1.0)
-        parts = np.log([max(self.cost(params), least) / least for params in configurations])
-        whole = log(max(self.upper, 1.0) / least) or 1.0  # where every model costs the same
+        parts = np.log([max(self.cost(params), self.least) / self.least for params in configurations])
+        whole = self._way() or 1.0  # where every model costs the same
         return np.expm1(exponent * parts) / expm1(exponent * whole) if exponent else parts / whole
 
     def resized(self, params: Params, target: float, held: Params | None = None) -> Params:
