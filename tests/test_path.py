@@ -141,6 +141,19 @@ def test_a_seed_that_was_missed_is_made_up_for(swept, capfd):
 
 
 @pytest.mark.slow
+def test_a_training_that_was_killed_every_time_is_made_up_for(swept, capfd):
+    """Its trial is over, so the study it belonged to has nothing left to do."""
+    run = pareto.front("path")["run_id"].iloc[0]
+    ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds", "1")
+    answer(capfd, confirm.cli, *ask)
+    swept.client.set_tag(read_confirmations(swept, "path")["run_id"][0], "state", "killed")
+    _, out, _ = answer(capfd, confirm.cli, *ask)
+
+    assert "1 training to go" in out
+    assert list(read_confirmations(swept, "path")["seed"]) == [1]
+
+
+@pytest.mark.slow
 def test_a_confirmed_export_is_of_one_way_of_confirming(swept, capfd):
     run = pareto.front("path")["run_id"].iloc[-1]
     for epochs in ("1", "3"):

@@ -162,7 +162,7 @@ def test_a_trial_that_breaks_off_again_and_again_is_failed(study):
         reclaim(study, retry=2)
 
     assert [trial.state for trial in study.trials] == [TrialState.FAIL]
-    assert study.trials[0].user_attrs["reason"] == "its worker died 3 times (killed, or out of memory)"
+    assert study.trials[0].user_attrs["reason"] == "its worker died 3 times (killed, or out of memory or time)"
 
 
 def test_what_earlier_versions_noted_of_a_trial_in_the_users_attributes_counts(study):
@@ -187,6 +187,18 @@ def test_stops_and_starts_are_no_deaths(study):
 
     assert [trial.state for trial in study.trials] == [TrialState.WAITING]
     assert noted(study.trials[0], "deaths") is None
+
+
+def test_a_trial_whose_worker_alone_is_terminated_again_and_again_is_failed(study):
+    """A scheduler that ends every worker after its time would otherwise have it started for ever."""
+    endings, small = [], sweep(1, max_failure_rate=1.0)
+    for _ in range(4):
+        with pytest.raises(Interrupted) as caught:
+            work(study, small, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        endings.append(str(caught.value).partition(", and ")[2])
+
+    assert endings == ["is in the queue again"] * 3 + ["counts as failed"]
+    assert study.trials[0].user_attrs["reason"] == "its worker died 4 times (killed, or out of memory or time)"
 
 
 def test_a_task_that_exits_is_a_failed_trial(study):

@@ -59,7 +59,7 @@ def test_every_way_to_go_wrong_is_a_failed_trial_with_its_reason_and_the_sweep_c
     assert why.pop("fine") == ""
     assert why.pop("raise") == "ZeroDivisionError: division by zero"
     assert why.pop("no_number").startswith("ConfigError: task function returned `nan`; expected 1 finite number")
-    assert why.pop("killed") == "its worker died 2 times (killed, or out of memory)"
+    assert why.pop("killed") == "its worker died 2 times (killed, or out of memory or time)"
     assert set(why.values()) == {"ran for longer than trial_timeout_s = 3"}
     assert set(why) == {"sleep", "deaf", "lock"}
 

@@ -83,13 +83,18 @@ def reclaim(study: Study, retry: int) -> int:
     stale = silent(study, trials)
     orphans = [t for t in trials if not _is_alive(t, t.number in stale) and not _is_just_asked_for(t)]
     for trial in orphans:
-        deaths = int(noted(trial, DEATHS) or 0) + 1  # an interrupt is no death
-        if deaths > retry:
-            log.warning("trial %d broke off %d times and counts as failed", trial.number, deaths)
-            fail(study, trial, f"its worker died {deaths} times (killed, or out of memory)")
-        elif requeue(study, trial, deaths):
-            log.info("trial %d was cut off and is in the queue again", trial.number)
+        cut_off(study, trial, retry)
     return len(orphans)
+
+
+def cut_off(study: Study, trial: FrozenTrial | Trial, retry: int) -> None:
+    """Requeue a running trial whose worker died, or fail it if that has happened more than ``retry`` times."""
+    deaths = int(noted(trial, DEATHS) or 0) + 1  # an interrupt is no death
+    if deaths > retry:
+        log.warning("trial %d broke off %d times and counts as failed", trial.number, deaths)
+        fail(study, trial, f"its worker died {deaths} times (killed, or out of memory or time)")
+    elif requeue(study, trial, deaths):
+        log.info("trial %d was cut off and is in the queue again", trial.number)
 
 
 def fail(study: Study, trial: FrozenTrial | Trial, reason: str) -> bool:

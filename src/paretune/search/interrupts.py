@@ -14,15 +14,23 @@ POLL_S = 1.0
 GRACE_S = 8.0  # for the trial to clean up after an interrupt, before its process is killed
 
 
+class Terminated(KeyboardInterrupt):
+    """This process was asked to end by SIGTERM."""
+
+
 def listen() -> None:
-    """Have SIGTERM raise :class:`KeyboardInterrupt`, as Ctrl-C does; call it in the main thread.
+    """Have SIGTERM raise :class:`Terminated`, much as Ctrl-C does; call it in the main thread.
 
     Not in a job of submitit under Slurm: there its own handlers requeue a job that is pre-empted.
     """
     # a shell's background jobs ignore SIGINT, and Lightning ignores it after the first
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not under_slurm():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def interrupted(error: BaseException) -> bool:
@@ -35,6 +43,11 @@ def interrupted(error: BaseException) -> bool:
     files = [Path(frame.f_code.co_filename) for frame, _ in walk_tb(error.__traceback__)]
     by_submitit = under_slurm() and any("submitit" in file.parts for file in files)
     return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt) or by_submitit
+
+
+def terminated(error: BaseException) -> bool:
+    """Whether it was SIGTERM that interrupted, which some scheduler may do to a worker again and again."""
+    return isinstance(error, Terminated) or isinstance(error.__context__, Terminated)
 
 
 def under_slurm() -> bool:

@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf, isfinite
-from typing import Any
+from typing import Any, NoReturn
 
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from paretune.errors import ConfigError, Raced
 from paretune.search import TrialHandle, made_current
-from paretune.search.claims import LATEST, claim, fail, held, put_back, reclaim, requeue, too_long
-from paretune.search.interrupts import Watch, interrupted
+from paretune.search.claims import LATEST, claim, cut_off, fail, held, put_back, reclaim, requeue, too_long
+from paretune.search.interrupts import Watch, interrupted, terminated
 from paretune.search.racing import Judge, Race, judge
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
-from paretune.search.storage import beating, note, suggest
+from paretune.search.storage import beating, note, stored, suggest
 from paretune.search.study import finished, running, shared, stopping
 
 log = logging.getLogger(__name__)
@@ -120,8 +120,7 @@ class _Attempt:
             if watch.late:
                 self._break_off(late=True)
             elif stopping(study) or interrupted(error):
-                requeue(study, trial)
-                raise Interrupted(f"trial {trial.number} was interrupted, and is in the queue again") from error
+                self._interrupt(error, of_this_worker_alone=terminated(error) and not stopping(study))
             else:
                 self._fail(f"the task left with {type(error).__name__}({error})")
         except Raced as raced:
@@ -130,8 +129,7 @@ class _Attempt:
                 study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         except Exception as error:
             if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
-                requeue(study, trial)
-                raise Interrupted(f"trial {trial.number} was interrupted, and is in the queue again") from error
+                self._interrupt(error, of_this_worker_alone=True)
             self._fail(f"{type(error).__name__}: {error}")
         else:
             if self._counts():
@@ -169,6 +167,17 @@ class _Attempt:
             self._fail(too_long(self.sweep.limits.trial_timeout_s))
         else:
             requeue(self.study, self.trial)
+
+    def _interrupt(self, error: BaseException, of_this_worker_alone: bool) -> NoReturn:
+        """Put the trial back and end the work. What ends a worker alone would end it every time, so it counts as a death."""
+        if of_this_worker_alone:
+            cut_off(self.study, self.trial, self.sweep.limits.retry)
+        else:
+            requeue(self.study, self.trial)
+        state = (
+            "counts as failed" if stored(self.study, self.trial).state is TrialState.FAIL else "is in the queue again"
+        )
+        raise Interrupted(f"trial {self.trial.number} was interrupted, and {state}") from error
 
     def _fail(self, reason: str) -> None:
         """Close the trial as failed; its traceback is in its own log, the console gets a line."""

@@ -134,7 +134,7 @@ def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
     """
     from pandas import DataFrame
 
-    runs = [run for sweep in sweeps for run in store.confirmations(sweep, "complete")]
+    runs = [run for sweep in sweeps for run in store.confirmations(sweep) if run.data.tags.get(Tag.STATE) == "complete"]
     columns: dict[str, list[Any]] = {name: [run.data.tags[name] for run in runs] for name in (Tag.CONFIRMS, Tag.HOW)}
     columns["seed"] = [int(run.data.tags[Tag.SEED]) for run in runs]
     columns |= {name: [run.data.metrics[name] for run in runs] for name in (VAL_F1, "test_f1", "test_accuracy")}

@@ -221,9 +221,9 @@ class Store:
         """The runs of a sweep that are tagged as members of its front."""
         return self.runs({Tag.SWEEP: sweep, Tag.FRONT: "true"})
 
-    def confirmations(self, sweep: str, state: str) -> list[Run]:
-        """The runs that train trials of a sweep again, in the ``state`` asked for, oldest first."""
-        return self.runs({Tag.SWEEP: sweep, Tag.KIND: "confirm", Tag.STATE: state})
+    def confirmations(self, sweep: str) -> list[Run]:
+        """The runs that train trials of a sweep again, whatever became of them, oldest first."""
+        return self.runs({Tag.SWEEP: sweep, Tag.KIND: "confirm"})
 
     def recipe_runs(self, recipe: str, seed: int) -> list[Run]:
         """The finished runs of a recipe with this seed, oldest first."""
