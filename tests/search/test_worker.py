@@ -217,9 +217,10 @@ def test_a_task_that_exits_under_slurm_is_a_failed_trial_too(study, monkeypatch)
     assert study.trials[0].user_attrs["reason"] == "the task left with SystemExit(3)"
 
 
-def test_a_job_that_slurm_takes_away_puts_its_trial_back(study, monkeypatch, tmp_path):
+@pytest.mark.parametrize("executor", ["slurm", "local"])
+def test_a_job_that_submitit_takes_away_puts_its_trial_back(study, monkeypatch, tmp_path, executor):
     """Submitit's handler of the signal has the job queued again, and exits."""
-    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", executor)
     job = SlurmJobEnvironment()
     monkeypatch.setattr(job, "_requeue", lambda countdown: None)
     monkeypatch.setenv("SLURM_JOB_ID", "1")

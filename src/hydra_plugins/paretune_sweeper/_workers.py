@@ -30,6 +30,7 @@ from paretune.search.worker import Interrupted, Sweep
 log = logging.getLogger(__name__)
 
 A_YEAR_MIN = 60 * 24 * 365
+DEFAULT_MIN = 60  # of Hydra's submitit launchers
 ASKS_A_SECOND = 16  # of all threads that wait, so that a hundred do not keep the database busy
 DEATHS_WITHOUT_PROGRESS = 3
 DRAIN_S = 13
@@ -197,7 +198,11 @@ def launching(job: WorkerJob, context: HydraContext, config: DictConfig, options
         node = ConfigStore.instance().load("hydra/launcher/submitit_local.yaml").node
         with open_dict(config):
             config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(node))
-            config.hydra.launcher.timeout_min = A_YEAR_MIN  # submitit ends jobs after an hour otherwise
+    if "local" in config.hydra.launcher._target_.lower() and config.hydra.launcher.timeout_min == DEFAULT_MIN:
+        with open_dict(config):
+            config.hydra.launcher.timeout_min = (
+                A_YEAR_MIN  # a worker that is ended after an hour loses the trial in flight
+            )
     job = replace(job, threads=max(1, _cores() // options.n_jobs))
     gpus: list[str | None] = [None] * options.n_jobs
     if "slurm" in config.hydra.launcher._target_.lower():  # Slurm gives its jobs their GPUs itself

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from paretune.errors import ConfigError
 from paretune.front import costs_of, knee
-from paretune.reports.confirmed import Reference, mean_and_sd
+from paretune.reports.confirmed import Reference, mean_and_sd, of_most_seeds
 from paretune.reports.findings import SweepResults, layers_of
 from paretune.settings import UNITS
 from paretune.tracking.read import records
@@ -86,9 +86,12 @@ def answers(results: SweepResults, *, beats: str | None = None) -> list[str]:
 
 
 def beaten(models: DataFrame, references: Sequence[Reference]) -> list[str]:
-    """A line for each confirmed model that beats published ones: no more parameters, the interval's lower end above the score."""
+    """A line for each confirmed model that beats published ones: no more parameters, the interval's lower end above the score.
+
+    Of several ways in which a model was confirmed that of most seeds speaks for it.
+    """
     lines = []
-    for row in records(models):
+    for row in records(of_most_seeds(models)):
         names = [f"{r.name} ({r.params:,}: {r.score:.4f}, {r.grade})" for r in references if r.is_beaten_by(row)]
         if names:
             scores = f"test F1 {mean_and_sd(row, 'test_f1')}, accuracy {mean_and_sd(row, 'test_accuracy')}"
@@ -114,7 +117,7 @@ def _named(name: str, references: Sequence[Reference]) -> Reference:
 def _beating(results: SweepResults, reference: Reference) -> str:
     """Only confirmed test scores beat a published one; a validation F1 above it is a reason to confirm."""
     target = f"{reference.name} ({reference.params:,} parameters, test {reference.metric} {reference.score:.4f}, {reference.grade})"
-    models = records(results.query.rows(results.confirmed))
+    models = records(results.query.rows(of_most_seeds(results.confirmed)))
     better = [row for row in models if reference.is_beaten_by(row)]
     if better:
         names = "; ".join(f"{row['n_params']:,.0f} parameters, test F1 {mean_and_sd(row, 'test_f1')}" for row in better)

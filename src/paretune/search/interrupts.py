@@ -15,7 +15,7 @@ GRACE_S = 8.0  # for the trial to clean up after an interrupt, before its proces
 
 
 class Terminated(KeyboardInterrupt):
-    """This process was asked to end by SIGTERM."""
+    """SIGTERM asked this process to end."""
 
 
 def listen() -> None:
@@ -36,12 +36,12 @@ def _terminate(*_: object) -> None:
 def interrupted(error: BaseException) -> bool:
     """Whether ``error`` comes of a request to stop, and not of a task that calls ``sys.exit``.
 
-    Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`; under Slurm, submitit's signal handler leaves a
-    pre-empted job with one.
+    Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`; submitit's signal handler leaves a job that is
+    pre-empted, or whose time is up, with one.
     """
     # from here to where it was raised
     files = [Path(frame.f_code.co_filename) for frame, _ in walk_tb(error.__traceback__)]
-    by_submitit = under_slurm() and any("submitit" in file.parts for file in files)
+    by_submitit = any("submitit" in file.parts for file in files)
     return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt) or by_submitit
 
 
