@@ -57,6 +57,16 @@ def test_a_trial_comes_back_as_the_point_that_went_in(store, tmp_path):
     assert read_points(store, "small") == [replace(POINT, run_id=run_id)]
 
 
+def test_a_config_longer_than_a_tag_comes_back_whole(store, tmp_path, monkeypatch):
+    """Data of hundreds of classes has as many names in its config. Cuts fall on blanks, too."""
+    names = [" " * (i % 7) + f"class {i}" for i in range(3000)]
+    monkeypatch.setattr(sys.modules[__name__], "POINT", replace(POINT, config={"seed": 4, "data": {"names": names}}))
+    start_sweep(store)
+    run_trial(store, tmp_path)
+
+    assert [point.config for point in read_points(store, "small")] == [{"seed": 4, "data": {"names": names}}]
+
+
 def test_a_trial_is_a_child_of_its_sweep_with_figures_curves_and_files(store, tmp_path):
     parent = start_sweep(store)
     run = store.client.get_run(run_trial(store, tmp_path))

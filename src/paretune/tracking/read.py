@@ -1,6 +1,5 @@
 """Reading trials back from the store."""
 
-import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from paretune.errors import StoreError
 from paretune.front import Point, costs_of, front
-from paretune.tracking.store import COST_METRICS, IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line
+from paretune.tracking.store import (
+    COST_METRICS,
+    IMAGES_PER_S,
+    N_PARAMS,
+    SCORES,
+    VAL_F1,
+    Store,
+    Tag,
+    config_of,
+    one_line,
+)
 from paretune.tracking.tables import Run
 
 if TYPE_CHECKING:
@@ -60,7 +69,7 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
         return to_datetime(Series([getattr(run.info, name) for run in runs], dtype=float), unit="ms", utc=True)
 
     tags, metrics, drawn = ([getattr(run.data, name) for run in runs] for name in ("tags", "metrics", "params"))
-    configs = [json.loads(tag.get(Tag.CONFIG, "{}")) for tag in tags]
+    configs = [config_of(tag) for tag in tags]
     figures = (*COST_METRICS.values(), *SCORES, IMAGES_PER_S)
     names = dict.fromkeys(name for values in drawn for name in values)
     return DataFrame(

@@ -25,7 +25,17 @@ from requests import HTTPError
 from paretune.errors import Absence, Raced, StoreError, first_line
 from paretune.front import Point
 from paretune.tracking.front_tags import keep_front, supersede
-from paretune.tracking.store import COST_METRICS, N_PARAMS, SCORES, VAL_F1, Store, Tag, one_line, provenance
+from paretune.tracking.store import (
+    COST_METRICS,
+    N_PARAMS,
+    SCORES,
+    VAL_F1,
+    Store,
+    Tag,
+    config_tags,
+    one_line,
+    provenance,
+)
 from paretune.tracking.tables import Run
 
 log = logging.getLogger(__name__)
@@ -154,7 +164,7 @@ class RunWriter:
     ) -> None:
         """Log the counts, and the config as a file and as a tag to query. Earlier versions left steps without ``costs``."""
         self.store.log_metrics(self.run_id, {N_PARAMS: params, **(costs or {})}, at_ms)
-        self.store.set_tags(self.run_id, {Tag.FAMILY: family, Tag.CONFIG: json.dumps(config)})
+        self.store.set_tags(self.run_id, {Tag.FAMILY: family, **config_tags(config)})
         self.store.client.log_text(self.run_id, yaml.safe_dump(dict(config), sort_keys=False), "config.yaml")
 
     def _metrics(self, at_ms: int, *, values: Mapping[str, float], step: int = 0) -> None:

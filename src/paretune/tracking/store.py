@@ -1,5 +1,6 @@
 """Opening a tracking store, making a SQLite one where there is none, and the names under which runs are kept in it."""
 
+import json
 import logging
 import platform
 import shutil
@@ -11,8 +12,9 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
+from itertools import count, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
@@ -39,7 +41,7 @@ class Tag:
     FRONT = "front"  # true or false
     FAMILY = "family"
     DATA = "data"
-    CONFIG = "config"  # JSON
+    CONFIG = "config"  # JSON; what is beyond MLflow's longest value is in config.1, config.2 and so on
     LAYERS = "layers"  # of the network, in words
     CAP = "cap"  # of the cost that is the objective
     COST = "cost"  # its name
@@ -58,6 +60,26 @@ SCORES = {
     VAL_F1: "f1", "val_accuracy": "accuracy", "val_loss": "loss", "best_epoch": "best_epoch", "seconds": "seconds",
 }  # fmt: skip
 IMAGES_PER_S = "images_per_s"
+
+
+LONGEST_VALUE = 5000  # characters of a tag that every MLflow keeps; it cuts off the rest
+
+
+def config_tags(config: Mapping[str, Any]) -> dict[str, str]:
+    """The tags that hold a run's config."""
+    text = json.dumps(config)
+    parts = [text[start : start + LONGEST_VALUE] for start in range(0, len(text), LONGEST_VALUE)]
+    return {_config_tag(number): part for number, part in enumerate(parts)}
+
+
+def config_of(tags: Mapping[str, str]) -> dict[str, Any]:
+    """The config that is in the tags of a run; an empty one of a run that ended before it was known."""
+    names = takewhile(tags.__contains__, map(_config_tag, count()))
+    return dict(json.loads("".join(tags[name] for name in names) or "{}"))
+
+
+def _config_tag(number: int) -> str:
+    return f"{Tag.CONFIG}.{number}" if number else Tag.CONFIG
 
 
 def with_tags(tags: Mapping[str, str]) -> str:
