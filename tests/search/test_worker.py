@@ -17,7 +17,7 @@ from submitit.core.utils import DelayedSubmission, JobPaths
 from submitit.slurm.slurm import SlurmJobEnvironment
 
 from paretune.errors import StoreError, SweepError
-from paretune.search import current_trial
+from paretune.search import claims, current_trial
 from paretune.search import worker as worker_module
 from paretune.search.claims import LATEST, claim, reclaim, requeue
 from paretune.search.feasible_space import FeasibleSpace
@@ -244,6 +244,19 @@ def test_of_two_that_find_the_same_orphan_one_takes_it_back(study):
     (seen,) = study.get_trials(states=[TrialState.RUNNING])
 
     assert [requeue(study, seen), requeue(study, seen)] == [True, False]
+
+
+def test_while_one_puts_an_orphan_back_no_other_does(study, monkeypatch):
+    """The slower one would put it back when a third process runs it already."""
+    orphan = study.ask()
+    claim(study, orphan)
+    note(study, orphan, "worker", {"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0})
+    reclaimed, slow = [], claims.put_back
+    monkeypatch.setattr(claims, "put_back", lambda *seen: reclaimed.append(reclaim(study, retry=1)) or slow(*seen))
+
+    assert reclaim(study, retry=1) == 1
+    assert reclaimed == [0]
+    assert claim(study, study.ask()) == 1
 
 
 def test_of_two_that_find_an_orphan_that_was_never_claimed_one_takes_it_back(study):

@@ -52,7 +52,7 @@ def test_the_loss_is_the_weighted_sum_of_both_parts():
 def test_a_network_learns_its_teachers_probabilities(tiny_data, tmp_path):
     """With no weight on the labels the student comes nearer to the teacher's answers than one that has labels alone."""
     distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"), weight=1.0)
-    soft = distillation.soft_labels(tiny_data, torch.device("cpu"))
+    soft = distillation.teacher_for(tiny_data, torch.device("cpu"))(tiny_data.train.pixels)
     distances = []
     for settings in (distillation, Distillation()):
         seed_everything(0)
@@ -64,11 +64,28 @@ def test_a_network_learns_its_teachers_probabilities(tiny_data, tmp_path):
     assert distances[0] < distances[1]
 
 
-def test_soft_labels_are_probabilities_of_each_training_image(tiny_data, tmp_path):
-    soft = Distillation(teacher(tiny_data, tmp_path / "weights.pt")).soft_labels(tiny_data, torch.device("cpu"))
+def test_soft_labels_are_probabilities_of_each_image(tiny_data, tmp_path):
+    soft_labels = Distillation(teacher(tiny_data, tmp_path / "weights.pt")).teacher_for(tiny_data, torch.device("cpu"))
+    soft = soft_labels(tiny_data.train.pixels)
 
     assert soft.shape == (len(tiny_data.train), 10)
     assert torch.allclose(soft.sum(dim=1), torch.ones(len(soft)))
+
+
+def test_the_teacher_sees_each_image_as_the_student_does(tiny_data, tmp_path, monkeypatch):
+    """Augmented images that are black all over get the teacher's answer to a black image."""
+    distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"))
+    black = distillation.teacher_for(tiny_data, torch.device("cpu"))(torch.zeros(1, 1, 28, 28))
+    seen, loss = [], Distillation.loss
+    monkeypatch.setattr(
+        Distillation,
+        "loss",
+        lambda self, logits, labels, soft, **more: seen.append(soft) or loss(self, logits, labels, soft, **more),
+    )
+    settings = training(distillation=distillation, max_epochs=1, augment=lambda images, draws, strength: images * 0)
+    fit(models.build({**STUDENT, "image_shape": [1, 28, 28], "num_classes": 10}), tiny_data, settings)
+
+    assert torch.allclose(torch.cat(seen), black.expand(len(tiny_data.train), -1))
 
 
 def test_a_teacher_of_other_classes_is_refused(tiny_data, tmp_path):
@@ -78,12 +95,12 @@ def test_a_teacher_of_other_classes_is_refused(tiny_data, tmp_path):
     with pytest.raises(
         ConfigError, match=r"teacher `.*weights.pt` was trained on `rows`, images .* of 10 classes; expected data"
     ):
-        distillation.soft_labels(other, torch.device("cpu"))
+        distillation.teacher_for(other, torch.device("cpu"))
 
 
 def test_a_teacher_that_is_no_checkpoint_is_refused(tiny_data, tmp_path):
     with pytest.raises(StoreError, match=r"checkpoint `.*nowhere.pt` cannot be read"):
-        Distillation(str(tmp_path / "nowhere.pt")).soft_labels(tiny_data, torch.device("cpu"))
+        Distillation(str(tmp_path / "nowhere.pt")).teacher_for(tiny_data, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,11 @@ def put_back(study: Study, trial: FrozenTrial | Trial) -> None:
 def requeue(study: Study, trial: FrozenTrial | Trial, deaths: int | None = None) -> bool:
     """Put a running trial that broke off back in the queue as a further attempt; returns whether this call did it.
 
-    Of several processes that find the same orphan, one wins: the attempt is counted up only from the number it had.
-    ``deaths``: how often its worker has died by now, if this was a death.
+    Of several processes that find the same orphan, one wins: it becomes its worker until the trial is back, so that nobody
+    else finds it orphaned meanwhile, and the attempt is counted up only from the number it had. ``deaths``: how often its
+    worker has died by now, if this was a death.
     """
-    if not swap_note(study, trial, ATTEMPT, _attempt(trial) + 1):
+    if not (swap_note(study, trial, WORKER, _identity()) and swap_note(study, trial, ATTEMPT, _attempt(trial) + 1)):
         return False
     if deaths is not None:
         note(study, trial, DEATHS, deaths)

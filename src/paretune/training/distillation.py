@@ -1,5 +1,6 @@
 """Learning from a larger network that is trained already, besides the labels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from paretune.errors import ConfigError
 from paretune.settings import check
 from paretune.training import load
 
-BATCH_SIZE = 500
+BATCH_SIZE = 256  # images that the teacher is asked for at once: their maps should fit the processor's cache
+
+SoftLabels = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,12 @@ class Distillation:
                 f"set trainer.distillation.temperature"
             )
 
-    @torch.no_grad()
-    def soft_labels(self, data: ImageData, device: torch.device) -> Tensor | None:
-        """The teacher's probabilities ``(N, num_classes)`` of the training images as they are stored, on ``device``.
+    def teacher_for(self, data: ImageData, device: torch.device) -> SoftLabels | None:
+        """What gives the teacher's probabilities ``(B, num_classes)`` of pixels ``(B, C, H, W)`` in [0, 255], on ``device``.
 
-        They are computed once: an augmented image keeps those of its original. Raises
-        :class:`~paretune.errors.StoreError` for a file that is no checkpoint, :class:`~paretune.errors.ConfigError` for a
-        teacher of other images or classes.
+        It is asked for every image as the student sees it, augmented (Beyer et al. 2022, "A good teacher is patient and
+        consistent", https://arxiv.org/abs/2106.05237). Raises :class:`~paretune.errors.StoreError` for a file that is no
+        checkpoint, :class:`~paretune.errors.ConfigError` for a teacher of other images or classes.
         """
         if self.teacher is None:
             return None
@@ -54,9 +56,15 @@ class Distillation:
                 f"`{data.name}`; set trainer.distillation.teacher"
             )
         net = net.to(device)
-        batches = torch.split(data.train.pixels, BATCH_SIZE)
-        logits = torch.cat([net(scaling(pixels.to(device, torch.float32))) for pixels in batches])
-        return softmax(logits / self.temperature, dim=1)
+
+        @torch.no_grad()
+        def soft_labels(pixels: Tensor) -> Tensor:
+            logits = torch.cat(
+                [net(scaling(part.to(torch.float32, copy=True))) for part in torch.split(pixels, BATCH_SIZE)]
+            )
+            return softmax(logits / self.temperature, dim=1)
+
+        return soft_labels
 
     def loss(
         self, logits: Tensor, labels: Tensor, soft: Tensor | None = None, *, weights: Tensor | None = None,

@@ -75,17 +75,13 @@ class DivergedError(ParetuneError, RuntimeError):
 
 
 class TensorBatches:
-    """An iterable of pixels uint8 ``(B, C, H, W)``, labels int64 ``(B,)`` and, where they are given, ``soft`` ones
-    ``(B, num_classes)``; the last batch may be smaller.
+    """An iterable of pixels uint8 ``(B, C, H, W)`` and labels int64 ``(B,)``; the last batch may be smaller.
 
     With a ``generator`` each pass goes through a new permutation drawn from it; without one, in the stored order.
     """
 
-    def __init__(
-        self, images: Images, batch_size: int, generator: torch.Generator | None = None, soft: Tensor | None = None
-    ) -> None:
+    def __init__(self, images: Images, batch_size: int, generator: torch.Generator | None = None) -> None:
         self.images, self.batch_size, self.generator = images, batch_size, generator
-        self.tensors = [images.pixels, images.labels, *([] if soft is None else [soft])]
 
     def __len__(self) -> int:
         return ceil(len(self.images) / self.batch_size)
@@ -94,7 +90,7 @@ class TensorBatches:
         total, device = len(self.images), self.images.labels.device
         order = torch.arange(total) if self.generator is None else torch.randperm(total, generator=self.generator)
         for rows in torch.split(order.to(device), self.batch_size):
-            yield [tensor[rows] for tensor in self.tensors]
+            yield [self.images.pixels[rows], self.images.labels[rows]]
 
 
 class BestWeights(pl.Callback):
@@ -177,12 +173,12 @@ def fit(
     device = trainer.strategy.root_device
     execution = execution or training.choose_execution(net, data.train)
     execution.set_threads()
-    module = Classifier(execution.network(net, device), data, training, execution)
+    teacher = training.distillation.teacher_for(data, device)
+    module = Classifier(execution.network(net, device), data, training, execution, teacher)
     train, val = data.train.to(device), data.val.to(device)
     shuffle = torch.Generator().manual_seed(training.seed)
     started_s = perf_counter()
-    soft = training.distillation.soft_labels(data, device)
-    batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle, soft)
+    batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle)
     trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
     seconds = perf_counter() - started_s
     if (best := keeper.best) is None or not isfinite(best.val_loss):

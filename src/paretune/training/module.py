@@ -14,11 +14,12 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
+from paretune.training.distillation import SoftLabels
 from paretune.training.execution import Execution
 from paretune.training.schedule import Schedule, TrainingLength
-from paretune.training.settings import Augment, Averaging, Training
+from paretune.training.settings import Averaging, Training
 
-Batch = Sequence[Tensor]  # pixels, labels, perhaps a teacher's soft labels
+Batch = Sequence[Tensor]  # pixels uint8 (B, C, H, W), labels int64 (B,)
 
 
 WARM_STEPS = 9  # as TensorFlow's ExponentialMovingAverage has it with num_updates
@@ -66,10 +67,17 @@ class Classifier(pl.LightningModule):
     ``val_accuracy``. Sums stay tensors until then, so no step waits for the device. Scores are computed in fp32.
     """
 
-    def __init__(self, net: nn.Module, data: ImageData, training: Training, execution: Execution) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        data: ImageData,
+        training: Training,
+        execution: Execution,
+        teacher: SoftLabels | None = None,
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.net, self.settings, self.execution = net, training, execution
+        self.net, self.settings, self.execution, self.teacher = net, training, execution, teacher
         self.scaling = data.scaling(training.scaling)
         self.length = TrainingLength(ceil(len(data.train) / training.batch_size), training.max_epochs)
         self.average = Average(net, training.averaging, training.max_epochs)
@@ -89,18 +97,24 @@ class Classifier(pl.LightningModule):
             self.forwards[net] = self.execution.forward_of(net, images.shape[1:])
         return self.forwards[net](images)
 
-    def normalised(self, pixels: Tensor, augment: Augment | None = None) -> Tensor:
-        """Scaled images of pixels uint8 ``(B, C, H, W)``."""
-        images = pixels.to(torch.float32)
-        if augment:
-            images = augment(images, self.draws, self.settings.augment_strength(self.current_epoch))
-        return self.execution.images(self.scaling(images))
+    def scaled(self, pixels: Tensor) -> Tensor:
+        """Images that the network takes, of pixels ``(B, C, H, W)`` in [0, 255]."""
+        return self.execution.images(self.scaling(pixels.to(torch.float32)))
+
+    def augmented(self, pixels: Tensor) -> Tensor:
+        """Float pixels, changed at random if the training augments."""
+        pixels, augment = pixels.to(torch.float32), self.settings.augment
+        return augment(pixels, self.draws, self.settings.augment_strength(self.current_epoch)) if augment else pixels
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Optimizer steps over the consecutive batches that make up ``batch``."""
-        images = self.normalised(batch[0], self.settings.augment)
+        pixels = self.augmented(batch[0])
+        soft_labels = (
+            [self.teacher(pixels)] if self.teacher else []
+        )  # before the pixels are scaled, which is done in place
+        tensors = [self.scaled(pixels), batch[1], *soft_labels]
         size, optimizer = self.settings.batch_size, self.optimizers(use_pl_optimizer=False)
-        for part, labels, *soft in zip(*(torch.split(tensor, size) for tensor in (images, *batch[1:])), strict=True):
+        for part, labels, *soft in zip(*(torch.split(tensor, size) for tensor in tensors), strict=True):
             with self.execution.autocast(part.device):
                 logits = self.logits(self.net, part)
             loss = self.settings.distillation.loss(
@@ -122,7 +136,7 @@ class Classifier(pl.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to the scores."""
-        logits = self.logits(self.average.scored, self.normalised(batch[0]))
+        logits = self.logits(self.average.scored, self.scaled(batch[0]))
         self.scores.update(logits, batch[1])
         self._add(cross_entropy(logits, batch[1]), len(batch[1]))
 
