@@ -19,7 +19,7 @@ from submitit.slurm.slurm import SlurmJobEnvironment
 from paretune.errors import StoreError, SweepError
 from paretune.search import claims, current_trial
 from paretune.search import worker as worker_module
-from paretune.search.claims import LATEST, claim, reclaim, requeue
+from paretune.search.claims import LATEST, claim, reclaim, requeue, worker_of
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
@@ -311,6 +311,16 @@ def test_a_silent_worker_elsewhere_counts_as_gone_when_its_heartbeat_stops(study
     with storage._backend.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
     assert reclaim(study, retry=1) == 1
+
+
+def test_a_worker_in_a_container_of_the_same_name_is_one_elsewhere(study):
+    """Its process numbers say nothing here."""
+    trial = study.ask()
+    claim(study, trial)
+    identity = {**worker_of(study.trials[0]), "pid": 2**22 + 1, "processes": "another boot pid:[1]"}
+    note(study, trial, "worker", identity)
+
+    assert reclaim(study, retry=1) == 0
 
 
 def test_workers_stop_before_the_next_trial_when_asked(study):

@@ -6,8 +6,11 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -28,6 +31,7 @@ LATEST = "latest"  # epoch and values of a running trial
 CREW = "PARETUNE_CREW"  # in a worker's environment: who launched it
 CLOCK_STEP_S = 5  # a process's start is told from a clock that may be set; its number is not given again as soon
 DIES_WITHIN_S = 3.0
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 CLAIM_WITHIN = timedelta(seconds=60)  # an ask takes a second at most
 
 
@@ -158,7 +162,21 @@ def _attempt(trial: FrozenTrial | Trial) -> int:
 def _identity() -> dict[str, str | int | float]:
     """What tells this process apart from all others; from a later one with the same number by its start."""
     started, crew = psutil.Process().create_time(), os.environ.get(CREW, "")
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started, "since": time.time(), "crew": crew}
+    where = {"host": socket.gethostname(), "processes": _processes()}
+    return {**where, "pid": os.getpid(), "started": started, "since": time.time(), "crew": crew}
+
+
+@cache
+def _processes() -> str:
+    """Which list of processes this one is in: machines and containers may share a name, and number theirs alike."""
+    with suppress(OSError):  # other systems than Linux have no such files
+        return f"{BOOT.read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    return ""
+
+
+def _is_here(worker: Mapping[str, Any]) -> bool:
+    """Whether the worker's process would be among those that this process sees."""
+    return bool(worker["host"] == socket.gethostname() and worker.get("processes", _processes()) == _processes())
 
 
 def worker_of(trial: FrozenTrial) -> dict[str, Any]:
@@ -176,7 +194,7 @@ def _is_just_asked_for(trial: FrozenTrial) -> bool:
 def _is_alive(trial: FrozenTrial, is_silent: bool) -> bool:
     """Whether the process that claimed the trial lives; one of another machine does unless it ``is_silent``."""
     worker = worker_of(trial)
-    if not worker or worker["host"] != socket.gethostname():
+    if not worker or not _is_here(worker):
         return bool(worker) and not is_silent
     try:
         process = psutil.Process(worker["pid"])
