@@ -1,4 +1,6 @@
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -8,10 +10,12 @@ from sklearn.metrics import accuracy_score, f1_score
 from paretune import models
 from paretune.errors import ConfigError, StoreError
 from paretune.training import load, schedule
+from paretune.training.execution import Execution
 from paretune.training.fit import DivergedError, TensorBatches, best_start, fit, seed_everything
 from paretune.training.settings import Restarts, Training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
+SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [2], "padding": "same", "pool_after": [1]}
 
 
 def settings(**changes: object) -> Training:
@@ -185,6 +189,24 @@ def restarted(data, **changes) -> Training:
     return best_start(
         lambda: models.build(CONFIG), data, training, training.choose_execution(models.build(CONFIG), data.train)
     )
+
+
+def test_a_training_leaves_no_maps_in_memory(tiny_data, monkeypatch):
+    """Python collects Lightning's circular references late: after a dozen trainings they held gigabytes."""
+    programs, forward_of = [], Execution.forward_of
+
+    def remembered(self, net, shape):
+        programs.append(weakref.ref(program := forward_of(self, net, shape)))
+        return program
+
+    monkeypatch.setattr(Execution, "forward_of", remembered)
+    net = models.build(SQUEEZE)
+    gc.disable()
+    try:
+        fit(net, tiny_data, settings(memory_format="batch_last"))
+        assert [program() for program in programs] == [None]
+    finally:
+        gc.enable()
 
 
 def test_of_several_starts_the_one_whose_first_epochs_score_best_goes_on(tiny_data):

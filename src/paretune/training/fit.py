@@ -179,12 +179,15 @@ def fit(
     shuffle = torch.Generator().manual_seed(training.seed)
     started_s = perf_counter()
     batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle)
-    trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
-    seconds = perf_counter() - started_s
-    if (best := keeper.best) is None or not isfinite(best.val_loss):
-        raise DivergedError("training diverged: no epoch ended with a finite validation loss; lower optimizer.lr")
-    net.load_state_dict(keeper.weights)
-    scores = _score(trainer, module, data.load_test().to(device)) if test else None
+    try:
+        trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
+        seconds = perf_counter() - started_s
+        if (best := keeper.best) is None or not isfinite(best.val_loss):
+            raise DivergedError("training diverged: no epoch ended with a finite validation loss; lower optimizer.lr")
+        net.load_state_dict(keeper.weights)
+        scores = _score(trainer, module, data.load_test().to(device)) if test else None
+    finally:
+        module.forwards.clear()  # hundreds of megabytes of maps, which Lightning's circular references would keep for long
     images_per_s = len(train) * len(keeper.epochs) / seconds
     return Trained(best, keeper.epochs, seconds, images_per_s, execution, scores)
 
