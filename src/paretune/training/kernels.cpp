@@ -148,7 +148,15 @@ void strip(const Convolution& c, const float* x, float* y, int64_t map, int64_t 
 typedef void (*Strip)(const Convolution&, const float*, float*, int64_t, int64_t, const Taps&, int64_t, int64_t);
 constexpr Strip STRIP[] = {strip<1>, strip<2>, strip<3>, strip<4>, strip<5>, strip<6>};
 
-void convolve(const Convolution& c, const float* x, float* y) {
+// A kernel of one pixel sees no rows: they are one, so that no tile ends with each.
+Convolution joined(Convolution c) {
+    bool one_to_one = c.kernel_rows * c.kernel_columns == 1 && c.stride == 1 && c.spread == 1 && c.pad_rows == 0 && c.pad_columns == 0;
+    if (one_to_one) c.columns *= c.rows, c.out_columns *= c.out_rows, c.rows = c.out_rows = 1;
+    return c;
+}
+
+void convolve(const Convolution& plain, const float* x, float* y) {
+    const Convolution c = joined(plain);
     int64_t tiles = up(c.out_maps, MAPS);
     // columns whose inputs stay in the level-1 cache for all output maps
     int64_t chunk = std::max<int64_t>(4, (CHUNK / (c.maps * c.kernel_rows * LANES) - c.kernel_columns + 1) / 4 * 4);
