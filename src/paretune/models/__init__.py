@@ -13,6 +13,7 @@ from torch import nn
 from paretune.budget import Footprint, count_parameters, footprint
 from paretune.errors import ConfigError, first_line
 from paretune.models._blocks import SETTINGS, initialise
+from paretune.models.views import seen
 
 __all__ = ["build", "count", "family_of", "measure"]
 
@@ -21,7 +22,7 @@ def build(model: Mapping[str, Any]) -> nn.Module:
     """The network of a plain ``model`` config: ``_target_`` names its class, the other keys are its arguments.
 
     ``init`` (torch, glorot or he), ``norm_eps`` and ``norm_momentum`` work with any family: see
-    :func:`paretune.models._blocks.initialise`. Raises :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
+    :func:`paretune.models._blocks.initialise`; so does ``views``: see :class:`paretune.models.views.Views`. Raises :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
     """
     target = str(model.get("_target_"))
     family = locate(target)
@@ -40,7 +41,7 @@ def build(model: Mapping[str, Any]) -> nn.Module:
             f"model `{family.__name__}` refuses its settings ({first_line(error)}); see its signature in {target}"
         ) from error
     initialise(net, model)
-    return net
+    return seen(net, model)
 
 
 def count(model: Mapping[str, Any]) -> int:

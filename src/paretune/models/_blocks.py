@@ -244,7 +244,7 @@ INITIALS: dict[str, Callable[[Tensor], Tensor] | None] = {
     "he": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
     "torch": None,
 }
-SETTINGS = ("init", "norm_eps", "norm_momentum")
+SETTINGS = ("init", "norm_eps", "norm_momentum", "views")
 
 
 def initialise(net: nn.Module, settings: Mapping[str, Any]) -> None:

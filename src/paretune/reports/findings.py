@@ -237,6 +237,7 @@ def layers_of(config: Mapping[str, Any]) -> str:
     words += [model["norm"]] if model.get("norm", "none") != "none" else []
     words += [f"{name} {_joined(model[name])}" for name in ("neck", "head") if model.get(name)]
     words += ["class maps"] if model.get("class_maps") else []
+    words += [f"{model['views']} views"] if model.get("views", 1) > 1 else []
     return " ".join(words)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from time import perf_counter
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from paretune.errors import ConfigError
+from paretune.models.views import Views
 from paretune.settings import check
 from paretune.training.batch_last import BatchLast, UnknownLayerError
 
@@ -76,6 +77,8 @@ class Execution:
         """
         if self.memory_format != "batch_last":
             return net
+        if isinstance(net, Views):
+            return partial(net.mean_by, self.forward_of(net.net, image_shape))
         try:
             return BatchLast(net, image_shape)
         except UnknownLayerError as error:
@@ -123,7 +126,7 @@ def formats_for(net: nn.Module, image_shape: Sequence[int], device: torch.device
     """The memory formats that ``net`` can be trained in."""
     try:
         if device.type == "cpu":
-            BatchLast(net, image_shape)
+            BatchLast(net.net if isinstance(net, Views) else net, image_shape)
             return [*FORMATS]
     except UnknownLayerError as error:
         log.debug("batch_last is not offered: %s", error)
