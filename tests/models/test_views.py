@@ -54,5 +54,5 @@ def test_the_kernels_look_as_often(images):
 
 
 def test_another_number_of_views_is_refused():
-    with pytest.raises(ConfigError, match="model.views `4` is unknown; expected one of 1, 5, 13"):
+    with pytest.raises(ConfigError, match=r"model.views `4` is unknown; expected one of 1, 5, 13"):
         net(4)
