@@ -34,6 +34,7 @@ DEEP = [
     ("separable_deep", "norm=batch bias=false activation=silu"),
     ("squeeze_deep", "kernel_size.7=1 depth=3"),
     ("recurrent_deep", "pool_after_steps=[2] norm_each_step=false activation=silu"),
+    ("squeeze", "views=5"),
     ("recurrent_tiny", "stem=2 width=13 depthwise_kernels=3 widen=repeat class_maps=true norm=scalar bias=false"),
 ]
 VARIANTS = [(family, "activation=relu") for family in FAMILIES] + [("conv", variant) for variant in EVERY] + DEEP

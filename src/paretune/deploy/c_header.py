@@ -27,6 +27,8 @@ from paretune.graph import IMAGE, Graph, MemoryPlan, Op, Value, buffers_of, grap
 
 Shape = Sequence[int]
 LINE = 110
+FUNCTIONS = {"slice": "pad"}  # of operations that another one's function does
+PADS = ("constant", "replicate")
 STRICT = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
 MAIN = """
 #include <stdio.h>
@@ -78,7 +80,7 @@ def _header(model: Deployable, name: str, about: str) -> str:
     numbers = {label: ", ".join(map(_number, w.reshape(-1).tolist())) for label, w in calls.weights.items()}
     template = Environment(loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True)
     return template.get_template("model.h").render(
-        name=name, about=about.splitlines(), kernels=_sources({op.kind for op in graph.ops}), calls=lines,
+        name=name, about=about.splitlines(), kernels=_sources({line.partition("(")[0] for line in lines}), calls=lines,
         weights={label: "\n  ".join(wrap(text, LINE, break_on_hyphens=False)) for label, text in numbers.items()},
         sizes={label: tensor.numel() for label, tensor in calls.weights.items()},
         memory=memory.size, pixels=prod(model.image_shape), classes=graph.ops[-1].size,
@@ -95,7 +97,6 @@ def kernels_in(template: str) -> dict[str, str]:
 
 def _sources(kinds: set[str]) -> list[str]:
     """The C functions of these kinds of operations, and the one that all norms call."""
-    kinds = kinds | ({"cat"} if "slice" in kinds else set())
     kinds = kinds | ({"normalise"} if any(kind.endswith("_norm") for kind in kinds) else set())
     return [function for kind, function in kernels_in("kernels.c").items() if kind in kinds]
 
@@ -125,12 +126,11 @@ class Calls:
             starts = [sum(sizes[:position]) for position in range(len(sizes))]
             parts = zip(op.inputs, starts, sizes, strict=True)
             return [f"cat({self._place(v)}, {self._place(op.output)} + {start}, {size});" for v, start, size in parts]
-        if op.kind == "slice":
-            require_known(op.settings.get("dimension") == 1, "slice of rows or columns", "the slice of whole maps")
+        if op.kind == "slice" and op.settings["dimension"] == 1:
             start = op.settings.get("first", 0) * prod(shapes[0][1:])
             return [f"cat({self._place(op.inputs[0])} + {start}, {self._place(op.output)}, {op.size});"]
         words = [*map(self._place, op.inputs), self._place(op.output), *map(self._argument, _arguments(op, shapes[0]))]
-        return [f"{op.kind}({', '.join(words)});"]
+        return [f"{FUNCTIONS.get(op.kind, op.kind)}({', '.join(words)});"]
 
     def _place(self, value: str) -> str:
         return "image" if value == IMAGE else f"memory + {self.memory.offsets[value]}"
@@ -169,10 +169,14 @@ def _arguments(op: Op, shape: Shape) -> list[Any]:
             kernel = _pair(s["kernel"])
             return [*shape, *op.shape[1:], *kernel, *_pair(s.get("stride") or kernel), *_pair(s.get("padding", 0))]
         case "pad":
-            require_known(s.get("mode", "constant") == "constant", f"pad with {s.get('mode')}", "a constant")
+            mode = s.get("mode", "constant")
+            require_known(mode in PADS, f"pad with {mode}", f"one of {', '.join(PADS)}")
             left, _, top, _, front, _ = [*s["sides"], 0, 0, 0, 0, 0, 0][:6]
             maps = [*shape, 1, 1][:3], [*op.shape, 1, 1][:3]
-            return [*maps[0], *maps[1], front, top, left, float(s.get("value") or 0.0)]
+            return [*maps[0], *maps[1], front, top, left, PADS.index(mode), float(s.get("value") or 0.0)]
+        case "slice":  # of rows or columns: what is cut off in front is padded by less than nothing
+            cut = [-s["first"] if s["dimension"] == dimension else 0 for dimension in (1, 2, 3)]
+            return [*shape, *op.shape, *cut, 0, 0.0]
         case "affine":
             channels = s["factor"].numel()
             return [s["factor"], s["shift"], channels, op.size // channels]

@@ -48,14 +48,17 @@ static void KERNEL_max_pool2d(const float *in, float *out, int channels, int hei
 }
 
 /* kernel pad */
+static int KERNEL_nearest(int at, int size) { return at < 0 ? 0 : at < size ? at : size - 1; }
+
 static void KERNEL_pad(const float *in, float *out, int channels, int height, int width, int maps, int rows, int columns,
-                       int front, int top, int left, float value) {
+                       int front, int top, int left, int repeat, float value) {
   for (int m = 0; m < maps; m++)
     for (int r = 0; r < rows; r++)
       for (int c = 0; c < columns; c++) {
-        const int map = m - front, row = r - top, column = c - left;
-        const int inside = map >= 0 && map < channels && row >= 0 && row < height && column >= 0 && column < width;
-        out[(m * rows + r) * columns + c] = inside ? in[(map * height + row) * width + column] : value;
+        const int map = KERNEL_nearest(m - front, channels), row = KERNEL_nearest(r - top, height);
+        const int column = KERNEL_nearest(c - left, width);
+        const int inside = map == m - front && row == r - top && column == c - left;
+        out[(m * rows + r) * columns + c] = inside || repeat ? in[(map * height + row) * width + column] : value;
       }
 }
 
