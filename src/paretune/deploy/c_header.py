@@ -168,15 +168,8 @@ def _arguments(op: Op, shape: Shape) -> list[Any]:
         case "max_pool2d":
             kernel = _pair(s["kernel"])
             return [*shape, *op.shape[1:], *kernel, *_pair(s.get("stride") or kernel), *_pair(s.get("padding", 0))]
-        case "pad":
-            mode = s.get("mode", "constant")
-            require_known(mode in PADS, f"pad with {mode}", f"one of {', '.join(PADS)}")
-            left, _, top, _, front, _ = [*s["sides"], 0, 0, 0, 0, 0, 0][:6]
-            maps = [*shape, 1, 1][:3], [*op.shape, 1, 1][:3]
-            return [*maps[0], *maps[1], front, top, left, PADS.index(mode), float(s.get("value") or 0.0)]
-        case "slice":  # of rows or columns: what is cut off in front is padded by less than nothing
-            cut = [-s["first"] if s["dimension"] == dimension else 0 for dimension in (1, 2, 3)]
-            return [*shape, *op.shape, *cut, 0, 0.0]
+        case "pad" | "slice":
+            return _padded(op, shape)
         case "affine":
             channels = s["factor"].numel()
             return [s["factor"], s["shift"], channels, op.size // channels]
@@ -199,6 +192,17 @@ def _arguments(op: Op, shape: Shape) -> list[Any]:
         case "leaky_relu":
             return [op.size, float(s.get("slope", 0.01))]
     return [op.size]
+
+
+def _padded(op: Op, shape: Shape) -> list[Any]:
+    """The numbers that the function takes which pads; a slice of rows or columns is padded by less than nothing."""
+    s, mode = op.settings, op.settings.get("mode", "constant")
+    require_known(mode in PADS, f"pad with {mode}", f"one of {', '.join(PADS)}")
+    left, _, top, _, front, _ = [*s.get("sides", ()), 0, 0, 0, 0, 0, 0][:6]
+    if op.kind == "slice":
+        front, top, left = (-s["first"] if s["dimension"] == dimension else 0 for dimension in (1, 2, 3))
+    maps = [*shape, 1, 1][:3], [*op.shape, 1, 1][:3]
+    return [*maps[0], *maps[1], front, top, left, PADS.index(mode), float(s.get("value") or 0.0)]
 
 
 def _pair(value: Any) -> list[int]:
