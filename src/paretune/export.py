@@ -119,21 +119,20 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
     """Write the model in int8 beside ``path``; returns what the card says of it, and adds to ``files`` what was written."""
     from paretune.deploy.c_header import program_sizes
     from paretune.deploy.c_int8 import run_c_int8, write_c_int8
-    from paretune.deploy.int8 import quantise, read_int8, scores
+    from paretune.deploy.int8 import scores, write_int8
     from paretune.deploy.onnx import Runtime
     from paretune.errors import ExportError
 
-    assert model.training
     assert model.validation
     files["int8"], pixels = path.with_suffix(".int8.onnx"), (model.samples * 255).round().byte().numpy()
-    quantise(path, files["int8"], model.training.fractions())
+    operations = write_int8(model, path, files["int8"])
     before, after = (scores(file, model.validation)["f1"] for file in (path, files["int8"]))
     facts = {"validation F1 in int8": f"{after:.4f} ({before:.4f} in float32, these weights)"}
     if not c:
         return facts
     header = files["int8.h"] = path.with_suffix(".int8.h")
     about = f"{model.point.family}, {model.point.params:,} parameters, trained on {model.point.data} with Paretune."
-    ram, flash = write_c_int8(read_int8(files["int8"]), model.net, header, about)
+    ram, flash = write_c_int8(operations, model.net, header, about)
     logits = Runtime(files["int8"]).logits(model.samples.numpy())
     classes = run_c_int8(header, pixels, logits.shape[1]).argmax(1)
     same = int((classes == logits.argmax(1)).sum())

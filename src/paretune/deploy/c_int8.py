@@ -19,6 +19,7 @@ from paretune.deploy.c_header import LINE, c_name, kernels_in, require_known, ru
 from paretune.deploy.int8 import LEAST, MOST, Quantised, Steps
 from paretune.deploy.model import WithScaling
 from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
+from paretune.models.views import Views
 
 BITS = 30  # of a factor
 FINE_BITS, SLOPE_BITS = 16, 24  # of parts of a step before the last rounding, and of a slope
@@ -46,10 +47,11 @@ int main(void) {{
 def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -> tuple[int, int]:
     """Write the header of a quantised network whose images are scaled as ``net`` does; returns its bytes of RAM and of constants.
 
-    ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in
+    ``network`` are the operations of one look; the code looks as often as ``net``. ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in
     whole numbers.
     """
-    name = c_name(path)
+    name, image = c_name(path), network.graph.shapes[IMAGE]
+    views = net.net if isinstance(net.net, Views) else None
     last = network.graph.ops[-1]
     is_sums = last.kind in SUMS and last.output not in network.steps and "slope" not in last.settings
     what = f"what follows the last {last.kind}" if last.kind in SUMS and not is_sums else f"{last.kind} as the last"
@@ -61,11 +63,12 @@ def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -
     template = Environment(loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True)
     text = template.get_template("model_int8.h").render(
         name=name, about=about.splitlines(), kernels=calls.sources(), arrays=calls.described(), calls=[line.replace("NAME_", f"{name}_") for line in lines],
-        memory=plan.size, pixels=prod(network.graph.shapes[IMAGE]), classes=network.graph.ops[-1].size,
+        memory=plan.size, pixels=prod(image), classes=network.graph.ops[-1].size,
         flash=calls.flash_bytes, logit_scale=f"{calls.logit_scale:.6g}",
+        reach=views.reach if views else 0, views=len(views.corners) if views else 1, height=image[1], width=image[2],
     )  # fmt: skip
     path.write_text(text)
-    return plan.size, calls.flash_bytes
+    return plan.size + (prod(image) if views else 0), calls.flash_bytes
 
 
 def run_c_int8(path: Path, pixels: NDArray[np.uint8], classes: int) -> NDArray[np.int32]:

@@ -4,6 +4,7 @@ Weights have a scale for each channel, activations one each, with a zero point, 
 https://arxiv.org/abs/1712.05877). The file is ONNX with pairs of QuantizeLinear and DequantizeLinear, which any runtime takes.
 """
 
+import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,8 +20,8 @@ from onnx import ModelProto, NodeProto, numpy_helper
 
 from paretune.data import load
 from paretune.data.images import Images
-from paretune.deploy.model import deployable
-from paretune.deploy.onnx import Runtime, write_onnx
+from paretune.deploy.model import Deployable, deployable
+from paretune.deploy.onnx import Runtime, looking_often, write_onnx
 from paretune.errors import ExportError
 from paretune.front import Point
 from paretune.graph import IMAGE, Graph, Op, Value
@@ -301,6 +302,24 @@ def read_int8(path: Path) -> Quantised:
     return _Reader(onnx.load(str(path))).read()
 
 
+def write_int8(model: Deployable, source: Path, path: Path) -> Quantised:
+    """Write ``model``, whose float file is ``source``, in int8 to ``path``; returns the operations of one look at an image.
+
+    Raises :class:`~paretune.errors.ExportError` as :func:`quantise` does.
+    """
+    assert model.training
+    images = model.training.fractions()
+    if not model.views:
+        quantise(source, path, images)
+        return read_int8(path)
+    with tempfile.TemporaryDirectory() as folder:
+        plain, whole = Path(folder) / "plain.onnx", Path(folder) / "whole.onnx"
+        write_onnx(model.once, plain, json.loads(onnx.load(str(source)).metadata_props[0].value))
+        quantise(plain, whole, images)
+        onnx.save(looking_often(onnx.load(str(whole)), model.views), str(path))
+        return read_int8(whole)
+
+
 def scores(path: Path, images: Images) -> dict[str, float]:
     """Macro F1 and accuracy, in [0, 1], of an exported ONNX file."""
     from sklearn.metrics import f1_score
@@ -316,6 +335,5 @@ def scores_on_test(weights: Path, point: Point) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         plain, whole = Path(folder) / "model.onnx", Path(folder) / "model.int8.onnx"
         write_onnx(model, plain, {})
-        assert model.training
-        quantise(plain, whole, model.training.fractions())
+        write_int8(model, plain, whole)
         return {f"test_{name}": value for name, value in scores(whole, data.load_test()).items()}

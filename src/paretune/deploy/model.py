@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
@@ -20,6 +21,7 @@ from paretune.data.images import Images, Scaling
 from paretune.deploy.picture import INK
 from paretune.errors import ExportError
 from paretune.front import Point
+from paretune.models.views import Views
 from paretune.paths import data_now
 from paretune.training import load as load_net
 
@@ -64,6 +66,18 @@ class Deployable:
         """Channels, height and width of an image."""
         channels, height, width = self.samples.shape[1:]
         return channels, height, width
+
+    @property
+    def views(self) -> Views | None:
+        """The part of the network that has it look several times at an image, if there is one."""
+        return self.net.net if isinstance(self.net.net, Views) else None
+
+    @property
+    def once(self) -> "Deployable":
+        """The same, whose network looks once at an image."""
+        net = deepcopy(self.net)
+        net.net = net.net.net if isinstance(net.net, Views) else net.net
+        return replace(self, net=net)
 
     def logits(self) -> NDArray[np.float32]:
         """What torch makes of the samples ``(N, classes)``."""

@@ -4,7 +4,7 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from paretune.deploy.model import Deployable
+    from paretune.models.views import Views
 
 METADATA = "paretune"  # key of the facts that a reader of the file needs
 BATCH = 256
@@ -76,7 +77,7 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            model.net, (model.samples[:2],), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},),
+            model.once.net, (model.samples[:2],), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},),
             input_names=["images"], output_names=["logits"], verbose=False,
         )  # fmt: skip
     assert program
@@ -84,6 +85,7 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
     for node in proto.graph.node:
         node.ClearField("metadata_props")  # the exporter's notes hold paths of this machine
     _shorten(proto)
+    proto = looking_often(proto, model.views) if model.views else proto
     onnx.helper.set_model_props(proto, {METADATA: json.dumps(facts)})
     onnx.save(proto, str(partial))
     try:
@@ -93,6 +95,40 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
         raise
     partial.replace(path)
     return difference
+
+
+def looking_often(once: "ModelProto", views: "Views") -> "ModelProto":
+    """A file like ``once``, which looks once at an image, that looks as often as ``views`` do: the copies are one batch of it."""
+    from onnx import ModelProto, helper, numpy_helper
+
+    proto = ModelProto()
+    proto.CopyFrom(once)
+    (height, width), classes = _sides(once.graph.input[0])[2:], _sides(once.graph.output[0])[1]
+    for node in proto.graph.node:
+        node.input[:] = ["copies" if name == "images" else name for name in node.input]
+        node.output[:] = ["logits_of_copies" if name == "logits" else name for name in node.output]
+    copies, numbers = (
+        [f"copy_{number}" for number in range(len(views.corners))],
+        {"pads": [0, 0, views.reach, views.reach] * 2},
+    )
+    before = [helper.make_node("Pad", ["images", "pads"], ["padded"], mode="edge")]
+    for copy, (row, column) in zip(copies, views.corners, strict=True):
+        numbers |= {f"{copy}_from": [row, column], f"{copy}_to": [row + height, column + width]}
+        before.append(helper.make_node("Slice", ["padded", f"{copy}_from", f"{copy}_to", "sides"], [copy]))
+    numbers |= {"sides": [2, 3], "by_copy": [len(copies), -1, classes], "over": [0]}
+    after = [
+        helper.make_node("Reshape", ["logits_of_copies", "by_copy"], ["logits_by_copy"]),
+        helper.make_node("ReduceMean", ["logits_by_copy", "over"], ["logits"], keepdims=0),
+    ]
+    nodes = [*before, helper.make_node("Concat", copies, ["copies"], axis=0), *proto.graph.node, *after]
+    del proto.graph.node[:], proto.graph.value_info[:]
+    proto.graph.node.extend(nodes)
+    proto.graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in numbers.items())
+    return proto
+
+
+def _sides(value: Any) -> list[int]:
+    return [side.dim_value for side in value.type.tensor_type.shape.dim]
 
 
 def _shorten(proto: "ModelProto") -> None:
