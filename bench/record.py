@@ -17,7 +17,17 @@ from paretune.tracking.read import records
 from paretune.tracking.store import N_PARAMS, VAL_F1
 
 ROOT = Path(__file__).parents[1]
-SWEEPS = ("record", "record_small", "record_200", "record_middle", "record_long", "record_kernels", "record_large", "record_wide", "record_views")
+SWEEPS = (
+    "record",
+    "record_small",
+    "record_200",
+    "record_middle",
+    "record_long",
+    "record_kernels",
+    "record_large",
+    "record_wide",
+    "record_views",
+)
 PICTURE = ROOT / "docs" / "record.png"
 SHOWN_F1 = 0.8  # of a row, at least
 SHOWN_RATIO = 1.15  # of its parameters to those of the row before, at least
