@@ -231,13 +231,15 @@ def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.N
 
 def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], store: "Store") -> None:
     """Train them as the trials of a sweep that is named after what it is to train, and anew after each that broke off."""
-    broken_off = [run for run in store.confirmations(options.sweep) if run.data.tags.get("state") != "complete"]
+    from paretune.tracking import read_confirmations
+
+    n_broken_off = len(store.confirmations(options.sweep)) - len(read_confirmations(store, options.sweep))
     question = [
         *missing,
         str(options.epochs),
         options.train_on,
         str(options.teacher),
-        str(len(broken_off)),
+        str(n_broken_off),
         *(["int8"] if options.int8 else []),
         *options.set,
     ]

@@ -199,10 +199,8 @@ def launching(job: WorkerJob, context: HydraContext, config: DictConfig, options
         with open_dict(config):
             config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(node))
     if "local" in config.hydra.launcher._target_.lower() and config.hydra.launcher.timeout_min == DEFAULT_MIN:
-        with open_dict(config):
-            config.hydra.launcher.timeout_min = (
-                A_YEAR_MIN  # a worker that is ended after an hour loses the trial in flight
-            )
+        with open_dict(config):  # a worker that is ended after an hour loses the trial in flight
+            config.hydra.launcher.timeout_min = A_YEAR_MIN
     job = replace(job, threads=max(1, _cores() // options.n_jobs))
     gpus: list[str | None] = [None] * options.n_jobs
     if "slurm" in config.hydra.launcher._target_.lower():  # Slurm gives its jobs their GPUs itself

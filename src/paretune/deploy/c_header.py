@@ -73,7 +73,7 @@ def _header(model: Deployable, name: str, about: str) -> str:
     calls = Calls(graph, memory)
     kernels = kernels_in("kernels.c")
     for op in graph.ops:
-        require_known(op.kind in (*kernels, "slice"), op.kind, f"one of {', '.join(kernels)}")
+        require_known(FUNCTIONS.get(op.kind, op.kind) in kernels, op.kind, f"one of {', '.join(kernels)}")
         dynamic = [name for name, setting in op.settings.items() if isinstance(setting, Value)]
         require_known(not dynamic, f"{op.kind} with a {dynamic} that depends on the image", "fixed numbers")
     lines = [call for op in graph.ops for call in calls.of(op)]

@@ -19,7 +19,6 @@ from paretune.deploy.c_header import LINE, c_name, kernels_in, require_known, ru
 from paretune.deploy.int8 import LEAST, MOST, Quantised, Steps
 from paretune.deploy.model import WithScaling
 from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
-from paretune.models.views import Views
 
 BITS = 30  # of a factor
 FINE_BITS, SLOPE_BITS = 16, 24  # of parts of a step before the last rounding, and of a slope
@@ -50,8 +49,7 @@ def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -
     ``network`` are the operations of one look; the code looks as often as ``net``. ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in
     whole numbers.
     """
-    name, image = c_name(path), network.graph.shapes[IMAGE]
-    views = net.net if isinstance(net.net, Views) else None
+    name, image, views = c_name(path), network.graph.shapes[IMAGE], net.views
     last = network.graph.ops[-1]
     is_sums = last.kind in SUMS and last.output not in network.steps and "slope" not in last.settings
     what = f"what follows the last {last.kind}" if last.kind in SUMS and not is_sums else f"{last.kind} as the last"

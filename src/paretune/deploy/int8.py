@@ -309,14 +309,14 @@ def write_int8(model: Deployable, source: Path, path: Path) -> Quantised:
     """
     assert model.training
     images = model.training.fractions()
-    if not model.views:
+    if not model.net.views:
         quantise(source, path, images)
         return read_int8(path)
     with tempfile.TemporaryDirectory() as folder:
         plain, whole = Path(folder) / "plain.onnx", Path(folder) / "whole.onnx"
         write_onnx(model.once, plain, json.loads(onnx.load(str(source)).metadata_props[0].value))
         quantise(plain, whole, images)
-        onnx.save(looking_often(onnx.load(str(whole)), model.views), str(path))
+        onnx.save(looking_often(onnx.load(str(whole)), model.net.views), str(path))
         return read_int8(whole)
 
 

@@ -37,6 +37,11 @@ class WithScaling(nn.Module):
         super().__init__()
         self.net, self.factor, self.shift = net, 255 / scaling.std, -scaling.mean / scaling.std
 
+    @property
+    def views(self) -> Views | None:
+        """The part that has the network look several times at an image, if there is one."""
+        return self.net if isinstance(self.net, Views) else None
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of images in [0, 1]."""
         logits: Tensor = self.net(images * self.factor + self.shift)
@@ -68,15 +73,10 @@ class Deployable:
         return channels, height, width
 
     @property
-    def views(self) -> Views | None:
-        """The part of the network that has it look several times at an image, if there is one."""
-        return self.net.net if isinstance(self.net.net, Views) else None
-
-    @property
     def once(self) -> "Deployable":
         """The same, whose network looks once at an image."""
         net = deepcopy(self.net)
-        net.net = net.net.net if isinstance(net.net, Views) else net.net
+        net.net = net.views.net if net.views else net.net
         return replace(self, net=net)
 
     def logits(self) -> NDArray[np.float32]:

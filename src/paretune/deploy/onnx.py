@@ -85,7 +85,7 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
     for node in proto.graph.node:
         node.ClearField("metadata_props")  # the exporter's notes hold paths of this machine
     _shorten(proto)
-    proto = looking_often(proto, model.views) if model.views else proto
+    proto = looking_often(proto, model.net.views) if model.net.views else proto
     onnx.helper.set_model_props(proto, {METADATA: json.dumps(facts)})
     onnx.save(proto, str(partial))
     try:
@@ -107,15 +107,17 @@ def looking_often(once: "ModelProto", views: "Views") -> "ModelProto":
     for node in proto.graph.node:
         node.input[:] = ["copies" if name == "images" else name for name in node.input]
         node.output[:] = ["logits_of_copies" if name == "logits" else name for name in node.output]
-    copies, numbers = (
-        [f"copy_{number}" for number in range(len(views.corners))],
-        {"pads": [0, 0, views.reach, views.reach] * 2},
-    )
+    copies = [f"copy_{number}" for number in range(len(views.corners))]
+    numbers = {
+        "pads": [0, 0, views.reach, views.reach] * 2,
+        "sides": [2, 3],
+        "by_copy": [len(copies), -1, classes],
+        "over": [0],
+    }
     before = [helper.make_node("Pad", ["images", "pads"], ["padded"], mode="edge")]
     for copy, (row, column) in zip(copies, views.corners, strict=True):
         numbers |= {f"{copy}_from": [row, column], f"{copy}_to": [row + height, column + width]}
         before.append(helper.make_node("Slice", ["padded", f"{copy}_from", f"{copy}_to", "sides"], [copy]))
-    numbers |= {"sides": [2, 3], "by_copy": [len(copies), -1, classes], "over": [0]}
     after = [
         helper.make_node("Reshape", ["logits_of_copies", "by_copy"], ["logits_by_copy"]),
         helper.make_node("ReduceMean", ["logits_by_copy", "over"], ["logits"], keepdims=0),

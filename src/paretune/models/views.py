@@ -1,9 +1,10 @@
 """Looking several times: the mean of the logits of an image and of copies of it that are moved by a pixel or two."""
 
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, add, nn
 from torch.nn.functional import pad
 
 from paretune.errors import check_choice
@@ -40,10 +41,7 @@ class Views(nn.Module):
             return forward(images)
         (height, width), padded = images.shape[2:], pad(images, [self.reach] * 4, mode="replicate")
         logits = [forward(padded[:, :, row : row + height, column : column + width]) for row, column in self.corners]
-        total = logits[0]
-        for others in logits[1:]:
-            total = total + others
-        return total * (1 / len(logits))
+        return reduce(add, logits) * (1 / len(logits))
 
 
 def seen(net: nn.Module, model: Mapping[str, Any]) -> nn.Module:

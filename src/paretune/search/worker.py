@@ -119,8 +119,8 @@ class _Attempt:
         except (KeyboardInterrupt, SystemExit) as error:
             if watch.late:
                 self._break_off(late=True)
-            elif stopping(study) or interrupted(error):
-                self._interrupt(error, of_this_worker_alone=terminated(error) and not stopping(study))
+            elif (stops := stopping(study)) or interrupted(error):
+                self._interrupt(error, of_this_worker_alone=terminated(error) and not stops)
             else:
                 self._fail(f"the task left with {type(error).__name__}({error})")
         except Raced as raced:
@@ -170,13 +170,12 @@ class _Attempt:
 
     def _interrupt(self, error: BaseException, of_this_worker_alone: bool) -> NoReturn:
         """Put the trial back and end the work. What ends a worker alone would end it every time, so it counts as a death."""
-        if of_this_worker_alone:
+        if of_this_worker_alone and self._counts():
             cut_off(self.study, self.trial, self.sweep.limits.retry)
         else:
             requeue(self.study, self.trial)
-        state = (
-            "counts as failed" if stored(self.study, self.trial).state is TrialState.FAIL else "is in the queue again"
-        )
+        has_failed = stored(self.study, self.trial).state is TrialState.FAIL
+        state = "counts as failed" if has_failed else "is in the queue again"
         raise Interrupted(f"trial {self.trial.number} was interrupted, and {state}") from error
 
     def _fail(self, reason: str) -> None:

@@ -77,10 +77,8 @@ class Execution:
         """
         if self.memory_format != "batch_last":
             return net
-        if isinstance(net, Views):
-            return partial(net.mean_by, self.forward_of(net.net, image_shape))
         try:
-            return BatchLast(net, image_shape)
+            return _batch_last(net, image_shape)
         except UnknownLayerError as error:
             raise ConfigError(
                 f"trainer.memory_format `batch_last` cannot run this network ({error}); expected layers and a machine that it "
@@ -122,11 +120,18 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD_BYTES) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
 
 
+def _batch_last(net: nn.Module, image_shape: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    """``net`` by the kernels. Raises :class:`~paretune.training.batch_last.UnknownLayerError` like :class:`BatchLast`."""
+    if isinstance(net, Views):
+        return partial(net.mean_by, _batch_last(net.net, image_shape))
+    return BatchLast(net, image_shape)
+
+
 def formats_for(net: nn.Module, image_shape: Sequence[int], device: torch.device) -> list[str]:
     """The memory formats that ``net`` can be trained in."""
     try:
         if device.type == "cpu":
-            BatchLast(net.net if isinstance(net, Views) else net, image_shape)
+            _batch_last(net, image_shape)
             return [*FORMATS]
     except UnknownLayerError as error:
         log.debug("batch_last is not offered: %s", error)

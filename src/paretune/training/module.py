@@ -109,9 +109,8 @@ class Classifier(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Optimizer steps over the consecutive batches that make up ``batch``."""
         pixels = self.augmented(batch[0])
-        soft_labels = (
-            [self.teacher(pixels)] if self.teacher else []
-        )  # before the pixels are scaled, which is done in place
+        # before the pixels are scaled, which is done in place
+        soft_labels = [self.teacher(pixels)] if self.teacher else []
         tensors = [self.scaled(pixels), batch[1], *soft_labels]
         size, optimizer = self.settings.batch_size, self.optimizers(use_pl_optimizer=False)
         for part, labels, *soft in zip(*(torch.split(tensor, size) for tensor in tensors), strict=True):
