@@ -89,6 +89,22 @@ def test_every_sweep_composes_under_its_own_name_with_a_cap(composed, name):
     assert config.hydra.mode.name == "MULTIRUN"
 
 
+@pytest.mark.parametrize(
+    ("name", "sampler"),
+    [("digits_demo", "FrontSampler"), ("dense_grid", "GridSampler"), ("record_middle_random", "RandomSampler")],
+)
+def test_a_sweep_file_says_which_sampler_draws(composed, name, sampler):
+    config = composed(f"sweeps={name}", "hydra.searchpath=[file://.]", hydra=True)
+
+    assert config.hydra.sweeper.sampler._target_.endswith(f".{sampler}")
+
+
+def test_the_command_line_says_which_sampler_draws_before_a_sweep_file(composed):
+    config = composed("sweeps=dense_grid", "hydra/sweeper/sampler=tpe", "hydra.searchpath=[file://.]", hydra=True)
+
+    assert config.hydra.sweeper.sampler._target_ == "optuna.samplers.TPESampler"
+
+
 @pytest.mark.parametrize("path", sorted((paths.CONF / "references").glob("*.yaml")), ids=lambda path: path.stem)
 def test_references_are_complete(path):
     references = read_references(path)
