@@ -11,7 +11,7 @@ from paretune.reports.findings import Query, SweepResults
 from paretune.tracking.read import complete_rows, front_rows
 
 REFERENCE = Reference("known <net>", 300, 0.9, "honest", "somewhere", metric="accuracy", label=True)
-TRAININGS = ("confirms", "seed", "how", "val_f1", "test_f1", "test_accuracy", "run_id")
+TRAININGS = ("confirms", "seed", "how", "val_f1", "test_f1", "test_accuracy", "seconds", "run_id")
 
 
 def trial(
@@ -39,7 +39,7 @@ def table_of(rows: Sequence[dict[str, Any]]) -> DataFrame:
 
 def training(seed: int, test_f1: float, how: str = "3 epochs", run: str = f"{0:032x}") -> tuple[Any, ...]:
     """A row of the table of trainings that confirm."""
-    return run, seed, how, 0.95, test_f1, test_f1 + 0.01, f"{run}{seed}"
+    return run, seed, how, 0.95, test_f1, test_f1 + 0.01, 10.0 * seed, f"{run}{seed}"
 
 
 def confirmed_of(rows: Sequence[dict[str, Any]], *trainings: tuple[Any, ...]) -> DataFrame:

@@ -78,7 +78,7 @@ def test_confirmed_scores_are_rounded_and_one_seed_leaves_its_interval_empty(tmp
 
     assert (several["params"], several["seeds"], several["test_f1_low"]) == ("100", "2", "0.750000")
     assert (several["search_val_f1"], several["optimism"]) == ("0.800000", "0.050000")
-    assert several["test_f1_of_seeds"] == "0.750000 0.750000"
+    assert (several["test_f1_of_seeds"], several["seconds_a_seed"]) == ("0.750000 0.750000", "15")
     assert (one["how"], one["test_f1_sd"], one["test_f1_low"]) == ("9 epochs", "0.000000", "")
 
 

@@ -18,7 +18,7 @@ from paretune.tracking.read import points_of
 CONFIRMED_COLUMNS = (
     "params", "macs", "ram_bytes", "flash_bytes", "seeds", "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high",
     "test_accuracy", "test_accuracy_sd",
-    "search_val_f1", "optimism", "family", "layers", "how", "run_id", "test_f1_of_seeds",
+    "search_val_f1", "optimism", "family", "layers", "how", "run_id", "test_f1_of_seeds", "seconds_a_seed",
 )  # fmt: skip
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -70,7 +70,7 @@ def write_csv(results: SweepResults, path: Path) -> None:
 def write_confirmed(models: DataFrame, path: Path) -> None:
     """One row a model and way of training it again, of :func:`~paretune.reports.confirmed.confirmed`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(models, path, *CONFIRMED_COLUMNS)
+    _write(models.assign(seconds_a_seed=models["seconds_a_seed"].map("{:.0f}".format)), path, *CONFIRMED_COLUMNS)
 
 
 def _write(models: DataFrame, path: Path, *columns: str) -> None:

@@ -139,14 +139,16 @@ def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
     """A row for each finished training of ``paretune confirm`` of trials of these sweeps, oldest first.
 
     Columns: ``confirms`` (the id of the trial's run), ``how`` its training differed in words, ``seed``, ``val_f1``,
-    ``test_f1``, ``test_accuracy`` and ``run_id``.
+    ``test_f1``, ``test_accuracy``, ``seconds`` and ``run_id``.
     """
     from pandas import DataFrame
 
     runs = [run for sweep in sweeps for run in store.confirmations(sweep) if run.data.tags.get(Tag.STATE) == "complete"]
     columns: dict[str, list[Any]] = {name: [run.data.tags[name] for run in runs] for name in (Tag.CONFIRMS, Tag.HOW)}
     columns["seed"] = [int(run.data.tags[Tag.SEED]) for run in runs]
-    columns |= {name: [run.data.metrics[name] for run in runs] for name in (VAL_F1, "test_f1", "test_accuracy")}
+    columns |= {
+        name: [run.data.metrics[name] for run in runs] for name in (VAL_F1, "test_f1", "test_accuracy", "seconds")
+    }
     return DataFrame({**columns, "run_id": [run.info.run_id for run in runs]})
 
 
