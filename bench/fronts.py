@@ -1,7 +1,7 @@
 """What the search added, and how scores spread over seeds: the two pictures of ``docs/front.md``, from what is committed.
 
-Beside the joint front of the record sweeps stand random trials of the same spaces under the same caps and races
-(``sweeps/record_*_random``), and the networks that the sweeps were given to start from (``sweeps/record_known``).
+Beside the joint front of ``record_small`` and ``record_middle`` stands that of as many random trials of the same spaces under the
+same caps and races (``sweeps/record_*_random``), and the eight published networks that ``record`` starts from (``sweeps/record_known``).
 """
 
 from collections.abc import Mapping
@@ -19,21 +19,24 @@ from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, OTHER_FAMI
 from paretune.tracking.read import front_rows, records
 from paretune.tracking.store import N_PARAMS, VAL_F1
 
-OTHERS = {"random": ("record_small_random", "record_middle_random"), "known networks": ("record_known",)}
-CAP = 16_000  # parameters
-COLOURS = {"search": "#0072b2", "random": "#e69f00", "known networks": "#555555"}
+FRONTS = {  # each drawn in its colour
+    "search": (("record_small", "record_middle"), "#0072b2"),
+    "random trials": (("record_small_random", "record_middle_random"), "#e69f00"),
+    "known networks": (("record_known",), "#555555"),
+}
+CAP = 2_200  # parameters, of the two sweeps
+PICTURE_CAP = 10_000
 
 
 def run() -> dict[str, object]:
     """Volumes and F1 at the published sizes of each front that is committed; spread of the confirmed models over seeds."""
     results = found()
-    fronts = {"search": results.members} | {
-        name: front_rows(read("front.csv", sweeps)) for name, sweeps in OTHERS.items() if are_committed(sweeps)
+    fronts = {
+        name: front_rows(read("front.csv", sweeps)) for name, (sweeps, _) in FRONTS.items() if are_committed(sweeps)
     }
-    if len(fronts) > 1:
-        draw_fronts(fronts, results.references)
+    draw_fronts(fronts, results.references)
     draw_seeds(results.confirmed)
-    sizes = sorted({reference.params for reference in results.references if reference.params <= CAP})
+    sizes = sorted({150, 200, *(reference.params for reference in results.references if reference.params <= CAP)})
     return {
         "volume": {name: round(front_volume(t[N_PARAMS], t[VAL_F1], CAP), 4) for name, t in fronts.items()},
         "val_f1_at": {str(size): {name: best_at(t, size) for name, t in fronts.items()} for size in sizes},
@@ -58,10 +61,10 @@ def draw_fronts(fronts: Mapping[str, DataFrame], references: list[Reference]) ->
     axes = figure.subplots()
     for name, members in fronts.items():
         errors = np.maximum(1 - members[VAL_F1], LEAST_ERROR)
-        style = {"color": COLOURS[name], "linewidth": 1.4, "marker": "o", "markersize": 3.5, "label": name}
+        style = {"color": FRONTS[name][1], "linewidth": 1.4, "marker": "o", "markersize": 3.5, "label": name}
         axes.step(members[N_PARAMS], errors, where="post", **style)
     for grade, (marker, label) in GRADES.items():
-        points = [r for r in references if r.grade == grade and r.params <= CAP]
+        points = [r for r in references if r.grade == grade and r.params <= PICTURE_CAP]
         style = {"color": "#888888"} if marker == "x" else {"facecolors": "none", "edgecolors": "#888888"}
         errors = [1 - r.score for r in points]
         axes.scatter([r.params for r in points], errors, marker=marker, s=24, label=label, **style)  # type: ignore[arg-type]
