@@ -63,7 +63,7 @@ def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
     for node in model.graph.node:
         _check_range(node, model)
     for node in list(model.graph.node):
-        _join(node, model)
+        _take_unrounded(node, model)
     if real.graph.node[-1].op_type not in BOUNDED:
         _leave_logits(model)
     del model.metadata_props[:]
@@ -122,7 +122,7 @@ def _check_range(node: NodeProto, model: ModelProto) -> None:
         )
 
 
-def _join(node: NodeProto, model: ModelProto) -> None:
+def _take_unrounded(node: NodeProto, model: ModelProto) -> None:
     """Have a leaky rectifier, or what scales the result of a norm, take what comes before it as it is, not rounded to 256 steps.
 
     Deep networks lose several times as much without it: each layer would be rounded two to four times.
