@@ -41,7 +41,8 @@ def run() -> dict[str, object]:
         "volume": {name: round(front_volume(t[N_PARAMS], t[VAL_F1], CAP), 4) for name, t in fronts.items()},
         "val_f1_at": {str(size): {name: best_at(t, size) for name, t in fronts.items()} for size in sizes},
         "sd_over_seeds": {
-            str(model[N_PARAMS]): model["test_f1_sd"] for model in records(of_most_seeds(results.confirmed))
+            f"{model[N_PARAMS]}: {model['layers']}": model["test_f1_sd"]
+            for model in records(of_most_seeds(results.confirmed))
         },
     }
 

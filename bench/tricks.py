@@ -176,7 +176,7 @@ def train_teacher() -> Path:
 def train(job: tuple[str, str, int, str]) -> dict[str, object]:
     net_name, variant, seed, teacher = job
     overrides = [line.format(teacher=teacher) for line in VARIANTS[variant]]
-    image_data()
+    image_data()  # the first time takes a second, which is not timed
     started_s = perf_counter()
     net, result = trained(NETS[net_name], overrides, seed)
     seconds = perf_counter() - started_s  # with the starts that were looked at
