@@ -88,6 +88,28 @@ def test_the_teacher_sees_each_image_as_the_student_does(tiny_data, tmp_path, mo
     assert torch.allclose(torch.cat(seen), black.expand(len(tiny_data.train), -1))
 
 
+def test_a_teacher_of_images_that_stay_the_same_is_asked_once(tiny_data, tmp_path, monkeypatch):
+    """Once for each image, and what the student learns from is what asking in every epoch would give."""
+    distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"))
+    asked, net_of = [], Distillation.teacher_for
+
+    def counting(self, data, device):
+        soft_labels = net_of(self, data, device)
+        return lambda pixels: asked.append(len(pixels)) or soft_labels(pixels)
+
+    monkeypatch.setattr(Distillation, "teacher_for", counting)
+    losses = []
+    for augment in (None, lambda images, draws, strength: images):
+        seed_everything(0)
+        settings = training(distillation=distillation, max_epochs=3, augment=augment)
+        student = models.build({**STUDENT, "image_shape": [1, 28, 28], "num_classes": 10})
+        losses.append([epoch.train_loss for epoch in fit(student, tiny_data, settings).epochs])
+
+    assert asked[0] == len(tiny_data.train)
+    assert sum(asked[1:]) == 3 * len(tiny_data.train)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_a_teacher_of_other_classes_is_refused(tiny_data, tmp_path):
     distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"))
     other = type(tiny_data)(tiny_data.name, tiny_data.train, tiny_data.val, tiny_data.load_test, num_classes=3)

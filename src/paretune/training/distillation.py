@@ -41,7 +41,7 @@ class Distillation:
     def teacher_for(self, data: ImageData, device: torch.device) -> SoftLabels | None:
         """What gives the teacher's probabilities ``(B, num_classes)`` of pixels ``(B, C, H, W)`` in [0, 255], on ``device``.
 
-        It is asked for every image as the student sees it, augmented (Beyer et al. 2022, "A good teacher is patient and
+        Where images are augmented it is asked for every one as the student sees it, else once for all (Beyer et al. 2022, "A good teacher is patient and
         consistent", https://arxiv.org/abs/2106.05237). Raises :class:`~paretune.errors.StoreError` for a file that is no
         checkpoint, :class:`~paretune.errors.ConfigError` for a teacher of other images or classes.
         """
@@ -72,7 +72,8 @@ class Distillation:
     ) -> Tensor:  # fmt: skip
         """The loss in nats of logits ``(B, num_classes)``, by labels ``(B,)`` and the teacher's probabilities of the same images.
 
-        ``weights`` ``(num_classes,)`` are those of the labels. The part that comes from the teacher is multiplied by the temperature's square, so that its gradient does not shrink.
+        ``weights`` ``(num_classes,)`` are those of the labels. The part that comes from the teacher is multiplied by the
+        temperature's square, so that its gradient does not shrink.
         """
         hard = cross_entropy(logits, labels, weights, label_smoothing=smoothing)
         if soft is None:

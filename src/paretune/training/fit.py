@@ -75,13 +75,16 @@ class DivergedError(ParetuneError, RuntimeError):
 
 
 class TensorBatches:
-    """An iterable of pixels uint8 ``(B, C, H, W)`` and labels int64 ``(B,)``; the last batch may be smaller.
+    """An iterable of pixels uint8 ``(B, C, H, W)``, labels int64 ``(B,)`` and rows of ``more``; the last batch may be smaller.
 
     With a ``generator`` each pass goes through a new permutation drawn from it; without one, in the stored order.
     """
 
-    def __init__(self, images: Images, batch_size: int, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self, images: Images, batch_size: int, generator: torch.Generator | None = None, *more: Tensor
+    ) -> None:
         self.images, self.batch_size, self.generator = images, batch_size, generator
+        self.tensors = (images.pixels, images.labels, *more)
 
     def __len__(self) -> int:
         return ceil(len(self.images) / self.batch_size)
@@ -90,7 +93,7 @@ class TensorBatches:
         total, device = len(self.images), self.images.labels.device
         order = torch.arange(total) if self.generator is None else torch.randperm(total, generator=self.generator)
         for rows in torch.split(order.to(device), self.batch_size):
-            yield [self.images.pixels[rows], self.images.labels[rows]]
+            yield [tensor[rows] for tensor in self.tensors]
 
 
 class BestWeights(pl.Callback):
@@ -178,7 +181,9 @@ def fit(
     train, val = data.train.to(device), data.val.to(device)
     shuffle = torch.Generator().manual_seed(training.seed)
     started_s = perf_counter()
-    batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle)
+    # images that stay as they are get their soft labels once
+    soft_labels = [teacher(train.pixels)] if teacher and not training.augment else []
+    batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle, *soft_labels)
     try:
         trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
         seconds = perf_counter() - started_s

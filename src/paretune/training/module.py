@@ -19,7 +19,7 @@ from paretune.training.execution import Execution
 from paretune.training.schedule import Schedule, TrainingLength
 from paretune.training.settings import Averaging, Training
 
-Batch = Sequence[Tensor]  # pixels uint8 (B, C, H, W), labels int64 (B,)
+Batch = Sequence[Tensor]  # pixels uint8 (B, C, H, W), labels int64 (B,), soft labels (B, num_classes) if they are known
 
 
 WARM_STEPS = 9  # as TensorFlow's ExponentialMovingAverage has it with num_updates
@@ -109,8 +109,9 @@ class Classifier(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Optimizer steps over the consecutive batches that make up ``batch``."""
         pixels = self.augmented(batch[0])
-        # before the pixels are scaled, which is done in place
-        soft_labels = [self.teacher(pixels)] if self.teacher else []
+        soft_labels = list(batch[2:])
+        if self.teacher and not soft_labels:
+            soft_labels = [self.teacher(pixels)]  # before the pixels are scaled, which is done in place
         tensors = [self.scaled(pixels), batch[1], *soft_labels]
         size, optimizer = self.settings.batch_size, self.optimizers(use_pl_optimizer=False)
         for part, labels, *soft in zip(*(torch.split(tensor, size) for tensor in tensors), strict=True):
