@@ -11,7 +11,7 @@ from paretune.errors import CapError
 from paretune.graph import Graph, buffers_of, graph_of, in_use, plan_memory
 from paretune.settings import UNITS, check
 
-FLOAT_BYTES = 4
+BYTES = {"float32": 4, "int8": 1}  # of a number in the exported code
 CHANNEL_BYTES = 9  # of a channel in int8: a bias of four, a factor of four, a shift of one
 TABLE_BYTES = 256  # of an activation that is looked up
 
@@ -54,9 +54,9 @@ def footprint(net: nn.Module, image_shape: Sequence[int], dtype: str = "float32"
         graph = graph_of(net, image_shape)
     except (RuntimeError, NotImplementedError, ValueError, TypeError):
         return Footprint(params)
-    buffers, width = buffers_of(graph), FLOAT_BYTES if dtype == "float32" else 1
+    buffers, width = buffers_of(graph), BYTES[dtype]
     in_bytes = [width * numbers for numbers in (*in_use(graph, buffers), plan_memory(buffers).size)]
-    flash_bytes = FLOAT_BYTES * graph.stored if dtype == "float32" else _int8_flash_bytes(graph)
+    flash_bytes = BYTES[dtype] * graph.stored if dtype == "float32" else _int8_flash_bytes(graph)
     return Footprint(params, graph.macs, max(in_bytes), flash_bytes, in_bytes)
 
 

@@ -119,6 +119,17 @@ def test_the_header_works_in_the_counted_bytes(deployable, tmp_path, family):
     assert f"one static block\n * of {costs.ram_bytes} bytes. Weights: {costs.flash_bytes} bytes" in text
 
 
+def test_a_header_that_looks_several_times_has_the_code_of_one_look(deployable, tmp_path):
+    model = deployable("model=squeeze", "model.views=13")
+    write_c(model, tmp_path / "often.h", "a test")
+    write_c(model.once, tmp_path / "once.h", "a test")
+    often, once = ((tmp_path / f"{name}.h").read_text() for name in ("often", "once"))
+
+    assert often.count("_conv2d(") == once.count("_conv2d(")
+    assert "and in a copy of the image" in often
+    assert "and in a copy of the image" not in once
+
+
 def test_the_card_and_the_weights_stand_for_themselves(deployable, tmp_path):
     model = deployable("model=dense")
     write_card(model, tmp_path / "model.md", {"parameters": "7"}, ["paretune export x model.onnx"])

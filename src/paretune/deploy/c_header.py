@@ -68,7 +68,8 @@ def c_name(header: Path) -> str:
 
 
 def _header(model: Deployable, name: str, about: str) -> str:
-    graph = graph_of(model.net, model.image_shape)
+    views, image = model.net.views, model.image_shape
+    graph = graph_of(model.once.net if views else model.net, image)
     memory = plan_memory(buffers_of(graph, with_image=False))
     calls = Calls(graph, memory)
     kernels = kernels_in("kernels.c")
@@ -83,8 +84,8 @@ def _header(model: Deployable, name: str, about: str) -> str:
         name=name, about=about.splitlines(), kernels=_sources({line.partition("(")[0] for line in lines}), calls=lines,
         weights={label: "\n  ".join(wrap(text, LINE, break_on_hyphens=False)) for label, text in numbers.items()},
         sizes={label: tensor.numel() for label, tensor in calls.weights.items()},
-        memory=memory.size, pixels=prod(model.image_shape), classes=graph.ops[-1].size,
-        result=memory.offsets[graph.ops[-1].output],
+        memory=memory.size, pixels=prod(image), classes=graph.ops[-1].size, result=memory.offsets[graph.ops[-1].output],
+        reach=views.reach if views else 0, views=len(views.corners) if views else 1, height=image[1], width=image[2],
     )  # fmt: skip
 
 

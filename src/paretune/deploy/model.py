@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from paretune.budget import footprint
 from paretune.data import load as load_images
 from paretune.data.images import Images, Scaling
 from paretune.deploy.picture import INK
 from paretune.errors import ExportError
 from paretune.front import Point
-from paretune.models.views import Views
+from paretune.models.views import Views, cost_of
 from paretune.paths import data_now
 from paretune.training import load as load_net
 
@@ -130,7 +129,7 @@ def check_same_outputs(what: str, outputs: NDArray[np.float32], expected: NDArra
 
 def costs(model: Deployable) -> dict[str, str]:
     """What one inference takes, in words."""
-    counted = footprint(model.net.net, model.image_shape)
+    counted = cost_of(model.net.net, model.image_shape)
     if isnan(counted.macs):
         return {"MACs per image": "not counted, the network does not run on one image"}
     return {

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from paretune.budget import Footprint, count_parameters, footprint
+from paretune.budget import Footprint, count_parameters
 from paretune.errors import ConfigError, first_line
 from paretune.models._blocks import SETTINGS, initialise
-from paretune.models.views import seen
+from paretune.models.views import cost_of, seen
 
 __all__ = ["build", "count", "family_of", "measure"]
 
@@ -22,7 +22,8 @@ def build(model: Mapping[str, Any]) -> nn.Module:
     """The network of a plain ``model`` config: ``_target_`` names its class, the other keys are its arguments.
 
     ``init`` (torch, glorot or he), ``norm_eps`` and ``norm_momentum`` work with any family: see
-    :func:`paretune.models._blocks.initialise`; so does ``views``: see :class:`paretune.models.views.Views`. Raises :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
+    :func:`paretune.models._blocks.initialise`; so does ``views``: see :class:`paretune.models.views.Views`. Raises
+    :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
     """
     target = str(model.get("_target_"))
     family = locate(target)
@@ -53,7 +54,7 @@ def count(model: Mapping[str, Any]) -> int:
 def measure(model: Mapping[str, Any], dtype: str = "float32") -> Footprint:
     """All that a network of a plain ``model`` config costs in ``dtype``, counted without allocating or computing anything."""
     with torch.device("meta"):
-        return footprint(build(model), model["image_shape"], dtype)
+        return cost_of(build(model), model["image_shape"], dtype)
 
 
 def family_of(model: Mapping[str, Any]) -> str:

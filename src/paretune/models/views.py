@@ -1,12 +1,15 @@
 """Looking several times: the mean of the logits of an image and of copies of it that are moved by a pixel or two."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
+from math import prod
 from typing import Any
 
 from torch import Tensor, add, nn
 from torch.nn.functional import pad
 
+from paretune.budget import BYTES, Footprint, footprint
 from paretune.errors import check_choice
 
 REACH = {1: 0, 5: 1, 13: 2}  # of how many views, the moves right or left and down or up that add up to so many pixels
@@ -52,3 +55,19 @@ def seen(net: nn.Module, model: Mapping[str, Any]) -> nn.Module:
     views = model.get("views", 1)
     check_choice("model.views", views, REACH)
     return net if views == 1 else Views(net, views)
+
+
+def cost_of(net: nn.Module, image_shape: Sequence[int], dtype: str = "float32") -> Footprint:
+    """The costs of a network, counted on one look at an image ``(C, H, W)``; each further one takes the same code and memory.
+
+    Looking several times takes a copy of the image, too. See :func:`paretune.budget.footprint`.
+    """
+    if not isinstance(net, Views):
+        return footprint(net, image_shape, dtype)
+    once, copy_bytes = footprint(net.net, image_shape, dtype), BYTES[dtype] * prod(image_shape)
+    return replace(
+        once,
+        macs=len(net.corners) * once.macs,
+        ram_bytes=once.ram_bytes + copy_bytes,
+        ram_bytes_in_use=[in_use + copy_bytes for in_use in once.ram_bytes_in_use],
+    )

@@ -5,7 +5,7 @@
  *
  * {{ name }}_logits(image, logits): image holds {{ pixels }} floats in [0, 1], row by row, white on black;
  * logits gets {{ classes }} floats, the largest of which is the class. Not reentrant: it works in one static block
- * of {{ memory * 4 }} bytes. Weights: {{ sizes.values() | sum * 4 }} bytes of constants.
+ * of {{ memory * 4 }} bytes{{ ", and in a copy of the image" if reach }}. Weights: {{ sizes.values() | sum * 4 }} bytes of constants.
  */
 #ifndef {{ name | upper }}_H
 #define {{ name | upper }}_H
@@ -26,7 +26,7 @@ static float {{ name }}_memory[{{ memory }}];
 {{ kernel | replace("KERNEL_", name + "_") }}
 
 {% endfor %}
-static void {{ name }}_logits(const float *image, float *logits) {
+static void {{ name }}_{{ "once" if reach else "logits" }}(const float *image, float *logits) {
   float *const memory = {{ name }}_memory;
 {% for label in weights %}
   const float *const {{ label }} = {{ name }}_{{ label }};
@@ -36,6 +36,12 @@ static void {{ name }}_logits(const float *image, float *logits) {
 {% endfor %}
   for (int i = 0; i < {{ classes }}; i++) logits[i] = memory[{{ result }} + i];
 }
+
+{% if reach %}
+{% set pixel, logit, total = "float", "float", "float" %}
+{% include "looks.h" %}
+
+{% endif %}
 
 /* The class of an image of {{ pixels }} bytes, 0 to 255. */
 static inline int {{ name }}_class(const unsigned char *pixels) {

@@ -34,24 +34,8 @@ static void {{ name }}_{{ "once" if reach else "logits" }}(const uint8_t *pixels
 }
 
 {% if reach %}
-/* The mean over {{ views }} copies of the image, moved by up to {{ reach }} pixels; what comes in repeats the edge. */
-static void {{ name }}_logits(const uint8_t *pixels, int32_t *logits) {
-  static uint8_t moved[{{ pixels }}];
-  static int64_t total[{{ classes }}];
-  for (int i = 0; i < {{ classes }}; i++) total[i] = 0;
-  for (int down = -{{ reach }}; down <= {{ reach }}; down++)
-    for (int right = -{{ reach }}; right <= {{ reach }}; right++) {
-      if ((down < 0 ? -down : down) + (right < 0 ? -right : right) > {{ reach }}) continue;
-      for (int i = 0; i < {{ pixels }}; i++) {
-        const int r = i / {{ width }} % {{ height }} + down, c = i % {{ width }} + right;
-        const int row = r < 0 ? 0 : r < {{ height }} ? r : {{ height - 1 }}, column = c < 0 ? 0 : c < {{ width }} ? c : {{ width - 1 }};
-        moved[i] = pixels[(i / {{ height * width }} * {{ height }} + row) * {{ width }} + column];
-      }
-      {{ name }}_once(moved, logits);
-      for (int i = 0; i < {{ classes }}; i++) total[i] += logits[i];
-    }
-  for (int i = 0; i < {{ classes }}; i++) logits[i] = (int32_t)(total[i] / {{ views }});
-}
+{% set pixel, logit, total = "uint8_t", "int32_t", "int64_t" %}
+{% include "looks.h" %}
 
 {% endif %}
 static inline int {{ name }}_class(const uint8_t *pixels) {
