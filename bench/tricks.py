@@ -101,7 +101,8 @@ def finished() -> pd.DataFrame:
 
 
 def summary() -> dict[str, object]:
-    means = finished().groupby(["variant", "net"])[["val_f1", "seconds"]].mean().unstack("variant")
+    groups = finished().groupby(["variant", "net"])
+    means = groups[["val_f1"]].mean().join(groups[["seconds"]].median()).unstack("variant")
     gains = means["val_f1"].sub(means["val_f1"]["plain"], axis=0)
     gains["two restarts"] = restarts() - means["val_f1"]["plain"]
     times = means["seconds"].div(means["seconds"]["plain"], axis=0).mean()

@@ -98,9 +98,9 @@ class Slurm:
             assert time.monotonic() < deadline_s, (self.folder / "slurmctld.log").read_text()[-3000:]
             time.sleep(0.5)
 
-    def jobs(self) -> list[str]:
-        """Ids of the jobs that run."""
-        return self._said("squeue", "-h", "-t", "R", "-o", "%i").split()
+    def jobs(self, state: str = "R") -> list[str]:
+        """Ids of the jobs that run, or are in another of Slurm's states (``PD``: waiting)."""
+        return self._said("squeue", "-h", "-t", state, "-o", "%i").split()
 
     def stop(self) -> None:
         """Cancel all jobs and stop both."""

@@ -151,6 +151,20 @@ def test_a_worker_joins_from_anywhere_by_hand(cluster):
     check_agreement(cluster, 16)
 
 
+def test_a_finished_sweep_leaves_no_worker_in_the_queue(cluster):
+    """Another job holds three of four cores, so that one worker does all and three wait for longer than the sweep takes."""
+    command = ["sbatch", "--parsable", "--cpus-per-task=3", "--output=/dev/null", "--wrap=sleep 900"]
+    other = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    wait_for(lambda: other in cluster.slurm.jobs(), 60, cluster.out)
+
+    assert start(cluster, 3).wait(timeout=600) == 0, cluster.out.read_text()[-4000:]
+    assert cluster.slurm.jobs() == [other]
+    assert cluster.slurm.jobs("PD") == []
+    assert "ended early" not in cluster.out.read_text()
+    subprocess.run(["scancel", other], check=True)
+    check_agreement(cluster, 3)
+
+
 def test_everything_breaks_once_and_the_sweep_ends_at_its_total(cluster):
     """scancel, kill -9, PostgreSQL restarted, the server away for 30 s, slurmd restarted, the parent killed and started again."""
     total = 120

@@ -46,17 +46,35 @@ class QueueWatcher(SlurmInfoWatcher):
     done, whatever became of it; its result file says whether it went well.
     """
 
+    def __init__(self, delay_s: int) -> None:
+        super().__init__(delay_s)
+        self._asked: set[str] = set()
+        self._lock = Lock()
+
+    def update(self) -> None:
+        """Ask; one thread at a time, as each waits for a job of its own."""
+        with self._lock:
+            super().update()
+
     def _make_command(self) -> list[str] | None:
-        return list(QUEUE) if self._registered - self._finished else None
+        self._asked = (
+            self._registered - self._finished
+        )  # one that is submitted while the queue is asked is not in the answer
+        return list(QUEUE) if self._asked else None
 
     def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
-        """State and nodes of every registered job by its id."""
+        """State and nodes of every job that was asked for, by its id."""
         text = string.decode() if isinstance(string, bytes) else string
         known: dict[str, dict[str, str]] = {}
         for line in text.splitlines():
             job, state, nodes = line.strip().split("|")
             known["_".join(read_job_id(job)[0][:2])] = {"State": state, "NodeList": nodes}
-        return {job: known.get(job, GONE) for job in self._registered - self._finished}
+        return {job: known.get(job, GONE) for job in self._asked}
+
+    def cancel_waiting(self) -> None:
+        """Take the jobs that have not begun out of the queue."""
+        if jobs := self._registered - self._finished:
+            subprocess.run(["scancel", "--quiet", "--state=PENDING", *sorted(jobs)], check=False, capture_output=True)
 
 
 def watch_the_queue() -> None:
@@ -73,6 +91,12 @@ def watch_the_queue() -> None:
         ) from error
     if not isinstance(SlurmJob.watcher, QueueWatcher):
         SlurmJob.watcher = QueueWatcher(delay_s=DELAY_S)
+
+
+def cancel_waiting() -> None:
+    """Take this process's jobs that have not begun out of Slurm's queue, if it has any there."""
+    if isinstance(SlurmJob.watcher, QueueWatcher):
+        SlurmJob.watcher.cancel_waiting()
 
 
 @dataclass
@@ -111,10 +135,13 @@ class WorkerPool:
             for thread in slots:
                 thread.join(1 / len(slots))
             kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
+            if self._is_over():
+                cancel_waiting()  # on a busy cluster the parent would wait for hours for a worker that finds nothing to do
             tell()
 
     def _drain(self, slots: Sequence[Thread]) -> None:
         deadline_s = time.monotonic() + DRAIN_S
+        cancel_waiting()
         with suppress(KeyboardInterrupt):
             for thread in slots:
                 thread.join(max(0.0, deadline_s - time.monotonic()))
@@ -140,7 +167,7 @@ class WorkerPool:
             except Exception as error:
                 begun = starts(self.study)
                 deaths, seen = (0 if begun > seen else deaths + 1), begun
-                if not stopping(self.study):
+                if not self._is_over():
                     log.warning("worker %d ended early (%s); starting another", slot, first_line(error))
         self.errors.append(
             SweepError(f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit")
@@ -153,6 +180,12 @@ class WorkerPool:
         finally:
             with self.lock:
                 self.launched -= 1
+
+    def _is_over(self) -> bool:
+        try:
+            return stopping(self.study) or bool(self.sweep.limits.reached(self.study))
+        except SweepError:  # too many have failed, which the next launch reports
+            return True
 
     def _needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""
