@@ -168,6 +168,20 @@ def paretune(tmp_path_factory) -> Installed:
     return Installed(site, folder / "venv/bin/paretune", folder / "empty", env | {"COLUMNS": "120"})
 
 
+def test_a_sweep_of_ones_own_builds_on_one_that_paretune_brings(monkeypatch, tmp_path, capsys):
+    (tmp_path / "sweeps").mkdir()
+    text = "# @package _global_\ndefaults: [record_small, _self_]\nname: shorter\ntrainer: {max_epochs: 3}\n"
+    (tmp_path / "sweeps/shorter.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["paretune", "sweep", "shorter", "--cfg", "job"])
+    main()
+    printed = capsys.readouterr().out
+
+    assert "name: shorter" in printed
+    assert "max_epochs: 3" in printed
+    assert "max_params: 400" in printed
+
+
 @pytest.mark.slow
 def test_a_wheel_brings_every_config_and_every_sweep(paretune):
     def values(folder: Path) -> set[str]:

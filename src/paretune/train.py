@@ -100,15 +100,17 @@ def _is_name(argument: str) -> bool:
 def _named(arguments: Sequence[str]) -> list[str]:
     """The arguments with the name of a sweep at their head, if there is one, as overrides that bring it.
 
-    A sweep of the working folder comes before Paretune's own of that name. Raises :class:`~paretune.errors.ConfigError`.
+    A sweep of the working folder comes before Paretune's own of that name, which it may build on. Raises
+    :class:`~paretune.errors.ConfigError`.
     """
     name, *overrides = arguments or [""]
     if not _is_name(name):
         return [*arguments]
-    is_own = any((folder / f"{name}.yaml").is_file() for folder in paths.OWN_SWEEPS)
-    if is_own or any(override.startswith(("--config-dir", "-cd", "hydra.searchpath")) for override in overrides):
+    if any(override.startswith(("--config-dir", "-cd", "hydra.searchpath")) for override in overrides):
         return [f"sweeps={name}", *overrides]
     check_name("sweep", name, paths.sweep_names())
+    if paths.SWEEPS.parent.resolve() == Path.cwd():
+        return [f"sweeps={name}", *overrides]
     return [f"sweeps={name}", f"hydra.searchpath=[file://.,'file://{paths.SWEEPS.parent}']", *overrides]
 
 
