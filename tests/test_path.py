@@ -76,6 +76,7 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
     assert {path.name for path in Path("sweeps/path").iterdir()} == {*report, "confirmed.csv", "confirmed"}
     assert {path.name for path in Path("sweeps/path/confirmed").iterdir()} == report
     assert {path.suffix for path in Path().glob("model.*")} == {".onnx", ".safetensors", ".md", ".h"}
+    assert re.search(r"\| C program \| [\d,]+ bytes of code and constants", Path("model.md").read_text())
     assert Path("sweeps/path/front.csv").read_text().startswith("params,macs,ram_bytes,flash_bytes,val_f1")
     assert Path("sweeps/path/confirmed/front.csv").read_text().startswith("params,macs,ram_bytes,flash_bytes,test_f1")
 

@@ -86,7 +86,7 @@ def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
 
 
 def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None) -> None:
-    from paretune.deploy.c_header import write_c
+    from paretune.deploy.c_header import program_sizes, write_c
     from paretune.deploy.model import costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
@@ -107,6 +107,8 @@ def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirm
         differences["C"] = write_c(model, files[".h"], trained)
     same = f"{len(model.samples):,} test images, same class for all, logits within"
     facts |= {f"{name} against torch": f"{same} {difference:.1g}" for name, difference in differences.items()}
+    if options.c:
+        facts["C program"] = program_sizes(files[".h"])
     if options.int8:
         facts |= _write_int8(model, path, files, options.c)
     write_card(model, files[".md"], facts, _commands(point, path.name, options, confirmation))
@@ -160,7 +162,7 @@ def _commands(point: "Point", name: str, options: argparse.Namespace, confirmati
     on_val = point.config["data"].get("splitting", {}).get("train_on_val")
     flags = f"--epochs {point.config['trainer']['max_epochs']}" + (" --train-on train+val" if on_val else "")
     teacher = point.config["trainer"].get("distillation", {}).get("teacher")
-    flags += f" --teacher {shlex.quote(teacher)}" if teacher else ""
+    flags += f" --teacher {shlex.quote(Path(teacher).name)}" if teacher else ""
     flags += "".join(f" --set {line}" for line in confirmation["how"].partition(WITH)[2].split())
     return [f"{confirm} {flags}", f"paretune export {sweep} --confirmed --run {point.run_id[:8]} {file}"]
 

@@ -162,12 +162,14 @@ def test_the_ink_share_is_the_longer_side_of_what_is_shown(height, width):
 
 def test_nothing_that_is_shared_names_a_folder_of_this_machine(deployable, tmp_path):
     model = deployable("model=dense")
-    config = {**model.point.config, "data": {"root": "/home/me/data", "name": "mnist"}}
+    trainer = {"distillation": {"teacher": "/home/me/teacher.pt"}}
+    config = {**model.point.config, "data": {"root": "/home/me/data", "name": "mnist"}, "trainer": trainer}
     model = replace(model, point=replace(model.point, config=config))
     write_card(model, tmp_path / "m.md", {}, [])
     write_safetensors(model, tmp_path / "m.safetensors")
 
     assert "name: mnist" in (tmp_path / "m.md").read_text()
+    assert "teacher: teacher.pt" in (tmp_path / "m.md").read_text()
     assert "/home/me" not in (tmp_path / "m.md").read_text()
     assert b"/home/me" not in (tmp_path / "m.safetensors").read_bytes()
 

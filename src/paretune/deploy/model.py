@@ -140,10 +140,13 @@ def costs(model: Deployable) -> dict[str, str]:
 
 
 def shared_config(point: Point) -> dict[str, Any]:
-    """The config of a point without the folder that this machine has its data in."""
+    """The config of a point without the folders that this machine has its data and its teacher in."""
     config = dict(point.config)
     if "data" in config:
         config["data"] = {name: value for name, value in config["data"].items() if name != "root"}
+    distillation = config.get("trainer", {}).get("distillation", {})
+    if teacher := distillation.get("teacher"):
+        config["trainer"] = {**config["trainer"], "distillation": {**distillation, "teacher": Path(teacher).name}}
     return config
 
 
