@@ -114,6 +114,14 @@ def test_a_configuration_outside_of_the_space_is_refused(name, value, expected):
         DEEP.taken_from(values.get, "start `x`")
 
 
+def test_a_fraction_is_taken_on_the_steps_of_its_range_alone():
+    space = parsed("x=range(0.1,0.5,0.1)")
+
+    assert space.taken_from({"x": 0.3}.get, "start `x`") == {"x": 0.3}
+    with pytest.raises(ConfigError, match=r"has x `0.25`, which is not searched; expected 0.1 to 0.5 in steps of 0.1"):
+        space.taken_from({"x": 0.25}.get, "start `x`")
+
+
 def test_a_configuration_over_the_cap_is_refused():
     feasible = FeasibleSpace(DEEP, deep_count, 100)
 

@@ -20,6 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from paretune.errors import ConfigError
 
 Distributions = dict[str, BaseDistribution]
+STEP_TOLERANCE = 1e-8  # of a step: 0.3 is on the steps of 0.1, whatever a float makes of it
 
 
 def parse(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:
@@ -41,12 +42,12 @@ def held(distribution: BaseDistribution, value: Any, name: str, source: str) -> 
             if choice == value or value_of(choice) == value:
                 return choice
     else:
-        low, high = distribution.low, distribution.high  # type: ignore[attr-defined]
-        expected = f"{low} to {high}"
+        low, high, step = distribution.low, distribution.high, distribution.step  # type: ignore[attr-defined]
+        expected = f"{low} to {high}{f' in steps of {step}' if step not in (None, 1) else ''}"
         if isinstance(value, (int, float)) and low <= value <= high:
-            whole = isinstance(distribution, IntDistribution)
-            if not whole or (value - low) % distribution.step == 0:  # type: ignore[attr-defined]
-                return int(value) if whole else float(value)
+            steps = (value - low) / step if step else 0.0
+            if abs(steps - round(steps)) < STEP_TOLERANCE:
+                return int(value) if isinstance(distribution, IntDistribution) else float(value)
     raise ConfigError(
         f"{source} has {name} `{value}`, which is not searched; expected {expected}; change it or the space"
     )
