@@ -27,6 +27,12 @@ def test_confirmed_models_have_their_intervals_in_the_picture(tmp_path):
     assert "confirmed: test F1" in plain
 
 
+def test_a_confirmed_model_above_all_trials_is_inside_the_picture(tmp_path):
+    draw_front(results_of([trial(0, 100, 0.9)], training(1, 0.9988), training(2, 0.9992)), [tmp_path / "front.svg"])
+
+    assert "<!-- 0.998 -->" in (tmp_path / "front.svg").read_text()  # the mark on the axis next below it
+
+
 def over(tmp_path, setting: str, rows: list[dict]) -> str:
     draw_over(results_of(rows), setting, tmp_path / "over.svg")
     return (tmp_path / "over.svg").read_text()
