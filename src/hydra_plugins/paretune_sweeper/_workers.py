@@ -57,9 +57,8 @@ class QueueWatcher(SlurmInfoWatcher):
             super().update()
 
     def _make_command(self) -> list[str] | None:
-        self._asked = (
-            self._registered - self._finished
-        )  # one that is submitted while the queue is asked is not in the answer
+        # one that is submitted while the queue is asked is not in the answer
+        self._asked = self._registered - self._finished
         return list(QUEUE) if self._asked else None
 
     def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:

@@ -41,9 +41,9 @@ class Distillation:
     def teacher_for(self, data: ImageData, device: torch.device) -> SoftLabels | None:
         """What gives the teacher's probabilities ``(B, num_classes)`` of pixels ``(B, C, H, W)`` in [0, 255], on ``device``.
 
-        Where images are augmented it is asked for every one as the student sees it, else once for all (Beyer et al. 2022, "A good teacher is patient and
-        consistent", https://arxiv.org/abs/2106.05237). Raises :class:`~paretune.errors.StoreError` for a file that is no
-        checkpoint, :class:`~paretune.errors.ConfigError` for a teacher of other images or classes.
+        Where images are augmented it is asked for every one as the student sees it, else once for all (Beyer et al. 2022, "A good
+        teacher is patient and consistent", https://arxiv.org/abs/2106.05237). Raises :class:`~paretune.errors.StoreError` for a
+        file that is no checkpoint, :class:`~paretune.errors.ConfigError` for a teacher of other images or classes.
         """
         if self.teacher is None:
             return None
