@@ -39,9 +39,9 @@ def test_options_travel_to_workers():
 
 
 def test_the_status_line_counts_trials_and_names_the_best():
-    line = Progress(study_of((3670, 0.9871), (900, 0.95), None), 10, Caps({}, "params")).line()
+    line = Progress(study_of((3670, 0.9871), (900, 0.95), (900, 0.95), None), 10, Caps({}, "params")).line()
 
-    assert line.startswith("3 of 10 done | 1 failed | front 2 | hypervolume ")
+    assert line.startswith("4 of 10 done | 1 failed | front 2 | hypervolume ")
     assert line.endswith("| best 0.9871 at 3,670")
 
 

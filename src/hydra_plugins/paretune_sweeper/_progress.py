@@ -80,7 +80,8 @@ class Progress:
         best = f"best {_score_at(values)}"
         if len(values) == 1:
             return [best]
-        on_front = sum(not ((points <= row).all(1) & (points < row).any(1)).any() for row in points)
+        different = np.unique(points, axis=0)  # of equal trials one is on the front, as in reports
+        on_front = sum(not ((points <= row).all(1) & (points < row).any(1)).any() for row in different)
         costs = self.points()
         if costs is None:
             volume = hypervolume(points, reference_point(points))
