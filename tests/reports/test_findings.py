@@ -57,7 +57,7 @@ def test_confirmed_models_are_compared_and_filtered_by_their_test_f1():
 
     assert list(results.members["trial"]) == [2]
     assert (results.point().f1, results.point().params) == (0.95, 300)
-    assert results.title == "demo: 1 of 1 confirmed models are on the front"
+    assert results.title == "demo: 1 of 1 confirmed models is on the front"
 
 
 def test_a_lucky_seed_of_another_way_does_not_stand_for_a_model():

@@ -119,7 +119,9 @@ class SweepResults:
     def title(self) -> str:
         """One line for a heading."""
         what = "confirmed models" if self.query.confirmed else "complete trials"
-        return f"{', '.join(self.sweeps)}: {len(self.members)} of {len(self.complete)} {what} are on the front"
+        members = len(self.members)
+        verb = "is" if members == 1 else "are"
+        return f"{', '.join(self.sweeps)}: {members} of {len(self.complete)} {what} {verb} on the front"
 
     @cached_property
     def complete(self) -> DataFrame:
