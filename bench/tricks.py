@@ -83,7 +83,7 @@ Job = tuple[str, str, int]  # net, variant, seed
 
 
 def run() -> dict[str, object]:
-    """Train what is missing; F1 less that of the plain way, mean over networks of the mean over seeds, and other figures."""
+    """Train what is missing; returns the figures of :func:`summary`."""
     with ProcessPoolExecutor(os.cpu_count()) as pool, TRAININGS.open("a", newline="") as file:
         teacher = str(pool.submit(train_teacher).result())
         done = {tuple(row) for row in finished()[["net", "variant", "seed"]].itertuples(index=False)}

@@ -56,7 +56,7 @@ def footprint(net: nn.Module, image_shape: Sequence[int], dtype: str = "float32"
         return Footprint(params)
     buffers, width = buffers_of(graph), BYTES[dtype]
     in_bytes = [width * numbers for numbers in (*in_use(graph, buffers), plan_memory(buffers).size)]
-    flash_bytes = BYTES[dtype] * graph.stored if dtype == "float32" else _int8_flash_bytes(graph)
+    flash_bytes = width * graph.stored if dtype == "float32" else _int8_flash_bytes(graph)
     return Footprint(params, graph.macs, max(in_bytes), flash_bytes, in_bytes)
 
 

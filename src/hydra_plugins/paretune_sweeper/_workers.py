@@ -71,8 +71,9 @@ class QueueWatcher(SlurmInfoWatcher):
         return {job: known.get(job, GONE) for job in self._asked}
 
     def cancel_waiting(self) -> None:
-        """Take the jobs that have not begun out of the queue."""
-        if jobs := self._registered - self._finished:
+        """Take the jobs that have not begun out of the queue; those that were seen to run are not asked about again."""
+        begun = {job for job, known in self._info_dict.items() if known["State"] == "RUNNING"}
+        if jobs := self._registered - self._finished - begun:
             subprocess.run(["scancel", "--quiet", "--state=PENDING", *sorted(jobs)], check=False, capture_output=True)
 
 
@@ -88,14 +89,13 @@ def watch_the_queue() -> None:
             f"launcher `submitit_slurm` finds no Slurm here ({error}); expected squeue and sbatch on the PATH; run this on a "
             f"login node, or use hydra/launcher=submitit_local"
         ) from error
-    if not isinstance(SlurmJob.watcher, QueueWatcher):
+    if not queue_watcher():
         SlurmJob.watcher = QueueWatcher(delay_s=DELAY_S)
 
 
-def cancel_waiting() -> None:
-    """Take this process's jobs that have not begun out of Slurm's queue, if it has any there."""
-    if isinstance(SlurmJob.watcher, QueueWatcher):
-        SlurmJob.watcher.cancel_waiting()
+def queue_watcher() -> QueueWatcher | None:
+    """What watches the Slurm jobs of this process, if it has any."""
+    return SlurmJob.watcher if isinstance(SlurmJob.watcher, QueueWatcher) else None
 
 
 @dataclass
@@ -134,13 +134,14 @@ class WorkerPool:
             for thread in slots:
                 thread.join(1 / len(slots))
             kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
-            if self._is_over():
-                cancel_waiting()  # on a busy cluster the parent would wait for hours for a worker that finds nothing to do
+            if (watcher := queue_watcher()) and self._is_over():
+                watcher.cancel_waiting()  # on a busy cluster the parent would wait for hours for a worker that finds nothing to do
             tell()
 
     def _drain(self, slots: Sequence[Thread]) -> None:
         deadline_s = time.monotonic() + DRAIN_S
-        cancel_waiting()
+        if watcher := queue_watcher():
+            watcher.cancel_waiting()
         with suppress(KeyboardInterrupt):
             for thread in slots:
                 thread.join(max(0.0, deadline_s - time.monotonic()))

@@ -24,6 +24,7 @@ from torch import Tensor
 from paretune.deploy.model import Deployable, check_same_outputs
 from paretune.errors import ExportError
 from paretune.graph import IMAGE, Graph, MemoryPlan, Op, Value, buffers_of, graph_of, plan_memory
+from paretune.models.views import Views
 
 Shape = Sequence[int]
 LINE = 110
@@ -68,8 +69,7 @@ def c_name(header: Path) -> str:
 
 
 def _header(model: Deployable, name: str, about: str) -> str:
-    views, image = model.net.views, model.image_shape
-    graph = graph_of(model.once.net if views else model.net, image)
+    graph = graph_of(model.once.net, model.image_shape)
     memory = plan_memory(buffers_of(graph, with_image=False))
     calls = Calls(graph, memory)
     kernels = kernels_in("kernels.c")
@@ -79,14 +79,21 @@ def _header(model: Deployable, name: str, about: str) -> str:
         require_known(not dynamic, f"{op.kind} with a {dynamic} that depends on the image", "fixed numbers")
     lines = [call for op in graph.ops for call in calls.of(op)]
     numbers = {label: ", ".join(map(_number, w.reshape(-1).tolist())) for label, w in calls.weights.items()}
-    template = Environment(loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True)
-    return template.get_template("model.h").render(
-        name=name, about=about.splitlines(), kernels=_sources({line.partition("(")[0] for line in lines}), calls=lines,
+    return filled(
+        "model.h", model.net.views, model.image_shape, name=name, about=about.splitlines(), kernels=_sources({line.partition("(")[0] for line in lines}), calls=lines,
         weights={label: "\n  ".join(wrap(text, LINE, break_on_hyphens=False)) for label, text in numbers.items()},
         sizes={label: tensor.numel() for label, tensor in calls.weights.items()},
-        memory=memory.size, pixels=prod(image), classes=graph.ops[-1].size, result=memory.offsets[graph.ops[-1].output],
-        reach=views.reach if views else 0, views=len(views.corners) if views else 1, height=image[1], width=image[2],
+        memory=memory.size, classes=graph.ops[-1].size, result=memory.offsets[graph.ops[-1].output],
     )  # fmt: skip
+
+
+def filled(template: str, views: Views | None, image_shape: Shape, **values: Any) -> str:
+    """A header: the ``template`` with ``values``, whose code looks at an image ``(C, H, W)`` as often as ``views`` do."""
+    environment = Environment(loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True)
+    reach, looks = (views.reach, len(views.corners)) if views else (0, 1)
+    _, height, width = image_shape
+    sizes = {"pixels": prod(image_shape), "height": height, "width": width, "reach": reach, "views": looks}
+    return environment.get_template(template).render(**sizes, **values)
 
 
 def kernels_in(template: str) -> dict[str, str]:

@@ -12,10 +12,9 @@ from textwrap import wrap
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 from numpy.typing import ArrayLike, NDArray
 
-from paretune.deploy.c_header import LINE, c_name, kernels_in, require_known, run_program
+from paretune.deploy.c_header import LINE, c_name, filled, kernels_in, require_known, run_program
 from paretune.deploy.int8 import LEAST, MOST, Quantised, Steps
 from paretune.deploy.model import WithScaling
 from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
@@ -49,7 +48,7 @@ def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -
     ``network`` are the operations of one look; the code looks as often as ``net``. ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in
     whole numbers.
     """
-    name, image, views = c_name(path), network.graph.shapes[IMAGE], net.views
+    name, image = c_name(path), network.graph.shapes[IMAGE]
     last = network.graph.ops[-1]
     is_sums = last.kind in SUMS and last.output not in network.steps and "slope" not in last.settings
     what = f"what follows the last {last.kind}" if last.kind in SUMS and not is_sums else f"{last.kind} as the last"
@@ -58,15 +57,12 @@ def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -
     plan = plan_memory([buffer for buffer in buffers_of(network.graph) if logits not in buffer.values])
     calls = Calls(network, plan)
     lines = [calls.image(net), *(line for op in network.graph.ops for line in calls.of(op))]
-    template = Environment(loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True)
-    text = template.get_template("model_int8.h").render(
-        name=name, about=about.splitlines(), kernels=calls.sources(), arrays=calls.described(), calls=[line.replace("NAME_", f"{name}_") for line in lines],
-        memory=plan.size, pixels=prod(image), classes=network.graph.ops[-1].size,
-        flash=calls.flash_bytes, logit_scale=f"{calls.logit_scale:.6g}",
-        reach=views.reach if views else 0, views=len(views.corners) if views else 1, height=image[1], width=image[2],
+    text = filled(
+        "model_int8.h", net.views, image, name=name, about=about.splitlines(), kernels=calls.sources(), arrays=calls.described(), calls=[line.replace("NAME_", f"{name}_") for line in lines],
+        memory=plan.size, classes=network.graph.ops[-1].size, flash=calls.flash_bytes, logit_scale=f"{calls.logit_scale:.6g}",
     )  # fmt: skip
     path.write_text(text)
-    return plan.size + (prod(image) if views else 0), calls.flash_bytes
+    return plan.size + (prod(image) if net.views else 0), calls.flash_bytes
 
 
 def run_c_int8(path: Path, pixels: NDArray[np.uint8], classes: int) -> NDArray[np.int32]:

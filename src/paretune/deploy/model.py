@@ -74,8 +74,10 @@ class Deployable:
     @property
     def once(self) -> "Deployable":
         """The same, whose network looks once at an image."""
+        if not self.net.views:
+            return self
         net = deepcopy(self.net)
-        net.net = net.views.net if net.views else net.net
+        net.net = self.net.views.net
         return replace(self, net=net)
 
     def logits(self) -> NDArray[np.float32]:
