@@ -8,7 +8,9 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
+from io import StringIO
 
 from paretune import paths
 from paretune.cli import add_store, check_name, exit_on_mistake, parser_of, uri_of
@@ -25,6 +27,7 @@ COMMANDS = {  # a function of a module of this package, and what it does
     "ui": ("__main__:ui", "the MLflow UI on the store, every trial in it"),
 }
 TRAINING = ("train", "sweep", "worker")  # these take Hydra's overrides
+OF_A_SWEEP = ("sweep", "worker", "pareto", "confirm", "export")  # its name comes first
 
 
 def main() -> None:
@@ -110,13 +113,22 @@ def _complete(arguments: Sequence[str]) -> None:
         if not line:
             return print(*COMMANDS)
         command, rest = line.groups()
-        if command not in TRAINING:
-            return None
-        if command != "train" and not re.search(r"\s", rest):
+        if command in OF_A_SWEEP and not re.search(r"\s", rest):
             return print(*paths.sweep_names())
+        if command not in TRAINING:
+            return print(*_options(command)) if rest.split(" ")[-1].startswith("-") else None
         os.environ["COMP_LINE"] = "paretune " + re.sub(r"^([^\s=+~-][^\s=]*)(?=\s)", r"sweeps=\1", rest)
     sys.argv[1:] = ["-sc", *arguments]
     return _run("train")
+
+
+def _options(command: str) -> list[str]:
+    """The long options that the command's help lists."""
+    sys.argv[1:] = ["--help"]
+    with redirect_stdout(StringIO()) as text, suppress(SystemExit):
+        if command in COMMANDS:
+            _run(command)
+    return sorted({*re.findall(r"(?<=\s)--[a-z][\w-]*", text.getvalue())})
 
 
 if __name__ == "__main__":
