@@ -238,7 +238,8 @@ def _result_of(recipe: Published, seed: int) -> Result:
     """What the newest run of this recipe and seed left in the store."""
     from paretune.tracking import Store
 
-    run = Store(paths.tracking_uri(paths.store())).recipe_runs(recipe.name, seed)[-1]
+    runs = Store(paths.tracking_uri(paths.store())).runs({"kind": "run", "recipe": recipe.name})
+    run = [run for run in runs if run.data.params.get("seed") == str(seed) and run.info.status == "FINISHED"][-1]
     metrics, split = run.data.metrics, "test" if f"test_{recipe.metric}" in run.data.metrics else "val"
     return Result(
         recipe.name, seed, metrics[f"{split}_{recipe.metric}"], metrics["val_f1"], int(metrics["best_epoch"]),

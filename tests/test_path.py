@@ -141,6 +141,18 @@ def test_a_seed_that_was_missed_is_made_up_for(swept, capfd):
     assert list(read_confirmations(swept, "path")["seed"]) == [2, 1]
 
 
+def test_a_training_that_cannot_begin_is_a_failed_run_and_tried_again(swept, capfd, monkeypatch):
+    """Without the run the same command would find its study complete, and say that nothing is left to do."""
+    run = pareto.front("path")["run_id"].iloc[0]
+    ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr("paretune.data.digits.load", lambda **_: [][0])
+        assert answer(capfd, confirm.cli, *ask)[0] == 2
+    assert [run.data.tags["state"] for run in swept.confirmations("path")] == ["failed"]
+    assert answer(capfd, confirm.cli, *ask)[0] == 0
+    assert list(read_confirmations(swept, "path")["seed"]) == [1]
+
+
 @pytest.mark.slow
 def test_a_training_that_was_killed_every_time_is_made_up_for(swept, capfd):
     """Its trial is over, so the study it belonged to has nothing left to do."""

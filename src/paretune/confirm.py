@@ -66,13 +66,12 @@ def main(cfg: DictConfig) -> Sequence[float]:
     lines = tuple(cfg.settings)
     again = confirmation(changed(member.config, lines), int(seed), cfg.epochs, cfg.train_on, cfg.teacher)
     config = OmegaConf.create({**again, "test": not cfg.int8})  # what is shipped reads the test set, once
-    start = start_point(config, member.data)
     tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
-            "how": how(start.config, cfg.train_on, cfg.int8, lines)}  # fmt: skip
-    name = f"{sweep}-{start.params}-confirm-{seed}"
+            "how": how(again, cfg.train_on, cfg.int8, lines)}  # fmt: skip
+    name = f"{sweep}-{member.params}-confirm-{seed}"
     same = ("kind", "confirms", "seed", "how")
     with RunRecorder(store, name, tags=tags, searched={"seed": seed}, replaces=same) as recorder:
-        point = train_recorded(config, start, recorder)
+        point = train_recorded(config, start_point(config, member.data), recorder)  # what fails here is tried again
         if cfg.int8:
             from paretune.deploy.int8 import scores_on_test
 
@@ -201,12 +200,12 @@ def _chosen(results: "SweepResults", options: argparse.Namespace) -> list[str]:
     """The runs asked for by ``--run``, or those of the front and of models that come within ``--near`` of it at their size."""
     if options.run:
         return list(dict.fromkeys(results.point(run).run_id for run in options.run))
-    front, models = results.members, results.complete
+    front, models, cost = results.members, results.complete, results.cost
     is_chosen = models["run_id"].isin(front["run_id"])
     if options.near:
-        best = [front.loc[front["n_params"] <= params, "val_f1"].max() for params in models["n_params"]]
+        best = [front.loc[front[cost] <= most, "val_f1"].max() for most in models[cost]]
         is_chosen |= models["val_f1"] >= [f1 - options.near for f1 in best]
-    return models[is_chosen].sort_values("n_params", kind="stable")["run_id"].tolist()
+    return models[is_chosen].sort_values(cost, kind="stable")["run_id"].tolist()
 
 
 def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.Namespace, store: "Store") -> list[str]:
@@ -215,7 +214,7 @@ def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.N
 
     done = read_confirmations(store, options.sweep)
     configs = dict(zip(results.complete["run_id"], results.complete["config"], strict=True))
-    unused, lines = int(results.complete["seed"].max()) + 1, tuple(options.set)
+    unused, lines = int(results.table["seed"].max()) + 1, tuple(options.set)
 
     def missing_seeds(run_id: str) -> list[int]:
         config = confirmation(

@@ -127,3 +127,28 @@ def test_a_polynomial_that_misleads_is_dropped_and_nothing_over_the_cap_is_propo
     assert feasible.fits(bump | {"lr": 0.5})
     assert not feasible.verify_fits(bump | {"lr": 0.5})
     assert not feasible.fits(bump | {"lr": 0.5})
+
+
+def test_a_configuration_that_shows_a_polynomial_wrong_may_fit_all_the_same():
+    bump = {f"w{i}": 2 for i in range(5)} | {"k": 1}
+    feasible = FeasibleSpace(
+        SPACE, lambda params: count(params) + all(params[name] == bump[name] for name in bump), 5000
+    )
+
+    assert feasible.verify_fits(bump | {"lr": 0.5})
+    assert feasible.cost(bump | {"lr": 0.5}) == count(bump) + 1
+
+
+@given(st.floats(0, 1), st.integers(0, 9))
+def test_resizing_keeps_whole_numbers_that_cost_nothing(share, seed):
+    space = Space(common={"w": IntDistribution(1, 64), "seed": IntDistribution(0, 9)})
+    feasible = FeasibleSpace(space, lambda params: params["w"], 50, unread={"seed"})
+
+    assert feasible.resized({"w": 20, "seed": seed}, feasible.at_share(share))["seed"] == seed
+
+
+def test_draws_are_spread_over_the_costs_where_the_cheapest_costs_nothing():
+    feasible = FeasibleSpace(Space(common={"w": IntDistribution(0, 64)}), lambda params: params["w"], 50)
+    rng = np.random.default_rng(0)
+
+    assert [feasible.cost(feasible.spread(rng, share)) for share in (0.0, 0.5, 1.0)] == [1, 7, 50]

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
+from paretune.search.distributions import uniform, values_of
 from paretune.search.space import parse_space
 
 
@@ -18,6 +20,7 @@ def parsed(*lines, groups=(), own=None):
         ("choice(a,b)", CategoricalDistribution(["a", "b"])),
         ("3,5", CategoricalDistribution([3, 5])),
         ("choice([4,4],[8])", CategoricalDistribution(["[4,4]", "[8]"])),
+        ("choice('a,b',c)", CategoricalDistribution(["'a,b'", "c"])),
         ("range(1,8)", IntDistribution(1, 8)),
         ("range(0,10,2)", IntDistribution(0, 10, step=2)),
         ("range(0.0,1.0,0.25)", FloatDistribution(0.0, 1.0, step=0.25)),
@@ -26,6 +29,7 @@ def parsed(*lines, groups=(), own=None):
         ("int(interval(4,32))", IntDistribution(4, 32)),
         ("tag(log,interval(0.001,0.1))", FloatDistribution(0.001, 0.1, log=True)),
         ("tag(log,int(interval(4,32)))", IntDistribution(4, 32, log=True)),
+        ("tag(log,range(4,32))", IntDistribution(4, 32, log=True)),
     ],
 )  # fmt: skip
 def test_the_grammar_means_what_it_means_to_hydra_optuna_sweeper(sweep, expected):
@@ -85,9 +89,21 @@ def test_ranges_keep_their_ends(low, length):
     [
         ("x=interval(3", r"override `x=interval\(3` cannot be read"),
         ("x=interval(3,1)", r"sweep `x=interval\(3,1\)` is empty \(.*\); expected a lower end below the upper one"),
+        (
+            "x=tag(log,range(1,9,2))",
+            r"is empty \(.*\); expected a lower end .* without a step where the logarithm is searched",
+        ),
         ("x=tag(log,interval(0,1))", r"sweep `x=tag\(log,interval\(0,1\)\)` is empty"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_refused(line, message):
     with pytest.raises(ConfigError, match=message):
         parsed(line)
+
+
+@pytest.mark.parametrize("dist", [IntDistribution(16, 64, step=16), FloatDistribution(0.1, 0.4, step=0.1)])
+def test_every_step_of_a_range_is_as_likely_as_any_other(dist):
+    rng = np.random.default_rng(0)
+    drawn = [uniform(dist, rng) for _ in range(4000)]
+
+    assert all(900 < drawn.count(value) < 1100 for value in values_of(dist))

@@ -77,6 +77,9 @@ def test_the_starts_of_the_documents_are_in_the_deep_spaces():
         (["model=conv", "model.widths.0=choice(4,5)", "space=null", "hydra/sweeper/sampler=grid"], {"start": ["model=conv"]},
          r"start `model=conv` has no place in sampler `grid`"),
         (["model=conv"], {"start": ["model=conv model.bias=false optimizer.lr=0.01"]}, r"start `.*` sets model.bias `False`, which is not searched; expected a parameter"),
+        (["model=conv", "model.widths=[8,8]", "space=null", "seed=range(0,9)"], {"start": ["model.widths=[9,9] seed=1"]},
+         r"start `.*` sets model.widths `\[9, 9\]`, which is not searched"),
+        (["model=conv", "space=null", "model.widths.0=range(4,9)"], {"start": ["model.widths=[8,8,8]"]}, r"start `.*` sets model.widths `\[8, 8, 8\]`"),
     ],
 )  # fmt: skip
 def test_a_start_that_cannot_be_is_refused(arguments, options, message):
@@ -95,6 +98,21 @@ def test_a_size_of_the_images_that_is_searched_counts(tmp_path):
     assert feasible.upper == max(costs)
 
 
-def test_false_is_not_the_number_zero_to_the_reader_of_choices():
-    assert value_of(False) is False
-    assert value_of(0.0) is not False
+def test_a_list_that_the_command_line_fixes_leaves_the_space_part_by_part():
+    params = {"model.widths.0": "range(2,32)", "trainer.batch_size": "choice(32,64)"}
+    spec = spec_of("model=conv", "space=null", "model.widths=[8,8]", params=params)
+
+    assert set(spec.space.everything()) == {"trainer.batch_size"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "value"),
+    [
+        (False, False), (0.0, 0.0), ("[16]", [16]), ("null", None), ("{kind:a,width:4}", {"kind": "a", "width": 4}),
+        ("on", "on"), ("0x10", "0x10"), ("a: b", "a: b"), ("'a,b'", "a,b"), ("${seed}", "${seed}"),
+    ],
+)  # fmt: skip
+def test_a_choice_is_counted_as_what_hydra_reads(choice, value):
+    """And false is not the number zero."""
+    assert value_of(choice) == value
+    assert type(value_of(choice)) is type(value)

@@ -80,14 +80,14 @@ class Progress:
         best = f"best {_score_at(values)}"
         if len(values) == 1:
             return [best]
-        different = np.unique(points, axis=0)  # of equal trials one is on the front, as in reports
-        on_front = sum(not ((points <= row).all(1) & (points < row).any(1)).any() for row in different)
+        # of equal trials one is on the front, as in reports
+        members = front(points) if len(values) == 2 else {tuple(trial.values) for trial in self.study.best_trials}
         costs = self.points()
         if costs is None:
             volume = hypervolume(points, reference_point(points))
         else:  # as the tracking store has it, so that the two agree
             volume = front_volume(costs[:, 0], 1 - costs[:, 1], self.caps.most.get(self.caps.axis), self.caps.axis)
-        return [f"front {on_front}", f"hypervolume {volume:.3f}", best]
+        return [f"front {len(members)}", f"hypervolume {volume:.3f}", best]
 
     def points(self) -> Costs | None:
         """Costs and errors ``(N, 2)`` of complete trials; ``None`` if there are none, or for other objectives than counts and scores."""

@@ -25,7 +25,7 @@ from paretune.search.distributions import value_of
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.racing import Race, check_race
 from paretune.search.samplers import CappedSampler, FeasibleSampler, GridSampler
-from paretune.search.space import Space, parse_space
+from paretune.search.space import Space, is_named, parse_space
 from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
@@ -130,8 +130,14 @@ class SweepSpec:
         others = [key for key in keys if key not in known]
         taken = self._compose((*self.space.fixed, *self.space.overrides(params))) if others else config
         for key in others:
-            value = OmegaConf.select(config, key)
-            if not OmegaConf.is_config(value) and value != OmegaConf.select(taken, key):
+            value, in_trial = OmegaConf.select(config, key), OmegaConf.select(taken, key)
+            if (
+                OmegaConf.is_list(value)
+                and OmegaConf.is_list(in_trial)
+                and any(is_named(name, [key]) for name in known)
+            ):
+                in_trial = in_trial[: len(value)]  # what is searched of a list may be longer than what is used
+            if not OmegaConf.is_dict(value) and value != in_trial:
                 raise ConfigError(
                     f"start `{line}` sets {key} `{value}`, which is not searched; expected a parameter of the space; add {key} to "
                     "hydra.sweeper.params or leave it out of the start"
@@ -181,18 +187,18 @@ class SweepSpec:
         return ", ".join([f"{most.get(cost)}{axis}", *(f"{bound} {name}" for name, bound in others.items())])
 
     def _space(self, arguments: Sequence[str]) -> Space:
+        def is_group(key: str) -> bool:
+            return bool(self.loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG))
+
         named = {line.split("=", 1)[0].lstrip("+~") for line in arguments}
-        params = {
-            key: value
+        wholes = [name for name in named if not is_group(name)]  # model=squeeze fixes no width
+        lines = [
+            f"{key}={_grammar(value)}"
             for key, value in (self.options.params or {}).items()
-            if value is not None and key.lstrip("+~") not in named  # null: a sweep that builds on another leaves it out
-        }
-        return parse_space(
-            [*(f"{key}={_grammar(value)}" for key, value in params.items()), *arguments],
-            is_group=lambda key: bool(self.loader.get_group_options(key.lstrip("+"), ObjectType.CONFIG)),
-            own_space=self._own_space,
-            loader=self.loader,
-        )
+            # null: a sweep that builds on another leaves it out
+            if value is not None and not ({(name := key.lstrip("+~"))} & named or is_named(name, wholes))
+        ]
+        return parse_space([*lines, *arguments], is_group=is_group, own_space=self._own_space, loader=self.loader)
 
     def _own_space(self, overrides: list[str]) -> Mapping[str, Any]:
         """The search space that the configuration with these overrides brings along."""

@@ -3,10 +3,12 @@
 import operator
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
 
 from paretune.errors import ConfigError
 from paretune.search.distributions import value_of
@@ -50,8 +52,8 @@ def condition_of(entry: Override) -> Condition | None:
     tags = [tag for tag in getattr(entry.value(), "tags", ()) if tag.split(" ")[0] == "if"]
     if not tags:
         return None
-    match = FORM.fullmatch(tags[0])
-    if not match or len(tags) > 1:
-        raise ConfigError(f"condition `{' '.join(sorted(tags))}` of `{entry.input_line}` cannot be read; {EXPECTED}")
-    name, comparison, value = match.groups()
-    return Condition(name, comparison, value_of(value))
+    if len(tags) == 1 and (match := FORM.fullmatch(tags[0])):
+        name, comparison, value = match.groups()
+        with suppress(OverrideParseException):
+            return Condition(name, comparison, value_of(value))
+    raise ConfigError(f"condition `{' '.join(sorted(tags))}` of `{entry.input_line}` cannot be read; {EXPECTED}")

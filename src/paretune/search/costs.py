@@ -55,7 +55,7 @@ class Costs:
     Counting a composed model takes milliseconds, and a sampler weighs thousands of candidates. For each combination of
     the values that matter beside them quadratic polynomials of the whole-number parameters are fitted to a few dozen counts;
     where they are not exact on :data:`CHECKS` more (a kernel size that is searched as a number, say), everything is counted.
-    What is proposed in the end is always counted: see :meth:`holds`.
+    What is proposed in the end is always counted: see :meth:`verify`.
     """
 
     def __init__(self, space: Space, count: Count, unread: Collection[str] = (), caps: Caps | None = None) -> None:
@@ -76,7 +76,8 @@ class Costs:
             return self.exact(params)
         names = tuple(params)
         if names not in self._ints:
-            self._ints[names] = ints_of(self.space, params)
+            ints = ints_of(self.space, params)
+            self._ints[names] = {name: dist for name, dist in ints.items() if name not in self.unread}
         ints, idle = self._ints[names], self.idle(params)
         rest = frozenset(item for item in params.items() if item[0] not in ints and item[0] not in idle)
         if rest not in self._polynomials:
@@ -112,12 +113,9 @@ class Costs:
                 self.refusal, self._exact[key] = error, None
         return self._exact[key]
 
-    def holds(self, params: Params) -> bool:
-        """Whether the cost of ``params`` is their counted one; if not, everything is counted from now on."""
-        if self(params) == self.exact(params):
-            return True
-        self._is_misled = True
-        return False
+    def verify(self, params: Params) -> None:
+        """Count ``params``; if their cost is another one, everything is counted from now on."""
+        self._is_misled |= self(params) != self.exact(params)
 
     def idle(self, params: Params) -> frozenset[str]:
         """Parameters of this branch that changed no cost where it was tried: fractions, and choices such as the optimizer's."""

@@ -4,7 +4,7 @@ The grammar's meaning is the one that hydra-optuna-sweeper gives it: see :mod:`p
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from math import exp, log
 from typing import Any
@@ -12,9 +12,16 @@ from typing import Any
 import numpy as np
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
+from hydra.core.override_parser.types import (
+    IntervalSweep,
+    Override,
+    Quote,
+    QuotedString,
+    RangeSweep,
+    Sweep,
+    Transformer,
+)
 from hydra.errors import OverrideParseException
-from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
@@ -55,8 +62,11 @@ def held(distribution: BaseDistribution, value: Any, name: str, source: str) -> 
 
 @lru_cache(maxsize=1000, typed=True)  # False is not 0.0
 def value_of(choice: Any) -> Any:
-    """What Hydra reads where Optuna has this choice: ``[16]`` and ``null`` are kept as text."""
-    return OmegaConf.create(f"value: {choice}").value if isinstance(choice, str) else choice
+    """What Hydra reads where Optuna has this choice: ``[16]`` and ``null`` are kept as text.
+
+    Raises Hydra's ``OverrideParseException`` for a text that it cannot read.
+    """
+    return OverridesParser.create().parse_override(f"value={choice}").value() if isinstance(choice, str) else choice
 
 
 def lowest(distribution: BaseDistribution) -> Any:
@@ -91,7 +101,8 @@ def distribution_of(override: Override) -> BaseDistribution | None:
             return CategoricalDistribution([*map(_choice, override.sweep_iterator(transformer=Transformer.encode))])
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"sweep `{override.input_line}` is empty ({error}); expected a lower end below the upper one"
+            f"sweep `{override.input_line}` is empty ({error}); expected a lower end below the upper one, above 0 and without a step "
+            f"where the logarithm is searched; change its ends"
         ) from error
 
 
@@ -107,8 +118,11 @@ def _in_order(sweep: Any) -> Iterator[None]:
 
 
 def _choice(value: Any) -> str | int | float | bool:
-    """A choice as Optuna stores it: lists and mappings as the text that Hydra reads."""
-    return value if isinstance(value, (str, int, float, bool)) else str(value)
+    """A choice as Optuna stores it: what Hydra would not read as one value (``a,b``) in quotes."""
+    with suppress(OverrideParseException):
+        if not isinstance(value_of(value), Sweep):
+            return value  # type: ignore[no-any-return]
+    return QuotedString(value, Quote.single).with_quotes()
 
 
 def _interval(sweep: IntervalSweep) -> BaseDistribution:
@@ -120,11 +134,11 @@ def _interval(sweep: IntervalSweep) -> BaseDistribution:
 
 
 def _range(sweep: RangeSweep) -> BaseDistribution:
-    low, high, step = sweep.start, sweep.stop, sweep.step
+    low, high, step, log = sweep.start, sweep.stop, sweep.step, "log" in sweep.tags
     assert low is not None and high is not None  # noqa: PT018 - the grammar gives both
     if all(isinstance(number, int) for number in (low, high, step)):
-        return IntDistribution(int(low), int(high), step=int(step))
-    return FloatDistribution(float(low), float(high), step=float(step))
+        return IntDistribution(int(low), int(high), log=log, step=int(step))
+    return FloatDistribution(float(low), float(high), log=log, step=float(step))
 
 
 def values_of(dist: BaseDistribution) -> Sequence[Any]:
@@ -139,17 +153,12 @@ def values_of(dist: BaseDistribution) -> Sequence[Any]:
 
 
 def uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:
-    """A draw from one distribution, even in its logarithm where it asks for that."""
+    """A draw from one distribution, even in its logarithm where it asks for that; every step of a range is as likely as any other."""
     if isinstance(dist, CategoricalDistribution):
         return dist.choices[int(rng.integers(len(dist.choices)))]
-    if isinstance(dist, IntDistribution):
-        low, high = dist.low - 0.5, dist.high + 0.5
-        value = exp(rng.uniform(log(low), log(high))) if dist.log else rng.uniform(low, high)
-        return on_grid(value, dist)
-    assert isinstance(dist, FloatDistribution)
-    if dist.log:
-        return float(min(exp(rng.uniform(log(dist.low), log(dist.high))), dist.high))
-    return on_grid(rng.uniform(dist.low, dist.high), dist)
+    assert isinstance(dist, (IntDistribution, FloatDistribution))
+    low, high = dist.low - (dist.step or 0) / 2, dist.high + (dist.step or 0) / 2
+    return on_grid(exp(rng.uniform(log(low), log(high))) if dist.log else rng.uniform(low, high), dist)
 
 
 def on_grid(value: float, dist: IntDistribution | FloatDistribution) -> Any:

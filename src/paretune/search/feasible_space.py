@@ -88,7 +88,9 @@ class FeasibleSpace:
 
     def verify_fits(self, params: Params) -> bool:
         """Whether ``params`` may be run, by their counted cost."""
-        return self.costs is None or (self.costs.holds(params) and self.fits(params))
+        if self.costs:
+            self.costs.verify(params)
+        return self.fits(params)
 
     def holding(self, params: Params, held: Params, rng: np.random.Generator) -> Params:
         """``params`` with the values ``held``; what else a configuration that has them needs is drawn, and shrunk onto the cap.
@@ -119,7 +121,7 @@ class FeasibleSpace:
     ) -> Params:
         """A draw resized to the cost :meth:`at_share` of the way from the smallest to the cap."""
         params = self.uniform(rng, choice)
-        if self.lower <= 0:
+        if self.costs is None:
             return params
         target = self.at_share(share, exponent)
         for _ in range(REDRAWS):
@@ -136,7 +138,7 @@ class FeasibleSpace:
         """
         whole = self._way()
         part = log1p(share * expm1(exponent * whole)) / exponent if exponent else share * whole
-        return float(self.least * exp(part))
+        return round(self.least * exp(part), 6)  # the cap itself at 1
 
     def _way(self) -> float:
         """How long the way is, in logarithms of the cost."""
@@ -200,12 +202,13 @@ class FeasibleSpace:
         return self.space.pruned(params)
 
     def _mover(self, params: Params, held: Collection[str] = ()) -> Callable[[float], Params]:
-        """A function that moves whole numbers of ``params``, unless they are ``held``, from the lower ends of their ranges (0) over
-        where they are (1) to the upper ends (2).
+        """A function that moves whole numbers of ``params`` from the lower ends of their ranges (0) over where they are (1) to the
+        upper ends (2), unless they are ``held`` or cost nothing.
         """
         steps = []
+        kept = {*held, *(self.costs.unread if self.costs else ())}
         for name, dist in ints_of(self.space, params).items():
-            if name not in held:
+            if name not in kept:
                 scale = log if dist.log else float
                 steps.append((name, scale(dist.low), scale(params[name]), scale(dist.high), dist))
 

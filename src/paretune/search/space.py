@@ -5,7 +5,7 @@ sweeper). ``interval(a, b)``: real numbers, and ``int(interval(a, b))`` whole on
 the same, even in the logarithm. ``shuffle`` makes a range a choice. ``tag('if depth > 3', ...)``: only where ``depth`` has such a value.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -143,7 +143,7 @@ def parse_space(
     def brought(chosen: Params) -> Mapping[str, Any]:
         """What these options bring, of groups that are not ``chosen`` the first ones."""
         sweeps = own_space([*fixed, *(f"{name}={value}" for name, value in {**first, **chosen}.items())])
-        return {key: value for key, value in sweeps.items() if value is not None and not _is_named(key, named)}
+        return {key: value for key, value in sweeps.items() if value is not None and not is_named(key, named)}
 
     choices = _branching(groups, brought)
     common: Distributions = {name: groups[name] for name in groups if name not in choices}
@@ -202,7 +202,7 @@ def _with_entries(space: Space, branch: str | None, entries: Sequence[Override],
     return replace(space, branches={**space.branches, branch: added}, conditions=conditions)
 
 
-def _is_named(key: str, named: set[str]) -> bool:
+def is_named(key: str, named: Collection[str]) -> bool:
     """Whether the command line names ``key``, or the whole that it is a part of (``a.b`` of ``a.b.0``)."""
     return any(key == whole or key.startswith(f"{whole}.") for whole in named)
 

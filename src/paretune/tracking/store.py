@@ -247,11 +247,6 @@ class Store:
         """The runs that train trials of a sweep again, whatever became of them, oldest first."""
         return self.runs({Tag.SWEEP: sweep, Tag.KIND: "confirm"})
 
-    def recipe_runs(self, recipe: str, seed: int) -> list[Run]:
-        """The finished runs of a recipe with this seed, oldest first."""
-        runs = self.runs({Tag.KIND: "run", Tag.RECIPE: recipe})
-        return [run for run in runs if run.data.params.get("seed") == str(seed) and run.info.status == "FINISHED"]
-
 
 def _store_errors() -> tuple[type[Exception], ...]:
     """What a store may raise: of libraries that nobody has imported, nothing."""
