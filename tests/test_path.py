@@ -146,7 +146,7 @@ def test_a_training_that_cannot_begin_is_a_failed_run_and_tried_again(swept, cap
     run = pareto.front("path")["run_id"].iloc[0]
     ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds", "1")
     with monkeypatch.context() as patch:
-        patch.setattr("paretune.data.digits.load", lambda **_: [][0])
+        patch.delattr("paretune.data.digits.load")
         assert answer(capfd, confirm.cli, *ask)[0] == 2
     assert [run.data.tags["state"] for run in swept.confirmations("path")] == ["failed"]
     assert answer(capfd, confirm.cli, *ask)[0] == 0
