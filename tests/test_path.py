@@ -204,10 +204,14 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
         (pareto.cli, ["path", "--family", "dense"], "has no finished trial that was asked for (3 finished in all)"),
         (pareto.cli, ["path", "--beats", "LeNet"], "--beats `LeNet` names 0 published points; expected one of: none for this data"),
         (confirm.cli, ["path", "--run", "xyz"], "--run `xyz` fits 0 complete trials of path; expected one"),
+        (pareto.cli, ["path", "--over", "nothing"], "--over `nothing` cannot be drawn (0 of 3 trials have a number"),
+        (confirm.cli, ["path", "seeds=3"], "argument `seeds=3` is no setting of Hydra; expected such as hydra/launcher=submitit_slurm; write --set seeds=3"),
+        (confirm.cli, ["path", "--near", "2"], "--near `2.0` is invalid; expected a number from 0 to 1"),
+        (confirm.cli, ["path", "--teacher", "store/mlflow.db"], "checkpoint `store/mlflow.db` cannot be read (no weights); expected the weights.pt"),
         (confirm.cli, ["path", "--store", "nowhere"], "does not exist; expected the file that a sweep writes"),
         (export.cli, ["path", "model.pt"], "MODEL `model.pt` does not end with .onnx"),
         (export.cli, ["path", "model.onnx", "--run", "xyz"], "--run `xyz` fits 0 complete trials"),
-        (predict.cli, ["none.onnx", "a.png"], "model `none.onnx` cannot be read"),
+        (predict.cli, ["none.onnx", "a.png"], "model `none.onnx` cannot be read (no such file); expected a file that paretune export wrote; check the path"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_exit_code_two(swept, capfd, cli, arguments, said):

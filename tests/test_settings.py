@@ -26,6 +26,11 @@ DEFAULTS = {
         ({"nam": 1}, "setting `nam` is unknown; expected one that --cfg job shows; did you mean name?"),
         ({"trainer": {"max_epochs": 0.5}}, "trainer.max_epochs `0.5` is invalid; expected a whole number of at least 1"),
         ({"trainer": {"min_delta": "a"}}, "trainer.min_delta `a` is invalid; expected a number; set trainer.min_delta"),
+        ({"trainer": 5}, "trainer `5` is invalid; expected settings below it; set such as trainer.max_epochs"),
+        ({"data": {"path": "???"}}, "data.path is missing; expected a value; set data.path"),
+        ({"data": {"path": "no/such"}}, "data.path `no/such` is not there; expected your pictures or arrays; check the path"),
+        ({"name": "../x"}, "name `../x` is invalid; expected one for a folder of its own; choose another name"),
+        ({"name": "runs"}, "name `runs` is invalid"),
         ({"model": {"widths": 4}}, "model.widths `4` is invalid; expected a list such as"),
     ],
 )  # fmt: skip
@@ -51,8 +56,21 @@ def test_a_value_is_allowed_or_refused_by_its_name(setting, value):
         check(setting, value)
 
 
-def test_hydras_messages_become_one_line():
-    assert one_line("Could not override 'sweeps'.\nTo append to your config use +sweeps=mine") == (
-        "sweeps `mine` is not in this folder; expected a file sweeps/mine.yaml; write it, or go to its folder"
-    )
-    assert one_line("one\n  two\n") == "one two"
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Could not override 'sweeps'.\nTo append to your config use +sweeps=mine",
+         "sweeps `mine` is not in this folder; expected a file sweeps/mine.yaml; write it, or go to its folder"),
+        ("Could not override 'lr'.\nTo append to your config use +lr=1",
+         "setting `lr` is unknown; expected one that --cfg job shows; did you mean optimizer.lr?"),
+        ("Could not override 'hydra.sweeper.n_trial'.\nTo append to your config use +hydra.sweeper.n_trial=1",
+         "setting `hydra.sweeper.n_trial` is unknown; expected one that --cfg hydra shows; correct its name"),
+        ("Could not override 'recipe'. No match in the defaults list.\nTo append to your default list use +recipe=era_11",
+         "group `recipe` has no option to be replaced; expected a plus before it; write +recipe=era_11"),
+        ("Error parsing override 'squeeze'\nmissing EQUAL at '<EOF>'\nSee https://hydra.cc",
+         "override `squeeze` cannot be read (missing EQUAL at '<EOF>'); expected key=value without spaces; put other texts in quotes"),
+        ("one\n  two\n", "one two"),
+    ],
+)  # fmt: skip
+def test_hydras_messages_become_one_line(text, line):
+    assert one_line(text) == line

@@ -36,7 +36,7 @@ def main() -> None:
     if name in COMMANDS:
         sys.argv[1:] = arguments
         _run(name)
-    elif name in ("-h", "--help"):
+    elif name in ("-h", "--help", "help"):
         print(overview())
     elif name == "--version":
         from importlib.metadata import version
@@ -113,10 +113,13 @@ def _complete(arguments: Sequence[str]) -> None:
         if not line:
             return print(*COMMANDS)
         command, rest = line.groups()
+        if command not in TRAINING and rest.split(" ")[-1].startswith("-"):
+            return print(*_options(command))
         if command in OF_A_SWEEP and not re.search(r"\s", rest):
-            return print(*paths.sweep_names())
+            run = {folder.name for folder in (paths.store() / "outputs").glob("*")} - {"runs"}
+            return print(*sorted({*paths.sweep_names(), *run}))
         if command not in TRAINING:
-            return print(*_options(command)) if rest.split(" ")[-1].startswith("-") else None
+            return None
         os.environ["COMP_LINE"] = "paretune " + re.sub(r"^([^\s=+~-][^\s=]*)(?=\s)", r"sweeps=\1", rest)
     sys.argv[1:] = ["-sc", *arguments]
     return _run("train")

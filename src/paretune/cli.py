@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from paretune import paths
 from paretune.errors import ConfigError, ParetuneError, first_line
@@ -30,7 +30,14 @@ def counted(number: int, noun: str) -> str:
 def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
     """A parser that describes the command by its module's docstring ``about``, without its markup."""
     text = (about or "").replace("``", "")
-    return argparse.ArgumentParser(command, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return _Parser(command, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says a mistake in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
 
 
 def whole(text: str) -> int:
@@ -110,4 +117,7 @@ def _message(error: BaseException, named: bool) -> str:
         return str(ours).strip()
     if isinstance(error, FILE_ERRORS) and named:
         return f"file `{error.filename}` cannot be used ({error.strerror}); expected one that may be read or written; check it"
+    if mark := getattr(error, "problem_mark", None):  # of YAML
+        problem: Any = getattr(error, "problem", None)
+        return f"file `{mark.name}` cannot be read (line {mark.line + 1}, column {mark.column + 1}: {problem}); expected YAML; correct it"
     return one_line(str(error).strip(), first_line(error.__cause__) if error.__cause__ else "")

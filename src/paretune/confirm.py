@@ -39,7 +39,7 @@ from paretune.cli import (
     uri_of,
     whole,
 )
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, check_least
 from paretune.paths import refuse_passwords
 from paretune.settings import check
 
@@ -167,6 +167,13 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     paths.import_from_working_folder()
     with exit_on_mistake("paretune confirm", CompactHydraException, OmegaConfBaseException):
         refuse_passwords(options.uri, *overrides)
+        check_least("--near", options.near, 0, most=1, whole=False, null=True)
+        for override in overrides:
+            if not override.lstrip("+~").startswith("hydra"):
+                raise ConfigError(
+                    f"argument `{override}` is no setting of Hydra; expected such as hydra/launcher=submitit_slurm; write --set "
+                    f"{override} for one of the training"
+                )
         _confirm(options, overrides)
 
 
@@ -179,6 +186,11 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     from paretune.tracking import Store
 
     store, query = Store(uri_of(options)).require(), query_of(options)
+    if options.teacher:
+        from paretune.training import load
+
+        digest(Path(options.teacher))
+        load(Path(options.teacher))  # refuses another file
     results = find(store, [options.sweep], query)
     chosen = _chosen(results, options)
     missing = _missing(results, chosen, options, store)

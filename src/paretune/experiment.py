@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 import hydra
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -64,7 +65,9 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     if recorder:
         recorder.tag("layers", layer_list(start.config["model"]))
     build, started_s = partial(models.build, start.config["model"]), perf_counter()
-    execution = _execution(training, start.family, build(), data)
+    net = build()
+    _check_logits(net, start.family, data)
+    execution = _execution(training, start.family, net, data)
     training = best_start(build, data, training, execution)
     starts_s = perf_counter() - started_s
     seed_everything(training.seed)
@@ -89,7 +92,8 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
         recorder.tag("layout", str(trained.execution))
         recorder.tag("rule", training.selection.rule)
         recorder.finish(point, _more(trained), [weights])
-    _tell(point, trained, weights)
+    _tell(point, trained, training.selection.split)
+    log.info("weights in %s", weights)
     return point
 
 
@@ -118,6 +122,16 @@ def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
             raise ConfigError(
                 f"model.{name} `{model[name]}` does not fit data `{data.name}`; expected {value}; set model.{name}"
             )
+
+
+def _check_logits(net: nn.Module, family: str, data: ImageData) -> None:
+    with torch.no_grad():
+        shape = tuple(net.eval()(torch.zeros(2, *data.train.pixels.shape[1:])).shape)
+    net.train()
+    if shape != (2, data.num_classes):
+        raise ConfigError(
+            f"model `{family}` gives values {shape} of 2 images; expected logits {(2, data.num_classes)}; mend its forward"
+        )
 
 
 def training_of(cfg: DictConfig) -> Training:
@@ -155,15 +169,14 @@ def _more(trained: Trained) -> dict[str, float]:
     return figures
 
 
-def _tell(point: Point, trained: Trained, weights: Path) -> None:
+def _tell(point: Point, trained: Trained, split: str) -> None:
     log.info(
-        "%s, %s parameters: validation F1 %.4f, accuracy %.4f at epoch %d of %d, %.1f s, %s images/s",
-        point.family, f"{point.params:,}", point.f1, point.accuracy, point.best_epoch, len(trained.epochs),
+        "%s, %s parameters: %s F1 %.4f, accuracy %.4f at epoch %d of %d, %.1f s, %s images/s",
+        point.family, f"{point.params:,}", split, point.f1, point.accuracy, point.best_epoch, len(trained.epochs),
         point.seconds, f"{trained.images_per_s:,.0f}",
     )  # fmt: skip
     if trained.test:
         log.info("test F1 %.4f, accuracy %.4f (the test set is read once)", trained.test.f1, trained.test.accuracy)
-    log.info("weights in %s", weights)
 
 
 def _plain(node: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paretune import paths
-from paretune.cli import add_query, add_store, exit_on_mistake, query_of, uri_of
+from paretune.cli import add_query, add_store, exit_on_mistake, parser_of, query_of, uri_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -64,22 +64,22 @@ def _report(options: argparse.Namespace) -> None:
     store = Store(uri_of(options)).require()
     with console.status(f"reading {options.sweep}"):
         results = find(store, options.sweep.split(","), query_of(options))
-    console.print(results_table(results, console.width))
-    for line in answers(results, beats=options.beats):
-        console.print(line, soft_wrap=True)
     out = Path(options.out or folder_of(options.sweep, results.query.part))
-    with console.status("writing the report"):
-        names = write_files(results, store, out, options.ui)
     if options.over:
         from paretune.reports.figure import draw_over
 
+        out.mkdir(parents=True, exist_ok=True)
         draw_over(results, options.over, out / "over.png")
-        names.append("over.png")
+    console.print(results_table(results, console.width))
+    for line in answers(results, beats=options.beats):
+        console.print(line, soft_wrap=True)
+    with console.status("writing the report"):
+        names = [*write_files(results, store, out, options.ui), *(["over.png"] if options.over else [])]
     console.print(f"Written to {out}: {', '.join(names)}", soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("paretune pareto", description="The params-vs-F1 front of a sweep, or of several.")
+    parser = parser_of("paretune pareto", "The params-vs-F1 front of a sweep, or of several.")
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist; several as a,b")
     add_query(parser)
     confirmed = "only what paretune confirm trained again, by its test F1"

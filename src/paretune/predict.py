@@ -10,8 +10,15 @@ import json
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paretune.cli import exit_on_mistake, parser_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from paretune.deploy.picture import Placed
 
 __all__ = ["cli"]
 
@@ -39,26 +46,22 @@ def _predict(options: argparse.Namespace) -> None:
     from paretune.deploy.picture import pictures, placed
 
     runtime = Runtime(options.model)
-    found = [
-        placed(name, picture, runtime.placing, options.invert)
-        for path in options.pictures
-        for name, picture in pictures(path)
-    ]
-    probabilities = runtime.probabilities(np.stack([picture.image for picture in found]))
-    for picture, row in zip(found, probabilities, strict=True):
-        best, names = int(row.argmax()), runtime.class_names
-        if options.json:
-            shares = [round(float(share), 6) for share in row]
-            answer = {
-                "picture": picture.name,
-                "class": best,
-                "name": names[best],
-                "probabilities": shares,
-                "steps": picture.steps,
-            }
-            print(json.dumps(answer))
-        else:
-            print(f"{picture.name}: {names[best]} ({row[best]:.1%}; {picture.steps})")
+    for path in options.pictures:
+        found = [placed(name, picture, runtime.placing, options.invert) for name, picture in pictures(path)]
+        probabilities = runtime.probabilities(np.stack([picture.image for picture in found]))
+        for picture, row in zip(found, probabilities, strict=True):
+            print(_answer(picture, row, runtime.class_names, options.json))
+
+
+def _answer(picture: "Placed", row: "NDArray[np.float32]", names: Sequence[str], as_json: bool) -> str:
+    """The line of a picture, by its classes' probabilities ``(classes,)``."""
+    best = int(row.argmax())
+    if not as_json:
+        return f"{picture.name}: {names[best]} ({row[best]:.1%}; {picture.steps})"
+    shares = [round(float(share), 6) for share in row]
+    return json.dumps(
+        {"picture": picture.name, "class": best, "name": names[best], "probabilities": shares, "steps": picture.steps}
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from paretune.errors import ConfigError, check_choice, check_least
@@ -44,17 +45,26 @@ RANGES: dict[str, tuple[float, float | None, bool, bool]] = {
     "trainer.threads": (1, None, True, True),
     **{f"cap.{name}": (1, None, True, True) for name in ("min_params", *(f"max_{cost}" for cost in UNITS))},
 }
+SETTINGS = (*CHOICES, *RANGES)
+# What should be at the paths that a person gives.
+PATHS = {"data.path": "your pictures or arrays", "trainer.distillation.teacher": "the weights.pt of a Paretune run"}
 # Nodes whose keys are arguments of the function that their `_target_` names, or anybody's own.
 OPEN = ("augment", "data", "model", "optimizer", "published", "scheduler", "space")
 
 
 def check(setting: str, value: object) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` if the ``value`` of ``setting`` is none of its choices, or out of its range."""
+    """Raise :class:`~paretune.errors.ConfigError` if the ``value`` of ``setting`` is none of its choices, out of its range or not there."""
     if setting in CHOICES:
         check_choice(setting, value, CHOICES[setting])
     if setting in RANGES:
         least, most, whole, null = RANGES[setting]
         check_least(setting, value, least, most=most, whole=whole, null=null)
+    if setting in PATHS and value is not None and not Path(str(value)).exists():
+        raise ConfigError(f"{setting} `{value}` is not there; expected {PATHS[setting]}; check the path")
+    if setting == "name" and value is not None:
+        first, *others = Path(str(value)).parts or [""]
+        if Path(first).is_absolute() or first in ("", "runs") or ".." in (first, *others):
+            raise ConfigError(f"name `{value}` is invalid; expected one for a folder of its own; choose another name")
 
 
 def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -65,7 +75,11 @@ def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """
     known = dict(_leaves(defaults))
     for setting, value in _leaves(config):
+        if value == "???":
+            raise ConfigError(f"{setting} is missing; expected a value; set {setting}")
         if setting not in known and setting.partition(".")[0] not in OPEN:
+            if parts := [name for name in known if name.startswith(f"{setting}.")]:
+                raise ConfigError(f"{setting} `{value}` is invalid; expected settings below it; set such as {parts[0]}")
             raise ConfigError(
                 f"setting `{setting}` is unknown; expected one that --cfg job shows; {mend(setting, known, 'leave it out')}"
             )
@@ -107,13 +121,25 @@ def one_line(text: str, cause: str = "") -> str:
     if found := re.search(r"Could not override '(.+)'\.\nTo append to your config use \+\S+?=(.*)", text):
         if found[1] == "sweeps":
             return f"sweeps `{found[2]}` is not in this folder; expected a file sweeps/{found[2]}.yaml; write it, or go to its folder"
-        return f"setting `{found[1]}` is unknown; expected one that --cfg job shows; correct its name"
+        shown, advice = (
+            "hydra" if found[1].startswith("hydra.") else "job",
+            mend(found[1], SETTINGS, "correct its name"),
+        )
+        return f"setting `{found[1]}` is unknown; expected one that --cfg {shown} shows; {advice}"
+    if found := re.search(
+        r"Could not override '(.+)'\.\s*No match in the defaults list\.\s*To append .* use (\S+)", text
+    ):
+        return f"group `{found[1]}` has no option to be replaced; expected a plus before it; write {found[2]}"
+    if found := re.match(r"Error parsing override '(.*)'\n(.*)", text):
+        return f"override `{found[1]}` cannot be read ({found[2]}); expected key=value without spaces; put other texts in quotes"
     if found := re.fullmatch(r"Error merging override \+*([^=]+)=(.*)", text):
         return f"{found[1]} `{found[2]}` is invalid ({cause}); expected a value of its kind; set {found[1]}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def mend(name: str, names: Iterable[str], otherwise: str) -> str:
-    """What to do about a ``name`` that is none of the ``names``: take the nearest one, or ``otherwise``."""
-    nearest = get_close_matches(name, [*names], n=1)
+    """What to do about a ``name`` that is none of the ``names``: take the shortest that ends with it, the nearest, or ``otherwise``."""
+    known = [*names]
+    longer = [long for long in known if long.endswith(name) and len(name) > 1]
+    nearest = sorted(longer, key=len) or get_close_matches(name, known, n=1)
     return f"did you mean {nearest[0]}?" if nearest else otherwise

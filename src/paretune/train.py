@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,13 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from paretune import paths
 from paretune.cli import check_name, exit_on_mistake, parser_of
 from paretune.errors import ConfigError
 from paretune.paths import refuse_passwords
-from paretune.settings import check_all
+from paretune.settings import SETTINGS, check_all, mend
 
 if TYPE_CHECKING:
     from paretune.front import Point
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from paretune.tracking import RunRecorder
 
 JOIN = "hydra.sweeper.join=true"
+HYDRA_OPTIONS = (
+    "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun", "--shell-completion", "--config-path",
+    "--config-name", "--config-dir", "--experimental-rerun", "--info",
+)  # fmt: skip
 
 
 @hydra.main(config_path=str(paths.CONF), config_name="train", version_base="1.3")
@@ -42,6 +47,7 @@ def main(cfg: DictConfig) -> Sequence[float]:
     with nullcontext() if in_sweep else exit_on_mistake("paretune train", CompactHydraException):
         if not in_sweep:
             _check_settings(cfg)
+            _refuse_sweeper(HydraConfig.get().overrides.hydra)
         from paretune.experiment import start_point, train_recorded
         from paretune.search import current_trial
 
@@ -61,8 +67,9 @@ def cli(command: str = "paretune train") -> None:
     paths.import_from_working_folder()
     if Path("conf").is_dir() and Path("conf").resolve() != paths.CONF.resolve():
         sys.argv[1:1] = ["--config-dir", "conf"]  # options of one's own, beside Paretune's
-    with exit_on_mistake(command, CompactHydraException, OmegaConfBaseException):
+    with exit_on_mistake(command, CompactHydraException, OmegaConfBaseException, YAMLError):
         refuse_passwords(*sys.argv[1:])  # before Hydra saves them
+        _refuse_options(sys.argv[1:])
         main()
 
 
@@ -73,24 +80,38 @@ def sweep_cli() -> None:
         "paretune sweep", "The sweep of sweeps/NAME.yaml. The same command goes on with it, up to its total of trials."
     )
     parser.add_argument("name", nargs="?", default="", metavar="NAME", help=names)
-    overrides = "Hydra's, such as hydra.sweeper.n_trials=100; paretune train --help says what there is"
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="OVERRIDE", help=overrides)
+    settings = "Hydra's, such as hydra.sweeper.n_trials=100; paretune train --help says what there is"
+    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="OVERRIDE", help=settings)
     options = parser.parse_args()
     with exit_on_mistake("paretune sweep"):
         if not _is_name(options.name):
             raise ConfigError(
-                f"sweep `{options.name}` is not a name; expected that of a file in sweeps/, such as {paths.sweep_names()[0]}, first; "
-                f"without a file: paretune train -m"
+                f"sweep `{options.name}` is not a name; expected one of {', '.join(paths.sweep_names())}, first; without a file: "
+                f"paretune train -m"
             )
-        sys.argv[1:] = ["hydra.mode=MULTIRUN", *_named([options.name, *options.overrides])]
+        overrides = [override for override in options.overrides if override not in ("-m", "--multirun")]
+        sys.argv[1:] = ["hydra.mode=MULTIRUN", *_named([options.name, *overrides])]
     cli("paretune sweep")
 
 
 def worker_cli() -> None:
     """Run ``paretune worker``: join the sweep that the same arguments started elsewhere, until it is over."""
     with exit_on_mistake("paretune worker"):
+        if not sys.argv[1:]:
+            raise ConfigError(
+                "the sweep is missing; expected what it was started with; for instance: paretune worker under_2k"
+            )
         sys.argv[1:] = ["-m", JOIN, *_named(sys.argv[1:])]
     cli("paretune worker")
+
+
+def _refuse_options(arguments: Sequence[str]) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` for an option such as ``--epochs``, as other programs have them."""
+    for option in (argument.partition("=")[0] for argument in arguments if argument.startswith("--")):
+        if option not in HYDRA_OPTIONS:
+            raise ConfigError(
+                f"option `{option}` is unknown; expected settings as NAME=VALUE; {mend(option[2:], SETTINGS, 'see --help')}"
+            )
 
 
 def _is_name(argument: str) -> bool:
@@ -106,6 +127,8 @@ def _named(arguments: Sequence[str]) -> list[str]:
     name, *overrides = arguments or [""]
     if not _is_name(name):
         return [*arguments]
+    if name.endswith(".yaml") or name.startswith("sweeps/"):
+        name = Path(name).stem
     if any(override.startswith(("--config-dir", "-cd", "hydra.searchpath")) for override in overrides):
         return [f"sweeps={name}", *overrides]
     check_name("sweep", name, paths.sweep_names())
@@ -138,21 +161,41 @@ def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
 def _check_settings(cfg: DictConfig) -> None:
     """Raise :class:`~paretune.errors.ConfigError` for a setting that is wrong beside what its groups alone say."""
     hydra_config = cfg.hydra if "hydra" in cfg else HydraConfig.get()
-    overrides = [*hydra_config.overrides.hydra, *hydra_config.overrides.task]
-    names = {override: override.lstrip("+~").split("=")[0].split("@")[0] for override in overrides}
-    kept = {"hydra.searchpath", *hydra_config.runtime.choices}  # where options are found, and which
-    groups = tuple(override for override, name in names.items() if name in kept)
-    check_all(_settings(cfg), _defaults(hydra_config.job.config_name, groups))
+    found_by = tuple(line for line in hydra_config.overrides.hydra if line.startswith("hydra.searchpath="))
+    choices = hydra_config.runtime.choices.items()
+    chosen = {
+        group: option for group, option in choices if option and group != "sweeps" and not group.startswith("hydra/")
+    }
+    for group, option in chosen.items():
+        own, theirs = Path(f"conf/{group}/{option}.yaml"), paths.CONF / f"{group}/{option}.yaml"
+        if own.is_file() and theirs.is_file() and own.read_bytes() != theirs.read_bytes():
+            raise ConfigError(
+                f"config `{own}` has the name of one of Paretune's, which comes first; expected another name; rename the file"
+            )
+    check_all(_settings(cfg), _defaults(hydra_config.job.config_name, found_by, tuple(chosen.items())))
 
 
 @cache
-def _defaults(config_name: str, groups: tuple[str, ...]) -> dict[str, Any]:
-    return _settings(GlobalHydra.instance().config_loader().load_configuration(config_name, [*groups], RunMode.RUN))
+def _defaults(config_name: str, found_by: tuple[str, ...], chosen: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """The settings with these options of the groups, before a sweep's file or the command line changes them."""
+    load = partial(GlobalHydra.instance().config_loader().load_configuration, config_name, run_mode=RunMode.RUN)
+    listed = load([*found_by]).hydra.runtime.choices
+    options = [f"{'' if group in listed else '+'}{group}={option}" for group, option in chosen]
+    return _settings(load([*found_by, *options]))
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:
     settings: Any = OmegaConf.to_container(config)
     return {name: value for name, value in settings.items() if name != "hydra"}
+
+
+def _refuse_sweeper(overrides: Sequence[str]) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` for what one training does not heed."""
+    for override in overrides:
+        if override.startswith(("hydra.sweeper", "hydra/sweeper")):
+            raise ConfigError(
+                f"`{override}` says nothing of one training; expected -m with it; write paretune train -m {override}"
+            )
 
 
 def _check_cost(cfg: DictConfig) -> None:

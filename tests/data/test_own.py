@@ -163,10 +163,10 @@ def strip(pictures: Path, *names: str) -> None:
     ("spoil", "message"),
     [
         (lambda p: strip(p, "dog"), r"data folder `.*dog` has no picture; expected PNG or JPEG files; add some or leave"),
-        (lambda p: (strip(p, "dog"), (p / "dog").rmdir()), r"data `folder` has 1 class \(cat\); expected at least two; check data.path"),
-        (lambda p: [(strip(p, c), (p / c).rmdir()) for c in CLASSES], r"data `folder` has 0 classes \(none\); expected at least two"),
+        (lambda p: (strip(p, "dog"), (p / "dog").rmdir()), r"data `.*pictures` has 1 class \(cat\); expected at least two; check data.path"),
+        (lambda p: [(strip(p, c), (p / c).rmdir()) for c in CLASSES], r"data `.*pictures` has 0 classes \(none\); expected at least two"),
         (lambda p: (p / "cat" / "00.png").write_bytes(b"no"), r"picture `.*00.png` cannot be read \(.*\); expected PNG, JPEG"),
-        (lambda p: paint(p / "cat" / "00.png", size=(9, 9)), r"2 sizes, such as 6x4 \(`.*`\) and 9x9 \(`00.png`\); expected one; set data.image"),
+        (lambda p: paint(p / "cat" / "00.png", size=(9, 9)), r"2 sizes, such as \[4,6\] \(`.*`\) and \[9,9\] \(`.*cat.00.png`\); expected one; set data.image"),
         (lambda p: [paint(p / "test" / "cat" / "a.png"), paint(p / "train" / "cat" / "a.png")], r"1 class \(cat\)"),
         (lambda p: [paint(p / s / c / "a.png") for s, c in (("train", "a"), ("train", "b"), ("test", "c"))], r"`.*c` is no class of the training"),
     ],
@@ -181,7 +181,7 @@ def test_pictures_that_cannot_be_used_are_one_line(pictures, spoil, message):
     ("settings", "error", "message"),
     [
         ({"path": "none"}, DataError, r"data folder `none` is not there; expected a folder of class folders; set data.path"),
-        ({"image_size": [8]}, DataError, r"data.image_size `\[8\]` is invalid; expected \[height, width\]"),
+        ({"image_size": [8]}, DataError, r"data.image_size `\[8\]` is invalid; expected \[height,width\]"),
         ({"image_size": [8, 0]}, ConfigError, r"data.image_size `0` is invalid; expected a whole number of at least 1"),
         ({"channels": 4}, ConfigError, r"data.channels `4` is unknown; expected one of null, 1, 3"),
         ({"test_size": 1}, ConfigError, r"data.test_size `1` leaves a class without images: 20 images of 2 classes, of the rarest 10"),

@@ -51,6 +51,15 @@ def test_f1_over_a_setting_has_a_line_for_each_choice_of_the_others(tmp_path):
     assert all(f"<!-- {text} -->" in picture for text in ("a_net", "b_net", "recipe", "data.size"))
 
 
+def test_trials_of_a_family_that_lacks_the_setting_are_left_out(tmp_path):
+    rows = [trial(0, 100, 0.9) | {"searched": {"lr": "0.1", "model": "conv", "width": "3"}},
+            trial(1, 200, 0.8) | {"searched": {"lr": "0.2", "model": "dense"}}, trial(2, 300, 0.9) | {"searched": {"model": "gap"}}]  # fmt: skip
+    picture = over(tmp_path, "lr", rows)
+
+    assert "<!-- conv" in picture
+    assert "<!-- gap" not in picture
+
+
 def test_a_setting_that_was_not_searched_cannot_be_drawn_over(tmp_path):
     with pytest.raises(
         ConfigError, match=r"--over `lr` cannot be drawn .0 of 1 trials have a number.*; name one of data.size"

@@ -44,7 +44,8 @@ class SweepSpec:
     ) -> None:
         for name in ("n_jobs", "recycle_after", "workers_per_gpu"):
             check_least(f"hydra.sweeper.{name}", getattr(options, name), 1, null=name != "n_jobs")
-        self.options, self.name = options, _name(options, arguments)
+        file = config.hydra.runtime.choices.get("sweeps")
+        self.options, self.name = options, options.study_name or file or _name(arguments)
         self.loader, self.config = loader, config
         with open_dict(config):
             config.hydra.sweeper.study_name = self.name  # the output folder is called after it
@@ -144,7 +145,12 @@ class SweepSpec:
                 )
 
     def check_same_setup(self, study: Study) -> None:
-        """Raise :class:`~paretune.errors.StoreError` if the study was started with another cap, space or settings."""
+        """Raise :class:`~paretune.errors.StoreError` if the study was started with another cap, space or settings.
+
+        Hydra's own error is raised if what is searched is no setting of the app.
+        """
+        for choice in self.feasible.branches:
+            self._compose((*self.space.fixed, *self.space.overrides(self.feasible.smallest_of(choice))))
         config = self._compose(tuple(self.space.fixed))
         settings: dict[str, str] = {}
         choices = config.hydra.runtime.choices.items()
@@ -282,10 +288,8 @@ class SweepSpec:
         return config
 
 
-def _name(options: SweepOptions, arguments: Sequence[str]) -> str:
-    """The study's name: as set, or the same for the same question, so that the same command resumes the sweep."""
-    if options.study_name:
-        return options.study_name
+def _name(arguments: Sequence[str]) -> str:
+    """The name of a study without one: the same for the same question, so that the same command resumes the sweep."""
     question = sorted(line for line in arguments if not line.startswith("hydra."))
     return f"adhoc-{hashlib.sha256(' '.join(question).encode()).hexdigest()[:8]}"
 

@@ -52,10 +52,10 @@ def load(
     """
     check_choice("data.channels", channels, (None, 1, 3))
     if image_size is not None:
+        if isinstance(image_size, (int, float, str)) or len(image_size) != 2:
+            raise DataError(f"data.image_size `{image_size}` is invalid; expected [height,width]; set it so")
         for side in image_size:
             check_least("data.image_size", side, 1)
-        if len(image_size) != 2:
-            raise DataError(f"data.image_size `{list(image_size)}` is invalid; expected [height, width]; set it so")
     look = Look((int(image_size[0]), int(image_size[1])) if image_size else None, channels)
     return _load(Path(path), name, splitting, test_size, look)
 
@@ -113,7 +113,7 @@ def _load(path: Path, name: str, splitting: Splitting, test_size: float, look: L
         raise DataError(f"data folder `{path}` is not there; expected a folder of class folders; set data.path")
     folders = _split_folders(path)
     class_names = [folder.name for folder in _subfolders(folders["train"])]
-    check_classes(name, class_names)
+    check_classes(str(path), class_names)
     files = {split: _files(folder, class_names) for split, folder in folders.items()}
     listed = [file for part in files.values() for file, _ in part]
     pixels = _kept(path, listed, look)
@@ -188,8 +188,8 @@ def _decoded(folder: Path, files: Sequence[Path], look: Look) -> Tensor:
     if len(sizes) > 1:
         (first, path), (second, other) = sorted(sizes.items())[:2]
         raise DataError(
-            f"data folder `{folder}` has pictures of {len(sizes)} sizes, such as {_shown(first)} (`{path.name}`) and "
-            f"{_shown(second)} (`{other.name}`); expected one; set data.image_size=[height,width] to scale them"
+            f"data folder `{folder}` has pictures of {len(sizes)} sizes, such as {_shown(first)} (`{path}`) and "
+            f"{_shown(second)} (`{other}`); expected one; set data.image_size=[height,width] to scale them"
         )
     in_colour = any(array.ndim == 3 for array in arrays)
     pixels = np.stack([_coloured(array) if in_colour else array[None] for array in arrays])
@@ -201,4 +201,4 @@ def _coloured(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _shown(size: tuple[int, ...]) -> str:
-    return f"{size[1]}x{size[0]}"
+    return f"[{size[0]},{size[1]}]"

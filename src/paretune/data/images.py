@@ -94,9 +94,10 @@ class Splitting:
     def _stratified(self, labels: NDArray[np.int64], size: int, setting: str) -> NDArray[np.int64]:
         counts = np.unique(labels, return_counts=True)[1]
         if counts.min() < 2 or not len(counts) <= size <= len(labels) - len(counts):
+            fitting = f"{len(counts)} to {len(labels) - len(counts):,}, and " if 2 * len(counts) <= len(labels) else ""
             raise ConfigError(
                 f"{setting} `{size}` leaves a class without images: {len(labels):,} images of {len(counts)} classes, of the rarest "
-                f"{counts.min()}; expected {len(counts)} to {len(labels) - len(counts):,}, and two images of each class; set {setting}"
+                f"{counts.min()}; expected {fitting}two images of each class; {f'set {setting}' if fitting else 'add some'}"
             )
         from sklearn.model_selection import train_test_split  # late: most trainings do without it
 

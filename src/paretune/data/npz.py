@@ -70,7 +70,7 @@ def _arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in wanted if name in file}
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"data file `{path}` cannot be read ({first_line(error)}); expected an .npz file of arrays; set data.path"
         ) from error

@@ -38,9 +38,9 @@ class Runtime:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             facts = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
         except Exception as error:  # onnxruntime has an error class for each of its return codes
-            reason = first_line(error)
+            reason = first_line(error).rpartition(" failed:")[2] if path.is_file() else "no such file"
             raise StoreError(
-                f"model `{path}` cannot be read ({reason}); expected a file that paretune export wrote; export it again"
+                f"model `{path}` cannot be read ({reason}); expected a file that paretune export wrote; check the path"
             ) from error
         channels, height, width = self.session.get_inputs()[0].shape[1:]
         ways = {"fits_by": facts.get("fits_by", "ink"), "ink_share": facts.get("ink_share", 1.0)}

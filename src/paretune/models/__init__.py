@@ -4,7 +4,7 @@ Every family is a module from images ``(B, C, H, W)`` to logits ``(B, num_classe
 """
 
 from collections.abc import Mapping
-from pydoc import locate
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 import torch
@@ -26,7 +26,12 @@ def build(model: Mapping[str, Any]) -> nn.Module:
     :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
     """
     target = str(model.get("_target_"))
-    family = locate(target)
+    try:
+        family = locate(target)
+    except ErrorDuringImport as error:
+        raise ConfigError(
+            f"model._target_ `{target}` cannot be imported ({first_line(error)}); expected a module without errors; mend it"
+        ) from error
     if not (isinstance(family, type) and issubclass(family, nn.Module)):
         raise ConfigError(
             f"model._target_ `{target}` is not a network; expected the dotted path of an nn.Module class, such as "

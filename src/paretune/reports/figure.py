@@ -137,11 +137,12 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
     values = to_numeric(searched.get(setting, Series(index=models.index)), errors="coerce")
     names = [str(name) for name in searched if name not in (setting, "seed")]
     others = [name for name in names if searched[name].nunique() > 1]
-    lines = searched[others].astype(str).agg(" ".join, axis=1) if others else Series("all trials", models.index)
-    if values.isna().any() or lines.nunique() > MOST_LINES:
+    texts = searched[others].apply(lambda row: " ".join(map(str, row.dropna())), axis=1) if others else "all trials"
+    lines = Series(texts, models.index)[values.notna()]  # a family may lack the setting
+    if lines.empty or lines.nunique() > MOST_LINES:
         raise ConfigError(
             f"--over `{setting}` cannot be drawn ({values.notna().sum()} of {len(models)} trials have a number, of {lines.nunique()} "
-            f"choices of the rest); expected a number in all, of at most {MOST_LINES} choices; name one of {', '.join(map(str, searched))}"
+            f"choices of the rest); expected a number that was searched, of at most {MOST_LINES} choices; name one of {', '.join(map(str, searched))}"
         )
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots()

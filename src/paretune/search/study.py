@@ -132,6 +132,7 @@ def shared(study: Study, name: str, choose: Callable[[], Mapping[str, Any]]) -> 
 
 QUESTION, SETTINGS = "question", "settings"
 GROUP = "config group "
+MOST_SHOWN = 3  # differences to a question
 
 
 def check_same_setup(
@@ -159,7 +160,11 @@ def check_same_setup(
     groups = tuple(f"{name.removeprefix(GROUP)}." for name in names if name.startswith(GROUP))
     names = [name for name in names if not name.startswith(groups)]  # another option of a group says it all
     if names:
-        changes = "; ".join(f"{name}: {stored.get(name, 'nothing')} -> {asked.get(name, 'nothing')}" for name in names)
+        shown = [
+            f"{name}: {stored.get(name, 'nothing')} -> {asked.get(name, 'nothing')}" for name in names[:MOST_SHOWN]
+        ]
+        more = [f"and {len(names) - MOST_SHOWN} more"] if len(names) > MOST_SHOWN else []
+        changes = "; ".join([*shown, *more])
         raise StoreError(
             f"study `{study.study_name}` was started with another question ({changes}); expected the same space, cap and settings; "
             f"give the sweep another name, or take the change back"

@@ -37,7 +37,9 @@ def load(path: Path) -> tuple[nn.Module, dict[str, Any], Scaling]:
         net.load_state_dict(content["state_dict"])
         scaling = Scaling(*content["scaling"])
     except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError) as error:
+        # torch advises to let a foreign file execute code
+        reason = "no weights" if isinstance(error, UnpicklingError) else first_line(error)
         raise StoreError(
-            f"checkpoint `{path}` cannot be read ({first_line(error)}); expected the weights.pt of a Paretune run"
+            f"checkpoint `{path}` cannot be read ({reason}); expected the weights.pt of a Paretune run"
         ) from error
     return net.eval(), content["config"], scaling

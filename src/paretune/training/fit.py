@@ -121,8 +121,8 @@ class BestWeights(pl.Callback):
             self.best = epoch
             self.weights = deepcopy(pl_module.average.scored.state_dict())
         log.info(
-            "epoch %d/%s  train loss %.4f  val loss %.4f  val F1 %.4f  %.1f s",
-            epoch.number, trainer.max_epochs, epoch.train_loss, epoch.val_loss, epoch.val_f1, epoch.seconds,
+            "epoch %d/%s  train loss %.4f  %s loss %.4f  F1 %.4f  %.1f s", epoch.number, trainer.max_epochs, epoch.train_loss,
+            "test" if self.selection.split == "test" else "val", epoch.val_loss, epoch.val_f1, epoch.seconds,
         )  # fmt: skip
         if not isfinite(epoch.val_loss):
             trainer.should_stop = True  # diverged: more epochs cannot mend it

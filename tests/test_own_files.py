@@ -1,0 +1,94 @@
+"""Files of one's own, sweeps/NAME.yaml and conf/model/NAME.yaml, and what people get wrong in them."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from paretune import paths
+from paretune.__main__ import main
+from paretune.tracking import Store
+
+SWEEP = """
+# @package _global_
+defaults: [override /data: digits, override /model: dense]
+data: {splitting: {train_size: 200}}
+trainer: {max_epochs: 1, autotune: false}
+hydra: {mode: MULTIRUN, sweeper: {n_trials: 1}}
+"""
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capfd, migrated) -> Run:
+    """Runs ``paretune`` in a folder that holds ``sweeps/mine.yaml``; returns the exit code and what stderr says."""
+    migrated(paths.store() / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    Path("sweeps").mkdir()
+
+    def answer(command: str, sweep: str = SWEEP) -> tuple[int, str]:
+        Path("sweeps/mine.yaml").write_text(sweep)
+        monkeypatch.setattr(sys, "argv", ["paretune", *command.split()])
+        capfd.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        return code, capfd.readouterr().err
+
+    return answer
+
+
+def test_a_sweep_without_a_name_has_that_of_its_file_which_may_be_given_as_a_path(run):
+    assert run("sweep sweeps/mine.yaml -m")[0] == 0
+    assert [trial.data.tags["state"] for trial in Store(paths.tracking_uri(paths.store())).trials("mine")] == [
+        "complete"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("cap: {max_param: 3000}", "setting `cap.max_param` is unknown; expected one that --cfg job shows; did you mean cap.max_params?"),
+        ("cap: {max_params: 3k}", "cap.max.params `3k` is invalid; expected a whole number of at least 1, or null"),
+        ("cap: {max_params: 5", "mine.yaml` cannot be read (line 7, column 20: expected ',' or '}', but got '<stream end>'); expected YAML"),
+        ("space: {optimiser.lr: 'interval(0.1,1)'}", "setting `optimiser.lr` is unknown; expected one that --cfg job shows; did you mean optimizer.lr?"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_sweep_is_one_line_and_no_trial_begins(run, lines, said):
+    code, err = run("sweep mine", SWEEP + lines)
+
+    assert code == 2
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert not list((paths.store() / "outputs").glob("*/0"))
+
+
+def test_a_model_that_has_the_name_of_one_of_paretunes_is_refused(run):
+    Path("conf/model").mkdir(parents=True)
+    Path("conf/model/conv.yaml").write_text("# @package _global_\nmodel: {_target_: my_models.MyNet}")
+
+    code, err = run("train model=conv")
+
+    assert code == 2
+    assert err.startswith(
+        "paretune train: config `conf/model/conv.yaml` has the name of one of Paretune's, which comes first;"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import no_such_thing", "cannot be imported (problem in nets_20 - ModuleNotFoundError: No module named"),
+        ("from torch import nn\nclass Net(nn.Linear):\n    def __init__(self, **_): super().__init__(28, 5)",
+         "model `net` gives values (2, 1, 28, 5) of 2 images; expected logits (2, 10); mend its forward"),
+    ],
+)  # fmt: skip
+def test_a_network_of_ones_own_that_does_not_work_is_one_line(run, code, said):
+    Path(f"nets_{len(code)}.py").write_text(code)  # a name that no other test has imported
+    exit_code, err = run(f"train data=digits model=dense model._target_=nets_{len(code)}.Net")
+
+    assert exit_code == 2
+    assert said in err
