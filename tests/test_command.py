@@ -58,6 +58,7 @@ def test_python_m_paretune_says_the_version():
         ("worker", "paretune worker: the sweep is missing; expected what it was started with"),
         ("pareto a b", "paretune pareto: unrecognized arguments: b; paretune pareto --help says more"),
         ("sweep seed=3", "sweep `seed=3` is not a name"),
+        ("-sc install=tcsh", "completion `install=tcsh` is unknown; expected install, uninstall or query of bash, fish or zsh"),
         ("ui --store nowhere", "paretune ui: tracking store `nowhere/mlflow.db` does not exist"),
         ("ui --uri http://127.0.0.1:1", "--uri `http://127.0.0.1:1` is a server; expected a database"),
     ],

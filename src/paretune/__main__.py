@@ -43,7 +43,8 @@ def main() -> None:
 
         print(f"paretune {version('paretune')}")
     elif name in ("-sc", "--shell-completion"):
-        _complete(arguments)
+        with exit_on_mistake("paretune"):
+            _complete(arguments)
     else:
         with exit_on_mistake("paretune"):
             _refuse(name)
@@ -106,8 +107,14 @@ def _refuse(name: str) -> None:
 def _complete(arguments: Sequence[str]) -> None:
     """Hydra's shell completion (``install=bash``, ``query=bash``, ...) for ``paretune COMMAND``.
 
-    Of the line that is typed, in ``COMP_LINE``, Hydra sees what follows the command.
+    Of the line that is typed, in ``COMP_LINE``, Hydra sees what follows the command. Raises
+    :class:`~paretune.errors.ConfigError` for another shell.
     """
+    if not any(re.fullmatch(r"(install|uninstall|query)=(bash|fish|zsh)", argument) for argument in arguments):
+        raise ConfigError(
+            f"completion `{' '.join(arguments)}` is unknown; expected install, uninstall or query of bash, fish or zsh; for instance: "
+            f"paretune -sc install=bash"
+        )
     if any(argument.startswith("query=") for argument in arguments):
         line = re.match(r"\s*\S+\s+(\S+)\s+(.*)", os.environ.get("COMP_LINE", ""))
         if not line:
