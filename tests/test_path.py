@@ -205,7 +205,7 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
         (pareto.cli, ["path", "--beats", "LeNet"], "--beats `LeNet` names 0 published points; expected one of: none for this data"),
         (confirm.cli, ["path", "--run", "xyz"], "--run `xyz` fits 0 complete trials of path; expected one"),
         (pareto.cli, ["path", "--over", "nothing"], "--over `nothing` cannot be drawn (0 of 3 trials have a number"),
-        (confirm.cli, ["path", "seeds=3"], "argument `seeds=3` is no setting of Hydra; expected such as hydra/launcher=submitit_slurm; write --set seeds=3"),
+        (confirm.cli, ["path", "seeds=3"], "argument `seeds=3` is no setting of Hydra; expected such as hydra/launcher=submitit_slurm, or storage=URL; write --set"),
         (confirm.cli, ["path", "--near", "2"], "--near `2.0` is invalid; expected a number from 0 to 1"),
         (confirm.cli, ["path", "--teacher", "store/mlflow.db"], "checkpoint `store/mlflow.db` cannot be read (no weights); expected the weights.pt"),
         (confirm.cli, ["path", "--store", "nowhere"], "does not exist; expected the file that a sweep writes"),

@@ -169,10 +169,10 @@ def cli(arguments: Sequence[str] | None = None) -> None:
         refuse_passwords(options.uri, *overrides)
         check_least("--near", options.near, 0, most=1, whole=False, null=True)
         for override in overrides:
-            if not override.lstrip("+~").startswith("hydra"):
+            if not override.lstrip("+~").startswith(("hydra", "storage=", "tracking.")):
                 raise ConfigError(
-                    f"argument `{override}` is no setting of Hydra; expected such as hydra/launcher=submitit_slurm; write --set "
-                    f"{override} for one of the training"
+                    f"argument `{override}` is no setting of Hydra; expected such as hydra/launcher=submitit_slurm, or storage=URL; "
+                    f"write --set {override} for one of the training"
                 )
         _confirm(options, overrides)
 

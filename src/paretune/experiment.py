@@ -126,7 +126,8 @@ def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
 
 def _check_logits(net: nn.Module, family: str, data: ImageData) -> None:
     with torch.no_grad():
-        shape = tuple(net.eval()(torch.zeros(2, *data.train.pixels.shape[1:])).shape)
+        output = net.eval()(torch.zeros(2, *data.train.pixels.shape[1:]))
+    shape = tuple(getattr(output, "shape", ()))
     net.train()
     if shape != (2, data.num_classes):
         raise ConfigError(
