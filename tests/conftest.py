@@ -98,18 +98,11 @@ class Answer:
 
 
 @pytest.fixture
-def command(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], migrated: Callable[[Path], None]
-) -> Callable[..., Answer]:
-    """Runs ``paretune train`` in this process, in the checkout, as the shell would."""
-    from paretune.train import cli
+def answered(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Calls a command's function in this process, with arguments as the shell would give them."""
 
-    migrated(paths.store() / "mlflow.db")
-
-    def run(*arguments: str) -> Answer:
-        monkeypatch.chdir(ROOT)
+    def run(cli: Callable[[], None], *arguments: str) -> Answer:
         monkeypatch.setattr(sys, "argv", ["paretune", *arguments])
-        Plugins.instance()
         capfd.readouterr()
         try:
             cli()
@@ -118,6 +111,23 @@ def command(
             code = int(leaving.code or 0)
         out, err = capfd.readouterr()
         return Answer(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, answered: Callable[..., Answer], migrated: Callable[[Path], None]
+) -> Callable[..., Answer]:
+    """Runs ``paretune train`` in this process, in the checkout, as the shell would."""
+    from paretune.train import cli
+
+    migrated(paths.store() / "mlflow.db")
+
+    def run(*arguments: str) -> Answer:
+        monkeypatch.chdir(ROOT)
+        Plugins.instance()
+        return answered(cli, *arguments)
 
     return run
 

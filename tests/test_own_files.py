@@ -1,6 +1,5 @@
 """Files of one's own, sweeps/NAME.yaml and conf/model/NAME.yaml, and what people get wrong in them."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,24 +20,18 @@ Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, capfd, migrated) -> Run:
+def run(monkeypatch, tmp_path, answered, migrated) -> Run:
     """Runs ``paretune`` in a folder that holds ``sweeps/mine.yaml``; returns the exit code and what stderr says."""
     migrated(paths.store() / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     Path("sweeps").mkdir()
 
-    def answer(command: str, sweep: str = SWEEP) -> tuple[int, str]:
+    def of_command(command: str, sweep: str = SWEEP) -> tuple[int, str]:
         Path("sweeps/mine.yaml").write_text(sweep)
-        monkeypatch.setattr(sys, "argv", ["paretune", *command.split()])
-        capfd.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-        return code, capfd.readouterr().err
+        answer = answered(main, *command.split())
+        return answer.code, answer.err
 
-    return answer
+    return of_command
 
 
 def test_a_sweep_without_a_name_has_that_of_its_file_which_may_be_given_as_a_path(run):

@@ -186,15 +186,14 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     from paretune.tracking import Store
 
     store, query = Store(uri_of(options)).require(), query_of(options)
-    if options.teacher:
-        from paretune.training import load
-
-        digest(Path(options.teacher))
-        load(Path(options.teacher))  # refuses another file
     results = find(store, [options.sweep], query)
     chosen = _chosen(results, options)
     missing = _missing(results, chosen, options, store)
     if missing:
+        if options.teacher:
+            from paretune.training import load
+
+            load(Path(options.teacher))  # refuses another file
         _train(missing, options, overrides, store)
         results = find(store, [options.sweep], query)
     models = results.confirmed[results.confirmed["run_id"].isin(chosen)]

@@ -166,22 +166,27 @@ def _check_settings(cfg: DictConfig) -> None:
     chosen = {
         group: option for group, option in choices if option and group != "sweeps" and not group.startswith("hydra/")
     }
-    for group, option in chosen.items():
-        own, theirs = Path(f"conf/{group}/{option}.yaml"), paths.CONF / f"{group}/{option}.yaml"
-        if own.is_file() and theirs.is_file() and own.read_bytes() != theirs.read_bytes():
-            raise ConfigError(
-                f"config `{own}` has the name of one of Paretune's, which comes first; expected another name; rename the file"
-            )
     check_all(_settings(cfg), _defaults(hydra_config.job.config_name, found_by, tuple(chosen.items())))
 
 
 @cache
 def _defaults(config_name: str, found_by: tuple[str, ...], chosen: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    """The settings with these options of the groups, before a sweep's file or the command line changes them."""
+    """The settings with these options of the groups, before a sweep's file or the command line changes them.
+
+    Raises :class:`~paretune.errors.ConfigError` for an option of the working folder that Paretune's own takes the place of.
+    """
+    for group, option in chosen:
+        own, theirs = Path(f"conf/{group}/{option}.yaml"), paths.CONF / f"{group}/{option}.yaml"
+        if own.is_file() and theirs.is_file() and own.read_bytes() != theirs.read_bytes():
+            raise ConfigError(
+                f"config `{own}` has the name of one of Paretune's, which comes first; expected another name; rename the file"
+            )
     load = partial(GlobalHydra.instance().config_loader().load_configuration, config_name, run_mode=RunMode.RUN)
-    listed = load([*found_by]).hydra.runtime.choices
-    options = [f"{'' if group in listed else '+'}{group}={option}" for group, option in chosen]
-    return _settings(load([*found_by, *options]))
+    plain = load([*found_by])
+    usual = plain.hydra.runtime.choices
+    others = [(group, option) for group, option in chosen if usual.get(group) != option]
+    lines = [f"{'' if group in usual else '+'}{group}={option}" for group, option in others]
+    return _settings(load([*found_by, *lines]) if lines else plain)
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:

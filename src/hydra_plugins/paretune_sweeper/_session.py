@@ -46,6 +46,7 @@ class Session:
     def run(self) -> None:
         """Start the sweep or go on with it, up to its total, and close it."""
         study, limits = self.study, self.sweep.limits
+        self.spec.check_searched()
         self.spec.check_same_setup(study)
         if names := self.spec.metric_names:
             name_values(study, names)

@@ -144,13 +144,13 @@ class SweepSpec:
                     "hydra.sweeper.params or leave it out of the start"
                 )
 
-    def check_same_setup(self, study: Study) -> None:
-        """Raise :class:`~paretune.errors.StoreError` if the study was started with another cap, space or settings.
-
-        Hydra's own error is raised if what is searched is no setting of the app.
-        """
+    def check_searched(self) -> None:
+        """Have Hydra raise its own error if what is searched is no setting of the app."""
         for choice in self.feasible.branches:
             self._compose((*self.space.fixed, *self.space.overrides(self.feasible.smallest_of(choice))))
+
+    def check_same_setup(self, study: Study) -> None:
+        """Raise :class:`~paretune.errors.StoreError` if the study was started with another cap, space or settings."""
         config = self._compose(tuple(self.space.fixed))
         settings: dict[str, str] = {}
         choices = config.hydra.runtime.choices.items()
@@ -202,7 +202,7 @@ class SweepSpec:
             f"{key}={_grammar(value)}"
             for key, value in (self.options.params or {}).items()
             # null: a sweep that builds on another leaves it out
-            if value is not None and not ({(name := key.lstrip("+~"))} & named or is_named(name, wholes))
+            if value is not None and key.lstrip("+~") not in named and not is_named(key.lstrip("+~"), wholes)
         ]
         return parse_space([*lines, *arguments], is_group=is_group, own_space=self._own_space, loader=self.loader)
 
