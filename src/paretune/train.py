@@ -166,20 +166,23 @@ def _check_settings(cfg: DictConfig) -> None:
     chosen = {
         group: option for group, option in choices if option and group != "sweeps" and not group.startswith("hydra/")
     }
-    check_all(_settings(cfg), _defaults(hydra_config.job.config_name, found_by, tuple(chosen.items())))
+    check_all(_settings(cfg), _defaults(Path.cwd(), hydra_config.job.config_name, found_by, tuple(chosen.items())))
 
 
 @cache
-def _defaults(config_name: str, found_by: tuple[str, ...], chosen: tuple[tuple[str, str], ...]) -> dict[str, Any]:
-    """The settings with these options of the groups, before a sweep's file or the command line changes them.
+def _defaults(
+    folder: Path, config_name: str, found_by: tuple[str, ...], chosen: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    """The settings with these options of the groups, those of a working folder too, before a sweep's file or the command line changes them.
 
     Raises :class:`~paretune.errors.ConfigError` for an option of the working folder that Paretune's own takes the place of.
     """
     for group, option in chosen:
-        own, theirs = Path(f"conf/{group}/{option}.yaml"), paths.CONF / f"{group}/{option}.yaml"
+        name = f"{group}/{option}.yaml"
+        own, theirs = folder / "conf" / name, paths.CONF / name
         if own.is_file() and theirs.is_file() and own.read_bytes() != theirs.read_bytes():
             raise ConfigError(
-                f"config `{own}` has the name of one of Paretune's, which comes first; expected another name; rename the file"
+                f"config `conf/{name}` has the name of one of Paretune's, which comes first; expected another name; rename the file"
             )
     load = partial(GlobalHydra.instance().config_loader().load_configuration, config_name, run_mode=RunMode.RUN)
     plain = load([*found_by])
