@@ -112,6 +112,10 @@ def _refuse_options(arguments: Sequence[str]) -> None:
             raise ConfigError(
                 f"option `{option}` is unknown; expected settings as NAME=VALUE; {mend(option[2:], SETTINGS, 'see --help')}"
             )
+    if "--resolve" in arguments and not any(argument.startswith(("--cfg", "-c", "--help")) for argument in arguments):
+        raise ConfigError(
+            "option `--resolve` shows nothing alone; expected the config with it; write --cfg job --resolve"
+        )
 
 
 def _is_name(argument: str) -> bool:

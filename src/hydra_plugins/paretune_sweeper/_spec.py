@@ -1,8 +1,9 @@
 """From the sweeper's options and the command line to a sweep, its sampler and its study: the same in every process."""
 
 import hashlib
+import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +46,7 @@ class SweepSpec:
         for name in ("n_jobs", "recycle_after", "workers_per_gpu"):
             check_least(f"hydra.sweeper.{name}", getattr(options, name), 1, null=name != "n_jobs")
         file = config.hydra.runtime.choices.get("sweeps")
+        single = {*re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config.hydra.sweeper))}
         self.options, self.name = options, options.study_name or file or _name(arguments)
         self.loader, self.config = loader, config
         with open_dict(config):
@@ -57,6 +59,7 @@ class SweepSpec:
         for direction in self.directions:
             check_choice("hydra.sweeper.direction", direction, get_args(Direction))
         self.space = self._space(arguments)
+        self._check_may_vary(single)
         suggest = self._suggest(options.custom_search_space) if options.custom_search_space else None
         limits = Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)})
         race = Race(**vars(options.race)) if options.race.eta is not None else None
@@ -142,6 +145,15 @@ class SweepSpec:
                 raise ConfigError(
                     f"start `{line}` sets {key} `{value}`, which is not searched; expected a parameter of the space; add {key} to "
                     "hydra.sweeper.params or leave it out of the start"
+                )
+
+    def _check_may_vary(self, single: Collection[str]) -> None:
+        """Refuse to search a setting that the sweeper itself takes a ``single`` value of, such as its name or its cap."""
+        for name, distribution in self.space.everything().items():
+            if is_named(key := name.lstrip("+"), single):
+                values = ",".join(map(str, getattr(distribution, "choices", [distribution])))
+                raise ConfigError(
+                    f"{key} `{values}` cannot be searched; expected one value for a sweep; start a sweep for each"
                 )
 
     def check_searched(self) -> None:
