@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from threading import Timer
 
@@ -19,12 +20,12 @@ from submitit.slurm.slurm import SlurmJobEnvironment
 from paretune.errors import StoreError, SweepError
 from paretune.search import claims, current_trial
 from paretune.search import worker as worker_module
-from paretune.search.claims import LATEST, claim, reclaim, requeue, worker_of
+from paretune.search.claims import LATEST, claim, in_hand, reclaim, requeue, worker_of
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import FeasibleSampler
 from paretune.search.space import parse_space
 from paretune.search.storage import note, noted, study_notes
-from paretune.search.study import ask_to_stop, finished, open_study
+from paretune.search.study import ask_to_stop, finished, open_study, running
 from paretune.search.worker import Interrupted, Sweep, work
 from search.settings import LIMITS
 
@@ -143,6 +144,16 @@ def test_the_trial_of_a_killed_process_is_taken_back(study, tmp_path):
 
     assert reclaim(study, retry=1) == 1
     assert [trial.state for trial in study.trials] == [TrialState.WAITING, TrialState.RUNNING]
+
+
+def test_a_trial_that_was_just_asked_for_is_in_hand_until_its_worker_had_time_to_claim_it(study, monkeypatch):
+    """Else workers would be started for it that find nothing to do."""
+    study.ask()
+    trials = running(study)
+
+    assert in_hand(study, trials) == {0}
+    monkeypatch.setattr(claims, "CLAIM_WITHIN", timedelta(0))
+    assert in_hand(study, trials) == set()
 
 
 def test_a_process_number_that_was_given_again_is_another_process(study):

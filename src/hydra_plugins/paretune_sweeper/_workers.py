@@ -22,7 +22,16 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob, read_job_id
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._spec import BASIC
 from paretune.errors import ConfigError, SweepError, first_line
-from paretune.search.claims import CREW, kill_overdue, kill_workers, reclaim, starts, this_process, workers_alive
+from paretune.search.claims import (
+    CREW,
+    in_hand,
+    kill_overdue,
+    kill_workers,
+    reclaim,
+    starts,
+    this_process,
+    workers_alive,
+)
 from paretune.search.interrupts import under_slurm
 from paretune.search.study import ask_to_stop, finished, running, stopping
 from paretune.search.worker import Interrupted, Sweep
@@ -189,8 +198,8 @@ class WorkerPool:
 
     def _needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""
-        in_hand = min(len(running(self.study)), len(workers_alive(self.study)))
-        return len(finished(self.study)) + in_hand < self.sweep.limits.n_trials
+        kept = len(in_hand(self.study, running(self.study)))
+        return len(finished(self.study)) + kept < self.sweep.limits.n_trials
 
     def _has_room(self) -> bool:
         """Whether there is room for one more worker, which is then counted; a killed parent's may still be at it."""

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
@@ -85,11 +85,17 @@ def reclaim(study: Study, retry: int) -> int:
     heartbeat stops.
     """
     trials = running(study)
-    stale = silent(study, trials)
-    orphans = [t for t in trials if not _is_alive(t, t.number in stale) and not _is_just_asked_for(t)]
+    numbers = in_hand(study, trials)
+    orphans = [trial for trial in trials if trial.number not in numbers]
     for trial in orphans:
         cut_off(study, trial, retry)
     return len(orphans)
+
+
+def in_hand(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
+    """The numbers of the running ``trials`` that a worker has, which lives or may be about to claim its trial."""
+    stale = silent(study, trials)
+    return {t.number for t in trials if _is_alive(t, t.number in stale) or _is_just_asked_for(t)}
 
 
 def cut_off(study: Study, trial: FrozenTrial | Trial, retry: int) -> None:
