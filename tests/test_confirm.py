@@ -87,6 +87,13 @@ def test_settings_are_part_of_how_a_model_was_trained(member):
     assert how(config, "train", lines=("b=2", "a=1")) == "9 epochs on train, best on validation, with a=1 b=2"
 
 
+def test_of_a_setting_that_is_given_twice_the_last_counts(member):
+    lines = ("trainer.batch_size=64", "trainer.batch_size=32")
+
+    assert changed(member, lines)["trainer"]["batch_size"] == 32
+    assert how(member, "train", lines=lines).endswith(", with trainer.batch_size=32")
+
+
 def test_a_setting_without_a_value_is_refused(member):
     with pytest.raises(ConfigError, match="--set `augment` has no value; expected SETTING=VALUE, such as"):
         changed(member, ("augment",))

@@ -103,6 +103,18 @@ def test_what_is_shipped_in_int8_is_confirmed_by_one_look_at_the_test_set(swept,
     assert "test_loss" not in metrics  # of the network in float32, whose look at the test set would be a second one
 
 
+def test_a_card_says_how_to_have_the_model_again_and_whose_scores_it_has(swept, capfd):
+    run = pareto.front("path")["run_id"].iloc[0][:8]
+    way = ("--epochs", "1", "--int8", "--set", "trainer.batch_size=64")
+    answer(capfd, confirm.cli, "path", "--seeds", "1", "--run", run, *way)
+    for file, *options in (("search.onnx",), ("again.onnx", "--confirmed")):
+        assert answer(capfd, export.cli, "path", file, "--run", run, *options)[0] == 0
+
+    assert f"paretune confirm path --run {run} {' '.join(way)}\n" in Path("again.md").read_text()
+    assert "| test F1 |" in Path("again.md").read_text()
+    assert "| test F1 of other weights, trained again |" in Path("search.md").read_text()
+
+
 def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
     code, _, err = answer(capfd, export.cli, "path", "zoo")
     members = find(swept, ["path"], Query()).members["n_params"].astype(int)
@@ -211,6 +223,7 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
         (confirm.cli, ["path", "--store", "nowhere"], "does not exist; expected the file that a sweep writes"),
         (export.cli, ["path", "model.pt"], "MODEL `model.pt` does not end with .onnx"),
         (export.cli, ["path", "model.onnx", "--run", "xyz"], "--run `xyz` fits 0 complete trials"),
+        (confirm.cli, ["path", "--run", "a", "--near", "0.1"], "argument --near: not allowed with argument --run; paretune confirm --help says more"),
         (predict.cli, ["none.onnx", "a.png"], "model `none.onnx` cannot be read (no such file); expected a file that paretune export wrote; check the path"),
     ],
 )  # fmt: skip

@@ -19,6 +19,7 @@ FILE_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectory
 
 log = logging.getLogger(__name__)
 
+INT8 = ", in int8"
 WITH = ", with "  # before settings that were changed, in the words of how a model was trained again
 
 

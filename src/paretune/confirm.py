@@ -7,6 +7,7 @@ finished is in the store; the same command trains what is missing.
 import argparse
 import hashlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths
 from paretune.cli import (
+    INT8,
     WITH,
     add_query,
     add_store,
@@ -148,8 +150,10 @@ def how(config: Any, train_on: str, int8: bool = False, lines: Sequence[str] = (
     rule = "the last" if train_on != "train" or config["selection"]["epoch"] == "last" else "best on validation"
     teacher = config["trainer"].get("distillation", {}).get("teacher")
     taught = f", taught by {digest(Path(teacher))}" if teacher else ""
-    settings = f"{WITH}{' '.join(sorted(lines))}" if lines else ""
-    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}{taught}{', in int8' if int8 else ''}{settings}"
+    last = {line.partition("=")[0]: line for line in lines}.values()  # of a setting that is given twice
+    words = [shlex.quote(line) if re.search(r"[\s'\"\\]", line) else line for line in sorted(last)]
+    settings = f"{WITH}{' '.join(words)}" if words else ""
+    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}{taught}{INT8 if int8 else ''}{settings}"
 
 
 def digest(path: Path) -> str:
@@ -198,7 +202,9 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
         results = find(store, [options.sweep], query)
     models = results.confirmed[results.confirmed["run_id"].isin(chosen)]
     console = Console()
-    console.print(confirmed_table(models, f"{options.sweep}: {counted(len(models), 'model')} trained again"))
+    console.print(
+        confirmed_table(models, f"{options.sweep}: {counted(models['run_id'].nunique(), 'model')} trained again")
+    )
     for line in [_optimism(models), *beaten(models, results.references)]:
         console.print(line, soft_wrap=True)
     path = folder_of(options.sweep) / "confirmed.csv"
@@ -279,10 +285,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = parser_of("paretune confirm", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument("--seeds", type=whole, default=5, metavar="K", help="trainings of each model (default 5)")
+    chosen = parser.add_mutually_exclusive_group()
     near = "also models whose F1 is this close to the front's, such as 0.002"
-    parser.add_argument("--near", type=float, metavar="F", help=near)
+    chosen.add_argument("--near", type=float, metavar="F", help=near)
     run = "this run alone, by the start of its id (may be repeated)"
-    parser.add_argument("--run", type=run_id, action="append", metavar="ID", help=run)
+    chosen.add_argument("--run", type=run_id, action="append", metavar="ID", help=run)
     add_query(parser, f1="validation F1")
     epochs = "train for so many epochs (default: as the sweep did)"
     parser.add_argument("--epochs", type=whole, metavar="N", help=epochs)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import CompactHydraException
 
 from paretune import paths
-from paretune.cli import WITH, add_query, add_store, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
+from paretune.cli import INT8, WITH, add_query, add_store, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
 from paretune.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -95,7 +95,12 @@ def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirm
         suffix: path.with_suffix(suffix) for suffix in (".onnx", ".safetensors", ".md", *([".h"] if options.c else []))
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"family": point.family, "parameters": f"{point.params:,}", **_scores(point, confirmation), **costs(model)}
+    facts = {
+        "family": point.family,
+        "parameters": f"{point.params:,}",
+        **_scores(point, confirmation, options.confirmed),
+        **costs(model),
+    }
     about = {"family": point.family, "params": point.params, "data": point.data, "run": point.run_id}
     shown = {"ink_share": model.ink_share, "fits_by": model.fits_by, "class_names": model.class_names}
     differences = {"ONNX": write_onnx(model, path, {**about, **shown})}
@@ -163,11 +168,15 @@ def _commands(point: "Point", name: str, options: argparse.Namespace, confirmati
     flags = f"--epochs {point.config['trainer']['max_epochs']}" + (" --train-on train+val" if on_val else "")
     teacher = point.config["trainer"].get("distillation", {}).get("teacher")
     flags += f" --teacher {shlex.quote(Path(teacher).name)}" if teacher else ""
-    flags += "".join(f" --set {line}" for line in confirmation["how"].partition(WITH)[2].split())
+    way, _, settings = confirmation["how"].partition(WITH)
+    flags += (" --int8" if way.endswith(INT8) else "") + "".join(
+        f" --set {shlex.quote(line)}" for line in shlex.split(settings)
+    )
     return [f"{confirm} {flags}", f"paretune export {sweep} --confirmed --run {point.run_id[:8]} {file}"]
 
 
-def _scores(point: "Point", confirmation: dict[str, Any] | None) -> dict[str, str]:
+def _scores(point: "Point", confirmation: dict[str, Any] | None, is_confirmed: bool) -> dict[str, str]:
+    """Scores by what they are; the weights of the search, not ``is_confirmed``, have no test score of their own."""
     from paretune.reports.confirmed import mean_and_sd
 
     scores = {"validation F1 in the search": f"{confirmation['val_f1'] if confirmation else point.f1:.4f}"}
@@ -179,10 +188,11 @@ def _scores(point: "Point", confirmation: dict[str, Any] | None) -> dict[str, st
         if confirmation["seeds"] > 1
         else ""
     )
+    others = "" if is_confirmed else " of other weights, trained again"
     return {
         **scores,
-        "test F1": f"{mean_and_sd(confirmation, 'test_f1')} over {seeds} ({confirmation['how']}){interval}",
-        "test accuracy": f"{mean_and_sd(confirmation, 'test_accuracy')} over {seeds}",
+        f"test F1{others}": f"{mean_and_sd(confirmation, 'test_f1')} over {seeds} ({confirmation['how']}){interval}",
+        f"test accuracy{others}": f"{mean_and_sd(confirmation, 'test_accuracy')} over {seeds}",
     }
 
 

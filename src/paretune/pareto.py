@@ -35,14 +35,15 @@ def front(
     uri: str | None = None,
     max_params: int | None = None,
     min_f1: float | None = None,
-    families: Sequence[str] = (),
+    families: str | Sequence[str] = (),
 ) -> "DataFrame":
-    """The rows of :func:`trials` on the front of those that are asked for, by rising ``n_params``."""
+    """The rows of :func:`trials` on the front of those that are asked for, by the rising cost that the sweeps weighed."""
     from paretune.reports.findings import Query
-    from paretune.tracking.read import complete_rows, front_rows
+    from paretune.tracking.read import column_of, complete_rows, front_rows
 
-    query = Query(max_params, min_f1, tuple(families))
-    return front_rows(query.rows(complete_rows(trials(*sweeps, uri=uri))))
+    query = Query(max_params, min_f1, (families,) if isinstance(families, str) else tuple(families))
+    table = trials(*sweeps, uri=uri)
+    return front_rows(query.rows(complete_rows(table)), column_of(table))
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -63,7 +64,7 @@ def _report(options: argparse.Namespace) -> None:
     console = Console()
     store = Store(uri_of(options)).require()
     with console.status(f"reading {options.sweep}"):
-        results = find(store, options.sweep.split(","), query_of(options))
+        results = find(store, [*dict.fromkeys(options.sweep.split(","))], query_of(options))
     out = Path(options.out or folder_of(options.sweep, results.query.part))
     if options.over:
         from paretune.reports.figure import draw_over

@@ -63,8 +63,10 @@ def check(setting: str, value: object) -> None:
         raise ConfigError(f"{setting} `{value}` is not there; expected {PATHS[setting]}; check the path")
     if setting == "name" and value is not None:
         first, *others = Path(str(value)).parts or [""]
-        if Path(first).is_absolute() or first in ("", "runs") or ".." in (first, *others):
-            raise ConfigError(f"name `{value}` is invalid; expected one for a folder of its own; choose another name")
+        if Path(first).is_absolute() or first in ("", "runs") or ".." in (first, *others) or "," in str(value):
+            raise ConfigError(
+                f"name `{value}` is invalid; expected one for a folder of its own, without a comma; choose another name"
+            )
 
 
 def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

@@ -65,3 +65,22 @@ def test_a_setting_that_was_not_searched_cannot_be_drawn_over(tmp_path):
         ConfigError, match=r"--over `lr` cannot be drawn .0 of 1 trials have a number.*; name one of data.size"
     ):
         over(tmp_path, "lr", [trial(0, 100, 0.9) | {"searched": {"data.size": "3"}}])
+
+
+def test_a_setting_that_may_be_zero_is_drawn_whole(tmp_path):
+    rows = [
+        trial(n, 100, 0.9 + n / 100) | {"searched": {"smoothing": value}}
+        for n, value in enumerate(("0.0", "0.05", "0.1"))
+    ]
+
+    assert "<!-- 0.00 -->" in over(tmp_path, "smoothing", rows)
+
+
+def test_joined_sweeps_have_a_line_each(tmp_path):
+    rows = [
+        trial(n, 100, f1, sweep=name) | {"searched": {"size": str(n // 2 + 1)}}
+        for n, (name, f1) in enumerate([("s", 0.9), ("t", 0.5)] * 2)
+    ]
+    draw_over(results_of(rows, sweeps=["s", "t"]), "size", tmp_path / "over.svg")
+
+    assert all(f"<!-- {name} -->" in (tmp_path / "over.svg").read_text() for name in "st")

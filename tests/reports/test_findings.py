@@ -133,3 +133,38 @@ def test_layers_name_what_shapes_the_network():
 
 def test_a_data_set_without_references_has_none(tmp_path):
     assert read_references(tmp_path / "none.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ({"widths": 8, "norm": True}, "8"),
+        ({"widths": [8, 4], "norm": None, "views": None}, "8-4"),
+        ({"widths": [8, 4], "depth": "deep", "pool_after": 1, "views": "many"}, "8-4"),
+        ({"widths": [8, 4], "depth": 1, "norm": "batch", "views": 5}, "8 batch 5 views"),
+    ],
+)
+def test_settings_of_a_family_of_ones_own_may_mean_anything(model, text):
+    assert layers_of({"model": model}) == text
+
+
+def test_a_part_shows_its_own_confirmed_models_alone():
+    trainings = [training(1, 0.7), training(1, 0.8, run=f"{2:032x}")]
+    results = results_of(TRIALS, *trainings, query=Query(max_params=200))
+
+    assert list(results.confirmed_of_these["trial"]) == [0]
+
+
+def test_models_of_several_data_sets_or_kinds_of_numbers_are_told_apart():
+    rows = [trial(0, 100, 0.8, data="mnist"), trial(1, 200, 0.9)]
+    numbers = [trial(n, 100, 0.8, config={"cap": {"dtype": dtype}}) for n, dtype in enumerate(["float32", "int8"])]
+
+    assert results_of(TRIALS).mixture is None
+    assert (
+        results_of(rows).mixture
+        == "the models are of different data (digits, mnist), so that their F1 are not comparable"
+    )
+    assert results_of(numbers).mixture is None
+    assert results_of(numbers, cost="ram_bytes").mixture == (
+        "bytes of RAM are counted in float32 and int8, so that they are not comparable"
+    )

@@ -8,7 +8,7 @@ from rich.console import Console
 from paretune.errors import ConfigError
 from paretune.reports.findings import Query
 from paretune.reports.terminal import answers, beaten, results_table, short
-from reports.tables import results_of, training, trial
+from reports.tables import REFERENCE, results_of, training, trial
 
 NORMED = {"model": {"widths": [8, 12], "kernel_size": 3, "norm": "batch"}}
 TRIALS = [trial(0, 100, 0.80), trial(1, 200, 0.95), trial(2, 900, 0.96)]
@@ -44,7 +44,8 @@ def test_a_front_over_another_cost_shows_that_one_and_the_parameters():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(7, "7"), (999, "999"), (1000, "1.00k"), (81_222, "81.2k"), (1.5e6, "1.50M"), (nan, "")]
+    ("value", "text"),
+    [(7, "7"), (999, "999"), (1000, "1.00k"), (81_222, "81.2k"), (999_500, "1.00M"), (1.5e6, "1.50M"), (nan, "")],
 )
 def test_a_count_is_shown_to_three_digits(value, text):
     assert short(value) == text
@@ -90,3 +91,30 @@ def test_a_model_beats_by_the_way_of_confirming_that_most_seeds_were_given_to():
 def test_a_name_that_fits_no_published_point_is_refused_with_those_there_are():
     with pytest.raises(ConfigError, match="--beats `nobody` names 0 published points; expected one of: known <net>;"):
         answers(results_of(TRIALS), beats="nobody")
+
+
+def test_the_whole_name_of_a_published_point_names_it_alone():
+    references = [REFERENCE, replace(REFERENCE, name="known")]
+
+    assert "beats known (300 parameters" in answers(results_of(TRIALS, references=references), beats="known")[-2]
+
+
+def test_a_confirmed_model_beats_by_its_test_f1_however_low_its_validation_f1():
+    trainings = [training(seed, 0.93) for seed in (1, 2)]
+    results = results_of(TRIALS, *trainings, query=Query(min_f1=0.9, confirmed=True))
+
+    assert answers(results, beats="known")[-2].startswith("Beat known <net> (300 parameters,")
+
+
+def test_several_ways_of_training_a_model_again_are_told_apart():
+    results = results_of(TRIALS, training(1, 0.7), training(1, 0.6, "9 epochs"), query=Query(confirmed=True))
+
+    assert "how" in printed(results)
+    assert "9 epochs" in printed(results)
+    assert "how" not in printed(results_of(TRIALS, training(1, 0.7), query=Query(confirmed=True)))
+
+
+def test_what_cannot_be_compared_is_said():
+    mixed = results_of([*TRIALS, trial(3, 50, 0.5, data="mnist")])
+
+    assert answers(mixed)[-1].startswith("Beware: the models are of different data (digits, mnist), so that")

@@ -125,6 +125,27 @@ def test_a_further_attempt_replaces_what_the_earlier_ones_left(store, tmp_path):
     assert store.client.get_run(died.info.run_id).info.status == "KILLED"
 
 
+def test_an_attempt_that_a_server_hears_of_late_replaces_no_later_one(store, tmp_path):
+    start_sweep(store)
+    last = run_trial(store, tmp_path, attempt=2)
+    tags = {"kind": "trial", "sweep": "small", "trial": "0", "attempt": "1"}
+    begun = {"name": "small-0", "tags": tags, "searched": {}, "replaces": ["sweep", "trial"], "key": ""}
+    RunWriter(store)._apply("begin", 1_000, begun)
+
+    assert [point.run_id for point in read_points(store, "small")] == [last]
+
+
+def test_what_was_added_to_the_config_is_searched_with_its_plus(store):
+    start_sweep(store)
+    tags = {"kind": "trial", "sweep": "small", "trial": "0"}
+    with RunRecorder(store, "small-0", tags=tags, searched={"+optimizer.amsgrad": "true", "seed": "1"}):
+        pass
+    (row,) = read_trials(store, "small").to_dict("records")
+
+    assert row["searched"] == {"+optimizer.amsgrad": "true", "seed": "1"}
+    assert row["param.optimizer.amsgrad"] == "true"
+
+
 def test_a_raced_trial_is_closed_and_no_point(store):
     start_sweep(store)
     recorder = RunRecorder(store, "small-0", tags={"kind": "trial", "sweep": "small", "trial": "0"}, searched={})

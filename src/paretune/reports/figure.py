@@ -18,7 +18,7 @@ from pandas import DataFrame, Series, to_numeric
 
 from paretune.errors import ConfigError
 from paretune.front import Costs
-from paretune.reports.confirmed import Reference, of_most_seeds
+from paretune.reports.confirmed import Reference
 from paretune.reports.findings import SweepResults
 from paretune.tracking.store import N_PARAMS
 
@@ -88,7 +88,7 @@ def _front(axes: Axes, results: SweepResults) -> None:
 
 def _confirmed(axes: Axes, results: SweepResults) -> None:
     """Beside a front of validation F1 the mean test F1 of what was trained again, in the way with most seeds, and its interval."""
-    models = of_most_seeds(results.confirmed)
+    models = results.confirmed_of_these
     if results.query.confirmed or models.empty:
         return
     costs, high, low = models[results.cost], _errors(models["test_f1_high"]), _errors(models["test_f1_low"])
@@ -134,6 +134,8 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
     """
     models = results.complete
     searched = DataFrame([*models["searched"]], index=models.index).rename(columns=lambda name: name.lstrip("+"))
+    if len(results.sweeps) > 1:
+        searched["sweep"] = models["sweep"]
     values = to_numeric(searched.get(setting, Series(index=models.index)), errors="coerce")
     names = [str(name) for name in searched if name not in (setting, "seed")]
     others = [name for name in names if searched[name].nunique() > 1]
@@ -150,6 +152,8 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
         means = errors.groupby(values).mean()
         axes.plot(means.index, means, marker="o", markersize=4, label=line)
     _scales(axes, results.complete[results.f1])
+    if values.min() <= 0:
+        axes.set_xscale("linear")
     axes.set_xlabel(setting)
     axes.set_ylabel(f"macro {results.score}")
     axes.legend(fontsize=8, loc="lower right", title=", ".join(others) or None)
@@ -175,7 +179,7 @@ def _scales(axes: Axes, scores: ArrayLike) -> None:
 
 
 def _axes(axes: Axes, results: SweepResults, references: Sequence[Reference]) -> None:
-    confirmed = of_most_seeds(results.confirmed)
+    confirmed = results.confirmed_of_these
     tests = confirmed["test_f1"] if len(confirmed) else ()  # without their intervals, which of two seeds may reach 1
     _scales(axes, [*results.complete[results.f1], *tests, *(reference.score for reference in references)])
     axes.set_xlabel(f"trainable {results.unit}" if results.cost == N_PARAMS else results.unit)

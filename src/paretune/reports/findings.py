@@ -123,6 +123,17 @@ class SweepResults:
         verb = "is" if members == 1 else "are"
         return f"{', '.join(self.sweeps)}: {members} of {len(self.complete)} {what} {verb} on the front"
 
+    @property
+    def mixture(self) -> str | None:
+        """Why the models cannot be compared, in words, if they cannot."""
+        data = self.complete["data"].unique()
+        numbers = {config.get("cap", {}).get("dtype", "float32") for config in self.complete["config"]}
+        if len(data) > 1:
+            return f"the models are of different data ({', '.join(sorted(data))}), so that their F1 are not comparable"
+        if len(numbers) > 1 and self.cost.endswith("bytes"):
+            return f"{self.unit} are counted in {' and '.join(sorted(numbers))}, so that they are not comparable"
+        return None
+
     @cached_property
     def complete(self) -> DataFrame:
         """The models to compare that were asked for: complete trials, or a row of ``confirmed`` for each model."""
@@ -133,6 +144,11 @@ class SweepResults:
     def members(self) -> DataFrame:
         """Those on the front, by rising cost."""
         return self.front_of(self.complete)
+
+    @cached_property
+    def confirmed_of_these(self) -> DataFrame:
+        """Of the models that were asked for and trained again, the way that most seeds were given to."""
+        return of_most_seeds(self.confirmed[self.confirmed["run_id"].isin(self.complete["run_id"])])
 
     @cached_property
     def trials(self) -> DataFrame:
@@ -161,9 +177,10 @@ class SweepResults:
         models = self.complete[self.complete["run_id"].str.startswith(run)]
         points = points_of(models, self.split)
         if len(points) != 1:
+            what, option = ("confirmed models", " --confirmed") if self.query.confirmed else ("complete trials", "")
             raise ConfigError(
-                f"--run `{run}` fits {len(points)} complete trials of {', '.join(self.sweeps)}; expected one; "
-                f"see the run column of paretune pareto"
+                f"--run `{run}` fits {len(points)} {what} of {', '.join(self.sweeps)}; expected one; "
+                f"see the run column of paretune pareto{option}"
             )
         return points[0]
 
@@ -184,12 +201,15 @@ def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
     models = SweepResults(sweeps, query, table, confirmations).complete
     if query.confirmed and confirmations.empty:
         raise StoreError(
-            f"sweep `{names}` has no confirmed model; expected at least one; run paretune confirm {names} first"
+            f"sweep `{names}` has no confirmed model; expected at least one; run paretune confirm {sweeps[0]} first"
         )
     if models.empty:
+        what, more = (
+            ("confirmed model", "confirm more") if query.confirmed else ("finished trial", "let the sweep run on")
+        )
         raise StoreError(
-            f"sweep `{names}` has no finished trial that was asked for ({len(trials)} finished in all); expected at least "
-            f"one; widen --max-params, --min-f1 and --family, or let the sweep run on"
+            f"sweep `{names}` has no {what} that was asked for ({len(trials)} finished in all); expected at least "
+            f"one; widen --max-params, --min-f1 and --family, or {more}"
         )
     bounds = {
         c: {config.get("cap", {}).get(f"max_{cost}") for config in models["config"]} for cost, c in COST_METRICS.items()
@@ -197,7 +217,12 @@ def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
     caps = {column: bound for column, values in bounds.items() if len(values) == 1 and (bound := values.pop())}
     data, column = models["data"].unique(), COST_METRICS[query.cost] if query.cost else column_of(table)
     published = read_references(paths.CONF / f"references/{data[0]}.yaml") if len(data) == 1 else []
-    return SweepResults(sweeps, query, table, confirmations, published, caps, column)
+    results = SweepResults(sweeps, query, table, confirmations, published, caps, column)
+    if results.members.empty:
+        raise StoreError(
+            f"sweep `{names}` has no model whose {results.unit} are known; expected one; choose another --cost"
+        )
+    return results
 
 
 def with_costs(table: DataFrame) -> DataFrame:
@@ -222,7 +247,9 @@ SHAPING = ("stem", "width", "steps", "pooled", "five", "one", "three", "merged")
 def layers_of(config: Mapping[str, Any]) -> str:
     """The settings that shape the network, in short: ``8-12-12 k3 batch`` is its widths, kernels and norm."""
     model = config.get("model", {})
-    widths, depth = model.get("widths") or [], model.get("depth")
+    widths, depth = model.get("widths"), model.get("depth")
+    widths = widths if isinstance(widths, list | tuple) else [widths] if widths else []
+    depth = depth if isinstance(depth, int) else None  # of a family of one's own it may be anything
     words = [_joined(widths[:depth])] if widths else []
     words += [f"{name} {_joined(model[name])}" for name in SHAPING if model.get(name)]
     words += [f"{model['depthwise_kernels']} kernels"] if model.get("depthwise_kernels") else []
@@ -233,13 +260,13 @@ def layers_of(config: Mapping[str, Any]) -> str:
             sides = [*sides[: first + depth], *sides[first + len(widths) :]]
             sides = sides[0] if len(set(sides)) == 1 else sides
         words.append(f"k{_joined(sides)}")
-    if depth and model.get("pool_after"):
+    if depth and isinstance(model.get("pool_after"), list | tuple):
         last = depth + bool(model.get("stem"))
         words.append(f"pools {_joined([number for number in model['pool_after'] if number <= last])}")
-    words += [model["norm"]] if model.get("norm", "none") != "none" else []
+    words += [norm] if isinstance(norm := model.get("norm"), str) and norm != "none" else []
     words += [f"{name} {_joined(model[name])}" for name in ("neck", "head") if model.get(name)]
     words += ["class maps"] if model.get("class_maps") else []
-    words += [f"{model['views']} views"] if model.get("views", 1) > 1 else []
+    words += [f"{views} views"] if isinstance(views := model.get("views"), int) and views > 1 else []
     return " ".join(words)
 
 

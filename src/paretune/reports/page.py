@@ -88,7 +88,7 @@ def family_importances(results: SweepResults) -> dict[str, dict[str, float]]:
 
 def raced_curves(results: SweepResults, store: Store) -> list[dict[str, Any]]:
     """Validation F1 by epoch of the last ``CURVES`` raced trials, and of the front to compare them with."""
-    raced = results.table[results.table["state"] == "raced"].tail(CURVES)
+    raced = results.table[results.table["state"] == "raced"].dropna(subset=results.cost).tail(CURVES)
     on_front = results.trials[results.trials["run_id"].isin(results.members["run_id"])]
     curves = []
     for row in [*records(raced), *records(on_front)] if len(raced) else []:
@@ -104,12 +104,14 @@ def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None
     fronts = {name: results.front_of(models) for name, models in results.complete.groupby("family")}
     failed = results.table[results.table["state"] == "failed"]
     template = Environment(loader=PackageLoader("paretune.reports"), autoescape=True).get_template("page.html")
+    middle = results.members.iloc[len(results.members) // 2]
+    confirmed = results.confirmed[results.confirmed["run_id"].isin(results.complete["run_id"])]
     text = template.render(
         title=results.title,
         score=results.score,
         facts=_facts(results),
         data=packed(json.dumps(finite(_data(results, fronts, store, ui)), separators=(",", ":"), allow_nan=False)),
-        confirmed=records(results.confirmed),
+        confirmed=records(confirmed),
         mean_and_sd=mean_and_sd,
         families={name: _shown(members, results, set()) for name, members in fronts.items()},
         failed=records(failed.tail(FAILED_SHOWN)),
@@ -118,10 +120,10 @@ def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None
         units=UNITS,
         axis=results.cost.removeprefix("n_"),
         unit=results.unit,
-        middle=int(results.members["n_params"].iloc[len(results.members) // 2]),
+        middle=int(middle["n_params"]),
         plotly=packed(get_plotlyjs()),
         script=(Path(__file__).parent / "templates/page.js").read_text(),
-        sweep=shlex.quote(",".join(results.sweeps)),
+        sweep=shlex.quote(middle["sweep"]),
     )
     path.write_text(text)
 

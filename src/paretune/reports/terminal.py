@@ -40,17 +40,26 @@ def short(value: float) -> str:
     """A count to three digits: ``812``, ``81.2k``, ``1.52M``; nothing for one that is not known."""
     if isnan(value):
         return ""
+    value = float(f"{value:.3g}") if value >= 1000 else value
     power = min((len(f"{value:.0f}") - 1) // 3, 3)
     return f"{value:.0f}" if power == 0 else f"{value / 1000**power:#.3g}".rstrip(".") + " kMG"[power]
 
 
 def confirmed_table(models: DataFrame, title: str) -> Table:
     """Confirmed models by rising parameter count, with mean ± deviation of ``n`` seeds and the 95 % interval of the mean."""
-    table = _table(title, ("params", "n", "test F1", "95 %", "acc"), ("family", "run"))
+    ways = ("how",) if models["how"].nunique() > 1 else ()
+    table = _table(title, ("params", "n", "test F1", "95 %", "acc"), ("family", "run", *ways))
     for row in records(models):
         interval = f"{row['test_f1_low']:.4f}-{row['test_f1_high']:.4f}" if row["seeds"] > 1 else ""
         scores = (mean_and_sd(row, "test_f1"), interval, f"{row['test_accuracy']:.4f}")
-        table.add_row(f"{row['n_params']:,.0f}", str(row["seeds"]), *scores, row["family"], row["run_id"][:8])
+        table.add_row(
+            f"{row['n_params']:,.0f}",
+            str(row["seeds"]),
+            *scores,
+            row["family"],
+            row["run_id"][:8],
+            *(row[way] for way in ways),
+        )
     return table
 
 
@@ -59,7 +68,7 @@ def _table(title: str, numbers: Sequence[str], words: Sequence[str]) -> Table:
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for name in words:
-        table.add_column(name, no_wrap=name != "layers")
+        table.add_column(name, no_wrap=name not in ("layers", "how"))
     return table
 
 
@@ -82,6 +91,7 @@ def answers(results: SweepResults, *, beats: str | None = None) -> list[str]:
     if beats is not None:
         lines.append(_beating(results, _named(beats, results.references)))
     lines.append(f"F1 is {results.score}.")
+    lines += [f"Beware: {mixture}."] if (mixture := results.mixture) else []
     return lines
 
 
@@ -106,6 +116,7 @@ def _model(row: Mapping[str, Any], results: SweepResults) -> str:
 
 def _named(name: str, references: Sequence[Reference]) -> Reference:
     matches = [reference for reference in references if name.lower() in reference.name.lower()]
+    matches = [reference for reference in matches if reference.name.lower() == name.lower()] or matches
     if len(matches) != 1:
         choices = ", ".join(reference.name for reference in (matches or references)) or "none for this data set"
         raise ConfigError(
@@ -117,7 +128,7 @@ def _named(name: str, references: Sequence[Reference]) -> Reference:
 def _beating(results: SweepResults, reference: Reference) -> str:
     """Only confirmed test scores beat a published one; a validation F1 above it is a reason to confirm."""
     target = f"{reference.name} ({reference.params:,} parameters, test {reference.metric} {reference.score:.4f}, {reference.grade})"
-    models = records(results.query.rows(of_most_seeds(results.confirmed)))
+    models = records(results.query.rows(of_most_seeds(results.confirmed), results.f1))
     better = [row for row in models if reference.is_beaten_by(row)]
     if better:
         names = "; ".join(f"{row['n_params']:,.0f} parameters, test F1 {mean_and_sd(row, 'test_f1')}" for row in better)

@@ -89,11 +89,17 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
             "error": [tag.get(Tag.ERROR, "") for tag in tags],
             "run_id": [run.info.run_id for run in runs],
             **{f"param.{name}": [values.get(name, nan) for values in drawn] for name in names},
-            "searched": drawn,
+            "searched": [_searched(run) for run in runs],
             "config": configs,
             "experiment_id": [run.info.experiment_id for run in runs],
         }
     )
+
+
+def _searched(run: Run) -> dict[str, str]:
+    """What was searched, by the names that the command line takes: MLflow's have no plus."""
+    added = {name.lstrip("+"): name for name in run.data.tags.get(Tag.ADDED, "").split()}
+    return {added.get(name, name): value for name, value in run.data.params.items()}
 
 
 def _state(run: Run) -> str:
@@ -117,7 +123,8 @@ def records(table: "DataFrame") -> list[dict[str, Any]]:
 
 
 def points_of(table: "DataFrame", split: str = "val") -> list[Point]:
-    """The rows as points, with the scores of ``split``; a count that a trial has not got is 0."""
+    """The rows as points, with the scores of ``split`` (no loss of ``test`` is kept); a count that a trial has not got is 0."""
+    table = table if split == "val" else table.assign(val_loss=nan)
     names = {N_PARAMS: "params", f"{split}_f1": "f1", f"{split}_accuracy": "accuracy", "val_loss": "loss"}
     whole = table.fillna({N_PARAMS: 0, "best_epoch": -1}).astype({N_PARAMS: int, "best_epoch": int})
     return [Point(**row) for row in records(whole.rename(columns=names)[[field.name for field in fields(Point)]])]

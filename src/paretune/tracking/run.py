@@ -27,6 +27,7 @@ from paretune.front import Point
 from paretune.tracking.front_tags import keep_front, supersede
 from paretune.tracking.store import (
     COST_METRICS,
+    LONGEST_VALUE,
     N_PARAMS,
     SCORES,
     VAL_F1,
@@ -41,7 +42,6 @@ from paretune.tracking.tables import Run
 log = logging.getLogger(__name__)
 
 REFUSED_IN_NAMES = r"[^\w\-. :/]"  # by MLflow, such as the plus of ``+recipe``
-LONGEST_TAG = 5000  # characters that every MLflow store takes
 OLD_S = 60.0
 TRY_AGAIN = (408, 425, 429)  # of the answers that blame the request, those that time mends
 
@@ -65,7 +65,7 @@ class RunWriter:
         spool = self.store.spool_folder
         if spool is None:
             return
-        self.key = key or uuid.uuid4().hex
+        self.key = key or f"{time.time_ns()}-{uuid.uuid4().hex}"  # in the order of their age
         self.folder = spool / self.key
         folder = self.folder if key else spool / f".new-{self.key}"  # no process looks at it before it is locked
         if not key:
@@ -134,7 +134,7 @@ class RunWriter:
             self.STEPS[step](self, at_ms, **arguments)
 
     def _begin(self, at_ms: int, *, name: str, tags: Tags, searched: Tags, replaces: Sequence[str], key: str) -> None:
-        """Make the run, below its sweep's if ``tags`` name one, and supersede runs with the same tags ``replaces``."""
+        """Make the run, below its sweep's if ``tags`` name one, and supersede earlier runs with the same tags ``replaces``."""
         from mlflow.entities import Param
 
         store = self.store
@@ -142,11 +142,13 @@ class RunWriter:
         if parent is None:
             store.create()
         for run in store.runs({same: tags[same] for same in replaces}) if replaces else []:
-            supersede(store, run, at_ms)
+            if (run.info.start_time or 0) < at_ms:  # what waited for a server comes late
+                supersede(store, run, at_ms)
         made = store.runs({Tag.SPOOLED_AS: key}) if key else []
         if not made:
             nesting = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
             nesting |= {Tag.SPOOLED_AS: key} if key else {}
+            nesting |= {Tag.ADDED: " ".join(added)} if (added := [name for name in searched if name[:1] == "+"]) else {}
             all_tags = {**tags, **nesting, "mlflow.runName": name, **provenance()}
             made = [Run.of(store.client.create_run(store.experiment_id, start_time=at_ms, tags=all_tags))]
         self.run_id = made[0].info.run_id
@@ -262,7 +264,7 @@ class RunRecorder(RunWriter):
 
     def tag(self, name: str, value: str) -> None:
         """Add a tag to the run; what is longer than a store takes is cut off."""
-        self.write("tag", name=name, value=value[:LONGEST_TAG])
+        self.write("tag", name=name, value=value[:LONGEST_VALUE])
 
     def finish(self, point: Point, more: Mapping[str, float], files: Sequence[Path]) -> None:
         """Log the final scores under their own names, and attach files."""
@@ -283,7 +285,7 @@ class RunRecorder(RunWriter):
             self.end("FINISHED", {Tag.STATE: "raced"})
         else:
             status, state = ("FAILED", "failed") if isinstance(error, Exception) else ("KILLED", "killed")
-            trace_text = "".join(format_exception(error))[-LONGEST_TAG:]
+            trace_text = "".join(format_exception(error))[-LONGEST_VALUE:]
             message = f"{type(error).__name__}: {error}"[:500]
             self.end(status, {Tag.STATE: state, Tag.ERROR: message, "traceback": trace_text})
 

@@ -50,6 +50,7 @@ class Tag:
     SEED = "seed"
     HOW = "how"
     RECIPE = "recipe"
+    ADDED = "added"  # names of what was searched that the config does not have, with their plus
     SPOOLED_AS = "journal"  # name of the spool folder, which tells whether a run was made already
 
 
@@ -101,7 +102,7 @@ def provenance() -> dict[str, str]:
     versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     command = ["git", "rev-parse", "HEAD"]
     git = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("git") else None
-    commit = {"mlflow.source.git.commit": git.stdout.strip()} if git and git.stdout.strip() else {}
+    commit = {"mlflow.source.git.commit": git.stdout.strip()} if git and git.returncode == 0 else {}
     return {"versions": f"{versions}, python {platform.python_version()}", "hardware": _hardware(), **commit}
 
 
