@@ -99,3 +99,32 @@ def test_shared_kernels_are_stored_once_however_often_they_are_applied():
     )
 
     assert graph_of(net, (1, 28, 28)).stored == 9 + 9 * 12 + 12 * 12
+
+
+class Split(nn.Module):
+    """Each half of the channels has a convolution of its own."""
+
+    def __init__(self, by_slices: bool) -> None:
+        super().__init__()
+        self.by_slices, self.first, self.second = by_slices, nn.Conv2d(2, 5, 3), nn.Conv2d(2, 5, 3)
+
+    def forward(self, images):
+        upper, lower = (images[:, :2], images[:, 2:]) if self.by_slices else images.chunk(2, dim=1)
+        return torch.cat([self.first(upper), self.second(lower)], dim=1).mean(dim=(2, 3))
+
+
+def test_parts_of_what_is_split_are_counted_as_slices_are():
+    split, sliced = (graph_of(Split(by_slices), (4, 8, 8)) for by_slices in (False, True))
+
+    assert split.macs == sliced.macs == 2 * 5 * 36 * 18
+    assert split.stored == sliced.stored == 190
+    assert sorted(op.kind for op in split.ops) == sorted(op.kind for op in sliced.ops)
+
+
+def test_an_operation_of_several_values_that_are_no_slices_is_refused():
+    class Unbound(nn.Module):
+        def forward(self, images):
+            return images.unbind(1)[1].flatten(1)
+
+    with pytest.raises(RuntimeError, match="unbind gives several values, which cannot be counted"):
+        graph_of(Unbound(), (2, 3, 3))

@@ -66,7 +66,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "max_pool2d": ("kernel", "stride", "padding", "dilation", "ceil_mode"),
     "pad": ("sides", "mode", "value"),
     "constant_pad_nd": ("sides", "value"),
-    "slice": ("dimension", "first"),
+    "slice": ("dimension", "first", "last", "step"),
     "relu": (),
     "silu": (),
     "leaky_relu": ("slope",),
@@ -135,7 +135,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         output = result[0] if isinstance(result, tuple | list) else result
         arguments = [self._value(argument) for argument in args]
         inputs = tuple(_values_in(arguments))
-        if inputs and isinstance(output, Tensor):
+        if inputs and isinstance(result, list):
+            self._note_parts(name, arguments, inputs, result)
+        elif inputs and isinstance(output, Tensor):
             self.kept.append(output)
             if name not in VIEWS:
                 self._note(name, arguments, inputs, output, _macs(func, args, kwargs, result))
@@ -159,6 +161,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         value = Value(f"{kind}_{len(self.ops)}")
         self.ops.append(Op(kind, value, inputs, tuple(output.shape[1:]), settings, macs))
         self.values[_place(output)] = value
+
+    def _note_parts(self, name: str, arguments: list[Any], inputs: tuple[Value, ...], parts: list[Tensor]) -> None:
+        """Each part of what is split, as the slice that it is."""
+        if not name.startswith("split"):
+            raise RuntimeError(f"{name} gives several values, which cannot be counted")
+        dimension, first = arguments[2] if len(arguments) > 2 else 0, 0
+        for part in parts:
+            self.kept.append(part)
+            self._note("slice", [arguments[0], dimension % part.ndim, first], inputs, part, 0)
+            first += part.shape[dimension]
 
     def _described(self, name: str, arguments: list[Any], n_inputs: int) -> tuple[str, dict[str, Any]]:
         """The kind of an operation, as the C functions are called, and its settings."""

@@ -144,11 +144,13 @@ def test_a_user_without_a_home_reads_the_pictures_each_time(pictures, monkeypatc
 def test_a_transparent_16_bit_or_turned_picture_is_read_as_seen(tmp_path):
     Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "clear.png")
     Image.fromarray(np.full((2, 2), 257 * 9, np.uint16)).save(tmp_path / "deep.png")
+    Image.new("L", (2, 2), 0).save(tmp_path / "grey.png", transparency=0)
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new("RGB", (6, 4)).save(tmp_path / "turned.jpg", exif=turned)
 
     assert folder.read_picture(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
+    assert folder.read_picture(tmp_path / "grey.png").getpixel((0, 0)) in (255, (255, 255, 255))
     assert folder.read_picture(tmp_path / "deep.png").getpixel((0, 0)) == 9
     assert folder.read_picture(tmp_path / "turned.jpg").size == (4, 6)
 
@@ -202,6 +204,12 @@ def test_arrays_may_be_floats_channels_first_and_have_other_names(tmp_path):
 
     assert (data.load_test().pixels.shape, data.class_names) == ((10, 3, 4, 6), ("b", "m"))
     assert (data.load_test().labels.tolist(), int(data.load_test().pixels.max())) == ([0, 1] * 5, 255)
+
+
+def test_classes_may_be_called_by_bytes(tmp_path):
+    np.savez(tmp_path / "own.npz", x_train=np.tile(GREY, (2, 1, 1)), y_train=np.array([b"cat", b"dog"] * 6))
+
+    assert npz.load(path=str(tmp_path / "own.npz"), splitting=Splitting(val_size=2)).class_names == ("cat", "dog")
 
 
 GREY, LABELS = np.zeros((6, 4, 4), np.uint8), np.array([0, 1] * 3)

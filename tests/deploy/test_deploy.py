@@ -87,6 +87,22 @@ def test_an_operation_that_c_has_not_is_named(tmp_path):
     assert costs(model)["MACs per image"] == "0"
 
 
+@pytest.mark.parametrize(
+    ("forward", "operation"),
+    [
+        (lambda x: (x * x.mean(dim=(2, 3), keepdim=True)).flatten(1), r"mul_values of \[\(1, 4, 4\), \(1, 1, 1\)\]"),
+        (lambda x: x[..., ::2].flatten(1), "slice with a step"),
+        (lambda x: torch.nn.functional.max_pool2d(x, 2, 1, dilation=2).flatten(1), "max_pool2d with dilation"),
+    ],
+)
+def test_a_form_of_an_operation_that_c_has_not_is_named(tmp_path, forward, operation):
+    net = torch.nn.Module()
+    net.forward = forward
+    model = Deployable(WithScaling(net, Scaling(0.0, 1.0)).eval(), Point(1, 0.5), torch.rand(2, 1, 4, 4), 1.0)
+    with pytest.raises(ExportError, match=rf"operation `{operation}` cannot be written in C"):
+        write_c(model, tmp_path / "model.h", "odd")
+
+
 def test_without_a_compiler_the_header_is_not_kept(deployable, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
 
@@ -150,6 +166,14 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
         StoreError, match=r"model `.*model.onnx` cannot be read \(.*\); expected a file that paretune export"
     ):
         Runtime(tmp_path / "model.onnx")
+    info = onnx.helper.make_tensor_value_info("x", 1, [1])
+    graph = onnx.helper.make_graph([], "g", [info], [info])
+    onnx.save(
+        onnx.helper.make_model(graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid("", 20)]),
+        tmp_path / "model.onnx",
+    )
+    with pytest.raises(StoreError, match=r"model `.*model.onnx` cannot be read \(it is of another program\)"):
+        Runtime(tmp_path / "model.onnx")
 
 
 @given(st.integers(1, 28), st.integers(1, 28))
@@ -158,6 +182,8 @@ def test_the_ink_share_is_the_longer_side_of_what_is_shown(height, width):
     pixels[:, :, :height, :width] = 200
 
     assert ink_share(Images(pixels, torch.zeros(3))) == max(height, width) / 28
+    wide = torch.nn.functional.pad(pixels, [0, 28])
+    assert ink_share(Images(wide, torch.zeros(3))) == max(height, width) / 28
 
 
 def test_nothing_that_is_shared_names_a_folder_of_this_machine(deployable, tmp_path):

@@ -112,3 +112,12 @@ def test_what_is_no_picture_is_one_line(tmp_path, content):
 
     with pytest.raises(DataError, match=r"picture `.*a.png` cannot be read \(.*\); expected PNG, JPEG or IDX"):
         list(pictures(tmp_path / "a.png"))
+
+
+@given(st.integers(8, 80), st.integers(8, 80), st.floats(0.3, 2.0), st.sampled_from([(28, 56), (56, 28)]))
+def test_ink_fits_into_an_image_that_is_not_square(height, width, share, size):
+    assume((height, width) != size)
+    (image,) = placed("a", stroke(height, width), Placing((1, *size), "ink", share)).image
+
+    assert image.shape == size
+    assert image.max() > 0

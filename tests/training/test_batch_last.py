@@ -196,3 +196,37 @@ def test_a_backward_pass_after_another_forward_pass_is_refused():
 
     with pytest.raises(RuntimeError, match="another forward pass has overwritten"):
         first.sum().backward()
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm2d(4, bias=False), nn.GroupNorm(2, 4, bias=False), nn.GroupNorm(1, 4, affine=False)], ids=str
+)
+def test_a_norm_without_a_shift_gives_what_torch_gives(norm):
+    torch.manual_seed(0)
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)]
+    check_like_torch(nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), *head), (1, 6, 6))
+
+
+class Joined(nn.Module):
+    """The image itself beside maps of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prelu, self.conv, self.head = nn.PReLU(), nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(5, 3, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(torch.cat([images, self.conv(self.prelu(images))], dim=1)).mean(dim=(2, 3))
+
+
+def test_an_image_that_is_joined_to_its_maps_gives_what_torch_gives():
+    torch.manual_seed(0)
+    check_like_torch(Joined(), (2, 6, 5))
+
+
+def test_a_batch_of_one_image_leaves_a_norms_running_statistics_finite():
+    """Its maps of one pixel have no variance: torch refuses them, outright."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)).train()
+    BatchLast(net, (1, 2, 2))(torch.rand(1, 1, 2, 2))
+
+    assert all(buffer.isfinite().all() for buffer in net.buffers())

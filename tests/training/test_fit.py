@@ -165,6 +165,33 @@ def test_one_cycle_peaks_at_the_optimizers_rate():
     assert seen[0] < 0.1 > seen[-1]
 
 
+@pytest.mark.parametrize(("momentum", "seen"), [(0.0, {0.0}), (0.9, {0.95, 0.85})])
+def test_one_cycle_moves_the_momentum_of_an_optimizer_that_has_one(momentum, seen):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=momentum)
+    made = schedule.one_cycle(optimizer, schedule.TrainingLength(10, 1))
+    momenta = set()
+    for _ in range(10):
+        momenta.add(round(optimizer.param_groups[0]["momentum"], 9))
+        optimizer.step()
+        made.after_step()
+
+    assert {min(momenta), max(momenta)} == seen
+
+
+@pytest.mark.parametrize(("steps", "share"), [(1, 0.3), (2, 0.3), (3, 0.3), (10, 0.1), (10, 0.0)])
+def test_one_cycle_of_few_steps_learns(steps, share):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    made = schedule.one_cycle(optimizer, schedule.TrainingLength(steps, 1), warmup_share=share)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if made:
+            made.after_step()
+
+    assert max(rates) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(("name", "factor"), [("step", {"every_epochs": 1}), ("plateau", {"patience": 0})])
 def test_schedules_by_epoch_cut_the_rate(tiny_data, name, factor):
     def make(optimizer, length):
@@ -182,6 +209,21 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
 
     with pytest.raises(StoreError, match=r"checkpoint `.*weights.pt` cannot be read \(.*\); expected the weights.pt"):
         load(path)
+
+
+@pytest.mark.parametrize("content", [torch.zeros(2), [], {"config": None}, {"config": {"model": 3}}])
+def test_a_torch_file_of_another_program_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pt")
+
+    with pytest.raises(StoreError, match=r"checkpoint `.*weights.pt` cannot be read \(.*\); expected the weights.pt"):
+        load(tmp_path / "weights.pt")
+
+
+def test_a_schedule_of_no_epochs_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"scheduler.every_epochs `0` is invalid; expected a whole number of at least 1"
+    ):
+        rates(lambda o, n: schedule.step(o, n, every_epochs=0, factor=0.5))
 
 
 def restarted(data, **changes) -> Training:

@@ -1,7 +1,7 @@
 """Averaged weights, smoothed labels, faded augmentation, and the rules by which a result is read."""
 
 from dataclasses import replace
-from math import inf
+from math import inf, log
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from paretune import models
 from paretune.augment import Affine
 from paretune.errors import ConfigError
 from paretune.training import schedule
+from paretune.training.distillation import Distillation
 from paretune.training.fit import BestWeights, Epoch, fit, seed_everything
 from paretune.training.module import Average
 from paretune.training.settings import Averaging, Selection, Training
@@ -18,9 +19,9 @@ from paretune.training.settings import Averaging, Selection, Training
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 
 
-def trained(data, **changes):
+def trained(data, config=CONFIG, **changes):
     seed_everything(0)
-    net = models.build(CONFIG)
+    net = models.build(config)
     fields = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "schedule": schedule.constant, "max_epochs": 4}
     return net, fit(net, data, Training(**(fields | {"batch_size": 32, "device": "cpu"} | changes)))
 
@@ -94,6 +95,22 @@ def test_balanced_classes_weigh_the_same_in_the_training_loss_however_many_image
     assert balanced.epochs[-1].train_loss != plain.epochs[-1].train_loss
 
 
+def test_a_class_weighs_its_weight_also_in_a_batch_of_itself_alone():
+    logits, labels, weights = torch.zeros(2, 2), torch.tensor([1, 1]), torch.tensor([0.5, 10.0])
+    loss = Distillation().loss(logits, labels, weights=weights)
+
+    assert loss.item() == pytest.approx(10 * log(2))
+
+
+def test_a_last_batch_of_one_image_that_a_norm_cannot_use_is_one_line(tiny_data):
+    config = {"_target_": "paretune.models.conv.Conv", "widths": [2], "head": [4], "norm": "batch", "head_norm": True}
+    rows = tiny_data.train.take(slice(33))
+    with pytest.raises(
+        ConfigError, match=r"trainer.batch_size leaves one image to a last batch, which a norm cannot use"
+    ):
+        trained(replace(tiny_data, train=rows), config, memory_format="contiguous")
+
+
 def test_augmentation_fades_out_over_the_last_epochs():
     training = Training(optimizer=None, schedule=None, max_epochs=5, augment_rampdown_epochs=2)
 
@@ -162,6 +179,10 @@ def test_the_stalled_rule_cuts_once_and_then_waits():
         (
             lambda: Averaging("ema", decay=1.5),
             r"trainer.averaging.decay `1.5` is invalid; expected at least 0 and below 1",
+        ),
+        (
+            lambda: Averaging("ema", decay=None),
+            r"trainer.averaging.decay `None` is invalid; expected at least 0 and below 1",
         ),
         (lambda: Selection("first"), r"selection.epoch `first` is unknown; expected best or last"),
         (lambda: Selection(split="train"), r"selection.split `train` is unknown; expected validation or test"),

@@ -90,7 +90,7 @@ def read_picture(path: Path) -> Image.Image:
         if upright.mode.startswith("I;16"):
             return Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
         is_grey = upright.mode in ("1", "L", "LA")
-        if upright.mode in ("1", "L", "RGB"):
+        if upright.mode in ("1", "L", "RGB") and "transparency" not in upright.info:
             return upright.convert("L" if is_grey else "RGB")
         seen = upright.convert("RGBA")
         ground = Image.new("RGBA", seen.size, "white")

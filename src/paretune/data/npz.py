@@ -52,7 +52,7 @@ def _load(
                 f"data.arrays to their names, with * for train, val and test"
             )
     classes = np.unique(arrays[pairs["train"][1]])
-    names = names or tuple(str(label) for label in classes)
+    names = names or tuple(classes.astype(str).tolist())
     if len(names) != len(classes):
         raise DataError(
             f"data.class_names has {len(names)} names for {len(classes)} classes; expected as many; set data.class_names"

@@ -65,7 +65,7 @@ def write_c(model: Deployable, path: Path, about: str) -> float:
 
 def c_name(header: Path) -> str:
     """What the functions of a header file begin with."""
-    return re.sub(r"\W|^(?=\d)", "_", header.stem)
+    return re.sub(r"\W|^(?=\d)", "_", header.stem, flags=re.ASCII)
 
 
 def _header(model: Deployable, name: str, about: str) -> str:
@@ -129,6 +129,8 @@ class Calls:
         Raises :class:`~paretune.errors.ExportError` for settings that the functions do not know.
         """
         shapes = [self.graph.shapes[value] for value in op.inputs]
+        require_known(not op.kind.endswith("_values") or len({*shapes}) == 1, f"{op.kind} of {shapes}", "equal shapes")
+        require_known(op.settings.get("step", 1) == 1, "slice with a step", "every value")
         if op.kind == "cat":
             sizes = [prod(shape) for shape in shapes]
             starts = [sum(sizes[:position]) for position in range(len(sizes))]
@@ -175,6 +177,7 @@ def _arguments(op: Op, shape: Shape) -> list[Any]:
             return [*affine, *reversed(s["weight"].shape)]
         case "max_pool2d":
             kernel = _pair(s["kernel"])
+            require_known(_pair(s.get("dilation", 1)) == [1, 1], "max_pool2d with dilation", "none")
             return [*shape, *op.shape[1:], *kernel, *_pair(s.get("stride") or kernel), *_pair(s.get("padding", 0))]
         case "pad" | "slice":
             return _padded(op, shape)

@@ -98,13 +98,13 @@ def deployable(weights: Path, point: Point) -> Deployable:
 
 
 def ink_share(images: Images) -> float:
-    """The median over images of (longer side of the box round the ink) / (side of the image); 1 for empty ones.
+    """The median over images of (longer side of the box round the ink) / (shorter side of the image); 1 for empty ones.
 
     A picture of another size is placed with the same margin.
     """
     bright = (images.pixels.amax(dim=1) > INK * 255).numpy()
     boxes = [max(_extent(image.any(axis=0)), _extent(image.any(axis=1))) for image in bright]
-    return float(np.median(boxes) / bright.shape[-1]) if any(boxes) else 1.0
+    return float(np.median(boxes) / min(bright.shape[1:])) if any(boxes) else 1.0
 
 
 def _extent(line: NDArray[np.bool_]) -> int:

@@ -39,6 +39,7 @@ class Runtime:
             facts = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
         except Exception as error:  # onnxruntime has an error class for each of its return codes
             reason = first_line(error).rpartition(" failed:")[2] if path.is_file() else "no such file"
+            reason = "it is of another program" if isinstance(error, KeyError) else reason
             raise StoreError(
                 f"model `{path}` cannot be read ({reason}); expected a file that paretune export wrote; check the path"
             ) from error

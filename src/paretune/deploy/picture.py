@@ -90,7 +90,10 @@ def _centred(white: Grey, size: tuple[int, int], share: float) -> Grey:
         return np.zeros(size, np.float32)
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     cut = white[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] - white.min()
-    factor = max(1, round(share * min(size))) / max(cut.shape)
+    factor = min(
+        max(1, round(share * min(size))) / max(cut.shape),
+        *(side / ink for side, ink in zip(size, cut.shape, strict=True)),
+    )
     height, width = (max(1, round(length * factor)) for length in cut.shape)
     small = np.asarray(
         Image.fromarray(cut).resize((width, height), Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR)

@@ -36,7 +36,16 @@ def load(path: Path) -> tuple[nn.Module, dict[str, Any], Scaling]:
         net = build(content["config"]["model"])
         net.load_state_dict(content["state_dict"])
         scaling = Scaling(*content["scaling"])
-    except (OSError, RuntimeError, KeyError, EOFError, ValueError, UnpicklingError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        UnpicklingError,
+    ) as error:
         # torch advises to let a foreign file execute code
         reason = "no weights" if isinstance(error, UnpicklingError) else first_line(error)
         raise StoreError(

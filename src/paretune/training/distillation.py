@@ -76,6 +76,8 @@ class Distillation:
         temperature's square, so that its gradient does not shrink.
         """
         hard = cross_entropy(logits, labels, weights, label_smoothing=smoothing)
+        if weights is not None:  # torch's mean divides by those of the batch, so that one class alone would have none
+            hard = cross_entropy(logits, labels, weights, label_smoothing=smoothing, reduction="sum") / len(labels)
         if soft is None:
             return hard
         taught = kl_div(log_softmax(logits / self.temperature, dim=1), soft, reduction="batchmean")

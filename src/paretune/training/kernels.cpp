@@ -269,7 +269,7 @@ void activate(const Op& o, const float* x, float* y) {
 
 void activate_back(const Op& o, const float* x, const float* dy, float* dx, float* gradient) {
     int64_t map = o.rows * o.columns * LANES;
-    for (int64_t m = 0; m < o.maps; m++, x += map, dx += map, dy += map) {
+    for (int64_t m = 0; m < o.maps; m++, x += map, dy += map, dx += dx ? map : 0) {
         float slope = o.option == PRELU ? o.weight[o.b > 1 ? m : 0] : float(o.slope);
         vec total{};
         if (o.option == SILU)
@@ -281,7 +281,7 @@ void activate_back(const Op& o, const float* x, const float* dy, float* dx, floa
             each(map, [&](int64_t i) {
                 vec v = load(x + i), d = load(dy + i);
                 if (o.option == PRELU) total += v > 0 ? vec{} : d * v;
-                store(dx + i, v > 0 ? d : d * slope);
+                if (dx) store(dx + i, v > 0 ? d : d * slope);
             });
         if (o.option == PRELU) gradient[o.weight_at + (o.b > 1 ? m : 0)] += sum(total);
     }
@@ -387,7 +387,8 @@ void group_norm_back(const Op& o, const float* x, const float* dy, float* dx, co
             }
             for (int v = 0; v < VECTORS; v++) {
                 map_product[v] *= load(inverse + v * WIDTH);
-                if (o.weight) gradient[o.weight_at + at] += sum(map_product[v]), gradient[o.bias_at + at] += sum(map_total[v]);
+                if (o.weight_at >= 0) gradient[o.weight_at + at] += sum(map_product[v]);
+                if (o.bias_at >= 0) gradient[o.bias_at + at] += sum(map_total[v]);
                 float weight = o.weight ? o.weight[at] : 1;
                 total[v] += map_total[v] * weight, product[v] += map_product[v] * weight;
             }
@@ -513,6 +514,7 @@ void backward(const Op& o, float* block, int64_t number, float* gradient, vec* t
     const float *x = block + o.x, *y = block + o.y;
     float *dy = block + o.dy, *dx = o.dx < 0 ? nullptr : block + o.dx;
     int64_t in_map = o.rows * o.columns * LANES, out_map = o.out_rows * o.out_columns * LANES;
+    if (!dx && o.weight_at < 0 && o.bias_at < 0) return;  // nobody wants a gradient, as of an image that is part of a concatenation
     switch (o.kind) {
         case CONV:
         case DEPTHWISE: {
@@ -571,7 +573,7 @@ void join(const Op& o, const float* arena, int64_t block_size, int64_t images) {
         }
         double variance = spread / count, inverse = 1 / std::sqrt(variance + o.a), weight = o.weight ? o.weight[m] : 1;
         o.running_mean[m] += float(o.b * (mean - o.running_mean[m]));
-        o.running_var[m] += float(o.b * (spread / (count - 1) - o.running_var[m]));
+        if (count > 1) o.running_var[m] += float(o.b * (spread / (count - 1) - o.running_var[m]));
         o.packed[2 * m] = float(weight * inverse), o.packed[2 * m + 1] = float((o.bias ? o.bias[m] : 0) - mean * weight * inverse);
         o.flipped[2 * m] = float(mean), o.flipped[2 * m + 1] = float(inverse);
     }
@@ -609,7 +611,8 @@ void join_back(const Op& o, const float* arena, int64_t block_size, int64_t imag
             const float* sums = arena + b * block_size + o.scratch + 2 * m;
             total += sums[0], product += sums[1];
         }
-        if (o.weight_at >= 0) gradient[o.weight_at + m] += float(product), gradient[o.bias_at + m] += float(total);
+        if (o.weight_at >= 0) gradient[o.weight_at + m] += float(product);
+        if (o.bias_at >= 0) gradient[o.bias_at + m] += float(total);
         o.packed[2 * m] = float(total / count), o.packed[2 * m + 1] = float(product / count);
     }
 }

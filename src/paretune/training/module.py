@@ -1,6 +1,7 @@
 """The LightningModule round any family, and the average of its weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil
 from typing import Any
 
@@ -115,7 +116,7 @@ class Classifier(pl.LightningModule):
         tensors = [self.scaled(pixels), batch[1], *soft_labels]
         size, optimizer = self.settings.batch_size, self.optimizers(use_pl_optimizer=False)
         for part, labels, *soft in zip(*(torch.split(tensor, size) for tensor in tensors), strict=True):
-            with self.execution.autocast(part.device):
+            with self.execution.autocast(part.device), _batches_of_one_refused():
                 logits = self.logits(self.net, part)
             loss = self.settings.distillation.loss(
                 logits.float(), labels, *soft, weights=self.class_weights, smoothing=self.settings.label_smoothing
@@ -167,6 +168,20 @@ class Classifier(pl.LightningModule):
         mean = self.loss_sum / self.images_seen
         self.loss_sum, self.images_seen = torch.zeros(()), 0
         return mean
+
+
+@contextmanager
+def _batches_of_one_refused() -> Iterator[None]:
+    """What torch says of a norm over a single value, as a line: the last batch may hold one image."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            "trainer.batch_size leaves one image to a last batch, which a norm cannot use; expected at least two; set another "
+            "trainer.batch_size"
+        ) from error
 
 
 def _make(setting: str, factory: Callable[..., Any], *arguments: object) -> Any:

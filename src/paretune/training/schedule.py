@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau, StepLR
 
+from paretune.errors import check_least
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingLength:
@@ -60,17 +62,25 @@ def cosine(optimizer: Optimizer, length: TrainingLength, *, warmup_epochs: float
     return Schedule(LambdaLR(optimizer, factor), each_step=True)
 
 
-def one_cycle(optimizer: Optimizer, length: TrainingLength, *, warmup_share: float = 0.3) -> Schedule:
-    """Up to the optimizer's rate over ``warmup_share`` of all steps, then down.
+def one_cycle(optimizer: Optimizer, length: TrainingLength, *, warmup_share: float = 0.3) -> Schedule | None:
+    """Up to the optimizer's rate over ``warmup_share`` of all steps (two at least), then down; no schedule for one or two steps.
+
+    The momentum (of ``adam`` and its kind beta 1) of an optimizer that has one goes from 0.95 down to 0.85 and back.
 
     Smith 2018, "A disciplined approach to neural network hyper-parameters" (https://arxiv.org/abs/1803.09820).
     """
     peak = [group["lr"] for group in optimizer.param_groups]
-    return Schedule(OneCycleLR(optimizer, peak, length.steps, pct_start=warmup_share), each_step=True)
+    if length.steps <= 2:
+        return None
+    share = max(warmup_share, 2 / length.steps)  # torch divides by the number of steps less one
+    has_momentum = bool(optimizer.defaults.get("momentum")) or "betas" in optimizer.defaults
+    cycle = OneCycleLR(optimizer, peak, length.steps, pct_start=share, cycle_momentum=has_momentum)
+    return Schedule(cycle, each_step=True)
 
 
 def step(optimizer: Optimizer, length: TrainingLength, *, every_epochs: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` every so many epochs."""
+    check_least("scheduler.every_epochs", every_epochs, 1)
     return Schedule(StepLR(optimizer, every_epochs, gamma=factor))
 
 

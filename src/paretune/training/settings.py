@@ -40,7 +40,7 @@ class Averaging:
         check("trainer.averaging.kind", self.kind)
         for name in ("decay", "start"):
             setting, value = f"trainer.averaging.{name}", getattr(self, name)
-            if not 0 <= value < 1:
+            if not isinstance(value, int | float) or not 0 <= value < 1:
                 raise ConfigError(f"{setting} `{value}` is invalid; expected at least 0 and below 1; set {setting}")
 
 
