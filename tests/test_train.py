@@ -82,6 +82,8 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (["data=digits", "model.image_shape=[1,32,32]"], "model.image_shape `[1, 32, 32]` does not fit data `digits`; expected [1, 28, 28]"),
         (["data=digits", "data.splitting.train_on_val=true"],
          "data.splitting.train_on_val `true` with selection.epoch `best` would choose by images that were trained on"),
+        (["data=digits", "data.splitting.train_on_val=true", "selection.epoch=last"],
+         "data.splitting.train_on_val `true` with trainer.patience `5` would choose by images that were trained on"),
         ([*SWEEP, "data.splitting.train_on_val=true"], "data.splitting.train_on_val `true` in a sweep would choose by images"),
         (["data=digits", "seed=-1"], "seed `-1` is invalid; expected a whole number from 0"),
         (["data=digits", "model=dense", "optimizer=adam", "optimizer.eps=-1"], "optimizer cannot be made ("),
