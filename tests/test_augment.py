@@ -79,3 +79,29 @@ def test_nearest_keeps_the_grey_levels():
 def test_settings_that_cannot_be_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         Affine(**settings)
+
+
+def test_a_turn_on_an_image_that_is_not_square_is_the_same_turn(largest):
+    bar = torch.zeros(1, 1, 24, 96)
+    bar[..., 11:13, 20:76] = 255
+    turned = Affine(rotation_deg=10.0)(bar, draws())[0, 0]
+    middle = [float((turned[:, column] * torch.arange(24)).sum() / turned[:, column].sum()) for column in (30, 66)]
+
+    assert abs(middle[1] - middle[0]) == pytest.approx(36 * 0.176, abs=0.3)
+
+
+def test_bends_move_what_is_between_the_knots_by_no_more_than_the_knots(largest):
+    """Where every knot moves alike, the whole image does."""
+    moved = Affine(elastic=0.25)(images(), draws())
+
+    assert torch.allclose(moved[..., :-7, :-7], images()[..., 7:, 7:], atol=0.1)
+
+
+def test_bends_differ_within_an_image_and_change_no_other_draw():
+    lines = torch.zeros(1, 1, 28, 28)
+    lines[..., 13:15] = 255
+    bent = Affine(elastic=0.1)(lines, draws())[0, 0]
+    centres = (bent * torch.arange(28)).sum(1) / bent.sum(1)
+
+    assert centres.max() - centres.min() > 1
+    assert Affine(rotation_deg=9.0, elastic=1e-9)(lines, draws()).allclose(Affine(rotation_deg=9.0)(lines, draws()))

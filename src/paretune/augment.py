@@ -5,9 +5,11 @@ from math import pi
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from paretune.errors import ConfigError, check_choice
+
+KNOTS = 7  # a side, of the grid that bends an image
 
 
 def unchanged(images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
@@ -17,17 +19,20 @@ def unchanged(images: Tensor, draws: torch.Generator, strength: float = 1.0) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Affine:
-    """Rotates, shifts, scales and shears each image by its own uniform draw, all images in one warp.
+    """Rotates, shifts, scales, shears and bends each image by its own uniform draw, all images in one warp.
 
     ``rotation_deg`` and ``shear_deg`` are the largest angles either way, ``shift`` the largest shift either way as a
-    share of the side, ``scale`` the largest change of size either way (0.1: 0.9 to 1.1). Pixels from outside are ``fill``
-    (0 to 255); ``interpolation`` is nearest or bilinear.
+    share of the side, ``scale`` the largest change of size either way (0.1: 0.9 to 1.1). ``elastic`` is the largest shift along
+    a side of each of 7 x 7 knots, a share of the side, too; what is between them moves smoothly (Simard, Steinkraus and Platt 2003,
+    "Best practices for convolutional neural networks applied to visual document analysis", https://doi.org/10.1109/ICDAR.2003.1227801).
+    Pixels from outside are ``fill`` (0 to 255); ``interpolation`` is nearest or bilinear.
     """
 
     rotation_deg: float = 0.0
     shift: float = 0.0
     scale: float = 0.0
     shear_deg: float = 0.0
+    elastic: float = 0.0
     interpolation: str = "bilinear"
     fill: float = 0.0
 
@@ -40,8 +45,14 @@ class Affine:
 
     def __call__(self, images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
         """Warped float images, same shape ``(B, C, H, W)``; ``strength`` (0 to 1) shrinks every draw."""
-        theta = self._inverse_maps(len(images), draws, strength).to(images.device)
+        theta, (height, width) = self._inverse_maps(len(images), draws, strength).to(images.device), images.shape[2:]
+        theta[:, 0, 1] *= height / width  # what turns and slants goes by pixels, not by sides
+        theta[:, 1, 0] *= width / height
         grid = affine_grid(theta, list(images.shape), align_corners=False)
+        if self.elastic:
+            knots = (torch.rand(len(images), 2, KNOTS, KNOTS, generator=draws) * 2 - 1) * (2 * self.elastic * strength)
+            bends = interpolate(knots.to(images.device), list(images.shape[2:]), mode="bicubic", align_corners=True)
+            grid = grid + bends.permute(0, 2, 3, 1)
         sampled = grid_sample(images - self.fill, grid, mode=self.interpolation, align_corners=False)
         return sampled + self.fill
 
