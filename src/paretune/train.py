@@ -146,13 +146,13 @@ def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
 
     Of RAM it gives what is in use at each operation. Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
     """
-    from paretune import data, models
-    from paretune.budget import Cap, check_counted
-
     if GlobalHydra.instance().is_initialized():  # not in a worker, whose parent has checked
         _check_settings(cfg)
     _check_cost(cfg)
     _check_unseen(cfg, in_sweep=True)
+    from paretune import data, models  # import torch
+    from paretune.budget import Cap, check_counted
+
     plain: Any = OmegaConf.to_container(cfg.model, resolve=True)
     model, cap = data.fitted(plain, cfg.data), Cap(**cfg.cap)
     if cfg.cost == "params" and set(cap.most) <= {"params"}:
