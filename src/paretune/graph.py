@@ -132,7 +132,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return result
         is_quick = name in KEEP_SHAPE and args[0].is_meta  # torch's own way takes a millisecond for each
         result = torch.empty_like(args[0]) if is_quick else func(*args, **kwargs)
-        output = result[0] if isinstance(result, tuple | list) else result
+        output = result[0] if isinstance(result, tuple) else result
         arguments = [self._value(argument) for argument in args]
         inputs = tuple(_values_in(arguments))
         if inputs and isinstance(result, list):

@@ -220,12 +220,13 @@ def _check_cost(cfg: DictConfig) -> None:
 
 def _check_unseen(cfg: DictConfig, *, in_sweep: bool) -> None:
     """Raise :class:`~paretune.errors.ConfigError` if an epoch or a trial would be chosen by images that it may not see."""
-    is_last = cfg.selection.epoch == "last"
-    by = f"trainer.patience `{cfg.trainer.patience}`" if is_last else f"selection.epoch `{cfg.selection.epoch}`"
-    where, chooses = (
-        ("in a sweep", True) if in_sweep else (f"with {by}", not is_last or cfg.trainer.patience is not None)
-    )
-    if chooses and OmegaConf.select(cfg, "data.splitting.train_on_val"):
+    choosers = {
+        "in a sweep": in_sweep,
+        f"with selection.epoch `{cfg.selection.epoch}`": cfg.selection.epoch != "last",
+        f"with trainer.patience `{cfg.trainer.patience}`": cfg.trainer.patience is not None,
+    }
+    where = next((words for words, chooses in choosers.items() if chooses), None)
+    if where and OmegaConf.select(cfg, "data.splitting.train_on_val"):
         raise ConfigError(
             f"data.splitting.train_on_val `true` {where} would choose by images that were trained on; expected false; "
             f"set it for a last training, with selection.epoch=last trainer.patience=null"

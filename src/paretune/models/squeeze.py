@@ -39,7 +39,7 @@ class Squeeze(Stack):
         layers_listed = len(widths)
         kernel_size, padding = kept(kernel_size, depth, layers_listed), kept(padding, depth, layers_listed)
         widths = kept(widths, depth, layers_listed)
-        pool_after = [number for number in pool_after if number <= (depth or number)]
+        pool_after = [number for number in pool_after if depth is None or number <= depth]
         channels = [image_shape[0], *sizes("widths", widths), num_classes]
         normalise = Normalise(norm, activation, norm_first)
         layers: list[nn.Module] = []

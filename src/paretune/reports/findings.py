@@ -146,9 +146,14 @@ class SweepResults:
         return self.front_of(self.complete)
 
     @cached_property
+    def ways(self) -> DataFrame:
+        """Every way in which the models that were asked for were trained again."""
+        return self.confirmed[self.confirmed["run_id"].isin(self.complete["run_id"])]
+
+    @property
     def confirmed_of_these(self) -> DataFrame:
         """Of the models that were asked for and trained again, the way that most seeds were given to."""
-        return of_most_seeds(self.confirmed[self.confirmed["run_id"].isin(self.complete["run_id"])])
+        return of_most_seeds(self.ways)
 
     @cached_property
     def trials(self) -> DataFrame:

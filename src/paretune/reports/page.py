@@ -105,13 +105,12 @@ def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None
     failed = results.table[results.table["state"] == "failed"]
     template = Environment(loader=PackageLoader("paretune.reports"), autoescape=True).get_template("page.html")
     middle = results.members.iloc[len(results.members) // 2]
-    confirmed = results.confirmed[results.confirmed["run_id"].isin(results.complete["run_id"])]
     text = template.render(
         title=results.title,
         score=results.score,
         facts=_facts(results),
         data=packed(json.dumps(finite(_data(results, fronts, store, ui)), separators=(",", ":"), allow_nan=False)),
-        confirmed=records(confirmed),
+        confirmed=records(results.ways),
         mean_and_sd=mean_and_sd,
         families={name: _shown(members, results, set()) for name, members in fronts.items()},
         failed=records(failed.tail(FAILED_SHOWN)),

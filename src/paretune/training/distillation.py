@@ -75,9 +75,10 @@ class Distillation:
         ``weights`` ``(num_classes,)`` are those of the labels. The part that comes from the teacher is multiplied by the
         temperature's square, so that its gradient does not shrink.
         """
-        hard = cross_entropy(logits, labels, weights, label_smoothing=smoothing)
-        if weights is not None:  # torch's mean divides by those of the batch, so that one class alone would have none
-            hard = cross_entropy(logits, labels, weights, label_smoothing=smoothing, reduction="sum") / len(labels)
+        # torch's mean divides by the weights of the batch, so that one class alone would have none
+        reduction = "mean" if weights is None else "sum"
+        hard = cross_entropy(logits, labels, weights, label_smoothing=smoothing, reduction=reduction)
+        hard = hard if weights is None else hard / len(labels)
         if soft is None:
             return hard
         taught = kl_div(log_softmax(logits / self.temperature, dim=1), soft, reduction="batchmean")

@@ -58,6 +58,20 @@ class Average:
         self.model.update_parameters(self.net)
 
 
+@contextmanager
+def _batches_of_one_refused() -> Iterator[None]:
+    """What torch says of a norm over a single value, as a line: the last batch may hold one image."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            "trainer.batch_size leaves one image to a last batch, which a norm cannot use; expected at least two; set another "
+            "trainer.batch_size"
+        ) from error
+
+
 class Classifier(pl.LightningModule):
     """Trains ``net`` with cross-entropy on pixels that it normalises on the device.
 
@@ -107,6 +121,7 @@ class Classifier(pl.LightningModule):
         pixels, augment = pixels.to(torch.float32), self.settings.augment
         return augment(pixels, self.draws, self.settings.augment_strength(self.current_epoch)) if augment else pixels
 
+    @_batches_of_one_refused()
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Optimizer steps over the consecutive batches that make up ``batch``."""
         pixels = self.augmented(batch[0])
@@ -116,7 +131,7 @@ class Classifier(pl.LightningModule):
         tensors = [self.scaled(pixels), batch[1], *soft_labels]
         size, optimizer = self.settings.batch_size, self.optimizers(use_pl_optimizer=False)
         for part, labels, *soft in zip(*(torch.split(tensor, size) for tensor in tensors), strict=True):
-            with self.execution.autocast(part.device), _batches_of_one_refused():
+            with self.execution.autocast(part.device):
                 logits = self.logits(self.net, part)
             loss = self.settings.distillation.loss(
                 logits.float(), labels, *soft, weights=self.class_weights, smoothing=self.settings.label_smoothing
@@ -168,20 +183,6 @@ class Classifier(pl.LightningModule):
         mean = self.loss_sum / self.images_seen
         self.loss_sum, self.images_seen = torch.zeros(()), 0
         return mean
-
-
-@contextmanager
-def _batches_of_one_refused() -> Iterator[None]:
-    """What torch says of a norm over a single value, as a line: the last batch may hold one image."""
-    try:
-        yield
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise ConfigError(
-            "trainer.batch_size leaves one image to a last batch, which a norm cannot use; expected at least two; set another "
-            "trainer.batch_size"
-        ) from error
 
 
 def _make(setting: str, factory: Callable[..., Any], *arguments: object) -> Any:
