@@ -28,6 +28,7 @@ from paretune.data import fitted
 from paretune.data.images import ImageData, Images, Splitting
 
 ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("PARETUNE_DATA", ROOT / "data"))
 
 # A shared machine has slow moments, which are no failures; CI tries the same examples each time.
 settings.register_profile("paretune", deadline=None, derandomize="CI" in os.environ)
@@ -130,6 +131,18 @@ def command(
         return answered(cli, *arguments)
 
     return run
+
+
+@pytest.fixture
+def known_data() -> Callable[[str], Path]:
+    """The folder of this machine's data sets, if it has one; a test that needs one which is not there is skipped."""
+
+    def find(name: str) -> Path:
+        if not (DATA / name).is_dir():
+            pytest.skip(f"{DATA / name} is not there, and this test downloads nothing; set PARETUNE_DATA")
+        return DATA
+
+    return find
 
 
 @pytest.fixture

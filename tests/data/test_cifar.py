@@ -86,6 +86,6 @@ def test_a_damaged_archive_is_one_line(tmp_path):
     path.write_bytes(b"no archive")
     files = {path.name: f"sha256:{hashlib.sha256(b'no archive').hexdigest()}"}
     with pytest.raises(
-        DataError, match=r"cannot be read \(.*\); expected the archive of CIFAR's binary version; delete it"
+        DataError, match=r"cannot be read \(.*\); expected the archive of CIFAR's binary version; nothing was changed"
     ):
         load(name="cifar", root=str(tmp_path), files=files, mirrors=[], splitting=SPLITTING, class_names=NAMES)

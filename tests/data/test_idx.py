@@ -29,7 +29,7 @@ def test_an_array_survives_being_written_and_read(tmp_path_factory, array, packe
     [
         (
             b"",
-            r"is not an IDX file of unsigned bytes; expected 00 00 08, got nothing; delete it to have it fetched again",
+            r"is not an IDX file of unsigned bytes; expected 00 00 08, got nothing; nothing was changed; give the right file",
         ),
         (b"<html>not found</html>", r"is not an IDX file of unsigned bytes; expected 00 00 08, got 3c 68 74"),
         (idx_bytes(np.zeros((2, 3), np.uint8))[:-1], r"is damaged; expected 18 bytes, got 17 bytes"),

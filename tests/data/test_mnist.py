@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from contracts.dataset import DatasetContract
 from data.test_idx import idx_bytes
 from paretune.data import digits
+from paretune.data import load as load_config
 from paretune.data.images import Splitting
 from paretune.data.mnist import load_idx
 from paretune.errors import DataError
@@ -107,23 +109,94 @@ def test_without_files_and_network_the_error_names_folder_file_and_digits(tmp_pa
         load(tmp_path, folder, "http://127.0.0.1:9")
 
 
-def test_a_damaged_file_on_disk_is_refused_with_both_hashes_and_kept(tmp_path, folder):
+def test_files_that_are_others_are_refused_together_and_kept(tmp_path, folder):
     mine = tmp_path / "tiny"
     mine.mkdir()
     (mine / NAMES[0]).write_bytes(b"mine")
-
-    with pytest.raises(
-        DataError, match=r"train-images.gz` is damaged or another file; expected sha256 \w{64}, got \w{64}"
-    ):
+    (mine / NAMES[1]).write_bytes(b"mine, too")
+    message = r"`.*train-images.gz` \(expected sha256 \w{64}, got \w{64}\), `.*train-labels.gz` .*: damaged, or not of `tiny`; nothing was changed"
+    with pytest.raises(DataError, match=message) as refused:
         load(tmp_path, folder)
+
     assert (mine / NAMES[0]).read_bytes() == b"mine"
+    assert "delete" not in str(refused.value)
 
 
-def test_unpacked_files_serve_too(tmp_path, folder):
-    mine = tmp_path / "tiny"
-    mine.mkdir()
+WRAPPINGS = {
+    "unpacked": (lambda content: content, ""),
+    "fast gzip": (lambda content: gzip.compress(content, 1), ".gz"),
+    "best gzip of another day": (lambda content: gzip.compress(content, 9, mtime=1), ".gz"),
+    "gzip in two members": (lambda content: gzip.compress(content[:9]) + gzip.compress(content[9:]), ".gz"),
+    "unpacked, under the name of the packed": (lambda content: content, ".gz"),
+}
+
+
+def content_hashes(folder: Path) -> dict[str, str]:
+    contents = {name: gzip.decompress((folder / name).read_bytes()) for name in NAMES}
+    return {name: f"content-sha256:{hashlib.sha256(content).hexdigest()}" for name, content in contents.items()}
+
+
+def load_content(root: Path, folder: Path, *mirrors: str, name: str = "tiny"):
+    return load_idx(name=name, root=str(root), files=content_hashes(folder), mirrors=mirrors, splitting=SPLITTING)
+
+
+def wrap(folder: Path, place: Path, wrapping: str) -> None:
+    """Put the files of ``folder`` into ``place`` in another wrapping."""
+    pack, suffix = WRAPPINGS[wrapping]
+    place.mkdir(parents=True)
     for name in NAMES:
-        (mine / name.removesuffix(".gz")).write_bytes(gzip.decompress((folder / name).read_bytes()))
+        content = gzip.decompress((folder / name).read_bytes())
+        (place / (name.removesuffix(".gz") + suffix)).write_bytes(pack(content))
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_the_same_content_serves_in_any_wrapping(tmp_path, folder, wrapping):
+    wrap(folder, tmp_path / "tiny", wrapping)
+
+    assert len(load_content(tmp_path, folder).load_test()) == 6
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_a_mirror_may_have_any_wrapping(tmp_path, folder, mirror, wrapping):
+    expected = load_content(folder.parent, folder, name="served")
+    contents = content_hashes(folder)
+    pack, _ = WRAPPINGS[wrapping]
+    for name in NAMES:
+        (folder / name).write_bytes(pack(gzip.decompress((folder / name).read_bytes())))
+    fetched = load_idx(name="tiny", root=str(tmp_path), files=contents, mirrors=[mirror], splitting=SPLITTING)
+
+    assert torch.equal(fetched.train.pixels, expected.train.pixels)
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_another_content_is_refused_in_any_wrapping(tmp_path, folder, wrapping):
+    wrap(folder, tmp_path / "tiny", wrapping)
+    (folder / NAMES[0]).write_bytes(gzip.compress(b"another"))
+
+    with pytest.raises(DataError, match=r"train-images.*expected sha256 of the content \w{64}, got \w{64}"):
+        load_content(tmp_path, folder)
+
+
+def test_a_cut_gzip_file_is_called_damaged(tmp_path, folder):
+    wrap(folder, tmp_path / "tiny", "fast gzip")
+    path = tmp_path / "tiny" / NAMES[0]
+    path.write_bytes(path.read_bytes()[:-9])
+
+    with pytest.raises(DataError, match=r"got a damaged gzip file \(.*\)\): damaged, or not of `tiny`"):
+        load_content(tmp_path, folder)
+
+
+@pytest.mark.parametrize("spelling", ["my_set", "my-set"])
+def test_the_systems_data_sets_serve_and_are_not_copied(tmp_path, folder, monkeypatch, spelling):
+    monkeypatch.setenv("XDG_DATA_DIRS", f"{tmp_path / 'nowhere'}:{tmp_path / 'share'}")
+    wrap(folder, tmp_path / "share/datasets" / spelling, "fast gzip")
+
+    assert len(load_content(tmp_path / "data", folder, name="my_set").load_test()) == 6
+    assert not (tmp_path / "data").exists()
+
+
+def test_unpacked_files_serve_where_only_the_hash_of_the_packed_is_known(tmp_path, folder):
+    wrap(folder, tmp_path / "tiny", "unpacked")
 
     assert len(load(tmp_path, folder).load_test()) == 6
 
@@ -167,3 +240,14 @@ def test_digits_need_no_file_and_keep_their_test_images_apart():
     assert (len(data.train), len(data.val), len(data.load_test())) == (1077, 360, 360)
     assert data.train.pixels.shape[1:] == (1, 28, 28)
     assert data.train.pixels.dtype == torch.uint8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "mean", "std"), [("mnist", 0.1307, 0.3081), ("fashion_mnist", 0.2860, 0.3530)])
+def test_known_data_has_the_published_mean_and_deviation(composed, known_data, name, mean, std):
+    """https://github.com/pytorch/examples has them for both."""
+    config = composed(f"data={name}", f"data.root={known_data(name)}", "data.splitting.val_size=0").data
+    data = load_config(OmegaConf.to_container(config, resolve=True))
+
+    assert (len(data.train), len(data.load_test())) == (60_000, 10_000)
+    assert (data.mean / 255, data.std / 255) == pytest.approx((mean, std), abs=1e-4)

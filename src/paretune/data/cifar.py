@@ -62,8 +62,8 @@ def _read(archive: Path, num_classes: int, prefix: str) -> Images:
             content = b"".join(member.read() for name in names if (member := tar.extractfile(name)))
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DataError(
-            f"data file `{archive}` cannot be read ({first_line(error)}); expected the archive of CIFAR's binary version; delete it to have it "
-            f"fetched again"
+            f"data file `{archive}` cannot be read ({first_line(error)}); expected the archive of CIFAR's binary version; "
+            f"nothing was changed; give the right file"
         ) from error
     size = 1 + prod(SHAPE)
     if not content or len(content) % size:

@@ -1,8 +1,15 @@
-"""Data files that are looked for in a folder and fetched from mirrors where they are missing, whole or not at all."""
+"""Data files that are looked for in folders and fetched from mirrors where they are missing, whole or not at all."""
 
+import gzip
+import hashlib
 import logging
+import os
 import sys
+import tempfile
+import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from textwrap import shorten
 
@@ -16,18 +23,62 @@ from paretune.errors import DataError, first_line
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 20
+CONTENT = "content-"  # before the algorithm: the hash is that of the unpacked content
+GZIP = ".gz"
+GZIP_MAGIC = b"\x1f\x8b"
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 Hashes = tuple[tuple[str, str], ...]
 
 
-def find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[Path]:
-    """Paths of the files under ``folder``; a missing one is fetched by one of the processes of a node that start together.
+@dataclass(frozen=True)
+class Expected:
+    """A file that is wanted: its name on the mirrors, and the hash of the file or of what is packed in it."""
 
-    ``hashes`` are file names and their ``<algorithm>:<hex>``. Raises :class:`~paretune.errors.DataError` for a file that is damaged
-    or that no mirror gives.
+    name: str
+    algorithm: str
+    digest: str
+    of_content: bool
+
+    @property
+    def hashed(self) -> str:
+        """What the digest is of, in words."""
+        return f"{self.algorithm} of the content" if self.of_content else self.algorithm
+
+    def hash_of(self, path: Path) -> str:
+        """The hash of a file or of its content, whatever packed it; words where gzip cannot unpack it."""
+        hasher = hashlib.new(self.algorithm)
+        try:
+            with _opened(path, unpack=self.of_content) as file:
+                while chunk := file.read(1 << 20):
+                    hasher.update(chunk)
+        except GZIP_ERRORS as error:
+            return f"a damaged gzip file ({error})"
+        return hasher.hexdigest()
+
+
+def _opened(path: Path, unpack: bool) -> BufferedReader | gzip.GzipFile:
+    """The file for reading; its content, if it is to be unpacked and is packed."""
+    file = path.open("rb")
+    if unpack and file.read(2) == GZIP_MAGIC:
+        file.close()
+        return gzip.open(path)
+    file.seek(0)
+    return file
+
+
+def find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[Path]:
+    """Paths of the files of the data set that ``folder`` is named after.
+
+    They are looked for in ``folder`` and where the system has shared data sets. A missing one is fetched into ``folder``, by
+    one of the processes of a node that start together.
+
+    ``hashes`` are file names and their ``<algorithm>:<hex>``, or ``content-<algorithm>:<hex>`` of what is packed in them, which
+    holds whatever packed it. Raises :class:`~paretune.errors.DataError` for files that are others, or that no mirror gives.
     """
-    paths = [path for name, digest in hashes if (path := _find(folder, name, digest))]
-    if len(paths) == len(hashes):
-        return paths
+    files = [_expected(name, text) for name, text in hashes]
+    found = _find_all(folder, files)
+    if len(found) == len(files):
+        return [found[file] for file in files]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".fetching").acquire()
@@ -37,41 +88,102 @@ def find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[
             f"fetch into; set PARETUNE_DATA"
         ) from error
     with lock:
-        return [_find(folder, name, digest) or _fetch(folder, mirrors, name, digest) for name, digest in hashes]
+        missing = [file for file in files if file not in found]
+        found |= _find_all(folder, missing)  # another process may have fetched them meanwhile
+        return [found.get(file) or _fetch(folder, mirrors, file) for file in files]
 
 
-def _find(folder: Path, name: str, digest: str) -> Path | None:
-    """The file, if it is there, gzipped (``name``, with the right hash) or not.
+def _expected(name: str, text: str) -> Expected:
+    algorithm, _, digest = text.partition(":")
+    return Expected(name, algorithm.removeprefix(CONTENT), digest, algorithm.startswith(CONTENT))
 
-    An unpacked file has no published hash: reading it checks its header and length.
+
+def _find_all(folder: Path, files: Sequence[Expected]) -> dict[Expected, Path]:
+    """The files that are in the folder or where the system has data sets, packed or not.
+
+    Raises :class:`~paretune.errors.DataError` for all those of the folder that have the names, and not the hashes.
     """
-    packed, unpacked = folder / name, folder / name.removesuffix(".gz")
-    if not packed.is_file():
-        return unpacked if unpacked.is_file() else None
-    algorithm, expected = digest.split(":")
-    got = pooch.file_hash(str(packed), alg=algorithm)
-    if got != expected:
-        raise DataError(
-            f"data file `{packed}` is damaged or another file; expected {algorithm} {expected}, got {got}; "
-            f"delete it to have it fetched again"
-        )
-    return packed
+    found: dict[Expected, Path] = {}
+    differing: list[tuple[Expected, Path]] = []
+    for file in files:
+        own = _candidates(folder, file.name)
+        right = _first_right(own, file)
+        if right is None and own:
+            differing.append((file, own[0]))
+        for place in _system_folders(folder.name):
+            right = right or _first_right(_candidates(place, file.name), file)
+        if right:
+            found[file] = right
+    if differing:
+        raise _refusal(folder, differing)
+    return found
 
 
-def _fetch(folder: Path, mirrors: Sequence[str], name: str, digest: str) -> Path:
+def _first_right(paths: Sequence[Path], file: Expected) -> Path | None:
+    return next((path for path in paths if _is_right(path, file)), None)
+
+
+def _system_folders(name: str) -> list[Path]:
+    """Where packages of the system put data sets: Debian's names have hyphens."""
+    shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    names = dict.fromkeys([name, name.replace("_", "-")])
+    return [Path(share) / "datasets" / spelling for share in shared.split(":") if share for spelling in names]
+
+
+def _candidates(folder: Path, name: str) -> list[Path]:
+    """The files in the folder that have the name, packed or not."""
+    stem = name.removesuffix(GZIP)
+    names = dict.fromkeys([name, stem, stem + GZIP])
+    return [folder / spelling for spelling in names if (folder / spelling).is_file()]
+
+
+def _is_right(path: Path, file: Expected) -> bool:
+    """Whether a file is the one that is expected.
+
+    Only of a packed file's hash, an unpacked one cannot be told: reading it checks its header and length.
+    """
+    if path.name != file.name and not file.of_content:
+        return path.name == file.name.removesuffix(GZIP)
+    return file.hash_of(path) == file.digest
+
+
+def _refusal(folder: Path, differing: Sequence[tuple[Expected, Path]]) -> DataError:
+    said: list[str] = []
+    for file, path in differing:
+        said.append(f"`{path}` (expected {file.hashed} {file.digest}, got {file.hash_of(path)})")
+    what = "file" if len(said) == 1 else "files"
+    return DataError(
+        f"data {what} {', '.join(said)}: damaged, or not of `{folder.name}`; nothing was changed; to have the right "
+        f"{what} fetched, move {'it' if len(said) == 1 else 'them'} away or set PARETUNE_DATA to another folder; "
+        f"to use your own, set data.files to the hashes"
+    )
+
+
+def _fetch(folder: Path, mirrors: Sequence[str], file: Expected) -> Path:
     """Download from the first mirror that serves the file; only a file with the right hash gets its name."""
-    downloader, reasons = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S), []
+    reasons: list[str] = []
     for mirror in mirrors:
-        url = f"{mirror.rstrip('/')}/{name}"
+        url = f"{mirror.rstrip('/')}/{file.name}"
         log.info("fetching %s", url)
         try:
-            # pooch downloads to a temporary file in `folder`, checks the hash and only then renames
-            return Path(pooch.retrieve(url, known_hash=digest, fname=name, path=folder, downloader=downloader))
+            return _download(url, folder, file)
         except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
             reasons.append(f"{mirror}: {shorten(first_line(error), 160, placeholder='...')}")
             log.warning("%s failed (%s)", url, reasons[-1])
     raise DataError(
-        f"data file `{folder / name}` is missing and no mirror gave it ({'; '.join(reasons) or 'no mirror is set'}); "
+        f"data file `{folder / file.name}` is missing and no mirror gave it ({'; '.join(reasons) or 'no mirror is set'}); "
         f"expected it in the folder `{folder.resolve()}`; put it there, set PARETUNE_DATA to the folder above it, "
         f"or use data=digits, which needs no network"
     )
+
+
+def _download(url: str, folder: Path, file: Expected) -> Path:
+    """The file, downloaded beside its place, checked, and only then moved there. Raises ``ValueError`` for another hash."""
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as place:
+        partial = Path(place) / file.name
+        downloader(url, str(partial), None)
+        got = file.hash_of(partial)
+        if got != file.digest:
+            raise ValueError(f"its hash is another: expected {file.hashed} {file.digest}, got {got}")
+        return partial.replace(folder / file.name)

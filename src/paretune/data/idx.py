@@ -42,5 +42,5 @@ def _content(path: Path) -> bytes:
 
 def _refusal(path: Path, what: str, expected: str, got: str) -> DataError:
     return DataError(
-        f"data file `{path}` is {what}; expected {expected}, got {got}; delete it to have it fetched again"
+        f"data file `{path}` is {what}; expected {expected}, got {got}; nothing was changed; give the right file"
     )

@@ -27,9 +27,9 @@ def load_idx(
 ) -> ImageData:
     """The data set ``name`` from the folder ``root/name``, its missing files fetched from ``mirrors`` first.
 
-    ``files`` maps file names to ``<algorithm>:<hex>`` in the order training images, training labels, test images, test
-    labels, which are 0 to ``num_classes`` - 1. Raises :class:`~paretune.errors.DataError` for a file that is missing,
-    damaged or of the wrong kind.
+    ``files`` maps file names to their hashes, as :func:`~paretune.data.fetch.find_or_fetch` takes them, in the order training
+    images, training labels, test images, test labels, which are 0 to ``num_classes`` - 1. Raises
+    :class:`~paretune.errors.DataError` for a file that is missing, damaged or of the wrong kind.
     """
     return _load(name, Path(root) / name, tuple(files.items()), tuple(mirrors), splitting, num_classes)
 
@@ -50,7 +50,7 @@ def _read(folder: Path, mirrors: Sequence[str], num_classes: int, hashes: Hashes
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
         raise DataError(
             f"data files `{images_path}` and `{labels_path}` do not belong together; expected images (N, H, W) and "
-            f"labels (N,), got {pixels.shape} and {labels.shape}; delete them to have them fetched again"
+            f"labels (N,), got {pixels.shape} and {labels.shape}; check that they are of one data set"
         )
     if labels.max(initial=0) >= num_classes:
         raise DataError(
