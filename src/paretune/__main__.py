@@ -12,8 +12,8 @@ from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from io import StringIO
 
-from paretune import paths
-from paretune.cli import add_store, check_name, exit_on_mistake, parser_of, uri_of
+from paretune import cache, paths
+from paretune.cli import add_store, check_name, counted, exit_on_mistake, parser_of, uri_of
 from paretune.errors import ConfigError
 
 COMMANDS = {  # a function of a module of this package, and what it does
@@ -24,6 +24,7 @@ COMMANDS = {  # a function of a module of this package, and what it does
     "confirm": ("confirm:cli", "the front again with other seeds, the test set read once a seed"),
     "export": ("export:cli", "a model of the front as ONNX, safetensors and C header, with its card"),
     "predict": ("predict:cli", "the class of pictures, by an exported model"),
+    "cache": ("__main__:show_cache", "what is kept in your cache folder, its size; --clear empties it"),
     "ui": ("__main__:ui", "the MLflow UI on the store, every trial in it"),
 }
 TRAINING = ("train", "sweep", "worker")  # these take Hydra's overrides
@@ -73,6 +74,32 @@ def ui() -> None:
         sys.executable,
         [*interpreter, "--backend-store-uri", uri_of(options), "--host", "127.0.0.1", "--port", "5000", *arguments],
     )
+
+
+def show_cache() -> None:
+    """Print what is kept of decoded pictures and compiled kernels, or remove it; a person's mistake is one line and exit code 2."""
+    about = (
+        f"What Paretune keeps for the next time: decoded pictures and compiled kernels. It is made again where it is missing. "
+        f"Over {cache.BOUND} bytes (default: {cache.DEFAULT_BOUND_BYTES:,}) the longest unused is removed."
+    )
+    parser = parser_of("paretune cache", about)
+    parser.add_argument("--clear", action="store_true", help="remove it")
+    options = parser.parse_args()
+    with exit_on_mistake("paretune cache", RuntimeError):  # RuntimeError: no home folder
+        bound_bytes = cache.bound_bytes()
+        if options.clear:
+            removed = cache.clear()
+            print(f"removed {_size(removed)} from {paths.cache()}")
+            return
+        kept = cache.entries()
+        print(f"{paths.cache()}: {_size(kept)} of at most {bound_bytes:,} ({cache.BOUND})")
+        for kind in dict.fromkeys(cache.KINDS.values()):
+            print(f"  {kind:<10}{_size([entry for entry in kept if entry.kind == kind])}")
+
+
+def _size(entries: Sequence[cache.Entry]) -> str:
+    """``3 files, 1,234 bytes``."""
+    return f"{counted(len(entries), 'file')}, {sum(entry.size_bytes for entry in entries):,} bytes"
 
 
 def _filters(uri: str) -> str:

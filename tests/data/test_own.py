@@ -1,6 +1,10 @@
 """Pictures and arrays of one's own: what is read, drawn and refused."""
 
 import logging
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import torch
 from PIL import Image
 
 from contracts.dataset import DatasetContract
-from paretune.data import fitted, folder, load, npz
+from paretune.data import fitted, folder, kept, load, npz
 from paretune.data.images import Splitting
 from paretune.errors import ConfigError, DataError
 
@@ -124,10 +128,89 @@ def test_pictures_are_decoded_once_and_again_when_one_changes(pictures, caplog):
 def test_a_damaged_cache_is_read_anew(pictures, caplog):
     caplog.set_level(logging.INFO)
     read_anew(pictures, caplog)
-    for kept in (pictures.parent / "cache").rglob("pictures-*"):
-        kept.write_bytes(b"damaged")
+    for path in (pictures.parent / "cache").rglob("pictures-*.safetensors"):
+        path.write_bytes(b"damaged")
 
     assert read_anew(pictures, caplog)
+
+
+OPENED: list[str] = []
+sys.addaudithook(lambda event, details: OPENED.append(str(details[0])) if event == "open" else None)
+
+
+def read_in_another_process(pictures: Path) -> tuple[torch.Tensor, int]:
+    """The pictures, as a process without this one's memory reads them, and how many picture files it opened."""
+    folder._load.cache_clear()
+    OPENED.clear()
+    data = folder.load(path=str(pictures), splitting=Splitting(val_size=0), test_size=4)
+    pixels = torch.cat([data.train.pixels, data.load_test().pixels])
+    return pixels, sum(name.endswith(".png") for name in OPENED)
+
+
+@pytest.fixture
+def settled(pictures, monkeypatch) -> Path:
+    """Pictures that did not change for a while, and are known to the cache."""
+    monkeypatch.setattr(kept, "CLOCK_TICK_S", -1.0)
+    read_in_another_process(pictures)
+    return pictures
+
+
+def test_pictures_are_hashed_once(settled):
+    assert read_in_another_process(settled)[1] == 0
+
+
+def repaint(pictures: Path) -> None:
+    paint(pictures / "cat/00.png", shade=77)
+
+
+def repaint_with_the_old_time(pictures: Path) -> None:
+    path = pictures / "cat/00.png"
+    before = path.stat()
+    paint(path, shade=77)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+CHANGES = {
+    "repainted": repaint,
+    "repainted, with the old time": repaint_with_the_old_time,
+    "renamed": lambda pictures: (pictures / "cat/00.png").rename(pictures / "cat/99.png"),
+    "another class": lambda pictures: (pictures / "cat/00.png").rename(pictures / "dog/00.png"),
+    "replaced by another file": lambda pictures: (pictures / "cat/00.png").replace(pictures / "cat/02.png"),
+    "removed": lambda pictures: (pictures / "cat/00.png").unlink(),
+    "added": lambda pictures: paint(pictures / "cat/001.png", shade=77),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_any_change_of_the_pictures_is_seen(settled, monkeypatch, tmp_path, change):
+    CHANGES[change](settled)
+    seen, _ = read_in_another_process(settled)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another cache"))
+
+    assert torch.equal(seen, read_in_another_process(settled)[0])
+
+
+def test_pictures_that_have_just_changed_are_hashed_again(pictures):
+    """They may change once more within a tick of the file system's clock."""
+    read_in_another_process(pictures)
+
+    assert read_in_another_process(pictures)[1] == 20
+
+
+def test_of_those_that_start_together_one_reads_and_the_others_wait(pictures):
+    files = sorted(pictures.rglob("*.png"))
+    begun: list[int] = []
+
+    def read() -> torch.Tensor:
+        begun.append(len(begun))
+        time.sleep(0.2)
+        return torch.zeros(20, 1, 1, 1, dtype=torch.uint8)
+
+    with ThreadPoolExecutor(4) as pool:
+        results = [pool.submit(kept.kept_pixels, pictures, files, "any", read) for _ in range(4)]
+
+    assert [len(result.result()) for result in results] == [20] * 4
+    assert begun == [0]
 
 
 def test_a_user_without_a_home_reads_the_pictures_each_time(pictures, monkeypatch, caplog):

@@ -3,15 +3,13 @@
 They are decoded once, into bytes of one size, and kept in the user's cache folder under a hash of their names and contents.
 """
 
-import hashlib
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +17,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.progress import track
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from paretune import paths
 from paretune.data.images import ImageData, Images, Splitting, assembled, check_classes
+from paretune.data.kept import kept_pixels
 from paretune.errors import DataError, check_choice, check_least
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-FORMAT = b"1"  # of what is kept: another one is read anew
+FORMAT = "2"  # of what is kept: another one is read anew
 Size = tuple[int, int]  # height, width
 
 
@@ -116,7 +112,7 @@ def _load(path: Path, name: str, splitting: Splitting, test_size: float, look: L
     check_classes(str(path), class_names)
     files = {split: _files(folder, class_names) for split, folder in folders.items()}
     listed = [file for part in files.values() for file, _ in part]
-    pixels = _kept(path, listed, look)
+    pixels = kept_pixels(path, listed, repr((look, FORMAT)), partial(_decoded, path, listed, look))
     parts = {}
     for split, part in files.items():
         labels = torch.tensor([label for _, label in part], dtype=torch.int64)
@@ -151,31 +147,6 @@ def _files(folder: Path, class_names: Sequence[str]) -> list[tuple[Path, int]]:
             )
         files += [(path, label) for path in pictures]
     return files
-
-
-def _kept(folder: Path, files: Sequence[Path], look: Look) -> Tensor:
-    """Pixels uint8 ``(N, C, H, W)`` of the files, from the cache or, where it has none, read and kept there."""
-    digest = hashlib.sha256(repr((look, FORMAT)).encode())
-    for path, content in zip(files, map(Path.read_bytes, files), strict=True):
-        digest.update(f"{path.relative_to(folder)} {len(content)} ".encode() + content)
-    try:
-        cache = paths.cache()
-    except RuntimeError as error:  # no home folder
-        log.info("pictures are not kept for the next time (%s)", error)
-        return _decoded(folder, files, look)
-    kept = cache / f"pictures-{digest.hexdigest()[:24]}.safetensors"
-    try:
-        return load_file(kept)["pixels"]
-    except (OSError, KeyError, RuntimeError, SafetensorError):  # not there, or damaged
-        pixels = _decoded(folder, files, look)
-    try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial_file = kept.with_suffix(f".{os.getpid()}.partial")
-        save_file({"pixels": pixels}, partial_file)
-        partial_file.replace(kept)
-    except OSError as error:
-        log.info("pictures are not kept for the next time (%s)", error)
-    return pixels
 
 
 def _decoded(folder: Path, files: Sequence[Path], look: Look) -> Tensor:

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from paretune import paths
+from paretune.cache import make_room, mark_used
 from paretune.errors import first_line
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
@@ -70,6 +71,7 @@ def _cached(key: str) -> Path | None:
     """The file of this key whose content is what was compiled, if there is one."""
     for path in sorted(paths.cache().glob(f"kernels-{key}-*.so")):
         if path.stem.rpartition("-")[2] == _digest(path):
+            mark_used(path)
             return path
     return None
 
@@ -82,7 +84,7 @@ def _compiled(compiler: list[str], key: str) -> Path:
     """A new file in the cache folder, or, where that cannot be written, in a folder that lasts as long as the process."""
     try:
         paths.cache().mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(dir=paths.cache()))
+        place = Path(tempfile.mkdtemp(dir=paths.cache(), prefix="compiling-"))
     except OSError:
         place = Path(_temporary().name)
     made = place / "kernels.so"
@@ -95,7 +97,9 @@ def _compiled(compiler: list[str], key: str) -> Path:
         if place.parent != paths.cache():
             return made
         kept = paths.cache() / f"kernels-{key}-{_digest(made)}.so"
-        return made.replace(kept)  # at once, for other processes that compile it now
+        made.replace(kept)  # at once, for other processes that compile it now
+        make_room(kept)
+        return kept
     finally:
         if place.parent == paths.cache():
             shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,138 @@
+"""Decoded pictures in the user's cache folder, under a hash of the files' names and contents.
+
+Contents are hashed once: afterwards sizes and times of change tell that files are the same, as they tell git and make.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from paretune import cache, paths
+
+log = logging.getLogger(__name__)
+
+NAME = re.compile(r"pictures-[0-9a-f]{24}\.safetensors")
+WAIT_S = 1800  # for another process that reads pictures; then this one reads them itself
+CLOCK_TICK_S = 3.0  # files that changed within it may change again and have the same time (FAT counts in two seconds)
+
+
+def kept_pixels(folder: Path, files: Sequence[Path], look: str, read: Callable[[], Tensor]) -> Tensor:
+    """Pixels uint8 ``(N, C, H, W)`` of the ``files`` below ``folder``: kept ones, else those that ``read`` gives, which are then kept.
+
+    ``look`` says what is made of the files: what is kept for another look is not taken. Of processes that start together
+    one reads, the others wait for it.
+    """
+    try:
+        place = paths.cache()
+    except RuntimeError as error:  # no home folder
+        log.info("pictures are not kept for the next time (%s)", error)
+        return read()
+    with _one_at_a_time(place):
+        path = place / _name(place, folder, files, look)
+        pixels = _load(path, len(files))
+        if pixels is None:
+            pixels = read()
+            _keep(path, pixels)
+        return pixels
+
+
+@contextmanager
+def _one_at_a_time(place: Path) -> Iterator[None]:
+    """Waits while another process reads pictures, where the file system has locks."""
+    lock = FileLock(place / "pictures.lock")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=WAIT_S)
+    except (OSError, NotImplementedError) as error:
+        log.debug("pictures are read without waiting for other processes (%s)", error)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _name(place: Path, folder: Path, files: Sequence[Path], look: str) -> str:
+    """The name under which the pixels of these files are kept."""
+    hashed_at_s = time.time()
+    signature, changed_s = _signature(folder, files, look)
+    seen = place / f"seen-{signature}"
+    name = _read_name(seen)
+    if name:
+        return name
+    name = f"pictures-{_content_hash(folder, files, look)}.safetensors"
+    if changed_s < hashed_at_s - CLOCK_TICK_S:
+        _write_name(seen, name)
+    return name
+
+
+def _signature(folder: Path, files: Sequence[Path], look: str) -> tuple[str, float]:
+    """A hash of names, sizes and times of change, and the last of these times, in seconds since 1970."""
+    digest = hashlib.sha256(look.encode())
+    changed_s = 0.0
+    for path in files:
+        stat = path.stat()
+        facts = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        digest.update(os.fsencode(path.relative_to(folder)) + repr(facts).encode())
+        changed_s = max(changed_s, stat.st_mtime, stat.st_ctime)
+    return digest.hexdigest()[:24], changed_s
+
+
+def _content_hash(folder: Path, files: Sequence[Path], look: str) -> str:
+    log.debug("hashing %d pictures of %s", len(files), folder)
+    digest = hashlib.sha256(look.encode())
+    for path in files:
+        content = path.read_bytes()
+        digest.update(os.fsencode(path.relative_to(folder)) + f" {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()[:24]
+
+
+def _read_name(seen: Path) -> str | None:
+    try:
+        name = seen.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    cache.mark_used(seen)
+    return name if NAME.fullmatch(name) else None
+
+
+def _write_name(seen: Path, name: str) -> None:
+    partial_file = seen.with_suffix(f".{os.getpid()}.partial")
+    try:
+        partial_file.write_text(name)
+        partial_file.replace(seen)
+    except OSError as error:
+        log.debug("what was hashed is not noted (%s)", error)
+
+
+def _load(path: Path, count: int) -> Tensor | None:
+    """The pixels of ``count`` pictures; ``None`` if they are not there, or damaged."""
+    try:
+        pixels = load_file(path)["pixels"]
+    except (OSError, KeyError, RuntimeError, SafetensorError):
+        return None
+    cache.mark_used(path)
+    return pixels if len(pixels) == count else None
+
+
+def _keep(path: Path, pixels: Tensor) -> None:
+    partial_file = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"pixels": pixels}, partial_file)
+        partial_file.replace(path)
+        cache.make_room(path)
+    except OSError as error:
+        log.info("pictures are not kept for the next time (%s)", error)
+    finally:
+        partial_file.unlink(missing_ok=True)
