@@ -15,6 +15,7 @@ from io import StringIO
 from paretune import cache, paths
 from paretune.cli import add_store, check_name, counted, exit_on_mistake, parser_of, uri_of
 from paretune.errors import ConfigError
+from paretune.secrets import refuse_passwords
 
 COMMANDS = {  # a function of a module of this package, and what it does
     "train": ("train:cli", "one training; with -m a sweep over what the model or the command line names"),
@@ -48,6 +49,7 @@ def main() -> None:
             _complete(arguments)
     else:
         with exit_on_mistake("paretune"):
+            refuse_passwords(name)
             _refuse(name)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from paretune import paths
 from paretune.errors import ConfigError, ParetuneError, first_line
+from paretune.secrets import refuse_passwords
 from paretune.settings import UNITS, mend, one_line
 
 if TYPE_CHECKING:
@@ -35,7 +36,14 @@ def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says a mistake in one line, without the usage."""
+    """Says a mistake in one line, without the usage; refuses passwords before any message can repeat them."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """The options, and the arguments that are none."""
+        arguments = sys.argv[1:] if args is None else list(args)
+        with exit_on_mistake(self.prog):
+            refuse_passwords(*arguments)
+        return super().parse_known_args(arguments, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")

@@ -42,7 +42,6 @@ from paretune.cli import (
     whole,
 )
 from paretune.errors import ConfigError, check_least
-from paretune.paths import refuse_passwords
 from paretune.settings import check
 
 if TYPE_CHECKING:
@@ -170,7 +169,6 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     os.environ["PARETUNE_STORE"] = str(Path(options.store).resolve())
     paths.import_from_working_folder()
     with exit_on_mistake("paretune confirm", CompactHydraException, OmegaConfBaseException):
-        refuse_passwords(options.uri, *overrides)
         check_least("--near", options.near, 0, most=1, whole=False, null=True)
         for override in overrides:
             if not override.lstrip("+~").startswith(("hydra", "storage=", "tracking.")):

@@ -1,13 +1,10 @@
-"""Where Paretune's own files are, where its state is kept, and URLs without passwords."""
+"""Where Paretune's own files are, and where its state is kept."""
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from paretune.errors import ConfigError
 
 _INSTALLED, _CHECKOUT = Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf"
 CONF = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
@@ -51,28 +48,3 @@ def data_now(data: Mapping[str, Any]) -> dict[str, Any]:
     """The ``data`` section of a run's config, with its files where ``PARETUNE_DATA`` says now."""
     here = {"root": os.environ["PARETUNE_DATA"]} if "root" in data and "PARETUNE_DATA" in os.environ else {}
     return {**data, **here}
-
-
-KEPT = (
-    re.compile(r"(://[^:/@\s]*:)[^@/\s]+(?=@)"),
-    # SQLAlchemy takes a slash for a part of the password; a port before a path is no password.
-    re.compile(r"((?<!http)(?<!https)://[^:/@\s]*:)(?!\d+/)[^@\s]+(?=@)"),
-    re.compile(r"([?&](?:password|passwd|sslpassword)=)[^&\s]+"),
-)
-
-
-def masked(text: str) -> str:
-    """``text`` with every password inside a URL as ``***``."""
-    for password in KEPT:
-        text = password.sub(r"\1***", text)
-    return text
-
-
-def refuse_passwords(*texts: str | None) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` if a text holds a URL with a password: it would be saved with the config."""
-    for text in texts:
-        if text and any(password.search(text) for password in KEPT):
-            raise ConfigError(
-                f"URL `{masked(text)}` holds a password, which configs and logs would keep; expected none; leave it out and set "
-                f"PGPASSWORD or ~/.pgpass for PostgreSQL, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server"
-            )

@@ -25,7 +25,7 @@ from yaml import YAMLError
 from paretune import paths
 from paretune.cli import check_name, exit_on_mistake, parser_of
 from paretune.errors import ConfigError
-from paretune.paths import refuse_passwords
+from paretune.secrets import refuse_passwords
 from paretune.settings import SETTINGS, check_all, mend
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def sweep_cli() -> None:
 def worker_cli() -> None:
     """Run ``paretune worker``: join the sweep that the same arguments started elsewhere, until it is over."""
     with exit_on_mistake("paretune worker"):
+        refuse_passwords(*sys.argv[1:])
         if not sys.argv[1:]:
             raise ConfigError(
                 "the sweep is missing; expected what it was started with; for instance: paretune worker under_2k"

@@ -28,6 +28,7 @@ from paretune.search.claims import reclaim, this_process
 from paretune.search.interrupts import listen, under_slurm
 from paretune.search.study import ask_to_stop, finished, name_values, running, stopping
 from paretune.search.worker import Interrupted, work
+from paretune.secrets import masked
 
 log = logging.getLogger(__name__)
 
@@ -155,11 +156,11 @@ def _work_in_job(options: SweepOptions, arguments: Sequence[str], given: Given) 
 
 
 def resume_command() -> str:
-    """The command that this process was started with."""
+    """The command that this process was started with; passwords that another app's settings may hold are hidden."""
     interpreter, *rest = sys.orig_argv
     is_script = bool(rest) and not rest[0].startswith("-") and not rest[0].endswith(".py")
     words = [Path(rest[0]).name, *rest[1:]] if is_script else [Path(interpreter).name, *rest]
-    return shlex.join(words)
+    return shlex.join(map(masked, words))
 
 
 def _to_files(message: str, error: Any) -> None:

@@ -14,8 +14,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import StoreError, first_line
-from paretune.paths import refuse_passwords
 from paretune.search.storage import PatientStorage, add_study_note, note_of_study, study_notes
+from paretune.secrets import refuse_passwords
 
 Direction = Literal["minimize", "maximize"]
 HEARTBEAT_S = 30

@@ -22,6 +22,7 @@ from paretune.search.space import Space
 from paretune.search.stopping import Limits
 from paretune.search.storage import beating, note, stored, suggest
 from paretune.search.study import finished, running, shared, stopping
+from paretune.secrets import masked
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class _Attempt:
         watch = Watch(lambda: stopping(study), self.sweep.limits.trial_timeout_s, self._break_off)
         try:
             overrides = self._overrides()
-            trial.set_user_attr(OVERRIDES, shlex.join([*self.sweep.space.fixed, *overrides]))
+            trial.set_user_attr(OVERRIDES, shlex.join(map(masked, [*self.sweep.space.fixed, *overrides])))
             log.info("trial %d: %s", trial.number, " ".join(overrides))
             searched = dict(line.split("=", 1) for line in overrides)
             may_stay, share = self._noted(judge(study, trial, self.sweep.race)), partial(shared, study)

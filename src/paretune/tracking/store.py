@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from paretune.errors import StoreError, first_line
-from paretune.paths import refuse_passwords
+from paretune.secrets import refuse_passwords
 from paretune.tracking.tables import Run, curve_of, runs_with
 
 if TYPE_CHECKING:
