@@ -1,6 +1,7 @@
 """``paretune`` as a command: by its subcommands, in a shell that completes, and from a wheel in a folder of one's own."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -78,9 +79,12 @@ TINY = ["data=digits", "data.splitting.train_size=200", "model=dense", "trainer.
 
 def test_paretune_sweep_goes_on_with_what_paretune_train_began(command, monkeypatch, capfd):
     settings = ["sweeps=digits_demo", *TINY, "hydra.sweeper.n_trials=1"]
-    assert command(*settings).code == 0
+    began = command(*settings)
     monkeypatch.setattr(sys, "argv", ["paretune", "sweep", "digits_demo", *settings[1:]])
     main()
+
+    assert began.code == 0
+    assert all(re.match(r"\d\d:\d\d:\d\d [\w]", line) for line in began.out.splitlines())
 
     assert "sweep digits_demo is complete: 1 trials are finished" in capfd.readouterr().out
 

@@ -14,6 +14,7 @@ from io import StringIO
 
 from paretune import cache, paths
 from paretune.cli import add_store, check_name, counted, exit_on_mistake, parser_of, uri_of
+from paretune.console import end_with_the_reader
 from paretune.errors import ConfigError
 from paretune.secrets import refuse_passwords
 
@@ -34,6 +35,11 @@ OF_A_SWEEP = ("sweep", "worker", "pareto", "confirm", "export")  # its name come
 
 def main() -> None:
     """Run the command that the first argument names; without one, list them. One that does not exist ends with exit code 2."""
+    with end_with_the_reader():
+        _main()
+
+
+def _main() -> None:
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
         sys.argv[1:] = arguments

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from textwrap import wrap
-from typing import cast
+from typing import TextIO, TypeGuard, cast
 
 import numpy as np
 from optuna.study import Study
@@ -173,6 +173,10 @@ def _score_at(values: Sequence[float]) -> str:
     return shown_score + (f" at {shown(costs)}" if costs else "")
 
 
+def _is_console(handler: logging.Handler) -> TypeGuard["logging.StreamHandler[TextIO]"]:
+    return isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
+
+
 @contextmanager
 def progress(study: Study, n_trials: int, caps: Caps, is_live: bool) -> Iterator[Progress]:
     """The console of a sweep. If ``is_live``, in a terminal, a panel stays at the bottom."""
@@ -182,7 +186,7 @@ def progress(study: Study, n_trials: int, caps: Caps, is_live: bool) -> Iterator
         return
     panel = Panel(tell)
     with Live(panel, console=Console(), refresh_per_second=2):
-        handlers = [h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler]
+        handlers = [handler for handler in logging.getLogger().handlers if _is_console(handler)]
         before = [handler.setStream(sys.stdout) for handler in handlers]  # Live prints above itself what goes there
         tell.show = panel.refresh
         try:
