@@ -1,5 +1,6 @@
 """Files of one's own, sweeps/NAME.yaml and conf/model/NAME.yaml, and what people get wrong in them."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,49 @@ def test_a_mistake_in_a_sweep_is_one_line_and_no_trial_begins(run, lines, said):
     assert said in err
     assert len(err.splitlines()) == 1
     assert not list((paths.store() / "outputs").glob("*/0"))
+
+
+NET = """
+from torch import nn
+class Mine(nn.Sequential):
+    def __init__(self, *, width=4, image_shape=(1, 28, 28), num_classes=10, **_):
+        super().__init__(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, num_classes))
+"""
+MINE = """
+# @package _global_
+model: {_target_: net_of_mine.Mine, width: 4, image_shape: null, num_classes: null}
+space: {model.width: 'int(interval(2, 6))'}
+"""
+
+
+def test_a_family_of_the_folder_is_swept_confirmed_and_exported_like_any_other(run, monkeypatch):
+    """What its YAML names is trusted; where that is gone the user names the module."""
+    monkeypatch.delitem(sys.modules, "net_of_mine", raising=False)
+    Path("net_of_mine.py").write_text(NET)
+    Path("conf/model").mkdir(parents=True)
+    Path("conf/model/mine.yaml").write_text(MINE)
+    assert run("sweep mine", SWEEP.replace("dense", "mine"))[0] == 0
+    assert run("confirm mine --seeds 1")[0] == 0
+    assert run("export mine model.onnx")[0] == 0
+
+    Path("conf/model/mine.yaml").unlink()
+    code, err = run("export mine model.onnx")
+    assert (code, "only if you know it, add --trust net_of_mine" in err) == (2, True)
+    assert run("export mine model.onnx --trust net_of_mine")[0] == 0
+    assert run("confirm mine --seeds 2 --trust net_of_mine")[0] == 0
+
+
+def test_a_teacher_is_of_code_that_the_folder_or_the_user_names(run, monkeypatch):
+    monkeypatch.delitem(sys.modules, "net_of_mine", raising=False)
+    Path("net_of_mine.py").write_text(NET)
+    model = "data=digits trainer.max_epochs=1 data.splitting.train_size=200 model=dense"
+    assert run(f"train {model} model._target_=net_of_mine.Mine")[0] == 0
+    (teacher,) = paths.store().glob("outputs/runs/*/weights.pt")
+    taught = f"train {model} trainer.distillation.teacher={teacher}"
+
+    code, err = run(taught)
+    assert (code, "model._target_ `net_of_mine.Mine`; none of it was run" in err) == (2, True)
+    assert run(f"{taught} trust=[net_of_mine]")[0] == 0
 
 
 def test_a_model_that_has_the_name_of_one_of_paretunes_is_refused(run):

@@ -19,6 +19,7 @@ from paretune.data.digits import load
 from paretune.data.images import Splitting
 from paretune.reports.findings import Query, find
 from paretune.tracking import Store, read_confirmations, weights_of
+from paretune.tracking.store import config_tags
 from paretune.training import load as load_net
 
 pytestmark = pytest.mark.xdist_group("path")  # one process makes the sweep for all
@@ -233,6 +234,38 @@ def test_a_mistake_is_one_line_and_exit_code_two(swept, capfd, cli, arguments, s
     assert code == 2
     assert said in err
     assert len(err.strip().splitlines()) == 1
+
+
+COMMAND = {"_target_": "os.system", "command": "touch run"}
+
+
+def test_an_export_runs_nothing_that_a_foreign_weights_file_names(swept, capfd):
+    run = pareto.front("path")["run_id"].iloc[0]
+    with weights_of(swept, run) as path:
+        content, own = torch.load(path, weights_only=True), path.read_bytes()
+        content["config"] |= {"model": COMMAND, "data": COMMAND}
+        torch.save(content, path)
+        swept.client.log_artifact(run, str(path))
+        code, _, err = answer(capfd, export.cli, "path", "model.onnx", "--run", run)
+        path.write_bytes(own)
+        swept.client.log_artifact(run, str(path))  # other tests have these files, too
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "folder name: model._target_ `os.system`, data._target_ `os.system`; none of it was run" in err
+    assert not Path("run").exists()
+    assert not list(Path().glob("model.*"))
+
+
+@pytest.mark.parametrize("part", ["model", "data", "optimizer", "scheduler", "augment"])
+def test_confirming_runs_nothing_that_a_foreign_run_names(swept, capfd, part):
+    member = find(swept, ["path"], Query()).members.iloc[0]
+    swept.set_tags(member["run_id"], config_tags({**member["config"], part: COMMAND}))
+    code, _, err = answer(capfd, confirm.cli, "path", "--seeds", "1", "--run", member["run_id"])
+
+    assert code == 2
+    assert f"run `{member['run_id']}` names code or files that neither Paretune nor" in err
+    assert f"{part}._target_ `os.system`" in err
+    assert not Path("run").exists()
 
 
 def test_the_library_gives_trials_and_front_as_tables(swept):

@@ -83,6 +83,12 @@ def uri_of(options: argparse.Namespace) -> str:
     return options.uri or paths.tracking_uri(options.store)
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """``--trust``."""
+    about = "a module of yours, such as my_models, whose classes and functions a stored file may name (may be repeated)"
+    parser.add_argument("--trust", action="append", default=[], metavar="MODULE", help=about)
+
+
 def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
     """``--max-params`` and the like, ``--min-f1``, ``--family`` and ``--cost``; ``f1`` says which F1 is meant."""
     for cost, unit in UNITS.items():

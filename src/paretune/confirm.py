@@ -33,6 +33,7 @@ from paretune.cli import (
     WITH,
     add_query,
     add_store,
+    add_trust,
     counted,
     exit_on_mistake,
     parser_of,
@@ -43,6 +44,7 @@ from paretune.cli import (
 )
 from paretune.errors import ConfigError, check_least
 from paretune.settings import check
+from paretune.trust import OF_A_TRAINING, Trust, refuse_lookups
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -57,16 +59,18 @@ MISSING = object()
 @hydra.main(config_path=str(paths.CONF), config_name="confirm", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train one model again as ``cfg.training`` says; returns (parameters, validation F1)."""
-    from paretune.experiment import start_point, train_recorded
+    from paretune.experiment import start_point, train_recorded, trusted
     from paretune.tracking import RunRecorder, Store, read_run
 
     tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
     store = Store(**tracking)
     run_id, _, seed = cfg.training.removeprefix("run").partition("-seed")
     member, sweep = read_run(store, run_id)
-    lines = tuple(cfg.settings)
+    lines, trust = tuple(cfg.settings), trusted(cfg)
+    check_code(member.config, run_id, trust)
     again = confirmation(changed(member.config, lines), int(seed), cfg.epochs, cfg.train_on, cfg.teacher)
-    config = OmegaConf.create({**again, "test": not cfg.int8})  # what is shipped reads the test set, once
+    # what is shipped reads the test set, once
+    config = OmegaConf.create({**again, "test": not cfg.int8, "trust": list(cfg.trust)})
     tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
             "how": how(again, cfg.train_on, cfg.int8, lines)}  # fmt: skip
     name = f"{sweep}-{member.params}-confirm-{seed}"
@@ -77,8 +81,15 @@ def main(cfg: DictConfig) -> Sequence[float]:
             from paretune.deploy.int8 import scores_on_test
 
             weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
-            recorder.write("metrics", values=scores_on_test(weights, point))
+            recorder.write("metrics", values=scores_on_test(weights, point, trust))
     return point.params, point.f1
+
+
+def check_code(config: Mapping[str, Any], run_id: str, trust: Trust) -> None:
+    """Raise :class:`~paretune.errors.StoreError` if training by the config of a run would run other code than is trusted."""
+    source = f"run `{run_id}`"
+    trust.check(config, source, OF_A_TRAINING)
+    refuse_lookups(config, source)
 
 
 def changed(config: Mapping[str, Any], lines: tuple[str, ...]) -> dict[str, Any]:
@@ -190,12 +201,16 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     store, query = Store(uri_of(options)).require(), query_of(options)
     results = find(store, [options.sweep], query)
     chosen = _chosen(results, options)
+    trust = Trust(tuple(options.trust))
+    configs = dict(zip(results.complete["run_id"], results.complete["config"], strict=True))
+    for chosen_run in chosen:
+        check_code(configs[chosen_run], chosen_run, trust)
     missing = _missing(results, chosen, options, store)
     if missing:
         if options.teacher:
             from paretune.training import load
 
-            load(Path(options.teacher))  # refuses another file
+            load(Path(options.teacher), trust)  # refuses another file
         _train(missing, options, overrides, store)
         results = find(store, [options.sweep], query)
     models = results.confirmed[results.confirmed["run_id"].isin(chosen)]
@@ -262,7 +277,7 @@ def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
         f"teacher={_quoted(options.teacher) if options.teacher else 'null'}",
-        f"settings=[{','.join(map(_quoted, options.set))}]", f"int8={str(options.int8).lower()}", f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
+        f"settings=[{','.join(map(_quoted, options.set))}]", f"int8={str(options.int8).lower()}", f"trust=[{','.join(map(_quoted, options.trust))}]", f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
         f"tracking.uri={_quoted(store.uri)}", *overrides,
     ]  # fmt: skip
     main()
@@ -299,6 +314,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help=setting)
     parser.add_argument("--int8", action="store_true", help="in whole numbers, as paretune export --int8 writes them")
     parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="workers")
+    add_trust(parser)
     add_store(parser)
     parser.epilog = "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."
     return parser

@@ -30,6 +30,7 @@ from paretune.training.distillation import Distillation
 from paretune.training.execution import Execution, formats_for
 from paretune.training.fit import Epoch, Trained, best_start, fit, seed_everything
 from paretune.training.settings import Augment, Averaging, Restarts, Selection, Training
+from paretune.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -150,11 +151,22 @@ def training_of(cfg: DictConfig) -> Training:
         seed=cfg.seed,
         progress=sys.stderr.isatty() and sys.stdout.isatty(),
         averaging=Averaging(**settings.pop("averaging")),
-        distillation=Distillation(**settings.pop("distillation", {})),  # trials of version 0.1.0 have none
+        distillation=_distillation(settings.pop("distillation", {}), trusted(cfg)),
         restarts=Restarts(**settings.pop("restarts", {})),
         selection=Selection(**cfg.selection),
         **settings,
     )
+
+
+def _distillation(settings: Mapping[str, Any], trust: Trust) -> Distillation:
+    """Trials of version 0.1.0 have no such settings. ``trust`` comes last: what a stored config says of it does not count."""
+    return Distillation(**{**settings, "trust": trust})
+
+
+def trusted(cfg: DictConfig) -> Trust:
+    """Whose code a stored file may name: that of Paretune, of the folder that the command was given in, and of ``trust``."""
+    folder = HydraConfig.get().runtime.cwd if HydraConfig.initialized() else "."
+    return Trust(tuple(OmegaConf.select(cfg, "trust", default=())), Path(folder))
 
 
 def _augment(cfg: DictConfig) -> Augment | None:

@@ -16,8 +16,21 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import CompactHydraException
 
 from paretune import paths
-from paretune.cli import INT8, WITH, add_query, add_store, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
+from paretune.cli import (
+    INT8,
+    WITH,
+    add_query,
+    add_store,
+    add_trust,
+    counted,
+    exit_on_mistake,
+    parser_of,
+    query_of,
+    run_id,
+    uri_of,
+)
 from paretune.errors import ConfigError
+from paretune.trust import Trust
 
 if TYPE_CHECKING:
     from paretune.deploy.model import Deployable
@@ -45,7 +58,7 @@ def _export(options: argparse.Namespace) -> None:
             f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx, or without --run a folder for "
             f"all members of the front; name it so"
         )
-    store = Store(uri_of(options)).require()
+    store, trust = Store(uri_of(options)).require(), Trust(tuple(options.trust))
     results = find(store, [options.sweep], query_of(options))
     if options.model.suffix:
         points = {options.model: results.point(options.run)}
@@ -56,7 +69,7 @@ def _export(options: argparse.Namespace) -> None:
         run_id = point.run_id
         if confirmation and options.confirmed:
             run_id = _chosen_seed(store, options.sweep, confirmation)
-        _write(_loaded(store, point, run_id), path, options, confirmation)
+        _write(_loaded(store, point, run_id, trust), path, options, confirmation)
 
 
 def file_names(folder: Path, points: "Sequence[Point]") -> "dict[Path, Point]":
@@ -76,13 +89,13 @@ def _chosen_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> st
     return str(runs.loc[best, "run_id"])
 
 
-def _loaded(store: "Store", point: "Point", run_id: str) -> "Deployable":
+def _loaded(store: "Store", point: "Point", run_id: str, trust: Trust) -> "Deployable":
     """The network that a run trained, with the config it was trained by."""
     from paretune.deploy.model import deployable
     from paretune.tracking import weights_of
 
     with weights_of(store, run_id) as path:
-        return deployable(path, point)
+        return deployable(path, point, trust)
 
 
 def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None) -> None:
@@ -209,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--c", action="store_true", help="a C header for microcontrollers, too")
     parser.add_argument("--int8", action="store_true", help="in whole numbers, too: a quarter of the memory")
+    add_trust(parser)
     add_store(parser)
     return parser
 

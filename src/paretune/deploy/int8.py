@@ -26,6 +26,7 @@ from paretune.errors import ExportError
 from paretune.front import Point
 from paretune.graph import IMAGE, Graph, Op, Value
 from paretune.paths import data_now
+from paretune.trust import Trust
 
 LEAST, MOST = -128, 127
 SIGN = 128  # the file has activations from 0 to 255
@@ -328,9 +329,9 @@ def scores(path: Path, images: Images) -> dict[str, float]:
     return {"f1": float(f1_score(labels, classes, average="macro")), "accuracy": float((classes == labels).mean())}
 
 
-def scores_on_test(weights: Path, point: Point) -> dict[str, float]:
+def scores_on_test(weights: Path, point: Point, trust: Trust | None = None) -> dict[str, float]:
     """Test F1 and accuracy of the network in a ``weights.pt``, quantised as ``paretune export --int8`` does."""
-    model = deployable(weights, point)
+    model = deployable(weights, point, trust)
     data = load(data_now(model.point.config["data"]))
     with tempfile.TemporaryDirectory() as folder:
         plain, whole = Path(folder) / "model.onnx", Path(folder) / "model.int8.onnx"

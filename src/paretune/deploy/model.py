@@ -23,6 +23,7 @@ from paretune.front import Point
 from paretune.models.views import Views, cost_of
 from paretune.paths import data_now
 from paretune.training import load as load_net
+from paretune.trust import Trust
 
 LARGEST_DIFFERENCE = 1e-4  # of logits, to the largest of them (or to 1)
 SAMPLES = 1000  # test images on which outputs are compared; their labels are not read
@@ -87,9 +88,12 @@ class Deployable:
         return outputs
 
 
-def deployable(weights: Path, point: Point) -> Deployable:
-    """The network in a ``weights.pt`` that a training left, whose scores are those of ``point``."""
-    net, config, scaling = load_net(weights)
+def deployable(weights: Path, point: Point, trust: Trust | None = None) -> Deployable:
+    """The network in a ``weights.pt`` that a training left, whose scores are those of ``point``.
+
+    Raises :class:`~paretune.errors.StoreError` for a file whose config names other code than ``trust`` allows.
+    """
+    net, config, scaling = load_net(weights, trust)
     data = load_images(data_now(config["data"]))
     samples = data.load_test().pixels[:SAMPLES] / 255
     ink = ink_share(data.train.take(slice(SAMPLES))) if data.fits_by == "ink" else 1.0

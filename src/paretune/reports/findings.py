@@ -18,6 +18,7 @@ from paretune.settings import UNITS
 from paretune.tracking import Store, read_confirmations, read_trials
 from paretune.tracking.read import column_of, complete_rows, front_rows, points_of, records
 from paretune.tracking.store import COST_METRICS, N_PARAMS, VAL_F1
+from paretune.trust import Trust
 
 LEAST_ERROR = 1e-6  # of a front that makes none
 
@@ -238,9 +239,12 @@ def with_costs(table: DataFrame) -> DataFrame:
         return table
     from paretune.models import measure  # imports torch
 
+    trust = Trust()
+
     table = table.copy()
     for row, config in uncounted["config"].items():
-        with suppress(ConfigError, KeyError):
+        with suppress(ConfigError, KeyError, StoreError):
+            trust.check(config, "the run")
             costs = measure(config["model"], config.get("cap", {}).get("dtype", "float32"))
             table.loc[row, [*COST_METRICS.values()][1:]] = [costs.macs, costs.ram_bytes, costs.flash_bytes]
     return table

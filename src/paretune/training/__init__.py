@@ -14,6 +14,7 @@ from torch import nn
 from paretune.data.images import Scaling
 from paretune.errors import StoreError, first_line
 from paretune.models import build
+from paretune.trust import Trust
 
 __all__ = ["load", "save"]
 
@@ -26,13 +27,15 @@ def save(path: Path, net: nn.Module, config: Mapping[str, Any], scaling: Scaling
     partial.replace(path)
 
 
-def load(path: Path) -> tuple[nn.Module, dict[str, Any], Scaling]:
+def load(path: Path, trust: Trust | None = None) -> tuple[nn.Module, dict[str, Any], Scaling]:
     """The network, in evaluation mode, the config it was made from, and what its images were scaled by.
 
-    Nothing in the file is executed (``weights_only=True``). Raises :class:`~paretune.errors.StoreError`.
+    Nothing in the file is executed (``weights_only=True``), and of the code that its config names only what is trusted: by default
+    that of Paretune and of the working folder's config files. Raises :class:`~paretune.errors.StoreError`.
     """
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
+        (trust or Trust()).check(content["config"], f"weights `{path}`")
         net = build(content["config"]["model"])
         net.load_state_dict(content["state_dict"])
         scaling = Scaling(*content["scaling"])

@@ -1,7 +1,7 @@
 """Learning from a larger network that is trained already, besides the labels."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from paretune.data.images import ImageData
 from paretune.errors import ConfigError
 from paretune.settings import check
 from paretune.training import load
+from paretune.trust import Trust
 
 BATCH_SIZE = 256  # images that the teacher is asked for at once: their maps should fit the processor's cache
 
@@ -23,12 +24,13 @@ class Distillation:
     """How much of the loss comes from a teacher's probabilities (Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531).
 
     ``teacher`` is the weights.pt of a Paretune run; ``None``: labels alone. ``weight`` is the teacher's share of the loss; its
-    and the student's logits are divided by ``temperature`` before they are compared.
+    and the student's logits are divided by ``temperature`` before they are compared. ``trust``: whose code the teacher's file may name.
     """
 
     teacher: str | None = None
     weight: float = 0.5
     temperature: float = 2.0
+    trust: Trust = field(default_factory=Trust)
 
     def __post_init__(self) -> None:
         check("trainer.distillation.weight", self.weight)
@@ -43,11 +45,11 @@ class Distillation:
 
         Where images are augmented it is asked for every one as the student sees it, else once for all (Beyer et al. 2022, "A good
         teacher is patient and consistent", https://arxiv.org/abs/2106.05237). Raises :class:`~paretune.errors.StoreError` for a
-        file that is no checkpoint, :class:`~paretune.errors.ConfigError` for a teacher of other images or classes.
+        file that is no checkpoint or names other code than ``trust`` allows, :class:`~paretune.errors.ConfigError` for a teacher of other images or classes.
         """
         if self.teacher is None:
             return None
-        net, config, scaling = load(Path(self.teacher))
+        net, config, scaling = load(Path(self.teacher), self.trust)
         shape, classes = config["model"].get("image_shape"), config["model"].get("num_classes")
         taught = config.get("data", {}).get("name", data.name)
         if [*data.train.pixels.shape[1:]] != shape or classes != data.num_classes or taught != data.name:
