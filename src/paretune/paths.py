@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,21 @@ def cache() -> Path:
     Raises ``RuntimeError`` for a user without a home folder.
     """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paretune"
+
+
+def printable(name: Path | str) -> str:
+    r"""A file's name as text that any terminal, log or config can hold.
+
+    Bytes that are not UTF-8 and control characters, a line's end too, become such as ``\xe9``.
+    """
+    return "".join(_printable(char) for char in str(name))
+
+
+def _printable(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # how Python holds a byte that is not UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    is_text = unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
+    return char if is_text else char.encode("unicode_escape").decode()
 
 
 def tracking_uri(folder: Path | str) -> str:

@@ -27,7 +27,7 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
     parser = parser_of("paretune predict", __doc__)
     parser.add_argument("model", type=Path, help="file that paretune export wrote, such as model.onnx")
-    parser.add_argument("pictures", type=Path, nargs="+", help="PNG, JPEG or IDX files (an IDX file may hold many)")
+    parser.add_argument("pictures", type=Path, nargs="+", help="picture files, or IDX files, which may hold many")
     parser.add_argument(
         "--invert", action=argparse.BooleanOptionalAction, default=None, help="swap black and white, or never"
     )

@@ -16,6 +16,7 @@ from PIL import Image
 from contracts.dataset import DatasetContract
 from paretune.data import fitted, folder, kept, load, npz
 from paretune.data.images import Splitting
+from paretune.data.pictures import read_picture
 from paretune.errors import ConfigError, DataError
 
 DRAWN = Splitting(val_size=4, how="stratified")
@@ -201,15 +202,15 @@ def test_of_those_that_start_together_one_reads_and_the_others_wait(pictures):
     files = sorted(pictures.rglob("*.png"))
     begun: list[int] = []
 
-    def read() -> torch.Tensor:
+    def read() -> kept.Decoded:
         begun.append(len(begun))
         time.sleep(0.2)
-        return torch.zeros(20, 1, 1, 1, dtype=torch.uint8)
+        return kept.Decoded(torch.zeros(20, 1, 1, 1, dtype=torch.uint8), torch.ones(20, dtype=torch.bool))
 
     with ThreadPoolExecutor(4) as pool:
-        results = [pool.submit(kept.kept_pixels, pictures, files, "any", read) for _ in range(4)]
+        results = [pool.submit(kept.kept_pictures, pictures, files, "any", read) for _ in range(4)]
 
-    assert [len(result.result()) for result in results] == [20] * 4
+    assert [len(result.result().pixels) for result in results] == [20] * 4
     assert begun == [0]
 
 
@@ -232,10 +233,10 @@ def test_a_transparent_16_bit_or_turned_picture_is_read_as_seen(tmp_path):
     turned[0x0112] = 6
     Image.new("RGB", (6, 4)).save(tmp_path / "turned.jpg", exif=turned)
 
-    assert folder.read_picture(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
-    assert folder.read_picture(tmp_path / "grey.png").getpixel((0, 0)) in (255, (255, 255, 255))
-    assert folder.read_picture(tmp_path / "deep.png").getpixel((0, 0)) == 9
-    assert folder.read_picture(tmp_path / "turned.jpg").size == (4, 6)
+    assert read_picture(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
+    assert read_picture(tmp_path / "grey.png").getpixel((0, 0)) in (255, (255, 255, 255))
+    assert read_picture(tmp_path / "deep.png").getpixel((0, 0)) == 9
+    assert read_picture(tmp_path / "turned.jpg").size == (4, 6)
 
 
 def strip(pictures: Path, *names: str) -> None:
@@ -247,11 +248,11 @@ def strip(pictures: Path, *names: str) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda p: strip(p, "dog"), r"data folder `.*dog` has no picture; expected PNG or JPEG files; add some or leave"),
-        (lambda p: (strip(p, "dog"), (p / "dog").rmdir()), r"data `.*pictures` has 1 class \(cat\); expected at least two; check data.path"),
-        (lambda p: [(strip(p, c), (p / c).rmdir()) for c in CLASSES], r"data `.*pictures` has 0 classes \(none\); expected at least two"),
-        (lambda p: (p / "cat" / "00.png").write_bytes(b"no"), r"picture `.*00.png` cannot be read \(.*\); expected PNG, JPEG"),
-        (lambda p: paint(p / "cat" / "00.png", size=(9, 9)), r"2 sizes, such as \[4,6\] \(`.*`\) and \[9,9\] \(`.*cat.00.png`\); expected one; set data.image"),
+        (lambda p: strip(p, "dog"), r"data folder `.*dog` has no picture; expected PNG, JPEG, .* files; add some or leave"),
+        (lambda p: (strip(p, "dog"), (p / "dog").rmdir()), r"data `.*pictures` has 1 class \(cat\); expected a folder for each of at least two classes; check data.path"),
+        (lambda p: [(strip(p, c), (p / c).rmdir()) for c in CLASSES], r"data `.*pictures` has 0 classes \(none\); expected a folder for each"),
+        (lambda p: (p / "cat" / "00.png").write_bytes(b"no"), r"1 of 20 pictures that cannot be read: `cat/00.png` \(its content is of another format\); expected PNG, JPEG"),
+        (lambda p: paint(p / "cat" / "00.png", size=(9, 9)), r"2 sizes: \[4,6\] \(19, such as `cat/02.png`\), \[9,9\] \(1, such as `cat/00.png`\); expected one; set data.image"),
         (lambda p: [paint(p / "test" / "cat" / "a.png"), paint(p / "train" / "cat" / "a.png")], r"1 class \(cat\)"),
         (lambda p: [paint(p / s / c / "a.png") for s, c in (("train", "a"), ("train", "b"), ("test", "c"))], r"`.*c` is no class of the training"),
     ],
@@ -307,7 +308,7 @@ GREY, LABELS = np.zeros((6, 4, 4), np.uint8), np.array([0, 1] * 3)
         ({"x_train": GREY, "y_train": LABELS[:4]}, r"array `y_train` of `.*` is int64 \(4,\); expected 6 labels, whole numbers or texts"),
         ({"x_train": GREY, "y_train": LABELS, "x_test": GREY, "y_test": LABELS + 5}, r"array `y_test` of `.*` has the label `5`; expected one"),
         ({"x_train": GREY, "y_train": LABELS, "x_test": GREY[:, :3], "y_test": LABELS}, r"images of the shapes .*; expected one; make them equal"),
-        ({"x_train": GREY, "y_train": LABELS, "x_val": GREY[:2], "y_val": LABELS[:1].repeat(2)}, r"has no validation image of class `1`; .* or set data.splitting.how=stratified"),
+        ({"x_train": GREY, "y_train": LABELS, "x_val": GREY[:2], "y_val": LABELS[:1].repeat(2)}, r"has no validation image of the class `1`; .* or leave the validation images out, so that they are drawn"),
         ({"x_train": GREY, "y_train": LABELS * 0}, r"data `npz` has 1 class \(0\); expected at least two"),
     ],
 )  # fmt: skip

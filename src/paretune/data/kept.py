@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
@@ -26,8 +27,16 @@ WAIT_S = 1800  # for another process that reads pictures; then this one reads th
 CLOCK_TICK_S = 3.0  # files that changed within it may change again and have the same time (FAT counts in two seconds)
 
 
-def kept_pixels(folder: Path, files: Sequence[Path], look: str, read: Callable[[], Tensor]) -> Tensor:
-    """Pixels uint8 ``(N, C, H, W)`` of the ``files`` below ``folder``: kept ones, else those that ``read`` gives, which are then kept.
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels uint8 ``(N, C, H, W)`` of the files that can be read, and which those are, a mask over all files."""
+
+    pixels: Tensor
+    readable: Tensor
+
+
+def kept_pictures(folder: Path, files: Sequence[Path], look: str, read: Callable[[], Decoded]) -> Decoded:
+    """The ``files`` below ``folder`` decoded: kept ones, else those that ``read`` gives, which are then kept.
 
     ``look`` says what is made of the files: what is kept for another look is not taken. Of processes that start together
     one reads, the others wait for it.
@@ -39,11 +48,11 @@ def kept_pixels(folder: Path, files: Sequence[Path], look: str, read: Callable[[
         return read()
     with _one_at_a_time(place):
         path = place / _name(place, folder, files, look)
-        pixels = _load(path, len(files))
-        if pixels is None:
-            pixels = read()
-            _keep(path, pixels)
-        return pixels
+        decoded = _load(path, len(files))
+        if decoded is None:
+            decoded = read()
+            _keep(path, decoded)
+        return decoded
 
 
 @contextmanager
@@ -91,10 +100,17 @@ def _content_hash(folder: Path, files: Sequence[Path], look: str) -> str:
     log.debug("hashing %d pictures of %s", len(files), folder)
     digest = hashlib.sha256(look.encode())
     for path in files:
-        content = path.read_bytes()
+        content = _content(path)
         digest.update(os.fsencode(path.relative_to(folder)) + f" {len(content)} ".encode())
         digest.update(content)
     return digest.hexdigest()[:24]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # is told when it is read as a picture
+        return b""
 
 
 def _read_name(seen: Path) -> str | None:
@@ -115,21 +131,22 @@ def _write_name(seen: Path, name: str) -> None:
         log.debug("what was hashed is not noted (%s)", error)
 
 
-def _load(path: Path, count: int) -> Tensor | None:
-    """The pixels of ``count`` pictures; ``None`` if they are not there, or damaged."""
+def _load(path: Path, count: int) -> Decoded | None:
+    """What is kept of ``count`` pictures; ``None`` if it is not there, or damaged."""
     try:
-        pixels = load_file(path)["pixels"]
+        tensors = load_file(path)
+        decoded = Decoded(tensors["pixels"], tensors["readable"])
     except (OSError, KeyError, RuntimeError, SafetensorError):
         return None
     cache.mark_used(path)
-    return pixels if len(pixels) == count else None
+    return decoded if len(decoded.readable) == count else None
 
 
-def _keep(path: Path, pixels: Tensor) -> None:
+def _keep(path: Path, decoded: Decoded) -> None:
     partial_file = path.with_suffix(f".{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"pixels": pixels}, partial_file)
+        save_file({"pixels": decoded.pixels, "readable": decoded.readable}, partial_file)
         partial_file.replace(path)
         cache.make_room(path)
     except OSError as error:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from paretune.data.folder import read_picture, readable, scaled
 from paretune.data.idx import read_idx
+from paretune.data.pictures import read_picture, readable, scaled
 from paretune.errors import DataError
+from paretune.paths import printable
 
 INK = 0.25  # a pixel brighter than this share of the brightest
 
@@ -42,22 +43,22 @@ class Placed:
 
 
 def pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
-    """(name, picture) for each picture of a PNG, JPEG or IDX file; a transparent ground is white.
+    """(name, picture) for each picture of an IDX file, or the one of any file that Pillow reads by itself.
 
     Raises :class:`~paretune.errors.DataError`.
     """
     with readable(path):
         start = path.read_bytes()[:2]
     if start not in IDX_STARTS:
-        yield str(path), read_picture(path)
+        yield printable(path), read_picture(path)
         return
     images = read_idx(path)
     if images.ndim != 3 or not len(images):
         raise DataError(
-            f"picture `{path}` holds an array {images.shape}; expected images (N, H, W); give a file of images"
+            f"picture `{printable(path)}` holds an array {images.shape}; expected images (N, H, W); give a file of images"
         )
     for number, pixels in enumerate(images):
-        yield f"{path}[{number}]", Image.fromarray(pixels)
+        yield f"{printable(path)}[{number}]", Image.fromarray(pixels)
 
 
 def placed(name: str, picture: Image.Image, placing: Placing, invert: bool | None = None) -> Placed:

@@ -1,0 +1,134 @@
+"""Pictures of any kind that Pillow reads by itself, upright, in 8 bits, grey or in colours. Torch is not needed."""
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from rich.progress import track
+
+from paretune.errors import DataError, first_line
+from paretune.paths import printable
+
+# What Pillow decodes by itself; an EPS file, for one, would start Ghostscript.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+NAMES = "PNG, JPEG, BMP, GIF, PPM, TIFF or WebP"
+
+SUFFIXES = {
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp",
+}  # fmt: skip
+Size = tuple[int, int]  # height, width
+Result = TypeVar("Result")
+
+
+class PictureError(DataError):
+    """A picture cannot be read; ``reason`` says why, in a few words."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"picture `{printable(path)}` cannot be read ({reason}); expected {NAMES}, or an IDX file; give another"
+        )
+        self.reason = reason
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture, upright, grey (``L``) or in colours (``RGB``); a transparent ground is white. Of several, the first.
+
+    Raises :class:`PictureError`.
+    """
+    with opened(path) as picture:
+        return as_seen(picture)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The file as Pillow opens it, its pixels not yet decoded. Raises :class:`PictureError`, also for what fails inside."""
+    with readable(path), Image.open(path, formats=FORMATS) as picture:
+        yield picture
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turns whatever Pillow and the file system raise into one line: a damaged file may lead to any error."""
+    try:
+        yield
+    except PictureError:
+        raise
+    except Exception as error:
+        raise PictureError(path, _reason(path, error)) from error
+
+
+def as_seen(picture: Image.Image) -> Image.Image:
+    """An opened picture, upright, ``L`` or ``RGB``, on white. Raises ``ValueError`` if its numbers have no known range."""
+    has_16_bits = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM"))
+    upright = ImageOps.exif_transpose(picture)
+    if has_16_bits:
+        return Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
+    if upright.mode == "I":
+        raise ValueError("it holds whole numbers of 32 bits, whose range is not known: convert it to 8 or 16 bits")
+    if upright.mode == "F":
+        return _from_floats(np.asarray(upright))
+    is_grey = upright.mode in ("1", "L", "LA")
+    if upright.mode in ("1", "L", "RGB") and "transparency" not in upright.info:
+        return upright.convert("L" if is_grey else "RGB")
+    seen = upright.convert("RGBA")
+    ground = Image.new("RGBA", seen.size, "white")
+    return Image.alpha_composite(ground, seen).convert("L" if is_grey else "RGB")
+
+
+def scaled(picture: Image.Image, size: Size) -> Image.Image:
+    """The whole picture in another size; pixels are averaged where it becomes smaller."""
+    if picture.size[::-1] == size:
+        return picture
+    return picture.resize(size[::-1], Image.Resampling.BILINEAR)
+
+
+def without_unused_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels ``(H, W)`` of a picture ``(H, W, 3)`` in which every pixel is grey; any other as it is."""
+    if pixels.ndim == 2:
+        return pixels
+    red, green, blue = np.moveaxis(pixels, 2, 0)
+    is_grey = np.array_equal(red, green) and np.array_equal(green, blue)
+    return red if is_grey else pixels
+
+
+def _from_floats(values: NDArray[np.float32]) -> Image.Image:
+    lowest, highest = float(values.min()), float(values.max())
+    if not 0 <= lowest <= highest <= 1:
+        raise ValueError(f"its floats go from {lowest:g} to {highest:g}, not from 0 to 1: convert it to 8 or 16 bits")
+    return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a picture cannot be read, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        is_empty = path.is_file() and path.stat().st_size == 0
+        return "it is empty" if is_empty else "its content is of another format"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has over {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return printable(first_line(error))
+
+
+def read_each(read: Callable[[Path], Result], paths: Sequence[Path], doing: str) -> list[Result | PictureError]:
+    """What ``read`` makes of every picture, in their order, or why one cannot be read; ``doing`` is shown meanwhile."""
+
+    def attempt(path: Path) -> Result | PictureError:
+        try:
+            return read(path)
+        except PictureError as error:
+            return error
+
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.filterwarnings("ignore", module="PIL")  # what matters fails; the rest would be said for every picture
+        results = pool.map(attempt, paths)
+        return list(track(results, doing, len(paths), transient=True, disable=not sys.stderr.isatty()))
