@@ -1,5 +1,6 @@
 """Networks that no family makes, in whole numbers: each a few layers between the image and ten logits."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,11 @@ from deploy.test_int8 import IMAGES, PIXELS, in_int8
 from paretune.data.images import Scaling
 from paretune.deploy import c_header
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+from paretune.deploy.int8 import Quantised, Steps
 from paretune.deploy.model import WithScaling
 from paretune.deploy.onnx import Runtime
 from paretune.errors import ExportError
+from paretune.graph import IMAGE, Graph, Op
 
 
 class HandMade(nn.Module):
@@ -60,6 +63,7 @@ REFUSED = {
     "max_pool2d as the last": lambda net, x: max_pool2d(net.ten(x), 26).flatten(1),
     "what reads `image`, which is not rounded,": lambda net, x: net.logits(net.conv(max_pool2d(x, 2))),
     r"mul by constants of shape \(26, 1\)": lambda net, x: net.logits(net.conv(x) * torch.arange(1, 27).reshape(26, 1)),
+    "leaky_relu with a slope of 3": lambda net, x: net.logits(leaky_relu(net.conv(x), 3.0)),
     "slice of rows or columns": lambda net, x: net.logits(net.conv(x)[:, :, 2:20]),
     "mul_values of other shapes": lambda net, x: net.logits(net.conv(x) * net.other(x).mean((2, 3), keepdim=True)),
 }
@@ -94,3 +98,14 @@ def test_the_c_code_gives_the_logits_of_the_onnx_file_without_undefined_behaviou
 def test_what_has_no_whole_numbers_is_named(written, what):
     with pytest.raises(ExportError, match=rf"operation `{what}` cannot be written in C; expected .*"):
         written(REFUSED[what])
+
+
+@pytest.mark.parametrize(("inputs", "fits"), [(66_000, True), (66_400, False)])
+def test_a_dense_layer_whose_sums_may_exceed_32_bits_is_refused(tmp_path, inputs, fits):
+    settings = {"1": (np.full((inputs, 10), 127), np.float32(0.01))}
+    graph = Graph((Op("linear", "logits", (IMAGE,), (10,), settings),), {IMAGE: (1, 1, inputs), "logits": (10,)})
+    net, network = WithScaling(nn.Flatten(), Scaling(0.0, 255.0)), Quantised(graph, {IMAGE: Steps(1 / 255, -128)})
+    refused = pytest.raises(ExportError, match=r"operation `linear with sums up to 2,150,[0-9]{3},[0-9]{3}` cannot")
+
+    with nullcontext() if fits else refused:
+        write_c_int8(network, net, tmp_path / "model.h", "a test")

@@ -20,8 +20,9 @@ from paretune.deploy.model import WithScaling
 from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
 
 BITS = 30  # of a factor
+LARGEST_FACTOR = 2.0**29  # one step times this is out of int8, as with any larger one
 FINE_BITS, SLOPE_BITS = 16, 24  # of parts of a step before the last rounding, and of a slope
-ROUNDING = ("scaled", "clipped", "sloped", "rounded")  # the functions that all others call
+ROUNDING = ("scaled", "clipped", "fine", "sloped", "rounded")  # the functions that all others call
 SUMS = ("conv2d", "linear", "map_mean")  # operations that can give the logits
 CTYPES = {"int8": "int8_t", "int32": "int32_t"}
 IN_C = "--int8 with --c"
@@ -76,6 +77,7 @@ def factor_of(multiplier: float) -> tuple[int, int]:
     """Whole numbers (factor, shift) with factor / 2^shift next to ``multiplier``, the factor of at most 31 bits and a sign."""
     if multiplier == 0:
         return 0, BITS
+    multiplier = max(-LARGEST_FACTOR, min(multiplier, LARGEST_FACTOR))
     _, exponent = frexp(multiplier)
     shift = min(max(BITS - exponent, 1), 62)
     return round(multiplier * 2**shift), shift
@@ -101,6 +103,7 @@ class Calls:
         steps, size = self._steps(IMAGE), prod(self.network.graph.shapes[IMAGE])
         factor, shift = factor_of(net.factor / 255 / steps.scale)
         offset = (steps.zero + net.shift / steps.scale) * 2**shift + 2 ** (shift - 1)
+        require_known(abs(offset) < 2**62, f"image scaled by {net.factor:.3g}", "a scaling nearer to the images", IN_C)
         self.used |= {"image", *ROUNDING}
         return f"image(pixels, {self._place(IMAGE)}, {size}, {factor}, INT64_C({round(offset)}), {shift});"
 
@@ -169,7 +172,9 @@ class Calls:
         is_plain = is_one and "2" not in s and s["1"][0].size == op.size
         require_known(is_plain, "layer_norm by several factors", "one factor and one number to add", IN_C)
         eps = max(1, round(s.get("epsilon", 1e-5) * (op.size / given.scale) ** 2))
+        require_known(eps < 2**61, f"layer_norm of values up to {255 * given.scale:.1g}", "larger ones", IN_C)
         fine = round(2**FINE_BITS * added.item() / made.scale)
+        require_known(abs(fine) < 2**31, f"layer_norm that adds {added.item():.1g}", "a smaller number", IN_C)
         factors = factor_of(float(whole[0] * scales[0] * factor.item()) / made.scale)
         return self._call(op, True, *factors, fine, f"INT64_C({eps})", made.zero, _slope(op), op.size)
 
@@ -182,9 +187,10 @@ class Calls:
         rows = weight.reshape(len(weight), -1).astype(int)
         # each row begins with a positive weight: layers that differ by the norms that joined them are the same array
         signs = np.sign(rows[np.arange(len(rows)), (rows != 0).argmax(axis=1)] + 0.5)
+        most = np.abs(bias.astype(np.int64)) + 255 * np.abs(rows).sum(1)  # of a sum
+        require_known(most.max() < 2**31, f"{op.kind} with sums up to {most.max():,.0f}", "less than 2^31", IN_C)
         if made is None:
-            most = (np.abs(bias) + 255 * np.abs(rows).sum(1)) * scales  # of a logit
-            self.logit_scale = max(float(scales.min()), float(most.max()) / 2**BITS)
+            self.logit_scale = max(float(scales.min()), float((most * scales).max()) / 2**BITS)
         arrays = (
             self._array("int8", rows * signs[:, None]),
             self._array("int32", bias * signs),
@@ -207,8 +213,8 @@ class Calls:
             return self._call(op, True, op.size, *zeros, *factor_of(first.scale * second.scale / made.scale), slope)
         multipliers = [first.scale / made.scale, second.scale / made.scale]
         _, shift = factor_of(max(multipliers))
-        factors = [round(multiplier * 2**shift) for multiplier in multipliers]
-        return self._call(op, True, op.size, *zeros, *factors, shift - FINE_BITS, slope)
+        factors = [round(min(multiplier, LARGEST_FACTOR) * 2**shift) for multiplier in multipliers]
+        return self._call(op, True, op.size, *zeros, *factors, shift, slope)
 
     def _joined(self, op: Op, made: Steps) -> list[str]:
         lines, start = [], 0
@@ -316,6 +322,7 @@ def _slope(op: Op) -> int:
     slope: float = {"relu": 0.0, "leaky_relu": op.settings.get("alpha", 0.01)}.get(
         op.kind, op.settings.get("slope", 1.0)
     )
+    require_known(abs(slope) < 2, f"leaky_relu with a slope of {slope:g}", "one between -2 and 2", IN_C)
     return round(slope * (1 << SLOPE_BITS))
 
 

@@ -1,17 +1,18 @@
 /* kernel conv2d */
-static void KERNEL_conv2d(const float *in, float *out, const float *w, const float *b, int channels, int height, int width,
-                          int maps, int rows, int columns, int kh, int kw, int sh, int sw, int ph, int pw, int groups) {
-  const int fan = channels / groups, per = maps / groups;
-  for (int m = 0; m < maps; m++)
-    for (int r = 0; r < rows; r++)
-      for (int c = 0; c < columns; c++) {
+static void KERNEL_conv2d(const float *in, float *out, const float *w, const float *b, int32_t channels, int32_t height,
+                          int32_t width, int32_t maps, int32_t rows, int32_t columns, int32_t kh, int32_t kw,
+                          int32_t sh, int32_t sw, int32_t ph, int32_t pw, int32_t groups) {
+  const int32_t fan = channels / groups, per = maps / groups;
+  for (int32_t m = 0; m < maps; m++)
+    for (int32_t r = 0; r < rows; r++)
+      for (int32_t c = 0; c < columns; c++) {
         float sum = b ? b[m] : 0.0f;
-        for (int f = 0; f < fan; f++)
-          for (int y = 0; y < kh; y++) {
-            const int row = r * sh + y - ph;
+        for (int32_t f = 0; f < fan; f++)
+          for (int32_t y = 0; y < kh; y++) {
+            const int32_t row = r * sh + y - ph;
             if (row < 0 || row >= height) continue;
-            for (int x = 0; x < kw; x++) {
-              const int column = c * sw + x - pw;
+            for (int32_t x = 0; x < kw; x++) {
+              const int32_t column = c * sw + x - pw;
               if (column < 0 || column >= width) continue;
               sum += in[((m / per * fan + f) * height + row) * width + column] * w[((m * fan + f) * kh + y) * kw + x];
             }
@@ -21,24 +22,26 @@ static void KERNEL_conv2d(const float *in, float *out, const float *w, const flo
 }
 
 /* kernel linear */
-static void KERNEL_linear(const float *in, float *out, const float *w, const float *b, int inputs, int outputs) {
-  for (int o = 0; o < outputs; o++) {
+static void KERNEL_linear(const float *in, float *out, const float *w, const float *b, int32_t inputs,
+                          int32_t outputs) {
+  for (int32_t o = 0; o < outputs; o++) {
     float sum = b ? b[o] : 0.0f;
-    for (int i = 0; i < inputs; i++) sum += in[i] * w[o * inputs + i];
+    for (int32_t i = 0; i < inputs; i++) sum += in[i] * w[o * inputs + i];
     out[o] = sum;
   }
 }
 
 /* kernel max_pool2d */
-static void KERNEL_max_pool2d(const float *in, float *out, int channels, int height, int width, int rows, int columns,
-                              int kh, int kw, int sh, int sw, int ph, int pw) {
-  for (int m = 0; m < channels; m++)
-    for (int r = 0; r < rows; r++)
-      for (int c = 0; c < columns; c++) {
+static void KERNEL_max_pool2d(const float *in, float *out, int32_t channels, int32_t height, int32_t width,
+                              int32_t rows, int32_t columns, int32_t kh, int32_t kw, int32_t sh, int32_t sw, int32_t ph,
+                              int32_t pw) {
+  for (int32_t m = 0; m < channels; m++)
+    for (int32_t r = 0; r < rows; r++)
+      for (int32_t c = 0; c < columns; c++) {
         float best = -INFINITY;
-        for (int y = 0; y < kh; y++)
-          for (int x = 0; x < kw; x++) {
-            const int row = r * sh + y - ph, column = c * sw + x - pw;
+        for (int32_t y = 0; y < kh; y++)
+          for (int32_t x = 0; x < kw; x++) {
+            const int32_t row = r * sh + y - ph, column = c * sw + x - pw;
             if (row < 0 || row >= height || column < 0 || column >= width) continue;
             const float value = in[(m * height + row) * width + column];
             if (value > best) best = value;
@@ -48,112 +51,116 @@ static void KERNEL_max_pool2d(const float *in, float *out, int channels, int hei
 }
 
 /* kernel pad */
-static int KERNEL_nearest(int at, int size) { return at < 0 ? 0 : at < size ? at : size - 1; }
+static int32_t KERNEL_nearest(int32_t at, int32_t size) { return at < 0 ? 0 : at < size ? at : size - 1; }
 
-static void KERNEL_pad(const float *in, float *out, int channels, int height, int width, int maps, int rows, int columns,
-                       int front, int top, int left, int repeat, float value) {
-  for (int m = 0; m < maps; m++)
-    for (int r = 0; r < rows; r++)
-      for (int c = 0; c < columns; c++) {
-        const int map = KERNEL_nearest(m - front, channels), row = KERNEL_nearest(r - top, height);
-        const int column = KERNEL_nearest(c - left, width);
-        const int inside = map == m - front && row == r - top && column == c - left;
+static void KERNEL_pad(const float *in, float *out, int32_t channels, int32_t height, int32_t width, int32_t maps,
+                       int32_t rows, int32_t columns, int32_t front, int32_t top, int32_t left, int32_t repeat,
+                       float value) {
+  for (int32_t m = 0; m < maps; m++)
+    for (int32_t r = 0; r < rows; r++)
+      for (int32_t c = 0; c < columns; c++) {
+        const int32_t map = KERNEL_nearest(m - front, channels), row = KERNEL_nearest(r - top, height);
+        const int32_t column = KERNEL_nearest(c - left, width);
+        const int32_t inside = map == m - front && row == r - top && column == c - left;
         out[(m * rows + r) * columns + c] = inside || repeat ? in[(map * height + row) * width + column] : value;
       }
 }
 
 /* kernel affine */
-static void KERNEL_affine(const float *in, float *out, const float *factor, const float *shift, int channels, int size) {
-  for (int m = 0; m < channels; m++)
-    for (int i = 0; i < size; i++) out[m * size + i] = in[m * size + i] * factor[m] + shift[m];
+static void KERNEL_affine(const float *in, float *out, const float *factor, const float *shift, int32_t channels,
+                          int32_t size) {
+  for (int32_t m = 0; m < channels; m++)
+    for (int32_t i = 0; i < size; i++) out[m * size + i] = in[m * size + i] * factor[m] + shift[m];
 }
 
 /* kernel map_mean */
-static void KERNEL_map_mean(const float *in, float *out, int channels, int size) {
-  for (int m = 0; m < channels; m++) {
+static void KERNEL_map_mean(const float *in, float *out, int32_t channels, int32_t size) {
+  for (int32_t m = 0; m < channels; m++) {
     float sum = 0.0f;
-    for (int i = 0; i < size; i++) sum += in[m * size + i];
+    for (int32_t i = 0; i < size; i++) sum += in[m * size + i];
     out[m] = sum / (float)size;
   }
 }
 
 /* kernel relu */
-static void KERNEL_relu(const float *in, float *out, int size) {
-  for (int i = 0; i < size; i++) out[i] = in[i] > 0.0f ? in[i] : 0.0f;
+static void KERNEL_relu(const float *in, float *out, int32_t size) {
+  for (int32_t i = 0; i < size; i++) out[i] = in[i] > 0.0f ? in[i] : 0.0f;
 }
 
 /* kernel leaky_relu */
-static void KERNEL_leaky_relu(const float *in, float *out, int size, float slope) {
-  for (int i = 0; i < size; i++) out[i] = in[i] > 0.0f ? in[i] : in[i] * slope;
+static void KERNEL_leaky_relu(const float *in, float *out, int32_t size, float slope) {
+  for (int32_t i = 0; i < size; i++) out[i] = in[i] > 0.0f ? in[i] : in[i] * slope;
 }
 
 /* kernel prelu */
-static void KERNEL_prelu(const float *in, float *out, const float *slopes, int slope_count, int channels, int size) {
-  for (int m = 0; m < channels; m++)
-    for (int i = 0; i < size; i++) {
+static void KERNEL_prelu(const float *in, float *out, const float *slopes, int32_t slope_count, int32_t channels,
+                         int32_t size) {
+  for (int32_t m = 0; m < channels; m++)
+    for (int32_t i = 0; i < size; i++) {
       const float value = in[m * size + i];
       out[m * size + i] = value > 0.0f ? value : value * slopes[slope_count > 1 ? m : 0];
     }
 }
 
 /* kernel silu */
-static void KERNEL_silu(const float *in, float *out, int size) {
-  for (int i = 0; i < size; i++) out[i] = in[i] / (1.0f + expf(-in[i]));
+static void KERNEL_silu(const float *in, float *out, int32_t size) {
+  for (int32_t i = 0; i < size; i++) out[i] = in[i] / (1.0f + expf(-in[i]));
 }
 
 /* kernel mul */
-static void KERNEL_mul(const float *in, float *out, int size, float by) {
-  for (int i = 0; i < size; i++) out[i] = in[i] * by;
+static void KERNEL_mul(const float *in, float *out, int32_t size, float by) {
+  for (int32_t i = 0; i < size; i++) out[i] = in[i] * by;
 }
 
 /* kernel add */
-static void KERNEL_add(const float *in, float *out, int size, float by) {
-  for (int i = 0; i < size; i++) out[i] = in[i] + by;
+static void KERNEL_add(const float *in, float *out, int32_t size, float by) {
+  for (int32_t i = 0; i < size; i++) out[i] = in[i] + by;
 }
 
 /* kernel add_values */
-static void KERNEL_add_values(const float *in, const float *other, float *out, int size) {
-  for (int i = 0; i < size; i++) out[i] = in[i] + other[i];
+static void KERNEL_add_values(const float *in, const float *other, float *out, int32_t size) {
+  for (int32_t i = 0; i < size; i++) out[i] = in[i] + other[i];
 }
 
 /* kernel mul_values */
-static void KERNEL_mul_values(const float *in, const float *other, float *out, int size) {
-  for (int i = 0; i < size; i++) out[i] = in[i] * other[i];
+static void KERNEL_mul_values(const float *in, const float *other, float *out, int32_t size) {
+  for (int32_t i = 0; i < size; i++) out[i] = in[i] * other[i];
 }
 
 /* kernel cat */
-static void KERNEL_cat(const float *in, float *out, int size) {
-  for (int i = 0; i < size; i++) out[i] = in[i];
+static void KERNEL_cat(const float *in, float *out, int32_t size) {
+  for (int32_t i = 0; i < size; i++) out[i] = in[i];
 }
 
 /* kernel normalise */
-static void KERNEL_normalise(const float *in, float *out, int size, float eps) {
+static void KERNEL_normalise(const float *in, float *out, int32_t size, float eps) {
   float mean = 0.0f, square = 0.0f;
-  for (int i = 0; i < size; i++) mean += in[i] / (float)size;
-  for (int i = 0; i < size; i++) square += (in[i] - mean) * (in[i] - mean) / (float)size;
+  for (int32_t i = 0; i < size; i++) mean += in[i] / (float)size;
+  for (int32_t i = 0; i < size; i++) square += (in[i] - mean) * (in[i] - mean) / (float)size;
   const float factor = 1.0f / sqrtf(square + eps);
-  for (int i = 0; i < size; i++) out[i] = (in[i] - mean) * factor;
+  for (int32_t i = 0; i < size; i++) out[i] = (in[i] - mean) * factor;
 }
 
 /* kernel group_norm */
-static void KERNEL_group_norm(const float *in, float *out, const float *w, const float *b, int channels, int size, int groups,
-                              float eps) {
-  const int part = channels / groups * size;
-  for (int g = 0; g < groups; g++) KERNEL_normalise(in + g * part, out + g * part, part, eps);
-  for (int m = 0; m < channels; m++)
-    for (int i = 0; i < size; i++) out[m * size + i] = out[m * size + i] * (w ? w[m] : 1.0f) + (b ? b[m] : 0.0f);
+static void KERNEL_group_norm(const float *in, float *out, const float *w, const float *b, int32_t channels,
+                              int32_t size, int32_t groups, float eps) {
+  const int32_t part = channels / groups * size;
+  for (int32_t g = 0; g < groups; g++) KERNEL_normalise(in + g * part, out + g * part, part, eps);
+  for (int32_t m = 0; m < channels; m++)
+    for (int32_t i = 0; i < size; i++) out[m * size + i] = out[m * size + i] * (w ? w[m] : 1.0f) + (b ? b[m] : 0.0f);
 }
 
 /* kernel instance_norm */
-static void KERNEL_instance_norm(const float *in, float *out, const float *w, const float *b, int channels, int size, float eps) {
-  for (int m = 0; m < channels; m++) {
+static void KERNEL_instance_norm(const float *in, float *out, const float *w, const float *b, int32_t channels,
+                                 int32_t size, float eps) {
+  for (int32_t m = 0; m < channels; m++) {
     KERNEL_normalise(in + m * size, out + m * size, size, eps);
-    for (int i = 0; i < size; i++) out[m * size + i] = out[m * size + i] * (w ? w[m] : 1.0f) + (b ? b[m] : 0.0f);
+    for (int32_t i = 0; i < size; i++) out[m * size + i] = out[m * size + i] * (w ? w[m] : 1.0f) + (b ? b[m] : 0.0f);
   }
 }
 
 /* kernel layer_norm */
-static void KERNEL_layer_norm(const float *in, float *out, const float *w, const float *b, int size, float eps) {
+static void KERNEL_layer_norm(const float *in, float *out, const float *w, const float *b, int32_t size, float eps) {
   KERNEL_normalise(in, out, size, eps);
-  for (int i = 0; i < size; i++) out[i] = out[i] * (w ? w[i] : 1.0f) + (b ? b[i] : 0.0f);
+  for (int32_t i = 0; i < size; i++) out[i] = out[i] * (w ? w[i] : 1.0f) + (b ? b[i] : 0.0f);
 }

@@ -2,17 +2,17 @@
 static void {{ name }}_logits(const {{ pixel }} *image, {{ logit }} *logits) {
   static {{ pixel }} moved[{{ pixels }}];
   static {{ total }} total[{{ classes }}];
-  for (int i = 0; i < {{ classes }}; i++) total[i] = 0;
-  for (int down = -{{ reach }}; down <= {{ reach }}; down++)
-    for (int right = -{{ reach }}; right <= {{ reach }}; right++) {
+  for (int32_t i = 0; i < {{ classes }}; i++) total[i] = 0;
+  for (int32_t down = -{{ reach }}; down <= {{ reach }}; down++)
+    for (int32_t right = -{{ reach }}; right <= {{ reach }}; right++) {
       if ((down < 0 ? -down : down) + (right < 0 ? -right : right) > {{ reach }}) continue;
-      for (int i = 0; i < {{ pixels }}; i++) {
-        const int r = i / {{ width }} % {{ height }} + down, c = i % {{ width }} + right;
-        const int row = r < 0 ? 0 : r < {{ height }} ? r : {{ height - 1 }}, column = c < 0 ? 0 : c < {{ width }} ? c : {{ width - 1 }};
+      for (int32_t i = 0; i < {{ pixels }}; i++) {
+        const int32_t r = i / {{ width }} % {{ height }} + down, c = i % {{ width }} + right;
+        const int32_t row = r < 0 ? 0 : r < {{ height }} ? r : {{ height - 1 }}, column = c < 0 ? 0 : c < {{ width }} ? c : {{ width - 1 }};
         moved[i] = image[(i / {{ height * width }} * {{ height }} + row) * {{ width }} + column];
       }
       {{ name }}_once(moved, logits);
-      for (int i = 0; i < {{ classes }}; i++) total[i] += logits[i];
+      for (int32_t i = 0; i < {{ classes }}; i++) total[i] += logits[i];
     }
-  for (int i = 0; i < {{ classes }}; i++) logits[i] = ({{ logit }})(total[i] / {{ views }});
+  for (int32_t i = 0; i < {{ classes }}; i++) logits[i] = ({{ logit }})(total[i] / {{ views }});
 }

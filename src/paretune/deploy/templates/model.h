@@ -11,6 +11,7 @@
 #define {{ name | upper }}_H
 
 #include <math.h>
+#include <stdint.h>
 
 #define {{ name | upper }}_PIXELS {{ pixels }}
 #define {{ name | upper }}_CLASSES {{ classes }}
@@ -34,7 +35,7 @@ static void {{ name }}_{{ "once" if reach else "logits" }}(const float *image, f
 {% for call in calls %}
   {{ name }}_{{ call }}
 {% endfor %}
-  for (int i = 0; i < {{ classes }}; i++) logits[i] = memory[{{ result }} + i];
+  for (int32_t i = 0; i < {{ classes }}; i++) logits[i] = memory[{{ result }} + i];
 }
 
 {% if reach %}
@@ -44,12 +45,12 @@ static void {{ name }}_{{ "once" if reach else "logits" }}(const float *image, f
 {% endif %}
 
 /* The class of an image of {{ pixels }} bytes, 0 to 255. */
-static inline int {{ name }}_class(const unsigned char *pixels) {
+static inline int32_t {{ name }}_class(const uint8_t *pixels) {
   static float image[{{ pixels }}], logits[{{ classes }}];
-  int best = 0;
-  for (int i = 0; i < {{ pixels }}; i++) image[i] = (float)pixels[i] / 255.0f;
+  int32_t best = 0;
+  for (int32_t i = 0; i < {{ pixels }}; i++) image[i] = (float)pixels[i] / 255.0f;
   {{ name }}_logits(image, logits);
-  for (int i = 1; i < {{ classes }}; i++) if (logits[i] > logits[best]) best = i;
+  for (int32_t i = 1; i < {{ classes }}; i++) if (logits[i] > logits[best]) best = i;
   return best;
 }
 

@@ -38,11 +38,11 @@ static void {{ name }}_{{ "once" if reach else "logits" }}(const uint8_t *pixels
 {% include "looks.h" %}
 
 {% endif %}
-static inline int {{ name }}_class(const uint8_t *pixels) {
+static inline int32_t {{ name }}_class(const uint8_t *pixels) {
   static int32_t logits[{{ classes }}];
-  int best = 0;
+  int32_t best = 0;
   {{ name }}_logits(pixels, logits);
-  for (int i = 1; i < {{ classes }}; i++) if (logits[i] > logits[best]) best = i;
+  for (int32_t i = 1; i < {{ classes }}; i++) if (logits[i] > logits[best]) best = i;
   return best;
 }
 
