@@ -32,6 +32,8 @@ DEFAULTS = {
         ({"name": "../x"}, "name `../x` is invalid; expected one for a folder of its own, without a comma; choose another name"),
         ({"name": "a,b"}, "name `a,b` is invalid; expected one for a folder of its own, without a comma"),
         ({"name": "runs"}, "name `runs` is invalid"),
+        ({"name": 1.1}, "name `1.1` is no text in the config file; put it in quotes, such as name: '1.1'"),
+        ({"name": True}, "name `True` is no text"),
         ({"model": {"widths": 4}}, "model.widths `4` is invalid; expected a list such as"),
     ],
 )  # fmt: skip

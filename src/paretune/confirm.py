@@ -22,7 +22,6 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -43,6 +42,7 @@ from paretune.cli import (
     whole,
 )
 from paretune.errors import ConfigError, check_least
+from paretune.overrides import quoted
 from paretune.settings import check
 from paretune.trust import OF_A_TRAINING, Trust, refuse_lookups
 
@@ -276,15 +276,11 @@ def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[
     print(f"{counted(len(missing), 'training')} to go", flush=True)
     sys.argv[1:] = [
         "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
-        f"teacher={_quoted(options.teacher) if options.teacher else 'null'}",
-        f"settings=[{','.join(map(_quoted, options.set))}]", f"int8={str(options.int8).lower()}", f"trust=[{','.join(map(_quoted, options.trust))}]", f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
-        f"tracking.uri={_quoted(store.uri)}", *overrides,
+        f"teacher={quoted(options.teacher) if options.teacher else 'null'}",
+        f"settings=[{','.join(map(quoted, options.set))}]", f"int8={str(options.int8).lower()}", f"trust=[{','.join(map(quoted, options.trust))}]", f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
+        f"tracking.uri={quoted(store.uri)}", *overrides,
     ]  # fmt: skip
     main()
-
-
-def _quoted(text: str) -> str:
-    return QuotedString(text, Quote.single).with_quotes()
 
 
 def _optimism(models: "DataFrame") -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from paretune.errors import ConfigError, check_choice, check_least
@@ -62,11 +62,22 @@ def check(setting: str, value: object) -> None:
     if setting in PATHS and value is not None and not Path(str(value)).exists():
         raise ConfigError(f"{setting} `{value}` is not there; expected {PATHS[setting]}; check the path")
     if setting == "name" and value is not None:
-        first, *others = Path(str(value)).parts or [""]
-        if Path(first).is_absolute() or first in ("", "runs") or ".." in (first, *others) or "," in str(value):
-            raise ConfigError(
-                f"name `{value}` is invalid; expected one for a folder of its own, without a comma; choose another name"
-            )
+        _check_name(value)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise ConfigError(f"name `{name}` is no text in the config file; put it in quotes, such as name: '{name}'")
+    if not is_folder(name) or name.partition("/")[0] == "runs" or "," in name:
+        raise ConfigError(
+            f"name `{name}` is invalid; expected one for a folder of its own, without a comma; choose another name"
+        )
+
+
+def is_folder(name: str) -> bool:
+    """Whether ``name`` is that of a folder below another, which no other name leads to: not ``../x``, ``a//b``."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and "/".join(parts) == name and ".." not in parts
 
 
 def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

@@ -25,8 +25,9 @@ from yaml import YAMLError
 from paretune import paths
 from paretune.cli import check_name, exit_on_mistake, parser_of
 from paretune.errors import ConfigError
+from paretune.overrides import STUDY_NAME, as_typed, quoted
 from paretune.secrets import refuse_passwords
-from paretune.settings import SETTINGS, check_all, mend
+from paretune.settings import SETTINGS, check, check_all, mend
 
 if TYPE_CHECKING:
     from paretune.front import Point
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from paretune.tracking import RunRecorder
 
 JOIN = "hydra.sweeper.join=true"
+NAMES = ("name", STUDY_NAME)
 HYDRA_OPTIONS = (
     "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun", "--shell-completion", "--config-path",
     "--config-name", "--config-dir", "--experimental-rerun", "--info",
@@ -70,6 +72,7 @@ def cli(command: str = "paretune train") -> None:
     with exit_on_mistake(command, CompactHydraException, OmegaConfBaseException, YAMLError):
         refuse_passwords(*sys.argv[1:])  # before Hydra saves them
         _refuse_options(sys.argv[1:])
+        sys.argv[1:] = [as_typed(argument, NAMES) for argument in sys.argv[1:]]
         main()
 
 
@@ -134,12 +137,14 @@ def _named(arguments: Sequence[str]) -> list[str]:
         return [*arguments]
     if name.endswith(".yaml") or name.startswith("sweeps/"):
         name = Path(name).stem
+    chosen = as_typed(f"sweeps={name}", ["sweeps"])
     if any(override.startswith(("--config-dir", "-cd", "hydra.searchpath")) for override in overrides):
-        return [f"sweeps={name}", *overrides]
+        return [chosen, *overrides]
     check_name("sweep", name, paths.sweep_names())
     if paths.SWEEPS.parent.resolve() == Path.cwd():
-        return [f"sweeps={name}", *overrides]
-    return [f"sweeps={name}", f"hydra.searchpath=[file://.,'file://{paths.SWEEPS.parent}']", *overrides]
+        return [chosen, *overrides]
+    theirs = quoted(f"file://{paths.SWEEPS.parent}")
+    return [chosen, f"hydra.searchpath=[file://.,{theirs}]", *overrides]
 
 
 def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
@@ -166,6 +171,7 @@ def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
 def _check_settings(cfg: DictConfig) -> None:
     """Raise :class:`~paretune.errors.ConfigError` for a setting that is wrong beside what its groups alone say."""
     hydra_config = cfg.hydra if "hydra" in cfg else HydraConfig.get()
+    check("name", hydra_config.sweeper.study_name)
     found_by = tuple(line for line in hydra_config.overrides.hydra if line.startswith("hydra.searchpath="))
     choices = hydra_config.runtime.choices.items()
     chosen = {

@@ -56,6 +56,18 @@ def test_several_workers_need_no_storage(tmp_path):
 
 
 @pytest.mark.slow
+def test_workers_of_a_sweep_without_a_name_write_where_their_parent_does(tmp_path):
+    dir_of_name = f"hydra.sweep.dir={tmp_path}/${{hydra.sweeper.study_name}}"
+    unnamed = ("hydra.sweeper.study_name=null", "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=2")
+    _, done = run("sphere", tmp_path, dir_of_name, *unnamed)
+    (folder,) = tmp_path.glob("*")
+
+    assert done.returncode == 0, done.stderr
+    assert folder.name.startswith("adhoc-")
+    assert (folder / "workers").is_dir()
+
+
+@pytest.mark.slow
 def test_too_many_failures_end_the_sweep_and_a_rate_allows_them(tmp_path):
     _, strict = run("sphere", tmp_path, "error=true", "hydra.sweeper.n_trials=5")
     results, lenient = run(

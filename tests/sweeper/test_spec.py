@@ -47,6 +47,14 @@ def test_a_model_that_takes_values_from_elsewhere_is_counted_with_them():
     assert not feasible.verify_fits(rest | {"trainer.batch_size": 64})
 
 
+@pytest.mark.parametrize("typed", ["1.10", "1e3", "007", "true", "null and void"])
+@pytest.mark.parametrize("quote", ["", "'"])
+def test_a_study_is_called_as_typed(typed, quote):
+    spec = spec_of("model=dense", "model.widths=[4]", "space=null", f"hydra.sweeper.study_name={quote}{typed}{quote}")
+
+    assert spec.name == typed
+
+
 @pytest.mark.parametrize("name", ["augment", "optimizer.lr"])
 def test_what_is_null_in_params_is_not_searched(name):
     """A sweep file that builds on another leaves a group or a parameter of it out."""

@@ -11,7 +11,6 @@ from typing import Any, cast, get_args
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import setup_globals
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -21,6 +20,7 @@ from optuna.trial import Trial
 
 from hydra_plugins.paretune_sweeper import SweepOptions
 from paretune.errors import ConfigError, check_choice, check_least
+from paretune.overrides import STUDY_NAME, is_text, quoted
 from paretune.search.costs import Caps
 from paretune.search.distributions import value_of
 from paretune.search.feasible_space import FeasibleSpace
@@ -30,6 +30,7 @@ from paretune.search.space import Space, is_named, parse_space
 from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
+from paretune.settings import is_folder
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -47,7 +48,8 @@ class SweepSpec:
             check_least(f"hydra.sweeper.{name}", getattr(options, name), 1, null=name != "n_jobs")
         file = config.hydra.runtime.choices.get("sweeps")
         single = {*re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config.hydra.sweeper))}
-        self.options, self.name = options, options.study_name or file or _name(arguments)
+        self.options, self.name = options, _typed_name(options, config) or file or _name(arguments)
+        _check_name(self.name)
         self.loader, self.config = loader, config
         with open_dict(config):
             config.hydra.sweeper.study_name = self.name  # the output folder is called after it
@@ -300,6 +302,23 @@ class SweepSpec:
         return config
 
 
+def _typed_name(options: SweepOptions, config: DictConfig) -> str | None:
+    """The name that was set for the study, as typed: of ``study_name=1.10`` Hydra makes 1.1."""
+    lines = [line.partition("=") for line in config.hydra.overrides.hydra]
+    typed = [value for key, _, value in lines if key.lstrip("+") == STUDY_NAME]
+    if typed and not is_text(typed[-1]):
+        return str(typed[-1])
+    return options.study_name
+
+
+def _check_name(name: str) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` if the sweep's folder could not be called so."""
+    if not is_folder(name):
+        raise ConfigError(
+            f"name `{name}` is invalid; expected one for a folder of its own, without .. and // in it; choose another name"
+        )
+
+
 def _name(arguments: Sequence[str]) -> str:
     """The name of a study without one: the same for the same question, so that the same command resumes the sweep."""
     question = sorted(line for line in arguments if not line.startswith("hydra."))
@@ -334,5 +353,5 @@ def _quoted(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_quoted, value))}]"
     if isinstance(value, str):
-        return QuotedString(value, Quote.single).with_quotes()
+        return quoted(value)
     return "null" if value is None else str(value).lower()

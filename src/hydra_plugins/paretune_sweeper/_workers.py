@@ -22,6 +22,7 @@ from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob, read_job_id
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._spec import BASIC
 from paretune.errors import ConfigError, SweepError, first_line
+from paretune.overrides import STUDY_NAME, quoted
 from paretune.search.claims import (
     CREW,
     in_hand,
@@ -250,11 +251,14 @@ def launching(job: WorkerJob, context: HydraContext, config: DictConfig, options
     else:
         gpus = [gpu_of(slot, options.workers_per_gpu) for slot in range(options.n_jobs)]
 
+    # Hydra composes a worker's config anew; without a name of its own the sweep would have another folder there
+    name = f"{STUDY_NAME}={quoted(config.hydra.sweeper.study_name)}"
+
     def launch(slot: int) -> Any:
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=replace(job, gpu=gpus[slot]), config=config
         )
-        return launcher.launch([[f"hydra.sweep.subdir=workers/{slot}"]], initial_job_idx=slot)
+        return launcher.launch([[name, f"hydra.sweep.subdir=workers/{slot}"]], initial_job_idx=slot)
 
     return launch
 

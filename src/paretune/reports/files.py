@@ -1,5 +1,6 @@
 """The files of a report: ``front.csv``, ``front.json``, ``front.png``, ``front.svg`` and ``report.html``."""
 
+import hashlib
 import json
 import re
 import tempfile
@@ -20,16 +21,24 @@ CONFIRMED_COLUMNS = (
     "test_accuracy", "test_accuracy_sd",
     "search_val_f1", "optimism", "family", "layers", "how", "run_id", "test_f1_of_seeds", "seconds_a_seed",
 )  # fmt: skip
+PLAIN = re.compile(r"[\w,=+-]+(\.[\w,=+-]+)*")  # without dots at its ends
+LONGEST_BYTES = 200  # file systems take 255
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def folder_of(sweep: str, part: str = "") -> Path:
     """Where the files of a sweep go: ``sweeps/<sweep>``, whatever characters its name has; of a part of it, below that."""
-    return Path("sweeps") / (_folder(sweep) or "_") / _folder(part)
+    folder = Path("sweeps") / _folder(sweep)
+    return folder / _folder(part) if part else folder
 
 
 def _folder(name: str) -> str:
-    return re.sub(r"[^\w.,=+-]+", "_", name).strip(".")
+    """``name``, or, if it cannot be that of a folder as it is, one that no other name leads to."""
+    if PLAIN.fullmatch(name) and len(name.encode()) <= LONGEST_BYTES:
+        return name
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:12]
+    words = re.sub(r"[^\w.,=+-]+", "_", name).strip(".").encode()[:LONGEST_BYTES].decode(errors="ignore")
+    return f"{words}-{digest}"
 
 
 def write_files(results: SweepResults, store: Store, out: Path, ui: str) -> list[str]:

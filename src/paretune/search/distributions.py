@@ -12,19 +12,12 @@ from typing import Any
 import numpy as np
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
-    IntervalSweep,
-    Override,
-    Quote,
-    QuotedString,
-    RangeSweep,
-    Sweep,
-    Transformer,
-)
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep, Transformer
 from hydra.errors import OverrideParseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
+from paretune.overrides import quoted
 
 Distributions = dict[str, BaseDistribution]
 STEP_TOLERANCE = 1e-8  # of a step: 0.3 is on the steps of 0.1, whatever a float makes of it
@@ -122,7 +115,7 @@ def _choice(value: Any) -> str | int | float | bool:
     with suppress(OverrideParseException):
         if not isinstance(value_of(value), Sweep):
             return value  # type: ignore[no-any-return]
-    return QuotedString(value, Quote.single).with_quotes()
+    return quoted(value)
 
 
 def _interval(sweep: IntervalSweep) -> BaseDistribution:

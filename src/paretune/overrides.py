@@ -1,0 +1,31 @@
+"""Override lines of Hydra whose values have to stay the text that a person typed."""
+
+from collections.abc import Collection
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString, Sweep
+from hydra.errors import HydraException
+
+STUDY_NAME = "hydra.sweeper.study_name"
+
+
+def quoted(text: str) -> str:
+    """``text`` as a value that Hydra reads as exactly this text."""
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def is_text(value: str) -> bool:
+    """Whether Hydra reads this part of an override as text, as nothing (``null``) or as a sweep; not ``1.10``, ``on it's``."""
+    try:
+        read = OverridesParser.create().parse_override(f"value={value}").value()
+    except HydraException:
+        return False
+    return read is None or isinstance(read, (str, Sweep))
+
+
+def as_typed(line: str, names: Collection[str]) -> str:
+    """The override ``line``, in quotes if it sets one of ``names`` to what Hydra would not read as text: ``name=1.10``."""
+    key, equals, value = line.partition("=")
+    if not equals or key.lstrip("+") not in names or is_text(value):
+        return line
+    return f"{key}={quoted(value)}"

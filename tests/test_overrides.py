@@ -1,0 +1,66 @@
+"""Names are text as typed, whatever Hydra's grammar would make of them."""
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paretune import paths
+from paretune.overrides import as_typed, is_text, quoted
+from paretune.train import cli
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+NUMBERS = st.one_of(
+    st.floats().map(str),
+    st.integers().map(str),
+    st.from_regex(r"[0-9]{1,3}\.[0-9]{0,2}0|[0-9]e[0-9]|[1-9]_[0-9]|0[0-9]", fullmatch=True),
+    st.sampled_from(["true", "False", "NaN", "-inf", "[a]", "{a:1}", "a b", "a=b", "it's", "größe", "(", "x("]),
+)
+
+
+def read(line: str) -> object:
+    return OverridesParser.create().parse_override(line).value()
+
+
+@given(NUMBERS)
+def test_a_name_that_reads_as_something_else_is_the_text_as_typed(typed):
+    assert read(as_typed(f"name={typed}", ["name"])) == typed
+
+
+@given(TEXTS)
+def test_every_text_in_quotes_is_read_as_itself(text):
+    assert read(f"name={quoted(text)}") == text
+    assert is_text(quoted(text))
+
+
+@pytest.mark.parametrize("line", ["name=null", "name=a,b", "name='1.10'", "name=mnist", "seed=1", "name"])
+def test_a_line_that_needs_no_quotes_is_left_as_it_is(line):
+    assert as_typed(line, ["name"]) == line
+
+
+@pytest.mark.parametrize("typed", ["1.10", "1e3", "007", "a b", "on it's"])
+def test_the_config_has_the_name_as_typed(command, typed):
+    assert f"name: {typed}\n" in command(f"name={typed}", "--cfg", "job").out.replace("'", "").replace("its", "it's")
+
+
+def test_a_sweep_whose_file_is_called_like_a_number_is_found(answered, monkeypatch, tmp_path):
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps/1.10.yaml").write_text("# @package _global_\nname: '1.10'\n")
+    monkeypatch.chdir(tmp_path)
+    from paretune.train import _named
+
+    assert "name: '1.10'" in answered(cli, *_named(["1.10"]), "--cfg", "job").out
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "../../x", "a/../../x", "/x", "a//b", "./a", "a/", ".", "a,b", "runs", "runs/x"]
+)
+@pytest.mark.parametrize("setting", ["name", "hydra.sweeper.study_name"])
+def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_written(command, tmp_path, setting, name):
+    before = set(tmp_path.rglob("*"))
+    answer = command("-m", "data=digits", "model=dense", f"{setting}='{name}'")
+
+    assert answer.code == 2
+    assert f"name `{name}` is invalid; expected one for a folder of its own" in answer.err
+    assert set(tmp_path.rglob("*")) == before
+    assert not (paths.store() / "outputs").exists()
