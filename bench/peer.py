@@ -116,8 +116,8 @@ def peer(folder: str) -> None:
     from torchmetrics.classification import MulticlassF1Score
 
     from bench.nets import mnist
-    from paretune.budget import count_parameters
     from paretune.models import build
+    from paretune.models.tracing import count_parameters
 
     torch.set_num_threads(1)
     data = mnist()

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from paretune.budget import Cap, Footprint, count_parameters, footprint
+from paretune.budget import Cap, Footprint
 from paretune.errors import CapError, ConfigError
+from paretune.models.tracing import count_parameters, measure_network
 
 
 def test_a_shared_tensor_counts_once():
@@ -69,7 +70,7 @@ def test_a_network_of_known_layers_costs_what_paper_and_pencil_say():
         nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(784, 10)
     )
     image, maps, pooled = 28 * 28, 4 * 28 * 28, 4 * 14 * 14
-    costs = footprint(net, (1, 28, 28))
+    costs = measure_network(net, (1, 28, 28))
 
     assert costs == Footprint(40 + 8 + 7850, maps * 9 + 7840, 4 * (maps + max(image, pooled)), 4 * (40 + 8 + 7850))
     assert max(costs.ram_bytes_in_use) == costs.ram_bytes
@@ -81,7 +82,7 @@ def test_products_of_matrices_count():
             rows = images.flatten(1, 2)
             return rows @ rows.transpose(1, 2)
 
-    assert footprint(Mixer(), (1, 6, 5)).macs == 6 * 5 * 6
+    assert measure_network(Mixer(), (1, 6, 5)).macs == 6 * 5 * 6
 
 
 def test_a_network_that_looks_at_its_values_is_counted_in_parameters_alone():
@@ -91,7 +92,7 @@ def test_a_network_that_looks_at_its_values_is_counted_in_parameters_alone():
 
     with torch.device("meta"):
         net = Looking(4, 2)
-    costs = footprint(net, (1, 2, 2))
+    costs = measure_network(net, (1, 2, 2))
 
     assert costs.params == 10
     with pytest.raises(

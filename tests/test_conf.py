@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from paretune import models, paths
 from paretune.data.images import Splitting
-from paretune.models._blocks import SETTINGS
+from paretune.models import COMMON_SETTINGS
 from paretune.reports.confirmed import read_references
 from paretune.search.space import parse_space
 from paretune.training.module import Averaging
@@ -36,7 +36,7 @@ def test_every_option_composes(composed, group, name):
 def test_a_family_config_has_the_keys_and_defaults_of_its_constructor(composed, family):
     config = OmegaConf.to_container(composed(f"model={family}").model)
     signature = inspect.signature(locate(config.pop("_target_")))
-    config = {key: value for key, value in config.items() if key not in SETTINGS}
+    config = {key: value for key, value in config.items() if key not in COMMON_SETTINGS}
     defaults = {key: parameter.default for key, parameter in signature.parameters.items()}
 
     as_lists = {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}

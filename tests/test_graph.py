@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from paretune.graph import Buffer, buffers_of, graph_of, in_use, plan_memory
+from paretune.graph import buffers_of, graph_of
+from paretune.memory import Buffer, measure_in_use, plan_memory
 from paretune.models import build
-from paretune.models.recurrent import Recurrent
 
 
 @st.composite
@@ -40,7 +40,7 @@ def test_the_families_waste_no_memory(composed, family):
     graph = graph_of(build(composed(f"model={family}").model), (1, 28, 28))
     buffers = buffers_of(graph)
 
-    assert plan_memory(buffers).size == max(in_use(graph, buffers))
+    assert plan_memory(buffers).size == max(measure_in_use(len(graph.ops), buffers))
 
 
 def test_an_operation_value_by_value_writes_over_what_nobody_reads_again():
@@ -86,17 +86,9 @@ def test_a_network_is_left_in_the_mode_that_it_was_in():
 
 def test_shared_kernels_are_stored_once_however_often_they_are_applied():
     """As they are applied: a kernel for each of twelve maps, and what mixes the maps."""
-    net = Recurrent(
-        stem=1,
-        width=12,
-        widen="repeat",
-        depthwise_kernels=4,
-        steps=4,
-        norm="none",
-        bias=False,
-        head=[],
-        class_maps=True,
-    )
+    form = {"stem": 1, "width": 12, "widen": "repeat", "depthwise_kernels": 4, "steps": 4, "class_maps": True}
+    plain = {"norm": "none", "bias": False, "head": []}
+    net = build({"_target_": "paretune.models.recurrent.Recurrent", **form, **plain})
 
     assert graph_of(net, (1, 28, 28)).stored == 9 + 9 * 12 + 12 * 12
 

@@ -1,28 +1,15 @@
 """What a network costs, counted before it is trained, and the caps that it may not exceed."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isnan, nan
 
-from torch import Tensor, nn
-
 from paretune.errors import CapError
-from paretune.graph import Graph, buffers_of, graph_of, in_use, plan_memory
 from paretune.settings import UNITS, check
 
 BYTES = {"float32": 4, "int8": 1}  # of a number in the exported code
 CHANNEL_BYTES = 9  # of a channel in int8: a bias of four, a factor of four, a shift of one
 TABLE_BYTES = 256  # of an activation that is looked up
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Number of trainable scalars: weights, biases, norm scale and shift, learnable activations.
-
-    A tensor that several layers share counts once; buffers (a batch norm's running statistics) and frozen tensors
-    do not count.
-    """
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,42 +28,6 @@ class Footprint:
     ram_bytes: float = nan
     flash_bytes: float = nan
     ram_bytes_in_use: Sequence[int] = field(default=(), compare=False, repr=False)
-
-
-def footprint(net: nn.Module, image_shape: Sequence[int], dtype: str = "float32") -> Footprint:
-    """The costs of a network for images ``(C, H, W)``; on the meta device without computing anything.
-
-    ``dtype`` (float32 or int8) is that of the exported code. Beside parameters the costs are NaN for a network that does not run
-    there on one image, by its own error.
-    """
-    params = count_parameters(net)
-    try:
-        graph = graph_of(net, image_shape)
-    except (RuntimeError, NotImplementedError, ValueError, TypeError):
-        return Footprint(params)
-    buffers, width = buffers_of(graph), BYTES[dtype]
-    in_bytes = [width * numbers for numbers in (*in_use(graph, buffers), plan_memory(buffers).size)]
-    flash_bytes = width * graph.stored if dtype == "float32" else _int8_flash_bytes(graph)
-    return Footprint(params, graph.macs, max(in_bytes), flash_bytes, in_bytes)
-
-
-def _int8_flash_bytes(graph: Graph) -> int:
-    """Weights once, however often they are applied; what a channel needs at every application, as each has its own ranges."""
-    readers = Counter(name for op in graph.ops for name in op.inputs)
-    sums = {op.output for op in graph.ops if op.kind in ("conv2d", "linear") and readers[op.output] == 1}
-    weights: dict[int, int] = {}
-    applied = 0
-    for op in graph.ops:
-        if op.kind in ("conv2d", "linear"):
-            weights[id(op.settings["weight"])] = op.settings["weight"].numel()
-            applied += CHANNEL_BYTES * len(op.settings["weight"])
-        elif op.kind == "affine":  # joins the layer before it, if nothing else reads that
-            applied += 0 if op.inputs[0] in sums else CHANNEL_BYTES * op.settings["factor"].numel()
-        elif op.kind in ("silu", "sigmoid", "tanh"):
-            applied += TABLE_BYTES
-        else:
-            weights |= {id(tensor): tensor.numel() for tensor in op.settings.values() if isinstance(tensor, Tensor)}
-    return sum(weights.values()) + applied
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from paretune.data import fitted, load
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
 from paretune.front import Point
-from paretune.models.layers import layer_list
 from paretune.search import current_trial
 from paretune.settings import UNITS
 from paretune.tracking import RunRecorder
@@ -64,7 +63,7 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     data = load(start.config["data"]).with_split(training.selection.split)
     _check_fit(start.config["model"], data)
     if recorder:
-        recorder.tag("layers", layer_list(start.config["model"]))
+        recorder.tag("layers", models.describe(start.config["model"]))
     build, started_s = partial(models.build, start.config["model"]), perf_counter()
     net = build()
     _check_logits(net, start.family, data)

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
-from math import inf, prod
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+from paretune.memory import Buffer, Operation, find_buffers
 
 IMAGE = "image"
 
@@ -218,76 +219,11 @@ def _macs(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: A
     return int(count(*args, **kwargs, out_val=result)) // 2 if count else 0
 
 
-@dataclass(frozen=True)
-class Buffer:
-    """A place for values that follow each other in it, and the numbers of the first and the last operation that needs it."""
-
-    values: tuple[str, ...]
-    size: int
-    start: int
-    end: int
-
-    def meets(self, other: "Buffer") -> bool:
-        """Whether both are needed at some time."""
-        return self.start <= other.end and other.start <= self.end
+def operations_of(graph: Graph) -> list[Operation]:
+    """What a memory plan has to know of the operations."""
+    return [Operation(op.inputs, op.output, op.size, op.kind in IN_PLACE) for op in graph.ops]
 
 
 def buffers_of(graph: Graph, *, with_image: bool = True) -> list[Buffer]:
-    """The places that an inference needs; an operation value by value writes over what nobody reads after it.
-
-    ``with_image`` has one for the image, too, till its last use; else its memory is the caller's.
-    """
-    last = {op.output: number for number, op in enumerate(graph.ops)}
-    last |= {name: number for number, op in enumerate(graph.ops) for name in op.inputs}
-    last[graph.ops[-1].output] = len(graph.ops)  # read by the caller
-    chains: dict[str, Buffer] = {}  # by the last value of each
-    if with_image:
-        chains[IMAGE] = Buffer((IMAGE,), prod(graph.shapes[IMAGE]), 0, last[IMAGE])
-    for number, op in enumerate(graph.ops):
-        source, end = op.inputs[0], last[op.output]
-        is_free = source in chains and last[source] == number and chains[source].size == op.size
-        if op.kind in IN_PLACE and is_free:
-            before = chains.pop(source)
-            chains[op.output] = Buffer((*before.values, op.output), op.size, before.start, end)
-        else:
-            chains[op.output] = Buffer((op.output,), op.size, number, end)
-    return list(chains.values())
-
-
-def in_use(graph: Graph, buffers: Sequence[Buffer]) -> list[int]:
-    """How many numbers are needed at each operation: no plan of the memory can do with less than the largest of these."""
-    return [sum(b.size for b in buffers if b.start <= number <= b.end) for number in range(len(graph.ops))]
-
-
-@dataclass(frozen=True)
-class MemoryPlan:
-    """``offsets`` of values, and the ``size`` of the block, in numbers."""
-
-    offsets: dict[str, int]
-    size: int
-
-
-def plan_memory(buffers: Sequence[Buffer]) -> MemoryPlan:
-    """A place in one block for each of ``buffers``: the smaller of two plans.
-
-    First fit by falling size, as TensorFlow Lite Micro's planner does (David et al. 2021, https://arxiv.org/abs/2010.08678); and by
-    turns from the block's two ends, which for a chain of operations is the least there is.
-    """
-    by_size = _placed(sorted(buffers, key=lambda buffer: -buffer.size), inf)
-    peak = max(sum(b.size for b in buffers if b.start <= start <= b.end) for start in (b.start for b in buffers))
-    return min(by_size, _placed(sorted(buffers, key=lambda buffer: buffer.start), peak), key=lambda plan: plan.size)
-
-
-def _placed(buffers: Sequence[Buffer], ceiling: float) -> MemoryPlan:
-    """Each at the lowest free place; every other one just below the ``ceiling`` instead, where that is free."""
-    places: list[tuple[int, Buffer]] = []
-    for number, buffer in enumerate(buffers):
-        taken = sorted((offset, offset + other.size) for offset, other in places if other.meets(buffer))
-        ends = accumulate((end for _, end in taken), max, initial=0)
-        gaps = list(zip(ends, [*(start for start, _ in taken), inf], strict=True))
-        lowest = next(start for start, end in gaps if end - start >= buffer.size)
-        highest = [min(end, ceiling) - buffer.size for start, end in gaps if min(end, ceiling) - buffer.size >= start]
-        is_from_above = number % 2 and ceiling < inf and highest
-        places.append((int(highest[-1]) if is_from_above else lowest, buffer))
-    offsets = {value: offset for offset, buffer in places for value in buffer.values}
-    return MemoryPlan(offsets, max(offset + buffer.size for offset, buffer in places))
+    """The places that an inference needs: see :func:`paretune.memory.find_buffers`."""
+    return find_buffers(operations_of(graph), IMAGE, prod(graph.shapes[IMAGE]), with_image=with_image)

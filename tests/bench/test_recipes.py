@@ -7,7 +7,7 @@ from bench.recipes import Published, Result, _train_all, published, read_results
 from torch import nn
 
 from paretune import models, paths
-from paretune.budget import count_parameters
+from paretune.models.tracing import count_parameters
 
 NAMES = sorted(path.stem for path in (paths.CONF / "recipe").glob("*.yaml"))
 PUBLISHED = {

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from paretune import models
-from paretune.budget import count_parameters
 from paretune.data.images import Scaling
+from paretune.models.tracing import count_parameters
 from paretune.training import load, save
 
 IMAGES = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))

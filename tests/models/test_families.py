@@ -9,9 +9,11 @@ from torch import nn
 
 from contracts.family import IMAGES, FamilyContract
 from paretune import models, paths
-from paretune.budget import count_parameters
 from paretune.errors import ConfigError
-from paretune.models._blocks import ACTIVATIONS, NORMS, RepeatMaps, ScalarNorm, SharedDepthwise
+from paretune.layers.types import Depthwise
+from paretune.models.family import ACTIVATIONS, NORMS
+from paretune.models.modules import RepeatedMaps, ScalarNorm, SharedDepthwise, choose_groups
+from paretune.models.tracing import count_parameters
 from strategies import widths
 
 MODELS = sorted(path.stem for path in (paths.CONF / "model").glob("*.yaml"))
@@ -98,7 +100,7 @@ def test_every_norm_activation_and_initialisation_makes_a_network(family, compos
 
 def test_keras_ways_of_starting_and_normalising():
     net = models.build(config_of("conv", norm="batch", init="glorot", norm_eps=1e-3, norm_momentum=0.01))
-    conv, norm = net.layers[0], net.layers[2]
+    conv, norm = net.conv1, net.norm1
 
     assert float(conv.bias.detach().abs().max()) == 0
     assert float(conv.weight.detach().abs().max()) <= (6 / (9 + 9 * 16)) ** 0.5
@@ -107,7 +109,7 @@ def test_keras_ways_of_starting_and_normalising():
 
 @pytest.mark.parametrize(("channels", "groups"), [(1, 1), (2, 1), (3, 1), (4, 2), (6, 3), (8, 4), (7, 1)])
 def test_groups_of_a_norm_have_two_channels_or_more(channels, groups):
-    assert NORMS["group"](channels).num_groups == groups
+    assert choose_groups(channels) == groups
 
 
 def test_scalar_norm_makes_mean_0_and_deviation_1_of_each_image_with_two_parameters():
@@ -206,10 +208,10 @@ def test_recurrent_with_shared_kernels_and_class_maps_is_a_stem_kernels_and_one_
 
 
 def test_maps_that_share_a_kernel_are_filtered_alike():
-    layer = SharedDepthwise(5, 2, 3, padding=1)
+    layer = SharedDepthwise(5, Depthwise(3, padding=1, kernels=2))
     image = torch.randn(1, 1, 6, 6)
 
-    maps = layer(RepeatMaps(5)(image))[0]
+    maps = layer(RepeatedMaps(5)(image))[0]
 
     assert torch.equal(maps[0], maps[2])
     assert torch.equal(maps[1], maps[3])
@@ -219,7 +221,7 @@ def test_maps_that_share_a_kernel_are_filtered_alike():
 def test_class_maps_make_the_averages_of_the_first_maps_the_logits():
     net = models.build(config_of("recurrent", **SHARED))
     maps: list[torch.Tensor] = []
-    net.pools[-1].register_forward_hook(lambda layer, given, made: maps.append(made))
+    net.repeat1.register_forward_hook(lambda layer, given, made: maps.append(made))
 
     logits = net(torch.randn(2, 1, 28, 28))
 
@@ -252,7 +254,7 @@ def test_published_networks_have_their_published_counts(config, published):
 def test_the_norm_goes_before_the_activation_if_asked():
     net = models.build(config_of("squeeze", widths=[3], padding="same", pool_after=[], norm_first=True))
 
-    assert [type(layer).__name__ for layer in net.layers][:3] == ["Conv2d", "BatchNorm2d", "ReLU"]
+    assert [type(layer).__name__ for layer in net][:3] == ["Conv2d", "BatchNorm2d", "ReLU"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from models.test_families import ACTIVATED, FAMILIES, MODELS, NORMED, plain
 from paretune import models
-from paretune.models._blocks import RepeatMaps, SharedDepthwise
+from paretune.layers.types import Depthwise
+from paretune.models.modules import RepeatedMaps, SharedDepthwise
 from paretune.training.batch_last import BatchLast, UnknownLayerError
 from paretune.training.kernels import kernels
 
@@ -68,10 +69,11 @@ def test_a_family_gives_what_torch_gives(family, composed, variant):
 def test_repeated_maps_and_shared_kernels_give_what_torch_gives(given_maps, maps, kernels, means):
     """Fewer maps, as many and more than are wanted; kernels for one map or several."""
     torch.manual_seed(0)
-    shared = SharedDepthwise(maps, min(kernels, maps), 3, padding=1)
-    head = [RepeatMaps(means), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(means, 3)]
+    shared = SharedDepthwise(maps, Depthwise(3, padding=1, kernels=min(kernels, maps)))
+    head = [RepeatedMaps(means), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(means, 3)]
     check_like_torch(
-        nn.Sequential(nn.Conv2d(1, given_maps, 3), RepeatMaps(maps), shared, nn.Conv2d(maps, maps, 1), *head), (1, 7, 6)
+        nn.Sequential(nn.Conv2d(1, given_maps, 3), RepeatedMaps(maps), shared, nn.Conv2d(maps, maps, 1), *head),
+        (1, 7, 6),
     )
 
 

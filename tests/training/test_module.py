@@ -70,7 +70,7 @@ def test_an_average_is_scored_and_kept(tiny_data, kind):
     accuracy = (net.eval()(normal).argmax(1) == tiny_data.val.labels).float().mean().item()
 
     assert result.best.val_accuracy == pytest.approx(accuracy)
-    assert not torch.equal(net.layers[1].weight, plain.layers[1].weight)
+    assert not torch.equal(net.dense1.weight, plain.dense1.weight)
 
 
 def test_smoothed_labels_raise_the_training_loss_only(tiny_data):

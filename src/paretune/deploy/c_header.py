@@ -23,7 +23,8 @@ from torch import Tensor
 
 from paretune.deploy.model import Deployable, check_same_outputs
 from paretune.errors import ExportError
-from paretune.graph import IMAGE, Graph, MemoryPlan, Op, Value, buffers_of, graph_of, plan_memory
+from paretune.graph import IMAGE, Graph, Op, Value, buffers_of, graph_of
+from paretune.memory import MemoryPlan, plan_memory
 from paretune.models.views import Views
 
 Shape = Sequence[int]

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from paretune.deploy.c_header import LINE, c_name, filled, kernels_in, require_known, run_program
 from paretune.deploy.int8 import LEAST, MOST, Quantised, Steps
 from paretune.deploy.model import WithScaling
-from paretune.graph import IMAGE, MemoryPlan, Op, buffers_of, plan_memory
+from paretune.graph import IMAGE, Op, buffers_of
+from paretune.memory import MemoryPlan, plan_memory
 
 BITS = 30  # of a factor
 LARGEST_FACTOR = 2.0**29  # one step times this is out of int8, as with any larger one

@@ -20,7 +20,8 @@ from paretune.data.images import Images, Scaling
 from paretune.deploy.picture import INK
 from paretune.errors import ExportError
 from paretune.front import Point
-from paretune.models.views import Views, cost_of
+from paretune.models.tracing import measure_network
+from paretune.models.views import Views
 from paretune.paths import data_now
 from paretune.training import load as load_net
 from paretune.trust import Trust
@@ -135,7 +136,7 @@ def check_same_outputs(what: str, outputs: NDArray[np.float32], expected: NDArra
 
 def costs(model: Deployable) -> dict[str, str]:
     """What one inference takes, in words."""
-    counted = cost_of(model.net.net, model.image_shape)
+    counted = measure_network(model.net.net, model.image_shape)
     if isnan(counted.macs):
         return {"MACs per image": "not counted, the network does not run on one image"}
     return {

@@ -1,30 +1,132 @@
 """Architecture families: one file each, its class named in ``conf/model/<family>.yaml``.
 
-Every family is a module from images ``(B, C, H, W)`` to logits ``(B, num_classes)``.
+A family is a dataclass of settings whose ``layers()`` are the network, from images ``(B, C, H, W)`` to logits
+``(B, num_classes)``; counting it takes no torch. Any other ``nn.Module`` class serves as well: it is built to be counted.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pydoc import ErrorDuringImport, locate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
-from paretune.budget import Footprint, count_parameters
+from paretune import layers
+from paretune.budget import Footprint
 from paretune.errors import ConfigError, first_line
-from paretune.models._blocks import SETTINGS, initialise
-from paretune.models.views import cost_of, seen
+from paretune.layers.shapes import check_image_shape
+from paretune.layers.types import Layers, Shape
+from paretune.layers.views import check_views, count_views
+from paretune.models.family import Family
 
-__all__ = ["build", "count", "family_of", "measure"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["build", "count", "describe", "family_of", "measure"]
+
+# These work with any family: see ``build``.
+COMMON_SETTINGS = ("init", "norm_eps", "norm_momentum", "views")
 
 
-def build(model: Mapping[str, Any]) -> nn.Module:
-    """The network of a plain ``model`` config: ``_target_`` names its class, the other keys are its arguments.
+@dataclass(frozen=True)
+class Described:
+    """A network that is a list of layers, and the images ``(C, H, W)`` that it takes."""
+
+    layers: Layers
+    image_shape: Shape
+
+
+def build(model: Mapping[str, Any]) -> "nn.Module":
+    """The network of a plain ``model`` config: ``_target_`` names its class, the other keys are its settings.
 
     ``init`` (torch, glorot or he), ``norm_eps`` and ``norm_momentum`` work with any family: see
-    :func:`paretune.models._blocks.initialise`; so does ``views``: see :class:`paretune.models.views.Views`. Raises
-    :class:`~paretune.errors.ConfigError` if the class is not an ``nn.Module`` or refuses its arguments.
+    :func:`paretune.models.network.initialise`; so does ``views``: see :class:`paretune.models.views.Views`. Raises
+    :class:`~paretune.errors.ConfigError` if the class is neither a family nor an ``nn.Module``, or refuses its settings.
     """
+    from paretune.models.network import Network, initialise
+    from paretune.models.views import Views
+
+    views = model.get("views", 1)
+    check_views(views)
+    made = _make(model)
+    network = Network(made.layers, made.image_shape) if isinstance(made, Described) else made
+    initialise(network, model)
+    return network if views == 1 else Views(network, views)
+
+
+def count(model: Mapping[str, Any]) -> int:
+    """Trainable parameters of a plain ``model`` config, counted without allocating any."""
+    made = _make_on_meta(model)
+    if isinstance(made, Described):
+        return layers.count_parameters(made.layers, made.image_shape)
+    from paretune.models.tracing import count_parameters
+
+    return count_parameters(made)
+
+
+def measure(model: Mapping[str, Any], dtype: str = "float32") -> Footprint:
+    """All that a network of a plain ``model`` config costs in ``dtype``, counted without allocating or computing anything.
+
+    Raises :class:`~paretune.errors.ConfigError` like :func:`build`.
+    """
+    views = model.get("views", 1)
+    check_views(views)
+    made = _make_on_meta(model)
+    if isinstance(made, Described):
+        once = layers.measure(made.layers, made.image_shape, dtype)
+        return count_views(once, views, made.image_shape, dtype)
+    from paretune.models.tracing import measure_network
+
+    return count_views(measure_network(made, model["image_shape"], dtype), views, model["image_shape"], dtype)
+
+
+def describe(model: Mapping[str, Any]) -> str:
+    """Every layer of a plain ``model`` config in order, such as ``conv 3x3 1>8, relu, ... dense 40>10``.
+
+    Shared ones stand once. Raises :class:`~paretune.errors.ConfigError` like :func:`build`.
+    """
+    made = _make_on_meta(model)
+    if isinstance(made, Described):
+        return layers.describe(made.layers, made.image_shape)
+    from paretune.models.words import describe_network
+
+    return describe_network(made)
+
+
+def family_of(model: Mapping[str, Any]) -> str:
+    """The family's name: its class in lower case, such as ``squeeze``."""
+    return str(model["_target_"]).rpartition(".")[2].lower()
+
+
+def _make_on_meta(model: Mapping[str, Any]) -> "Described | nn.Module":
+    """Like :func:`_make`; a network that is no list of layers is built without allocating its weights."""
+    family = _locate_family(model)
+    if issubclass(family, Family):
+        return _describe_layers(family, model)
+    import torch
+
+    with torch.device("meta"):
+        network: nn.Module = _call(family, model)
+    return network
+
+
+def _make(model: Mapping[str, Any]) -> "Described | nn.Module":
+    """The layers of a network of a family, or the network itself of another class."""
+    family = _locate_family(model)
+    if issubclass(family, Family):
+        return _describe_layers(family, model)
+    network: nn.Module = _call(family, model)
+    return network
+
+
+def _describe_layers(family: type[Family], model: Mapping[str, Any]) -> Described:
+    settings: Family = _call(family, model)
+    image_shape = check_image_shape(settings.image_shape)
+    described = Described(settings.layers(), image_shape)
+    layers.unroll(described.layers, image_shape)  # refuses what does not fit
+    return described
+
+
+def _locate_family(model: Mapping[str, Any]) -> type:
+    """The class that ``_target_`` names."""
     target = str(model.get("_target_"))
     try:
         family = locate(target)
@@ -32,36 +134,31 @@ def build(model: Mapping[str, Any]) -> nn.Module:
         raise ConfigError(
             f"model._target_ `{target}` cannot be imported ({first_line(error)}); expected a module without errors; mend it"
         ) from error
-    if not (isinstance(family, type) and issubclass(family, nn.Module)):
-        raise ConfigError(
-            f"model._target_ `{target}` is not a network; expected the dotted path of an nn.Module class, such as "
-            f"paretune.models.squeeze.Squeeze; set model._target_"
-        )
-    arguments = {key: value for key, value in model.items() if key not in ("_target_", *SETTINGS)}
+    if isinstance(family, type) and _is_network(family):
+        return family
+    raise ConfigError(
+        f"model._target_ `{target}` is not a network; expected the dotted path of an nn.Module class, such as "
+        f"paretune.models.squeeze.Squeeze; set model._target_"
+    )
+
+
+def _is_network(family: type) -> bool:
+    if issubclass(family, Family):
+        return True
+    from torch import nn
+
+    return issubclass(family, nn.Module)
+
+
+def _call(family: type, model: Mapping[str, Any]) -> Any:
+    """The class called with the settings of the config that are its own."""
+    settings = {name: value for name, value in model.items() if name not in ("_target_", *COMMON_SETTINGS)}
     try:
-        net = family(**arguments)
+        return family(**settings)
     except ConfigError:
         raise
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise ConfigError(
-            f"model `{family.__name__}` refuses its settings ({first_line(error)}); see its signature in {target}"
+            f"model `{family.__name__}` refuses its settings ({first_line(error)}); see its signature in "
+            f"{model['_target_']}"
         ) from error
-    initialise(net, model)
-    return seen(net, model)
-
-
-def count(model: Mapping[str, Any]) -> int:
-    """Trainable parameters of a plain ``model`` config, counted without allocating any (torch's meta device)."""
-    with torch.device("meta"):
-        return count_parameters(build(model))
-
-
-def measure(model: Mapping[str, Any], dtype: str = "float32") -> Footprint:
-    """All that a network of a plain ``model`` config costs in ``dtype``, counted without allocating or computing anything."""
-    with torch.device("meta"):
-        return cost_of(build(model), model["image_shape"], dtype)
-
-
-def family_of(model: Mapping[str, Any]) -> str:
-    """The family's name: its class in lower case, such as ``squeeze``."""
-    return str(model["_target_"]).rpartition(".")[2].lower()

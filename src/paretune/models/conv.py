@@ -5,63 +5,83 @@ The form of LeCun et al. 1998 (http://yann.lecun.com/exdb/publis/pdf/lecun-98.pd
 """
 
 from collections.abc import Sequence
-from math import prod
-
-from torch import nn
+from dataclasses import dataclass
 
 from paretune.errors import check_least
-from paretune.models._blocks import Normalise, Stack, dense, dropouts, kept, kernels, map_shape, per_layer, sizes
+from paretune.layers.types import Conv as ConvLayer
+from paretune.layers.types import Flatten, Layer, Layers, Linear, MaxPool
+from paretune.models.family import (
+    Family,
+    Normalise,
+    check_sizes,
+    cut_to_depth,
+    make_dense,
+    make_dropout,
+    make_windows,
+    per_layer,
+)
 
 
-class Conv(Stack):
+@dataclass(frozen=True, kw_only=True)
+class Conv(Family):
     """Convolutions of ``widths`` maps, an optional 1x1 ``neck``, then dense layers of ``head`` units and the logits.
 
     ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or one each; a 2x2 max-pool follows each
     layer whose number (from 1) is in ``pool_after``. ``dropout`` is one rate after every pool, or a list of one after each
     layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes the last maps to that many channels.
-    ``bias`` is that of the convolutions. Dense layers are normalised with ``head_norm`` and followed by ``head_dropout``. With ``depth`` only the first so many of the
-    ``widths`` are built, with their part of what is listed by layer.
+    ``bias`` is that of the convolutions. Dense layers are normalised with ``head_norm`` and followed by ``head_dropout``.
+    With ``depth`` only the first so many of the ``widths`` are built, with their part of what is listed by layer.
     """
 
-    def __init__(
-        self,
-        *,
-        widths: Sequence[int] = (16, 16),
-        depth: int | None = None,
-        kernel_size: int | Sequence[int] = 3,
-        padding: str | Sequence[str] = "same",
-        pool_after: Sequence[int] = (1, 2),
-        norm: str = "none",
-        norm_first: bool = False,
-        activation: str = "relu",
-        dropout: float | Sequence[float] = 0.0,
-        bias: bool = True,
-        neck: int | None = None,
-        head: Sequence[int] = (),
-        head_norm: bool = False,
-        head_dropout: float = 0.0,
-        image_shape: Sequence[int] = (1, 28, 28),
-        num_classes: int = 10,
-    ) -> None:
-        layers_listed = len(widths)
-        kernel_size, padding = kept(kernel_size, depth, layers_listed), kept(padding, depth, layers_listed)
-        widths, dropout = kept(widths, depth, layers_listed), kept(dropout, depth, layers_listed)
-        channels = [image_shape[0], *sizes("widths", widths)]
+    widths: Sequence[int] = (16, 16)
+    depth: int | None = None
+    kernel_size: int | Sequence[int] = 3
+    padding: str | Sequence[str] = "same"
+    pool_after: Sequence[int] = (1, 2)
+    norm: str = "none"
+    norm_first: bool = False
+    activation: str = "relu"
+    dropout: float | Sequence[float] = 0.0
+    bias: bool = True
+    neck: int | None = None
+    head: Sequence[int] = ()
+    head_norm: bool = False
+    head_dropout: float = 0.0
+
+    def layers(self) -> Layers:
+        """The layers of the network with these settings."""
+        normalise = Normalise(self.norm, self.activation, self.norm_first)
+        activate = Normalise("none", self.activation)
+        units = check_sizes("head", self.head)
+        head = make_dense(units, normalise if self.head_norm else activate, self.head_dropout)
+        body = self._make_body(normalise)
+        return (*body, *self._make_neck(activate), Flatten(), *head, Linear(self.num_classes))
+
+    def _make_body(self, normalise: Normalise) -> list[Layer]:
+        listed = len(self.widths)
+        widths = check_sizes("widths", cut_to_depth(self.widths, self.depth, listed))
+        kernel_size = cut_to_depth(self.kernel_size, self.depth, listed)
+        padding = cut_to_depth(self.padding, self.depth, listed)
+        windows = make_windows(kernel_size, padding, len(widths))
+        rates = self._find_dropouts(len(widths))
+        layers: list[Layer] = []
+        for number, (maps, window, rate) in enumerate(zip(widths, windows, rates, strict=True), 1):
+            layers.append(ConvLayer(maps, window.size, window.padding, bias=self.bias))
+            layers += normalise.layers()
+            if number in self.pool_after:
+                layers.append(MaxPool())
+            layers += make_dropout(rate)
+        return layers
+
+    def _find_dropouts(self, layers: int) -> list[float]:
+        """The rate after each layer; a single one goes after pools alone."""
+        dropout = cut_to_depth(self.dropout, self.depth, len(self.widths))
         if isinstance(dropout, (int, float)):
-            dropout = [dropout if number in pool_after else 0.0 for number in range(1, len(channels))]
-        rates = per_layer("dropout", dropout, len(widths))
-        normalise, activate = Normalise(norm, activation, norm_first), Normalise("none", activation)
-        layers: list[nn.Module] = []
-        for i, (kernel, pad) in enumerate(kernels(kernel_size, padding, len(widths))):
-            layers += [
-                nn.Conv2d(channels[i], channels[i + 1], kernel, padding=pad, bias=bias),
-                *normalise.layers(channels[i + 1]),
-            ]
-            layers += [nn.MaxPool2d(2)] if i + 1 in pool_after else []
-            layers += dropouts(rates[i])
-        if neck is not None:
-            check_least("model.neck", neck, 1)
-            layers += [nn.Conv2d(channels[-1], neck, 1, bias=bias), *activate.layers(neck)]
-        units = [prod(map_shape(layers, image_shape)), *sizes("head", head)]
-        layers += [nn.Flatten(), *dense(units, normalise if head_norm else activate, head_dropout)]
-        super().__init__([*layers, nn.Linear(units[-1], num_classes)])
+            return [dropout if number in self.pool_after else 0.0 for number in range(1, layers + 1)]
+        return per_layer("dropout", dropout, layers)
+
+    def _make_neck(self, activate: Normalise) -> list[Layer]:
+        if self.neck is None:
+            return []
+        check_least("model.neck", self.neck, 1)
+        return [ConvLayer(self.neck, 1, bias=self.bias), *activate.layers()]

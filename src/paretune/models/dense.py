@@ -4,32 +4,30 @@ The form of the 36 dense networks of github:albert-kepner/Week6_DL_FinalProject.
 """
 
 from collections.abc import Sequence
-from math import prod
+from dataclasses import dataclass
 
-from torch import nn
+from paretune.layers.types import Flatten, Layers, Linear
+from paretune.models.family import Family, Normalise, check_sizes, make_dense, per_layer
 
-from paretune.models._blocks import Normalise, Stack, dense, per_layer, sizes
 
-
-class Dense(Stack):
+@dataclass(frozen=True, kw_only=True)
+class Dense(Family):
     """Flatten, then hidden layers of ``widths`` units, then ``num_classes`` logits.
 
-    ``dropout`` is the probability after each hidden layer (one for all, or one each), those before number ``dropout_from``
-    (from 1) left out. ``widths=()`` is logistic regression.
+    ``dropout`` is the probability after each hidden layer (one for all, or one each), those before number
+    ``dropout_from`` (from 1) left out. ``widths=()`` is logistic regression.
     """
 
-    def __init__(
-        self,
-        *,
-        widths: Sequence[int] = (64, 64),
-        dropout: float | Sequence[float] = 0.0,
-        dropout_from: int = 1,
-        activation: str = "relu",
-        image_shape: Sequence[int] = (1, 28, 28),
-        num_classes: int = 10,
-    ) -> None:
-        units = [prod(image_shape), *sizes("widths", widths)]
-        rates = per_layer("dropout", dropout, len(widths))
-        rates = [rate if number >= dropout_from else 0.0 for number, rate in enumerate(rates, 1)]
-        layers = [nn.Flatten(), *dense(units, Normalise("none", activation), rates)]
-        super().__init__([*layers, nn.Linear(units[-1], num_classes)])
+    widths: Sequence[int] = (64, 64)
+    dropout: float | Sequence[float] = 0.0
+    dropout_from: int = 1
+    activation: str = "relu"
+
+    def layers(self) -> Layers:
+        """The layers of the network with these settings."""
+        units = check_sizes("widths", self.widths)
+        rates = per_layer("dropout", self.dropout, len(units))
+        for position in range(min(self.dropout_from - 1, len(rates))):
+            rates[position] = 0.0
+        hidden = make_dense(units, Normalise("none", self.activation), rates)
+        return (Flatten(), *hidden, Linear(self.num_classes))

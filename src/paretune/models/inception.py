@@ -5,59 +5,60 @@ The form of github:aknakshay/MNIST-Challenge, after Szegedy et al. 2014, "Going 
 """
 
 from collections.abc import Sequence
-from math import inf, prod
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
-
-from paretune.models._blocks import Normalise, SeparableConv, dropouts, map_shape, sizes
+from paretune.layers.types import Conv, Flatten, Layer, Layers, Linear, MaxPool, PadEnd, Parallel
+from paretune.models.family import Family, Normalise, Window, check_sizes, make_dropout, make_separable
 
 
-class Inception(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class Inception(Family):
     """Branches of 3x3 (pooled), 5x5, 1x1 and 3x3 convolutions side by side, one more over all of them, the logits.
 
     ``pooled`` are the maps of the first branch before and after its pool; ``five``, ``one`` and ``three`` those of the
-    others, the first number of ``five`` and ``three`` being of the 1x1 convolution that narrows their input. ``merged`` maps
-    are left by the convolution of stride 2 that joins them. ``dropout`` follows every branch and the joint layer.
+    others, the first number of ``five`` and ``three`` being of the 1x1 convolution that narrows their input. ``merged``
+    maps are left by the convolution of stride 2 that joins them. ``dropout`` follows every branch and the joint layer.
     """
 
-    def __init__(
-        self,
-        *,
-        pooled: Sequence[int] = (2, 1),
-        five: Sequence[int] = (2, 2),
-        one: int = 2,
-        three: Sequence[int] = (2, 2),
-        merged: int = 2,
-        norm: str = "none",
-        norm_first: bool = False,
-        activation: str = "relu",
-        dropout: float = 0.0,
-        image_shape: Sequence[int] = (1, 28, 28),
-        num_classes: int = 10,
-    ) -> None:
-        super().__init__()
-        a, a_out, b, b_out, c_out, d, d_out, _ = sizes("widths", [*pooled, *five, one, *three, merged])
-        channels, normalise = image_shape[0], Normalise(norm, activation, norm_first)
+    pooled: Sequence[int] = (2, 1)
+    five: Sequence[int] = (2, 2)
+    one: int = 2
+    three: Sequence[int] = (2, 2)
+    merged: int = 2
+    norm: str = "none"
+    norm_first: bool = False
+    activation: str = "relu"
+    dropout: float = 0.0
 
-        def conv(fan_in: int, fan_out: int, kernel: int) -> list[nn.Module]:
-            kind = nn.Conv2d if kernel == 1 else SeparableConv
-            return [kind(fan_in, fan_out, kernel, padding=kernel // 2), *normalise.layers(fan_out)]
+    def layers(self) -> Layers:
+        """The layers of the network with these settings."""
+        check_sizes("widths", [*self.pooled, *self.five, self.one, *self.three, self.merged])
+        before_pool, after_pool = self.pooled
+        before_five, five = self.five
+        before_three, three = self.three
+        same_pool: list[Layer] = [
+            PadEnd(),
+            MaxPool(2, stride=1),
+        ]  # as Keras: one more row below and column on the right
+        branches: list[list[Layer]] = [
+            [*self._make_conv(before_pool, 3), *same_pool, *self._make_conv(after_pool, 1)],
+            [*self._make_conv(before_five, 1), *self._make_conv(five, 5)],
+            self._make_conv(self.one, 1),
+            [*self._make_conv(before_three, 1), *self._make_conv(three, 3)],
+        ]
+        dropout = make_dropout(self.dropout)
+        parallel = Parallel(tuple((*branch, *dropout) for branch in branches))
+        return (parallel, *self._make_joint(), *dropout, Flatten(), Linear(self.num_classes))
 
-        same_pool = [nn.ConstantPad2d((0, 1, 0, 1), -inf), nn.MaxPool2d(2, stride=1)]  # as Keras: right and below
-        branches = (
-            [*conv(channels, a, 3), *same_pool, *conv(a, a_out, 1)],
-            [*conv(channels, b, 1), *conv(b, b_out, 5)],
-            conv(channels, c_out, 1),
-            [*conv(channels, d, 1), *conv(d, d_out, 3)],
-        )
-        self.branches = nn.ModuleList(nn.Sequential(*layers, *dropouts(dropout)) for layers in branches)
-        maps = a_out + b_out + c_out + d_out
-        joint = [SeparableConv(maps, merged, 3, stride=2), *normalise.layers(merged), nn.MaxPool2d(2, stride=1)]
-        units = prod(map_shape(joint, [maps, *image_shape[1:]]))
-        self.joined = nn.Sequential(*joint, *dropouts(dropout), nn.Flatten(), nn.Linear(units, num_classes))
+    def _make_conv(self, maps: int, kernel: int) -> list[Layer]:
+        """A convolution that keeps the size of the maps; all but 1x1 ones are separable."""
+        window = Window(kernel, kernel // 2)
+        layers: list[Layer] = [Conv(maps, 1)] if kernel == 1 else make_separable(maps, window)
+        return [*layers, *self._normalise().layers()]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""
-        logits: Tensor = self.joined(torch.cat([branch(images) for branch in self.branches], dim=1))
-        return logits
+    def _make_joint(self) -> list[Layer]:
+        layers = make_separable(self.merged, Window(3, 0), stride=2)
+        return [*layers, *self._normalise().layers(), MaxPool(2, stride=1)]
+
+    def _normalise(self) -> Normalise:
+        return Normalise(self.norm, self.activation, self.norm_first)

@@ -38,10 +38,10 @@ def _spelt(trial: Mapping[str, Any]) -> str:
     """
     if trial["layers"]:
         return str(trial["layers"])
-    from paretune.models.layers import layer_list  # imports torch
+    from paretune import models
 
     with suppress(ConfigError, KeyError):
-        return layer_list(trial["config"]["model"])
+        return models.describe(trial["config"]["model"])
     return layers_of(trial["config"])
 
 

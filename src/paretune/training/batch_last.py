@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from paretune.models._blocks import RepeatMaps, ScalarNorm, SharedDepthwise
+from paretune.models.modules import RepeatedMaps, ScalarNorm, SharedDepthwise
 from paretune.training.kernels import kernels
 
 Shape = tuple[int, ...]
@@ -334,7 +334,7 @@ class Program:
         _require(layer is None or _single(layer.output_size) == 1, layer)
         return self._add("mean", x, self._value((x.shape[0], 1, 1), trained=x.grad_at >= 0))
 
-    def _repeat(self, layer: RepeatMaps, x: Value) -> Value:
+    def _repeat(self, layer: RepeatedMaps, x: Value) -> Value:
         return self._add("repeat", x, self._value((layer.maps, *x.shape[1:]), trained=x.grad_at >= 0))
 
     def _dropout(self, layer: Any, x: Value) -> Value:
@@ -372,7 +372,7 @@ LAYERS: dict[type[nn.Module], Callable[[Program, Any, Value], Value]] = {
     nn.MaxPool2d: Program._max_pool,
     nn.ConstantPad2d: Program._pad,
     nn.AdaptiveAvgPool2d: Program._mean,
-    RepeatMaps: Program._repeat,
+    RepeatedMaps: Program._repeat,
     nn.Dropout: Program._dropout,
     nn.Dropout2d: Program._dropout,
 }
@@ -398,7 +398,7 @@ class _Tracer(fx.Tracer):
     """Sees our own layers as one each."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (RepeatMaps, ScalarNorm, SharedDepthwise)) or super().is_leaf_module(
+        return isinstance(m, (RepeatedMaps, ScalarNorm, SharedDepthwise)) or super().is_leaf_module(
             m, module_qualified_name
         )
 

@@ -1,0 +1,157 @@
+"""What a network costs, in closed form from its layers: the same numbers as a trace of the built network, in microseconds.
+
+RAM and flash are those of the exported C code, as :class:`paretune.budget.Footprint` says.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import prod
+
+from paretune.budget import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
+from paretune.layers.types import Activation, Conv, Depthwise, Layers, Linear, Norm, RepeatMaps, Shape
+from paretune.layers.unroll import IMAGE, Application, leave_out_views, once_each, unroll
+from paretune.memory import Operation, find_buffers, measure_in_use, plan_memory
+
+
+def count_parameters(layers: Layers, image_shape: Shape) -> int:
+    """Trainable scalars of a network: weights, biases, norm scale and shift, learnable slopes; what is shared counts once."""
+    return sum(_count_parameters(application) for application in once_each(unroll(layers, image_shape)))
+
+
+def measure(layers: Layers, image_shape: Shape, dtype: str = "float32") -> Footprint:
+    """All that one inference of a network takes, exported in ``dtype`` (float32 or int8).
+
+    Raises :class:`~paretune.errors.ConfigError` where a layer does not fit on what comes in.
+    """
+    line = leave_out_views(unroll(layers, image_shape))
+    layers_once = once_each(line)
+    width = BYTES[dtype]
+    in_use = [width * numbers for numbers in _measure_memory(line, image_shape)]
+    if dtype == "float32":
+        flash_bytes = width * sum(_count_stored(application) for application in layers_once)
+    else:
+        flash_bytes = _count_int8_flash(line, layers_once)
+    return Footprint(
+        params=sum(map(_count_parameters, layers_once)),
+        macs=sum(map(_count_macs, line)),
+        ram_bytes=max(in_use),
+        flash_bytes=flash_bytes,
+        ram_bytes_in_use=in_use,
+    )
+
+
+def _count_parameters(application: Application) -> int:
+    layer = application.layer
+    maps_in = application.shape_in[0]
+    match layer:
+        case Conv():
+            return layer.maps * (maps_in * layer.kernel**2 + layer.bias)
+        case Depthwise():
+            kernels = maps_in if layer.kernels is None else layer.kernels
+            return kernels * layer.kernel**2 + layer.bias * maps_in
+        case Linear():
+            return layer.units * (maps_in + layer.bias)
+        case Norm(kind="scalar"):
+            return 2
+        case Norm():
+            return 2 * maps_in
+        case Activation(kind="prelu"):
+            return 1
+        case _:
+            return 0
+
+
+def _count_macs(application: Application) -> int:
+    match application.layer:
+        case Conv(kernel=kernel):
+            return prod(application.shape) * application.shape_in[0] * kernel**2
+        case Depthwise(kernel=kernel):
+            return prod(application.shape) * kernel**2
+        case Linear(units=units):
+            return units * application.shape_in[0]
+        case _:
+            return 0
+
+
+def _count_stored(application: Application) -> int:
+    """Numbers that the float code keeps of a layer: kernels that maps share are written out for each map."""
+    match application.layer:
+        case Depthwise(kernel=kernel, bias=bias):
+            return application.shape_in[0] * (kernel**2 + bias)
+        case _:
+            return _count_parameters(application)
+
+
+def _count_int8_flash(line: Sequence[Application], layers_once: Iterable[Application]) -> int:
+    """Weights once, however often they are applied; what a channel needs at every application, which has its own ranges."""
+    weights = sum(_count_int8_weights(application) for application in layers_once)
+    return weights + _count_int8_applied(line)
+
+
+def _count_int8_weights(application: Application) -> int:
+    match application.layer:
+        case Conv(kernel=kernel):
+            return application.shape[0] * application.shape_in[0] * kernel**2
+        case Depthwise(kernel=kernel):
+            return application.shape[0] * kernel**2
+        case Linear(units=units):
+            return units * application.shape_in[0]
+        case Norm(kind="batch"):
+            return 0  # a factor and a shift of each application
+        case Norm() | Activation():
+            return _count_parameters(application)
+        case _:
+            return 0
+
+
+def _count_int8_applied(line: Sequence[Application]) -> int:
+    readers = Counter(value for application in line for value in application.inputs)
+    sums: set[int] = set()  # of layers that a batch norm behind them joins
+    total = 0
+    for application in line:
+        channels = application.shape[0]
+        match application.layer:
+            case Conv() | Depthwise() | Linear():
+                total += CHANNEL_BYTES * channels
+                if readers[application.output] == 1:
+                    sums.add(application.output)
+            case Norm(kind="batch") if application.inputs[0] not in sums:
+                total += CHANNEL_BYTES * channels
+            case Activation(kind="silu"):
+                total += TABLE_BYTES
+            case _:
+                pass
+    return total
+
+
+def _measure_memory(line: Sequence[Application], image_shape: Shape) -> list[int]:
+    """How many numbers are needed at each operation, and by the plan of the memory."""
+    operations = find_operations(line)
+    buffers = find_buffers(operations, IMAGE, prod(image_shape))
+    return [*measure_in_use(len(operations), buffers), plan_memory(buffers).size]
+
+
+def find_operations(line: Iterable[Application]) -> list[Operation]:
+    """What a memory plan has to know of the applications, among which no views are."""
+    operations: list[Operation] = []
+    for application in line:
+        if isinstance(application.layer, RepeatMaps):
+            operations += _find_operations_of_repeated(application, application.layer.maps)
+        else:
+            overwrites = isinstance(application.layer, Norm | Activation)
+            operations.append(Operation(application.inputs, application.output, prod(application.shape), overwrites))
+    return operations
+
+
+def _find_operations_of_repeated(application: Application, maps: int) -> list[Operation]:
+    """Repeated maps are joined as often as they fit whole, and once more; then they are cut."""
+    maps_in = application.shape_in[0]
+    times = -(-maps // maps_in)
+    size = prod(application.shape)
+    if times == 1 or times * maps_in == maps:
+        return [Operation(application.inputs * times, application.output, size, False)]
+    joined = f"joined {application.output}"
+    return [
+        Operation(application.inputs * times, joined, times * prod(application.shape_in), False),
+        Operation((joined,), application.output, size, False),
+    ]

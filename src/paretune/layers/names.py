@@ -1,0 +1,46 @@
+"""What layers are called in a network, and so their parameters: ``conv1.weight``, ``repeat1.step2.norm1.bias``."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from paretune.layers.types import (
+    Activation,
+    Conv,
+    Depthwise,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    MaxPool,
+    MeanOfMaps,
+    Norm,
+    PadEnd,
+    Parallel,
+    Repeat,
+    RepeatMaps,
+)
+
+KIND_NAMES: dict[type, str] = {
+    Activation: "activation",
+    Conv: "conv",
+    Depthwise: "depthwise",
+    Dropout: "dropout",
+    Flatten: "flatten",
+    Linear: "dense",
+    MaxPool: "pool",
+    MeanOfMaps: "mean",
+    Norm: "norm",
+    PadEnd: "pad",
+    Parallel: "parallel",
+    Repeat: "repeat",
+    RepeatMaps: "widen",
+}
+
+
+def name_layers(layers: Iterable[Layer]) -> Iterator[tuple[str, Layer]]:
+    """Each layer with its name: its kind and its number among those of its kind, from 1."""
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        kind = KIND_NAMES[type(layer)]
+        counts[kind] += 1
+        yield f"{kind}{counts[kind]}", layer

@@ -1,0 +1,46 @@
+"""Looking at an image several times: at copies of it that are moved by a pixel or two, whose logits are averaged.
+
+Averaging over moved copies is as old as Krizhevsky, Sutskever and Hinton 2012, "ImageNet classification with deep
+convolutional neural networks", section 4.1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+from paretune.budget import BYTES, Footprint
+from paretune.errors import check_choice
+
+REACH = {1: 0, 5: 1, 13: 2}  # of how many views, the moves right or left and down or up that add up to so many pixels
+
+
+def check_views(views: object) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` unless a network may look so often at an image."""
+    check_choice("model.views", views, REACH)
+
+
+def find_corners(views: int) -> list[tuple[int, int]]:
+    """Row and column of the upper left corner of each copy, in an image whose edges were repeated by the reach."""
+    reach = REACH[views]
+    corners: list[tuple[int, int]] = []
+    for row in range(2 * reach + 1):
+        for column in range(2 * reach + 1):
+            if abs(row - reach) + abs(column - reach) <= reach:
+                corners.append((row, column))
+    return corners
+
+
+def count_views(once: Footprint, views: int, image_shape: Sequence[int], dtype: str) -> Footprint:
+    """The costs of looking ``views`` times, from those of looking ``once``.
+
+    Each further look takes the same code and memory; looking several times takes a copy of the image, too.
+    """
+    if views == 1:
+        return once
+    copy_bytes = BYTES[dtype] * prod(image_shape)
+    return replace(
+        once,
+        macs=views * once.macs,
+        ram_bytes=once.ram_bytes + copy_bytes,
+        ram_bytes_in_use=[in_use + copy_bytes for in_use in once.ram_bytes_in_use],
+    )
