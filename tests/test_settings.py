@@ -1,6 +1,7 @@
 """What a person gets wrong in settings, by plain values."""
 
 import re
+import shlex
 from contextlib import suppress
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune.errors import ConfigError
-from paretune.settings import CHOICES, RANGES, check, check_all, one_line
+from paretune.settings import CHOICES, RANGES, check, check_all, line_of, one_line
 
 DEFAULTS = {
     "test": False,
@@ -77,3 +78,8 @@ def test_a_value_is_allowed_or_refused_by_its_name(setting, value):
 )  # fmt: skip
 def test_hydras_messages_become_one_line(text, line):
     assert one_line(text) == line
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0"))))
+def test_overrides_in_a_line_are_split_as_they_were(overrides):
+    assert shlex.split(line_of(overrides)) == overrides

@@ -1,6 +1,7 @@
 """What settings may be, known without torch: a wrong one is told within a second, before anything heavy is imported."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -49,6 +50,7 @@ SETTINGS = (*CHOICES, *RANGES)
 # What should be at the paths that a person gives.
 PATHS = {"data.path": "your pictures or arrays", "trainer.distillation.teacher": "the weights.pt of a Paretune run"}
 # Nodes whose keys are arguments of the function that their `_target_` names, or anybody's own.
+NEEDS_QUOTES = re.compile(r"[\s'\"\\#]|^$")
 OPEN = ("augment", "data", "model", "optimizer", "published", "scheduler", "space")
 
 
@@ -148,6 +150,11 @@ def one_line(text: str, cause: str = "") -> str:
     if found := re.fullmatch(r"Error merging override \+*([^=]+)=(.*)", text):
         return f"{found[1]} `{found[2]}` is invalid ({cause}); expected a value of its kind; set {found[1]}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def line_of(overrides: Iterable[str]) -> str:
+    """The ``overrides`` in a line, of which a shell, and ``shlex.split``, makes them again; quotes only where these need them."""
+    return " ".join(shlex.quote(override) if NEEDS_QUOTES.search(override) else override for override in overrides)
 
 
 def mend(name: str, names: Iterable[str], otherwise: str) -> str:

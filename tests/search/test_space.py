@@ -1,11 +1,15 @@
 import numpy as np
+import optuna
 import pytest
-from hypothesis import given
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import example, given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import create_trial
 
 from paretune.errors import ConfigError
-from paretune.search.distributions import uniform, values_of
+from paretune.overrides import quoted
+from paretune.search.distributions import uniform, value_of, values_of, written
 from paretune.search.space import parse_space
 
 
@@ -34,6 +38,46 @@ def parsed(*lines, groups=(), own=None):
 )  # fmt: skip
 def test_the_grammar_means_what_it_means_to_hydra_optuna_sweeper(sweep, expected):
     assert parsed(f"x={sweep}").everything() == {"x": expected}
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text != "null" and "${" not in text)
+NESTED = st.recursive(TEXTS | st.integers() | st.booleans(), lambda parts: st.lists(parts, max_size=3), max_leaves=5)
+
+
+def read(line: str) -> object:
+    return OverridesParser.create().parse_override(line).value()
+
+
+@given(st.lists(TEXTS, min_size=2, max_size=4, unique=True))
+@example(
+    ["a=b", "a(b", "it's", "a&b", "a#b", "größe", " a ", "1", "true", "[x]", "{a:1}", "", "\\", "a\\'b", "Null", "a\nb"]
+)
+def test_every_text_survives_space_study_and_override(texts):
+    for sweep in (f"choice({','.join(map(quoted, texts))})", ",".join(map(quoted, texts))):
+        space = parsed(f"x={sweep}")
+        study = optuna.create_study(sampler=optuna.samplers.GridSampler({"x": space.common["x"].choices}))
+        drawn = [study.ask(space.everything()).params for _ in texts]
+        assert {read(line) for params in drawn for line in space.overrides(params)} == set(texts)
+        assert [value_of(space.taken_from(lambda _, t=text: t, "start")["x"]) for text in texts] == texts
+
+
+@given(st.lists(NESTED, min_size=1, max_size=3))
+def test_every_text_in_a_list_survives(choices):
+    space = parsed(f"x=choice({','.join(map(written, choices))},z)")
+
+    assert [value_of(choice) for choice in space.common["x"].choices] == [*choices, "z"]
+
+
+def test_a_database_keeps_every_text(tmp_path):
+    texts = ["a=b", "it's", 'say "a"', "größe", " a ", "1", "a\x00b", "😀", "\\"]
+    study = optuna.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db")
+    space = parsed(f"x=choice({','.join(map(quoted, texts))})")
+    study.add_trials(
+        [create_trial(params={"x": c}, distributions=space.everything(), value=0.0) for c in space.common["x"].choices]
+    )
+    stored = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db").trials
+
+    assert [read(space.overrides(trial.params)[0]) for trial in stored] == texts
 
 
 def test_plain_values_are_fixed():

@@ -13,6 +13,7 @@ from pandas import DataFrame
 
 from paretune.errors import StoreError
 from paretune.reports.findings import Query, SweepResults, find, finite, layers_of
+from paretune.settings import line_of
 from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.read import points_of
 
@@ -90,12 +91,14 @@ def _write(models: DataFrame, path: Path, *columns: str) -> None:
         best_epoch=models["best_epoch"].fillna(-1).astype(int),
         seconds=models["seconds"].map("{:.1f}".format),
         search_val_f1=models["val_f1"],
-        overrides=models["searched"].map(
-            lambda searched: " ".join(f"{name}={value}" for name, value in searched.items())
-        ),
+        overrides=models["searched"].map(_overrides),
     )
     cells = table[list(columns)].map(_cell)
     cells.to_csv(path, index=False, float_format="%.6f", lineterminator="\r\n")
+
+
+def _overrides(searched: Mapping[str, str]) -> str:
+    return line_of(f"{name}={value}" for name, value in searched.items())
 
 
 def _cell(value: Any) -> Any:

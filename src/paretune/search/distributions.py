@@ -4,7 +4,7 @@ The grammar's meaning is the one that hydra-optuna-sweeper gives it: see :mod:`p
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from math import exp, log
 from typing import Any
@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep, Transformer
-from hydra.errors import OverrideParseException
+from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep, Transformer
+from hydra.errors import HydraException, OverrideParseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
 from paretune.overrides import quoted
 
 Distributions = dict[str, BaseDistribution]
+NULL = "null"  # among choices in quotes, as Hydra's choice() takes no null: so the text "null" alone cannot be searched
 STEP_TOLERANCE = 1e-8  # of a step: 0.3 is on the steps of 0.1, whatever a float makes of it
 
 
@@ -39,7 +40,7 @@ def held(distribution: BaseDistribution, value: Any, name: str, source: str) -> 
     if isinstance(distribution, CategoricalDistribution):
         expected = f"one of {', '.join(map(str, distribution.choices))}"
         for choice in distribution.choices:
-            if choice == value or value_of(choice) == value:
+            if value_of(choice) == value:
                 return choice
     else:
         low, high, step = distribution.low, distribution.high, distribution.step  # type: ignore[attr-defined]
@@ -91,7 +92,7 @@ def distribution_of(override: Override) -> BaseDistribution | None:
         if isinstance(value, RangeSweep) and not value.shuffle:
             return _range(value)
         with _in_order(value):
-            return CategoricalDistribution([*map(_choice, override.sweep_iterator(transformer=Transformer.encode))])
+            return CategoricalDistribution([_choice(value) for value in override.sweep_iterator()])
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"sweep `{override.input_line}` is empty ({error}); expected a lower end below the upper one, above 0 and without a step "
@@ -111,11 +112,35 @@ def _in_order(sweep: Any) -> Iterator[None]:
 
 
 def _choice(value: Any) -> str | int | float | bool:
-    """A choice as Optuna stores it: what Hydra would not read as one value (``a,b``) in quotes."""
-    with suppress(OverrideParseException):
-        if not isinstance(value_of(value), Sweep):
-            return value  # type: ignore[no-any-return]
-    return quoted(value)
+    """A choice as Optuna stores it: a number as it is, all else as the text that Hydra reads as this very value."""
+    if isinstance(value, (bool, int, float)):
+        return value
+    if value == NULL:
+        return NULL
+    return written(value.text if isinstance(value, QuotedString) else value)
+
+
+def written(value: Any) -> str:
+    """``value`` as Hydra reads it: text in quotes where it would be read as something else, such as ``'a,b'`` or ``'null'``."""
+    if isinstance(value, QuotedString):
+        return written(value.text)
+    if isinstance(value, list):
+        return f"[{','.join(written(part) for part in value)}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{Transformer.str(key)}:{written(part)}' for key, part in value.items())}}}"
+    if isinstance(value, str):
+        return value if _is_plain(value) else quoted(value)
+    return Transformer.str(value)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether Hydra reads ``text`` as itself without quotes, alone and within a list."""
+    try:
+        within: Any = OverridesParser.create().parse_override(f"value=[{text}]").value()
+        alone = value_of(text)
+    except HydraException:
+        return False
+    return within == [text] and isinstance(alone, str) and alone == text
 
 
 def _interval(sweep: IntervalSweep) -> BaseDistribution:
