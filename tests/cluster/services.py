@@ -9,9 +9,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
+
 from server import free_port
 
-__all__ = ["Postgres", "Slurm", "missing"]
+__all__ = ["Postgres", "Slurm", "missing", "pids_of_workers"]
 
 POSTGRES_BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/nowhere"))
 PASSWORD = "tell-nobody-7731"
@@ -55,6 +57,16 @@ def missing() -> str:
     if lacks:
         return f"lacks {', '.join(lacks)} (make cluster-deps installs them on Debian)"
     return "" if os.geteuid() == 0 else "needs root to start Slurm"
+
+
+def pids_of_workers(folder: Path) -> list[int]:
+    """The processes of submitit's workers whose files are below this test's ``folder``; no others of the machine."""
+    pids = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "submitit.core._submit" in words and any(folder in Path(word).parents for word in words):
+            pids.append(process.pid)
+    return sorted(pids)
 
 
 class Slurm:

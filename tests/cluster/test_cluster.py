@@ -15,7 +15,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from cluster.services import PASSWORD
+from cluster.services import PASSWORD, pids_of_workers
 from paretune.tracking import Store
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
@@ -172,7 +172,7 @@ def test_everything_breaks_once_and_the_sweep_ends_at_its_total(cluster):
     wait_for(lambda: done(cluster) >= 2, 300, cluster.out)
     subprocess.run(["scancel", cluster.slurm.jobs()[0]], check=True)
     wait_for(lambda: done(cluster) >= 5, 300, cluster.out)
-    os.kill(_worker_pid(), signal.SIGKILL)
+    os.kill(pids_of_workers(cluster.folder)[-1], signal.SIGKILL)
     wait_for(lambda: done(cluster) >= 8, 300, cluster.out)
     cluster.postgres.stop()
     time.sleep(5)
@@ -192,10 +192,3 @@ def test_everything_breaks_once_and_the_sweep_ends_at_its_total(cluster):
 
     assert again.wait(timeout=900) == 0, cluster.out.read_text()[-4000:]
     check_agreement(cluster, total)
-
-
-def _worker_pid() -> int:
-    pids = subprocess.run(
-        ["pgrep", "-f", "submitit.core._submit"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    return int(pids[-1])

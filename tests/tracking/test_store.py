@@ -11,6 +11,8 @@ from pathlib import Path
 import mlflow.store.db_migrations
 import pytest
 from alembic.script import ScriptDirectory
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from requests import Response
 
@@ -301,6 +303,20 @@ def test_a_sweep_name_with_quotes_and_slashes_is_found(store, tmp_path):
     run_trial(store, tmp_path, sweep="it's/one of ünser")
 
     assert len(read_points(store, "it's/one of ünser")) == 1
+
+
+@given(value=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20))
+@example(value="""a'b"c""")
+@example(value="""it's a "b\\""")
+@example(value="a' or tags.kind = 'b")
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_mlflow_finds_the_runs_of_any_name_and_no_others(store, value):
+    runs = [store.client.create_run(store.experiment_id, tags={"sweep": name}) for name in (value, f"{value}'", "x")]
+
+    found = store.runs_by_client({"sweep": value})
+
+    assert runs[0].info.run_id in {run.info.run_id for run in found}
+    assert {run.data.tags["sweep"] for run in found} == {value}
 
 
 def test_a_store_is_made_from_nothing(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import logging
 import platform
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -83,14 +84,14 @@ def _config_tag(number: int) -> str:
     return f"{Tag.CONFIG}.{number}" if number else Tag.CONFIG
 
 
+# MLflow's filter language has no escape for quotes, nor for the backslash that its parser takes for one.
+FILTERABLE = re.compile(r"[^'\"\\]*")
+
+
 def with_tags(tags: Mapping[str, str]) -> str:
-    """MLflow's filter for runs that have these tags."""
-    return " and ".join(f"tags.{name} = {_quoted(value)}" for name, value in tags.items())
-
-
-def _quoted(value: str) -> str:
-    """``value`` as a string of MLflow's filter language, which knows both quotes and no escape."""
-    return f"'{value}'" if "'" not in value else f'"{value}"'
+    """MLflow's filter for runs that have these tags, as far as it has words for their values: it may let others through."""
+    known = {name: value for name, value in tags.items() if FILTERABLE.fullmatch(value)}
+    return " and ".join(f"tags.{name} = '{value}'" for name, value in known.items())
 
 
 LIBRARIES = ("paretune", "torch", "pytorch-lightning", "optuna", "hydra-core", "mlflow")
@@ -191,7 +192,11 @@ class Store:
         if self.file:
             with suppress(sqlite3.Error):  # MLflow's client knows what is wrong with it
                 return runs_with(self.file, tags)
-        return self._runs_by_client(with_tags(tags))
+        return self.runs_by_client(tags)
+
+    def runs_by_client(self, tags: Mapping[str, str]) -> list[Run]:
+        """The same as :meth:`runs`, asked of MLflow's client, whatever the store is."""
+        return [run for run in self._runs_by_client(with_tags(tags)) if tags.items() <= run.data.tags.items()]
 
     def _runs_by_client(self, query: str) -> list[Run]:
         """All runs of every experiment that match MLflow's filter ``query``, oldest first."""
