@@ -1,8 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from paretune.errors import ConfigError
-from paretune.reports.figure import draw_front, draw_over
+from paretune.reports.figure import CONFIRMED, draw_front, draw_over, f1_ticks
 from paretune.reports.findings import Query
 from reports.tables import results_of, training, trial
 
@@ -25,6 +27,26 @@ def test_confirmed_models_have_their_intervals_in_the_picture(tmp_path):
     assert "95 % interval of the mean" in (tmp_path / "confirmed.svg").read_text()
     assert "95 % interval" not in (plain := (tmp_path / "plain.svg").read_text())
     assert "confirmed: test F1" in plain
+
+
+@pytest.mark.parametrize(("seeds", "has_bars"), [(1, False), (2, True), (5, True)])
+def test_a_confirmed_report_has_bars_for_models_of_several_seeds(tmp_path, seeds, has_bars):
+    trainings = [training(seed, 0.9 + seed / 1000) for seed in range(1, seeds + 1)]
+    draw_front(results_of([trial(0, 100, 0.9)], *trainings, query=Query(confirmed=True)), [tmp_path / "front.svg"])
+    picture = (tmp_path / "front.svg").read_text()
+
+    assert ("95 % interval of the mean" in picture) == has_bars
+    assert (f"stroke: {CONFIRMED}" in picture) == has_bars
+
+
+@given(st.floats(0, 0.9999), st.floats(1e-5, 1))
+def test_an_axis_has_three_labels_or_more_inside_it(lowest, length):
+    highest = min(lowest + length, 1.0)
+    ticks = f1_ticks(lowest, highest)
+
+    assert 3 <= len(ticks) <= 12
+    assert all(lowest - 1e-9 <= tick <= highest + 1e-9 for tick in ticks)
+    assert ticks == sorted({*ticks})
 
 
 def test_a_confirmed_model_above_all_trials_is_inside_the_picture(tmp_path):

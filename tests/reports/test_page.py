@@ -6,6 +6,7 @@ import re
 import shutil
 from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import nan
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from paretune.reports.figure import f1_ticks
+from paretune.reports.findings import Query, SweepResults
 from paretune.reports.page import volume_curve, write_page
 from reports.tables import results_of, training, trial
 
@@ -40,11 +43,10 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture
-def page(browser: Any, tmp_path: Path) -> Iterator[SimpleNamespace]:
-    """The page of TRIALS in Chromium: its ``tab``, what its console said and where it went."""
-    path = tmp_path / "report.html"
-    write_page(results_of(TRIALS), None, path, "http://127.0.0.1:5000/")
+@contextmanager
+def opened(browser: Any, path: Path, results: SweepResults) -> Iterator[SimpleNamespace]:
+    """The page of the results in Chromium: its ``tab``, what its console said and where it went."""
+    write_page(results, None, path, "http://127.0.0.1:5000/")
     said: list[str] = []
     went: list[str] = []
     tab = browser.new_page(viewport={"width": 1280, "height": 800})
@@ -55,6 +57,37 @@ def page(browser: Any, tmp_path: Path) -> Iterator[SimpleNamespace]:
     tab.wait_for_selector("#front-plot .scatterlayer .point")
     yield SimpleNamespace(tab=tab, said=said, went=went, url=path.as_uri())
     tab.close()
+
+
+@pytest.fixture
+def page(browser: Any, tmp_path: Path) -> Iterator[SimpleNamespace]:
+    """The page of TRIALS."""
+    with opened(browser, tmp_path / "report.html", results_of(TRIALS)) as page:
+        yield page
+
+
+def test_a_confirmed_report_has_bars_and_three_labels_or_more(browser, tmp_path):
+    trainings = [training(1, 0.95), training(2, 0.96), training(3, 0.97), training(1, 0.965, run=f"{1:032x}")]
+    results = results_of(TRIALS, *trainings, query=Query(confirmed=True))
+    with opened(browser, tmp_path / "report.html", results) as page:
+        bars = page.tab.evaluate(
+            "(({ array, arrayminus }) => [array, arrayminus])(byId('front-plot').data.at(-1).error_y)"
+        )
+        axis = page.tab.evaluate("(({ range, ticktext }) => ({ range, ticktext }))(byId('front-plot').layout.yaxis)")
+    model = results.members.iloc[0]
+    below, above = model["test_f1"] - model["test_f1_low"], model["test_f1_high"] - model["test_f1"]
+    highest, lowest = (10**end for end in axis["range"])
+
+    assert bars == [pytest.approx([below, 0]), pytest.approx([above, 0])]
+    assert [float(tick) for tick in axis["ticktext"]] == f1_ticks(1 - highest, 1 - lowest)
+    assert page.said == []
+
+
+def test_the_best_stay_on_top_when_the_whole_is_shown(page):
+    page.tab.evaluate("Plotly.relayout('front-plot', { 'yaxis.autorange': true })")
+    errors = page.tab.evaluate("byId('front-plot')._fullLayout.yaxis.range")
+
+    assert errors[0] > errors[1]
 
 
 def rows(tab) -> list[str]:

@@ -1,8 +1,8 @@
 """The pictures: F1 against parameters, all trials faint, the front stepped, published points for scale; F1 over a setting."""
 
 from collections.abc import Sequence
+from math import ceil, floor
 from pathlib import Path
-from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +12,7 @@ mpl.use("Agg")
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
 from matplotlib.transforms import Bbox
 from pandas import DataFrame, Series, to_numeric
 
@@ -20,6 +20,7 @@ from paretune.errors import ConfigError
 from paretune.front import Costs
 from paretune.reports.confirmed import Reference
 from paretune.reports.findings import SweepResults
+from paretune.reports.labels import boxes_of_lines, boxes_of_points, label_points
 from paretune.tracking.store import N_PARAMS
 
 FAMILY_COLOURS = {
@@ -31,17 +32,18 @@ FAMILY_COLOURS = {
     "recurrent": "#e69f00",
 }  # fmt: skip - Okabe and Ito's palette, told apart by colour-blind readers too
 OTHER_FAMILY = "#555555"
+CONFIRMED = "#0072b2"
 GRADES = {
     "honest": ("D", "published, chosen on held-out data"),
     "last": ("s", "published, last epoch"),
     "picked": ("x", "published, picked on test"),
 }
-LABEL_PLACES: Sequence[tuple[tuple[int, int], Literal["left", "right"]]] = (
-    ((6, 4), "left"), ((6, -9), "left"), ((-6, 4), "right"), ((-6, -9), "right"),
-    ((9, -3), "left"), ((-9, -3), "right"),
-)  # fmt: skip
 LEAST_SHOWN_ERROR = 0.0008
 MOST_LINES = 12
+MARGIN = 1.3  # of the axis of F1, as a factor of the error
+FEWEST_TICKS = 3
+TICK_STEPS = tuple(factor / 10**power for power in range(1, 8) for factor in (5, 2, 1))
+SEEDS_FOR_LIMITS = 3  # the interval of two seeds may reach 1: the axis does not follow it
 F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
@@ -80,10 +82,7 @@ def _front(axes: Axes, results: SweepResults) -> None:
     colours = [FAMILY_COLOURS.get(family, OTHER_FAMILY) for family in results.members["family"]]
     axes.scatter(costs, errors, s=42, color=colours, edgecolors="#222222", linewidths=0.9, zorder=3)
     if results.query.confirmed:
-        high, low = (_errors(results.members[f"{results.f1}_{end}"]) for end in ("high", "low"))
-        axes.vlines(
-            costs, high, low, color="#222222", linewidth=0.9, label="95 % interval of the mean"
-        )  # none of one seed
+        _intervals(axes, results.members[results.cost], results.members, "95 % interval of the mean")
 
 
 def _confirmed(axes: Axes, results: SweepResults) -> None:
@@ -91,10 +90,18 @@ def _confirmed(axes: Axes, results: SweepResults) -> None:
     models = results.confirmed_of_these
     if results.query.confirmed or models.empty:
         return
-    costs, high, low = models[results.cost], _errors(models["test_f1_high"]), _errors(models["test_f1_low"])
-    axes.vlines(costs, high, low, color="#0072b2", linewidth=1.6, zorder=4)  # none of one seed
-    axes.scatter(costs, _errors(models["test_f1"]), s=16, color="#0072b2", zorder=5,
+    _intervals(axes, models[results.cost], models)
+    axes.scatter(models[results.cost], _errors(models["test_f1"]), s=16, color=CONFIRMED, zorder=5,
                  label="confirmed: test F1, mean of seeds, 95 %")  # fmt: skip
+
+
+def _intervals(axes: Axes, costs: "Series[float]", models: DataFrame, label: str = "_") -> None:
+    """The 95 % intervals of models that were trained with several seeds; a ``label`` that begins with _ is in no legend."""
+    several = models["seeds"] > 1
+    if several.any():
+        high = _errors(models.loc[several, "test_f1_high"])
+        low = _errors(models.loc[several, "test_f1_low"])
+        axes.vlines(costs[several], high, low, color=CONFIRMED, linewidth=1.6, zorder=4, label=label)
 
 
 def _references(axes: Axes, references: Sequence[Reference]) -> None:
@@ -107,24 +114,38 @@ def _references(axes: Axes, references: Sequence[Reference]) -> None:
 
 
 def _labels(axes: Axes, references: Sequence[Reference], results: SweepResults) -> None:
-    """Names beside the markers, each in that of six places where it covers the fewest other names, markers and steps of the front."""
-    places = np.column_stack([[r.params for r in references], _errors([r.score for r in references])])
-    front = np.column_stack([results.members[results.cost], _errors(results.members[results.f1])])
-    steps = np.column_stack([front[1:, 0], front[:-1, 1]])
-    taken = [
-        Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in axes.transData.transform(np.vstack([places, front, steps]))
-    ]
-    style: Any = {"textcoords": "offset points", "fontsize": 7, "color": "#444444"}
-    for reference, place in zip(references, places, strict=True):
-        if not reference.label:
-            continue
-        texts = [axes.annotate(reference.name, place, offset, ha=side, **style) for offset, side in LABEL_PLACES]
-        boxes = [text.get_window_extent() for text in texts]
-        covered = [sum(box.overlaps(other) for other in taken) for box in boxes]
-        best = covered.index(min(covered))
-        taken.append(boxes[best])
-        for text in [*texts[:best], *texts[best + 1 :]]:
-            text.remove()
+    """Names beside the markers of those references that have one, where they cover least of all that is drawn."""
+    named = [reference for reference in references if reference.label]
+    if not named:
+        return
+    legend = axes.get_legend()
+    obstacles = [legend.get_window_extent()] if legend else []
+    obstacles += boxes_of_points(axes, _points([r.params for r in references], [r.score for r in references]))
+    obstacles += _boxes_of_front(axes, results)
+    obstacles += _boxes_of_confirmed(axes, results)
+    label_points(axes, [r.name for r in named], _points([r.params for r in named], [r.score for r in named]), obstacles)
+
+
+def _points(costs: ArrayLike, scores: ArrayLike) -> Costs:
+    return np.column_stack([np.asarray(costs, float), _errors(scores)])
+
+
+def _boxes_of_front(axes: Axes, results: SweepResults) -> list[Bbox]:
+    front = _points(results.members[results.cost], results.members[results.f1])
+    corners = np.column_stack([front[1:, 0], front[:-1, 1]])
+    lines = boxes_of_lines(axes, front[:-1], corners) + boxes_of_lines(axes, corners, front[1:])
+    return boxes_of_points(axes, front, size_pixels=12) + lines
+
+
+def _boxes_of_confirmed(axes: Axes, results: SweepResults) -> list[Bbox]:
+    models = results.confirmed_of_these
+    if models.empty:
+        return []
+    means = boxes_of_points(axes, _points(models[results.cost], models["test_f1"]), size_pixels=10)
+    several = models[models["seeds"] > 1]
+    low = _points(several[results.cost], several["test_f1_low"])
+    high = _points(several[results.cost], several["test_f1_high"])
+    return means + boxes_of_lines(axes, low, high)
 
 
 def draw_over(results: SweepResults, setting: str, path: Path) -> None:
@@ -166,25 +187,59 @@ def _scales(axes: Axes, scores: ArrayLike) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     errors = _errors(scores)
-    axes.set_yticks([1 - f1 for f1 in F1_TICKS])
+    highest, lowest = min(1.0, max(errors) * MARGIN), min(errors) / MARGIN
+    axes.set_yticks([1 - f1 for f1 in f1_ticks(1 - highest, 1 - lowest)])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{1 - error:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_on()
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
-    axes.set_ylim(min(1.0, max(errors) * 1.3), min(errors) / 1.3)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
+    axes.xaxis.set_minor_formatter(_Minor(minor_thresholds=(1, 0.4)))
+    axes.tick_params(axis="x", which="minor", pad=5)  # the labels are level with those of powers of ten
+    axes.set_ylim(highest, lowest)
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
 
+def f1_ticks(lowest: float, highest: float) -> list[float]:
+    """The F1 to write on an axis between two: the usual ones, or, of a narrow axis, at least three at equal steps."""
+    usual = [f1 for f1 in F1_TICKS if lowest <= f1 <= highest]
+    if len(usual) >= FEWEST_TICKS:
+        return usual
+    for step in TICK_STEPS:
+        first, last = ceil(lowest / step), floor(highest / step)
+        if last - first + 1 >= FEWEST_TICKS:
+            return [round(number * step, 9) for number in range(first, last + 1)]
+    return usual
+
+
+class _Minor(LogFormatter):
+    """Writes whole numbers between powers of ten, where an axis is so narrow that few powers are on it."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return _count(x) if super().__call__(x, pos) else ""
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+
+
 def _axes(axes: Axes, results: SweepResults, references: Sequence[Reference]) -> None:
-    confirmed = results.confirmed_of_these
-    tests = confirmed["test_f1"] if len(confirmed) else ()  # without their intervals, which of two seeds may reach 1
-    _scales(axes, [*results.complete[results.f1], *tests, *(reference.score for reference in references)])
+    published = [reference.score for reference in references]
+    _scales(axes, [*results.complete[results.f1], *_confirmed_scores(results), *published])
     axes.set_xlabel(f"trainable {results.unit}" if results.cost == N_PARAMS else results.unit)
     axes.set_ylabel(f"macro {results.score}" + (" (published points: test score)" if references else ""))
     axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
+
+
+def _confirmed_scores(results: SweepResults) -> list[float]:
+    """Test F1 that the axis must hold: means, and ends of the intervals of three seeds or more."""
+    models = results.confirmed_of_these
+    if models.empty:
+        return []
+    sure = models[models["seeds"] >= SEEDS_FOR_LIMITS]
+    return [*models["test_f1"], *sure["test_f1_low"], *sure["test_f1_high"]]
 
 
 def _errors(scores: ArrayLike) -> Costs:

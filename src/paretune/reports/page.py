@@ -18,7 +18,17 @@ from plotly.offline import get_plotlyjs
 from paretune.errors import ConfigError
 from paretune.front import costs_of, front, front_volume
 from paretune.reports.confirmed import mean_and_sd
-from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, LEAST_SHOWN_ERROR, OTHER_FAMILY
+from paretune.reports.figure import (
+    CONFIRMED,
+    F1_TICKS,
+    FAMILY_COLOURS,
+    FEWEST_TICKS,
+    GRADES,
+    LEAST_SHOWN_ERROR,
+    MARGIN,
+    OTHER_FAMILY,
+    TICK_STEPS,
+)
 from paretune.reports.findings import SweepResults, finite, layers_of
 from paretune.settings import UNITS
 from paretune.tracking import Store, read_curve
@@ -137,7 +147,11 @@ def _data(results: SweepResults, fronts: Mapping[Any, DataFrame], store: Store, 
         "references": [asdict(reference) for reference in results.references],
         "grades": {grade: label for grade, (_, label) in GRADES.items()},
         "colours": {**FAMILY_COLOURS, "": OTHER_FAMILY},
+        "intervalColour": CONFIRMED,
         "ticks": F1_TICKS,
+        "fewestTicks": FEWEST_TICKS,
+        "tickSteps": TICK_STEPS,
+        "margin": MARGIN,
         "leastShownError": LEAST_SHOWN_ERROR,
         "caps": {column.removeprefix("n_"): cap for column, cap in results.caps.items()},
         "axis": results.cost.removeprefix("n_"),
@@ -157,6 +171,8 @@ def _shown(models: DataFrame, results: SweepResults, with_settings: Collection[s
         "family": "family", "best_epoch": "epoch", "run_id": "run", "sweep": "sweep", "trial": "number",
         "experiment_id": "experiment",
     }  # fmt: skip
+    if results.query.confirmed:  # the interval, which one seed has not
+        names |= {f"{results.f1}_low": "f1Low", f"{results.f1}_high": "f1High"}
     rows = records(models.fillna({"best_epoch": -1})[list(names)].rename(columns=names))
     return [
         {**row, "layers": layers_of(config), "quoted": shlex.quote(row["sweep"]),

@@ -27,6 +27,41 @@ function hover(p) {
   return [head, `${words(p.family)} ${words(p.layers)}`, ...lines.map(words), `trial ${p.number}, run ${p.run.slice(0, 8)}`].join("<br>");
 }
 
+function intervals(points) {  // 95 %, of confirmed models; one seed has none
+  const own = points.map(p => p.f1Low != null && p.f1High != null && p.f1High > p.f1Low);
+  if (!own.some(Boolean)) return {};
+  const above = points.map((p, i) => own[i] ? error(p.f1Low) - error(p.f1) : 0);
+  const below = points.map((p, i) => own[i] ? error(p.f1) - error(p.f1High) : 0);
+  return { error_y: { type: "data", symmetric: false, array: above, arrayminus: below, color: data.intervalColour, thickness: 1.6, width: 4 } };
+}
+
+function f1Ticks(lowest, highest) {  // the usual ones, or, of a narrow axis, at least three at equal steps
+  const usual = data.ticks.filter(f1 => lowest <= f1 && f1 <= highest);
+  if (usual.length >= data.fewestTicks) return usual;
+  for (const step of data.tickSteps) {
+    const first = Math.ceil(lowest / step), last = Math.floor(highest / step);
+    if (last - first + 1 >= data.fewestTicks) return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toFixed(9)));
+  }
+  return usual;
+}
+
+function f1Axis(errors, title) {
+  const highest = Math.min(1, Math.max(...errors) * data.margin), lowest = Math.min(...errors) / data.margin;
+  const ticks = f1Ticks(1 - highest, 1 - lowest);
+  return {
+    type: "log", title: { text: title }, range: [Math.log10(highest), Math.log10(lowest)],
+    tickvals: ticks.map(f1 => 1 - f1), ticktext: ticks.map(String), gridcolor: "#eee",
+  };
+}
+
+function shownErrors(points) {
+  const [least, most] = reach(), references = byId("published")?.checked && axis() === "params" ? data.references : [];
+  const near = references.filter(r => Math.log10(r.params) >= least && Math.log10(r.params) <= most).map(r => error(r.score));
+  const ends = points.filter(p => p.f1Low != null && p.f1High < 1).flatMap(p => [error(p.f1Low), error(p.f1High)]);
+  const errors = [...points.map(p => error(p.f1)), ...near, ...ends];
+  return errors.length ? errors : [1, data.leastShownError];
+}
+
 function trialTraces(points) {
   const families = [...new Set(data.points.map(p => p.family))].sort();
   return families.map(family => {
@@ -44,6 +79,7 @@ function frontTrace(front) {
     type: "scatter", mode: "lines+markers", name: `front (${front.length})`, x: front.map(p => p[axis()]), y: front.map(p => error(p.f1)),
     text: front.map(hover), customdata: front.map(runUrl), hovertemplate: "%{text}<extra></extra>",
     line: { shape: "hv", color: "#222", width: 1.5 }, marker: { color: front.map(p => colour(p.family)), size: 10, line: { color: "#222", width: 1 } },
+    ...intervals(front),
   };
 }
 
@@ -64,13 +100,13 @@ function reach() {
   return [Math.log10(Math.min(...own) / 1.4), Math.log10(most * (cap && axis() === "params" ? 4 : 1.5))];
 }
 
-function layout(narrow) {
+function layout(narrow, points) {
   const cap = data.caps[axis()];
   return {
     margin: { l: 62, r: 14, t: 10, b: 50 }, hovermode: "closest", plot_bgcolor: "#fff",
     legend: narrow ? { orientation: "h", y: -0.26, yanchor: "top", font: { size: 11 } } : { x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,.85)" },
     xaxis: { type: "log", title: { text: data.units[axis()] }, gridcolor: "#eee", range: reach(), dtick: narrow && reach()[1] - reach()[0] > 2.5 ? 1 : "D2", tickformat: narrow ? "~s" : ",d" },
-    yaxis: { type: "log", title: { text: narrow ? "F1" : `macro F1 (${data.score})` }, autorange: "reversed", tickvals: data.ticks.map(f1 => 1 - f1), ticktext: data.ticks.map(String), gridcolor: "#eee" },
+    yaxis: f1Axis(shownErrors(points), narrow ? "F1" : `macro F1 (${data.score})`),
     shapes: cap ? [{ type: "line", x0: cap, x1: cap, yref: "paper", y0: 0, y1: 1, line: { color: "#888", width: 1, dash: "dot" } }] : [],
   };
 }
@@ -109,7 +145,7 @@ function fillTable(front, narrow) {
 function draw() {
   [...byId("front-table").tHead.rows[0].cells].slice(0, 4).forEach((th, i) => th.classList.toggle("wide", Object.keys(data.units)[i] !== axis()));
   const points = wanted(), front = frontOf(points), narrow = window.innerWidth < 600;
-  Plotly.react("front-plot", [...trialTraces(points), ...referenceTraces(), frontTrace(front)], layout(narrow), CONFIG);
+  Plotly.react("front-plot", [...trialTraces(points), ...referenceTraces(), frontTrace(front)], layout(narrow, points), CONFIG);
   fillTable(front, narrow);
 }
 
@@ -138,7 +174,7 @@ function drawRaced() {
     line: { color: c.raced ? "#d55e00" : "#222", width: c.raced ? 1 : 1.5 }, opacity: c.raced ? 0.5 : 0.9,
     hovertemplate: `trial ${c.number}, ${c.cost.toLocaleString("en")} ${data.units[data.axis]}<extra></extra>`,
   }));
-  const y = { type: "log", autorange: "reversed", tickvals: data.ticks.map(f1 => 1 - f1), ticktext: data.ticks.map(String), title: { text: "F1" }, gridcolor: "#eee" };
+  const y = f1Axis(data.raced.flatMap(c => c.f1.map(error)), "F1");
   Plotly.newPlot("raced-plot", traces, { margin: { l: 56, r: 10, t: 8, b: 44 }, showlegend: false, xaxis: { title: { text: "epoch" }, gridcolor: "#eee", tick0: 1, dtick: Math.ceil(Math.max(...data.raced.flatMap(c => c.epochs)) / 12) }, yaxis: y }, CONFIG);
 }
 
