@@ -39,7 +39,7 @@ def test_each_earlier_name_runs_the_function_of_its_command():
     names = {name.removeprefix("paretune-"): function for name, function in SCRIPTS.items() if name != "paretune"}
 
     assert names == {name: f"paretune.{COMMANDS[name][0]}" for name in names}
-    assert set(names) == set(COMMANDS) - {"sweep", "cache", "ui"}
+    assert set(names) == set(COMMANDS) - {"sweep", "data", "cache", "ui"}
 
 
 def test_python_m_paretune_says_the_version():

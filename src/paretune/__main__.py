@@ -26,6 +26,7 @@ COMMANDS = {  # a function of a module of this package, and what it does
     "confirm": ("confirm:cli", "the front again with other seeds, the test set read once a seed"),
     "export": ("export:cli", "a model of the front as ONNX, safetensors and C header, with its card"),
     "predict": ("predict:cli", "the class of pictures, by an exported model"),
+    "data": ("data_check:cli", "data check: what a data set holds, damages, copies, before a training"),
     "cache": ("__main__:show_cache", "what is kept in your cache folder, its size; --clear empties it"),
     "ui": ("__main__:ui", "the MLflow UI on the store, every trial in it"),
 }

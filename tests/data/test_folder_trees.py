@@ -76,14 +76,14 @@ def make_pipe(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda p: (p / "a.png").symlink_to(p / "gone.png"), "1 links to nothing (`cat/a.png`)"),
-        (lambda p: (p / "a").symlink_to(p / "a"), "1 links to nothing (`cat/a`)"),
+        (lambda p: (p / "a.png").symlink_to(p / "gone.png"), "1 leading nowhere (`cat/a.png`)"),
+        (lambda p: (p / "a").symlink_to(p / "a"), "1 leading nowhere (`cat/a`)"),
         (lambda p: make_pipe(p / "a.png"), "1 neither file nor folder (`cat/a.png`)"),
         (lambda p: (p / "a.heic").touch(), "1 .heic (`cat/a.heic`)"),
         (lambda p: (p / ".a.png").touch(), "1 hidden (`cat/.a.png`)"),
-        (lambda p: paint(p / "@eaDir" / "a.png"), "1 folders of the system (`cat/@eaDir`)"),
+        (lambda p: paint(p / "@eaDir" / "a.png"), "1 of the system (`cat/@eaDir`)"),
         (lambda p: paint(p.parent / "a.png"), "1 outside of the class folders (`a.png`)"),
-        (lambda p: (p / "up").symlink_to(p.parent), "1 links to a folder above (`cat/up`)"),
+        (lambda p: (p / "up").symlink_to(p.parent), "1 leading back to a folder above (`cat/up`)"),
     ],
 )
 def test_what_is_left_out_is_said(tmp_path, caplog, make, reason):
@@ -142,7 +142,7 @@ def test_a_link_beside_its_folder_is_left_out_and_not_the_folder(tmp_path, caplo
     (root / "cat" / "alias").symlink_to("real")
 
     assert seen_shades(root) == {0: 1}
-    assert "1 links to a folder that is read already (`cat/alias`)" in caplog.text
+    assert "1 leading to a folder that is read already (`cat/alias`)" in caplog.text
 
 
 def test_a_class_may_be_a_link(tmp_path):

@@ -8,15 +8,21 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
+from paretune.data.arrays import Arrays
 from paretune.data.fetch import Hashes, find_or_fetch
-from paretune.data.images import ImageData, Images, Splitting
+from paretune.data.splitting import Splitting
 from paretune.errors import DataError, first_line
 
+if TYPE_CHECKING:
+    from paretune.data.images import ImageData
+
 SHAPE = (3, 32, 32)
+TRAIN = "data_batch_"  # what the members' names begin with
+TEST = "test_batch"
 
 
 def load(
@@ -27,7 +33,7 @@ def load(
     mirrors: Sequence[str],
     splitting: Splitting,
     class_names: Sequence[str],
-) -> ImageData:
+) -> "ImageData":
     """The data set ``name`` from the archive in ``root/name``, fetched from ``mirrors`` if it is missing.
 
     ``files`` maps the archive's name to ``<algorithm>:<hex>``. Its members ``data_batch_*.bin`` are the training images, ``test_batch.bin``
@@ -44,17 +50,22 @@ def _load(
     mirrors: tuple[str, ...],
     splitting: Splitting,
     class_names: tuple[str, ...],
-) -> ImageData:
+) -> "ImageData":
+    from paretune.data.images import ImageData, Images, images_of  # import torch
+
     (archive,) = find_or_fetch(folder, mirrors, hashes)
-    read = partial(_read, archive, len(class_names))
-    train, val = splitting.split(read("data_batch_"))
+
+    def read(prefix: str) -> Images:
+        return images_of(read_archive(archive, len(class_names), prefix))
+
+    train, val = splitting.split(read(TRAIN))
     return ImageData(
-        name, train, val, load_test=partial(read, "test_batch"), num_classes=len(class_names), class_names=class_names,
+        name, train, val, load_test=partial(read, TEST), num_classes=len(class_names), class_names=class_names,
         fits_by="resize",
     )  # fmt: skip
 
 
-def _read(archive: Path, num_classes: int, prefix: str) -> Images:
+def read_archive(archive: Path, num_classes: int, prefix: str) -> Arrays:
     """The images and labels of all members whose names begin with ``prefix``."""
     try:
         with tarfile.open(archive) as tar:
@@ -76,5 +87,4 @@ def _read(archive: Path, num_classes: int, prefix: str) -> Images:
         raise DataError(
             f"data file `{archive}` has the label {rows[:, 0].max()}; expected 0 to {num_classes - 1}; check data.class_names"
         )
-    pixels = torch.from_numpy(rows[:, 1:].copy()).reshape(-1, *SHAPE)
-    return Images(pixels, torch.from_numpy(rows[:, 0].astype("int64")))
+    return Arrays(rows[:, 1:].reshape(-1, *SHAPE), rows[:, 0].astype("int64"))

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from paretune.data.arrays import Arrays
 from paretune.data.splitting import Mask, Splitting, divided
 from paretune.errors import ConfigError, DataError
 from paretune.settings import check
 
-__all__ = ["ImageData", "Images", "Scaling", "Splitting", "assembled"]
+__all__ = ["ImageData", "Images", "Scaling", "Splitting", "assembled", "images_of"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Images:
         """These and then the others."""
         pixels = torch.cat([self.pixels, others.pixels])
         return Images(pixels, torch.cat([self.labels, others.labels]))
+
+
+def images_of(arrays: Arrays) -> Images:
+    """The same as tensors."""
+    return Images(torch.from_numpy(np.ascontiguousarray(arrays.pixels)), torch.from_numpy(arrays.labels))
 
 
 @dataclass(frozen=True)

@@ -29,14 +29,14 @@ class Reason(StrEnum):
     """Why something is left out, as words that follow a count."""
 
     HIDDEN = "hidden"
-    SYSTEM = "folders of the system"
-    DANGLING = "links to nothing"
-    LOOP = "links to a folder above"
-    AGAIN = "links to a folder that is read already"
-    UNREADABLE = "that cannot be looked at"
+    SYSTEM = "of the system"
+    DANGLING = "leading nowhere"
+    LOOP = "leading back to a folder above"
+    AGAIN = "leading to a folder that is read already"
+    UNREADABLE = "not to be looked at"
     SPECIAL = "neither file nor folder"
     OUTSIDE = "outside of the class folders"
-    UNUSED = "folders beside those of the splits"
+    UNUSED = "beside the folders of the splits"
 
 
 @dataclass(frozen=True)

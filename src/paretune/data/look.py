@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from paretune.data.listing import SHOWN, Listing, examples
 from paretune.data.pictures import NAMES, PictureError, Size, read_picture, scaled, without_unused_colours
@@ -27,7 +28,10 @@ class Look:
 
         Raises :class:`~paretune.data.pictures.PictureError`.
         """
-        picture = read_picture(path)
+        return self.pixels(read_picture(path))
+
+    def pixels(self, picture: Image.Image) -> NDArray[np.uint8]:
+        """Those of a picture that is ``L`` or ``RGB``."""
         if self.channels:
             picture = picture.convert("L" if self.channels == 1 else "RGB")
         if self.size:

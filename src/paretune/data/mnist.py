@@ -7,13 +7,16 @@ Clanuwat et al. 2018, https://arxiv.org/abs/1812.01718.
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
+from paretune.data.arrays import Arrays
 from paretune.data.fetch import Hashes, find_or_fetch
 from paretune.data.idx import read_idx
-from paretune.data.images import ImageData, Images, Splitting
+from paretune.data.splitting import Splitting
 from paretune.errors import DataError
+
+if TYPE_CHECKING:
+    from paretune.data.images import ImageData
 
 
 def load_idx(
@@ -24,7 +27,7 @@ def load_idx(
     mirrors: Sequence[str],
     splitting: Splitting,
     num_classes: int = 10,
-) -> ImageData:
+) -> "ImageData":
     """The data set ``name`` from the folder ``root/name``, its missing files fetched from ``mirrors`` first.
 
     ``files`` maps file names to their hashes, as :func:`~paretune.data.fetch.find_or_fetch` takes them, in the order training
@@ -37,13 +40,17 @@ def load_idx(
 @lru_cache(maxsize=2)  # a worker reads, splits and measures the images once, however many trials it runs
 def _load(
     name: str, folder: Path, hashes: Hashes, mirrors: tuple[str, ...], splitting: Splitting, num_classes: int
-) -> ImageData:
-    read = partial(_read, folder, mirrors, num_classes)
+) -> "ImageData":
+    from paretune.data.images import ImageData, Images, images_of  # import torch
+
+    def read(files: Hashes) -> Images:
+        return images_of(read_pair(folder, mirrors, num_classes, files))
+
     train, val = splitting.split(read(hashes[:2]))
     return ImageData(name, train, val, load_test=partial(read, hashes[2:]), num_classes=num_classes)
 
 
-def _read(folder: Path, mirrors: Sequence[str], num_classes: int, hashes: Hashes) -> Images:
+def read_pair(folder: Path, mirrors: Sequence[str], num_classes: int, hashes: Hashes) -> Arrays:
     """The images and labels of two files, which must belong together."""
     images_path, labels_path = find_or_fetch(folder, mirrors, hashes)
     pixels, labels = read_idx(images_path), read_idx(labels_path)
@@ -57,4 +64,4 @@ def _read(folder: Path, mirrors: Sequence[str], num_classes: int, hashes: Hashes
             f"data file `{labels_path}` has the label {labels.max()}; expected 0 to {num_classes - 1}; check that it is the "
             f"right file, or set data.num_classes"
         )
-    return Images(torch.from_numpy(pixels.copy()).unsqueeze(1), torch.from_numpy(labels.astype("int64")))
+    return Arrays(pixels[:, None].copy(), labels.astype("int64"))

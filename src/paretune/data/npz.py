@@ -8,14 +8,17 @@ import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from paretune.data.images import ImageData, Images, Splitting, assembled
+from paretune.data.arrays import Arrays
+from paretune.data.splitting import Splitting
 from paretune.errors import DataError, first_line
+
+if TYPE_CHECKING:
+    from paretune.data.images import ImageData
 
 SPLITS = ("train", "val", "test")
 
@@ -28,7 +31,7 @@ def load(
     test_size: float = 0.15,
     arrays: Sequence[str] = ("x_*", "y_*"),
     class_names: Sequence[str] | None = None,
-) -> ImageData:
+) -> "ImageData":
     """The images of the arrays ``x_train``, ``x_val`` and ``x_test`` and the labels ``y_train``, ``y_val`` and ``y_test``.
 
     ``arrays`` are the names of images and of labels, a star for the split. Only the training arrays have to be there.
@@ -41,7 +44,17 @@ def load(
 @lru_cache(maxsize=2)
 def _load(
     path: Path, name: str, splitting: Splitting, test_size: float, patterns: tuple[str, ...], names: tuple[str, ...]
-) -> ImageData:
+) -> "ImageData":
+    from paretune.data.images import assembled, images_of  # import torch
+
+    parts, names = read_npz(path, patterns, names)
+    return assembled(name, {split: images_of(part) for split, part in parts.items()}, names, splitting, test_size)
+
+
+def read_npz(
+    path: Path, patterns: Sequence[str], names: tuple[str, ...] = ()
+) -> tuple[dict[str, Arrays], tuple[str, ...]]:
+    """The images of each split that the file has, and the names of the classes, as :func:`load` describes them."""
     pairs = {split: [pattern.replace("*", split) for pattern in patterns] for split in SPLITS}
     arrays = _arrays(path, [array for pair in pairs.values() for array in pair])
     for split, pair in pairs.items():
@@ -57,12 +70,12 @@ def _load(
         raise DataError(
             f"data.class_names has {len(names)} names for {len(classes)} classes; expected as many; set data.class_names"
         )
-    parts = {
-        split: Images(_pixels(path, x, arrays[x]), _labels(path, y, arrays[y], classes, len(arrays[x])))
-        for split, (x, y) in pairs.items()
-        if x in arrays
-    }
-    return assembled(name, parts, names, splitting, test_size)
+    parts: dict[str, Arrays] = {}
+    for split, (x, y) in pairs.items():
+        if x in arrays:
+            pixels = _pixels(path, x, arrays[x])
+            parts[split] = Arrays(pixels, _labels(path, y, arrays[y], classes, len(pixels)))
+    return parts, names
 
 
 def _arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -76,7 +89,7 @@ def _arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _pixels(path: Path, name: str, array: NDArray[Any]) -> torch.Tensor:
+def _pixels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
     """Pixels uint8 ``(N, C, H, W)``."""
     if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
         array = np.rint(array * 255).astype(np.uint8)
@@ -91,10 +104,10 @@ def _pixels(path: Path, name: str, array: NDArray[Any]) -> torch.Tensor:
         array = array[:, None]
     elif array.shape[3] in (1, 3):
         array = array.transpose(0, 3, 1, 2)
-    return torch.from_numpy(np.ascontiguousarray(array))
+    return array
 
 
-def _labels(path: Path, name: str, array: NDArray[Any], classes: NDArray[Any], images: int) -> torch.Tensor:
+def _labels(path: Path, name: str, array: NDArray[Any], classes: NDArray[Any], images: int) -> NDArray[np.int64]:
     """Labels int64 ``(N,)``, each the place of its class among ``classes``."""
     flat = array.reshape(-1)
     if flat.dtype.kind not in "iuUS" or len(flat) != images:
@@ -107,4 +120,4 @@ def _labels(path: Path, name: str, array: NDArray[Any], classes: NDArray[Any], i
         raise DataError(
             f"array `{name}` of `{path}` has the label `{strangers[0]}`; expected one of the training labels; check it"
         )
-    return torch.from_numpy(places.astype(np.int64))
+    return places.astype(np.int64)

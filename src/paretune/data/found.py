@@ -1,0 +1,77 @@
+"""What was found in a data set. Torch is not needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paretune.data.arrays import Arrays
+from paretune.data.splitting import Mask
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Stands for images: the number of the class, the name and a hash of the pixels of each."""
+
+    labels: NDArray[np.int64]
+    names: NDArray[np.object_]
+    hashes: NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Mask) -> "Rows":
+        """Those that the mask marks."""
+        return Rows(self.labels[rows], self.names[rows], self.hashes[rows])
+
+    def joined(self, others: "Rows") -> "Rows":
+        """These and then the others."""
+        return Rows(
+            np.concatenate([self.labels, others.labels]),
+            np.concatenate([self.names, others.names]),
+            np.concatenate([self.hashes, others.hashes]),
+        )
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What is said of a data set under a heading, a line each."""
+
+    heading: str
+    lines: tuple[str, ...]
+
+
+@dataclass
+class Found:
+    """The images of each split that the data set itself has, what is said of them, and what stops a training."""
+
+    name: str
+    class_names: tuple[str, ...]
+    parts: dict[str, Rows]
+    facts: list[Fact] = field(default_factory=list)
+    mistakes: list[str] = field(default_factory=list)
+
+    def say(self, heading: str, *lines: str) -> None:
+        """Add a fact, unless there is nothing to say."""
+        told = tuple(line for line in lines if line)
+        if told:
+            self.facts.append(Fact(heading, told))
+
+
+def rows_of(labels: Sequence[int], names: Sequence[str], hashes: Sequence[bytes]) -> Rows:
+    """Rows of lists."""
+    return Rows(np.array(labels, np.int64), np.array(names, object), np.array(hashes, object))
+
+
+def rows_of_arrays(split: str, arrays: Arrays) -> Rows:
+    """Rows of images that have no names of their own: ``train[0]``, ``train[1]``, ..."""
+    names = [f"{split}[{number}]" for number in range(len(arrays))]
+    hashes = np.array([hash_of(pixels) for pixels in arrays.pixels] or [b""], object)[: len(arrays)]
+    return Rows(arrays.labels, np.array(names, object), hashes)
+
+
+def hash_of(pixels: NDArray[np.uint8]) -> bytes:
+    """The same for the same shape and pixels, and for no others."""
+    return blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest()
