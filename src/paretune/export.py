@@ -152,7 +152,7 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
         return facts
     header = files["int8.h"] = path.with_suffix(".int8.h")
     about = f"{model.point.family}, {model.point.params:,} parameters, trained on {model.point.data} with Paretune."
-    ram, flash = write_c_int8(operations, model.net, header, about)
+    ram, flash = write_c_int8(operations, model, header, about)
     logits = Runtime(files["int8"]).logits(model.samples.numpy())
     classes = run_c_int8(header, pixels, logits.shape[1]).argmax(1)
     same = int((classes == logits.argmax(1)).sum())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paretune.deploy.c_header import c_name
+from paretune.deploy.c_text import c_name
 
 TOOLS = ("avr-gcc", "simavr")
 FLAGS = ("-mmcu=atmega1284p", "-Os", "-std=gnu99", "-Wall", "-Wextra", "-Werror")

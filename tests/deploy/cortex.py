@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paretune.deploy.c_header import c_name
+from paretune.deploy.c_text import c_name
 
 TOOLS = ("arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm")
 NS_A_TICK = 40  # of the board's 25 MHz timer; with -icount shift=0 an instruction takes a nanosecond

@@ -38,7 +38,7 @@ def changed(model):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_in_whole_numbers_gives_the_same_logits_where_int_has_16_bits(deployable, tmp_path, family):
     model, header = changed(deployable(*f"model={family}".split())), tmp_path / "model.h"
-    write_c_int8(in_int8(model, tmp_path), model.net, header, "a test")
+    write_c_int8(in_int8(model, tmp_path), model, header, "a test")
 
     assert np.array_equal(avr.run(header, IMAGE, 10, is_int8=True), run_c_int8(header, IMAGE, 10))
 
@@ -46,7 +46,8 @@ def test_a_family_in_whole_numbers_gives_the_same_logits_where_int_has_16_bits(d
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_any_network_in_whole_numbers_gives_the_same_logits_where_int_has_16_bits(deployable, tmp_path, graph):
     net, header = WithScaling(hand_made(WRITTEN[graph]), Scaling(33.0, 78.0)).eval(), tmp_path / "model.h"
-    write_c_int8(in_int8(replace(deployable("model=conv"), net=net), tmp_path), net, header, "a test")
+    model = replace(deployable("model=conv"), net=net)
+    write_c_int8(in_int8(model, tmp_path), model, header, "a test")
 
     assert np.array_equal(avr.run(header, IMAGE, 10, is_int8=True), run_c_int8(header, IMAGE, 10))
 

@@ -50,7 +50,7 @@ def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(deployable
     model = deployable(f"model={family}", *(f"model.{setting}" for setting in settings.split()))
     for parameter in model.net.parameters():
         parameter.data += 0.1  # norms' factors are not 1, nor what they add 0
-    write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+    write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
     logits = Runtime(tmp_path / "model.int8.onnx").logits(IMAGES)
     whole = run_c_int8(tmp_path / "model.h", PIXELS.numpy(), 10)
     scale = float((tmp_path / "model.h").read_text().partition("; times ")[2].split()[0])
@@ -64,7 +64,7 @@ def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(deployable
 )
 def test_it_takes_the_counted_memory(deployable, tmp_path, family):
     model = deployable(*f"model={family}".split())
-    ram, flash = write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+    ram, flash = write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
     wide, costs = (models.measure(model.point.config["model"], dtype) for dtype in ("float32", "int8"))
 
     assert ram == costs.ram_bytes == wide.ram_bytes / 4
@@ -101,7 +101,7 @@ def test_an_operation_that_has_no_whole_numbers_is_named(deployable, tmp_path, f
         ExportError,
         match=rf"operation `.*{what}.*` cannot be written in C; expected .*; export without --int8 with --c",
     ):
-        write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+        write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
 
 
 def test_a_value_without_a_finite_range_is_refused(deployable, tmp_path):
@@ -114,7 +114,7 @@ def test_a_value_without_a_finite_range_is_refused(deployable, tmp_path):
 
 def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(deployable, tmp_path):
     model = deployable("model=separable")
-    ram, flash = write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+    ram, flash = write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
     words = program_sizes(tmp_path / "model.h").replace(",", "")
     text, data, stack = map(int, re.findall(r"\b\d+\b", words)[:3])
 
@@ -129,7 +129,7 @@ def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(deploya
 )
 def test_a_cortex_without_floating_point_gives_the_same_classes(deployable, tmp_path):
     model = deployable("model=separable")
-    write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+    write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
     classes, instructions = cortex.run(tmp_path / "model.h", PIXELS[:10].numpy(), tmp_path)
 
     assert classes == run_c_int8(tmp_path / "model.h", PIXELS[:10].numpy(), 10).argmax(1).tolist()

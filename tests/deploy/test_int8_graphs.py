@@ -14,9 +14,10 @@ from paretune.data.images import Scaling
 from paretune.deploy import c_header
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
 from paretune.deploy.int8 import Quantised, Steps
-from paretune.deploy.model import WithScaling
+from paretune.deploy.model import Deployable, WithScaling
 from paretune.deploy.onnx import Runtime
 from paretune.errors import ExportError
+from paretune.front import Point
 from paretune.graph import IMAGE, Graph, Op
 
 
@@ -75,7 +76,7 @@ def written(deployable, tmp_path):
 
     def write(forward):
         model = replace(deployable("model=conv"), net=WithScaling(hand_made(forward), Scaling(33.0, 78.0)).eval())
-        write_c_int8(in_int8(model, tmp_path), model.net, tmp_path / "model.h", "a test")
+        write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
         return tmp_path / "model.h"
 
     return write
@@ -104,8 +105,9 @@ def test_what_has_no_whole_numbers_is_named(written, what):
 def test_a_dense_layer_whose_sums_may_exceed_32_bits_is_refused(tmp_path, inputs, fits):
     settings = {"1": (np.full((inputs, 10), 127), np.float32(0.01))}
     graph = Graph((Op("linear", "logits", (IMAGE,), (10,), settings),), {IMAGE: (1, 1, inputs), "logits": (10,)})
-    net, network = WithScaling(nn.Flatten(), Scaling(0.0, 255.0)), Quantised(graph, {IMAGE: Steps(1 / 255, -128)})
+    net, images = WithScaling(nn.Flatten(), Scaling(0.0, 255.0)), torch.zeros(1, 1, 1, inputs)
+    model, network = Deployable(net, Point(1, 0.5), images, 1.0), Quantised(graph, {IMAGE: Steps(1 / 255, -128)})
     refused = pytest.raises(ExportError, match=r"operation `linear with sums up to 2,150,[0-9]{3},[0-9]{3}` cannot")
 
     with nullcontext() if fits else refused:
-        write_c_int8(network, net, tmp_path / "model.h", "a test")
+        write_c_int8(network, model, tmp_path / "model.h", "a test")

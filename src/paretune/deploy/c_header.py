@@ -3,6 +3,7 @@
 For microcontrollers: no allocation, no file, one static block of memory, weights in constant storage.
 """
 
+import hashlib
 import platform
 import re
 import shutil
@@ -21,20 +22,21 @@ from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 from torch import Tensor
 
+from paretune.deploy.c_text import c_name, in_comment
 from paretune.deploy.model import Deployable, check_same_outputs
 from paretune.errors import ExportError
 from paretune.graph import IMAGE, Graph, Op, Value, buffers_of, graph_of
 from paretune.memory import MemoryPlan, plan_memory
-from paretune.models.views import Views
 
 Shape = Sequence[int]
 LINE = 110
 FUNCTIONS = {"slice": "pad"}  # of operations that another one's function does
 PADS = ("constant", "replicate")
-STRICT = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Werror")
+STRICT = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+GUARD = "PARETUNE_GUARD"  # where a header's own stands, which is drawn from its text
 MAIN = """
 #include <stdio.h>
-#include "{header}"
+#include "model.h"
 int main(void) {{
   static float image[{pixels}], logits[{classes}];
   while (fread(image, sizeof(float), {pixels}, stdin) == {pixels}) {{
@@ -55,18 +57,13 @@ def write_c(model: Deployable, path: Path, about: str) -> float:
     partial = path.with_name(f"{path.stem}.partial.h")
     name = c_name(path)
     try:
-        partial.write_text(_header(model, name, about))
+        partial.write_text(_header(model, name, about), encoding="utf-8")
         difference = check_same_outputs("the C header", run_c(partial, name, model.samples.numpy()), model.logits())
     except Exception:
         partial.unlink(missing_ok=True)
         raise
     partial.replace(path)
     return difference
-
-
-def c_name(header: Path) -> str:
-    """What the functions of a header file begin with."""
-    return re.sub(r"\W|^(?=\d)", "_", header.stem, flags=re.ASCII)
 
 
 def _header(model: Deployable, name: str, about: str) -> str:
@@ -81,20 +78,29 @@ def _header(model: Deployable, name: str, about: str) -> str:
     lines = [call for op in graph.ops for call in calls.of(op)]
     numbers = {label: ", ".join(map(_number, w.reshape(-1).tolist())) for label, w in calls.weights.items()}
     return filled(
-        "model.h", model.net.views, model.image_shape, name=name, about=about.splitlines(), kernels=_sources({line.partition("(")[0] for line in lines}), calls=lines,
+        "model.h", model, about, name=name, kernels=_sources({line.partition("(")[0] for line in lines}), calls=lines,
         weights={label: "\n  ".join(wrap(text, LINE, break_on_hyphens=False)) for label, text in numbers.items()},
         sizes={label: tensor.numel() for label, tensor in calls.weights.items()},
         memory=memory.size, classes=graph.ops[-1].size, result=memory.offsets[graph.ops[-1].output],
     )  # fmt: skip
 
 
-def filled(template: str, views: Views | None, image_shape: Shape, **values: Any) -> str:
-    """A header: the ``template`` with ``values``, whose code looks at an image ``(C, H, W)`` as often as ``views`` do."""
-    environment = Environment(loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True)
-    reach, looks = (views.reach, len(views.corners)) if views else (0, 1)
-    _, height, width = image_shape
-    sizes = {"pixels": prod(image_shape), "height": height, "width": width, "reach": reach, "views": looks}
-    return environment.get_template(template).render(**sizes, **values)
+def filled(template: str, model: Deployable, about: str, *, name: str, classes: int, **values: Any) -> str:
+    """A header: the ``template`` with ``values``, ``about`` at its top, whose code looks at an image as often as ``model``.
+
+    Everything in it begins with ``name``; what only the header calls with ``name_op_``, so that no other model's name begins so.
+    Its guard is drawn from all of its text: two models never have the same one.
+    """
+    environment = Environment(
+        loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    views = model.net.views
+    values |= {"reach": views.reach, "views": len(views.corners)} if views else {"reach": 0, "views": 1}
+    values |= {"name": name, "internal": f"{name}_op_", "classes": classes, "layout": model.layout(classes)}
+    values |= {"about": [in_comment(line) for line in about.splitlines()], "guard": GUARD}
+    text = environment.get_template(template).render(values)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return text.replace(GUARD, f"PARETUNE_{digest.upper()}_H")
 
 
 def kernels_in(template: str) -> dict[str, str]:
@@ -226,15 +232,15 @@ def run_c(path: Path, name: str, images: NDArray[np.float32]) -> NDArray[np.floa
 
     Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it does not take the header.
     """
-    classes = int(re.findall(rf"#define {name.upper()}_CLASSES (\d+)", path.read_text())[0])
-    main = MAIN.format(header=path.resolve(), pixels=images[0].size, classes=classes, name=name)
+    classes = int(re.findall(rf"#define {name.upper()}_CLASSES (\d+)", path.read_text(encoding="utf-8"))[0])
+    main = MAIN.format(pixels=images[0].size, classes=classes, name=name)
     return np.frombuffer(run_program(main, path, np.ascontiguousarray(images).tobytes()), np.float32).reshape(
         -1, classes
     )
 
 
 def run_program(main: str, header: Path, data: bytes) -> bytes:
-    """What the C program ``main``, which includes the ``header``, makes of ``data`` on its standard input.
+    """What the C program ``main``, which includes the ``header`` as ``model.h``, makes of ``data`` on its standard input.
 
     Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it does not take the header.
     """
@@ -245,6 +251,7 @@ def run_program(main: str, header: Path, data: bytes) -> bytes:
         )
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder) / "main.c", Path(folder) / "main"
+        shutil.copyfile(header, Path(folder) / "model.h")  # its own path may hold anything
         source.write_text(main)
         command = [compiler, *STRICT, str(source), "-o", str(program), "-lm"]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -267,9 +274,8 @@ def program_sizes(header: Path) -> str:
     name = c_name(header)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "main.c"
-        source.write_text(
-            f'#include "{header.resolve()}"\nint classify(const unsigned char *p) {{ return {name}_class(p); }}\n'
-        )
+        shutil.copyfile(header, Path(folder) / "model.h")
+        source.write_text(f'#include "model.h"\nint classify(const uint8_t *p) {{ return {name}_class(p); }}\n')
         subprocess.run([compiler, "-Os", "-std=c99", "-c", "-fstack-usage", source.name], cwd=folder, check=True)
         numbers = subprocess.run([sizer, "main.o"], cwd=folder, capture_output=True, text=True, check=True).stdout
         frames = [int(line.split("\t")[1]) for line in (Path(folder) / "main.su").read_text().splitlines()]

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from paretune.deploy.c_header import LINE, c_name, filled, kernels_in, require_known, run_program
+from paretune.deploy.c_header import LINE, filled, kernels_in, require_known, run_program
+from paretune.deploy.c_text import c_name
 from paretune.deploy.int8 import LEAST, MOST, Quantised, Steps
-from paretune.deploy.model import WithScaling
+from paretune.deploy.model import Deployable, WithScaling
 from paretune.graph import IMAGE, Op, buffers_of
 from paretune.memory import MemoryPlan, plan_memory
 
@@ -31,7 +32,7 @@ WRITTEN = ("conv2d", "linear", "map_mean", "max_pool2d", "relu", "leaky_relu", "
            "layer_norm", "add_values", "mul_values", "cat", "slice")  # fmt: skip
 MAIN = """
 #include <stdio.h>
-#include "{header}"
+#include "model.h"
 int main(void) {{
   static uint8_t pixels[{pixels}];
   static int32_t logits[{classes}];
@@ -44,13 +45,13 @@ int main(void) {{
 """
 
 
-def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -> tuple[int, int]:
-    """Write the header of a quantised network whose images are scaled as ``net`` does; returns its bytes of RAM and of constants.
+def write_c_int8(network: Quantised, model: Deployable, path: Path, about: str) -> tuple[int, int]:
+    """Write the header of a quantised network whose images are scaled as ``model`` does; returns its bytes of RAM and of constants.
 
-    ``network`` are the operations of one look; the code looks as often as ``net``. ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in
-    whole numbers.
+    ``network`` are the operations of one look; the code looks as often as ``model``. ``about`` is the comment at its top.
+    Raises :class:`~paretune.errors.ExportError` for an operation that is not written in whole numbers.
     """
-    name, image = c_name(path), network.graph.shapes[IMAGE]
+    net, image = model.net, network.graph.shapes[IMAGE]
     last = network.graph.ops[-1]
     is_sums = last.kind in SUMS and last.output not in network.steps and "slope" not in last.settings
     what = f"what follows the last {last.kind}" if last.kind in SUMS and not is_sums else f"{last.kind} as the last"
@@ -59,18 +60,28 @@ def write_c_int8(network: Quantised, net: WithScaling, path: Path, about: str) -
     plan = plan_memory([buffer for buffer in buffers_of(network.graph) if logits not in buffer.values])
     calls = Calls(network, plan)
     lines = [calls.image(net), *(line for op in network.graph.ops for line in calls.of(op))]
+    name = c_name(path)
     text = filled(
-        "model_int8.h", net.views, image, name=name, about=about.splitlines(), kernels=calls.sources(), arrays=calls.described(), calls=[line.replace("NAME_", f"{name}_") for line in lines],
-        memory=plan.size, classes=network.graph.ops[-1].size, flash=calls.flash_bytes, logit_scale=f"{calls.logit_scale:.6g}",
-    )  # fmt: skip
-    path.write_text(text)
+        "model_int8.h",
+        model,
+        about,
+        name=name,
+        classes=last.size,
+        kernels=calls.sources(),
+        arrays=calls.described(),
+        calls=[line.replace("NAME_", f"{name}_") for line in lines],
+        memory=plan.size,
+        flash=calls.flash_bytes,
+        logit_scale=f"{calls.logit_scale:.6g}",
+    )
+    path.write_text(text, encoding="utf-8")
     return plan.size + (prod(image) if net.views else 0), calls.flash_bytes
 
 
 def run_c_int8(path: Path, pixels: NDArray[np.uint8], classes: int) -> NDArray[np.int32]:
     """Whole-number logits ``(N, classes)`` of images ``(N, C, H, W)`` by the header ``path``."""
     name = c_name(path)
-    main = MAIN.format(header=path.resolve(), pixels=pixels[0].size, classes=classes, name=name)
+    main = MAIN.format(pixels=pixels[0].size, classes=classes, name=name)
     return np.frombuffer(run_program(main, path, np.ascontiguousarray(pixels).tobytes()), np.int32).reshape(-1, classes)
 
 
@@ -240,7 +251,7 @@ class Calls:
         return f"cat({source}, {target}, {', '.join(map(str, (size, given.zero, made.zero, *factors)))});"
 
     def _call(self, op: Op, is_int8: bool, *arguments: Any, function: str = "") -> str:
-        function = (function or op.kind) + ("" if is_int8 else "_logits")
+        function = (function or op.kind) + ("" if is_int8 else "_sums")
         self.used |= {function, *(ROUNDING if is_int8 else ["scaled", "kept"])}
         places = [*map(self._place, op.inputs), self._place(op.output) if is_int8 else "logits"]
         return f"{function}({', '.join(map(str, [*places, *arguments]))});"
@@ -290,8 +301,8 @@ class Calls:
         for kind, body in kernels_in("kernels_int8.c").items():
             if kind in self.used:
                 sources.append(body.replace("OUT *", "int8_t *").replace("STORE(", "KERNEL_rounded("))
-            if f"{kind}_logits" in self.used:
-                last = body.replace(f"KERNEL_{kind}(", f"KERNEL_{kind}_logits(")
+            if f"{kind}_sums" in self.used:
+                last = body.replace(f"KERNEL_{kind}(", f"KERNEL_{kind}_sums(")
                 sources.append(last.replace("OUT *", "int32_t *").replace("STORE(", "KERNEL_kept("))
         return sources
 

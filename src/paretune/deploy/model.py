@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from paretune.data import load as load_images
 from paretune.data.images import Images, Scaling
+from paretune.deploy.layout import Layout
 from paretune.deploy.picture import INK
 from paretune.errors import ExportError
 from paretune.front import Point
@@ -72,6 +73,12 @@ class Deployable:
         """Channels, height and width of an image."""
         channels, height, width = self.samples.shape[1:]
         return channels, height, width
+
+    def layout(self, classes: int) -> Layout:
+        """What the numbers of an image stand for; the names of ``classes`` without any are their numbers."""
+        is_ink = self.fits_by == "ink" and self.image_shape[0] == 1
+        names = self.class_names or [str(number) for number in range(classes)]
+        return Layout(*self.image_shape, is_ink=is_ink, class_names=names)
 
     @property
     def once(self) -> "Deployable":
@@ -170,10 +177,14 @@ def write_card(model: Deployable, path: Path, facts: Mapping[str, str], commands
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     config = yaml.safe_dump(shared_config(point), sort_keys=False)
     made = "\n".join(commands)
-    path.write_text(f"""# {point.family}, {point.params:,} parameters, {point.data}
+    layout = model.layout(model.logits().shape[1])
+    shape = f"(batch, {layout.channels}, {layout.height}, {layout.width})"
+    path.write_text(
+        f"""# {point.family}, {point.params:,} parameters, {point.data}
 
-Trained with Paretune. Its input is `images`, `(batch, {", ".join(map(str, model.image_shape))})`, in [0, 1]{", white on black" if model.fits_by == "ink" else ""}; its output is
-`logits`, the largest of which is the class{f": {', '.join(model.class_names)}" if model.class_names else ""}.
+Trained with Paretune. Its input is `images`, `{shape}`, in [0, 1]{layout.ground}: {layout.order}.
+The C functions that take bytes take the same values in the same order, 0 to 255.
+Its output is `logits`, the largest of which is the class: {layout.classes}.
 
 | | |
 |---|---|
@@ -187,4 +198,7 @@ Trained with Paretune. Its input is `images`, `(batch, {", ".join(map(str, model
 
 ```yaml
 {config}```
-""")
+""",
+        encoding="utf-8",
+        errors="backslashreplace",
+    )

@@ -1,15 +1,16 @@
 /* The mean over {{ views }} copies of the image, moved by up to {{ reach }} pixels; what comes in repeats the edge. */
 static void {{ name }}_logits(const {{ pixel }} *image, {{ logit }} *logits) {
-  static {{ pixel }} moved[{{ pixels }}];
+  static {{ pixel }} moved[{{ layout.size }}];
   static {{ total }} total[{{ classes }}];
   for (int32_t i = 0; i < {{ classes }}; i++) total[i] = 0;
   for (int32_t down = -{{ reach }}; down <= {{ reach }}; down++)
     for (int32_t right = -{{ reach }}; right <= {{ reach }}; right++) {
       if ((down < 0 ? -down : down) + (right < 0 ? -right : right) > {{ reach }}) continue;
-      for (int32_t i = 0; i < {{ pixels }}; i++) {
-        const int32_t r = i / {{ width }} % {{ height }} + down, c = i % {{ width }} + right;
-        const int32_t row = r < 0 ? 0 : r < {{ height }} ? r : {{ height - 1 }}, column = c < 0 ? 0 : c < {{ width }} ? c : {{ width - 1 }};
-        moved[i] = image[(i / {{ height * width }} * {{ height }} + row) * {{ width }} + column];
+      for (int32_t i = 0; i < {{ layout.size }}; i++) {
+        const int32_t r = i / {{ layout.width }} % {{ layout.height }} + down, c = i % {{ layout.width }} + right;
+        const int32_t row = r < 0 ? 0 : r < {{ layout.height }} ? r : {{ layout.height - 1 }};
+        const int32_t column = c < 0 ? 0 : c < {{ layout.width }} ? c : {{ layout.width - 1 }};
+        moved[i] = image[(i / {{ layout.height * layout.width }} * {{ layout.height }} + row) * {{ layout.width }} + column];
       }
       {{ name }}_once(moved, logits);
       for (int32_t i = 0; i < {{ classes }}; i++) total[i] += logits[i];

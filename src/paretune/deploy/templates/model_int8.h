@@ -3,17 +3,15 @@
  * {{ line }}
 {% endfor %}
  *
- * int8, no floating point. {{ name }}_class(pixels): pixels holds {{ pixels }} bytes, 0 to 255, row by row.
- * {{ name }}_logits(pixels, logits) fills {{ classes }} whole numbers, the largest of which is the class; times {{ logit_scale }} they are
- * the logits. Not reentrant: it works in one static block of {{ memory }} bytes. Weights: {{ flash }} bytes of constants.
+ * int8, no floating point.
+{% include "input.h" %}
+ *
+ * {{ name }}_logits(pixels, logits) fills {{ classes }} whole numbers, the largest of which is the class; times {{ logit_scale }} they
+ * are the logits. Not reentrant: it works in one static block of {{ memory }} bytes. Weights: {{ flash }} bytes of constants.
  */
-#ifndef {{ name | upper }}_H
-#define {{ name | upper }}_H
+{% include "guard.h" %}
 
 #include <stdint.h>
-
-#define {{ name | upper }}_PIXELS {{ pixels }}
-#define {{ name | upper }}_CLASSES {{ classes }}
 
 {% for label, array in arrays.items() %}
 static const {{ array.ctype }} {{ name }}_{{ label }}[{{ array.size }}] = {
@@ -23,13 +21,13 @@ static const {{ array.ctype }} {{ name }}_{{ label }}[{{ array.size }}] = {
 static int8_t {{ name }}_memory[{{ memory }}];
 
 {% for kernel in kernels %}
-{{ kernel | replace("KERNEL_", name + "_") }}
+{{ kernel | replace("KERNEL_", internal) }}
 
 {% endfor %}
 static void {{ name }}_{{ "once" if reach else "logits" }}(const uint8_t *pixels, int32_t *logits) {
   int8_t *const memory = {{ name }}_memory;
 {% for call in calls %}
-  {{ name }}_{{ call }}
+  {{ internal }}{{ call }}
 {% endfor %}
 }
 

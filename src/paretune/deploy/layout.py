@@ -1,0 +1,67 @@
+"""What the numbers of an image stand for, in the words that a card and a C header need."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paretune.deploy.c_text import as_string, in_comment
+
+PLANES = {1: "grey", 3: "red, green, blue"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """An image is ``channels`` planes of ``height`` rows of ``width`` values.
+
+    ``is_ink`` has bright ink on a dark ground, as MNIST. ``class_names`` are in the order of the logits.
+    """
+
+    channels: int
+    height: int
+    width: int
+    is_ink: bool
+    class_names: Sequence[str]
+
+    @property
+    def size(self) -> int:
+        """Numbers of an image."""
+        return self.channels * self.height * self.width
+
+    @property
+    def order(self) -> str:
+        """The order of the values, in words."""
+        rows = f"row by row from the top ({self.height} rows of {self.width})"
+        if self.channels == 1:
+            return f"grey, {rows}"
+        planes = PLANES.get(self.channels, "in the order of the training images")
+        return f"channel after channel ({planes}), each {rows}"
+
+    @property
+    def ground(self) -> str:
+        """What is bright, in words behind a comma, where that matters."""
+        return ", white on black" if self.is_ink else ""
+
+    @property
+    def index(self) -> str:
+        """Where a value is, as C has it."""
+        if self.channels == 1:
+            return f"row * {self.width} + column"
+        return f"(channel * {self.height} + row) * {self.width} + column"
+
+    @property
+    def classes(self) -> str:
+        """The classes by their numbers, on one line."""
+        return ", ".join(
+            f"{number} {json.dumps(name, ensure_ascii=False)}" for number, name in enumerate(self.class_names)
+        )
+
+    @property
+    def c_names(self) -> list[str]:
+        """The names as strings of C, each behind a comment with its number, and with the name where its string is not readable."""
+        return [_numbered(number, name) for number, name in enumerate(self.class_names)]
+
+
+def _numbered(number: int, name: str) -> str:
+    string = as_string(name)
+    shown = "" if string == f'"{name}"' else f": {in_comment(name)}"
+    return f"/* {number}{shown} */ {string}"
