@@ -2,6 +2,7 @@
 
 import pytest
 
+from paretune.reports.findings import Query, find
 from paretune.tracking import Store, read_points
 
 CODE = '''
@@ -26,12 +27,12 @@ space: {model.width: 'int(interval(2, 32))', model.side: 'choice(4, 7)'}
 def searchpath(tmp_path, monkeypatch) -> str:
     (tmp_path / "pooled.py").write_text(CODE)
     (tmp_path / "conf" / "model").mkdir(parents=True)
-    (tmp_path / "conf" / "model" / "pooled.yaml").write_text(YAML)
+    (tmp_path / "conf" / "model" / "mine.yaml").write_text(YAML)
     monkeypatch.syspath_prepend(tmp_path)
     return f"hydra.searchpath=[file://{tmp_path}/conf]"
 
 
-SMALL = ("data=digits", "model=pooled", "trainer.max_epochs=1", "trainer.autotune=false")
+SMALL = ("data=digits", "model=mine", "trainer.max_epochs=1", "trainer.autotune=false")
 
 
 def test_a_new_family_trains(command, searchpath):
@@ -45,8 +46,9 @@ def test_a_new_family_sweeps_over_its_own_space_under_a_cap(command, searchpath,
     sweep = ("name=new", "cap.max_params=400", "hydra.sweeper.n_trials=3")
     answer = command("-m", searchpath, *sweep, *SMALL)
     assert answer.code == 0, answer.err
-    points = read_points(Store(f"sqlite:///{tmp_path}/store/mlflow.db"), "new")
+    store = Store(f"sqlite:///{tmp_path}/store/mlflow.db")
+    points = read_points(store, "new")
 
-    assert answer.code == 0, answer.err
     assert [point.family for point in points] == ["pooled"] * 3
+    assert find(store, ["new"], Query(families=("mine",))).table["model"].tolist() == ["mine"] * 3
     assert max(point.params for point in points) <= 400

@@ -95,7 +95,12 @@ def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
         name = cost.replace("_", "-")
         parser.add_argument(f"--max-{name}", type=whole, metavar="N", help=f"only models of at most N {unit}")
     parser.add_argument("--min-f1", type=float, metavar="F", help=f"only models of at least this {f1}, 0 to 1")
-    parser.add_argument("--family", action="append", default=[], help="only models of this family (may be repeated)")
+    parser.add_argument(
+        "--family",
+        action="append",
+        default=[],
+        help="only models of this family, or of this file of conf/model (may be repeated)",
+    )
     parser.add_argument("--cost", choices=UNITS, help="what the front is drawn over (default: as the sweep was run)")
 
 

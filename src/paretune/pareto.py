@@ -20,7 +20,7 @@ def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     """A row for each trial of the sweeps, raced and failed ones too: see ``state``.
 
     ``uri`` is any MLflow tracking URI (default: the store of this folder). Columns: sweep, trial, attempt, state (complete,
-    raced, failed, running), front (whether it is on the front of all these sweeps), family, n_params, val_f1, val_accuracy,
+    raced, failed, running), front (whether it is on the front of all these sweeps), family, model (its YAML's name), n_params, val_f1, val_accuracy,
     val_loss, best_epoch, seconds, images_per_s, seed, data, started, ended, error, run_id, and ``param.<name>`` for each
     parameter searched. Raises :class:`~paretune.errors.StoreError`.
     """
@@ -43,6 +43,7 @@ def front(
 
     query = Query(max_params, min_f1, (families,) if isinstance(families, str) else tuple(families))
     table = trials(*sweeps, uri=uri)
+    query.check_families(table)
     return front_rows(query.rows(complete_rows(table)), column_of(table))
 
 

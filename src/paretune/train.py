@@ -254,6 +254,7 @@ def _recorder(
 
     tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
     store, tags = Store(**tracking), {"data": start.data} | ({"recipe": cfg.recipe} if cfg.recipe else {})
+    tags["model"] = str(HydraConfig.get().runtime.choices["model"])
     if trial is None:
         name = cfg.recipe or f"{start.family}-{start.params}"
         return RunRecorder(store, name, tags={**tags, "kind": "run"}, searched={"seed": str(cfg.seed)})

@@ -20,7 +20,7 @@ def trial(
     """A row of the table of trials."""
     model = {"_target_": "paretune.models.conv.Conv", "widths": [4, 4]}
     return {
-        "sweep": "demo", "trial": number, "attempt": 0, "state": state, "front": False, "family": family, "n_params": params,
+        "sweep": "demo", "trial": number, "attempt": 0, "state": state, "front": False, "family": family, "model": family, "n_params": params,
         "macs": 10.0 * params, "ram_bytes": 3136.0 + params % 64, "flash_bytes": 4.0 * params, "cost": "params",
         "val_f1": f1, "val_accuracy": f1, "val_loss": nan, "best_epoch": 3, "seconds": 2.0, "images_per_s": 100.0, "seed": 0,
         "layers": "", "data": "digits", "started": 10.0 * number, "ended": 10.0 * number + 5, "error": "", "run_id": f"{number:032x}",

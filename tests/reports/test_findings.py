@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, StoreError
 from paretune.reports.confirmed import read_references
 from paretune.reports.findings import Query, finite, layers_of
 from paretune.tracking.read import complete_rows, front_rows
@@ -49,6 +49,28 @@ def test_the_filter_keeps_the_complete_trials_that_are_asked_for(query, numbers)
 
     assert list(results.complete["trial"]) == numbers
     assert list(results.trials["trial"]) == [*numbers, 3]
+
+
+MINE = [
+    trial(0, 100, 0.8, "net", model="mine"),
+    trial(1, 200, 0.9, "net", model="deep mine"),
+    trial(2, 300, 0.7, "conv"),
+]
+
+
+@pytest.mark.parametrize(("families", "numbers"), [(["mine"], [0]), (["net"], [0, 1]), (["deep mine", "conv"], [1, 2])])
+def test_a_family_is_asked_for_by_its_class_or_by_the_name_of_its_yaml(families, numbers):
+    results = results_of(MINE, query=Query(families=tuple(families)))
+
+    assert list(results.complete["trial"]) == numbers
+
+
+def test_families_that_are_not_there_are_refused_with_those_that_are():
+    with pytest.raises(StoreError) as refusal:
+        Query(families=("conv", "nets", "none")).check_families(table_of(MINE))
+
+    expected = "--family `nets, none` is of no trial of demo; the families there are conv, deep mine, mine, net; did you mean net?"
+    assert str(refusal.value) == expected
 
 
 def test_confirmed_models_are_compared_and_filtered_by_their_test_f1():

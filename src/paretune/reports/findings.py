@@ -1,6 +1,6 @@
 """What the reports show of one or several sweeps: a table of trials, read once and filtered once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,13 +8,13 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from paretune import paths
 from paretune.errors import ConfigError, StoreError, check_least
 from paretune.front import Point
 from paretune.reports.confirmed import Reference, confirmed, of_most_seeds, read_references
-from paretune.settings import UNITS
+from paretune.settings import UNITS, mend
 from paretune.tracking import Store, read_confirmations, read_trials
 from paretune.tracking.read import column_of, complete_rows, front_rows, points_of, records
 from paretune.tracking.store import COST_METRICS, N_PARAMS, VAL_F1
@@ -71,7 +71,22 @@ class Query:
         for cost, most in self.most.items():
             table = table[table[COST_METRICS[cost]] <= most]
         table = table if self.min_f1 is None else table[table[f1] >= self.min_f1]
-        return table[table["family"].isin(self.families)] if self.families else table
+        return table[_are_of(table, self.families)] if self.families else table
+
+    def check_families(self, table: DataFrame) -> None:
+        """Raise :class:`~paretune.errors.StoreError` for families that no trial of the ``table`` is of."""
+        unknown = [family for family in self.families if not _are_of(table, [family]).any()]
+        if unknown:
+            known = sorted({*table["family"], *table["model"]} - {""})
+            raise StoreError(
+                f"--family `{', '.join(unknown)}` is of no trial of {', '.join(table['sweep'].unique())}; the families there are "
+                f"{', '.join(known) or 'none yet'}; {mend(unknown[0], known, 'choose one of these')}"
+            )
+
+
+def _are_of(table: DataFrame, families: Collection[str]) -> "Series[bool]":
+    """Which rows are of these families, by the names of their classes or of their files of ``conf/model``."""
+    return table["family"].isin(families) | table["model"].isin(families)
 
 
 @dataclass(frozen=True)
@@ -202,6 +217,7 @@ def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
     Raises :class:`~paretune.errors.StoreError` if a sweep is not there, or has nothing that was asked for.
     """
     table, names = with_costs(read_trials(store, *sweeps)), ", ".join(sweeps)
+    query.check_families(table)
     trials = complete_rows(table)
     confirmations = confirmed(trials, read_confirmations(store, *sweeps))
     models = SweepResults(sweeps, query, table, confirmations).complete

@@ -80,6 +80,7 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
             "state": [_state(run) for run in runs],
             "front": False,
             "family": [tag.get(Tag.FAMILY, "") for tag in tags],
+            "model": [_option(run) for run in runs],
             **{name: Series([values.get(name, nan) for values in metrics], dtype=float) for name in figures},
             "seed": [int(config.get("seed", 0)) for config in configs],
             "layers": [tag.get(Tag.LAYERS, "") for tag in tags],
@@ -100,6 +101,11 @@ def _searched(run: Run) -> dict[str, str]:
     """What was searched, by the names that the command line takes: MLflow's have no plus."""
     added = {name.lstrip("+"): name for name in run.data.tags.get(Tag.ADDED, "").split()}
     return {added.get(name, name): value for name, value in run.data.params.items()}
+
+
+def _option(run: Run) -> str:
+    """The option of the config group ``model`` that a run was made with; of earlier versions known only where it was searched."""
+    return run.data.tags.get(Tag.MODEL) or run.data.params.get("model", "")
 
 
 def _state(run: Run) -> str:

@@ -41,6 +41,7 @@ class Tag:
     STATE = "state"  # complete, raced, failed, killed or superseded
     FRONT = "front"  # true or false
     FAMILY = "family"
+    MODEL = "model"  # the option of the config group that the model came from, such as squeeze_deep
     DATA = "data"
     CONFIG = "config"  # JSON; what is beyond MLflow's longest value is in config.1, config.2 and so on
     LAYERS = "layers"  # of the network, in words
