@@ -129,13 +129,16 @@ def test_the_config_file_of_a_run_is_plain_yaml(command, tmp_path):
     assert yaml.safe_load(path.read_text())["data"]["splitting"]["train_size"] == 200
 
 
-@pytest.mark.parametrize(
-    "setting", ["seed=x", "trainer.device=tpu", "data.splitting.how=odd", "trainer.precision=fp8", "optimizer.lr=a"]
-)
-def test_a_wrong_setting_is_told_before_the_heavy_libraries_are_imported(setting):
+WRONG = ["seed=x", "trainer.device=tpu", "data.splitting.how=odd", "trainer.precision=fp8", "optimizer.lr=a"]
+OVER_A_CAP = ["cap.max_params=500", "cap.max_macs=5", "cap.max_ram_bytes=99 cap.dtype=int8", "cap.max_flash_bytes=9"]
+OVER_A_CAP += [f"{line} data=digits model={family}" for line in OVER_A_CAP for family in ("inception", "recurrent")]
+
+
+@pytest.mark.parametrize("line", [*WRONG, *OVER_A_CAP])
+def test_a_wrong_setting_and_a_model_over_the_cap_are_told_before_the_heavy_libraries_are_imported(line):
     code = (
         "import sys; from paretune.train import cli\n"
-        f"sys.argv[1:] = ['{setting}']\n"
+        f"sys.argv[1:] = {line.split()}\n"
         "try: cli()\nfinally: print([m for m in ('torch', 'mlflow', 'optuna') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

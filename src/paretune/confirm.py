@@ -59,7 +59,8 @@ MISSING = object()
 @hydra.main(config_path=str(paths.CONF), config_name="confirm", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train one model again as ``cfg.training`` says; returns (parameters, validation F1)."""
-    from paretune.experiment import start_point, train_recorded, trusted
+    from paretune.experiment import train_recorded, trusted
+    from paretune.start import start_point
     from paretune.tracking import RunRecorder, Store, read_run
 
     tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)

@@ -16,13 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from paretune import models
-from paretune.budget import Cap
-from paretune.data import fitted, load
+from paretune.data import load
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
 from paretune.front import Point
 from paretune.search import current_trial
-from paretune.settings import UNITS
+from paretune.start import to_plain
 from paretune.tracking import RunRecorder
 from paretune.training import save
 from paretune.training.distillation import Distillation
@@ -33,27 +32,9 @@ from paretune.trust import Trust
 
 log = logging.getLogger(__name__)
 
-TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "selection", "cap", "seed")
-
-
-def start_point(cfg: DictConfig, data: str) -> Point:
-    """The point of a training that has not begun: all but its scores. ``data`` is the name of the data set.
-
-    Raises :class:`~paretune.errors.CapError` before anything is built if the model exceeds the cap, and before
-    images are read, unless only they tell their shape.
-    """
-    config = {name: _plain(cfg[name]) for name in TRAINED_BY}
-    config["model"] = fitted(config["model"], config["data"])
-    cap, family = Cap(**config["cap"]), models.family_of(config["model"])
-    costs = models.measure(config["model"], cap.dtype)
-    cap.check(family, costs)
-    log.info("%s with %s", family, ", ".join(f"{getattr(costs, cost):,} {unit}" for cost, unit in UNITS.items()))
-    counted = {cost: getattr(costs, cost) for cost in UNITS}
-    return Point(**counted, f1=float("nan"), seed=cfg.seed, family=family, data=data, config=config)
-
 
 def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) -> Point:
-    """Train as the config says, from the point that :func:`start_point` gave; returns it with its scores.
+    """Train as the config says, from the point that :func:`paretune.start.start_point` gave; returns it with its scores.
 
     The weights are left in Hydra's output folder, and with a recorder in the store.
     """
@@ -137,7 +118,7 @@ def _check_logits(net: nn.Module, family: str, data: ImageData) -> None:
 
 def training_of(cfg: DictConfig) -> Training:
     """The training settings of a composed config. Raises :class:`~paretune.errors.ConfigError` for an unknown or invalid one."""
-    settings = _plain(cfg.trainer)
+    settings = to_plain(cfg.trainer)
     if unknown := set(settings) - {field.name for field in fields(Training)}:
         name = min(unknown)
         raise ConfigError(
@@ -189,8 +170,3 @@ def _tell(point: Point, trained: Trained, split: str) -> None:
     )  # fmt: skip
     if trained.test:
         log.info("test F1 %.4f, accuracy %.4f (the test set is read once)", trained.test.f1, trained.test.accuracy)
-
-
-def _plain(node: Any) -> Any:
-    """Config as plain data, interpolations resolved."""
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

@@ -50,13 +50,15 @@ def main(cfg: DictConfig) -> Sequence[float]:
         if not in_sweep:
             _check_settings(cfg)
             _refuse_sweeper(HydraConfig.get().overrides.hydra)
-        from paretune.experiment import start_point, train_recorded
         from paretune.search import current_trial
+        from paretune.start import start_point
 
         trial = current_trial()
         _check_cost(cfg)
         _check_unseen(cfg, in_sweep=trial is not None)
         start = start_point(cfg, cfg.data.get("name") or HydraConfig.get().runtime.choices["data"])
+        from paretune.experiment import train_recorded  # imports torch
+
         with _recorder(cfg, start, trial) as recorder:
             point = train_recorded(cfg, start, recorder)
     return getattr(point, cfg.cost), point.f1
@@ -156,7 +158,7 @@ def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
         _check_settings(cfg)
     _check_cost(cfg)
     _check_unseen(cfg, in_sweep=True)
-    from paretune import data, models  # import torch
+    from paretune import data, models
     from paretune.budget import Cap, check_counted
 
     plain: Any = OmegaConf.to_container(cfg.model, resolve=True)

@@ -1,6 +1,7 @@
 """Image data sets, each a function that returns an :class:`~paretune.data.images.ImageData`, named in ``conf/data/<name>.yaml``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import signature
 from pydoc import locate
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,37 @@ if TYPE_CHECKING:
 
 __all__ = ["fitted", "load"]
 
+SAID = ("image_shape", "num_classes")  # what the images are said to be before they are read
+
 
 def load(data: Mapping[str, Any]) -> "ImageData":
     """The images of a plain ``data`` config: ``_target_`` names a function, the other keys are its arguments.
 
-    ``image_shape`` is no argument but what the images are said to be, so that models can be counted before they are read.
-    Raises :class:`~paretune.errors.ConfigError` for arguments that the function refuses, and if they are another.
+    ``image_shape`` and ``num_classes`` are what the images are said to be, so that models can be counted before they are
+    read; a function may take them as arguments, too. Raises :class:`~paretune.errors.ConfigError` for arguments that the
+    function refuses, and if the images are not what they are said to be.
     """
-    images: ImageData = _made({name: value for name, value in data.items() if name != "image_shape"}, "data")
-    shape, said = list(images.train.pixels.shape[1:]), data.get("image_shape")
-    if said and list(said) != shape:
-        raise ConfigError(
-            f"data.image_shape `{list(said)}` is not that of the images; expected {shape}; set data.image_shape"
-        )
+    taken = signature(_locate_function(data, "data")).parameters
+    arguments = {name: value for name, value in data.items() if name not in SAID or name in taken}
+    images: ImageData = _made(arguments, "data")
+    _check_said(data, images)
     return images
+
+
+def _check_said(data: Mapping[str, Any], images: "ImageData") -> None:
+    """Raise :class:`~paretune.errors.ConfigError` if the images have another shape, or other classes, than was said."""
+    shape = list(images.train.pixels.shape[1:])
+    image_shape = data.get("image_shape")
+    if image_shape and list(image_shape) != shape:
+        raise ConfigError(
+            f"data.image_shape `{list(image_shape)}` is not that of the images; expected {shape}; set data.image_shape"
+        )
+    num_classes = data.get("num_classes")
+    if num_classes and num_classes != images.num_classes:
+        raise ConfigError(
+            f"data.num_classes `{num_classes}` is not that of the images; expected {images.num_classes}; "
+            f"set data.num_classes"
+        )
 
 
 def fitted(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,12 +64,7 @@ def fitted(model: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
 def _made(config: Mapping[str, Any], setting: str) -> Any:
     """What the function or class named by ``_target_`` makes of the other keys, nested ones first."""
     target = str(config.get("_target_"))
-    function = locate(target)
-    if not callable(function):
-        raise ConfigError(
-            f"{setting}._target_ `{target}` cannot be called; expected the dotted path of a function that returns an ImageData; set "
-            f"{setting}._target_"
-        )
+    function = _locate_function(config, setting)
     arguments = {
         name: _made(value, f"{setting}.{name}") if isinstance(value, Mapping) and "_target_" in value else value
         for name, value in config.items()
@@ -62,3 +75,15 @@ def _made(config: Mapping[str, Any], setting: str) -> Any:
     except TypeError as error:
         message = f"{setting} has settings that {target} refuses ({first_line(error)}); expected those of its signature"
         raise ConfigError(f"{message}; check conf/data") from error
+
+
+def _locate_function(config: Mapping[str, Any], setting: str) -> Callable[..., Any]:
+    """The function or class that ``_target_`` names."""
+    target = str(config.get("_target_"))
+    function = locate(target)
+    if callable(function):
+        return function
+    raise ConfigError(
+        f"{setting}._target_ `{target}` cannot be called; expected the dotted path of a function that returns an "
+        f"ImageData; set {setting}._target_"
+    )

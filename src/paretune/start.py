@@ -1,0 +1,38 @@
+"""What is known of a training before it begins: its config as plain data, and what the model costs. No torch."""
+
+import logging
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from paretune import models
+from paretune.budget import Cap
+from paretune.data import fitted
+from paretune.front import Point
+from paretune.settings import UNITS
+
+TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "selection", "cap", "seed")
+
+log = logging.getLogger(__name__)
+
+
+def start_point(cfg: DictConfig, data: str) -> Point:
+    """The point of a training that has not begun: all but its scores. ``data`` is the name of the data set.
+
+    Raises :class:`~paretune.errors.CapError` before torch is imported if the model exceeds the cap, and before
+    images are read, unless only they tell their shape.
+    """
+    config = {name: to_plain(cfg[name]) for name in TRAINED_BY}
+    config["model"] = fitted(config["model"], config["data"])
+    cap = Cap(**config["cap"])
+    family = models.family_of(config["model"])
+    costs = models.measure(config["model"], cap.dtype)
+    cap.check(family, costs)
+    counted = {cost: getattr(costs, cost) for cost in UNITS}
+    log.info("%s with %s", family, ", ".join(f"{counted[cost]:,} {unit}" for cost, unit in UNITS.items()))
+    return Point(**counted, f1=float("nan"), seed=cfg.seed, family=family, data=data, config=config)
+
+
+def to_plain(node: Any) -> Any:
+    """A part of a config as plain data, what it refers to filled in."""
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
