@@ -17,7 +17,7 @@ from paretune.deploy.c_header import run_c, write_c
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
 from paretune.deploy.model import Deployable, WithScaling, write_card
 from paretune.front import Point
-from paretune.models.views import seen
+from paretune.models.views import Views
 
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 LANGUAGES = [
@@ -152,7 +152,7 @@ def test_a_prefix_that_is_taken_is_an_error(tmp_path, one, other):
 def texts(tmp_path_factory):
     """The headers ``net.h`` and ``net_int8.h`` of a network that looks five times, by the prefixes of their names."""
     folder, model = tmp_path_factory.mktemp("headers"), of_shape(1, 28, 28)
-    net = WithScaling(seen(model.net.net, {"views": 5, "image_shape": [1, 28, 28]}), Scaling(90.0, 50.0)).eval()
+    net = WithScaling(Views(model.net.net, 5), Scaling(90.0, 50.0)).eval()
     model = replace(model, net=net)
     write_c(model, folder / "net.h", "a test")
     write_c_int8(in_int8(model, folder), model, folder / "net_int8.h", "a test")
