@@ -70,5 +70,6 @@ class SweepOptions:
     race: RaceOptions = field(default_factory=RaceOptions)
     # any Optuna pruner by `_target_`, for one objective; the task takes part by `current_trial().report(epoch, value)`
     pruner: Any = None
-    # object with start(sweep, facts) and finish(status, reasons, running), told of the sweep's life
+    # object with start(sweep, facts) and finish(status, reasons, running), told of the sweep's life; one with compare(sweep, storage,
+    # study_id, n_trials, complete), too, may refuse a study that is not of the trials that it has recorded
     recorder: Any = None

@@ -26,7 +26,7 @@ from paretune.errors import Raced
 from paretune.search import TrialHandle
 from paretune.search.claims import reclaim, this_process
 from paretune.search.interrupts import listen, under_slurm
-from paretune.search.study import ask_to_stop, finished, name_values, running, stopping
+from paretune.search.study import ask_to_stop, finished, name_values, running, stopping, study_id
 from paretune.search.worker import Interrupted, work
 from paretune.secrets import masked
 
@@ -47,7 +47,9 @@ class Session:
     def run(self) -> None:
         """Start the sweep or go on with it, up to its total, and close it."""
         study, limits = self.study, self.sweep.limits
+        recorder = instantiate(self.options.recorder) if self.options.recorder else None
         self.spec.check_searched()
+        self._check_in_step(recorder)
         self.spec.check_same_setup(study)
         if names := self.spec.metric_names:
             name_values(study, names)
@@ -63,7 +65,7 @@ class Session:
                 log.info("nothing is searched: the same configuration runs %d times, which measures its noise", total)
             for params in self.spec.starts():
                 study.enqueue_trial(params, skip_if_exists=True)
-        with self._recorded():  # a complete one, too: a parent that was killed has not closed its runs
+        with self._recorded(recorder):  # a complete one, too: a parent that was killed has not closed its runs
             if done < total:
                 listen()
                 limits.begin(study)
@@ -115,16 +117,24 @@ class Session:
         job = WorkerJob(self.work_elsewhere, this_process())
         return WorkerPool(self.study, self.sweep, launching(job, self.context, self.config, self.options), n_jobs)
 
+    def _check_in_step(self, recorder: Any) -> None:
+        """Have a recorder that can tell refuse a study that is not of the trials that it has recorded."""
+        if not hasattr(recorder, "compare"):
+            return
+        trials = self.study.get_trials(deepcopy=False)
+        complete = {trial.number for trial in trials if trial.state is TrialState.COMPLETE}
+        storage = self.options.storage or "memory"
+        recorder.compare(self.sweep.name, storage, study_id(self.study), len(trials), complete)
+
     @contextmanager
-    def _recorded(self) -> Iterator[None]:
+    def _recorded(self, recorder: Any) -> Iterator[None]:
         """Tell the recorder how the block began and ended."""
         study, name = self.study, self.sweep.name
-        recorder = instantiate(self.options.recorder) if self.options.recorder else None
         if recorder:
             space = self.sweep.space.described()
             caps = self.spec.caps
             facts = {"cap": caps.most.get(caps.axis), "caps": dict(caps.most), "cost": caps.axis, "space": space}
-            recorder.start(name, {**facts, "command": resume_command()})
+            recorder.start(name, {**facts, "command": resume_command(), "study": study_id(study)})
         status = "FAILED"
         try:
             yield

@@ -21,6 +21,7 @@ from optuna.trial import Trial
 from hydra_plugins.paretune_sweeper import SweepOptions
 from paretune.errors import ConfigError, check_choice, check_least
 from paretune.overrides import STUDY_NAME, is_text, quoted
+from paretune.paths import sqlite_url
 from paretune.search.costs import Caps
 from paretune.search.distributions import value_of
 from paretune.search.feasible_space import FeasibleSpace
@@ -92,7 +93,7 @@ class SweepSpec:
         """
         storage, pruner = self.options.storage, self.options.pruner
         if storage is None and self.is_isolated:
-            storage = f"sqlite:///{Path(self.config.hydra.sweep.dir).resolve()}/optuna.db"
+            storage = sqlite_url(Path(self.config.hydra.sweep.dir).resolve() / "optuna.db")
         if pruner and len(self.directions) > 1:
             raise ConfigError(
                 f"pruner `{pruner.get('_target_')}` prunes by one objective, and this sweep has {len(self.directions)}; expected "

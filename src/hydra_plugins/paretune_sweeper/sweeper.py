@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.paretune_sweeper import SweepOptions
 from paretune.errors import ParetuneError
+from paretune.paths import sqlite_url
 
 GENETIC = {
     "population_size": 50, "mutation": None, "mutation_prob": None, "crossover": None, "crossover_prob": 0.9, "swapping_prob": 0.5,
@@ -55,6 +56,13 @@ store = ConfigStore.instance()
 store.store(group="hydra/sweeper", name="paretune", node=ParetuneSweeperConf, provider="paretune")
 for name, sampler in SAMPLERS.items():
     store.store(group="hydra/sweeper/sampler", name=name, node={**sampler, "seed": None}, provider="paretune")
+
+
+def _sqlite_url(folder: str, file: str) -> str:
+    return sqlite_url(f"{folder}/{file}")
+
+
+OmegaConf.register_new_resolver("sqlite_url", _sqlite_url, replace=True)  # ${sqlite_url:FOLDER,FILE} in configs
 
 
 class ParetuneSweeper(Sweeper):

@@ -1,8 +1,8 @@
 """The study of a sweep: opening it, what is finished, and whether somebody asked it to stop."""
 
+import uuid
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -14,6 +14,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import StoreError, first_line
+from paretune.paths import sqlite_file
 from paretune.search.storage import PatientStorage, add_study_note, note_of_study, study_notes
 from paretune.secrets import refuse_passwords
 
@@ -22,6 +23,7 @@ HEARTBEAT_S = 30
 BUSY_S = 60  # SQLite has one writer at a time; the others wait
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 STOP = "stop"
+ID = "id"
 
 optuna.logging.disable_default_handler()  # a sweep's own log says what a person needs
 optuna.logging.enable_propagation()
@@ -71,8 +73,8 @@ def _storage(url: str | None) -> RDBStorage | None:
     if url is None:
         return None
     try:
-        if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        if file := sqlite_file(url):
+            file.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             local = url.startswith("sqlite")
@@ -128,6 +130,13 @@ def shared(study: Study, name: str, choose: Callable[[], Mapping[str, Any]]) -> 
     if key not in study_notes(study):
         add_study_note(study, key, dict(choose()))
     return dict(study_notes(study)[key])
+
+
+def study_id(study: Study) -> str:
+    """What tells the study apart from every other, also from one of the same name; made at the first call."""
+    if ID not in study_notes(study):
+        add_study_note(study, ID, uuid.uuid4().hex)
+    return str(study_notes(study)[ID])
 
 
 QUESTION, SETTINGS = "question", "settings"

@@ -1,7 +1,8 @@
 """Reading trials back from the store."""
 
+import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
@@ -11,22 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from paretune.errors import StoreError
 from paretune.front import Point, costs_of, front
-from paretune.tracking.store import (
-    COST_METRICS,
-    IMAGES_PER_S,
-    N_PARAMS,
-    SCORES,
-    VAL_F1,
-    Store,
-    Tag,
-    config_of,
-    one_line,
-)
+from paretune.tracking.store import COST_METRICS, IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, config_of
 from paretune.tracking.tables import Run
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+log = logging.getLogger(__name__)
+
+WEIGHTS = "weights.pt"
 STATES = {"FINISHED": "complete", "FAILED": "failed", "RUNNING": "running"}
 
 
@@ -39,16 +33,33 @@ def read_trials(store: Store, *sweeps: str) -> "DataFrame":
     costs = {run.data.tags[Tag.SWEEP]: run.data.tags.get(Tag.COST, "params") for run in store.sweeps()}
     for sweep in sweeps:
         if sweep not in costs:
-            near = get_close_matches(sweep, costs, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"the store has {', '.join(costs) or 'no sweep yet'}"
-            raise StoreError(
-                f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {hint}"
-            )
+            costs[sweep] = _cost_without_parent(store, sweep, costs)
     runs = [run for sweep in sweeps for run in store.trials(sweep)]
     table = _table_of([run for run in runs if _state(run) in {*STATES.values(), "raced"}])
     table["cost"] = common_cost([costs[sweep] for sweep in sweeps])
     table.loc[front_rows(complete_rows(table), column_of(table)).index, "front"] = True
     return table
+
+
+def _cost_without_parent(store: Store, sweep: str, others: Collection[str]) -> str:
+    """The cost of a sweep whose parent run somebody deleted in MLflow's UI.
+
+    Raises :class:`~paretune.errors.StoreError` if its trials are not there either.
+    """
+    deleted = store.runs({Tag.KIND: "sweep", Tag.SWEEP: sweep}, deleted=True)
+    if store.trials(sweep):
+        log.warning("the parent run of sweep %s was deleted; the sweep's own command brings it back", sweep)
+        return deleted[-1].data.tags.get(Tag.COST, "params") if deleted else "params"
+    if deleted:
+        raise StoreError(
+            f"sweep `{sweep}` was deleted from the tracking store `{store.uri}`; expected one that is there; "
+            f"{store.how_to_restore(deleted[-1])}"
+        )
+    near = get_close_matches(sweep, others, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"the store has {', '.join(others) or 'no sweep yet'}"
+    raise StoreError(
+        f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {hint}"
+    )
 
 
 def common_cost(costs: Iterable[str]) -> str:
@@ -144,7 +155,7 @@ def read_points(store: Store, *sweeps: str) -> list[Point]:
 
 def read_run(store: Store, run_id: str) -> tuple[Point, str]:
     """The point that a trial's run is, and the name of its sweep."""
-    table = _table_of([Run.of(store.client.get_run(run_id))])
+    table = _table_of([store.run(run_id)])
     return points_of(table)[0], table["sweep"][0]
 
 
@@ -172,8 +183,19 @@ def read_curve(store: Store, run_id: str, name: str = VAL_F1) -> list[tuple[int,
 
 @contextmanager
 def weights_of(store: Store, run_id: str) -> Iterator[Path]:
-    """A copy of a run's ``weights.pt``, there while the block lasts."""
+    """A run's ``weights.pt``, there while the block lasts.
+
+    Raises :class:`~paretune.errors.StoreError` if it is not there. What the block says of a copy of the file is said of the
+    run, as the copy is gone by then.
+    """
+    run = store.run(run_id)
+    if path := store.local_file(run, WEIGHTS):
+        yield path
+        return
     with tempfile.TemporaryDirectory() as folder:
-        with one_line(store.uri):
-            path = store.client.download_artifacts(run_id, "weights.pt", folder)
-        yield Path(path)
+        path = store.downloaded(run, WEIGHTS, Path(folder))
+        try:
+            yield path
+        except StoreError as error:
+            name = f"{WEIGHTS} of run {run_id} in {store.uri}"
+            raise StoreError(str(error).replace(str(path), name)) from error

@@ -167,7 +167,7 @@ class RunWriter:
         """Log the counts, and the config as a file and as a tag to query. Earlier versions left steps without ``costs``."""
         self.store.log_metrics(self.run_id, {N_PARAMS: params, **(costs or {})}, at_ms)
         self.store.set_tags(self.run_id, {Tag.FAMILY: family, **config_tags(config)})
-        self.store.client.log_text(self.run_id, yaml.safe_dump(dict(config), sort_keys=False), "config.yaml")
+        self.store.keep_text(self.run_id, yaml.safe_dump(dict(config), sort_keys=False), "config.yaml")
 
     def _metrics(self, at_ms: int, *, values: Mapping[str, float], step: int = 0) -> None:
         self.store.log_metrics(self.run_id, values, at_ms, step)
@@ -177,7 +177,7 @@ class RunWriter:
 
     def _attach(self, at_ms: int, *, files: Sequence[str]) -> None:
         for path in files:
-            self.store.client.log_artifact(self.run_id, path)
+            self.store.keep_file(self.run_id, Path(path))
 
     def _end(self, at_ms: int, *, status: str, tags: Tags, trial_of: str = "", trial: int = 0) -> None:
         """Close the run; a complete trial of the sweep ``trial_of`` joins its front."""

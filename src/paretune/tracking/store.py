@@ -2,15 +2,18 @@
 
 import json
 import logging
+import os
 import platform
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from errno import ENOSPC
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from itertools import count, takewhile
@@ -20,11 +23,16 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from paretune.errors import StoreError, first_line
+from paretune.paths import sqlite_file, sqlite_url
 from paretune.secrets import refuse_passwords
-from paretune.tracking.tables import Run, curve_of, runs_with
+from paretune.tracking.artifacts import folder_of, follow_move, keep_file, keep_text, local_folder
+from paretune.tracking.kinds import check_file, check_tables
+from paretune.tracking.tables import Run, curve_of, run_of, runs_with, tag_of_all
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient  # a reader of a SQLite store does without its import
+
+log = logging.getLogger(__name__)
 
 for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -37,6 +45,7 @@ class Tag:
     KIND = "kind"  # trial, sweep, run or confirm
     SWEEP = "sweep"
     TRIAL = "trial"  # its number
+    STUDY = "study"  # id of the study that the sweep's trials are of
     ATTEMPT = "attempt"
     STATE = "state"  # complete, raced, failed, killed or superseded
     FRONT = "front"  # true or false
@@ -117,7 +126,7 @@ def _hardware() -> str:
     return ", ".join([f"{cpu} ({torch.get_num_threads()} threads)", *gpus])
 
 
-SQLITE = "sqlite:///"
+DRIVER = "sqlite+pysqlite"
 PAGE = 20_000  # runs in one query: a third less time than pages of 1,000
 
 
@@ -125,20 +134,29 @@ PAGE = 20_000  # runs in one query: a third less time than pages of 1,000
 class Store:
     """A tracking store: any MLflow tracking URI, the folder for artifacts of a SQLite one, and one for what a server has
     not got yet.
+
+    One that ``is_read_only`` is never written to, not even by MLflow's own upgrades. See :meth:`require`.
     """
 
     uri: str
     artifacts: str | None = None
     experiment: str = "paretune"
     spool: str | None = None
+    is_read_only: bool = False
 
     @property
     def spool_folder(self) -> Path | None:
         """Where runs wait for a server that is away; ``None`` for a database, which this process writes itself."""
-        return Path(self.spool).resolve() if self.spool and self.uri.startswith("http") else None
+        return Path(self.spool).resolve() if self.spool and self.is_server else None
+
+    @property
+    def is_server(self) -> bool:
+        """Whether an MLflow server is at the URI, which keeps artifacts itself."""
+        return self.uri.startswith("http")
 
     def __post_init__(self) -> None:
         refuse_passwords(self.uri)
+        refuse_folder(self.uri)
 
     @cached_property
     def client(self) -> "MlflowClient":
@@ -146,7 +164,22 @@ class Store:
         from mlflow import MlflowClient
 
         with one_line(self.uri):
-            return MlflowClient(self.uri)
+            return MlflowClient(self.client_uri)
+
+    @property
+    def client_uri(self) -> str:
+        """The URI as MLflow's client is to have it.
+
+        Of ``sqlite:///...`` MLflow would make the folder by the escaped name, so the file's driver is named, too.
+        """
+        if not self.file:
+            return self.uri
+        from sqlalchemy.engine.url import URL
+
+        if not self.is_read_only:
+            return f"{DRIVER}:{self.uri.partition(':')[2]}"
+        query = {"mode": "ro", "uri": "true"}
+        return URL.create(DRIVER, database=self.file.resolve().as_uri(), query=query).render_as_string()
 
     def create(self) -> None:
         """Make the experiment, and a SQLite store and its folders; call it before anything else is done with the store.
@@ -162,6 +195,19 @@ class Store:
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
             _ = self.experiment_id
+            self.follow_move()
+
+    def follow_move(self) -> None:
+        """After a SQLite store was moved, copied or mounted elsewhere: have MLflow's UI find the files of its runs."""
+        if not self.file or not self.artifact_root:
+            return
+        if before := follow_move(self.file, self.experiment, self.artifact_root):
+            log.info("the store was at %s before; its files are now read and written in %s", before, self.artifact_root)
+
+    @cached_property
+    def artifact_root(self) -> Path | None:
+        """The folder for the files of all runs of a SQLite store; ``None`` where MLflow chooses."""
+        return Path(self.artifacts).resolve() if self.artifacts and self.file else None
 
     @cached_property
     def experiment_id(self) -> str:
@@ -169,57 +215,166 @@ class Store:
         with one_line(self.uri):
             experiment = self.client.get_experiment_by_name(self.experiment)
             if experiment:
+                self._check_not_deleted(str(experiment.experiment_id), experiment.lifecycle_stage)
                 return str(experiment.experiment_id)
-            is_server = self.uri.startswith("http")  # which keeps artifacts itself
-            location = Path(self.artifacts).resolve().as_uri() if self.artifacts and not is_server else None
+            location = Path(self.artifacts).resolve().as_uri() if self.artifacts and not self.is_server else None
             return str(self.client.create_experiment(self.experiment, artifact_location=location))
 
-    def require(self) -> "Store":
-        """The store itself, if it exists. Raises :class:`~paretune.errors.StoreError`."""
-        if self.file and not self.file.is_file():
+    def _check_not_deleted(self, experiment_id: str, stage: str) -> None:
+        if stage == "deleted":
             raise StoreError(
-                f"tracking store `{self.file}` does not exist; expected the file that a sweep writes; run one first "
-                f"(paretune sweep digits_demo), or give the right folder with --store or PARETUNE_STORE"
+                f"experiment `{self.experiment}` of tracking store `{self.uri}` was deleted; expected one that is there; "
+                f"{self._restore_experiment(experiment_id)}, or record in another one: tracking.experiment=NAME"
             )
-        return self
 
-    @property
+    def _restore_experiment(self, experiment_id: str) -> str:
+        uri = shlex.quote(self.uri)
+        return (
+            f"bring it back with all its runs: MLFLOW_TRACKING_URI={uri} mlflow experiments restore "
+            f"--experiment-id {experiment_id}"
+        )
+
+    def how_to_restore(self, run: Run) -> str:
+        """What a person does to have a deleted run again, alone or with its experiment."""
+        with one_line(self.uri):
+            experiment = self.client.get_experiment(run.info.experiment_id)
+        if experiment.lifecycle_stage == "deleted":
+            return self._restore_experiment(run.info.experiment_id)
+        return "bring its runs back in MLflow's UI (State: Deleted, Restore)"
+
+    def require(self) -> "Store":
+        """The same store to be read and not written, if it is one. Raises :class:`~paretune.errors.StoreError`."""
+        if self.file:
+            check_file(self.file)
+        elif not self.is_server and "://" in self.uri:
+            with one_line(self.uri):
+                check_tables(self.uri, _tables_of(self.uri))
+        return replace(self, is_read_only=True)
+
+    @cached_property
     def file(self) -> Path | None:
         """The file of a SQLite store."""
-        return Path(self.uri.removeprefix(SQLITE)) if self.uri.startswith(SQLITE) else None
+        with one_line(self.uri):
+            return sqlite_file(self.uri)
 
-    def runs(self, tags: Mapping[str, str]) -> list[Run]:
-        """All runs of every experiment that have these tags (at least one), oldest first."""
+    def runs(self, tags: Mapping[str, str], *, deleted: bool = False) -> list[Run]:
+        """All runs of every experiment that have these tags (at least one), oldest first; or those that were ``deleted``."""
         if self.file:
-            with suppress(sqlite3.Error):  # MLflow's client knows what is wrong with it
-                return runs_with(self.file, tags)
-        return self.runs_by_client(tags)
+            try:
+                return runs_with(self.file, tags, deleted=deleted)
+            except sqlite3.Error as error:  # MLflow's client knows what is wrong with it
+                _tell_fall_back(self.file, str(error))
+        return self.runs_by_client(tags, deleted=deleted)
 
-    def runs_by_client(self, tags: Mapping[str, str]) -> list[Run]:
+    def runs_by_client(self, tags: Mapping[str, str], *, deleted: bool = False) -> list[Run]:
         """The same as :meth:`runs`, asked of MLflow's client, whatever the store is."""
-        return [run for run in self._runs_by_client(with_tags(tags)) if tags.items() <= run.data.tags.items()]
+        runs = self._runs_by_client(with_tags(tags), deleted=deleted)
+        return [run for run in runs if tags.items() <= run.data.tags.items()]
 
-    def _runs_by_client(self, query: str) -> list[Run]:
+    def _runs_by_client(self, query: str, *, deleted: bool = False) -> list[Run]:
         """All runs of every experiment that match MLflow's filter ``query``, oldest first."""
         from mlflow.entities import ViewType
 
+        within, view = (ViewType.ALL, ViewType.DELETED_ONLY) if deleted else (ViewType.ACTIVE_ONLY,) * 2
         with one_line(self.uri):
-            experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+            experiments = [experiment.experiment_id for experiment in self.client.search_experiments(within)]
             order, token = ["attributes.start_time ASC"], None
             runs: list[Run] = []
             while True:
-                page = self.client.search_runs(experiments, query, ViewType.ACTIVE_ONLY, PAGE, order, token)
+                page = self.client.search_runs(experiments, query, view, PAGE, order, token)
                 runs, token = [*runs, *map(Run.of, page)], page.token
                 if not token:
                     return runs
 
+    def run(self, run_id: str) -> Run:
+        """The run of this id. Raises :class:`~paretune.errors.StoreError` if the store has not got it."""
+        if self.file:
+            try:
+                run = run_of(self.file, run_id)
+            except sqlite3.Error as error:
+                _tell_fall_back(self.file, str(error))
+            else:
+                if run is None:
+                    raise StoreError(
+                        f"run `{run_id}` is not in tracking store `{self.uri}`, or was deleted; expected the id of a run; "
+                        f"paretune pareto lists those of a sweep"
+                    )
+                return run
+        with one_line(self.uri):
+            return Run.of(self.client.get_run(run_id))
+
+    def tag_of_all(self, tags: Mapping[str, str], name: str) -> dict[str, tuple[str, bool]]:
+        """The value of the tag ``name``, by the ids of the runs that have it and these ``tags``, and whether the run is active."""
+        if self.file:
+            with suppress(sqlite3.Error):
+                return tag_of_all(self.file, tags, name)
+        found = [(run, not deleted) for deleted in (False, True) for run in self.runs(tags, deleted=deleted)]
+        return {run.info.run_id: (run.data.tags[name], active) for run, active in found if name in run.data.tags}
+
     def curve(self, run_id: str, name: str) -> list[tuple[int, float]]:
         """(step, value) of all values of a metric of a run, by step."""
         if self.file:
-            with suppress(sqlite3.Error):
+            try:
                 return curve_of(self.file, run_id, name)
+            except sqlite3.Error as error:
+                _tell_fall_back(self.file, str(error))
         with one_line(self.uri):
             return sorted((point.step, point.value) for point in self.client.get_metric_history(run_id, name))
+
+    def local_file(self, run: Run, name: str) -> Path | None:
+        """A file of a run that lies on this machine.
+
+        It is looked for by the place of the store first, and then where MLflow noted it: the store may have been moved.
+
+        Raises :class:`~paretune.errors.StoreError` if it should lie here and does not.
+        """
+        places = [folder / name for folder in self._folders_of(run)]
+        if path := next((path for path in places if path.is_file()), None):
+            return path
+        if not places or local_folder(run.info.artifact_uri) is None:
+            return None  # a server has it
+        raise StoreError(
+            f"{name} of run `{run.info.run_id}` is not there; expected {' or '.join(map(str, places))}; put the folder back if "
+            f"it was deleted or left behind, or {_again(run)}"
+        )
+
+    def _folders_of(self, run: Run) -> list[Path]:
+        noted = local_folder(run.info.artifact_uri)
+        folders = [noted] if noted else []
+        if self.file:
+            root = self.artifact_root or self.file.resolve().parent / "artifacts"
+            folders.insert(0, folder_of(root, run.info.run_id))
+        return list(dict.fromkeys(folders))
+
+    def downloaded(self, run: Run, name: str, folder: Path) -> Path:
+        """A copy of a file of a run, in ``folder``. Raises :class:`~paretune.errors.StoreError`."""
+        run_id = run.info.run_id
+        try:
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+        except _store_errors() as error:
+            if isinstance(error, OSError) and error.errno == ENOSPC:
+                raise StoreError(
+                    f"temporary folder `{folder.parent}` is full; expected room for {name} of run `{run_id}`; free some, or "
+                    f"name another folder: TMPDIR=..."
+                ) from error
+            raise StoreError(
+                f"{name} of run `{run_id}` cannot be had from `{self.uri}` ({first_line(error)}); expected a file that is "
+                f"there; restore it if it was deleted, or {_again(run)}"
+            ) from error
+
+    def keep_file(self, run_id: str, path: Path) -> None:
+        """Add a copy of a file to a run."""
+        if self.artifact_root:
+            keep_file(self.artifact_root, run_id, path)
+        else:
+            self.client.log_artifact(run_id, str(path))
+
+    def keep_text(self, run_id: str, text: str, name: str) -> None:
+        """Add a text to a run, as a file of this name."""
+        if self.artifact_root:
+            keep_text(self.artifact_root, run_id, text, name)
+        else:
+            self.client.log_text(run_id, text, name)
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
@@ -255,6 +410,44 @@ class Store:
         return self.runs({Tag.SWEEP: sweep, Tag.KIND: "confirm"})
 
 
+def _again(run: Run) -> str:
+    sweep, run_id = run.data.tags.get(Tag.SWEEP), run.info.run_id
+    if not sweep:
+        return "train the model again"
+    return f"train the model again: paretune confirm {shlex.quote(sweep)} --run {run_id[:8]}"
+
+
+def refuse_folder(uri: str) -> None:
+    """Raise :class:`~paretune.errors.StoreError` for a folder of files or a bare path, which MLflow no longer takes."""
+    if uri.partition(":")[0] in ("sqlite", "databricks") or ("://" in uri and not uri.startswith("file:")):
+        return
+    if uri in ("databricks", "uc") or os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
+        return
+    path = Path(uri.removeprefix("file:").replace("//", "/", 1) if uri.startswith("file:") else uri).absolute()
+    database = path if path.suffix == ".db" else path / "mlflow.db"
+    raise StoreError(
+        f"tracking.uri `{uri}` is a path, and MLflow keeps no more runs in plain files; expected the URL of a database or a "
+        f"server; write {sqlite_url(database)} (mlflow migrate-filestore takes over the runs of a folder)"
+    )
+
+
+def _tables_of(uri: str) -> list[str]:
+    """The names of the tables of any database."""
+    from sqlalchemy import create_engine, inspect
+
+    engine = create_engine(uri)
+    try:
+        return inspect(engine).get_table_names()
+    finally:
+        engine.dispose()
+
+
+@lru_cache
+def _tell_fall_back(file: Path, reason: str) -> None:
+    """Say once why reading takes longer."""
+    log.warning("the tables of %s are not read directly (%s), but by MLflow, which takes longer", file, reason)
+
+
 def _store_errors() -> tuple[type[Exception], ...]:
     """What a store may raise: of libraries that nobody has imported, nothing."""
     errors = [("mlflow.exceptions", "MlflowException"), ("sqlalchemy.exc", "SQLAlchemyError")]
@@ -265,6 +458,8 @@ MENDS = {
     "out-of-date database schema": "back it up and run `mlflow db upgrade <uri>`, or install the MLflow that made it",
     "is locked": "another process holds it; wait, or stop that process",
     "not a database": "give the right file with --store or tracking.uri",
+    "readonly database": "another version of MLflow made it; back it up and run `mlflow db upgrade <uri>`",
+    "malformed": "the file is damaged: put a backup back",
 }
 
 

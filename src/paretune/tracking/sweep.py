@@ -5,7 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from paretune.errors import Absence, StoreError
+from paretune.secrets import masked
+from paretune.tracking.compare import RunsSide, StudySide, check_in_step, runs_side
 from paretune.tracking.front_tags import set_front, supersede
 from paretune.tracking.run import write_leftovers
 from paretune.tracking.store import Store, Tag, one_line, provenance
@@ -24,6 +28,19 @@ class SweepRecorder:
         self.store = Store(**tracking) if tracking.get("uri") else None
         self.run_id = self.sweep = ""
 
+    def compare(self, sweep: str, storage: str, study_id: str, n_trials: int, complete: Collection[int]) -> None:
+        """Raise :class:`~paretune.errors.StoreError` if the sweep's study and its runs are not of the same trials.
+
+        The study in ``storage`` has ``n_trials``, and those with the numbers ``complete`` ended with a result. Nothing is
+        written.
+        """
+        if self.store is None:
+            return
+        study = StudySide(masked(storage), study_id, n_trials, complete)
+        has_file = self.store.file is None or (self.store.file.is_file() and self.store.file.stat().st_size > 0)
+        runs = runs_side(self.store, sweep) if has_file else RunsSide(None, frozenset(), frozenset())
+        check_in_step(self.store, sweep, study, runs, may_come=self.store.spool_folder is not None)
+
     def start(self, sweep: str, facts: Mapping[str, Any]) -> None:
         """Make the store and the sweep's parent run, or reopen it; ``facts`` (space, cap, command) are kept in it."""
         if self.store is None:
@@ -31,15 +48,27 @@ class SweepRecorder:
         self.store.create()
         client = self.store.client
         with one_line(self.store.uri):
-            parent = self.store.parent_of(sweep)
+            parent = self.store.parent_of(sweep) or self._restored(self.store, sweep)
             if parent is None:
                 tags = {"mlflow.runName": sweep, Tag.KIND: "sweep", Tag.SWEEP: sweep, **provenance()}
                 parent = Run.of(client.create_run(self.store.experiment_id, tags=tags))
             self.run_id, self.sweep = parent.info.run_id, sweep
-            client.log_dict(self.run_id, dict(facts), "sweep.yaml")
+            self.store.keep_text(self.run_id, yaml.safe_dump(dict(facts), sort_keys=False), "sweep.yaml")
             tags = {Tag.CAP: str(facts.get("cap")), Tag.COST: str(facts.get("cost", "params"))}
+            if study_id := facts.get("study"):
+                tags[Tag.STUDY] = str(study_id)
             self.store.set_tags(self.run_id, {**tags, "command": str(facts.get("command", ""))})
             client.update_run(self.run_id, status="RUNNING")
+
+    def _restored(self, store: Store, sweep: str) -> Run | None:
+        """The parent run that somebody deleted in MLflow's UI, while its trials stayed, brought back."""
+        deleted = store.runs({Tag.KIND: "sweep", Tag.SWEEP: sweep}, deleted=True)
+        numbers = store.tag_of_all({Tag.SWEEP: sweep, Tag.KIND: "trial"}, Tag.TRIAL)
+        if not deleted or not any(is_active for _, is_active in numbers.values()):
+            return None
+        store.client.restore_run(deleted[-1].info.run_id)
+        log.warning("the parent run of sweep %s was deleted, and its trials were not; it is brought back", sweep)
+        return deleted[-1]
 
     def finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
         """Close the parent run as ``FINISHED``, ``FAILED`` or ``KILLED``, and the runs of workers that died.
@@ -88,7 +117,7 @@ class SweepRecorder:
         """Add files to the parent run."""
         assert self.store
         for path in files:
-            self.store.client.log_artifact(self.run_id, str(path))
+            self.store.keep_file(self.run_id, path)
 
 
 def _close(store: Store, run: Run, reason: str | None) -> None:

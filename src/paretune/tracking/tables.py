@@ -1,8 +1,9 @@
 """Runs read from the tables of a SQLite store itself: without MLflow's import of a second, and in a tenth of its time.
 
-Read-only. A store of another version of MLflow's schema is left to its client (see :meth:`Store.runs`).
+Read-only. A store whose tables have not the columns that are read is left to MLflow's client (see :meth:`Store.runs`).
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -25,6 +26,7 @@ class RunInfo:
     status: str
     start_time: int | None
     end_time: int | None
+    artifact_uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +51,55 @@ class Run:
         info, data = run.info, run.data
         times = info.start_time, info.end_time
         return cls(
-            RunInfo(info.run_id, info.experiment_id, info.status, *times), RunData(data.tags, data.metrics, data.params)
+            RunInfo(info.run_id, info.experiment_id, info.status, *times, info.artifact_uri),
+            RunData(data.tags, data.metrics, data.params),
         )
 
 
-KNOWN_SCHEMA = "dc11669786a5"  # what MLflow 3.17 calls it
+COLUMNS_READ = {
+    "experiments": {"experiment_id", "name", "artifact_location", "lifecycle_stage"},
+    "runs": {"run_uuid", "experiment_id", "status", "start_time", "end_time", "artifact_uri", "lifecycle_stage"},
+    "tags": {"run_uuid", "key", "value"},
+    "params": {"run_uuid", "key", "value"},
+    "latest_metrics": {"run_uuid", "key", "value", "is_nan"},
+    "metrics": {"run_uuid", "key", "value", "is_nan", "step"},
+}
+IS_ACTIVE = "(runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active')"
 RUNS = """
-    SELECT run_uuid, experiment_id, status, start_time, end_time FROM runs JOIN experiments USING (experiment_id)
-    WHERE runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active' AND run_uuid IN ({chosen})
+    SELECT run_uuid, experiment_id, status, start_time, end_time, artifact_uri
+    FROM runs JOIN experiments USING (experiment_id)
+    WHERE {which} AND run_uuid IN ({chosen})
     ORDER BY start_time, run_uuid
 """
 HAS_TAG = "SELECT run_uuid FROM tags WHERE key = ? AND value = ?"
+TAG_OF_ALL = f"""
+    SELECT run_uuid, value, {IS_ACTIVE} FROM tags JOIN runs USING (run_uuid) JOIN experiments USING (experiment_id)
+    WHERE key = ? AND run_uuid IN ({{chosen}})
+"""
 
 
-def runs_with(path: Path, tags: Mapping[str, str]) -> list[Run]:
-    """All runs of the store in this file that have these tags (at least one), oldest first.
+def runs_with(path: Path, tags: Mapping[str, str], *, deleted: bool = False) -> list[Run]:
+    """All runs of the store in this file that have these tags (at least one), oldest first; or those that were ``deleted``.
 
-    Raises ``sqlite3.Error`` if it cannot be read or is of an unknown schema.
+    Raises ``sqlite3.Error`` if it cannot be read, or has not the columns that are read.
     """
-    chosen, wanted = " INTERSECT ".join([HAS_TAG] * len(tags)), [word for tag in tags.items() for word in tag]
+    chosen, wanted = _having(tags)
+    return _runs_of(path, chosen, wanted, f"NOT {IS_ACTIVE}" if deleted else IS_ACTIVE)
+
+
+def run_of(path: Path, run_id: str) -> Run | None:
+    """The run of this id, if the store has it and it is not deleted. Raises ``sqlite3.Error`` like :func:`runs_with`."""
+    return next(iter(_runs_of(path, "SELECT ?", [run_id], IS_ACTIVE)), None)
+
+
+def _having(tags: Mapping[str, str]) -> tuple[str, list[str]]:
+    """A query for the ids of the runs that have all these tags, and its arguments."""
+    return " INTERSECT ".join([HAS_TAG] * len(tags)), [word for tag in tags.items() for word in tag]
+
+
+def _runs_of(path: Path, chosen: str, wanted: list[str], which: str) -> list[Run]:
     with _reading(path) as connection:
-        rows = connection.execute(RUNS.format(chosen=chosen), wanted)
+        rows = connection.execute(RUNS.format(which=which, chosen=chosen), wanted)
         runs = {row[0]: Run(RunInfo(row[0], str(row[1]), *row[2:]), RunData()) for row in rows}
         for table in ("tags", "params", "metrics"):
             columns = "value, is_nan FROM latest_metrics" if table == "metrics" else f"value, 0 FROM {table}"
@@ -81,6 +111,17 @@ def runs_with(path: Path, tags: Mapping[str, str]) -> list[Run]:
     return list(runs.values())
 
 
+def tag_of_all(path: Path, tags: Mapping[str, str], name: str) -> dict[str, tuple[str, bool]]:
+    """The value of the tag ``name``, by the ids of the runs that have it and these ``tags``, and whether the run is active.
+
+    Deleted runs, too. Raises ``sqlite3.Error`` like :func:`runs_with`.
+    """
+    chosen, wanted = _having(tags)
+    with _reading(path) as connection:
+        rows = connection.execute(TAG_OF_ALL.format(chosen=chosen), [name, *wanted])
+        return {run_id: (value, bool(is_active)) for run_id, value, is_active in rows}
+
+
 def curve_of(path: Path, run_id: str, name: str) -> list[tuple[int, float]]:
     """(step, value) of all values of a metric, by step. Raises ``sqlite3.Error`` like :func:`runs_with`."""
     with _reading(path) as connection:
@@ -89,11 +130,50 @@ def curve_of(path: Path, run_id: str, name: str) -> list[tuple[int, float]]:
 
 
 @contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to the SQLite file that cannot write. Raises ``sqlite3.Error``.
+
+    Where the folder cannot be written either, such as one that is mounted read-only, SQLite needs to be told that nobody
+    else writes the file.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        try:
+            connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
+        except sqlite3.OperationalError:
+            if os.access(path.parent, os.W_OK) or not os.access(path, os.R_OK) or _has_journal(path):
+                raise
+        else:
+            yield connection
+            return
+    with closing(sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None)) as connection:
+        yield connection
+
+
+def _has_journal(path: Path) -> bool:
+    journal = path.with_name(f"{path.name}-wal")
+    return journal.is_file() and journal.stat().st_size > 0
+
+
+def tables_in(path: Path) -> dict[str, set[str]]:
+    """The names of the columns of each table of a SQLite file. Raises ``sqlite3.Error``."""
+    with opened(path) as connection:
+        return _tables(connection)
+
+
+def _tables(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    query = "SELECT name FROM pragma_table_info(?)"
+    return {name: {row[0] for row in connection.execute(query, [name])} for name in names}
+
+
+@contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     """One state of the database, whatever others write meanwhile."""
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+    with opened(path) as connection:
         connection.execute("BEGIN")
-        schema = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        if schema != (KNOWN_SCHEMA,):
-            raise sqlite3.NotSupportedError(f"schema {schema} is unknown")
+        tables = _tables(connection)
+        for table, columns in COLUMNS_READ.items():
+            if missing := columns - tables.get(table, set()):
+                raise sqlite3.NotSupportedError(f"its table {table} has no column {min(missing)}")
         yield connection

@@ -1,0 +1,160 @@
+"""A store that was moved, copied or mounted elsewhere, and stores in folders of any name."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.engine.url import make_url
+from test_store import run_trial, start_sweep
+
+from paretune.errors import StoreError
+from paretune.paths import sqlite_file, sqlite_url, tracking_uri
+from paretune.tracking import Store, read_points, weights_of
+
+# What means something in URLs, in Hydra's and OmegaConf's grammar, in SQL and in a shell, beside letters of all alphabets.
+NAMES = [
+    "a b",
+    "50%",
+    "%2F",
+    "%41",
+    "a?b",
+    "a#b",
+    "{a}",
+    "it's",
+    'a"b',
+    "a&b=c",
+    "ünïcode",
+    "a+b",
+    "a;b",
+    "a:b",
+    "(a,b)",
+    "a@b",
+]
+
+
+def store_in(folder: Path) -> Store:
+    return Store(tracking_uri(folder), str(folder / "artifacts"), "tests")
+
+
+@pytest.fixture
+def made(tmp_path, migrated) -> Store:
+    """A store with a trial, whose weights are b"weights"."""
+    migrated(tmp_path / "old" / "mlflow.db")
+    store = store_in(tmp_path / "old")
+    start_sweep(store)
+    run_trial(store, tmp_path)
+    return store
+
+
+@pytest.mark.parametrize("move", [shutil.move, shutil.copytree])
+def test_a_store_is_read_where_it_is_now(made, tmp_path, move):
+    run = read_points(made, "small")[0].run_id
+    move(tmp_path / "old", tmp_path / "new")
+    (tmp_path / "new/artifacts" / run / "artifacts/weights.pt").write_bytes(b"of the new place")
+    new = Store(tracking_uri(tmp_path / "new")).require()
+    with weights_of(new, run) as path:
+        assert path.read_bytes() == b"of the new place"
+
+
+def test_a_moved_store_is_written_where_it_is_now_and_nowhere_else(made, tmp_path):
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    new = store_in(tmp_path / "new")
+    start_sweep(new)
+    run = run_trial(new, tmp_path, 1)
+
+    assert not (tmp_path / "old").exists()
+    assert (tmp_path / "new/artifacts" / run / "artifacts/weights.pt").read_bytes() == b"weights"
+
+
+def test_writing_to_a_copy_leaves_the_original_as_it_was(made, tmp_path):
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    before = contents(tmp_path / "old")
+    new = store_in(tmp_path / "new")
+    start_sweep(new)
+    run_trial(new, tmp_path, 1)
+
+    assert contents(tmp_path / "old") == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(("-shm", "-wal"))]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_mlflow_itself_finds_the_files_of_a_moved_store_that_was_written_to(made, tmp_path):
+    """As its UI does."""
+    run = read_points(made, "small")[0].run_id
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    new = store_in(tmp_path / "new")
+    new.create()
+
+    assert {file.path for file in new.client.list_artifacts(run)} == {"config.yaml", "weights.pt"}
+
+
+def test_files_that_were_kept_elsewhere_are_still_found(tmp_path, migrated):
+    migrated(tmp_path / "store" / "mlflow.db")
+    elsewhere = Store(tracking_uri(tmp_path / "store"), str(tmp_path / "big disk"), "tests")
+    start_sweep(elsewhere)
+    run = run_trial(elsewhere, tmp_path)
+    store_in(tmp_path / "store").create()
+    with weights_of(Store(tracking_uri(tmp_path / "store")), run) as path:
+        assert path == tmp_path / "big disk" / run / "artifacts/weights.pt"
+
+
+@pytest.mark.parametrize("kind", ["file", "run", "all"])
+def test_files_that_were_deleted_are_named_with_what_to_do(made, tmp_path, kind):
+    run = read_points(made, "small")[0].run_id
+    folder = tmp_path / "old/artifacts" / run / "artifacts"
+    (folder / "weights.pt").unlink()
+    if kind != "file":
+        shutil.rmtree(folder if kind == "run" else tmp_path / "old/artifacts")
+
+    with (
+        pytest.raises(
+            StoreError,
+            match=rf"weights.pt of run `{run}` is not there; expected {folder}/weights.pt; put the folder back .* "
+            rf"paretune confirm small --run {run[:8]}",
+        ),
+        weights_of(made, run),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_store_may_be_in_a_folder_of_any_name(tmp_path, migrated, name):
+    folder = tmp_path / name
+    migrated(folder / "mlflow.db")
+    store = store_in(folder)
+    start_sweep(store)
+    run = run_trial(store, tmp_path)
+    with weights_of(store.require(), read_points(store.require(), "small")[0].run_id) as path:
+        assert path == folder / "artifacts" / run / "artifacts/weights.pt"
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "weights.pt"])
+    assert {file.path for file in store.client.list_artifacts(run)} == {"config.yaml", "weights.pt"}
+
+
+@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1))
+def test_the_url_of_every_file_names_that_file(name):
+    url = sqlite_url(f"/folder/{name}.db")
+
+    assert make_url(url).database == f"/folder/{name}.db"
+    assert sqlite_file(url) == Path(f"/folder/{name}.db")
+
+
+def test_a_store_on_a_disk_that_is_mounted_read_only_is_read(made, tmp_path):
+    mount = tmp_path / "mounted"
+    mount.mkdir()
+    script = f"mount --bind '{tmp_path}/old' '{mount}' && mount -o remount,bind,ro '{mount}' && exec \"$@\""
+    python = "import sys; from paretune.pareto import trials; print(len(trials('small', uri=sys.argv[1])))"
+    inside = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs rights that this user has not")
+    command = [*inside, sys.executable, "-c", python, tracking_uri(mount)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert answer.stdout.strip() == "1", answer.stderr
