@@ -84,6 +84,7 @@ def test_paretune_sweep_goes_on_with_what_paretune_train_began(command, monkeypa
     main()
 
     assert began.code == 0
+    assert began.out.splitlines()[-1].endswith(" Next: paretune pareto digits_demo")
     assert all(re.match(r"\d\d:\d\d:\d\d [\w]", line) for line in began.out.splitlines())
 
     assert "sweep digits_demo is complete: 1 trials are finished" in capfd.readouterr().out

@@ -60,12 +60,30 @@ def answer(capfd, cli, *arguments: str) -> tuple[int, str, str]:
     return code, *capfd.readouterr()
 
 
+def follow(capfd, command: str, *options: str) -> str:
+    """Run ``paretune COMMAND``; what it names as the next one."""
+    name, *arguments = command.split()
+    clis = {"pareto": pareto.cli, "confirm": confirm.cli, "export": export.cli}
+    code, out, err = answer(capfd, clis[name], *arguments, *options)
+
+    assert code == 0, err
+    return out.splitlines()[-1].removeprefix("Next: paretune ")
+
+
+def test_a_part_of_a_front_and_another_store_are_in_the_next_command(swept, capfd, monkeypatch):
+    monkeypatch.delenv("PARETUNE_STORE")
+    said = follow(capfd, f"pareto path --max-params 3000 --uri {swept.uri}")
+    run = pareto.front("path", uri=swept.uri, max_params=3000)["run_id"].iloc[-1]
+
+    assert said == f"confirm path --run {run[:8]} --uri {swept.uri}"
+
+
 def test_sweep_pareto_confirm_export_predict(swept, capfd):
-    assert answer(capfd, pareto.cli, "path")[0] == 0
-    code, out, _ = answer(capfd, confirm.cli, "path", "--seeds", "2", "--max-params", "3000")
-    assert (code, "above the mean test F1 by" in out) == (0, True)
-    assert answer(capfd, pareto.cli, "path", "--confirmed")[0] == 0
-    assert answer(capfd, export.cli, "path", "model.onnx", "--confirmed", "--c")[0] == 0
+    """Each command on what the last one left, and as the last one says at its end."""
+    assert follow(capfd, "pareto path") == "confirm path"
+    assert follow(capfd, "confirm path", "--seeds", "2") == "pareto path --confirmed"
+    assert follow(capfd, "pareto path --confirmed") == "export path model.onnx --confirmed"
+    assert follow(capfd, "export path model.onnx --confirmed", "--c") == "predict model.onnx PICTURE.png"
     digit = load(splitting=Splitting(val_size=200)).load_test().pixels[0, 0]
     Image.fromarray(255 - digit.numpy()).resize((90, 120)).save("digit.png")
     _, said, _ = answer(capfd, predict.cli, "model.onnx", "digit.png", "--json")
@@ -111,7 +129,7 @@ def test_a_card_says_how_to_have_the_model_again_and_whose_scores_it_has(swept, 
     for file, *options in (("search.onnx",), ("again.onnx", "--confirmed")):
         assert answer(capfd, export.cli, "path", file, "--run", run, *options)[0] == 0
 
-    assert f"paretune confirm path --run {run} {' '.join(way)}\n" in Path("again.md").read_text()
+    assert f"paretune confirm path --run {run} --seeds 1 {' '.join(way)}\n" in Path("again.md").read_text()
     assert "| test F1 |" in Path("again.md").read_text()
     assert "| test F1 of other weights, trained again |" in Path("search.md").read_text()
 

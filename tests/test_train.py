@@ -21,6 +21,10 @@ def test_a_single_run_is_recorded_with_its_weights(command, tmp_path):
     (weights,) = (tmp_path / "store" / "artifacts").rglob("weights.pt")
 
     assert answer.code == 0, answer.err
+    assert (
+        "Next: paretune train -m data=digits data.splitting.train_size=200 model=dense hydra.sweeper.n_trials=50"
+        in answer.out
+    )
     assert run.info.status == "FINISHED"
     assert {"n_params", "val_f1", "test_f1", "images_per_s"} <= set(run.data.metrics)
     assert run.data.tags["layout"].split("/")[0] in FORMATS

@@ -42,6 +42,7 @@ from paretune.cli import (
     whole,
 )
 from paretune.errors import ConfigError, check_least
+from paretune.hints import next_command
 from paretune.overrides import quoted
 from paretune.settings import check
 from paretune.trust import OF_A_TRAINING, Trust, refuse_lookups
@@ -223,8 +224,8 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
         console.print(line, soft_wrap=True)
     path = folder_of(options.sweep) / "confirmed.csv"
     write_confirmed(results.confirmed, path)
-    command = f"paretune pareto {shlex.quote(options.sweep)} --confirmed"
-    console.print(f"Written: {path}. The report shows it: {command}", soft_wrap=True)
+    console.print(f"Written: {path}", soft_wrap=True)
+    print(next_command("pareto", options.sweep, "--confirmed", uri=uri_of(options)))
 
 
 def _chosen(results: "SweepResults", options: argparse.Namespace) -> list[str]:

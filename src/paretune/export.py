@@ -30,6 +30,7 @@ from paretune.cli import (
     uri_of,
 )
 from paretune.errors import ConfigError
+from paretune.hints import next_command
 from paretune.trust import Trust
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def _export(options: argparse.Namespace) -> None:
         if confirmation and options.confirmed:
             run_id = _chosen_seed(store, options.sweep, confirmation)
         _write(_loaded(store, point, run_id, trust), path, options, confirmation)
+    print(next_command("predict", str(next(iter(points))), "PICTURE.png"))
 
 
 def file_names(folder: Path, points: "Sequence[Point]") -> "dict[Path, Point]":
@@ -178,7 +180,9 @@ def _commands(point: "Point", name: str, options: argparse.Namespace, confirmati
     if confirmation is None or not options.confirmed:
         return [confirm, f"paretune export {sweep} --run {point.run_id[:8]} {file}"]
     on_val = point.config["data"].get("splitting", {}).get("train_on_val")
-    flags = f"--epochs {point.config['trainer']['max_epochs']}" + (" --train-on train+val" if on_val else "")
+    flags = f"--seeds {confirmation['seeds']} --epochs {point.config['trainer']['max_epochs']}" + (
+        " --train-on train+val" if on_val else ""
+    )
     teacher = point.config["trainer"].get("distillation", {}).get("teacher")
     flags += f" --teacher {shlex.quote(Path(teacher).name)}" if teacher else ""
     way, _, settings = confirmation["how"].partition(WITH)

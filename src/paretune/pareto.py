@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from paretune import paths
 from paretune.cli import add_query, add_store, exit_on_mistake, parser_of, query_of, uri_of
+from paretune.hints import next_command
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from paretune.reports.findings import SweepResults
 
 
 def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
@@ -78,6 +81,19 @@ def _report(options: argparse.Namespace) -> None:
     with console.status("writing the report"):
         names = [*write_files(results, store, out, options.ui), *(["over.png"] if options.over else [])]
     console.print(f"Written to {out}: {', '.join(names)}", soft_wrap=True)
+    print(_next(results, uri_of(options)))
+
+
+def _next(results: "SweepResults", uri: str) -> str:
+    """What usually comes after the table: the front is confirmed, or a confirmed model exported."""
+    best = results.members.iloc[-1]
+    is_part = len(results.sweeps) > 1 or results.query.part not in ("", "confirmed")
+    run = ["--run", best["run_id"][:8]] if is_part else []
+    if results.query.confirmed:
+        return next_command("export", best["sweep"], "model.onnx", "--confirmed", *run, uri=uri)
+    if best["run_id"] in set(results.confirmed["run_id"]):
+        return next_command("pareto", ",".join(results.sweeps), "--confirmed", uri=uri)
+    return next_command("confirm", best["sweep"], *run, uri=uri)
 
 
 def _parser() -> argparse.ArgumentParser:

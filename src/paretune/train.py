@@ -4,6 +4,7 @@ Imports of torch, Lightning and MLflow are late, so that ``--help`` and a wrong 
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from yaml import YAMLError
 from paretune import paths
 from paretune.cli import check_name, exit_on_mistake, parser_of
 from paretune.errors import ConfigError
+from paretune.hints import next_command
 from paretune.overrides import STUDY_NAME, as_typed, quoted
 from paretune.secrets import refuse_passwords
 from paretune.settings import SETTINGS, check, check_all, mend
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from paretune.front import Point
     from paretune.search import TrialHandle
     from paretune.tracking import RunRecorder
+
+log = logging.getLogger(__name__)
 
 JOIN = "hydra.sweeper.join=true"
 NAMES = ("name", STUDY_NAME)
@@ -61,7 +65,15 @@ def main(cfg: DictConfig) -> Sequence[float]:
 
         with _recorder(cfg, start, trial) as recorder:
             point = train_recorded(cfg, start, recorder)
+        if not in_sweep:
+            log.info(_next(HydraConfig.get().overrides.task))
     return getattr(point, cfg.cost), point.f1
+
+
+def _next(overrides: Sequence[str]) -> str:
+    """What usually comes after a single training: a search for smaller networks, on the same data and under the same cap."""
+    kept = [override for override in overrides if override.startswith(("data=", "data.", "model=", "cap."))]
+    return next_command("train", "-m", *kept, "hydra.sweeper.n_trials=50")
 
 
 def cli(command: str = "paretune train") -> None:

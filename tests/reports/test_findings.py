@@ -79,7 +79,36 @@ def test_confirmed_models_are_compared_and_filtered_by_their_test_f1():
 
     assert list(results.members["trial"]) == [2]
     assert (results.point().f1, results.point().params) == (0.95, 300)
-    assert results.title == "demo: 1 of 1 confirmed models is on the front"
+
+
+SIXTEEN = [trial(n, 100 * (n + 1), 0.8 + n / 100) for n in range(10)]
+SIXTEEN += [trial(n, 50, 0.1, state=state) for n, state in enumerate(["raced"] * 3 + ["failed"] * 2 + ["running"], 10)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "query", "title"),
+    [
+        (SIXTEEN[:10], Query(), "demo: 10 of 10 complete trials are on the front"),
+        (
+            SIXTEEN,
+            Query(),
+            "demo: 10 of 10 complete trials are on the front; 16 trials in all (3 raced, 2 failed, 1 running)",
+        ),
+        (
+            SIXTEEN,
+            Query(max_params=100),
+            "demo: 1 of 1 complete trials is on the front; 16 trials in all (3 raced, 2 failed, 1 running, 9 not asked for)",
+        ),
+        (
+            SIXTEEN[:10],
+            Query(confirmed=True),
+            "demo: 1 of 1 confirmed models is on the front; 10 trials in all (9 not confirmed)",
+        ),
+        (SIXTEEN[:1], Query(confirmed=True), "demo: 1 of 1 confirmed models is on the front"),
+    ],
+)
+def test_a_title_says_of_how_many_trials_the_models_are(rows, query, title):
+    assert results_of(rows, training(1, 0.5), query=query).title == title
 
 
 def test_a_lucky_seed_of_another_way_does_not_stand_for_a_model():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 import tempfile
 from collections.abc import Collection, Mapping
@@ -12,10 +13,13 @@ from typing import Any
 from pandas import DataFrame
 
 from paretune.errors import StoreError
+from paretune.hints import next_command
 from paretune.reports.findings import Query, SweepResults, find, finite, layers_of
 from paretune.settings import line_of
 from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.read import points_of
+
+log = logging.getLogger(__name__)
 
 CONFIRMED_COLUMNS = (
     "params", "macs", "ram_bytes", "flash_bytes", "seeds", "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high",
@@ -134,6 +138,7 @@ class FrontRecorder(SweepRecorder):
             results = find(self.store, [self.sweep], Query())
         except StoreError:
             return
+        log.info(next_command("pareto", self.sweep, uri=self.store.uri))
         with tempfile.TemporaryDirectory() as folder:
             table, picture = Path(folder) / "front.csv", Path(folder) / "front.png"
             write_csv(results, table)

@@ -137,7 +137,23 @@ class SweepResults:
         what = "confirmed models" if self.query.confirmed else "complete trials"
         members = len(self.members)
         verb = "is" if members == 1 else "are"
-        return f"{', '.join(self.sweeps)}: {members} of {len(self.complete)} {what} {verb} on the front"
+        return f"{', '.join(self.sweeps)}: {members} of {len(self.complete)} {what} {verb} on the front{self._others}"
+
+    @property
+    def _others(self) -> str:
+        """How many trials there are, and why the others are not among the models; empty where they all are."""
+        if len(self.complete) == len(self.table):
+            return ""
+        states = self.table["state"].value_counts()
+        reasons = [f"{states[state]:,} {state}" for state in ("raced", "failed", "running") if state in states]
+        models, what = len(self.complete), "not asked for"
+        if self.query.confirmed:
+            models, what = self.table["run_id"].isin(self.confirmed["run_id"]).sum(), "not confirmed"
+        left_out = states.get("complete", 0) - models
+        if left_out:
+            reasons.append(f"{left_out:,} {what}")
+        why = f" ({', '.join(reasons)})" if reasons else ""
+        return f"; {len(self.table):,} trials in all{why}"
 
     @property
     def mixture(self) -> str | None:
