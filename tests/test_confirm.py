@@ -1,7 +1,8 @@
 import pytest
 from omegaconf import OmegaConf
 
-from paretune.confirm import changed, confirmation, how
+from paretune.confirm import changed, confirmation
+from paretune.confirmation import Confirmation
 from paretune.errors import ConfigError
 
 CONFIG = {
@@ -28,7 +29,7 @@ def test_a_confirmation_has_the_seed_and_the_epochs_asked_for():
     config = confirmation(CONFIG, 7, 9, "train")
 
     assert (config["seed"], config["trainer"]["max_epochs"]) == (7, 9)
-    assert how(config, "train") == "9 epochs on train, best on validation"
+    assert str(Confirmation.of(config, "train")) == "9 epochs on train, best on validation"
 
 
 def test_on_all_images_the_last_epoch_is_kept_and_patience_has_no_end():
@@ -36,8 +37,8 @@ def test_on_all_images_the_last_epoch_is_kept_and_patience_has_no_end():
 
     assert config["data"]["splitting"] == {"val_size": 360, "train_on_val": True}
     assert (config["trainer"]["patience"], config["selection"]["epoch"]) == (None, "last")
-    assert how(config, "train+val") == "2 epochs on train+val, the last"
-    assert how(config, "train+val", int8=True) == "2 epochs on train+val, the last, in int8"
+    assert str(Confirmation.of(config, "train+val")) == "2 epochs on train+val, the last"
+    assert str(Confirmation.of(config, "train+val", int8=True)) == "2 epochs on train+val, the last, in int8"
 
 
 def test_data_without_a_splitting_cannot_be_trained_on_whole():
@@ -53,12 +54,12 @@ def test_a_teacher_is_part_of_how_a_model_was_trained(tmp_path):
     config = confirmation(CONFIG, 1, None, "train", str(weights))
 
     assert config["trainer"]["distillation"]["teacher"] == str(weights)
-    assert how(config, "train") == "2 epochs on train, best on validation, taught by 1057a960"
+    assert str(Confirmation.of(config, "train")) == "2 epochs on train, best on validation, taught by 1057a960"
 
 
 def test_a_teacher_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"teacher `.*` is not there; expected the weights.pt of a Paretune run"):
-        how(confirmation(CONFIG, 1, None, "train", str(tmp_path / "weights.pt")), "train")
+        Confirmation.of(confirmation(CONFIG, 1, None, "train", str(tmp_path / "weights.pt")), "train")
 
 
 @pytest.fixture
@@ -84,14 +85,17 @@ def test_a_setting_that_the_sweep_did_not_have_yet_can_be_set(member):
 def test_settings_are_part_of_how_a_model_was_trained(member):
     config = confirmation(member, 1, 9, "train")
 
-    assert how(config, "train", lines=("b=2", "a=1")) == "9 epochs on train, best on validation, with a=1 b=2"
+    assert (
+        str(Confirmation.of(config, "train", lines=("b=2", "a=1")))
+        == "9 epochs on train, best on validation, with a=1 b=2"
+    )
 
 
 def test_of_a_setting_that_is_given_twice_the_last_counts(member):
     lines = ("trainer.batch_size=64", "trainer.batch_size=32")
 
     assert changed(member, lines)["trainer"]["batch_size"] == 32
-    assert how(member, "train", lines=lines).endswith(", with trainer.batch_size=32")
+    assert str(Confirmation.of(member, "train", lines=lines)).endswith(", with trainer.batch_size=32")
 
 
 def test_a_setting_without_a_value_is_refused(member):

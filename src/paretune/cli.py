@@ -20,9 +20,6 @@ FILE_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectory
 
 log = logging.getLogger(__name__)
 
-INT8 = ", in int8"
-WITH = ", with "  # before settings that were changed, in the words of how a model was trained again
-
 
 def counted(number: int, noun: str) -> str:
     """``1 seed``, ``2 seeds``, ``10,000 seeds``."""

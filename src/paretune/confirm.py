@@ -7,8 +7,6 @@ finished is in the store; the same command trains what is missing.
 import argparse
 import hashlib
 import os
-import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -28,8 +26,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths
 from paretune.cli import (
-    INT8,
-    WITH,
     add_query,
     add_store,
     add_trust,
@@ -41,6 +37,7 @@ from paretune.cli import (
     uri_of,
     whole,
 )
+from paretune.confirmation import TRAIN, TRAIN_AND_VAL, Confirmation
 from paretune.errors import ConfigError, check_least
 from paretune.hints import next_command
 from paretune.overrides import quoted
@@ -74,7 +71,7 @@ def main(cfg: DictConfig) -> Sequence[float]:
     # what is shipped reads the test set, once
     config = OmegaConf.create({**again, "test": not cfg.int8, "trust": list(cfg.trust)})
     tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
-            "how": how(again, cfg.train_on, cfg.int8, lines)}  # fmt: skip
+            "how": str(Confirmation.of(again, cfg.train_on, cfg.int8, lines))}  # fmt: skip
     name = f"{sweep}-{member.params}-confirm-{seed}"
     same = ("kind", "confirms", "seed", "how")
     with RunRecorder(store, name, tags=tags, searched={"seed": seed}, replaces=same) as recorder:
@@ -104,8 +101,9 @@ def changed(config: Mapping[str, Any], lines: tuple[str, ...]) -> dict[str, Any]
             raise ConfigError(
                 f"--set `{line}` has no value; expected SETTING=VALUE, such as trainer.batch_size=64; add its value"
             )
-    new, composed = OmegaConf.create(dict(config)), _composed(lines)
     overrides = OverridesParser.create().parse_overrides(list(lines))
+    options = [f"{o.key_or_group}={o.get_value_string()}" for o in overrides if o.key_or_group in GROUPS]
+    new, composed = OmegaConf.create(dict(config)), _composed(tuple(options))
     for override in sorted(overrides, key=lambda override: override.key_or_group not in GROUPS):
         name = override.key_or_group
         if name in GROUPS:
@@ -126,12 +124,11 @@ def changed(config: Mapping[str, Any], lines: tuple[str, ...]) -> dict[str, Any]
 
 
 @cache
-def _composed(lines: tuple[str, ...]) -> DictConfig:
-    """The config of ``paretune train`` with the options of groups that are among the ``lines``."""
-    options = [line for line in lines if line.partition("=")[0] in GROUPS]
+def _composed(options: tuple[str, ...]) -> DictConfig:
+    """The config of ``paretune train`` with these ``options`` of groups."""
     running = GlobalHydra.instance().is_initialized()
     with nullcontext() if running else initialize_config_dir(str(paths.CONF), version_base="1.3"):
-        return compose("train", options)
+        return compose("train", list(options))
 
 
 def confirmation(
@@ -146,7 +143,7 @@ def confirmation(
     trainer = {**config["trainer"], "autotune": False, **({"max_epochs": epochs} if epochs else {})}
     if teacher:
         trainer["distillation"] = {**trainer.get("distillation", {}), "teacher": str(Path(teacher).resolve())}
-    if train_on == "train+val":
+    if train_on == TRAIN_AND_VAL:
         if "splitting" not in data:
             raise ConfigError(
                 f"data `{data.get('_target_')}` has no splitting; expected one to train on train+val; use --train-on train"
@@ -155,24 +152,6 @@ def confirmation(
         trainer["patience"] = None
         selection = {**selection, "epoch": "last"}
     return {**config, "seed": seed, "data": data, "trainer": trainer, "selection": selection}
-
-
-def how(config: Any, train_on: str, int8: bool = False, lines: Sequence[str] = ()) -> str:
-    """How a model is trained again, in words: trainings that differ here are not averaged."""
-    rule = "the last" if train_on != "train" or config["selection"]["epoch"] == "last" else "best on validation"
-    teacher = config["trainer"].get("distillation", {}).get("teacher")
-    taught = f", taught by {digest(Path(teacher))}" if teacher else ""
-    last = {line.partition("=")[0]: line for line in lines}.values()  # of a setting that is given twice
-    words = [shlex.quote(line) if re.search(r"[\s'\"\\]", line) else line for line in sorted(last)]
-    settings = f"{WITH}{' '.join(words)}" if words else ""
-    return f"{counted(config['trainer']['max_epochs'], 'epoch')} on {train_on}, {rule}{taught}{INT8 if int8 else ''}{settings}"
-
-
-def digest(path: Path) -> str:
-    """Eight letters that tell the file's content apart from others'. Raises :class:`~paretune.errors.ConfigError` if it is not there."""
-    if not path.is_file():
-        raise ConfigError(f"teacher `{path}` is not there; expected the weights.pt of a Paretune run; check --teacher")
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -252,7 +231,7 @@ def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.N
         config = confirmation(
             changed(configs[run_id], lines), unused, options.epochs, options.train_on, options.teacher
         )
-        way = how(config, options.train_on, options.int8, lines)
+        way = str(Confirmation.of(config, options.train_on, options.int8, lines))
         seeds = set(done.loc[(done["confirms"] == run_id) & (done["how"] == way), "seed"])
         return list(islice((seed for seed in count(unused) if seed not in seeds), max(0, options.seeds - len(seeds))))
 
@@ -305,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
     epochs = "train for so many epochs (default: as the sweep did)"
     parser.add_argument("--epochs", type=whole, metavar="N", help=epochs)
     images = "train+val: all images, last epoch"
-    parser.add_argument("--train-on", choices=("train", "train+val"), default="train", help=images)
+    parser.add_argument("--train-on", choices=(TRAIN, TRAIN_AND_VAL), default=TRAIN, help=images)
     teacher = "weights.pt of a run whose probabilities are learnt from, too (trainer.distillation)"
     parser.add_argument("--teacher", metavar="FILE", help=teacher)
     setting = "a setting of the training, such as augment=affine or trainer.restarts.starts=16 (may be repeated)"

@@ -16,19 +16,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import CompactHydraException
 
 from paretune import paths
-from paretune.cli import (
-    INT8,
-    WITH,
-    add_query,
-    add_store,
-    add_trust,
-    counted,
-    exit_on_mistake,
-    parser_of,
-    query_of,
-    run_id,
-    uri_of,
-)
+from paretune.cli import add_query, add_store, add_trust, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
+from paretune.confirmation import Confirmation
 from paretune.errors import ConfigError
 from paretune.hints import next_command
 from paretune.trust import Trust
@@ -87,7 +76,8 @@ def _chosen_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> st
 
     runs = read_confirmations(store, sweep)
     runs = runs[(runs["confirms"] == confirmation["run_id"]) & (runs["how"] == confirmation["how"])]
-    best = runs["seed"].idxmin() if "train+val" in confirmation["how"] else runs["val_f1"].idxmax()
+    is_blind = Confirmation.read(confirmation["how"]).sees_validation
+    best = runs["seed"].idxmin() if is_blind else runs["val_f1"].idxmax()
     return str(runs.loc[best, "run_id"])
 
 
@@ -179,16 +169,13 @@ def _commands(point: "Point", name: str, options: argparse.Namespace, confirmati
     confirm, file = f"paretune confirm {sweep} --run {point.run_id[:8]}", shlex.quote(name) + wanted
     if confirmation is None or not options.confirmed:
         return [confirm, f"paretune export {sweep} --run {point.run_id[:8]} {file}"]
-    on_val = point.config["data"].get("splitting", {}).get("train_on_val")
-    flags = f"--seeds {confirmation['seeds']} --epochs {point.config['trainer']['max_epochs']}" + (
-        " --train-on train+val" if on_val else ""
-    )
+    way = Confirmation.read(confirmation["how"])
+    flags = f"--seeds {confirmation['seeds']} --epochs {way.epochs}"
+    flags += f" --train-on {way.train_on}" if way.sees_validation else ""
     teacher = point.config["trainer"].get("distillation", {}).get("teacher")
     flags += f" --teacher {shlex.quote(Path(teacher).name)}" if teacher else ""
-    way, _, settings = confirmation["how"].partition(WITH)
-    flags += (" --int8" if way.endswith(INT8) else "") + "".join(
-        f" --set {shlex.quote(line)}" for line in shlex.split(settings)
-    )
+    flags += " --int8" if way.int8 else ""
+    flags += "".join(f" --set {shlex.quote(line)}" for line in way.settings)
     return [f"{confirm} {flags}", f"paretune export {sweep} --confirmed --run {point.run_id[:8]} {file}"]
 
 

@@ -50,7 +50,7 @@ SETTINGS = (*CHOICES, *RANGES)
 # What should be at the paths that a person gives.
 PATHS = {"data.path": "your pictures or arrays", "trainer.distillation.teacher": "the weights.pt of a Paretune run"}
 # Nodes whose keys are arguments of the function that their `_target_` names, or anybody's own.
-NEEDS_QUOTES = re.compile(r"[\s'\"\\#]|^$")
+NEEDS_QUOTES = re.compile(r"[\s'\"\\#&;()<>|$`]|^$")
 OPEN = ("augment", "data", "model", "optimizer", "published", "scheduler", "space")
 
 
