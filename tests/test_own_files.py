@@ -4,8 +4,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from data.test_idx import idx_bytes
+from messy import two_classes
 from paretune import paths
 from paretune.__main__ import main
 from paretune.tracking import Store
@@ -129,3 +132,46 @@ def test_a_network_of_ones_own_that_does_not_work_is_one_line(run, code, said):
 
     assert exit_code == 2
     assert said in err
+
+
+BRIEF = "trainer.max_epochs=1 trainer.batch_size=8 model=dense model.widths=[4]"
+CHDIR = "hydra.job.chdir=true"
+
+
+def write_idx(folder: Path) -> None:
+    """Sixty images in the names of a data set, unpacked."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for start in ("train", "t10k"):
+        images = rng.integers(0, 256, (60, 28, 28)).astype(np.uint8)
+        (folder / f"{start}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (folder / f"{start}-labels-idx1-ubyte").write_bytes(idx_bytes(np.arange(60, dtype=np.uint8) % 10))
+
+
+@pytest.mark.parametrize(
+    "how", ["", pytest.param("-m hydra.sweeper.n_trials=1 trainer.autotune=false name=moved", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(
+    "data", ["data=folder data.path=pictures", "data=kmnist data.root=own data.splitting.val_size=20"]
+)
+def test_relative_paths_start_in_the_folder_of_the_command_also_if_jobs_have_their_own(
+    run, monkeypatch, tmp_path, how, data
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    two_classes(Path("pictures"))
+    write_idx(Path("own/kmnist"))
+    code, said = run(f"train {how} {data} {BRIEF} {CHDIR}")
+    (done,) = Store(paths.tracking_uri(paths.store())).runs({"kind": "trial" if how else "run"})
+
+    assert (code, done.info.status) == (0, "FINISHED"), said
+
+
+@pytest.mark.slow
+def test_a_model_and_a_store_of_ones_own_are_found_if_jobs_have_their_own_folder(run):
+    Path("conf/model").mkdir(parents=True)
+    dense = (paths.CONF / "model/dense.yaml").read_text()
+    Path("conf/model/mine.yaml").write_text(dense)
+    line = f"train data=digits data.splitting.train_size=200 {BRIEF.replace('dense', 'mine')} {CHDIR} tracking.uri=sqlite:///own.db"
+
+    assert run(line) == (0, "")
+    assert Path("own.db").is_file()

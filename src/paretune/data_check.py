@@ -83,10 +83,10 @@ def _overrides(settings: Sequence[str]) -> list[str]:
 
 def _quoted(path: str) -> str:
     """A path as Hydra takes it in an override, whatever letters it has."""
-    if all(char.isalnum() or char in "/._-" for char in path):
-        return path
-    escaped = path.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    from paretune.overrides import is_text, quoted
+
+    is_plain = all(char.isalnum() or char in "/._-" for char in path)
+    return path if is_plain and is_text(path) else quoted(path)
 
 
 def _data_config(overrides: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from paretune.errors import ConfigError
 from paretune.hints import next_command
 from paretune.overrides import STUDY_NAME, as_typed, quoted
 from paretune.secrets import refuse_passwords
-from paretune.settings import SETTINGS, check, check_all, mend
+from paretune.settings import PATHS, SETTINGS, check, check_all, mend
 
 if TYPE_CHECKING:
     from paretune.front import Point
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JOIN = "hydra.sweeper.join=true"
+RELATIVE = (*PATHS, "data.root", "tracking.artifacts", "tracking.spool")  # settings that may hold relative paths
+SQLITE = "sqlite:///"
 NAMES = ("name", STUDY_NAME)
 HYDRA_OPTIONS = (
     "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun", "--shell-completion", "--config-path",
@@ -51,8 +53,10 @@ def main(cfg: DictConfig) -> Sequence[float]:
     """Train once and record it; returns (the cost that ``cost`` names, validation F1)."""
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # which counts a failed trial and goes on
     with nullcontext() if in_sweep else exit_on_mistake("paretune train", CompactHydraException):
+        keep_paths(cfg)
         if not in_sweep:
-            _check_settings(cfg)
+            with chdir(HydraConfig.get().runtime.cwd):  # where relative options of Hydra's lead
+                _check_settings(cfg)
             _refuse_sweeper(HydraConfig.get().overrides.hydra)
         from paretune.search import current_trial
         from paretune.start import start_point
@@ -180,6 +184,20 @@ def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
     costs = models.measure(model, cap.dtype)
     check_counted(models.family_of(model), costs, [cfg.cost, *cap.most])
     return {**asdict(costs), "ram_bytes": costs.ram_bytes_in_use}
+
+
+def keep_paths(cfg: DictConfig) -> None:
+    """Have relative paths start in the folder of the command, also where ``hydra.job.chdir`` has put the job into its own."""
+    folder = Path(HydraConfig.get().runtime.cwd)
+    if folder == Path.cwd():
+        return
+    for setting in RELATIVE:
+        path = OmegaConf.select(cfg, setting)
+        if path is not None:
+            OmegaConf.update(cfg, setting, str(folder / path))
+    uri = cfg.tracking.uri
+    if uri and uri.startswith(SQLITE):
+        cfg.tracking.uri = f"{SQLITE}{folder / uri.removeprefix(SQLITE)}"
 
 
 def _check_settings(cfg: DictConfig) -> None:
