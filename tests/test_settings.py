@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune.errors import ConfigError
-from paretune.settings import CHOICES, RANGES, check, check_all, line_of, one_line
+from paretune.settings import CHOICES, RANGES, SWITCHES, check, check_all, line_of, one_line, without_effect
 
 DEFAULTS = {
     "test": False,
@@ -83,3 +83,16 @@ def test_hydras_messages_become_one_line(text, line):
 @given(st.lists(st.text(st.characters(exclude_characters="\0"))))
 def test_overrides_in_a_line_are_split_as_they_were(overrides):
     assert shlex.split(line_of(overrides)) == overrides
+
+
+@pytest.mark.parametrize("setting", SWITCHES)
+@pytest.mark.parametrize("how", ["named", "changed"])
+def test_a_setting_whose_switch_is_off_is_told(setting, how):
+    switch, off = SWITCHES[setting]
+    usual, mine = {setting: 1, switch: off}, {setting: 1 if how == "named" else 2, switch: off}
+    named = [setting] if how == "named" else []
+    (line,) = without_effect(mine, usual, named)
+
+    assert line.startswith(f"{setting} `{mine[setting]}` has no effect while {switch} is ")
+    assert without_effect(mine | {switch: "on"}, usual, named) == []
+    assert without_effect(usual, usual) == []

@@ -126,6 +126,14 @@ def test_a_mistake_is_one_line_on_stderr_and_exit_code_two(command, arguments, m
     assert len(answer.err.splitlines()) == 1 + ("failed" in message)
 
 
+def test_a_weight_without_a_teacher_is_told(command):
+    answer = command(*QUICK, "trainer.distillation.weight=0.5")
+
+    assert answer.code == 0, answer.err
+    expected = "trainer.distillation.weight `0.5` has no effect while trainer.distillation.teacher is null; set trainer.distillation.teacher, too"
+    assert answer.out.count(expected) == 1
+
+
 def test_the_config_file_of_a_run_is_plain_yaml(command, tmp_path):
     command(*QUICK)
     (path,) = (tmp_path / "store" / "artifacts").rglob("config.yaml")

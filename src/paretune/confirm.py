@@ -58,7 +58,7 @@ MISSING = object()
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train one model again as ``cfg.training`` says; returns (parameters, validation F1)."""
     from paretune.experiment import train_recorded, trusted
-    from paretune.start import start_point
+    from paretune.start import start_point, tell_without_effect
     from paretune.tracking import RunRecorder, Store, read_run
 
     tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
@@ -70,6 +70,7 @@ def main(cfg: DictConfig) -> Sequence[float]:
     again = confirmation(changed(member.config, lines), int(seed), cfg.epochs, cfg.train_on, cfg.teacher)
     # what is shipped reads the test set, once
     config = OmegaConf.create({**again, "test": not cfg.int8, "trust": list(cfg.trust)})
+    tell_without_effect(config.trainer, lines)
     tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
             "how": str(Confirmation.of(again, cfg.train_on, cfg.int8, lines))}  # fmt: skip
     name = f"{sweep}-{member.params}-confirm-{seed}"

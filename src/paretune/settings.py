@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,6 +47,15 @@ RANGES: dict[str, tuple[float, float | None, bool, bool]] = {
     **{f"cap.{name}": (1, None, True, True) for name in ("min_params", *(f"max_{cost}" for cost in UNITS))},
 }
 SETTINGS = (*CHOICES, *RANGES)
+# Settings that do nothing while another one, their switch, is off; and what it is then.
+SWITCHES: dict[str, tuple[str, object]] = {
+    "trainer.averaging.decay": ("trainer.averaging.kind", None),
+    "trainer.averaging.start": ("trainer.averaging.kind", None),
+    "trainer.distillation.temperature": ("trainer.distillation.teacher", None),
+    "trainer.distillation.weight": ("trainer.distillation.teacher", None),
+    "trainer.min_delta": ("trainer.patience", None),
+    "trainer.restarts.epochs": ("trainer.restarts.starts", 1),
+}
 # What should be at the paths that a person gives.
 PATHS = {"data.path": "your pictures or arrays", "trainer.distillation.teacher": "the weights.pt of a Paretune run"}
 # Nodes whose keys are arguments of the function that their `_target_` names, or anybody's own.
@@ -104,6 +113,18 @@ def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         expected = _expected(known.get(setting), value)
         if expected:
             raise ConfigError(f"{setting} `{value}` is invalid; expected {expected}; set {setting}")
+
+
+def without_effect(config: Mapping[str, Any], defaults: Mapping[str, Any], named: Collection[str] = ()) -> list[str]:
+    """A line for each setting of ``config`` that a person has ``named``, or changed from the ``defaults``, though its switch is off."""
+    values, usual = dict(_leaves(config)), dict(_leaves(defaults))
+    lines = []
+    for setting, (switch, off) in SWITCHES.items():
+        is_wanted = setting in named or (setting in usual and values.get(setting) != usual[setting])
+        if setting in values and is_wanted and values.get(switch) == off:
+            state = "null" if off is None else off
+            lines.append(f"{setting} `{values[setting]}` has no effect while {switch} is {state}; set {switch}, too")
+    return lines
 
 
 def _leaves(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,15 +1,17 @@
 """What is known of a training before it begins: its config as plain data, and what the model costs. No torch."""
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from paretune import models
+from paretune import models, paths
 from paretune.budget import Cap
 from paretune.data import fitted
 from paretune.front import Point
-from paretune.settings import UNITS
+from paretune.settings import UNITS, without_effect
 
 TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "selection", "cap", "seed")
 
@@ -31,6 +33,14 @@ def start_point(cfg: DictConfig, data: str) -> Point:
     counted = {cost: getattr(costs, cost) for cost in UNITS}
     log.info("%s with %s", family, ", ".join(f"{counted[cost]:,} {unit}" for cost, unit in UNITS.items()))
     return Point(**counted, f1=float("nan"), seed=cfg.seed, family=family, data=data, config=config)
+
+
+def tell_without_effect(trainer: DictConfig, overrides: Iterable[str]) -> None:
+    """Log a warning for each setting of the trainer that ``overrides`` or a config file set, and that does nothing as the others are."""
+    usual = yaml.safe_load((paths.CONF / "trainer/default.yaml").read_text())
+    named = [override.partition("=")[0].lstrip("+") for override in overrides]
+    for line in without_effect({"trainer": to_plain(trainer)}, {"trainer": usual}, named):
+        log.warning(line)
 
 
 def to_plain(node: Any) -> Any:

@@ -59,11 +59,13 @@ def main(cfg: DictConfig) -> Sequence[float]:
                 _check_settings(cfg)
             _refuse_sweeper(HydraConfig.get().overrides.hydra)
         from paretune.search import current_trial
-        from paretune.start import start_point
+        from paretune.start import start_point, tell_without_effect
 
         trial = current_trial()
         _check_cost(cfg)
         _check_unseen(cfg, in_sweep=trial is not None)
+        if trial is None or trial.number == 0:  # a sweep says it once
+            tell_without_effect(cfg.trainer, HydraConfig.get().overrides.task)
         start = start_point(cfg, cfg.data.get("name") or HydraConfig.get().runtime.choices["data"])
         from paretune.experiment import train_recorded  # imports torch
 
