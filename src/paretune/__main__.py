@@ -4,6 +4,7 @@ Only what a command needs is imported, and not before it is known: the list of c
 answer at once.
 """
 
+import argparse
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from io import StringIO
+from pathlib import Path
 
 from paretune import cache, paths
 from paretune.cli import add_store, check_name, counted, exit_on_mistake, parser_of, uri_of
@@ -78,11 +80,21 @@ def ui() -> None:
     options, arguments = parser.parse_known_args()
     with exit_on_mistake("paretune ui"):
         print(_filters(uri_of(options)), flush=True)
+        uri = _settled(options)
     interpreter = [sys.executable, "-m", "mlflow", "ui"]
     os.execv(
-        sys.executable,
-        [*interpreter, "--backend-store-uri", uri_of(options), "--host", "127.0.0.1", "--port", "5000", *arguments],
+        sys.executable, [*interpreter, "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", "5000", *arguments]
     )
+
+
+def _settled(options: argparse.Namespace) -> str:
+    """The URI for MLflow, whose UI finds the files of a store by where it is now."""
+    from paretune.tracking import Store
+
+    artifacts = None if options.uri else str(Path(options.store) / "artifacts")
+    store = Store(uri_of(options), artifacts)
+    store.follow_move()
+    return store.client_uri
 
 
 def show_cache() -> None:

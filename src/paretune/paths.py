@@ -2,12 +2,17 @@
 
 import os
 import sys
+import tempfile
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+from paretune.errors import StoreError
 
 _INSTALLED, _CHECKOUT = Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf"
 CONF = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
@@ -75,6 +80,39 @@ def sqlite_file(url: str) -> Path | None:
     if database.startswith("file:"):
         return Path(url2pathname(urlsplit(database).path))
     return Path(database)
+
+
+def is_cut_off(file: Path) -> bool:
+    """Whether a SQLite file is shorter than its first bytes say, as a copy is that broke off."""
+    with file.open("rb") as stream:
+        header = stream.read(32)
+    size = file.stat().st_size
+    if not header.startswith(b"SQLite format 3\0") or file.with_name(f"{file.name}-journal").exists():
+        return False  # of another kind, or in the middle of a change that the next reader takes back
+    page_bytes = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    return size < pages * (65536 if page_bytes == 1 else page_bytes)
+
+
+NO_ROOM = {ENOSPC: "No space left on device", EDQUOT: "Disk quota exceeded"}
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is gone after the block.
+
+    Raises :class:`~paretune.errors.StoreError` if the disk that it is on is full.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            yield Path(name)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise StoreError(
+                f"temporary folder `{tempfile.gettempdir()}` is full ({NO_ROOM[error.errno]}); free some space, or name "
+                f"another folder: TMPDIR=..."
+            ) from error
 
 
 def import_from_working_folder() -> None:

@@ -436,7 +436,7 @@ def test_a_storage_that_cannot_be_used_is_one_line(tmp_path):
     (tmp_path / "optuna.db").write_text("no database at all, but long enough to have a header")
 
     with pytest.raises(
-        StoreError, match=r"study storage `sqlite:///.*optuna.db` cannot be used \(.*\); expected an SQLAl"
+        StoreError, match=r"study storage `.*optuna.db` \(.* bytes\) is no SQLite database; expected the optuna.db"
     ):
         open_study("small", f"sqlite:///{tmp_path}/optuna.db", DIRECTIONS, sampler())
 

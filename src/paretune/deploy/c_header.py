@@ -4,11 +4,11 @@ For microcontrollers: no allocation, no file, one static block of memory, weight
 """
 
 import hashlib
+import os
 import platform
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite, prod
@@ -27,6 +27,7 @@ from paretune.deploy.model import Deployable, check_same_outputs
 from paretune.errors import ExportError
 from paretune.graph import IMAGE, Graph, Op, Value, buffers_of, graph_of
 from paretune.memory import MemoryPlan, plan_memory
+from paretune.paths import NO_ROOM, temporary_folder
 
 Shape = Sequence[int]
 LINE = 110
@@ -249,18 +250,27 @@ def run_program(main: str, header: Path, data: bytes) -> bytes:
         raise ExportError(
             "C compiler `gcc` is not on the PATH; expected it or `cc`, to check the header; install gcc or leave out --c"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        source, program = Path(folder) / "main.c", Path(folder) / "main"
-        shutil.copyfile(header, Path(folder) / "model.h")  # its own path may hold anything
+    with temporary_folder() as folder:
+        source, program = folder / "main.c", folder / "main"
+        shutil.copyfile(header, folder / "model.h")  # its own path may hold anything
         source.write_text(main)
         command = [compiler, *STRICT, str(source), "-o", str(program), "-lm"]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
+        english = {**os.environ, "LC_ALL": "C"}
+        made = subprocess.run(command, capture_output=True, text=True, check=False, env=english)
         if made.returncode:
-            reason = next((line for line in made.stderr.splitlines() if "error:" in line), made.stderr.strip())
-            raise ExportError(
-                f"C header `{header.name}` is refused by {compiler} ({reason}); expected valid C99; please report the model's config"
-            )
+            raise _compiler_error(compiler, header, made.stderr)
         return subprocess.run([program], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+def _compiler_error(compiler: str, header: Path, said: str) -> Exception:
+    """Why the compiler did not take the header: a full disk is no fault of it."""
+    for number, words in NO_ROOM.items():
+        if words in said:
+            return OSError(number, words)
+    reason = next((line for line in said.splitlines() if "error:" in line), said.strip())
+    return ExportError(
+        f"C header `{header.name}` is refused by {compiler} ({reason}); expected valid C99; please report the model's config"
+    )
 
 
 def program_sizes(header: Path) -> str:
@@ -272,13 +282,13 @@ def program_sizes(header: Path) -> str:
     if not compiler or not sizer:
         return "not measured, gcc and size are missing"
     name = c_name(header)
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "main.c"
-        shutil.copyfile(header, Path(folder) / "model.h")
+    with temporary_folder() as folder:
+        source = folder / "main.c"
+        shutil.copyfile(header, folder / "model.h")
         source.write_text(f'#include "model.h"\nint classify(const uint8_t *p) {{ return {name}_class(p); }}\n')
         subprocess.run([compiler, "-Os", "-std=c99", "-c", "-fstack-usage", source.name], cwd=folder, check=True)
         numbers = subprocess.run([sizer, "main.o"], cwd=folder, capture_output=True, text=True, check=True).stdout
-        frames = [int(line.split("\t")[1]) for line in (Path(folder) / "main.su").read_text().splitlines()]
+        frames = [int(line.split("\t")[1]) for line in (folder / "main.su").read_text().splitlines()]
     text, data, bss = map(int, numbers.splitlines()[1].split()[:3])
     stack = sum(sorted(frames)[-3:])  # class, logits, and the function of an operation
     machine = platform.machine()

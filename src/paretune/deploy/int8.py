@@ -6,7 +6,6 @@ https://arxiv.org/abs/1712.05877). The file is ONNX with pairs of QuantizeLinear
 
 import json
 import logging
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -25,7 +24,7 @@ from paretune.deploy.onnx import Runtime, looking_often, write_onnx
 from paretune.errors import ExportError
 from paretune.front import Point
 from paretune.graph import IMAGE, Graph, Op, Value
-from paretune.paths import data_now
+from paretune.paths import data_now, temporary_folder
 from paretune.trust import Trust
 
 LEAST, MOST = -128, 127
@@ -55,8 +54,8 @@ def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
     """
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder:
-        plain, whole = Path(folder) / "plain.onnx", Path(folder) / "whole.onnx"
+    with temporary_folder() as folder:
+        plain, whole = folder / "plain.onnx", folder / "whole.onnx"
         quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)  # batch norms join the convolutions before
         real = onnx.load(str(plain))
         _quantise_static(plain, whole, images, [node.name for node in _scaling(real)])
@@ -313,8 +312,8 @@ def write_int8(model: Deployable, source: Path, path: Path) -> Quantised:
     if not model.net.views:
         quantise(source, path, images)
         return read_int8(path)
-    with tempfile.TemporaryDirectory() as folder:
-        plain, whole = Path(folder) / "plain.onnx", Path(folder) / "whole.onnx"
+    with temporary_folder() as folder:
+        plain, whole = folder / "plain.onnx", folder / "whole.onnx"
         write_onnx(model.once, plain, json.loads(onnx.load(str(source)).metadata_props[0].value))
         quantise(plain, whole, images)
         onnx.save(looking_often(onnx.load(str(whole)), model.net.views), str(path))
@@ -333,8 +332,8 @@ def scores_on_test(weights: Path, point: Point, trust: Trust | None = None) -> d
     """Test F1 and accuracy of the network in a ``weights.pt``, quantised as ``paretune export --int8`` does."""
     model = deployable(weights, point, trust)
     data = load(data_now(model.point.config["data"]))
-    with tempfile.TemporaryDirectory() as folder:
-        plain, whole = Path(folder) / "model.onnx", Path(folder) / "model.int8.onnx"
+    with temporary_folder() as folder:
+        plain, whole = folder / "model.onnx", folder / "model.int8.onnx"
         write_onnx(model, plain, {})
         write_int8(model, plain, whole)
         return {f"test_{name}": value for name, value in scores(whole, data.load_test()).items()}

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import re
-import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from pandas import DataFrame
 
 from paretune.errors import StoreError
 from paretune.hints import next_command
+from paretune.paths import temporary_folder
 from paretune.reports.findings import Query, SweepResults, find, finite, layers_of
 from paretune.settings import line_of
 from paretune.tracking import Store, SweepRecorder
@@ -139,8 +139,8 @@ class FrontRecorder(SweepRecorder):
         except StoreError:
             return
         log.info(next_command("pareto", self.sweep, uri=self.store.uri))
-        with tempfile.TemporaryDirectory() as folder:
-            table, picture = Path(folder) / "front.csv", Path(folder) / "front.png"
+        with temporary_folder() as folder:
+            table, picture = folder / "front.csv", folder / "front.png"
             write_csv(results, table)
             draw_front(results, [picture])
             self.attach([table, picture])

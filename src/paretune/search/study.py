@@ -3,6 +3,7 @@
 import uuid
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -12,9 +13,10 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from paretune.errors import StoreError, first_line
-from paretune.paths import sqlite_file
+from paretune.paths import is_cut_off, sqlite_file
 from paretune.search.storage import PatientStorage, add_study_note, note_of_study, study_notes
 from paretune.secrets import refuse_passwords
 
@@ -75,16 +77,44 @@ def _storage(url: str | None) -> RDBStorage | None:
     try:
         if file := sqlite_file(url):
             file.parent.mkdir(parents=True, exist_ok=True)
+            _check_file(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             local = url.startswith("sqlite")
             waits = {"connect_args": {"timeout": BUSY_S}} if local else {"pool_pre_ping": True}
             return PatientStorage(url, engine_kwargs=waits, heartbeat_interval=HEARTBEAT_S)
+    except StoreError:
+        raise
     except Exception as error:
+        raise StoreError(f"study storage `{url}` cannot be used ({first_line(error)}); {_mend(error)}") from error
+
+
+BACKUP = "put a backup back, or move the file away and start anew under another name"
+
+
+def _check_file(file: Path) -> None:
+    """Raise :class:`~paretune.errors.StoreError` if the study's file is damaged, or a file of something else."""
+    if not file.exists() or not (size := file.stat().st_size):
+        return
+    with file.open("rb") as stream:
+        starts_well = stream.read(16) == b"SQLite format 3\0"
+    if not starts_well:
         raise StoreError(
-            f"study storage `{url}` cannot be used ({first_line(error)}); expected an SQLAlchemy URL; check "
-            f"hydra.sweeper.storage"
-        ) from error
+            f"study storage `{file}` ({size:,} bytes) is no SQLite database; expected the optuna.db of a sweep; {BACKUP}"
+        )
+    if is_cut_off(file):
+        raise StoreError(
+            f"study storage `{file}` is cut off after {size:,} bytes, as a copy is that broke off; copy it again, {BACKUP}"
+        )
+
+
+def _mend(error: Exception) -> str:
+    """What to do about a database that cannot be opened."""
+    if isinstance(error, DatabaseError) and "malformed" in str(error):
+        return f"the file is damaged: {BACKUP}"
+    if isinstance(error, OSError | OperationalError):
+        return "check that its folder or server is there and may be used (hydra.sweeper.storage)"
+    return "expected an SQLAlchemy URL; check hydra.sweeper.storage"
 
 
 def name_values(study: Study, names: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from paretune.errors import StoreError, first_line
+from paretune.paths import is_cut_off
 from paretune.tracking.tables import tables_in
 
 OF_MLFLOW = {"experiments", "runs", "tags"}
@@ -24,6 +25,10 @@ def check_file(file: Path) -> None:
     if not file.stat().st_size:
         raise StoreError(
             f"tracking store `{file}` is empty (0 bytes); {EXPECTED}; put a backup back, or delete the file to start anew"
+        )
+    if is_cut_off(file):
+        raise StoreError(
+            f"tracking store `{file}` is cut off, as a copy is that broke off; {EXPECTED}; copy it again, or put a backup back"
         )
     try:
         tables = tables_in(file)

@@ -1,7 +1,6 @@
 """Reading trials back from the store."""
 
 import logging
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from paretune.errors import StoreError
 from paretune.front import Point, costs_of, front
+from paretune.paths import temporary_folder
 from paretune.tracking.store import COST_METRICS, IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, config_of
 from paretune.tracking.tables import Run
 
@@ -192,8 +192,8 @@ def weights_of(store: Store, run_id: str) -> Iterator[Path]:
     if path := store.local_file(run, WEIGHTS):
         yield path
         return
-    with tempfile.TemporaryDirectory() as folder:
-        path = store.downloaded(run, WEIGHTS, Path(folder))
+    with temporary_folder() as folder:
+        path = store.downloaded(run, WEIGHTS, folder)
         try:
             yield path
         except StoreError as error:

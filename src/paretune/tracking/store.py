@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from errno import ENOSPC
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from itertools import count, takewhile
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from paretune.errors import StoreError, first_line
-from paretune.paths import sqlite_file, sqlite_url
+from paretune.paths import NO_ROOM, sqlite_file, sqlite_url
 from paretune.secrets import refuse_passwords
 from paretune.tracking.artifacts import folder_of, follow_move, keep_file, keep_text, local_folder
 from paretune.tracking.kinds import check_file, check_tables
@@ -347,16 +346,16 @@ class Store:
         return list(dict.fromkeys(folders))
 
     def downloaded(self, run: Run, name: str, folder: Path) -> Path:
-        """A copy of a file of a run, in ``folder``. Raises :class:`~paretune.errors.StoreError`."""
+        """A copy of a file of a run, in ``folder``.
+
+        Raises :class:`~paretune.errors.StoreError`, or ``OSError`` if the disk is full.
+        """
         run_id = run.info.run_id
         try:
             return Path(self.client.download_artifacts(run_id, name, str(folder)))
         except _store_errors() as error:
-            if isinstance(error, OSError) and error.errno == ENOSPC:
-                raise StoreError(
-                    f"temporary folder `{folder.parent}` is full; expected room for {name} of run `{run_id}`; free some, or "
-                    f"name another folder: TMPDIR=..."
-                ) from error
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise
             raise StoreError(
                 f"{name} of run `{run_id}` cannot be had from `{self.uri}` ({first_line(error)}); expected a file that is "
                 f"there; restore it if it was deleted, or {_again(run)}"
