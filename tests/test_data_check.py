@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from messy import paint, two_classes
+from paretune import train
 from paretune.data import folder
 from paretune.data.images import Splitting
 from paretune.data.survey import survey
 from paretune.data_check import cli
+from paretune.paths import printable
 
 SPLITTING = {"_target_": "paretune.data.images.Splitting", "val_size": 0.2, "how": "stratified"}
 
@@ -209,3 +211,15 @@ def test_what_paretune_knows_is_read_without_torch(pictures):
 
     assert Counter(done.stdout.splitlines())["[]"] == 1
     assert done.stdout.count("a training can read it") == 3
+
+
+@pytest.mark.parametrize("command", [train.cli, lambda: cli(["check", *sys.argv[1:]])])
+@pytest.mark.parametrize("name", [b"pi\xe9cs", b"\xff", b"a/\x80b"])
+def test_an_argument_that_no_config_can_hold_is_one_line(tmp_path, monkeypatch, answered, command, name):
+    monkeypatch.chdir(tmp_path)
+    argument = os.fsdecode(b"data.path='" + name + b"'")
+    answer = answered(command, "data=folder", argument)
+
+    assert answer.code == 2
+    assert f"argument `{printable(argument)}` is not UTF-8" in answer.err
+    assert answer.err.endswith("rename the file or folder, or make a link to it whose name is text\n")

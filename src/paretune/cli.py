@@ -3,12 +3,13 @@
 import argparse
 import logging
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from paretune import paths
 from paretune.errors import ConfigError, ParetuneError, first_line
+from paretune.paths import printable
 from paretune.secrets import refuse_passwords
 from paretune.settings import UNITS, mend, one_line
 
@@ -65,6 +66,18 @@ def check_name(what: str, name: str, names: Collection[str]) -> None:
     if name not in names:
         advice = mend(name, names, f"choose a {what} that is there")
         raise ConfigError(f"{what} `{name}` is unknown; expected one of {', '.join(names)}; {advice}")
+
+
+def check_text(arguments: Iterable[str]) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` for arguments with bytes that are not UTF-8: no config or log could hold them."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"argument `{printable(argument)}` is not UTF-8, and neither configs nor logs can hold it; expected text; rename the file or "
+                f"folder, or make a link to it whose name is text"
+            ) from None
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:

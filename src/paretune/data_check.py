@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paretune import paths
-from paretune.cli import counted, exit_on_mistake, parser_of
+from paretune.cli import check_text, counted, exit_on_mistake, parser_of
 from paretune.errors import ConfigError
 from paretune.paths import printable
 from paretune.settings import check_all
@@ -52,6 +52,7 @@ def cli(arguments: Sequence[str] | None = None) -> None:
 def _check(options: argparse.Namespace) -> None:
     from paretune.data.survey import survey
 
+    check_text(options.settings)
     overrides = _overrides(options.settings)
     result = survey(_data_config(overrides))
     _print(result, SHOWN if not options.all else sys.maxsize, CLASSES if not options.all else sys.maxsize)

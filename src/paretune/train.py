@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from paretune import paths
-from paretune.cli import check_name, exit_on_mistake, parser_of
+from paretune.cli import check_name, check_text, exit_on_mistake, parser_of
 from paretune.errors import ConfigError
 from paretune.hints import next_command
 from paretune.overrides import STUDY_NAME, as_typed, quoted
@@ -91,6 +91,7 @@ def cli(command: str = "paretune train") -> None:
         sys.argv[1:1] = ["--config-dir", "conf"]  # options of one's own, beside Paretune's
     with exit_on_mistake(command, CompactHydraException, OmegaConfBaseException, YAMLError):
         refuse_passwords(*sys.argv[1:])  # before Hydra saves them
+        check_text(sys.argv[1:])
         _refuse_options(sys.argv[1:])
         sys.argv[1:] = [as_typed(argument, NAMES) for argument in sys.argv[1:]]
         main()

@@ -1,6 +1,7 @@
 """Pictures of any size and colour become what the model was trained on."""
 
 import gzip
+import os
 
 import numpy as np
 import pytest
@@ -123,3 +124,34 @@ def test_ink_fits_into_an_image_that_is_not_square(height, width, share, size):
 
     assert image.shape == size
     assert image.max() > 0
+
+
+def test_a_picture_of_floats_is_predicted_by_its_shades(tmp_path):
+    shades = np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(28, 28)
+    Image.fromarray(shades).save(tmp_path / "a.tif")
+    ((name, picture),) = pictures(tmp_path / "a.tif")
+
+    assert np.abs(placed(name, picture, DIGITS, False).image - shades).max() <= 0.5 / 255 + 1e-6
+
+
+def test_floats_that_are_no_shades_are_not_predicted(tmp_path):
+    Image.fromarray(np.full((28, 28), 300, np.float32)).save(tmp_path / "a.tif")
+
+    with pytest.raises(DataError, match=r"a.tif` cannot be read \(its floats go from 300 to 300, not from 0 to 1"):
+        list(pictures(tmp_path / "a.tif"))
+
+
+def test_a_name_of_any_bytes_becomes_text(tmp_path):
+    path = tmp_path / os.fsdecode(b"a\xe9\n.png")
+    stroke(28, 28).save(path)
+    ((name, _),) = pictures(path)
+
+    assert name.endswith("a\\xe9\\n.png")
+
+
+def test_what_is_no_announced_format_is_not_predicted(tmp_path):
+    with (tmp_path / "a.png").open("wb") as file:
+        stroke(28, 28).save(file, "EPS")
+
+    with pytest.raises(DataError, match=r"a.png` cannot be read \(its content is of another format\); expected PNG"):
+        list(pictures(tmp_path / "a.png"))
