@@ -5,7 +5,8 @@ import json
 import re
 import shutil
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from paretune import confirm, export, pareto, predict, train
 from paretune.data.digits import load
 from paretune.data.images import Splitting
+from paretune.models import build
 from paretune.reports.findings import Query, find
 from paretune.tracking import Store, read_confirmations, weights_of
 from paretune.tracking.store import config_tags
@@ -143,6 +145,48 @@ def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
         f"{params}{suffix}" for params in members for suffix in (".onnx", ".safetensors", ".md")
     }
     assert "paretune export path --run" in Path(f"zoo/{members.iloc[0]}.md").read_text()
+
+
+@contextmanager
+def group_norms(swept, run: str) -> Iterator[None]:
+    """Within the block the run has a network of another kind, whose norms cannot be written in whole numbers."""
+    with weights_of(swept, run) as path:
+        content, own = torch.load(path, weights_only=True), path.read_bytes()
+        content["config"]["model"] |= {"norm": "group", "bias": True}
+        content["state_dict"] = build(content["config"]["model"]).state_dict()
+        torch.save(content, path)
+        swept.client.log_artifact(run, str(path))
+        yield
+        path.write_bytes(own)
+        swept.client.log_artifact(run, str(path))  # other tests have these files, too
+
+
+@pytest.mark.parametrize(
+    ("why", "target", "says"),
+    [
+        ("no compiler", "zoo", "model `[0-9]+.onnx`: C compiler `gcc` is not on the PATH; .*; no file was written"),
+        ("no compiler", "model.onnx", "C compiler `gcc` is not on the PATH; .*; no file was written"),
+        (
+            "group norm",
+            "model.onnx",
+            r"layer `norm1` \(GroupNorm\) cannot be exported: operation `.*` cannot be written in C",
+        ),
+    ],
+)
+def test_a_refused_export_leaves_everything_as_it_was(swept, capfd, monkeypatch, why, target, says):
+    run = pareto.front("path")["run_id"].iloc[0]
+    Path("model.onnx").write_text("an older model")
+    before = sorted(Path().iterdir())
+    if why == "no compiler":
+        monkeypatch.setenv("PATH", "")
+    options = () if target == "zoo" else ("--run", run)
+    with group_norms(swept, run) if why == "group norm" else nullcontext():
+        code, _, err = answer(capfd, export.cli, "path", target, "--c", "--int8", *options)
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert re.fullmatch(f"paretune export: {says}.*", err.strip())
+    assert sorted(Path().iterdir()) == before
+    assert Path("model.onnx").read_text() == "an older model"
 
 
 @pytest.mark.slow

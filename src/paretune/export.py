@@ -1,24 +1,26 @@
 """``paretune export``: a model that a sweep found, as files that run without Paretune.
 
-Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header MODEL.h. Outputs are compared with torch on
-1,000 test images (their labels are not read) before a file is kept. With --int8 MODEL.int8.onnx (and MODEL.int8.h), too: weights and
-activations in whole numbers, calibrated on 1,000 training images. Given a folder instead of MODEL.onnx it writes every member of the
-front, named after its parameters.
+Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header MODEL.h. Outputs are compared with
+torch on 1,000 test images (their labels are not read). All files are written, or none. With --int8 MODEL.int8.onnx (and
+MODEL.int8.h), too: weights and activations in whole numbers, calibrated on 1,000 training images. Given a folder instead of
+MODEL.onnx it writes every member of the front, named after its parameters.
 """
 
 import argparse
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import CompactHydraException
 
 from paretune import paths
+from paretune.atomic import all_or_nothing
 from paretune.cli import add_query, add_store, add_trust, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
 from paretune.confirmation import Confirmation
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, ExportError
 from paretune.hints import next_command
 from paretune.trust import Trust
 
@@ -54,13 +56,29 @@ def _export(options: argparse.Namespace) -> None:
         points = {options.model: results.point(options.run)}
     else:
         points = file_names(options.model, points_of(results.members, results.split))
-    for path, point in points.items():
-        confirmation = results.confirmation(point.run_id)
-        run_id = point.run_id
-        if confirmation and options.confirmed:
-            run_id = _chosen_seed(store, options.sweep, confirmation)
-        _write(_loaded(store, point, run_id, trust), path, options, confirmation)
+    written: list[str] = []
+    with all_or_nothing(next(iter(points)).parent) as staged:
+        for path, point in points.items():
+            confirmation = results.confirmation(point.run_id)
+            run_id = point.run_id
+            if confirmation and options.confirmed:
+                run_id = _chosen_seed(store, options.sweep, confirmation)
+            with _naming_model(path, among=len(points)):
+                files = _write(_loaded(store, point, run_id, trust), staged / path.name, options, confirmation)
+            sizes = [f"{path.parent / file.name} ({file.stat().st_size:,} bytes)" for file in files]
+            written.append(f"Written: {', '.join(sizes)}")
+    print("\n".join(written))
     print(next_command("predict", str(next(iter(points))), "PICTURE.png"))
+
+
+@contextmanager
+def _naming_model(path: Path, *, among: int) -> Iterator[None]:
+    """Have an error say that nothing was written, and, of several models, which one cannot be."""
+    try:
+        yield
+    except ExportError as error:
+        which = f"model `{path.name}`: " if among > 1 else ""
+        raise ExportError(f"{which}{error}; no file was written") from error
 
 
 def file_names(folder: Path, points: "Sequence[Point]") -> "dict[Path, Point]":
@@ -90,7 +108,10 @@ def _loaded(store: "Store", point: "Point", run_id: str, trust: Trust) -> "Deplo
         return deployable(path, point, trust)
 
 
-def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None) -> None:
+def _write(
+    model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None
+) -> list[Path]:
+    """Write all files of a model, the ONNX file to ``path``; prints what the card says, and returns the files."""
     from paretune.deploy.c_header import program_sizes, write_c
     from paretune.deploy.model import costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
@@ -99,7 +120,6 @@ def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirm
     files = {
         suffix: path.with_suffix(suffix) for suffix in (".onnx", ".safetensors", ".md", *([".h"] if options.c else []))
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     facts = {
         "family": point.family,
         "parameters": f"{point.params:,}",
@@ -124,7 +144,7 @@ def _write(model: "Deployable", path: Path, options: argparse.Namespace, confirm
     write_card(model, files[".md"], facts, _commands(point, path.name, options, confirmation))
     for name, fact in facts.items():
         print(f"{name}: {fact}")
-    print("Written:", ", ".join(f"{file} ({file.stat().st_size:,} bytes)" for file in files.values()))
+    return [*files.values()]
 
 
 def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool) -> dict[str, str]:
@@ -133,7 +153,6 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
     from paretune.deploy.c_int8 import run_c_int8, write_c_int8
     from paretune.deploy.int8 import scores, write_int8
     from paretune.deploy.onnx import Runtime
-    from paretune.errors import ExportError
 
     assert model.validation
     files["int8"], pixels = path.with_suffix(".int8.onnx"), (model.samples * 255).round().byte().numpy()
@@ -149,10 +168,9 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
     classes = run_c_int8(header, pixels, logits.shape[1]).argmax(1)
     same = int((classes == logits.argmax(1)).sum())
     if same < AGREEMENT * len(pixels):
-        header.unlink()
         raise ExportError(
             f"the C header in int8 gives {same:,} of {len(pixels):,} images the class of the ONNX file; expected {AGREEMENT:.1%}; "
-            f"the file is not kept; please report the model's config"
+            f"please report the model's config"
         )
     return {
         **facts,

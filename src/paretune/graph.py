@@ -1,6 +1,7 @@
 """A network as a short list of operations on one image: for counting what it costs, and for writing it in another language."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -25,7 +26,8 @@ class Value(str):
 class Op:
     """``output`` becomes ``kind`` of ``inputs``; ``shape`` is the output's, for one image; ``settings`` are plain numbers and tensors.
 
-    ``macs`` are its multiply-accumulates: convolutions, dense layers and products of matrices.
+    ``macs`` are its multiply-accumulates: convolutions, dense layers and products of matrices. ``layer`` is the name of the module
+    that computes it, as ``named_modules`` has it.
     """
 
     kind: str
@@ -34,6 +36,7 @@ class Op:
     shape: tuple[int, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     macs: int = 0
+    layer: str = ""
 
     @property
     def size(self) -> int:
@@ -102,7 +105,7 @@ def graph_of(net: nn.Module, image_shape: Sequence[int]) -> Graph:
         image = torch.zeros(1, *image_shape, device=device)
         recorder = _Recorder(image)
         try:
-            with recorder:
+            with recorder, recorder.following(net):
                 net.eval()(image)
         finally:
             net.train(was_training)
@@ -120,6 +123,23 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.weights: dict[str, Tensor] = {}  # the first that was put together in a way
         self.first_of: dict[str, Tensor] = {}  # by each that was put together in the same way later
         self.norms: dict[tuple[int, ...], dict[str, Any]] = {}  # of layers that are applied several times: one
+        self.layers: list[str] = []  # the modules that compute now, from outside in
+
+    @contextmanager
+    def following(self, net: nn.Module) -> Iterator[None]:
+        """Know, within the block, which module of ``net`` computes."""
+        hooks = []
+        for name, module in net.named_modules():
+            hooks.append(module.register_forward_pre_hook(lambda *_, name=name: self.layers.append(name)))
+            hooks.append(module.register_forward_hook(lambda *_: self._leave_layer(), always_call=True))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _leave_layer(self) -> None:
+        self.layers.pop()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -160,7 +180,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _note(self, name: str, arguments: list[Any], inputs: tuple[Value, ...], output: Tensor, macs: int) -> None:
         kind, settings = self._described(name.rstrip("_"), arguments, len(inputs))
         value = Value(f"{kind}_{len(self.ops)}")
-        self.ops.append(Op(kind, value, inputs, tuple(output.shape[1:]), settings, macs))
+        layer = self.layers[-1] if self.layers else ""
+        self.ops.append(Op(kind, value, inputs, tuple(output.shape[1:]), settings, macs, layer))
         self.values[_place(output)] = value
 
     def _note_parts(self, name: str, arguments: list[Any], inputs: tuple[Value, ...], parts: list[Tensor]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,10 +97,12 @@ def test_an_operation_that_c_has_not_is_named(tmp_path):
     ],
 )
 def test_a_form_of_an_operation_that_c_has_not_is_named(tmp_path, forward, operation):
-    net = torch.nn.Module()
-    net.forward = forward
+    layer = torch.nn.Module()
+    layer.forward = forward
+    net = torch.nn.Sequential(OrderedDict(odd=layer))
     model = Deployable(WithScaling(net, Scaling(0.0, 1.0)).eval(), Point(1, 0.5), torch.rand(2, 1, 4, 4), 1.0)
-    with pytest.raises(ExportError, match=rf"operation `{operation}` cannot be written in C"):
+    said = rf"layer `odd` \(Module\) cannot be exported: operation `{operation}` cannot be written in C"
+    with pytest.raises(ExportError, match=said):
         write_c(model, tmp_path / "model.h", "odd")
 
 

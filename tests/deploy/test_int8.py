@@ -94,21 +94,27 @@ def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(deployab
     assert 0 < np.abs(difference).max() < 0.1 * model.logits().std()
 
 
-@pytest.mark.parametrize(("family", "what"), [("model.norm=group", "shape"), ("model.activation=prelu", "prelu")])
-def test_an_operation_that_has_no_whole_numbers_is_named(deployable, tmp_path, family, what):
-    model = deployable("model=conv", family)
-    with pytest.raises(
-        ExportError,
-        match=rf"operation `.*{what}.*` cannot be written in C; expected .*; export without --int8 with --c",
-    ):
+@pytest.mark.parametrize(
+    ("family", "layer", "what"),
+    [
+        ("conv model.norm=group", r"norm1` \(GroupNorm", "shape"),
+        ("conv model.norm=instance", r"norm1` \(InstanceNorm2d", ""),
+        ("conv model.activation=prelu", r"activation1` \(PReLU", "prelu"),
+        ("recurrent model.norm=group", r"[a-z0-9.]*norm1` \(GroupNorm", "shape"),
+        ("squeeze model.norm=group model.views=5", r"norm1` \(GroupNorm", "shape"),
+    ],
+)
+def test_a_layer_that_has_no_whole_numbers_is_named(deployable, tmp_path, family, layer, what):
+    model = deployable(*f"model={family}".split())
+    operation = rf"operation `.*{what}.*` cannot be written in C; expected .*; export without --int8 with --c"
+    with pytest.raises(ExportError, match=rf"layer `{layer}\) cannot be exported: {operation}"):
         write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
 
 
 def test_a_value_without_a_finite_range_is_refused(deployable, tmp_path):
     """Inception pads with minus infinity before it pools."""
-    with pytest.raises(
-        ExportError, match=r"value `.*` has no finite range; expected finite numbers, .* without --int8"
-    ):
+    said = r"layer `[a-z0-9.]+` gives values without a finite range; expected finite numbers, .* without --int8"
+    with pytest.raises(ExportError, match=said):
         in_int8(deployable("model=inception"), tmp_path)
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from paretune import cache, paths
+from paretune.atomic import atomically
 
 log = logging.getLogger(__name__)
 
@@ -123,10 +124,9 @@ def _read_name(seen: Path) -> str | None:
 
 
 def _write_name(seen: Path, name: str) -> None:
-    partial_file = seen.with_suffix(f".{os.getpid()}.partial")
     try:
-        partial_file.write_text(name)
-        partial_file.replace(seen)
+        with atomically(seen) as partial_file:
+            partial_file.write_text(name)
     except OSError as error:
         log.debug("what was hashed is not noted (%s)", error)
 
@@ -143,13 +143,9 @@ def _load(path: Path, count: int) -> Decoded | None:
 
 
 def _keep(path: Path, decoded: Decoded) -> None:
-    partial_file = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"pixels": decoded.pixels, "readable": decoded.readable}, partial_file)
-        partial_file.replace(path)
+        with atomically(path) as partial_file:
+            save_file({"pixels": decoded.pixels, "readable": decoded.readable}, partial_file)
         cache.make_room(path)
     except OSError as error:
         log.info("pictures are not kept for the next time (%s)", error)
-    finally:
-        partial_file.unlink(missing_ok=True)

@@ -9,7 +9,8 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite, prod
 from pathlib import Path
@@ -22,6 +23,7 @@ from jinja2 import Environment, PackageLoader
 from numpy.typing import NDArray
 from torch import Tensor
 
+from paretune.atomic import atomically
 from paretune.deploy.c_text import c_name, in_comment
 from paretune.deploy.model import Deployable, check_same_outputs
 from paretune.errors import ExportError
@@ -55,16 +57,10 @@ def write_c(model: Deployable, path: Path, about: str) -> float:
     ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError`, and leaves no file, if the outputs
     differ, if an operation cannot be written in C, or if there is no compiler to check it with.
     """
-    partial = path.with_name(f"{path.stem}.partial.h")
     name = c_name(path)
-    try:
+    with atomically(path) as partial:
         partial.write_text(_header(model, name, about), encoding="utf-8")
-        difference = check_same_outputs("the C header", run_c(partial, name, model.samples.numpy()), model.logits())
-    except Exception:
-        partial.unlink(missing_ok=True)
-        raise
-    partial.replace(path)
-    return difference
+        return check_same_outputs("the C header", run_c(partial, name, model.samples.numpy()), model.logits())
 
 
 def _header(model: Deployable, name: str, about: str) -> str:
@@ -73,10 +69,14 @@ def _header(model: Deployable, name: str, about: str) -> str:
     calls = Calls(graph, memory)
     kernels = kernels_in("kernels.c")
     for op in graph.ops:
-        require_known(FUNCTIONS.get(op.kind, op.kind) in kernels, op.kind, f"one of {', '.join(kernels)}")
-        dynamic = [name for name, setting in op.settings.items() if isinstance(setting, Value)]
-        require_known(not dynamic, f"{op.kind} with a {dynamic} that depends on the image", "fixed numbers")
-    lines = [call for op in graph.ops for call in calls.of(op)]
+        with naming_layer(model, op.layer):
+            require_known(FUNCTIONS.get(op.kind, op.kind) in kernels, op.kind, f"one of {', '.join(kernels)}")
+            dynamic = [name for name, setting in op.settings.items() if isinstance(setting, Value)]
+            require_known(not dynamic, f"{op.kind} with a {dynamic} that depends on the image", "fixed numbers")
+    lines: list[str] = []
+    for op in graph.ops:
+        with naming_layer(model, op.layer):
+            lines += calls.of(op)
     numbers = {label: ", ".join(map(_number, w.reshape(-1).tolist())) for label, w in calls.weights.items()}
     return filled(
         "model.h", model, about, name=name, kernels=_sources({line.partition("(")[0] for line in lines}), calls=lines,
@@ -115,6 +115,19 @@ def _sources(kinds: set[str]) -> list[str]:
     """The C functions of these kinds of operations, and the one that all norms call."""
     kinds = kinds | ({"normalise"} if any(kind.endswith("_norm") for kind in kinds) else set())
     return [function for kind, function in kernels_in("kernels.c").items() if kind in kinds]
+
+
+@contextmanager
+def naming_layer(model: Deployable, layer: str) -> Iterator[None]:
+    """Have an :class:`~paretune.errors.ExportError` name the ``layer`` of ``model`` that cannot be written, if it is known."""
+    try:
+        yield
+    except ExportError as error:
+        modules = dict(model.once.net.net.named_modules())
+        name = layer.removeprefix("net.")
+        if name not in modules:
+            raise
+        raise ExportError(f"layer `{name}` ({type(modules[name]).__name__}) cannot be exported: {error}") from error
 
 
 def require_known(is_known: bool, what: str, expected: str, option: str = "--c") -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from paretune.deploy.c_header import LINE, filled, kernels_in, require_known, run_program
+from paretune.deploy.c_header import LINE, filled, kernels_in, naming_layer, require_known, run_program
 from paretune.deploy.c_text import c_name
 from paretune.deploy.int8 import LEAST, MOST, Quantised, Steps
 from paretune.deploy.model import Deployable, WithScaling
@@ -55,11 +55,15 @@ def write_c_int8(network: Quantised, model: Deployable, path: Path, about: str) 
     last = network.graph.ops[-1]
     is_sums = last.kind in SUMS and last.output not in network.steps and "slope" not in last.settings
     what = f"what follows the last {last.kind}" if last.kind in SUMS and not is_sums else f"{last.kind} as the last"
-    require_known(is_sums, what, "a convolution, a dense layer or the mean of maps, with nothing behind it", IN_C)
+    with naming_layer(model, last.layer):
+        require_known(is_sums, what, "a convolution, a dense layer or the mean of maps, with nothing behind it", IN_C)
     logits = last.output  # the caller has a place for them
     plan = plan_memory([buffer for buffer in buffers_of(network.graph) if logits not in buffer.values])
     calls = Calls(network, plan)
-    lines = [calls.image(net), *(line for op in network.graph.ops for line in calls.of(op))]
+    lines = [calls.image(net)]
+    for op in network.graph.ops:
+        with naming_layer(model, op.layer):
+            lines += calls.of(op)
     name = c_name(path)
     text = filled(
         "model_int8.h",

@@ -7,7 +7,7 @@ https://arxiv.org/abs/1712.05877). The file is ONNX with pairs of QuantizeLinear
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -117,8 +117,11 @@ def _check_range(node: NodeProto, model: ModelProto) -> None:
         if node.op_type == "QuantizeLinear" and tensor.name == node.input[1]
     ]
     if not all(np.isfinite(numpy_helper.to_array(scale)).all() for scale in scales):
+        maker = _maker(node.input[0], model)
+        layer = (layer_of(maker) if maker else "").removeprefix("net.")
         raise ExportError(
-            f"value `{node.input[0]}` has no finite range; expected finite numbers, such as a pad with zeros; export without --int8"
+            f"layer `{layer or node.input[0]}` gives values without a finite range; expected finite numbers, such as a pad "
+            f"with zeros; export without --int8"
         )
 
 
@@ -259,7 +262,8 @@ class _Reader:
             settings |= {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
             self.roots[output] = Value(output)
             kind = KINDS.get(node.op_type, node.op_type.lower() + ("_values" if len(inputs) > 1 else ""))
-            self.ops.append(Op(kind, Value(output), tuple(inputs), shapes[output], settings))
+            layer = layer_of(node)
+            self.ops.append(Op(kind, Value(output), tuple(inputs), shapes[output], settings, layer=layer))
 
     def _unrounded(self) -> set[str]:
         """What operations gave as it is, not in steps."""
@@ -272,7 +276,7 @@ class _Reader:
         alpha = {attribute.name: attribute.f for attribute in node.attribute}.get("alpha", 0.01)
         setting = self.constants.get(node.input[-1], 0.0 if node.op_type == "Relu" else alpha)
         settings = {**last.settings, JOINED[node.op_type]: setting}
-        self.ops[number] = Op(last.kind, last.output, last.inputs, last.shape, settings)
+        self.ops[number] = replace(last, settings=settings)
         self.roots[node.output[0]] = source
 
     def _join_silus(self) -> None:
@@ -286,11 +290,17 @@ class _Reader:
                 and set(product.inputs) == {sigmoid.output, *sigmoid.inputs}
             ):
                 rounded = {"sigmoid": self.steps.get(sigmoid.output)}
-                self.ops[self.ops.index(product)] = Op("silu", product.output, sigmoid.inputs, product.shape, rounded)
+                silu = replace(product, kind="silu", inputs=sigmoid.inputs, settings=rounded)
+                self.ops[self.ops.index(product)] = silu
                 self.ops.remove(sigmoid)
 
     def _root(self, name: str) -> str:
         return self.roots.get(name, name)
+
+
+def layer_of(node: NodeProto) -> str:
+    """The name of the module that a node of a file stands for, as :func:`~paretune.deploy.onnx.write_onnx` has named it."""
+    return node.name.rpartition("/")[0]
 
 
 def _shape(info: Any) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """ONNX: one file that any runtime takes, with a batch of any size."""
 
+import ast
 import json
 import logging
 import warnings
@@ -10,11 +11,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from paretune.atomic import atomically
 from paretune.deploy.picture import Placing
 from paretune.errors import StoreError, first_line
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
     from paretune.deploy.model import Deployable
     from paretune.models.views import Views
@@ -73,7 +75,6 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
 
     from paretune.deploy.model import check_same_outputs
 
-    partial = path.with_name(f"{path.name}.partial")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -83,19 +84,24 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
         )  # fmt: skip
     assert program
     proto = program.model_proto
-    for node in proto.graph.node:
+    for number, node in enumerate(proto.graph.node):
+        node.name = f"{_layer_of(node)}/{node.op_type}_{number}"
         node.ClearField("metadata_props")  # the exporter's notes hold paths of this machine
     _shorten(proto)
     proto = looking_often(proto, model.net.views) if model.net.views else proto
     onnx.helper.set_model_props(proto, {METADATA: json.dumps(facts)})
-    onnx.save(proto, str(partial))
-    try:
-        difference = check_same_outputs("ONNX", Runtime(partial).logits(model.samples.numpy()), model.logits())
-    except Exception:
-        partial.unlink()
-        raise
-    partial.replace(path)
-    return difference
+    with atomically(path) as partial:
+        onnx.save(proto, str(partial))
+        return check_same_outputs("ONNX", Runtime(partial).logits(model.samples.numpy()), model.logits())
+
+
+def _layer_of(node: "NodeProto") -> str:
+    """The name of the module that a node of a new file was made from; empty for those of none."""
+    notes = {note.key: note.value for note in node.metadata_props}
+    modules = ast.literal_eval(notes.get("pkg.torch.onnx.name_scopes", "[]"))[
+        :-1
+    ]  # from outside in, then the operation
+    return str(modules[-1]) if modules else ""
 
 
 def looking_often(once: "ModelProto", views: "Views") -> "ModelProto":

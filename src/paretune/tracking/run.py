@@ -22,6 +22,7 @@ from typing import IO, Any, ClassVar
 import yaml
 from requests import HTTPError
 
+from paretune.atomic import atomically
 from paretune.errors import Absence, Raced, StoreError, first_line
 from paretune.front import Point
 from paretune.tracking.front_tags import keep_front, supersede
@@ -114,9 +115,8 @@ class RunWriter:
                 return False
             absence.ended()
             self.done += 1
-            partial = self.folder / "state.partial"
-            partial.write_text(json.dumps([self.done, self.run_id]))
-            partial.replace(self.folder / "state.json")
+            with atomically(self.folder / "state.json") as partial:
+                partial.write_text(json.dumps([self.done, self.run_id]))
         return True
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from paretune.atomic import atomically
 from paretune.data.images import Scaling
 from paretune.errors import StoreError, first_line
 from paretune.models import build
@@ -21,10 +22,10 @@ __all__ = ["load", "save"]
 
 def save(path: Path, net: nn.Module, config: Mapping[str, Any], scaling: Scaling) -> None:
     """Write ``net``'s weights, the plain ``config`` it was made from and its images' scaling, whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
     weights = {name: weight.cpu() for name, weight in net.state_dict().items()}
-    torch.save({"state_dict": weights, "config": dict(config), "scaling": (scaling.mean, scaling.std)}, partial)
-    partial.replace(path)
+    content = {"state_dict": weights, "config": dict(config), "scaling": (scaling.mean, scaling.std)}
+    with atomically(path) as partial:
+        torch.save(content, partial)
 
 
 def load(path: Path, trust: Trust | None = None) -> tuple[nn.Module, dict[str, Any], Scaling]:

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from paretune import paths
+from paretune.atomic import atomically
 from paretune.cache import make_room, mark_used
 from paretune.errors import first_line
 
@@ -82,27 +83,20 @@ def _digest(path: Path) -> str:
 
 def _compiled(compiler: list[str], key: str) -> Path:
     """A new file in the cache folder, or, where that cannot be written, in a folder that lasts as long as the process."""
-    try:
-        paths.cache().mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(dir=paths.cache(), prefix="compiling-"))
-    except OSError:
-        place = Path(_temporary().name)
-    made = place / "kernels.so"
+    made = Path(_temporary().name) / "kernels.so"
     command = [compiler[0], *FLAGS, *compiler[1:], str(SOURCE), "-o", str(made)]
     try:
-        try:
-            subprocess.run([*command, "-fopenmp"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
-        except subprocess.CalledProcessError:  # no OpenMP: one thread
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
-        if place.parent != paths.cache():
-            return made
-        kept = paths.cache() / f"kernels-{key}-{_digest(made)}.so"
-        made.replace(kept)  # at once, for other processes that compile it now
+        subprocess.run([*command, "-fopenmp"], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except subprocess.CalledProcessError:  # no OpenMP: one thread
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+    kept = paths.cache() / f"kernels-{key}-{_digest(made)}.so"
+    try:
+        with atomically(kept) as partial:  # other processes may compile it now, too
+            shutil.copyfile(made, partial)
         make_room(kept)
-        return kept
-    finally:
-        if place.parent == paths.cache():
-            shutil.rmtree(place, ignore_errors=True)
+    except OSError:
+        return made
+    return kept
 
 
 @cache
