@@ -6,34 +6,24 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.plugins import Plugins
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.engine.url import make_url
 from test_store import run_trial, start_sweep
 
+from paretune.data.images import Scaling
 from paretune.errors import StoreError
+from paretune.export import cli as export
+from paretune.pareto import cli as pareto
 from paretune.paths import sqlite_file, sqlite_url, tracking_uri
-from paretune.tracking import Store, read_points, weights_of
+from paretune.tracking import Store, SweepRecorder, read_points, weights_of
+from paretune.train import cli as train
+from paretune.training import load, save
+from server import Server
 
 # What means something in URLs, in Hydra's and OmegaConf's grammar, in SQL and in a shell, beside letters of all alphabets.
-NAMES = [
-    "a b",
-    "50%",
-    "%2F",
-    "%41",
-    "a?b",
-    "a#b",
-    "{a}",
-    "it's",
-    'a"b',
-    "a&b=c",
-    "ünïcode",
-    "a+b",
-    "a;b",
-    "a:b",
-    "(a,b)",
-    "a@b",
-]
+NAMES = ["a b%2F50%41", "a?b#c{d}", 'it\'s "x"', "ünï&=+;(,)", "a:b@c"]
 
 
 def store_in(folder: Path) -> Store:
@@ -158,3 +148,91 @@ def test_a_store_on_a_disk_that_is_mounted_read_only_is_read(made, tmp_path):
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert answer.stdout.strip() == "1", answer.stderr
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:50])
+
+
+@pytest.fixture
+def with_weights(made, tmp_path) -> str:
+    """The id of a run of the store with the weights of a network."""
+    from paretune.models import build
+
+    model = {"_target_": "paretune.models.dense.Dense", "image_shape": [1, 4, 4], "num_classes": 2, "widths": [2]}
+    save(tmp_path / "weights.pt", build(model), {"model": model}, Scaling(0.0, 1.0))
+    (run,) = read_points(made, "small")
+    made.keep_file(run.run_id, tmp_path / "weights.pt")
+    return run.run_id
+
+
+def test_weights_that_were_cut_off_are_named_by_a_file_that_is_there(made, with_weights):
+    with weights_of(made, with_weights) as path:
+        load(path)
+        cut(path)
+    with (
+        pytest.raises(StoreError, match=rf"checkpoint `{path}` cannot be read"),
+        weights_of(made, with_weights) as path,
+    ):
+        load(path)
+    assert path.is_file()
+
+
+SWEEP = ("-m", "data=digits", "data.splitting.train_size=100", "trainer.max_epochs=1", "trainer.autotune=false", "name=small", "model=conv",
+         "cap.max_params=4000", "hydra.sweeper.n_trials=1")  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_sweep_is_made_read_and_exported_in_a_folder_of_any_name(tmp_path, migrated, answered, monkeypatch):
+    folder = tmp_path / "".join(NAMES) / "$x"
+    migrated(folder / "mlflow.db")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("PARETUNE_STORE", str(folder))
+    Plugins.instance()
+    for cli, *arguments in ((train, *SWEEP), (pareto, "small"), (export, "small", "model.onnx")):
+        answer = answered(cli, *arguments)
+        assert answer.code == 0, answer.err
+
+    assert {path.name for path in tmp_path.iterdir()} == {folder.parent.name, "work"}
+    assert {path.name for path in folder.iterdir()} >= {"mlflow.db", "optuna.db", "artifacts", "outputs"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.slow
+def test_a_server_says_of_which_run_a_file_was_cut_off_or_deleted(server, tmp_path):
+    store = Store(server.uri, experiment="tests")
+    start_sweep(store, "cut")
+    run = run_trial(store, tmp_path, sweep="cut")
+    (kept,) = (server.folder / "files").rglob("weights.pt")
+    named = rf"checkpoint `weights.pt of run {run} in {server.uri}` cannot be read"
+    with pytest.raises(StoreError, match=named), weights_of(store, run) as path:
+        load(path)
+    kept.unlink()
+    deleted = rf"weights.pt of run `{run}` cannot be had from .*confirm cut --run {run[:8]}"
+    with pytest.raises(StoreError, match=deleted), weights_of(store, run):
+        pass
+
+
+@pytest.mark.slow
+def test_a_server_that_lost_the_runs_of_a_sweep_is_told_from_one_that_was_away(server, tmp_path, caplog):
+    """What a server has not got yet may wait on another machine."""
+    store = Store(server.uri, experiment="tests", spool=str(tmp_path / "spool"))
+    sweep = SweepRecorder({"uri": store.uri, "experiment": "tests", "spool": store.spool})
+    sweep.start("small", {"study": "a"})
+    with pytest.raises(StoreError, match=r"1 of them .* have no run"):
+        sweep.compare("small", "study.db", "a", 1, {0})
+    run_trial(store, tmp_path)
+    sweep.compare("small", "study.db", "a", 2, {0, 1})
+    assert "1 of 2 complete trials have no run" in caplog.text
+    with pytest.raises(StoreError, match="those are of study a, this one is b"):
+        sweep.compare("small", "study.db", "b", 2, {0, 1})
+    with pytest.raises(StoreError, match=r"has 0 trials, .* has runs of 1 trial"):
+        sweep.compare("small", "study.db", "a", 0, ())
