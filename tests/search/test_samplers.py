@@ -5,7 +5,7 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.distributions import IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count, told
 from paretune.errors import CapError, ConfigError
@@ -68,6 +68,37 @@ def test_an_exponent_has_more_of_the_first_trials_in_the_upper_half_of_the_sizes
     large = [sum(count(params) > 2500 for params in asked(sampler, 20)) for sampler in starts]
 
     assert large[0] < large[1] < large[2]
+
+
+@given(st.integers(1000, 5000), st.integers(0, 100), st.sampled_from([FrontSampler, None]))
+@settings(max_examples=10)
+def test_the_start_tries_no_network_twice_whatever_the_ranges_of_the_branches(cap, seed, make):
+    """Costs of one branch are 30 to 1,500, of the other 1 to 400; the learning rate changes none."""
+    feasible = FeasibleSpace(CONDITIONAL, conditional_count, cap)
+    sampler = make(feasible, seed=seed) if make else wrapped(optuna.samplers.RandomSampler, feasible, seed)
+    networks = [tuple(sorted((n, v) for n, v in drawn.items() if n != "lr")) for drawn in asked(sampler, 16)]
+
+    assert len({*networks}) == 16
+
+
+def test_where_all_networks_were_tried_the_start_tries_other_settings_of_their_training():
+    space = Space(common={"w": IntDistribution(1, 3), "lr": FloatDistribution(0, 1)})
+    feasible = FeasibleSpace(space, lambda params: params["w"], cap=9)
+    drawn = asked(FrontSampler(feasible), 10)
+
+    assert {params["w"] for params in drawn} >= {1, 2}
+    assert len({params["lr"] for params in drawn}) == 10
+
+
+@pytest.mark.parametrize(("choice", "least", "most"), [("a", 30, 1500), ("b", 1, 400)])
+def test_draws_of_a_branch_are_spread_over_the_costs_of_that_branch(choice, least, most):
+    feasible = FeasibleSpace(CONDITIONAL, conditional_count, 10_000)
+    chosen = {"model": choice}
+    ends = [feasible.at_share(share, choice=chosen) for share in (0.0, 0.5, 1.0)]
+    counts = [conditional_count(feasible.spread(np.random.default_rng(n), n / 20, chosen)) for n in range(21)]
+
+    assert ends == pytest.approx([least, (least * most) ** 0.5, most])
+    assert sum(count < ends[1] for count in counts) == pytest.approx(10, abs=1)
 
 
 def test_draws_are_spread_over_the_costs_that_count():

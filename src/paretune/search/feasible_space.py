@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from math import exp, expm1, inf, log, log1p
 from operator import itemgetter, neg
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,11 +57,17 @@ class FeasibleSpace:
         self.upper = min(self.cap, max(self.cost(self.largest_of(choice)) for choice in self.branches))
         self.lower = max(self.smallest, floor or 0)
         self.least = max(self.lower, 1.0)  # of the way that shares are of: a configuration may cost nothing
+        self._ways = {_key(choice): self._way_of(choice, least) for choice, least in smallest if least <= self.cap}
         if self.lower > self.upper:
             raise CapError(
                 f"cap.min `{floor}` is above the {self.upper:,.0f} {self.caps.unit(self.caps.axis)} of the largest model that fits; "
                 f"expected less; lower it"
             )
+
+    def _way_of(self, choice: Params, smallest: float) -> tuple[float, float]:
+        """The least cost of a branch that counts, and the largest that fits."""
+        upper = min(self.cap, self.cost(self.largest_of(choice)))
+        return min(max(smallest, self.least), max(upper, 1.0)), upper
 
     def _excess(self, params: Params) -> tuple[str, str]:
         """What of ``params`` is over its cap, and that cap, in words."""
@@ -119,35 +126,32 @@ class FeasibleSpace:
     def spread(
         self, rng: np.random.Generator, share: float, choice: Params | None = None, exponent: float = 0.0
     ) -> Params:
-        """A draw resized to the cost :meth:`at_share` of the way from the smallest to the cap."""
+        """A draw resized to the cost :meth:`at_share` of the way from the smallest to the cap, of those of the branch if it is given."""
         params = self.uniform(rng, choice)
         if self.costs is None:
             return params
-        target = self.at_share(share, exponent)
+        target = self.at_share(share, exponent, choice)
         for _ in range(REDRAWS):
             if self.cost(self._mover(params)(0.0)) <= target:
                 break
             params = self.uniform(rng, choice)  # too many layers, say, whatever their widths
         return self.resized(params, target)
 
-    def at_share(self, share: float, exponent: float = 0.0) -> float:
-        """The cost at ``share`` (0 to 1) of the way from the smallest that counts to the largest that fits.
+    def at_share(self, share: float, exponent: float = 0.0, choice: Params | None = None) -> float:
+        """The cost at ``share`` (0 to 1) of the way from the smallest that counts to the largest that fits, of a branch if it is given.
 
         The way is measured in cost to the power of ``exponent``: with 1 every parameter is as long as any other, with 0, the
         logarithm, every decade (Box and Cox 1964, https://doi.org/10.1111/j.2517-6161.1964.tb00553.x).
         """
-        whole = self._way()
+        least, upper = self._ways[_key(choice)] if choice else (self.least, self.upper)
+        whole = _length(least, upper)
         part = log1p(share * expm1(exponent * whole)) / exponent if exponent else share * whole
-        return round(self.least * exp(part), 6)  # the cap itself at 1
-
-    def _way(self) -> float:
-        """How long the way is, in logarithms of the cost."""
-        return log(max(self.upper, 1.0) / self.least)
+        return round(least * exp(part), 6)  # the cap itself at 1
 
     def shares(self, configurations: Sequence[Params], exponent: float = 0.0) -> NDArray[np.float64]:
         """The shares ``(N,)`` of the way at which ``configurations`` are; 0 for what is cheaper than the least cost that counts."""
         parts = np.log([max(self.cost(params), self.least) / self.least for params in configurations])
-        whole = self._way() or 1.0  # where every model costs the same
+        whole = _length(self.least, self.upper) or 1.0  # where every model costs the same
         return np.expm1(exponent * parts) / expm1(exponent * whole) if exponent else parts / whole
 
     def resized(self, params: Params, target: float, held: Params | None = None) -> Params:
@@ -220,3 +224,12 @@ class FeasibleSpace:
             return moved
 
         return move
+
+
+def _key(choice: Params) -> frozenset[tuple[str, Any]]:
+    return frozenset(choice.items())
+
+
+def _length(least: float, upper: float) -> float:
+    """How long the way from one cost to another is, in logarithms."""
+    return log(max(upper, 1.0) / least)

@@ -22,6 +22,7 @@ from paretune.search.storage import ENQUEUED, NOTE, note, stored
 log = logging.getLogger(__name__)
 
 START_EXPONENT = 0.3  # `python -m bench search`: no less hypervolume than with 0, and better large models early
+TRIES_NEAR = 4  # draws near the target of one of the first trials, before one of any size
 TRIES = 12  # proposals before one that was tried already is accepted
 DRAWS = 2  # of the wrapped sampler (each costs what its ask costs) before one is resized to fit
 DRAWN = "drawn"  # the note of a trial with its whole configuration
@@ -33,8 +34,8 @@ TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.
 class CappedSampler(BaseSampler):
     """A sampler that proposes whole configurations of a :class:`~paretune.search.feasible_space.FeasibleSpace`.
 
-    The first ``n_startup`` trials are uniform draws resized to targets spread evenly from the smallest configuration to the cap:
-    by ``start_exponent`` over the logarithm of the cost (0), over the cost itself (1), or between the two. No configuration that was tried, or is being tried, is proposed again as long
+    The first ``n_startup`` trials are uniform draws resized to targets spread evenly from the smallest configuration of their
+    branch to the cap, no network twice as long as others turn up: by ``start_exponent`` over the logarithm of the cost (0), over the cost itself (1), or between the two. No configuration that was tried, or is being tried, is proposed again as long
     as others turn up. Every draw derives from (``seed``, trial number), so that a resumed or parallel sweep does not
     repeat its start.
     """
@@ -76,14 +77,19 @@ class CappedSampler(BaseSampler):
         enqueued = {n: v for n, v in trial.system_attrs.get(ENQUEUED, {}).items() if n in feasible.space.everything()}
         others = [t for t in study.get_trials(deepcopy=False, states=TRIED) if t.number != trial.number]
         tried = {frozenset(configuration_of(other).items()) for other in others}
-        for _ in range(TRIES):
+        again: Params = {}  # a network that was tried, with other settings of its training
+        for attempt in range(TRIES):
             if trial.number < self.n_startup:
-                params = self._start(trial.number, rng)
+                params = self._start(trial.number, rng, attempt)
             else:
                 params = self.propose(study, trial, rng)
             params = feasible.holding(params, enqueued, rng)
             if frozenset(params.items()) not in tried and feasible.verify_fits(params):
-                return params
+                if trial.number >= self.n_startup or self._is_new_network(params, others):
+                    return params
+                again = again or params
+        if again:
+            return again
         # All was tried already, as far as it seems; or a polynomial misled, and from here on everything is counted.
         last = (
             params,
@@ -96,17 +102,27 @@ class CappedSampler(BaseSampler):
         feasible.check_fits(params, f"trial {trial.number}" + (f", enqueued with `{enqueued}`," if enqueued else ""))
         return params
 
+    def _is_new_network(self, params: Params, others: Sequence[FrozenTrial]) -> bool:
+        """Whether no other trial has the same network, whatever its training."""
+        if self.feasible.costs is None:
+            return True
+        idle = self.feasible.costs.idle(params)
+        network = {name: value for name, value in params.items() if name not in idle}
+        return not any(network.items() <= configuration_of(other).items() for other in others)
+
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Define-by-run parameters outside of the space are drawn uniformly."""
         return uniform(param_distribution, np.random.default_rng([self.seed, trial.number, len(trial.params)]))
 
-    def _start(self, number: int, rng: np.random.Generator) -> Params:
+    def _start(self, number: int, rng: np.random.Generator, attempt: int) -> Params:
+        """A draw near the target of trial ``number``; after some ``attempt`` of any size, as there are few networks near it."""
         branches = self.feasible.branches
         turn, choice = divmod(number, len(branches))
         jitter = rng.uniform(-0.5, 0.5) * len(branches) / max(self.n_startup, 1)
         share = min(max(van_der_corput(turn + 1) + jitter, 0.0), 1.0)
+        share = share if attempt < TRIES_NEAR else float(rng.random())
         return self.feasible.spread(rng, share, branches[choice], self.start_exponent)
 
 
