@@ -9,9 +9,11 @@ from optuna.distributions import FloatDistribution, IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count, told
 from paretune.errors import CapError, ConfigError
+from paretune.search import costs
 from paretune.search.distributions import uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
+from paretune.search.grid import Grid
 from paretune.search.samplers import DRAWN, START_EXPONENT, FeasibleSampler, GridSampler, van_der_corput
 from paretune.search.space import Space, parse_space
 from paretune.search.storage import noted
@@ -256,6 +258,63 @@ def test_a_grid_of_real_numbers_is_refused():
         ConfigError, match=r"sampler `grid` cannot try every value of `lr`; expected choice\(...\), int"
     ):
         GridSampler(FeasibleSpace(SPACE, count, 5000))
+
+
+LARGE = parse_space(
+    [*(f"w{i}=choice(2,3,5,8,12,20,32,50,64,80)" for i in range(6))], is_group=lambda _: False, own_space=lambda _: {}
+)
+
+
+class Counting:
+    """A count of stacked layers that knows how often it was asked."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, params):
+        self.calls += 1
+        return sum(params[f"w{i}"] * params[f"w{i + 1}"] for i in range(5))
+
+
+def test_a_grid_is_counted_as_its_trials_come_and_another_process_goes_on_from_there():
+    counts, study = [Counting(), Counting()], optuna.create_study(directions=["minimize", "maximize"])
+    for count_of_process in counts:
+        study.sampler = GridSampler(FeasibleSpace(LARGE, count_of_process, 5000))
+        for _ in range(30):
+            told(study, [])
+    configurations = {frozenset(trial.params.items()) for trial in study.trials}
+
+    assert len(configurations) == 60
+    assert max(count_of_process.calls for count_of_process in counts) < 500
+    assert all(Counting()(trial.params) <= 5000 for trial in study.trials)
+
+
+def test_the_counts_that_are_kept_are_bounded(monkeypatch):
+    monkeypatch.setattr(costs, "KEPT", 100)
+    feasible = FeasibleSpace(LARGE, Counting(), 5000)
+    grid = Grid(LARGE, feasible.branches)
+    for index in range(300):
+        feasible.verify_fits(grid.at(index))
+
+    assert len(feasible.costs._exact) == 100
+    assert len(feasible.costs._polynomials) <= 100
+
+
+def test_trials_of_several_processes_are_each_configuration_of_a_grid_once():
+    """Also where a condition leaves out what two configurations differ in, and one value is given twice."""
+    lines = ["a=choice(1,2,1)", "b=range(1,9)", "c=tag('if a == 2',choice(1,5,9))"]
+    space = parse_space(lines, is_group=lambda _: False, own_space=lambda _: {})
+    samplers = [GridSampler(FeasibleSpace(space, lambda p: p["a"] * p["b"] * p.get("c", 1), 12)) for _ in range(2)]
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    expected = {frozenset(point.items()) for point in samplers[0].points}
+    while samplers[len(study.trials) % 2].has_trial(study, len(study.trials)):
+        study.sampler = samplers[len(study.trials) % 2]
+        told(study, [])
+
+    assert len(study.trials) == len(expected) == 9 + (6 + 1 + 0)
+    assert {frozenset(trial.params.items()) for trial in study.trials} == expected
+    assert not any(sampler.has_trial(study, len(expected)) for sampler in samplers)
+    assert all(sampler.has_trial(study, number) for sampler in samplers for number in range(len(expected)))
 
 
 def test_a_grid_that_no_machine_holds_is_refused():

@@ -22,7 +22,7 @@ from paretune.search import claims, current_trial
 from paretune.search import worker as worker_module
 from paretune.search.claims import LATEST, claim, in_hand, reclaim, requeue, worker_of
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.samplers import FeasibleSampler
+from paretune.search.samplers import COUNTED_AT_ONCE, FeasibleSampler, GridSampler
 from paretune.search.space import parse_space
 from paretune.search.storage import note, noted, study_notes
 from paretune.search.study import ask_to_stop, finished, open_study, running
@@ -452,3 +452,19 @@ def test_trials_share_the_value_that_the_first_one_chose(study):
 
     assert values == [{"threads": 1}] * 2
     assert study_notes(study)["shared:layout"] == {"threads": 1}
+
+
+def test_a_sweep_over_a_grid_ends_with_the_last_configuration_that_fits(tmp_path):
+    """Of a grid that is not counted beforehand; each command and worker has a sampler of its own."""
+    space = parse_space(["a=range(1,40)", "b=range(1,40)"], is_group=lambda _: False, own_space=lambda _: {})
+    tried = []
+    for n_trials in (4, 1600, 1600):
+        grid = GridSampler(FeasibleSpace(space, lambda params: params["a"] * params["b"], 5))
+        study = open_study("grid", f"sqlite:///{tmp_path}/optuna.db", DIRECTIONS, grid)
+        limits = replace(LIMITS, n_trials=n_trials, has_trial=grid.has_trial)
+        work(study, Sweep("grid", space, limits), lambda _, overrides: tried.append(tuple(overrides)) or (1, 1))
+
+    assert len(grid.grid) > COUNTED_AT_ONCE
+    assert len(tried) == len(set(tried)) == 5 + 2 + 1 + 1 + 1  # of a 1 to 5
+    assert limits.reached(study) == "every configuration that fits was tried"
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 10

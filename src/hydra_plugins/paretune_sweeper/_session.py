@@ -56,7 +56,8 @@ class Session:
         ask_to_stop(study, False)
         reclaim(study, limits.retry)
         done, total = len(finished(study)), limits.n_trials
-        if done >= total:
+        is_complete = not limits.leaves_room(study, done)
+        if is_complete:
             advice = f"nothing is left to train; raise hydra.sweeper.n_trials (now {total}) for more"
             log.info("sweep %s is complete: %d trials are finished, %s", self.sweep.name, done, advice)
         else:
@@ -66,7 +67,7 @@ class Session:
             for params in self.spec.starts():
                 study.enqueue_trial(params, skip_if_exists=True)
         with self._recorded(recorder):  # a complete one, too: a parent that was killed has not closed its runs
-            if done < total:
+            if not is_complete:
                 listen()
                 limits.begin(study)
                 with progress(study, total, self.spec.caps, is_live=self.spec.is_isolated) as tell:

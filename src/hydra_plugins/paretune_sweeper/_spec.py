@@ -64,7 +64,10 @@ class SweepSpec:
         self.space = self._space(arguments)
         self._check_may_vary(single)
         suggest = self._suggest(options.custom_search_space) if options.custom_search_space else None
-        limits = Limits(**{field.name: getattr(options, field.name) for field in fields(Limits)})
+        set_here = {
+            field.name: getattr(options, field.name) for field in fields(Limits) if hasattr(options, field.name)
+        }
+        limits = Limits(**set_here)
         race = Race(**vars(options.race)) if options.race.eta is not None else None
         if race:
             check_race(race, self.directions)
@@ -77,7 +80,8 @@ class SweepSpec:
                     f"out hydra.sweeper.start, or use another sampler"
                 )
             if self.space.everything():  # where nothing is searched, its one point is repeated
-                limits = replace(limits, n_trials=min(limits.n_trials, len(self.sampler.points)))
+                n_trials = min(limits.n_trials, self.sampler.most_trials)
+                limits = replace(limits, n_trials=n_trials, has_trial=self.sampler.has_trial)
         self.sweep = Sweep(self.name, self.space, limits, race, suggest)
 
     @property

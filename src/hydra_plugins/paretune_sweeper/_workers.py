@@ -200,7 +200,7 @@ class WorkerPool:
     def _needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""
         kept = len(in_hand(self.study, running(self.study)))
-        return len(finished(self.study)) + kept < self.sweep.limits.n_trials
+        return self.sweep.limits.leaves_room(self.study, len(finished(self.study)) + kept)
 
     def _has_room(self) -> bool:
         """Whether there is room for one more worker, which is then counted; a killed parent's may still be at it."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from paretune.errors import ConfigError
 from paretune.search.distributions import lowest, uniform, values_of
 from paretune.search.space import Space, ints_of
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 Params = dict[str, Any]
 Count = Callable[[Params], int | Mapping[str, int | Sequence[int]]]
 Counts = dict[str, tuple[float, ...]]
@@ -21,6 +23,7 @@ OVER = 1e30  # times by how much a limit is exceeded: what a configuration costs
 CHECKS = 8  # configurations beyond those it is fitted to on which a polynomial must be exact
 TRIED = 2  # configurations in which a choice must change no cost to be left out of the reckoning
 SMALLEST = 1e-6  # factor of a term; less is rounding
+KEPT = 20_000  # counts, and sets of polynomials, that are kept: some tens of megabytes
 WIDEST = 24  # whole-number parameters up to which a polynomial is worth its samples
 
 
@@ -81,7 +84,7 @@ class Costs:
         ints, idle = self._ints[names], self.idle(params)
         rest = frozenset(item for item in params.items() if item[0] not in ints and item[0] not in idle)
         if rest not in self._polynomials:
-            self._polynomials[rest] = self._learned(params, ints)
+            _keep(self._polynomials, rest, self._learned(params, ints))
         polynomials = self._polynomials[rest]
         if polynomials is None:
             return self.exact(self._plainest(params))
@@ -104,14 +107,18 @@ class Costs:
         """The counted costs by name, of each all that it is the largest of; ``None`` if ``params`` cannot be built."""
         key = frozenset(item for item in params.items() if item[0] not in self.unread)
         if key not in self._exact:
-            try:
-                counted = self.count(params)
-                named = counted if isinstance(counted, Mapping) else {self.caps.axis: counted}
-                needed = {self.caps.axis: named[self.caps.axis], **{name: named[name] for name in self.others}}
-                self._exact[key] = {n: (*c,) if isinstance(c, Sequence) else (c,) for n, c in needed.items()}
-            except ConfigError as error:
-                self.refusal, self._exact[key] = error, None
+            _keep(self._exact, key, self._counted(params))
         return self._exact[key]
+
+    def _counted(self, params: Params) -> Counts | None:
+        try:
+            counted = self.count(params)
+        except ConfigError as error:
+            self.refusal = error
+            return None
+        named = counted if isinstance(counted, Mapping) else {self.caps.axis: counted}
+        needed = {name: named[name] for name in (self.caps.axis, *self.others)}
+        return {name: (*cost,) if isinstance(cost, Sequence) else (cost,) for name, cost in needed.items()}
 
     def verify(self, params: Params) -> None:
         """Count ``params``; if their cost is another one, everything is counted from now on."""
@@ -165,6 +172,13 @@ class Costs:
                 known |= {(names[i], names[j]) for polynomial in used for i, j, _ in polynomial.terms}
                 return polynomials
         return None
+
+
+def _keep(cache: dict[Key, Value], key: Key, value: Value) -> None:
+    """Keep a value; the oldest goes where there are too many."""
+    if len(cache) >= KEPT:
+        del cache[next(iter(cache))]
+    cache[key] = value
 
 
 class Polynomial:

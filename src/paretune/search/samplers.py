@@ -1,33 +1,31 @@
 """Any Optuna sampler, under a hard cap: only configurations that fit are ever proposed."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import product
-from math import prod
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, FloatDistribution
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import ConfigError, check_least
 from paretune.search.costs import Params
-from paretune.search.distributions import Distributions, uniform, values_of
+from paretune.search.distributions import Distributions, uniform
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.storage import ENQUEUED, NOTE, note, stored
-
-log = logging.getLogger(__name__)
+from paretune.search.grid import Grid
+from paretune.search.storage import ENQUEUED, NOTE, note, noted, stored
 
 START_EXPONENT = 0.3  # `python -m bench search`: no less hypervolume than with 0, and better large models early
 TRIES_NEAR = 4  # draws near the target of one of the first trials, before one of any size
 TRIES = 12  # proposals before one that was tried already is accepted
 DRAWS = 2  # of the wrapped sampler (each costs what its ask costs) before one is resized to fit
 DRAWN = "drawn"  # the note of a trial with its whole configuration
-MOST = 1_000_000  # points of a grid
-WORTH_A_LINE = 300  # points of a grid; counting one takes milliseconds
+MOST = 1_000_000  # configurations of a grid
+COUNTED_AT_ONCE = 300  # configurations of a grid; counting one takes milliseconds
+PLACE = "place"  # the note of a trial with its place in the order of the grid
 TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
 
 
@@ -204,50 +202,87 @@ def van_der_corput(number: int) -> float:
 
 
 class GridSampler(CappedSampler):
-    """Trial number n runs point n of the grid, in an order drawn from ``seed`` or, without ``shuffle``, that of the values as
-    they are given, the last parameter's changing first; what is over the cap is left out.
+    """Trial number n runs the n-th configuration of the grid that fits, in an order drawn from ``seed`` or, without ``shuffle``,
+    that of the values as they are given, the last parameter's changing first.
 
-    ``points`` are the configurations; a sweep needs no more trials than that. Raises
-    :class:`~paretune.errors.ConfigError` for a parameter with endlessly many values, or more points than a machine holds.
+    Configurations are counted as their turn comes. Each trial keeps the place of its own in the order, so that another process
+    goes on from there. Raises :class:`~paretune.errors.ConfigError` for a parameter with endlessly many values, or more
+    configurations than can be tried.
     """
 
     def __init__(self, feasible: FeasibleSpace, *, shuffle: bool = True, seed: int = 0) -> None:
         super().__init__(feasible, n_startup=0, seed=seed)
-        branches = [(choice, feasible.space.branch_of(choice)) for choice in feasible.branches]
-        grids = [(choice, _values(feasible.space.distributions(branch))) for choice, branch in branches]
-        size = sum(prod(map(len, values.values())) for _, values in grids)
+        self.grid = Grid(feasible.space, feasible.branches)
+        size = len(self.grid)
         if size > MOST:
             raise ConfigError(
                 f"sampler `grid` would try {size:,} configurations, the cap aside; expected at most {MOST:,}; search less, or "
                 f"use another sampler"
             )
-        if size > WORTH_A_LINE:
-            log.info("counting the %s configurations of the grid", f"{size:,}")
-        rows = (
-            feasible.space.pruned(choice | dict(zip(values, row, strict=True)))
-            for choice, values in grids
-            for row in product(*values.values())
-        )
-        distinct = {
-            frozenset(params.items()): params for params in rows
-        }.values()  # some differ in what a condition leaves out
-        points = [params for params in distinct if feasible.verify_fits(params)]
-        order = np.random.default_rng(seed).permutation(len(points)) if shuffle else range(len(points))
-        self.points: list[Params] = [points[i] for i in order]
+        self._order: Sequence[int] | NDArray[np.int64] = range(size)
+        if shuffle:
+            self._order = np.random.default_rng(seed).permutation(size)
+        self._places: dict[int, int] = {}  # in the order, by the numbers of trials
+        self._total: int | None = None  # of the configurations that fit, once it is known
+
+    @property
+    def most_trials(self) -> int:
+        """How many configurations fit, if the grid is so small that all are counted at once; else how many may fit."""
+        size = len(self.grid)
+        if size > COUNTED_AT_ONCE:
+            return size
+        return sum(1 for _ in self._fitting(0))
+
+    @property
+    def points(self) -> list[Params]:
+        """The configurations that fit, by the numbers of their trials."""
+        return [params for _, params in self._fitting(0)]
+
+    def has_trial(self, study: Study, number: int) -> bool:
+        """Whether there is a configuration for the trial of this number."""
+        return self._place_of(study, number) is not None
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
-        """What ``search_space`` has of the point of the trial's number."""
-        point = self.points[trial.number % len(self.points)]
-        return {name: value for name, value in point.items() if name in search_space}
+        """What ``search_space`` has of the configuration of the trial's number; nothing if no further one fits."""
+        place = noted(trial, PLACE)
+        if place is None:
+            place = self._place_of(study, trial.number)
+            if place is None:
+                return {}
+            note(study, trial, PLACE, place)
+        params = self._at(place) or {}
+        return {name: value for name, value in params.items() if name in search_space}
 
+    def _place_of(self, study: Study, number: int) -> int | None:
+        if number not in self._places and (self._total is None or number < self._total):
+            if number - 1 not in self._places:
+                self._learn_from(study)
+            self._walk_to(number)
+        return self._places.get(number)
 
-def _values(branch: Distributions) -> dict[str, Sequence[Any]]:
-    values: dict[str, Sequence[Any]] = {}
-    for name, dist in branch.items():
-        if isinstance(dist, FloatDistribution) and dist.step is None and not dist.single():
-            raise ConfigError(
-                f"sampler `grid` cannot try every value of `{name}`; expected choice(...), int(interval(...)) or range(...), with a "
-                f"step if it is of fractions; use another sampler or other values"
-            )
-        values[name] = values_of(dist)
-    return values
+    def _learn_from(self, study: Study) -> None:
+        for trial in study.get_trials(deepcopy=False):
+            place = noted(trial, PLACE)
+            if place is not None:
+                self._places[trial.number] = place
+
+    def _walk_to(self, number: int) -> None:
+        """Find the places of the trials up to ``number``, from the nearest one before it that is known."""
+        known = max((other for other in self._places if other < number), default=None)
+        following, start = (0, 0) if known is None else (known + 1, self._places[known] + 1)
+        for place, _ in self._fitting(start):
+            self._places[following] = place
+            if following == number:
+                return
+            following += 1
+        self._total = following
+
+    def _fitting(self, start: int) -> Iterator[tuple[int, Params]]:
+        """The places from ``start`` on whose configurations fit, and these."""
+        for place in range(start, len(self.grid)):
+            params = self._at(place)
+            if params is not None and self.feasible.fits(params) and self.feasible.verify_fits(params):
+                yield place, params
+
+    def _at(self, place: int) -> Params | None:
+        return self.grid.at(int(self._order[place]))

@@ -1,7 +1,7 @@
 """When a sweep is over."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,8 @@ class Limits:
     trial_timeout_s: float | None
     flat_trials: int | None
     tolerance: float
+    # whether there is a configuration for the trial of this number, which a grid may not have
+    has_trial: Callable[[Study, int], bool] = lambda study, number: True
 
     def __post_init__(self) -> None:
         for name, least in {"n_trials": 1, "retry": 0}.items():
@@ -48,6 +50,10 @@ class Limits:
         check_least("hydra.sweeper.max_failure_rate", self.max_failure_rate, 0, most=1, whole=False)
         for name in ("timeout_s", "trial_timeout_s"):
             check_least(f"hydra.sweeper.{name}", getattr(self, name), 0, whole=False, null=True)
+
+    def leaves_room(self, study: Study, begun: int) -> bool:
+        """Whether the sweep has more trials than the ``begun`` ones."""
+        return begun < self.n_trials and self.has_trial(study, begun)
 
     def begin(self, study: Study) -> None:
         """Start the clock of ``timeout_s``, and count failures from here; the parent calls it before any worker starts."""
@@ -70,6 +76,8 @@ class Limits:
         deadline = notes.get(DEADLINE)
         if len(done) >= self.n_trials:
             return "its total is reached"
+        if not self.has_trial(study, len(done)):
+            return "every configuration that fits was tried"
         if deadline is not None and time.time() > deadline:
             return "its time is over"
         if self.flat_trials and is_flat(study, self.flat_trials, self.tolerance):

@@ -67,7 +67,7 @@ def work(
         reclaim(study, sweep.limits.retry)
         if sweep.limits.reached(study):
             break
-        trial = _ask(study, sweep.limits.n_trials)
+        trial = _ask(study, sweep.limits)
         if not trial and not to_the_end:
             break
         attempt = claim(study, trial) if trial else None
@@ -82,15 +82,15 @@ def work(
     return ran
 
 
-def _ask(study: Study, n_trials: int) -> Trial | None:
+def _ask(study: Study, limits: Limits) -> Trial | None:
     """A trial to run; ``None`` if all are in somebody's hands."""
-    if len(finished(study)) + len(running(study)) >= n_trials:
+    if not limits.leaves_room(study, len(finished(study)) + len(running(study))):
         return None
     with warnings.catch_warnings():
         # Optuna beats the heart in study.optimize only, which fails stale trials instead of running them again.
         warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
         trial = study.ask()
-    if trial.number < n_trials:
+    if limits.leaves_room(study, trial.number):
         return trial
     put_back(study, trial)  # others asked at the same time; it waits for a larger total
     return None

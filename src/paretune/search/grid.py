@@ -1,0 +1,75 @@
+"""All configurations of a space of finitely many values, by their numbers: none is made before it is asked for."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from paretune.errors import ConfigError
+from paretune.search.costs import Params
+from paretune.search.distributions import Distributions, values_of
+from paretune.search.space import Space
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The part of a grid with the same choices: what is chosen, and the values of all else."""
+
+    choice: Params
+    values: Mapping[str, Sequence[Any]]
+
+    def __len__(self) -> int:
+        return prod(map(len, self.values.values()))
+
+    def at(self, index: int) -> Params:
+        """The configuration of this number; the last parameter's value changes first."""
+        drawn: list[tuple[str, Any]] = []
+        for name, values in reversed(list(self.values.items())):
+            index, position = divmod(index, len(values))
+            drawn.append((name, values[position]))
+        return {**self.choice, **dict(reversed(drawn))}
+
+
+class Grid:
+    """The configurations of the branches of a space with these ``choices``, counted from 0 in the order of the values.
+
+    Raises :class:`~paretune.errors.ConfigError` for a parameter with endlessly many values.
+    """
+
+    def __init__(self, space: Space, choices: Sequence[Params]) -> None:
+        self.space = space
+        self.branches = [Branch(choice, _values(space.distributions(space.branch_of(choice)))) for choice in choices]
+        self._ends = list(accumulate(map(len, self.branches)))
+
+    def __len__(self) -> int:
+        """How many there are at most: some may differ in nothing but what a condition leaves out."""
+        return self._ends[-1]
+
+    def at(self, index: int) -> Params | None:
+        """The configuration of this number; ``None`` if an earlier one differs in nothing but what a condition leaves out."""
+        number = bisect_right(self._ends, index)
+        branch = self.branches[number]
+        whole = branch.at(index - self._ends[number] + len(branch))
+        params = self.space.pruned(whole)
+        for name in whole.keys() - params.keys():
+            if whole[name] != branch.values[name][0]:
+                return None
+        return params
+
+
+def _values(distributions: Distributions) -> dict[str, Sequence[Any]]:
+    values: dict[str, Sequence[Any]] = {}
+    for name, dist in distributions.items():
+        if isinstance(dist, FloatDistribution) and dist.step is None and not dist.single():
+            raise ConfigError(
+                f"sampler `grid` cannot try every value of `{name}`; expected choice(...), int(interval(...)) or range(...), with a "
+                f"step if it is of fractions; use another sampler or other values"
+            )
+        values[name] = values_of(dist)
+        if isinstance(dist, CategoricalDistribution):  # of which the same may be given twice
+            values[name] = list({(type(value), value): value for value in dist.choices}.values())
+    return values
