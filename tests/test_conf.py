@@ -16,6 +16,7 @@ from paretune.data.images import Splitting
 from paretune.models import COMMON_SETTINGS
 from paretune.reports.confirmed import read_references
 from paretune.search.space import parse_space
+from paretune.settings import UNITS
 from paretune.training.module import Averaging
 from paretune.training.settings import Restarts, Selection, Training
 
@@ -132,3 +133,10 @@ def test_text_of_a_sweep_file_is_grammar():
     from hydra_plugins.paretune_sweeper._spec import _grammar
 
     assert _grammar("choice(a,b)") == "choice(a,b)"
+
+
+def test_the_words_for_costs_are_those_of_the_code():
+    sweeper = yaml.safe_load((paths.CONF / "train.yaml").read_text())["hydra"]["sweeper"]
+
+    assert sweeper["cap"]["units"] == UNITS
+    assert UNITS["flash_bytes"] == "bytes of flash for weights"  # the program takes more

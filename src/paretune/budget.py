@@ -34,7 +34,8 @@ class Footprint:
 class Cap:
     """The hard upper bounds on what a model costs, and the size below which fewer parameters are worth nothing to a sweep.
 
-    ``None`` means that there is none. Models below ``min_params`` may be trained. RAM and flash are counted in numbers of ``dtype``.
+    ``None`` means that there is none. Models below ``min_params`` may be trained. RAM and flash for weights are counted in
+    numbers of ``dtype``; the program itself is not counted.
     """
 
     max_params: int | None = None

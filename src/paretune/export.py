@@ -163,7 +163,7 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
         return facts
     header = files["int8.h"] = path.with_suffix(".int8.h")
     about = f"{model.point.family}, {model.point.params:,} parameters, trained on {model.point.data} with Paretune."
-    ram, flash = write_c_int8(operations, model, header, about)
+    ram_bytes, flash_bytes = write_c_int8(operations, model, header, about)
     logits = Runtime(files["int8"]).logits(model.samples.numpy())
     classes = run_c_int8(header, pixels, logits.shape[1]).argmax(1)
     same = int((classes == logits.argmax(1)).sum())
@@ -174,8 +174,8 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
         )
     return {
         **facts,
-        "int8 RAM": f"{ram:,} bytes: the image and the activations",
-        "int8 flash": f"{flash:,} bytes of weights, factors and shifts",
+        "int8 RAM": f"{ram_bytes:,} bytes: the image and the activations",
+        "int8 flash for weights": f"{flash_bytes:,} bytes with factors and shifts; the code comes on top",
         "int8 program": program_sizes(header),
         "int8 C against ONNX": f"{same:,} of {len(pixels):,} test images get the same class",
     }

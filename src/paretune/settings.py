@@ -14,7 +14,7 @@ UNITS = {
     "params": "parameters",
     "macs": "multiply-accumulates",
     "ram_bytes": "bytes of RAM",
-    "flash_bytes": "bytes of flash",
+    "flash_bytes": "bytes of flash for weights",
 }
 CHOICES: dict[str, Sequence[str | None]] = {
     "cap.dtype": ("float32", "int8"),

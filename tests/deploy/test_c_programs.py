@@ -15,7 +15,7 @@ from deploy.test_int8 import in_int8
 from paretune.data.images import Scaling
 from paretune.deploy.c_header import run_c, write_c
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
-from paretune.deploy.model import Deployable, WithScaling, write_card
+from paretune.deploy.model import Deployable, WithScaling, costs, write_card
 from paretune.front import Point
 from paretune.models.views import Views
 
@@ -171,3 +171,7 @@ def test_a_header_has_types_of_fixed_width_alone_and_ends_with_a_line(texts):
     for text in texts.values():
         assert not re.search(r"\b(int|short|long|unsigned|signed|size_t)\b", re.sub(r"(?s)/\*.*?\*/", "", text))
         assert text.endswith("#endif\n")
+
+
+def test_the_card_calls_flash_what_the_weights_take_of_it():
+    assert list(costs(of_shape(1, 4, 4))) == ["MACs per image", "RAM", "flash for weights"]

@@ -32,7 +32,7 @@ def test_the_table_shows_every_member_on_eighty_columns():
 def test_a_wide_terminal_shows_every_cost():
     text = printed(results_of([trial(0, 697, 0.9, macs=142_700.0, ram_bytes=23_520.0, flash_bytes=2788.0)]), 120)
 
-    assert text.splitlines()[2].split()[:7] == ["params", "MACs", "RAM", "B", "flash", "B", "val"]
+    assert text.splitlines()[2].split()[:9] == ["params", "MACs", "RAM", "B", "flash", "for", "weights", "B", "val"]
     assert text.splitlines()[4].split()[:5] == ["697", "143k", "23.5k", "2.79k", "0.9000"]
 
 

@@ -75,7 +75,7 @@ def write_c_int8(network: Quantised, model: Deployable, path: Path, about: str) 
         arrays=calls.described(),
         calls=[line.replace("NAME_", f"{name}_") for line in lines],
         memory=plan.size,
-        flash=calls.flash_bytes,
+        flash_bytes=calls.flash_bytes,
         logit_scale=f"{calls.logit_scale:.6g}",
     )
     path.write_text(text, encoding="utf-8")

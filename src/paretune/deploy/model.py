@@ -149,7 +149,7 @@ def costs(model: Deployable) -> dict[str, str]:
     return {
         "MACs per image": f"{counted.macs:,}",
         "RAM": f"{counted.ram_bytes:,} bytes as float32: the scaled image and the activations",
-        "flash": f"{counted.flash_bytes:,} bytes of weights as float32",
+        "flash for weights": f"{counted.flash_bytes:,} bytes as float32; the code comes on top",
     }
 
 

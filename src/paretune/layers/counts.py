@@ -1,6 +1,6 @@
 """What a network costs, in closed form from its layers: the same numbers as a trace of the built network, in microseconds.
 
-RAM and flash are those of the exported C code, as :class:`paretune.budget.Footprint` says.
+RAM and flash for weights are those of the exported C code, as :class:`paretune.budget.Footprint` says.
 """
 
 from collections import Counter

@@ -15,7 +15,7 @@ from paretune.reports.findings import SweepResults, layers_of
 from paretune.settings import UNITS
 from paretune.tracking.read import records
 
-SHORT = {"n_params": "params", "macs": "MACs", "ram_bytes": "RAM B", "flash_bytes": "flash B"}
+SHORT = {"n_params": "params", "macs": "MACs", "ram_bytes": "RAM B", "flash_bytes": "flash for weights B"}
 
 
 WIDE = 105  # columns of a terminal that has room for every cost

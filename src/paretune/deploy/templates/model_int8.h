@@ -7,7 +7,7 @@
 {% include "input.h" %}
  *
  * {{ name }}_logits(pixels, logits) fills {{ classes }} whole numbers, the largest of which is the class; times {{ logit_scale }} they
- * are the logits. Not reentrant: it works in one static block of {{ memory }} bytes. Weights: {{ flash }} bytes of constants.
+ * are the logits. Not reentrant: it works in one static block of {{ memory }} bytes. Weights: {{ flash_bytes }} bytes of constants.
  */
 {% include "guard.h" %}
 
