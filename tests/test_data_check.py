@@ -1,6 +1,7 @@
 """``paretune data check`` says of a data set what a training would make of it, and what would stop it."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -223,3 +224,15 @@ def test_an_argument_that_no_config_can_hold_is_one_line(tmp_path, monkeypatch, 
     assert answer.code == 2
     assert f"argument `{printable(argument)}` is not UTF-8" in answer.err
     assert answer.err.endswith("rename the file or folder, or make a link to it whose name is text\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["1.10", "my pics", "it's [a], b", "a=b", "null", "caf\u00e9", "1e3", "(x)", " edge", "a\\"]
+)
+def test_a_folder_of_any_name_can_be_checked_and_trained_on_as_it_says(pictures, answered, name):
+    pictures.rename(name)
+    answer = answered(cli, "check", f"./{name}" if "=" in name else name)
+    line = answer.out.splitlines()[-1].removeprefix("a training can read it: paretune train ")
+
+    assert answer.code == 0, answer.err
+    assert answered(cli, "check", *shlex.split(line)).out.splitlines()[1:] == answer.out.splitlines()[1:]

@@ -70,7 +70,7 @@ def _overrides(settings: Sequence[str]) -> list[str]:
         path = Path(setting)
         if path.suffix == ".npz" and path.is_file():
             overrides += ["data=npz", f"data.path={_quoted(setting)}"]
-        elif path.is_dir() and "=" not in setting:
+        elif path.is_dir() and ("=" not in setting or setting.startswith(("/", "./", "../"))):
             overrides += ["data=folder", f"data.path={_quoted(setting)}"]
         elif "=" not in setting:
             raise ConfigError(
@@ -86,8 +86,9 @@ def _quoted(path: str) -> str:
     """A path as Hydra takes it in an override, whatever letters it has."""
     from paretune.overrides import is_text, quoted
 
-    is_plain = all(char.isalnum() or char in "/._-" for char in path)
-    return path if is_plain and is_text(path) else quoted(path)
+    is_plain = all(char.isalnum() or char in "/._- " for char in path) and path == " ".join(path.split())
+    is_null = path.lower() == "null"
+    return path if is_plain and is_text(path) and not is_null else quoted(path)
 
 
 def _data_config(overrides: Sequence[str]) -> dict[str, Any]:
