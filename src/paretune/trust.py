@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import import_module
+from inspect import getmodule
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,8 +99,9 @@ class Trust:
             found = getattr(import_module(module), name)
         except Exception:  # whoever builds the network says better what is wrong with the module
             return True
-        defined_in = getattr(found, "__module__", None) or module
-        return any(defined_in == own or defined_in.startswith(f"{own}.") for own in self.modules)
+        defined_in = getmodule(found)
+        name = defined_in.__name__ if defined_in else module
+        return any(name == own or name.startswith(f"{own}.") for own in self.modules)
 
 
 def refuse_lookups(config: Mapping[str, Any], source: str) -> None:

@@ -6,13 +6,14 @@ from itertools import pairwise
 import numpy as np
 import optuna
 import pytest
-from optuna.trial import TrialState, create_trial
+from optuna.trial import create_trial
 
 from paretune.errors import CapError
+from paretune.search.claims import requeue
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import START_EXPONENT, CappedSampler
 from paretune.search.space import parse_space
-from paretune.search.storage import set_state, suggest
+from paretune.search.storage import suggest
 
 SPACE = parse_space(
     [*(f"w{i}=tag(log,int(interval(2,64)))" for i in range(5)), "k=choice(1,3)", "lr=interval(0,1)"],
@@ -91,7 +92,7 @@ class SamplerContract:
             study.add_trial(
                 create_trial(params=first.relative_params, distributions=SPACE.common, values=[100, score / 99])
             )
-        set_state(study, first, TrialState.WAITING)
+        requeue(study, first)
         again = study.ask()
 
         assert again.number == first.number

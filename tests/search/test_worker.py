@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from threading import Timer
 
@@ -18,16 +17,15 @@ from submitit.core.utils import DelayedSubmission, JobPaths
 from submitit.slurm.slurm import SlurmJobEnvironment
 
 from paretune.errors import StoreError, SweepError
-from paretune.search import claims, current_trial
-from paretune.search import worker as worker_module
-from paretune.search.claims import LATEST, claim, in_hand, reclaim, requeue, worker_of
+from paretune.search import current_trial
+from paretune.search.claims import LATEST, ask, reclaim, requeue, worker_of
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import COUNTED_AT_ONCE, FeasibleSampler, GridSampler
 from paretune.search.space import parse_space
 from paretune.search.storage import note, noted, study_notes
-from paretune.search.study import ask_to_stop, finished, open_study, running
+from paretune.search.study import ask_to_stop, finished, open_study
 from paretune.search.worker import Interrupted, Sweep, work
-from search.settings import LIMITS
+from search.settings import LIMITS, up_to
 
 SPACE = parse_space(["x=interval(0,1)"], is_group=lambda _: False, own_space=lambda _: {})
 TESTS = Path(__file__).parents[1]
@@ -45,6 +43,12 @@ def study(tmp_path) -> optuna.Study:
 
 def sweep(n_trials: int, max_failure_rate: float = 0.5) -> Sweep:
     return Sweep("small", SPACE, replace(LIMITS, n_trials=n_trials, max_failure_rate=max_failure_rate))
+
+
+def claimed(study: optuna.Study) -> optuna.Trial:
+    """A trial that this process has asked for."""
+    trial, _ = ask(study, up_to(len(study.trials) + 1))
+    return trial
 
 
 def square(trial, overrides):
@@ -133,27 +137,17 @@ def test_the_trial_of_a_killed_process_is_taken_back(study, tmp_path):
     """Another process claims a trial and dies with SIGKILL; a living one's trial is left alone."""
     code = (
         "import os, signal, sys, optuna\n"
-        "from paretune.search.claims import claim\n"
+        "from paretune.search.claims import ask\n"
+        "from search.settings import up_to\n"
         f"study = optuna.load_study(study_name='small', storage='sqlite:///{tmp_path}/new/optuna.db')\n"
-        "claim(study, study.ask())\n"
+        "ask(study, up_to(1))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False)
-    mine = study.ask()
-    claim(study, mine)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=TESTS, check=False)
+    claimed(study)
 
     assert reclaim(study, retry=1) == 1
     assert [trial.state for trial in study.trials] == [TrialState.WAITING, TrialState.RUNNING]
-
-
-def test_a_trial_that_was_just_asked_for_is_in_hand_until_its_worker_had_time_to_claim_it(study, monkeypatch):
-    """Else workers would be started for it that find nothing to do."""
-    study.ask()
-    trials = running(study)
-
-    assert in_hand(study, trials) == {0}
-    monkeypatch.setattr(claims, "CLAIM_WITHIN", timedelta(0))
-    assert in_hand(study, trials) == set()
 
 
 def test_a_process_number_that_was_given_again_is_another_process(study):
@@ -166,8 +160,7 @@ def test_a_process_number_that_was_given_again_is_another_process(study):
 
 def test_a_trial_that_breaks_off_again_and_again_is_failed(study):
     for _ in range(3):
-        trial = study.ask()
-        claim(study, trial)
+        trial = claimed(study)
         dead = {"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0}
         note(study, trial, "worker", dead)
         reclaim(study, retry=2)
@@ -185,15 +178,14 @@ def test_what_earlier_versions_noted_of_a_trial_in_the_users_attributes_counts(s
 
     assert reclaim(study, retry=2) == 1
     assert noted(study.trials[0], "deaths") == 2
-    assert claim(study, study.ask()) == 3
+    assert ask(study, up_to(1))[1] == 3
     assert reclaim(study, retry=2) == 0
 
 
 def test_stops_and_starts_are_no_deaths(study):
     """A trial that is stopped again and again is not failed for it."""
     for _ in range(5):
-        trial = study.ask()
-        claim(study, trial)
+        trial = claimed(study)
         requeue(study, trial)
 
     assert [trial.state for trial in study.trials] == [TrialState.WAITING]
@@ -251,30 +243,10 @@ def test_an_error_of_the_search_space_is_a_failed_trial(study):
 
 def test_of_two_that_find_the_same_orphan_one_takes_it_back(study):
     """Both read the trial as running before either acts."""
-    claim(study, study.ask())
+    claimed(study)
     (seen,) = study.get_trials(states=[TrialState.RUNNING])
 
     assert [requeue(study, seen), requeue(study, seen)] == [True, False]
-
-
-def test_while_one_puts_an_orphan_back_no_other_does(study, monkeypatch):
-    """The slower one would put it back when a third process runs it already."""
-    orphan = study.ask()
-    claim(study, orphan)
-    note(study, orphan, "worker", {"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0})
-    reclaimed, slow = [], claims.put_back
-    monkeypatch.setattr(claims, "put_back", lambda *seen: reclaimed.append(reclaim(study, retry=1)) or slow(*seen))
-
-    assert reclaim(study, retry=1) == 1
-    assert reclaimed == [0]
-    assert claim(study, study.ask()) == 1
-
-
-def test_of_two_that_find_an_orphan_that_was_never_claimed_one_takes_it_back(study):
-    study.ask()
-    (orphan,) = study.trials
-
-    assert [requeue(study, orphan) for _ in range(2)] == [True, False]
 
 
 def test_what_comes_of_a_trial_that_went_back_meanwhile_is_dropped(study, caplog):
@@ -294,26 +266,8 @@ def test_what_comes_of_a_trial_that_went_back_meanwhile_is_dropped(study, caplog
     assert "trial 0 is over or in other hands by now" in caplog.text
 
 
-def test_a_trial_that_was_taken_for_orphaned_is_not_claimed(study):
-    """Its process was away for minutes between asking and claiming, and others have put it back."""
-    trial = study.ask()
-    requeue(study, study.trials[0])
-
-    assert claim(study, trial) is None
-    assert claim(study, study.ask()) == 1
-    assert claim(study, trial) is None
-
-
-def test_a_trial_just_asked_for_is_not_taken_for_an_orphan(study):
-    """Between asking and claiming it has no worker yet."""
-    study.ask()
-
-    assert reclaim(study, retry=1) == 0
-
-
 def test_a_silent_worker_elsewhere_counts_as_gone_when_its_heartbeat_stops(study):
-    trial = study.ask()
-    claim(study, trial)
+    trial = claimed(study)
     note(study, trial, "worker", {"host": "elsewhere", "pid": 1, "started": 0.0})
     storage = study._storage
     storage.record_heartbeat(trial._trial_id)
@@ -326,8 +280,7 @@ def test_a_silent_worker_elsewhere_counts_as_gone_when_its_heartbeat_stops(study
 
 def test_a_worker_in_a_container_of_the_same_name_is_one_elsewhere(study):
     """Its process numbers say nothing here."""
-    trial = study.ask()
-    claim(study, trial)
+    trial = claimed(study)
     identity = {**worker_of(study.trials[0]), "pid": 2**22 + 1, "processes": "another boot pid:[1]"}
     note(study, trial, "worker", identity)
 
@@ -342,12 +295,6 @@ def test_workers_stop_before_the_next_trial_when_asked(study):
     assert work(study, sweep(5), objective) == 1
     ask_to_stop(study, False)
     assert work(study, sweep(5), square) == 4
-
-
-def claimed(study: optuna.Study) -> optuna.Trial:
-    trial = study.ask()
-    claim(study, trial)
-    return trial
 
 
 def test_a_worker_leaves_when_all_trials_are_in_other_hands(study):
@@ -365,19 +312,6 @@ def test_a_worker_to_the_end_takes_what_others_drop(study):
 
     assert work(study, sweep(1), square, to_the_end=True) == 1
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE]
-
-
-def test_a_surplus_trial_waits_for_a_larger_total(study, monkeypatch):
-    """Others asked for the last trials in the same moment: the number that this worker was given is used later."""
-    others = [claimed(study) for _ in range(2)]
-    with monkeypatch.context() as moment:
-        moment.setattr(worker_module, "running", lambda study: [])
-        assert work(study, sweep(2), square) == 0
-    assert study.trials[2].state is TrialState.WAITING
-    for trial in others:
-        study.tell(trial, [0.0, 0.0])
-    assert work(study, sweep(3), square) == 1
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
 
 
 def test_a_further_attempt_has_all_that_the_first_was_given(study):

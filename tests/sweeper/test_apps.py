@@ -12,11 +12,11 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from paretune.errors import ConfigError
-from paretune.search.claims import claim, requeue
+from paretune.search.claims import ask, requeue
 from paretune.search.space import Space
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep
-from search.settings import LIMITS
+from search.settings import LIMITS, up_to
 
 APPS = Path(__file__).parent / "apps"
 
@@ -214,8 +214,7 @@ def test_workers_of_a_killed_parent_count_as_long_as_they_live(monkeypatch, tmp_
 
     study = open_study("s", f"sqlite:///{tmp_path}/optuna.db", ["minimize"], optuna.samplers.RandomSampler())
     monkeypatch.setenv("PARETUNE_CREW", "an earlier parent")
-    trial = study.ask()
-    claim(study, trial)
+    trial, _ = ask(study, up_to(1))
     crew = WorkerPool(study, Sweep("s", Space(), replace(LIMITS, n_trials=5)), lambda slot: [], n_jobs=1)
 
     assert not crew._has_room()

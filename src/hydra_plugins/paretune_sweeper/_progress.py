@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from textwrap import wrap
 from typing import TextIO, TypeGuard, cast
 
@@ -18,7 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from paretune.front import FAR, LEAST_ERROR, UNCAPPED, Costs, costs_of, front, front_volume
-from paretune.search.claims import LATEST
+from paretune.search.claims import LATEST, worker_of
 from paretune.search.costs import Caps
 from paretune.search.stopping import hypervolume, losses, reference_point
 from paretune.search.storage import noted
@@ -161,7 +160,8 @@ def _in_hand(trial: FrozenTrial) -> str:
     """A running trial: its number, what it reported last, for how long it has been running, what was drawn."""
     epoch, *values = noted(trial, LATEST) or [0]
     reported = f"epoch {epoch}: {_score_at(values)}" if values else "starting"
-    ran = f"{_duration((datetime.now() - trial.datetime_start).total_seconds())}, " if trial.datetime_start else ""
+    since_s = worker_of(trial).get("since")
+    ran = f"{_duration(time.time() - since_s)}, " if since_s else ""
     drawn = " ".join(f"{name}={value}" for name, value in trial.params.items())
     return f"trial {trial.number}: {ran}{reported} | {drawn}"
 

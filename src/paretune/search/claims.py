@@ -6,9 +6,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from paretune.search.interrupts import GRACE_S
-from paretune.search.storage import beat, note, noted, set_state, set_user_attr, silent, stored, swap_note
-from paretune.search.study import running
+from paretune.search.storage import add_waiting, as_trial, noted, set_user_attr, silent, stored, switch
+from paretune.search.study import ENDED, finished, running
 
 log = logging.getLogger(__name__)
 
@@ -32,21 +31,32 @@ CREW = "PARETUNE_CREW"  # in a worker's environment: who launched it
 CLOCK_STEP_S = 5  # a process's start is told from a clock that may be set; its number is not given again as soon
 DIES_WITHIN_S = 3.0
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-CLAIM_WITHIN = timedelta(seconds=60)  # an ask takes a second at most
+OWNER = (WORKER, ATTEMPT)  # notes that say whose a trial is: only who has read them last may change its state
+TAKEN = TrialState.WAITING, TrialState.RUNNING
+PUT_BACK = TrialState.RUNNING, TrialState.WAITING
+FAILED = TrialState.RUNNING, TrialState.FAIL
 
 
-def claim(study: Study, trial: Trial) -> int | None:
-    """Mark ``trial`` as run by this process; returns how often it was started before.
+def ask(study: Study, leaves_room: Callable[[int], bool]) -> tuple[Trial, int] | None:
+    """A trial to run, and how often it was started before; ``None`` if all that the sweep has are in somebody's hands.
 
-    ``None`` if others took it for orphaned and put it back, because this process asked for it and then was away for too long.
+    ``leaves_room`` says whether it has more than so many; numbers begin at 0. The trial is running from here on, and this process is its worker: both are written in one transaction, so that no trial has two workers and
+    none is running without one.
     """
-    attempt = _attempt(trial)
-    if not held(study, trial, attempt):
-        return None
-    beat(study, trial)  # an old beat of another machine's worker must not count
-    note(study, trial, ATTEMPT, attempt)
-    note(study, trial, WORKER, _identity())
-    return attempt
+    while leaves_room(len(finished(study)) + len(running(study))):
+        waiting = study.get_trials(deepcopy=False, states=[TrialState.WAITING])
+        if not any(leaves_room(trial.number) for trial in waiting):
+            if not leaves_room(len(study.get_trials(deepcopy=False))):  # the number that a further one would have
+                return None
+            waiting = [add_waiting(study)]
+        for trial in waiting:
+            if leaves_room(trial.number) and _take(study, trial):
+                return as_trial(study, trial), _attempt(trial)
+    return None
+
+
+def _take(study: Study, trial: FrozenTrial) -> bool:
+    return switch(study, trial, TAKEN, {WORKER: _identity(), ATTEMPT: _attempt(trial)}, OWNER)
 
 
 def held(study: Study, trial: Trial, attempt: int) -> bool:
@@ -55,27 +65,16 @@ def held(study: Study, trial: Trial, attempt: int) -> bool:
     return now.state is TrialState.RUNNING and _attempt(now) == attempt
 
 
-def put_back(study: Study, trial: FrozenTrial | Trial) -> None:
-    """Put a running trial of this process back in the queue, under its own number and with its own parameters."""
-    note(study, trial, WORKER, None)  # until somebody claims it
-    if noted(trial, LATEST):
-        note(study, trial, LATEST, None)
-    set_state(study, trial, TrialState.WAITING)
-
-
 def requeue(study: Study, trial: FrozenTrial | Trial, deaths: int | None = None) -> bool:
     """Put a running trial that broke off back in the queue as a further attempt; returns whether this call did it.
 
-    Of several processes that find the same orphan, one wins: it becomes its worker until the trial is back, so that nobody
-    else finds it orphaned meanwhile, and the attempt is counted up only from the number it had. ``deaths``: how often its
-    worker has died by now, if this was a death.
+    It keeps its number and its parameters. Of several processes that find the same orphan one wins, as nobody's trial is changed
+    who has read what is no longer so. ``deaths``: how often its worker has died by now, if this was a death.
     """
-    if not (swap_note(study, trial, WORKER, _identity()) and swap_note(study, trial, ATTEMPT, _attempt(trial) + 1)):
-        return False
+    notes: dict[str, Any] = {WORKER: None, ATTEMPT: _attempt(trial) + 1, LATEST: None}
     if deaths is not None:
-        note(study, trial, DEATHS, deaths)
-    put_back(study, trial)
-    return True
+        notes[DEATHS] = deaths
+    return switch(study, trial, PUT_BACK, notes, OWNER)
 
 
 def reclaim(study: Study, retry: int) -> int:
@@ -93,9 +92,9 @@ def reclaim(study: Study, retry: int) -> int:
 
 
 def in_hand(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
-    """The numbers of the running ``trials`` that a worker has, which lives or may be about to claim its trial."""
+    """The numbers of the running ``trials`` whose worker lives."""
     stale = silent(study, trials)
-    return {t.number for t in trials if _is_alive(t, t.number in stale) or _is_just_asked_for(t)}
+    return {trial.number for trial in trials if _is_alive(trial, trial.number in stale)}
 
 
 def cut_off(study: Study, trial: FrozenTrial | Trial, retry: int) -> None:
@@ -109,13 +108,12 @@ def cut_off(study: Study, trial: FrozenTrial | Trial, retry: int) -> None:
 
 
 def fail(study: Study, trial: FrozenTrial | Trial, reason: str) -> bool:
-    """Close a trial as failed, and say why; ``False`` if it is finished already."""
+    """Close a running trial as failed, and say why; ``False`` if it is over or in other hands."""
     try:
         set_user_attr(study, trial, "reason", reason[:2000])
-        set_state(study, trial, TrialState.FAIL)
     except UpdateFinishedTrialError:  # another process was quicker
         return False
-    return True
+    return switch(study, trial, FAILED, {ENDED: time.time()}, OWNER)
 
 
 def kill_workers(study: Study) -> None:
@@ -189,12 +187,6 @@ def worker_of(trial: FrozenTrial) -> dict[str, Any]:
     """The identity of the process that claimed the trial (``host``, ``pid``, ...); empty before anybody did."""
     worker = noted(trial, WORKER) or {}
     return dict(json.loads(worker) if isinstance(worker, str) else worker)  # earlier versions noted text
-
-
-def _is_just_asked_for(trial: FrozenTrial) -> bool:
-    """Whether its process may be about to claim it; later it was killed between asking and claiming."""
-    asked = trial.datetime_start
-    return not worker_of(trial) and asked is not None and datetime.now() - asked < CLAIM_WITHIN
 
 
 def _is_alive(trial: FrozenTrial, is_silent: bool) -> bool:

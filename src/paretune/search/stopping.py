@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.errors import SweepError, check_least
 from paretune.front import LEAST_ERROR
 from paretune.search.storage import dominated_volume, note_of_study, study_notes
-from paretune.search.study import finished, reason_of
+from paretune.search.study import ended_s, finished, reason_of
 
 Floats = NDArray[np.float64]
 LEAST_MARGIN = 1e-3
@@ -87,7 +87,7 @@ class Limits:
 
 def is_flat(study: Study, trials: int, tolerance: float) -> bool:
     """Whether the last ``trials`` finished ones added no more than the share ``tolerance`` to the hypervolume."""
-    last = sorted(finished(study), key=lambda trial: trial.datetime_complete)[-trials:]  # type: ignore[arg-type, return-value]
+    last = sorted(finished(study), key=ended_s)[-trials:]
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     late = {trial.number for trial in last}
     before = np.array([trial.number not in late for trial in complete], dtype=bool)
@@ -132,4 +132,4 @@ def _minimised(column: Floats, direction: StudyDirection) -> Floats:
 def _failed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Those that failed, in the order in which they did."""
     failed = [trial for trial in trials if trial.state is TrialState.FAIL]
-    return sorted(failed, key=lambda trial: trial.datetime_complete)  # type: ignore[arg-type, return-value]
+    return sorted(failed, key=ended_s)

@@ -1,11 +1,13 @@
 """A study's database: waiting while it is away, and all that is used of Optuna beyond its public interface."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from functools import wraps
 from traceback import clear_frames
 from typing import Any, ParamSpec, TypeVar
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +16,21 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._heartbeat import get_heartbeat_thread
-from optuna.storages._rdb.models import StudySystemAttributeModel, TrialSystemAttributeModel
+from optuna.storages._rdb.models import (
+    StudySystemAttributeModel,
+    TrialHeartbeatModel,
+    TrialModel,
+    TrialSystemAttributeModel,
+)
 from optuna.study import Study
-from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import Insert, Update, insert, update
+from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from sqlalchemy import Connection, Insert, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from paretune.errors import Absence
 
 NOTE = "paretune:"  # before the names of system attributes, which are no business of those who look at a study
+MOVE = "move"  # a name for the last change of a trial's state, which nothing else has
 ENQUEUED = "fixed_params"  # the system attribute with what enqueue_trial was given
 AWAY_S = 300.0  # a restart takes seconds, a failover a minute or two
 PAUSES_S = (0.5, 1.0, 2.0, 5.0)
@@ -30,6 +38,7 @@ PAUSES_S = (0.5, 1.0, 2.0, 5.0)
 P = ParamSpec("P")
 R = TypeVar("R")
 AnyTrial = Trial | FrozenTrial
+Move = tuple[TrialState, TrialState]  # from a state to another
 
 
 def patiently(call: Callable[P, R]) -> Callable[P, R]:
@@ -108,18 +117,16 @@ def _as_read(trial: AnyTrial) -> FrozenTrial:
     return trial._cached_frozen_trial if isinstance(trial, Trial) else trial
 
 
-def set_state(study: Study, trial: AnyTrial, state: TrialState) -> None:
-    """Put a trial into a state without values. A waiting one is run again, under its own number.
-
-    Raises ``UpdateFinishedTrialError`` if it is finished. Optuna's public interface can only finish a trial.
-    """
-    study._storage.set_trial_state_values(trial._trial_id, state)
+def add_waiting(study: Study) -> FrozenTrial:
+    """A new trial that waits for a worker."""
+    trial_id = study._storage.create_new_trial(study._study_id, create_trial(state=TrialState.WAITING))
+    return study._storage.get_trial(trial_id)
 
 
-def beat(study: Study, trial: AnyTrial) -> None:
-    """Record a heartbeat of the trial now, where the study is in a database."""
-    if database := _database(study):
-        database.record_heartbeat(trial._trial_id)
+def as_trial(study: Study, trial: FrozenTrial) -> Trial:
+    """A running trial for the sampler to draw for and the task to run, as ``study.ask`` hands it out."""
+    study._thread_local.cached_all_trials = None  # what the sampler learns from is read anew, once a trial
+    return Trial(study, trial._trial_id)
 
 
 def beating(study: Study, trial: AnyTrial) -> AbstractContextManager[None]:
@@ -134,23 +141,97 @@ def silent(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
     return {trial.number for trial in trials if trial._trial_id in stale}
 
 
-@patiently
-def swap_note(study: Study, trial: AnyTrial, name: str, value: Any) -> bool:
-    """Note a value if it still is what it was when ``trial`` was read; ``False`` if another process was quicker.
+def switch(study: Study, trial: AnyTrial, states: Move, notes: Mapping[str, Any], same: Collection[str]) -> bool:
+    """Move a trial from the first of two ``states`` to the second, with ``notes``; ``False`` if another process was quicker.
 
-    A compare-and-swap, in one statement of the database; an in-memory study has one process only.
+    A compare-and-swap, in one transaction of the database: all of it happens, or nothing if the trial is in another state or one of
+    the notes called ``same`` is not what it was when ``trial`` was read. An in-memory study has one process only.
     """
-    database, row, text = _database(study), TrialSystemAttributeModel, json.dumps(value)
-    if database is None:
-        note(study, trial, name, value)
+    notes = {**notes, MOVE: uuid4().hex}
+    if database := _database(study):
+        done = _switch_in_database(database, trial, states, notes, same)
+    else:
+        done = _switch_in_memory(study, trial, states, notes, same)
+    if done and isinstance(trial, Trial):
+        _as_read(trial).system_attrs.update({f"{NOTE}{name}": value for name, value in notes.items()})
+    return done
+
+
+@patiently
+def _switch_in_database(
+    database: RDBStorage, trial: AnyTrial, states: Move, notes: Mapping[str, Any], same: Collection[str]
+) -> bool:
+    trial_id = trial._trial_id
+    was_read = _texts(_noted_in(_as_read(trial)))
+    values = _texts({f"{NOTE}{name}": value for name, value in notes.items()})
+    before, after = states
+    with (
+        suppress(IntegrityError),
+        database.engine.connect() as connection,
+    ):  # unless its worker notes something after all
+        is_it = (TrialModel.trial_id == trial_id, TrialModel.state == before)
+        # first, as it locks the trial until the end of the transaction
+        has_moved = connection.execute(update(TrialModel).where(*is_it).values(_columns_of(after))).rowcount
+        now = _notes_of(connection, trial_id)
+        if not has_moved:  # or it has, by an earlier try whose answer did not come through
+            return now.get(f"{NOTE}{MOVE}") == values[f"{NOTE}{MOVE}"]
+        if any(now.get(f"{NOTE}{name}") != was_read.get(f"{NOTE}{name}") for name in same):
+            return False
+        _replace_notes(connection, trial_id, values)
+        if after is TrialState.RUNNING:
+            _beat(connection, trial_id)
+        connection.commit()
         return True
-    key, attrs = f"{NOTE}{name}", _as_read(trial).system_attrs
-    statement: Insert | Update = insert(row).values(trial_id=trial._trial_id, key=key, value_json=text)
-    if key in attrs:
-        was_read = row.value_json == json.dumps(attrs[key])
-        statement = update(row).where(row.trial_id == trial._trial_id, row.key == key, was_read)
-        statement = statement.values(value_json=text)
-    return _changes(database, statement)
+    return False
+
+
+def _switch_in_memory(
+    study: Study, trial: AnyTrial, states: Move, notes: Mapping[str, Any], same: Collection[str]
+) -> bool:
+    now, was_read = stored(study, trial), _noted_in(_as_read(trial))
+    if now.state is not states[0]:
+        return False
+    if any(_noted_in(now).get(f"{NOTE}{name}") != was_read.get(f"{NOTE}{name}") for name in same):
+        return False
+    for name, value in notes.items():
+        study._storage.set_trial_system_attr(trial._trial_id, f"{NOTE}{name}", value)
+    return study._storage.set_trial_state_values(trial._trial_id, states[1])
+
+
+def _columns_of(state: TrialState) -> dict[str, Any]:
+    """What Optuna writes with a state; its times are local ones, for people to read."""
+    if state is TrialState.RUNNING:
+        return {"state": state, "datetime_start": datetime.now()}
+    if state.is_finished():
+        return {"state": state, "datetime_complete": datetime.now()}
+    return {"state": state}
+
+
+def _noted_in(trial: FrozenTrial) -> dict[str, Any]:
+    return {key: value for key, value in trial.system_attrs.items() if key.startswith(NOTE)}
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: json.dumps(value) for key, value in values.items()}
+
+
+def _notes_of(connection: Connection, trial_id: int) -> dict[str, str]:
+    row = TrialSystemAttributeModel
+    found = connection.execute(select(row.key, row.value_json).where(row.trial_id == trial_id))
+    return {key: text for key, text in found.all() if key.startswith(NOTE)}
+
+
+def _replace_notes(connection: Connection, trial_id: int, values: Mapping[str, str]) -> None:
+    row = TrialSystemAttributeModel
+    connection.execute(delete(row).where(row.trial_id == trial_id, row.key.in_(list(values))))
+    rows = [{"trial_id": trial_id, "key": key, "value_json": text} for key, text in values.items()]
+    connection.execute(insert(row), rows)
+
+
+def _beat(connection: Connection, trial_id: int) -> None:
+    """Record a heartbeat now: an old one, of another machine's worker, must not count."""
+    connection.execute(delete(TrialHeartbeatModel).where(TrialHeartbeatModel.trial_id == trial_id))
+    connection.execute(insert(TrialHeartbeatModel).values(trial_id=trial_id))
 
 
 def note_of_study(study: Study, name: str, value: Any) -> None:
@@ -180,7 +261,7 @@ def dominated_volume(points: NDArray[np.float64], reference: NDArray[np.float64]
     return float(compute_hypervolume(points, reference))
 
 
-def _changes(database: RDBStorage, statement: Insert | Update) -> bool:
+def _changes(database: RDBStorage, statement: Insert) -> bool:
     """Whether ``statement`` changed a row; not if a row of that name is there already."""
     with suppress(IntegrityError), database.engine.begin() as connection:
         return bool(connection.execute(statement).rowcount)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from paretune.errors import StoreError, first_line
 from paretune.paths import is_cut_off, sqlite_file
-from paretune.search.storage import PatientStorage, add_study_note, note_of_study, study_notes
+from paretune.search.storage import PatientStorage, add_study_note, note_of_study, noted, study_notes
 from paretune.secrets import refuse_passwords
 
 Direction = Literal["minimize", "maximize"]
@@ -26,6 +26,7 @@ BUSY_S = 60  # SQLite has one writer at a time; the others wait
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 STOP = "stop"
 ID = "id"
+ENDED = "ended"  # when a trial did
 
 optuna.logging.disable_default_handler()  # a sweep's own log says what a person needs
 optuna.logging.enable_propagation()
@@ -127,6 +128,14 @@ def name_values(study: Study, names: Sequence[str]) -> None:
 def finished(study: Study) -> list[FrozenTrial]:
     """The trials that count towards the total: complete, pruned and failed ones."""
     return study.get_trials(deepcopy=False, states=DONE)
+
+
+def ended_s(trial: FrozenTrial) -> float:
+    """When a finished trial ended, in seconds since 1970: the same in every time zone. Optuna's own time is a local one."""
+    noted_s: float | None = noted(trial, ENDED)
+    if noted_s is None and trial.datetime_complete:  # earlier versions noted none
+        noted_s = trial.datetime_complete.timestamp()
+    return noted_s or 0.0
 
 
 def reason_of(trial: FrozenTrial) -> str:

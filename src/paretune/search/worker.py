@@ -3,25 +3,26 @@
 import logging
 import shlex
 import time
-import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import inf, isfinite
 from typing import Any, NoReturn
 
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from paretune.errors import ConfigError, Raced
 from paretune.search import TrialHandle, made_current
-from paretune.search.claims import LATEST, claim, cut_off, fail, held, put_back, reclaim, requeue, too_long
+from paretune.search.claims import LATEST, ask, cut_off, fail, held, reclaim, requeue, too_long
 from paretune.search.interrupts import Watch, interrupted, terminated
 from paretune.search.racing import Judge, Race, judge
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
 from paretune.search.storage import beating, note, stored, suggest
-from paretune.search.study import finished, running, shared, stopping
+from paretune.search.study import ENDED, shared, stopping
 from paretune.secrets import masked
 
 log = logging.getLogger(__name__)
@@ -67,33 +68,19 @@ def work(
         reclaim(study, sweep.limits.retry)
         if sweep.limits.reached(study):
             break
-        trial = _ask(study, sweep.limits)
-        if not trial and not to_the_end:
+        asked = ask(study, partial(sweep.limits.leaves_room, study))
+        if not asked and not to_the_end:
             break
-        attempt = claim(study, trial) if trial else None
-        if not trial or attempt is None:
+        if not asked:
             sweep.after_trial(None)
             time.sleep(WAIT_S)
             continue
+        trial, attempt = asked
         _Attempt(study, sweep, trial, attempt).run(objective)
         sweep.after_trial(trial.number)
         ran += 1
     sweep.after_trial(None)
     return ran
-
-
-def _ask(study: Study, limits: Limits) -> Trial | None:
-    """A trial to run; ``None`` if all are in somebody's hands."""
-    if not limits.leaves_room(study, len(finished(study)) + len(running(study))):
-        return None
-    with warnings.catch_warnings():
-        # Optuna beats the heart in study.optimize only, which fails stale trials instead of running them again.
-        warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
-        trial = study.ask()
-    if limits.leaves_room(study, trial.number):
-        return trial
-    put_back(study, trial)  # others asked at the same time; it waits for a larger total
-    return None
 
 
 @dataclass(frozen=True)
@@ -127,15 +114,20 @@ class _Attempt:
         except Raced as raced:
             log.info("trial %d stops: %s", trial.number, raced)
             if self._counts():
-                study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+                self._tell(state=TrialState.PRUNED)
         except Exception as error:
             if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
                 self._interrupt(error, of_this_worker_alone=True)
             self._fail(f"{type(error).__name__}: {error}")
         else:
             if self._counts():
-                study.tell(trial, values, skip_if_finished=True)
+                self._tell(values)
             log.info("trial %d: %s in %.1f s", trial.number, shown(values), time.perf_counter() - started_s)
+
+    def _tell(self, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
+        with suppress(UpdateFinishedTrialError):
+            note(self.study, self.trial, ENDED, time.time())
+        self.study.tell(self.trial, values, state, skip_if_finished=True)
 
     def _overrides(self) -> list[str]:
         """The sampler has drawn the whole configuration already; Optuna hands it over name by name."""
