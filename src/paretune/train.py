@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 JOIN = "hydra.sweeper.join=true"
 RELATIVE = (*PATHS, "data.root", "tracking.artifacts", "tracking.spool")  # settings that may hold relative paths
 SQLITE = "sqlite:///"
-NAMES = ("name", STUDY_NAME)
+NAMES = ("name", "data.name", STUDY_NAME)  # text as typed
 HYDRA_OPTIONS = (
     "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun", "--shell-completion", "--config-path",
     "--config-name", "--config-dir", "--experimental-rerun", "--info",

@@ -1,5 +1,7 @@
 import optuna
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from paretune.errors import StoreError
 from paretune.search.study import check_same_setup
@@ -50,3 +52,14 @@ def test_entries_of_a_list_that_are_searched_are_no_setting(stored):
 
     with pytest.raises(StoreError, match=r"\(model.widths: \[.*8\] -> \[16, 16, 9\]\)"):
         check_same_setup(study, space, {"model.widths": "[16, 16, 9]"})
+
+
+@given(st.lists(st.text() | st.integers() | st.none(), min_size=1), st.text())
+@example([1, """it's "a"\\"""], "b")
+def test_entries_that_are_searched_are_no_setting_whatever_texts_stand_beside_them(entries, first):
+    study = optuna.create_study()
+    check_same_setup(study, {"k.0": "1 to 2"}, {"k": str(entries)})
+    check_same_setup(study, {"k.0": "1 to 2"}, {"k": str([first, *entries[1:]])})
+
+    with pytest.raises(StoreError, match="was started with another question"):
+        check_same_setup(study, {"k.0": "1 to 2"}, {"k": str([*entries, "more"])})

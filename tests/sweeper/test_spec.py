@@ -11,6 +11,7 @@ from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
 from paretune import paths
 from paretune.errors import ConfigError
+from paretune.overrides import quoted
 from paretune.search.distributions import value_of
 from shapes import draw
 
@@ -53,6 +54,14 @@ def test_a_study_is_called_as_typed(typed, quote):
     spec = spec_of("model=dense", "model.widths=[4]", "space=null", f"hydra.sweeper.study_name={quote}{typed}{quote}")
 
     assert spec.name == typed
+
+
+def test_a_trial_is_composed_with_every_text_as_it_was_given():
+    texts = ["a=b", "a(b", "it's", 'a & "b" # c', "größe 😀", " a ", "1.10", "[x]", "", "a\nb", "a\\"]
+    spec = spec_of("model=dense", "model.widths=[4]", "space=null", f"data.name=choice({','.join(map(quoted, texts))})")
+    drawn = [{"data.name": choice} for choice in spec.space.common["data.name"].choices]
+
+    assert [spec._compose(tuple(spec.space.overrides(params))).data.name for params in drawn] == texts
 
 
 @pytest.mark.parametrize("name", ["augment", "optimizer.lr"])

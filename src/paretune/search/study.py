@@ -2,12 +2,13 @@
 
 import uuid
 import warnings
+from ast import literal_eval
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-import yaml
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
@@ -227,8 +228,16 @@ def _same(name: str, before: str | None, now: str | None, searched: Iterable[str
     entries = {key.removeprefix(f"{name}.") for key in searched if key.startswith(f"{name}.")}
     if before is None or now is None or not entries:
         return before == now
-    lists = [yaml.safe_load(value) for value in (before, now)]
-    if not all(isinstance(whole, list) for whole in lists):  # searched in another family, where it is one
+    lists = [_list_of(value) for value in (before, now)]
+    if lists[0] is None or lists[1] is None:  # it is searched in another family, where it is one
         return before == now
-    fixed = [[part for i, part in enumerate(whole) if str(i) not in entries] for whole in lists]
-    return bool(fixed[0] == fixed[1])
+    fixed = [[part for i, part in enumerate(whole or []) if str(i) not in entries] for whole in lists]
+    return fixed[0] == fixed[1]
+
+
+def _list_of(text: str) -> list[Any] | None:
+    """The list that was written as this text; ``None`` if it was no list of plain values."""
+    with suppress(ValueError, SyntaxError):
+        value = literal_eval(text)
+        return value if isinstance(value, list) else None
+    return None
