@@ -60,6 +60,24 @@ def test_onnx_says_what_torch_says_for_a_batch_of_any_size(deployable, tmp_path,
     assert (runtime.placing, runtime.class_names[3]) == (Placing((1, 28, 28), "ink", 0.7), "3")
 
 
+@pytest.mark.parametrize(
+    "forward",
+    [lambda x: torch.linalg.svdvals(x.reshape(-1, 4, 4)), lambda x: x.flatten(1) if x.sum() > 0 else -x.flatten(1)],
+    ids=["an operation that ONNX has not", "a choice by values"],
+)
+def test_a_network_that_onnx_cannot_hold_is_refused_in_one_line(tmp_path, forward):
+    net = torch.nn.Module()
+    net.forward = forward
+    model = Deployable(WithScaling(net, Scaling(0.0, 1.0)).eval(), Point(1, 0.5), torch.rand(2, 1, 4, 4), 1.0)
+
+    with pytest.raises(
+        ExportError, match=r"network cannot be written as ONNX \(.+\); .* change the model's code"
+    ) as said:
+        write_onnx(model, tmp_path / "model.onnx", {})
+    assert "\n" not in str(said.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_onnx_holds_no_path_of_this_machine(deployable, tmp_path):
     write_onnx(deployable("model=conv"), tmp_path / "model.onnx", {})
     proto = onnx.load(tmp_path / "model.onnx")

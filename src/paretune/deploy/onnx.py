@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from paretune.atomic import atomically
 from paretune.deploy.picture import Placing
-from paretune.errors import StoreError, first_line
+from paretune.errors import ExportError, StoreError, first_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -78,10 +78,16 @@ def write_onnx(model: "Deployable", path: Path, facts: dict[str, object]) -> flo
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            model.once.net, (model.samples[:2],), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},),
-            input_names=["images"], output_names=["logits"], verbose=False,
-        )  # fmt: skip
+        try:
+            program = torch.onnx.export(
+                model.once.net, (model.samples[:2],), dynamo=True, dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=["images"], output_names=["logits"], verbose=False,
+            )  # fmt: skip
+        except torch.onnx.OnnxExporterError as error:
+            raise ExportError(
+                f"network cannot be written as ONNX ({first_line(error.__cause__ or error)[:200]}); expected operations that "
+                f"torch.onnx knows, for any batch, and no choice by values; change the model's code"
+            ) from error
     assert program
     proto = program.model_proto
     for number, node in enumerate(proto.graph.node):
