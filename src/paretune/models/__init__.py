@@ -20,7 +20,7 @@ from paretune.models.family import Family
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["build", "count", "describe", "family_of", "measure"]
+__all__ = ["Described", "build", "count", "describe", "family_of", "measure"]
 
 # These work with any family: see ``build``.
 COMMON_SETTINGS = ("init", "norm_eps", "norm_momentum", "views")
