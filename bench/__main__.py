@@ -16,6 +16,7 @@ PARTS = (
     "augmentation",
     "ranking",
     "asks",
+    "real_asks",
     "search",
     "optimizers",
     "tricks",

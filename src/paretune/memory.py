@@ -80,6 +80,17 @@ def measure_in_use(n_operations: int, buffers: Iterable[Buffer]) -> list[int]:
     return in_use
 
 
+def measure_needs(n_operations: int, buffers: Sequence[Buffer]) -> list[int]:
+    """Numbers of which the largest is the size of the block: what is in use at each operation, and the plan's own size
+    where that is larger.
+
+    Each is a sum of sizes of maps, so that it is a polynomial of the widths; the largest of them is none.
+    """
+    in_use = measure_in_use(n_operations, buffers)
+    size = plan_memory(buffers).size
+    return [*in_use, size] if size > max(in_use) else in_use
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """``offsets`` of values, and the ``size`` of the block, in numbers."""

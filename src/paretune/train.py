@@ -7,9 +7,8 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, chdir, nullcontext
-from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from paretune.secrets import refuse_passwords
 from paretune.settings import PATHS, SETTINGS, check, check_all, mend
 
 if TYPE_CHECKING:
+    from paretune.counting import Counts
     from paretune.front import Point
     from paretune.search import TrialHandle
     from paretune.tracking import RunRecorder
@@ -168,25 +168,26 @@ def _named(arguments: Sequence[str]) -> list[str]:
     return [chosen, f"hydra.searchpath=[file://.,{theirs}]", *overrides]
 
 
-def count(cfg: DictConfig) -> dict[str, int | Sequence[int]]:
+def count(cfg: DictConfig) -> "Counts":
     """What the model of a composed config costs, by the names of the costs. A sweep asks this before it proposes a trial.
 
     Of RAM it gives what is in use at each operation. Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
+    """
+    return prepare_count(cfg)({})
+
+
+def prepare_count(cfg: DictConfig) -> "Callable[[Mapping[str, Any]], Counts]":
+    """A function from drawn values, by their dotted names, to what :func:`count` gives of the config with these values.
+
+    Raises :class:`~paretune.errors.ConfigError` if no sweep may run the config.
     """
     if GlobalHydra.instance().is_initialized():  # not in a worker, whose parent has checked
         _check_settings(cfg)
     _check_cost(cfg)
     _check_unseen(cfg, in_sweep=True)
-    from paretune import data, models
-    from paretune.budget import Cap, check_counted
+    from paretune.counting import ModelCounter
 
-    plain: Any = OmegaConf.to_container(cfg.model, resolve=True)
-    model, cap = data.fitted(plain, cfg.data), Cap(**cfg.cap)
-    if cfg.cost == "params" and set(cap.most) <= {"params"}:
-        return {"params": models.count(model)}  # five times as quick
-    costs = models.measure(model, cap.dtype)
-    check_counted(models.family_of(model), costs, [cfg.cost, *cap.most])
-    return {**asdict(costs), "ram_bytes": costs.ram_bytes_in_use}
+    return ModelCounter(cfg)
 
 
 def keep_paths(cfg: DictConfig) -> None:

@@ -18,6 +18,9 @@ class CapOptions:
     # dotted path of a function from a composed config to its cost, a whole number; or to several by their names, each a number or a
     # list of which the largest is the cost
     count: str | None = None
+    # dotted path of a function from a composed config to a function from drawn values, by their dotted names, to what count gives
+    # of the config with them; null: count alone, at which every draw is composed
+    prepare: str | None = None
     cost: str = "parameters"  # the name of the cost that is the objective; of a single one what it counts, in words
     units: dict[str, str] | None = None  # words for the names, those of metric_names too
     reads: list[str] | None = None  # config nodes that it reads (groups are told by trying); null: any. Saves counting

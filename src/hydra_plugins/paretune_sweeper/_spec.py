@@ -248,13 +248,23 @@ class SweepSpec:
                     f"cap.max `{cap.max}` has nothing to count with; expected a function; set hydra.sweeper.cap.count"
                 )
             return FeasibleSpace(self.space)
-        count = _imported(get_method, "cap.count", cap.count)
         unread = self._unread(cap.reads)
+        if cap.prepare and not self._reads_elsewhere(cap.reads):
+            cost = self._count_prepared(_imported(get_method, "cap.prepare", cap.prepare), unread)
+        else:
+            cost = self._count_composed(_imported(get_method, "cap.count", cap.count), unread)
+        return FeasibleSpace(self.space, cost, self.caps, unread=unread, floor=cap.min)
+
+    def _count_composed(
+        self, count: Callable[[DictConfig], Any], unread: Collection[str]
+    ) -> Callable[[dict[str, Any]], Any]:
+        """A count of configs that are composed.
+
+        Composing takes Hydra 40 ms, so the fixed part is composed once; what an earlier draw set and this one has not goes
+        back to its usual value.
+        """
 
         def cost(params: dict[str, Any]) -> Any:
-            """Composing takes Hydra 40 ms, so the fixed part is composed once; what an earlier draw set and this one has not
-            goes back to its usual value.
-            """
             groups, values = self.space.grouped({name: value for name, value in params.items() if name not in unread})
             config, usual = self._counted((*self.space.fixed, *groups))
             drawn = {key.lstrip("+"): value_of(value) for key, value in values.items()}
@@ -264,11 +274,29 @@ class SweepSpec:
                 OmegaConf.update(config, key, value, merge=False)
             return count(config)
 
-        return FeasibleSpace(self.space, cost, self.caps, unread=unread, floor=cap.min)
+        return cost
+
+    def _count_prepared(
+        self, prepare: Callable[[DictConfig], Callable[[Mapping[str, Any]], Any]], unread: Collection[str]
+    ) -> Callable[[dict[str, Any]], Any]:
+        """A count of what is drawn beside the groups, each choice of which is composed once."""
+        prepared = lru_cache(maxsize=64)(lambda overrides: prepare(self._compose(overrides)))
+
+        def cost(params: dict[str, Any]) -> Any:
+            read = {name: value for name, value in params.items() if name not in unread}
+            groups, values = self.space.grouped(read)
+            drawn = {key.lstrip("+"): value_of(value) for key, value in values.items()}
+            return prepared((*self.space.fixed, *groups))(drawn)
+
+        return cost
+
+    def _reads_elsewhere(self, nodes: Sequence[str] | None) -> bool:
+        """Whether what is counted takes values from other nodes than ``nodes``, which may be drawn."""
+        return any(self._refers_elsewhere(node) for node in nodes or ())
 
     def _unread(self, nodes: Sequence[str] | None) -> set[str]:
         """The parameters that are no part of ``nodes``."""
-        if any(self._refers_elsewhere(node) for node in nodes or ()):
+        if self._reads_elsewhere(nodes):
             return set()
         keys = {
             name: name.rpartition("/")[2].lstrip("+")

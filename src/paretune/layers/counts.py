@@ -10,7 +10,7 @@ from math import prod
 from paretune.budget import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
 from paretune.layers.types import Activation, Conv, Depthwise, Layers, Linear, Norm, RepeatMaps, Shape
 from paretune.layers.unroll import IMAGE, Application, leave_out_views, once_each, unroll
-from paretune.memory import Operation, find_buffers, measure_in_use, plan_memory
+from paretune.memory import Operation, find_buffers, measure_needs
 
 
 def count_parameters(layers: Layers, image_shape: Shape) -> int:
@@ -125,10 +125,10 @@ def _count_int8_applied(line: Sequence[Application]) -> int:
 
 
 def _measure_memory(line: Sequence[Application], image_shape: Shape) -> list[int]:
-    """How many numbers are needed at each operation, and by the plan of the memory."""
+    """Numbers of which the largest is what the memory must hold: see :func:`paretune.memory.measure_needs`."""
     operations = find_operations(line)
     buffers = find_buffers(operations, IMAGE, prod(image_shape))
-    return [*measure_in_use(len(operations), buffers), plan_memory(buffers).size]
+    return measure_needs(len(operations), buffers)
 
 
 def find_operations(line: Iterable[Application]) -> list[Operation]:

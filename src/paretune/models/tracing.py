@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from paretune.budget import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
 from paretune.graph import Graph, buffers_of, graph_of
 from paretune.layers.views import count_views
-from paretune.memory import measure_in_use, plan_memory
+from paretune.memory import measure_needs
 from paretune.models.views import Views
 
 WEIGHTED = ("conv2d", "linear")
@@ -41,8 +41,7 @@ def measure_network(network: nn.Module, image_shape: Sequence[int], dtype: str =
         return Footprint(params)
     width = BYTES[dtype]
     buffers = buffers_of(graph)
-    in_use = [width * numbers for numbers in measure_in_use(len(graph.ops), buffers)]
-    in_use.append(width * plan_memory(buffers).size)
+    in_use = [width * numbers for numbers in measure_needs(len(graph.ops), buffers)]
     flash_bytes = width * graph.stored if dtype == "float32" else _count_int8_flash(graph)
     return Footprint(params, graph.macs, max(in_use), flash_bytes, in_use)
 

@@ -19,6 +19,7 @@ Value = TypeVar("Value")
 Params = dict[str, Any]
 Count = Callable[[Params], int | Mapping[str, int | Sequence[int]]]
 Counts = dict[str, tuple[float, ...]]
+Rest = frozenset[tuple[str, Any]]
 OVER = 1e30  # times by how much a limit is exceeded: what a configuration costs that only another cost than the objective forbids
 CHECKS = 8  # configurations beyond those it is fitted to on which a polynomial must be exact
 TRIED = 2  # configurations in which a choice must change no cost to be left out of the reckoning
@@ -57,7 +58,7 @@ class Costs:
 
     Counting a composed model takes milliseconds, and a sampler weighs thousands of candidates. For each combination of
     the values that matter beside them quadratic polynomials of the whole-number parameters are fitted to a few dozen counts;
-    where they are not exact on :data:`CHECKS` more (a kernel size that is searched as a number, say), everything is counted.
+    where they are not exact on :data:`CHECKS` more (a kernel size that is searched as a number, say), each is counted.
     What is proposed in the end is always counted: see :meth:`verify`.
     """
 
@@ -68,21 +69,15 @@ class Costs:
         self.refusal: ConfigError | None = None
         self._exact: dict[frozenset[tuple[str, Any]], Counts | None] = {}
         self._idle: dict[str, frozenset[str]] = {}  # of each branch
-        self._polynomials: dict[frozenset[tuple[str, Any]], dict[str, list[Polynomial]] | None] = {}
+        self._polynomials: dict[Rest, dict[str, list[Polynomial]] | None] = {}
         self._ints: dict[tuple[str, ...], dict[str, IntDistribution]] = {}  # by the names in a configuration
-        self._is_misled = False
+        self._structural: dict[str, frozenset[str]] = {}  # of each branch
         self._terms: dict[str, set[tuple[str, str]]] = {}  # of each branch's polynomials
 
     def __call__(self, params: Params) -> float:
         """The cost of ``params``; infinite if they cannot be built."""
-        if self._is_misled:
-            return self.exact(params)
-        names = tuple(params)
-        if names not in self._ints:
-            ints = ints_of(self.space, params)
-            self._ints[names] = {name: dist for name, dist in ints.items() if name not in self.unread}
-        ints, idle = self._ints[names], self.idle(params)
-        rest = frozenset(item for item in params.items() if item[0] not in ints and item[0] not in idle)
+        ints = self._polynomial_ints(params)
+        rest = self._rest(params, ints)
         if rest not in self._polynomials:
             _keep(self._polynomials, rest, self._learned(params, ints))
         polynomials = self._polynomials[rest]
@@ -121,8 +116,42 @@ class Costs:
         return {name: (*cost,) if isinstance(cost, Sequence) else (cost,) for name, cost in needed.items()}
 
     def verify(self, params: Params) -> None:
-        """Count ``params``; if their cost is another one, everything is counted from now on."""
-        self._is_misled |= self(params) != self.exact(params)
+        """Count ``params``; if their cost is another one, what shares their polynomials is counted from now on."""
+        if self(params) != self.exact(params):
+            _keep(self._polynomials, self._rest(params, self._polynomial_ints(params)), None)
+
+    def _polynomial_ints(self, params: Params) -> dict[str, IntDistribution]:
+        """The whole numbers of ``params`` that polynomials take."""
+        branch = self.space.branch_of(params)
+        key = (branch, *params)
+        if key not in self._ints:
+            left_out = self.unread | self._find_structural(params)
+            ints = ints_of(self.space, params)
+            self._ints[key] = {name: dist for name, dist in ints.items() if name not in left_out}
+        return self._ints[key]
+
+    def _rest(self, params: Params, ints: Collection[str]) -> Rest:
+        """The values that matter beside the whole numbers that polynomials take."""
+        idle = self.idle(params)
+        return frozenset(item for item in params.items() if item[0] not in ints and item[0] not in idle)
+
+    def _find_structural(self, params: Params) -> frozenset[str]:
+        """Whole numbers that change of how many values a cost is the largest, such as the number of layers.
+
+        They are told apart like choices: no polynomial goes over them.
+        """
+        branch = self.space.branch_of(params)
+        if branch not in self._structural:
+            ints = ints_of(self.space, params)
+            self._structural[branch] = frozenset(name for name in ints if self._is_structural(name, ints[name], params))
+        return self._structural[branch]
+
+    def _is_structural(self, name: str, dist: IntDistribution, params: Params) -> bool:
+        if name in self.unread:
+            return False
+        ends = [self.space.pruned(params | {name: end}) for end in (dist.low, dist.high)]
+        lengths = [_count_values(self.counts(end)) for end in ends]
+        return None not in lengths and lengths[0] != lengths[1]
 
     def idle(self, params: Params) -> frozenset[str]:
         """Parameters of this branch that changed no cost where it was tried: fractions, and choices such as the optimizer's."""
@@ -179,6 +208,13 @@ def _keep(cache: dict[Key, Value], key: Key, value: Value) -> None:
     if len(cache) >= KEPT:
         del cache[next(iter(cache))]
     cache[key] = value
+
+
+def _count_values(counts: Counts | None) -> dict[str, int] | None:
+    """Of how many values each cost is the largest."""
+    if counts is None:
+        return None
+    return {name: len(values) for name, values in counts.items()}
 
 
 class Polynomial:
