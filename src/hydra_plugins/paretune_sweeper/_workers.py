@@ -4,9 +4,10 @@ import logging
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from subprocess import CalledProcessError
 from threading import Lock, Thread
@@ -14,7 +15,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.types import HydraContext
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.study import Study
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob, read_job_id
@@ -40,7 +41,7 @@ from paretune.search.worker import Interrupted, Sweep
 log = logging.getLogger(__name__)
 
 A_YEAR_MIN = 60 * 24 * 365
-DEFAULT_MIN = 60  # of Hydra's submitit launchers
+LOCAL = "hydra/launcher/submitit_local.yaml"
 ASKS_A_SECOND = 16  # of all threads that wait, so that a hundred do not keep the database busy
 DEATHS_WITHOUT_PROGRESS = 3
 DRAIN_S = 13
@@ -237,12 +238,11 @@ def launching(job: WorkerJob, context: HydraContext, config: DictConfig, options
     """
     config = config.copy()
     if config.hydra.launcher._target_ == BASIC:
-        Plugins.instance()  # registers the launchers' configs
-        node = ConfigStore.instance().load("hydra/launcher/submitit_local.yaml").node
         with open_dict(config):
-            config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(node))
-    if "local" in config.hydra.launcher._target_.lower() and config.hydra.launcher.timeout_min == DEFAULT_MIN:
-        with open_dict(config):  # a worker that is ended after an hour loses the trial in flight
+            config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(_local_launcher()))
+            config.hydra.launcher.timeout_min = A_YEAR_MIN
+    elif "local" in config.hydra.launcher._target_.lower() and not has_time_limit(context, config):
+        with open_dict(config):
             config.hydra.launcher.timeout_min = A_YEAR_MIN
     job = replace(job, threads=max(1, _cores() // options.n_jobs))
     gpus: list[str | None] = [None] * options.n_jobs
@@ -261,6 +261,43 @@ def launching(job: WorkerJob, context: HydraContext, config: DictConfig, options
         return launcher.launch([[name, f"hydra.sweep.subdir=workers/{slot}"]], initial_job_idx=slot)
 
     return launch
+
+
+def has_time_limit(context: HydraContext, config: DictConfig) -> bool:
+    """Whether anybody set ``timeout_min`` of submitit's local launcher, be it to its default, on the command line or in a file.
+
+    A default of an hour would end a worker amid a trial. What was set to the default is told by composing the config again with
+    another default: it stays.
+    """
+    minutes = config.hydra.launcher.timeout_min
+    if minutes != _local_launcher().timeout_min:
+        return True
+    overrides = [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
+    with _another_time_limit():
+        again = context.config_loader.load_configuration(config.hydra.job.config_name, overrides, RunMode.MULTIRUN)
+    return bool(again.hydra.launcher.timeout_min == minutes)
+
+
+def _local_launcher() -> DictConfig:
+    """The settings that submitit's local launcher has by default."""
+    Plugins.instance()  # registers them
+    node = ConfigStore.instance().load(LOCAL).node
+    assert isinstance(node, DictConfig)
+    return node
+
+
+@contextmanager
+def _another_time_limit() -> Iterator[None]:
+    """A context in which the default ``timeout_min`` of submitit's local launcher is a year."""
+    store, usual = ConfigStore.instance(), ConfigStore.instance().load(LOCAL)
+    keep = partial(store.store, Path(LOCAL).stem, group=usual.group, package=usual.package, provider=usual.provider)
+    other = _local_launcher()
+    other.timeout_min = A_YEAR_MIN
+    keep(other)
+    try:
+        yield
+    finally:
+        keep(usual.node)
 
 
 def gpu_of(slot: int, per_gpu: int | None) -> str | None:
