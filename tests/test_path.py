@@ -276,7 +276,7 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
         (pareto.cli, ["pth"], "paretune pareto: sweep `pth` is not in the tracking store"),
         (pareto.cli, ["path", "--min-f1", "99"], "--min-f1 `99.0` is invalid; expected a number from 0 to 1"),
         (pareto.cli, ["path", "--confirmed"], "has no confirmed model; expected at least one; run paretune confirm path first"),
-        (pareto.cli, ["path", "--family", "dense"], "has no finished trial that was asked for (3 finished in all)"),
+        (pareto.cli, ["path", "--family", "dense"], "--family `dense` is of no trial of path; the families there are conv"),
         (pareto.cli, ["path", "--beats", "LeNet"], "--beats `LeNet` names 0 published points; expected one of: none for this data"),
         (confirm.cli, ["path", "--run", "xyz"], "--run `xyz` fits 0 complete trials of path; expected one"),
         (pareto.cli, ["path", "--over", "nothing"], "--over `nothing` cannot be drawn (0 of 3 trials have a number"),
