@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 from safetensors import safe_open
+from studies.rename_parameters import LARGEST_DIFFERENCE, largest_difference, rename
 
 from paretune import models, paths
-from studies.rename_parameters import LARGEST_DIFFERENCE, largest_difference, rename
 
 FILES = sorted((paths.CONF.parent / "sweeps").glob("*/models/*.safetensors"))
 
