@@ -26,6 +26,7 @@ from omegaconf import DictConfig
 from paretune import paths
 from paretune.data import fitted
 from paretune.data.images import ImageData, Images, Splitting
+from paretune.search.interrupts import begin_anew
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("PARETUNE_DATA", ROOT / "data"))
@@ -43,6 +44,7 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     root, threads = logging.getLogger(), torch.get_num_threads()
     handlers, level = root.handlers[:], root.level
     yield
+    begin_anew()  # a test that stops itself ends nothing else
     GlobalHydra.instance().clear()
     HydraConfig.instance().cfg = None
     for handler in set(root.handlers) - set(handlers):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from paretune import paths
 from paretune.errors import ConfigError, ParetuneError, first_line
 from paretune.paths import printable
+from paretune.retry import fault_of
 from paretune.secrets import refuse_passwords
 from paretune.settings import UNITS, mend, one_line
 
@@ -135,6 +136,12 @@ def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
     except mistakes as error:
         log.debug("the traceback of the mistake", exc_info=True)
         print(f"{command}: {_message(error, named=not isinstance(error, others))}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        print(f"{command}: file `{error.filename}` cannot be used: {fault.wrong}; {fault.mend}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

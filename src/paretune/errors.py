@@ -8,6 +8,7 @@
     ├── ExportError   a model that cannot be written, or says something else once it is
     ├── DataError     data files that are missing, damaged or of another kind
     ├── StoreError    a study or a tracking store that is missing or does not fit the question
+    │   └── FaultError    one that a person has to mend (paretune.retry)
     └── SweepError    a sweep that gave up
 
     Raced             no mistake: a trial that was stopped early because it cannot reach the front
@@ -16,11 +17,7 @@ Every message is one line: *thing* `value` is *wrong how*; expected *what*; *do 
 The commands print it alone and leave with exit code 2.
 """
 
-import logging
-import time
-from collections.abc import Iterable, Sequence
-
-log = logging.getLogger(__name__)
+from collections.abc import Iterable
 
 
 class ParetuneError(Exception):
@@ -83,39 +80,3 @@ def check_least(
         span = f"of at least {least:,}" if most is None else f"from {least:,} to {most:,}"
         expected = f"a {'whole ' if whole else ''}number {span}{', or null' if null else ''}"
         raise ConfigError(f"{setting} `{value}` is invalid; expected {expected}; set {setting}")
-
-
-class Absence:
-    """How long something has been away that comes back by itself, such as a database that restarts.
-
-    Each :meth:`noticed` makes the pause before the next try longer; one line in the log says that ``what`` is away, one
-    that it is back.
-    """
-
-    def __init__(self, what: str, pauses_s: Sequence[float]) -> None:
-        self.what, self.pauses_s = what, pauses_s
-        self.tries, self.since_s, self.next_s = 0, 0.0, 0.0
-
-    def is_over(self) -> bool:
-        """Whether it is time to try again."""
-        return time.monotonic() >= self.next_s
-
-    def noticed(self, error: BaseException) -> float:
-        """It is still away; returns the seconds since it was first away."""
-        now_s = time.monotonic()
-        if not self.tries:
-            self.since_s = now_s
-            log.warning("%s is away (%s); waiting for it", self.what, first_line(error)[:200])
-        self.next_s = now_s + self.pauses_s[min(self.tries, len(self.pauses_s) - 1)]
-        self.tries += 1
-        return now_s - self.since_s
-
-    def wait(self) -> None:
-        """Sleep until it is time to try again."""
-        time.sleep(max(0.0, self.next_s - time.monotonic()))
-
-    def ended(self) -> None:
-        """It answered."""
-        if self.tries:
-            log.info("%s is back", self.what)
-        self.tries, self.next_s = 0, 0.0

@@ -7,8 +7,8 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, chdir, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ HYDRA_OPTIONS = (
 def main(cfg: DictConfig) -> Sequence[float]:
     """Train once and record it; returns (the cost that ``cost`` names, validation F1)."""
     in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # which counts a failed trial and goes on
-    with nullcontext() if in_sweep else exit_on_mistake("paretune train", CompactHydraException):
+    with nullcontext() if in_sweep else _exit_in_a_line():
         keep_paths(cfg)
         if not in_sweep:
             with chdir(HydraConfig.get().runtime.cwd):  # where relative options of Hydra's lead
@@ -80,6 +80,23 @@ def _next(overrides: Sequence[str]) -> str:
     """What usually comes after a single training: a search for smaller networks, on the same data and under the same cap."""
     kept = [override for override in overrides if override.startswith(("data=", "data.", "model=", "cap."))]
     return next_command("train", "-m", *kept, "hydra.sweeper.n_trials=50")
+
+
+@contextmanager
+def _exit_in_a_line() -> Iterator[None]:
+    """A mistake in one training is one line and exit code 2; SIGTERM and Ctrl-C are one line and 130."""
+    from paretune.search.interrupts import interrupted, listen
+
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback at each of its lines
+    listen()
+    with exit_on_mistake("paretune train", CompactHydraException):
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit) as error:
+            if not interrupted(error):
+                raise
+            print("paretune train: the training was stopped", file=sys.stderr)
+            raise SystemExit(130) from None
 
 
 def cli(command: str = "paretune train") -> None:

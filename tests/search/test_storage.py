@@ -2,57 +2,129 @@
 
 import ast
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Timer
 
 import optuna
 import pytest
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import _cached_storage
+from optuna.trial import TrialState
 
 import paretune
 from paretune.errors import StoreError
+from paretune.retry import FaultError, patience
 from paretune.search import storage
-from paretune.search.storage import PatientStorage, patiently
-from paretune.search.study import open_study, shared
+from paretune.search.storage import PatientStorage
+from paretune.search.study import BUSY_S, open_study, shared
 
 
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch):
-    monkeypatch.setattr(storage, "PAUSES_S", (0.0,))
+def database(tmp_path: Path, *, trials: int = 1) -> tuple[optuna.Study, Path]:
+    """A study in a file, and the file."""
+    path = tmp_path / "optuna.db"
+    study = open_study("s", f"sqlite:///{path}", ["minimize"], optuna.samplers.RandomSampler())
+    for _ in range(trials):
+        study.ask()
+    return study, path
 
 
-def failing(times: int, last: Exception | None = None):
-    """A call that finds the database away so many times; then it raises ``last`` or answers."""
-    left = [times]
-
-    @patiently
-    def call() -> str:
-        left[0] -= 1
-        if left[0] >= 0:
-            raise StorageInternalError("it is away")
-        if last:
-            raise last
-        return "answer"
-
-    return call
+@contextmanager
+def locked(path: Path, seconds: float, meanwhile: str = "SELECT 1") -> Iterator[None]:
+    """Hold a database as another process does, which writes something."""
+    with closing(sqlite3.connect(path, check_same_thread=False, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute(meanwhile)
+        timer = Timer(seconds, other.execute, ["COMMIT"])
+        timer.start()
+        yield
+        timer.cancel()
+        timer.join()
 
 
-def test_a_call_is_tried_until_the_database_is_back():
-    assert failing(5)() == "answer"
+def test_a_call_is_tried_until_the_database_is_free(tmp_path, caplog):
+    study, path = database(tmp_path)
+    with locked(path, BUSY_S + 1):
+        study.set_user_attr("a", 1)
+
+    assert study.user_attrs == {"a": 1}
 
 
-def test_it_gives_up_in_the_end(monkeypatch):
+def test_it_gives_up_in_the_end_and_names_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "AWAY_S", -1.0)
+    study, path = database(tmp_path)
 
-    with pytest.raises(StorageInternalError, match="away"):
-        failing(1)()
+    expected = r"the study's database `.*optuna.db` has not answered for 0 s; expected it to be free"
+    with locked(path, BUSY_S + 1), pytest.raises(FaultError, match=expected):
+        study.set_user_attr("a", 1)
 
 
-def test_a_trial_that_is_finished_when_asked_again_was_finished_by_the_first_try():
-    assert failing(1, UpdateFinishedTrialError("it is finished"))() is True
-    with pytest.raises(UpdateFinishedTrialError, match="it is finished"):
-        failing(0, UpdateFinishedTrialError("it is finished"))()
+def test_nothing_is_waited_for_once_somebody_asked_to_stop(tmp_path):
+    study, path = database(tmp_path)
+    patience.end()
+
+    with locked(path, 30), pytest.raises(FaultError, match="has not answered"):
+        study.set_user_attr("a", 1)
+
+
+def test_a_trial_that_an_earlier_try_finished_is_finished(tmp_path):
+    """The first try came through, its answer did not."""
+    study, path = database(tmp_path)
+    trial = study.trials[0]
+
+    with locked(path, BUSY_S + 0.5, "UPDATE trials SET state = 'COMPLETE'"):
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+    assert study.trials[0].state is TrialState.COMPLETE
+
+
+def test_a_finished_trial_is_refused_by_the_first_try(tmp_path):
+    study, _ = database(tmp_path)
+    study.tell(0, 1.0)
+
+    with pytest.raises(UpdateFinishedTrialError, match="has already finished"):
+        study._storage.set_trial_state_values(study.trials[0]._trial_id, TrialState.FAIL)
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def garbled(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
+
+
+def another_file(path: Path) -> None:
+    path.write_bytes(b"a text, no database " * 500)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [(deleted, "was deleted or emptied; restore it"), (emptied, "was deleted or emptied; restore it"),
+     (garbled, "is damaged; restore it"), (another_file, "is no SQLite database; give the right file")],
+)  # fmt: skip
+def test_what_does_not_come_back_by_itself_is_told_at_once(tmp_path, damage, words):
+    study, path = database(tmp_path)
+    study._storage._backend.engine.dispose()
+    damage(path)
+
+    with pytest.raises(FaultError, match=rf"the study's database `.*optuna.db` cannot be used: it {words}"):
+        study.set_user_attr("a", 1)
+
+
+def test_a_file_that_is_deleted_while_it_is_open_is_missed(tmp_path):
+    study, path = database(tmp_path)
+    storage.refuse_broken(study)
+    path.unlink()
+
+    with pytest.raises(FaultError, match=r"optuna.db` cannot be used: it is not there any more; put it back"):
+        storage.refuse_broken(study)
 
 
 def test_ctrl_c_amid_a_query_leaves_no_lock(tmp_path, monkeypatch):
@@ -158,7 +230,7 @@ def private_uses(source: str) -> list[str]:
             names = [getattr(argument, "value", "") for argument in node.args[1:2]]
         else:
             continue
-        uses += [name for name in names if isinstance(name, str) and name.startswith("_")]
+        uses += [name for name in names if isinstance(name, str) and name.startswith("_") and not name.endswith("__")]
     return uses
 
 

@@ -32,7 +32,7 @@ def store(server, tmp_path, request) -> Store:
 
 @pytest.fixture(autouse=True)
 def _ask_at_once(monkeypatch):
-    monkeypatch.setattr("paretune.tracking.run.absence.pauses_s", (0.0,))
+    monkeypatch.setattr("paretune.tracking.run.outage.pauses_s", (0.0,))
 
 
 def sweep(store: Store) -> SweepRecorder:

@@ -17,6 +17,7 @@ from paretune.errors import ConfigError, Raced, StoreError
 from paretune.front import Point, front_volume
 from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials
 from paretune.tracking.run import RunWriter, write_leftovers
+from paretune.tracking.spool import Step
 from paretune.tracking.store import one_line
 from paretune.tracking.tables import COLUMNS_READ, tables_in
 
@@ -129,7 +130,7 @@ def test_an_attempt_that_a_server_hears_of_late_replaces_no_later_one(store, tmp
     last = run_trial(store, tmp_path, attempt=2)
     tags = {"kind": "trial", "sweep": "small", "trial": "0", "attempt": "1"}
     begun = {"name": "small-0", "tags": tags, "searched": {}, "replaces": ["sweep", "trial"], "key": ""}
-    RunWriter(store)._apply("begin", 1_000, begun)
+    RunWriter(store)._apply(Step("begin", 1_000, begun))
 
     assert [point.run_id for point in read_points(store, "small")] == [last]
 
@@ -241,7 +242,7 @@ def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(s
     with pytest.raises(StoreError, match=r"413 Client Error"):
         writer.close()
 
-    assert (writer.folder / "steps.jsonl").is_file()
+    assert (writer.folder.path / "steps.jsonl").is_file()
 
 
 def test_a_spool_folder_of_an_earlier_version_is_written(store, tmp_path, monkeypatch):

@@ -5,11 +5,11 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
@@ -21,11 +21,12 @@ from optuna.trial import TrialState
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._progress import progress
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
-from hydra_plugins.paretune_sweeper._workers import WorkerJob, WorkerPool, launching
-from paretune.errors import Raced
+from hydra_plugins.paretune_sweeper._workers import WORKER_ENDS_WITHIN_S, WorkerJob, WorkerPool, launching
+from paretune.errors import Raced, StoreError
+from paretune.retry import FaultError, error_of, fault_of, fault_of_file, patience
 from paretune.search import TrialHandle
 from paretune.search.claims import reclaim, this_process
-from paretune.search.interrupts import listen, under_slurm
+from paretune.search.interrupts import end_soon, listen, under_slurm
 from paretune.search.study import ask_to_stop, finished, name_values, running, stopping, study_id
 from paretune.search.worker import Interrupted, work
 from paretune.secrets import masked
@@ -47,6 +48,7 @@ class Session:
     def run(self) -> None:
         """Start the sweep or go on with it, up to its total, and close it."""
         study, limits = self.study, self.sweep.limits
+        _keep_the_console_clean()
         recorder = instantiate(self.options.recorder) if self.options.recorder else None
         self.spec.check_searched()
         self._check_in_step(recorder)
@@ -102,12 +104,15 @@ class Session:
             config.hydra.job.id = f"{trial.sweep}_{trial.number}"
             config.hydra.job.num = trial.number
             config.hydra.sweeper.study_name = trial.sweep
-        job = run_job(self.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
-        if isinstance(job._return_value, Raced):  # no error, as which Hydra would print it
-            raise job._return_value
         try:
+            job = run_job(self.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
+            if isinstance(job._return_value, Raced):  # no error, as which Hydra would print it
+                raise job._return_value
             return cast("Sequence[float]", job.return_value)
-        except Exception:
+        except (Raced, FaultError):
+            raise
+        except Exception as error:
+            _refuse_broken_folder(error, Path(config.hydra.sweep.dir))
             _to_files(f"trial {trial.number} failed", sys.exc_info())
             raise
 
@@ -142,20 +147,54 @@ class Session:
             status = "FINISHED"
         except (Interrupted, KeyboardInterrupt):
             status = "KILLED"
-            ask_to_stop(study)  # those who joined from elsewhere, too
-            log.warning("sweep %s was stopped; the same command goes on from here: %s", name, resume_command())
-            raise SystemExit(130) from None
+            self._leave()
+        except FaultError:
+            if patience.is_ended() and not self.spec.is_isolated:  # somebody stopped the sweep while its study was away
+                status = "KILLED"
+                self._leave()
+            patience.end()
+            raise
         finally:
             if recorder:
-                failed = [trial for trial in finished(study) if trial.state is TrialState.FAIL]
-                reasons = {trial.number: trial.user_attrs.get("reason", "") for trial in failed}
-                recorder.finish(status, reasons, {trial.number for trial in running(study)})
+                _close(recorder, study, status)
+
+    def _leave(self) -> NoReturn:
+        """Say how to go on, and leave with exit code 130."""
+        end_soon()
+        with suppress(FaultError):
+            ask_to_stop(self.study)  # those who joined from elsewhere, too
+        log.warning("sweep %s was stopped; the same command goes on from here: %s", self.sweep.name, resume_command())
+        raise SystemExit(130) from None
+
+
+def _close(recorder: Any, study: Study, status: str) -> None:
+    """Tell the recorder that the sweep ended; of one that did not finish, only as far as the stores can be used."""
+    try:
+        failed = [trial for trial in finished(study) if trial.state is TrialState.FAIL]
+        reasons = {trial.number: trial.user_attrs.get("reason", "") for trial in failed}
+        recorder.finish(status, reasons, {trial.number for trial in running(study)})
+    except StoreError as error:
+        if status == "FINISHED":
+            raise
+        log.debug("the sweep's runs are closed when the same command goes on (%s)", error)
+
+
+def _refuse_broken_folder(error: Exception, folder: Path) -> None:
+    """Raise :class:`~paretune.retry.FaultError` if the trial's ``error`` comes of a disk that is full, or of a ``folder`` that is gone."""
+    if fault := fault_of(error) or fault_of_file(folder):
+        raise error_of(fault, f"the folder of the trials `{folder}`") from error
+
+
+def _keep_the_console_clean() -> None:
+    """A log file that cannot be written is no reason for a traceback at each of its lines."""
+    logging.raiseExceptions = False
 
 
 def _work_in_job(options: SweepOptions, arguments: Sequence[str], given: Given) -> int:
     """What a worker process does; returns the number of trials that it ran."""
     os.chdir(given[2].hydra.runtime.cwd)  # from a folder of its own, where ``hydra.job.chdir`` has put it
-    listen()
+    _keep_the_console_clean()
+    listen(WORKER_ENDS_WITHIN_S)
     session = Session(options, arguments, given)
     try:
         return work(session.study, session.sweep, session.run_trial, options.recycle_after)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from subprocess import CalledProcessError
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
+import psutil
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
@@ -24,9 +26,11 @@ from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._spec import BASIC
 from paretune.errors import ConfigError, SweepError, first_line
 from paretune.overrides import STUDY_NAME, quoted
+from paretune.retry import FaultError, patience
 from paretune.search.claims import (
     CREW,
     in_hand,
+    is_process_alive,
     kill_overdue,
     kill_workers,
     reclaim,
@@ -34,7 +38,8 @@ from paretune.search.claims import (
     this_process,
     workers_alive,
 )
-from paretune.search.interrupts import under_slurm
+from paretune.search.interrupts import end_with, last_act, under_slurm
+from paretune.search.storage import refuse_broken
 from paretune.search.study import ask_to_stop, finished, running, stopping
 from paretune.search.worker import Interrupted, Sweep
 
@@ -44,7 +49,9 @@ A_YEAR_MIN = 60 * 24 * 365
 LOCAL = "hydra/launcher/submitit_local.yaml"
 ASKS_A_SECOND = 16  # of all threads that wait, so that a hundred do not keep the database busy
 DEATHS_WITHOUT_PROGRESS = 3
-DRAIN_S = 13
+DRAIN_S = 8
+WORKER_ENDS_WITHIN_S = 7.0  # after SIGTERM, so that its parent, which has END_WITHIN_S, can close what it leaves
+FAULTY_DRAIN_S = 1.0  # for workers whose store fails
 DELAY_S = 15
 QUEUE = ("squeue", "--me", "--states=all", "--noheader", "--array", "--format=%i|%T|%N")
 GONE = {"State": "GONE", "NodeList": ""}
@@ -120,6 +127,7 @@ class WorkerPool:
     errors: list[BaseException] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
     launched: int = 0
+    is_ending: Event = field(default_factory=Event)
     name: str = field(default_factory=this_process)
 
     def run(self, tell: Callable[[], None]) -> None:
@@ -130,13 +138,21 @@ class WorkerPool:
         slots = [Thread(target=self._keep, args=(slot,), daemon=True) for slot in range(self.n_jobs)]
         for thread in slots:
             thread.start()
-        try:
-            self._watch(slots, tell)
-        except KeyboardInterrupt:
-            ask_to_stop(self.study)
-            log.warning("stopping: workers put their trials back, in %d s at most; Ctrl-C again kills them", DRAIN_S)
-            self._drain(slots)
-            raise Interrupted("the sweep was stopped") from None
+        with last_act(kill_children):
+            try:
+                self._watch(slots, tell)
+            except KeyboardInterrupt:
+                self._stop(slots)
+                raise Interrupted("the sweep was stopped") from None
+            except FaultError as fault:
+                if patience.is_ended():  # somebody stopped the sweep while its study was away
+                    self._stop(slots)
+                    raise Interrupted("the sweep was stopped") from fault
+                patience.end()
+                self._drain(slots, FAULTY_DRAIN_S)
+                raise
+            finally:
+                self.is_ending.set()
         if self.errors and not self.sweep.limits.reached(self.study):
             raise self.errors[0]
 
@@ -144,45 +160,80 @@ class WorkerPool:
         while any(thread.is_alive() for thread in slots):
             for thread in slots:
                 thread.join(1 / len(slots))
+            self._refuse_faults()
             kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
             if (watcher := queue_watcher()) and self._is_over():
                 watcher.cancel_waiting()  # on a busy cluster the parent would wait for hours for a worker that finds nothing to do
             tell()
 
-    def _drain(self, slots: Sequence[Thread]) -> None:
-        deadline_s = time.monotonic() + DRAIN_S
+    def _refuse_faults(self) -> None:
+        """Raise the :class:`~paretune.retry.FaultError` that a worker met, or of a study that cannot be used any more."""
+        for error in self.errors:
+            if isinstance(error, FaultError):
+                raise error
+        refuse_broken(self.study)
+
+    def _stop(self, slots: Sequence[Thread]) -> None:
+        patience.end()
+        self.is_ending.set()
+        log.warning("stopping: workers put their trials back, in %d s at most; Ctrl-C again kills them", DRAIN_S)
+        with suppress(FaultError):
+            ask_to_stop(self.study)
+        self._drain(slots, DRAIN_S)
+        with suppress(FaultError):
+            reclaim(self.study, self.sweep.limits.retry)
+
+    def _drain(self, slots: Sequence[Thread], drain_s: float) -> None:
+        self.is_ending.set()
+        deadline_s = time.monotonic() + drain_s
         if watcher := queue_watcher():
             watcher.cancel_waiting()
-        with suppress(KeyboardInterrupt):
-            for thread in slots:
-                thread.join(max(0.0, deadline_s - time.monotonic()))
-        if any(thread.is_alive() for thread in slots):
+        tell_children()  # those who cannot read the study's flag
+        with suppress(KeyboardInterrupt, FaultError):
+            while time.monotonic() < deadline_s and self._has_trials():
+                time.sleep(0.2)
+        with suppress(FaultError):
             kill_workers(self.study)
+        kill_children()  # one without a trial has nothing to put back
+        deadline_s = time.monotonic() + 1.0
         for thread in slots:
-            thread.join(1.0)
-        reclaim(self.study, self.sweep.limits.retry)
+            thread.join(max(0.0, deadline_s - time.monotonic()))
 
     def _keep(self, slot: int) -> None:
+        try:
+            self._keep_going(slot)
+        except FaultError as error:
+            self.errors.append(error)
+
+    def _keep_going(self, slot: int) -> None:
         deaths, seen = 0, starts(self.study)
-        while deaths < DEATHS_WITHOUT_PROGRESS:
+        while deaths < DEATHS_WITHOUT_PROGRESS and not self.is_ending.is_set():
             try:
                 if stopping(self.study) or self.sweep.limits.reached(self.study):
                     return
                 if self._needed() and self._has_room():
                     self._launch(slot)
                 else:  # trials are in other hands, which may drop them
-                    time.sleep(max(1.0, self.n_jobs / ASKS_A_SECOND))
+                    self.is_ending.wait(max(1.0, self.n_jobs / ASKS_A_SECOND))
+            except FaultError:
+                raise
             except SweepError as error:
                 self.errors.append(error)
                 return
             except Exception as error:
+                refuse_broken(self.study)
                 begun = starts(self.study)
                 deaths, seen = (0 if begun > seen else deaths + 1), begun
-                if not self._is_over():
+                if not self.is_ending.is_set() and not self._is_over():
                     log.warning("worker %d ended early (%s); starting another", slot, first_line(error))
-        self.errors.append(
-            SweepError(f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit")
-        )
+        if not self.is_ending.is_set():
+            self.errors.append(
+                SweepError(f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit")
+            )
+
+    def _has_trials(self) -> bool:
+        """Whether workers of this process have a trial in hand."""
+        return self.name in workers_alive(self.study)
 
     def _launch(self, slot: int) -> None:
         try:
@@ -228,7 +279,26 @@ class WorkerJob:
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         os.environ[CREW] = self.crew
+        if not under_slurm():  # jobs of a cluster may outlive the login node's process, and are taken over by the next
+            end_with(partial(is_process_alive, self.crew))
         return self.work()
+
+
+def tell_children() -> None:
+    """Ask the worker processes that this process launched to end."""
+    _signal_children(signal.SIGTERM)
+
+
+def kill_children() -> None:
+    """Kill the worker processes that this process launched, also those that have not claimed a trial yet."""
+    _signal_children(signal.SIGKILL)
+
+
+def _signal_children(number: signal.Signals) -> None:
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if any(word.startswith("submitit.") for word in child.cmdline()):
+                child.send_signal(number)
 
 
 def launching(job: WorkerJob, context: HydraContext, config: DictConfig, options: SweepOptions) -> Callable[[int], Any]:

@@ -154,6 +154,14 @@ def this_process() -> str:
     return f"{identity['host']}:{identity['pid']}:{identity['started']}"
 
 
+def is_process_alive(name: str) -> bool:
+    """Whether the process of this name (:func:`this_process`) runs on this machine; of one elsewhere nothing is known: it does."""
+    host, pid, started = name.rsplit(":", 2)
+    if host != socket.gethostname():
+        return True
+    return _runs(int(pid), float(started))
+
+
 def starts(study: Study) -> int:
     """How often any trial of the study was started."""
     return sum(attempt + 1 for t in study.get_trials(deepcopy=False) if (attempt := noted(t, ATTEMPT)) is not None)
@@ -194,9 +202,14 @@ def _is_alive(trial: FrozenTrial, is_silent: bool) -> bool:
     worker = worker_of(trial)
     if not worker or not _is_here(worker):
         return bool(worker) and not is_silent
+    return _runs(worker["pid"], worker["started"])
+
+
+def _runs(pid: int, started_s: float) -> bool:
+    """Whether the process of this number that began at that time (seconds since 1970) runs."""
     try:
-        process = psutil.Process(worker["pid"])
-        is_same = abs(process.create_time() - worker["started"]) < CLOCK_STEP_S
+        process = psutil.Process(pid)
+        is_same = abs(process.create_time() - started_s) < CLOCK_STEP_S
         return is_same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -1,28 +1,59 @@
-"""What breaks a trial off from outside: somebody stops the sweep, or the trial runs for too long."""
+"""What breaks a trial off from outside: somebody stops the sweep, the trial runs for too long, or its store fails."""
 
+import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from traceback import walk_tb
 from typing import Self
 
+from paretune.retry import FaultError, patience
+
 POLL_S = 1.0
-GRACE_S = 8.0  # for the trial to clean up after an interrupt, before its process is killed
+GRACE_S = 6.0  # for the trial to clean up after an interrupt, before its process is killed
+END_WITHIN_S = 12.0  # after SIGTERM; a scheduler or a shutdown waits for some seconds more
+LAST_ACTS_S = 2.5
+
+log = logging.getLogger(__name__)
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM asked this process to end."""
 
 
-def listen() -> None:
-    """Have SIGTERM raise :class:`Terminated`, much as Ctrl-C does; call it in the main thread.
+def listen(end_within_s: float = END_WITHIN_S) -> None:
+    """Have SIGTERM raise :class:`Terminated`, much as Ctrl-C does, and end the process in any case; call it in the main thread.
 
     Not in a job of submitit under Slurm: there its own handlers requeue a job that is pre-empted.
     """
+    begin_anew()
+    _handle_signals()
+    if not under_slurm():
+        _backstop.end_within_s = end_within_s
+        _backstop.stand()
+
+
+def begin_anew() -> None:
+    """Forget that somebody asked this process to stop: it has heard, and begins something else."""
+    patience.begin()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def end_soon() -> None:
+    """What is left is closing: a further Ctrl-C would only cut it off, and it has a few seconds."""
+    patience.end()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not signal.getitimer(signal.ITIMER_REAL)[0]:
+        signal.setitimer(signal.ITIMER_REAL, END_WITHIN_S)
+
+
+def _handle_signals() -> None:
     # a shell's background jobs ignore SIGINT, and Lightning ignores it after the first
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not under_slurm():
@@ -30,7 +61,78 @@ def listen() -> None:
 
 
 def _terminate(*_: object) -> None:
-    raise Terminated
+    if not patience.is_ended():  # a second one would cut off what the first one closes
+        patience.end()
+        raise Terminated
+
+
+class _Backstop:
+    """Ends this process some seconds after SIGTERM, also where Python cannot hear it: in a long call of C, or amid a ``__del__``."""
+
+    def __init__(self) -> None:
+        self.end_within_s = END_WITHIN_S
+        self.last_acts: list[Callable[[], None]] = []
+        self._stands = False
+
+    def stand(self) -> None:
+        """Stand behind this process from now on; a second call does nothing."""
+        if self._stands:
+            return
+        self._stands = True
+        ear, mouth = os.pipe()
+        os.set_blocking(mouth, False)
+        signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)  # written to by C as soon as a signal comes
+        Thread(target=self._wait_for_sigterm, args=(ear,), daemon=True).start()
+
+    def _wait_for_sigterm(self, ear: int) -> None:
+        while number := os.read(ear, 1):
+            if number[0] == signal.SIGTERM:
+                patience.end()
+                signal.setitimer(
+                    signal.ITIMER_REAL, self.end_within_s + LAST_ACTS_S
+                )  # threads end before Python itself does
+                time.sleep(self.end_within_s)
+                if patience.is_ended():  # nothing else began in this process meanwhile
+                    self.end()
+
+    def end(self) -> None:
+        """Do the last acts, as far as they come in a moment, and kill this process."""
+        acts = Thread(target=self._act, daemon=True)
+        acts.start()
+        acts.join(LAST_ACTS_S)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _act(self) -> None:
+        for act in reversed(self.last_acts):
+            with suppress(Exception):
+                act()
+
+
+_backstop = _Backstop()
+
+
+@contextmanager
+def last_act(act: Callable[[], None]) -> Iterator[None]:
+    """Have ``act`` called if this process is killed inside the block because it did not end after SIGTERM."""
+    _backstop.last_acts.append(act)
+    try:
+        yield
+    finally:
+        _backstop.last_acts.remove(act)
+
+
+def end_with(is_alive: Callable[[], bool]) -> None:
+    """End this process, much as SIGTERM does, once ``is_alive()`` of the process that it works for no longer holds."""
+
+    def watch() -> None:
+        while is_alive():
+            time.sleep(POLL_S)
+        log.warning("the process that started this worker is gone; it ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_backstop.end_within_s)
+        _backstop.end()  # one that has not begun to listen
+
+    Thread(target=watch, daemon=True).start()
 
 
 def interrupted(error: BaseException) -> bool:
@@ -58,37 +160,48 @@ def under_slurm() -> bool:
 class Watch:
     """Interrupts the block, in the main thread, when ``stopping()`` holds or after ``limit_s`` (then it is ``late``).
 
-    Whoever asks ``stopping`` may sit on another machine: the flag is in the study. A block that does not heed the interrupt
-    within seconds, such as one that hangs in native code, is killed with its process, after ``last_words(late)``.
+    Whoever asks ``stopping`` may sit on another machine: the flag is in the study. A study that cannot be used any more interrupts it, too, and
+    is the ``fault``. A block that does not heed the interrupt within seconds, such as one that hangs in native code, is killed with its
+    process, after ``last_words(late)``.
     """
 
     def __init__(self, stopping: Callable[[], bool], limit_s: float | None, last_words: Callable[[bool], None]) -> None:
         self.stopping, self.limit_s, self.last_words = stopping, limit_s, last_words
         self.late = False
+        self.fault: FaultError | None = None
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = Thread(target=self._watch, daemon=True)
+        self._last_act = last_act(partial(last_words, False))
 
     def __enter__(self) -> Self:
-        listen()
+        _handle_signals()
+        self._last_act.__enter__()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join()
+        self._last_act.__exit__(None, None, None)
+        self._thread.join(POLL_S)  # it may wait for a database
 
     def _watch(self) -> None:
         started_s = time.monotonic()
         while not self._over.wait(POLL_S):
             self.late = self.limit_s is not None and time.monotonic() - started_s > self.limit_s
-            if self.late or self._is_stopping():
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-                if not self._over.wait(GRACE_S):
+            if not (self.late or self._is_stopping()) or self._over.is_set():
+                continue
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            if not self._over.wait(GRACE_S):
+                with suppress(FaultError):
                     self.last_words(self.late)
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return
+                os.kill(os.getpid(), signal.SIGKILL)
+            return
 
     def _is_stopping(self) -> bool:
-        with suppress(Exception):  # a database that is busy is asked again
+        try:
             return self.stopping()
-        return False
+        except FaultError as fault:
+            self.fault = fault
+            return True
+        except Exception:  # it is asked again
+            return False

@@ -1,10 +1,13 @@
 """A study's database: waiting while it is away, and all that is used of Optuna beyond its public interface."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import wraps
+from pathlib import Path
+from threading import Event, Thread
 from traceback import clear_frames
 from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
@@ -15,7 +18,6 @@ from optuna._hypervolume import compute_hypervolume
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
-from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.storages._rdb.models import (
     StudySystemAttributeModel,
     TrialHeartbeatModel,
@@ -25,15 +27,19 @@ from optuna.storages._rdb.models import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy import Connection, Insert, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from paretune.errors import Absence
+from paretune.retry import TOLD_AFTER_S, FaultError, Outage, error_of, fault_of, fault_of_file, is_busy, patience
 
 NOTE = "paretune:"  # before the names of system attributes, which are no business of those who look at a study
 MOVE = "move"  # a name for the last change of a trial's state, which nothing else has
 ENQUEUED = "fixed_params"  # the system attribute with what enqueue_trial was given
 AWAY_S = 300.0  # a restart takes seconds, a failover a minute or two
-PAUSES_S = (0.5, 1.0, 2.0, 5.0)
+PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+NAME = "the study's database"
+STANDBY = "25006"  # of a PostgreSQL that a failover has not made the primary yet
+LAST_BEAT_S = 1.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,30 +48,84 @@ Move = tuple[TrialState, TrialState]  # from a state to another
 
 
 def patiently(call: Callable[P, R]) -> Callable[P, R]:
-    """``call``, tried again for up to five minutes while the database does not answer."""
+    """``call``, whose first argument is the storage or the study, tried again for up to five minutes while the database is busy or away.
+
+    Raises :class:`~paretune.retry.FaultError` at once for what does not come back by itself, or when the time is over.
+    """
 
     @wraps(call)
     def waiting(*arguments: P.args, **named: P.kwargs) -> R:
-        absence = Absence("the study's database", PAUSES_S)
+        outage = Outage(NAME, PAUSES_S, TOLD_AFTER_S)
         while True:
             try:
                 answer = call(*arguments, **named)
             except UpdateFinishedTrialError:
-                if not absence.tries:
+                if not outage.tries:
                     raise
                 answer = True  # type: ignore[assignment]  # an earlier try came through, its answer did not
-            except (StorageInternalError, OperationalError) as error:
-                if absence.noticed(error) > AWAY_S:
+            except (StorageInternalError, SQLAlchemyError) as error:
+                _refuse_fault(error, arguments[0])
+                if not _is_outage(error):
                     raise
-                absence.wait()
+                away_s = outage.noticed(error)
+                if away_s > AWAY_S or patience.is_over():
+                    raise FaultError(_no_answer(arguments[0], away_s)) from error
+                outage.wait()
                 continue
             except (KeyboardInterrupt, SystemExit) as error:  # the cursor in its traceback would lock SQLite
                 clear_frames(error.__traceback__)
                 raise
-            absence.ended()
+            outage.ended()
             return answer
 
     return waiting
+
+
+def _refuse_fault(error: Exception, owner: object) -> None:
+    """Raise :class:`~paretune.retry.FaultError` if a person has to mend what made a call of ``owner`` (storage or study) fail."""
+    path = _file_of(owner)
+    if fault := fault_of(error, path):
+        raise error_of(fault, _named(owner)) from error
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Whether the database is busy, restarts or cannot be reached, rather than that the call is wrong."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, OperationalError) and isinstance(cause.orig, sqlite3.Error):
+        return is_busy(cause)
+    is_standby = getattr(getattr(cause, "orig", None), "sqlstate", None) == STANDBY
+    is_cut = isinstance(cause, DBAPIError) and cause.connection_invalidated
+    return is_standby or is_cut or isinstance(cause, OperationalError | InterfaceError | PoolTimeoutError)
+
+
+def _no_answer(owner: object, away_s: float) -> str:
+    return (
+        f"{_named(owner)} has not answered for {away_s:.0f} s; expected it to be free and to run; see what holds or stopped it; "
+        f"the same command then goes on from here"
+    )
+
+
+def _named(owner: object) -> str:
+    path = _file_of(owner)
+    return f"{NAME} `{path}`" if path else NAME
+
+
+def _file_of(owner: object) -> Path | None:
+    """The file of the SQLite database behind a storage or a study."""
+    database = owner if isinstance(owner, RDBStorage) else _database(owner) if isinstance(owner, Study) else None
+    if database is None or database.engine.dialect.name != "sqlite" or not database.engine.url.database:
+        return None
+    return Path(database.engine.url.database)
+
+
+def refuse_broken(study: Study) -> None:
+    """Raise :class:`~paretune.retry.FaultError` if the file of the study's database is gone or read-only, or its disk full.
+
+    SQLite goes on writing to a file that was deleted while it was open.
+    """
+    path = _file_of(study)
+    if path and (fault := fault_of_file(path)):
+        raise error_of(fault, _named(study))
 
 
 class PatientStorage(RDBStorage):
@@ -83,6 +143,18 @@ CALLS = (
 
 for _name in CALLS:
     setattr(PatientStorage, _name, patiently(getattr(RDBStorage, _name)))
+
+
+def open_database(url: str, engine_options: dict[str, Any], heartbeat_s: int) -> PatientStorage:
+    """A study's database; one that another process holds is waited for, one that does not answer at the start is not."""
+    outage = Outage(NAME, PAUSES_S, TOLD_AFTER_S)
+    while True:
+        try:
+            return PatientStorage(url, engine_kwargs=engine_options, heartbeat_interval=heartbeat_s)
+        except (StorageInternalError, SQLAlchemyError) as error:
+            if not is_busy(error) or outage.noticed(error) > AWAY_S:
+                raise
+            outage.wait()
 
 
 def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
@@ -129,9 +201,28 @@ def as_trial(study: Study, trial: FrozenTrial) -> Trial:
     return Trial(study, trial._trial_id)
 
 
-def beating(study: Study, trial: AnyTrial) -> AbstractContextManager[None]:
-    """A context in which the trial's heart beats, where the study is in a database."""
-    return get_heartbeat_thread(trial._trial_id, study._storage)  # type: ignore[return-value]
+@contextmanager
+def beating(study: Study, trial: AnyTrial) -> Iterator[None]:
+    """A context in which the trial's heart beats, where the study is in a database. It ends at once, whatever a beat waits for."""
+    database = _database(study)
+    if database is None:
+        yield
+        return
+    is_over = Event()
+    thread = Thread(target=_beat_until, args=(is_over, database, trial._trial_id), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join(LAST_BEAT_S)
+
+
+def _beat_until(is_over: Event, database: RDBStorage, trial_id: int) -> None:
+    while not is_over.is_set():
+        with suppress(Exception):  # a beat may be missed; the trial's own calls tell what is wrong
+            database.record_heartbeat(trial_id)
+        is_over.wait(database.get_heartbeat_interval())
 
 
 def silent(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:

@@ -18,12 +18,13 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from paretune.errors import StoreError, first_line
 from paretune.paths import is_cut_off, sqlite_file
-from paretune.search.storage import PatientStorage, add_study_note, note_of_study, noted, study_notes
+from paretune.retry import DISK_FAILS, DISK_FULL, FILE_TOO_LARGE, READ_ONLY, error_of, fault_of
+from paretune.search.storage import add_study_note, note_of_study, noted, open_database, study_notes
 from paretune.secrets import refuse_passwords
 
 Direction = Literal["minimize", "maximize"]
 HEARTBEAT_S = 30
-BUSY_S = 60  # SQLite has one writer at a time; the others wait
+BUSY_S = 2  # SQLite has one writer at a time; the others wait so long in C, where no signal is heard, and try again
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 STOP = "stop"
 ID = "id"
@@ -84,13 +85,17 @@ def _storage(url: str | None) -> RDBStorage | None:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             local = url.startswith("sqlite")
             waits = {"connect_args": {"timeout": BUSY_S}} if local else {"pool_pre_ping": True}
-            return PatientStorage(url, engine_kwargs=waits, heartbeat_interval=HEARTBEAT_S)
+            return open_database(url, waits, HEARTBEAT_S)
     except StoreError:
         raise
     except Exception as error:
+        fault = fault_of(error)
+        if fault in OF_DISKS:
+            raise error_of(fault, f"study storage `{url}`") from error
         raise StoreError(f"study storage `{url}` cannot be used ({first_line(error)}); {_mend(error)}") from error
 
 
+OF_DISKS = (DISK_FULL, FILE_TOO_LARGE, READ_ONLY, DISK_FAILS)
 BACKUP = "put a backup back, or move the file away and start anew under another name"
 
 

@@ -15,13 +15,14 @@ from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
 from paretune.errors import ConfigError, Raced
+from paretune.retry import FaultError, patience
 from paretune.search import TrialHandle, made_current
 from paretune.search.claims import LATEST, ask, cut_off, fail, held, reclaim, requeue, too_long
-from paretune.search.interrupts import Watch, interrupted, terminated
+from paretune.search.interrupts import Watch, begin_anew, interrupted, terminated
 from paretune.search.racing import Judge, Race, judge
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
-from paretune.search.storage import beating, note, stored, suggest
+from paretune.search.storage import beating, note, refuse_broken, stored, suggest
 from paretune.search.study import ENDED, shared, stopping
 from paretune.secrets import masked
 
@@ -64,7 +65,10 @@ def work(
     :class:`~paretune.errors.SweepError` once too many have failed, :class:`Interrupted` after Ctrl-C or SIGTERM.
     """
     ran = 0
+    begin_anew()
     while not stopping(study) and ran != at_most:
+        if patience.is_ended():  # SIGTERM came where Python swallows what it raises
+            raise Interrupted("the worker was asked to end")
         reclaim(study, sweep.limits.retry)
         if sweep.limits.reached(study):
             break
@@ -94,7 +98,7 @@ class _Attempt:
 
     def run(self, objective: Objective) -> None:
         study, trial, started_s = self.study, self.trial, time.perf_counter()
-        watch = Watch(lambda: stopping(study), self.sweep.limits.trial_timeout_s, self._break_off)
+        watch = Watch(self._is_to_stop, self.sweep.limits.trial_timeout_s, self._break_off)
         try:
             overrides = self._overrides()
             trial.set_user_attr(OVERRIDES, shlex.join(map(masked, [*self.sweep.space.fixed, *overrides])))
@@ -105,12 +109,11 @@ class _Attempt:
             with watch, beating(study, trial), made_current(handle):
                 values = _numbers(objective(handle, overrides), len(study.directions))
         except (KeyboardInterrupt, SystemExit) as error:
-            if watch.late:
-                self._break_off(late=True)
-            elif (stops := stopping(study)) or interrupted(error):
-                self._interrupt(error, of_this_worker_alone=terminated(error) and not stops)
-            else:
-                self._fail(f"the task left with {type(error).__name__}({error})")
+            if watch.fault:
+                raise watch.fault from error
+            self._left(error, watch.late)
+        except FaultError:  # of a store, which is no fault of the trial: another process takes it up again
+            raise
         except Raced as raced:
             log.info("trial %d stops: %s", trial.number, raced)
             if self._counts():
@@ -128,6 +131,28 @@ class _Attempt:
         with suppress(UpdateFinishedTrialError):
             note(self.study, self.trial, ENDED, time.time())
         self.study.tell(self.trial, values, state, skip_if_finished=True)
+
+    def _is_to_stop(self) -> bool:
+        """Whether somebody asked the sweep to stop. Raises :class:`~paretune.retry.FaultError` for a study that is gone."""
+        refuse_broken(self.study)
+        return stopping(self.study)
+
+    def _left(self, error: BaseException, late: bool) -> None:
+        """The task was left with an interrupt or ``sys.exit``: by the watch, by somebody who stops the sweep, or by itself."""
+        if late:
+            self._break_off(late=True)
+            return
+        if interrupted(error):
+            patience.end()
+        stops = self._is_asked_to_stop()
+        if stops or interrupted(error):
+            self._interrupt(error, of_this_worker_alone=terminated(error) and not stops)
+        self._fail(f"the task left with {type(error).__name__}({error})")
+
+    def _is_asked_to_stop(self) -> bool:
+        with suppress(FaultError):
+            return stopping(self.study)
+        return False
 
     def _overrides(self) -> list[str]:
         """The sampler has drawn the whole configuration already; Optuna hands it over name by name."""
@@ -163,12 +188,15 @@ class _Attempt:
 
     def _interrupt(self, error: BaseException, of_this_worker_alone: bool) -> NoReturn:
         """Put the trial back and end the work. What ends a worker alone would end it every time, so it counts as a death."""
-        if of_this_worker_alone and self._counts():
-            cut_off(self.study, self.trial, self.sweep.limits.retry)
-        else:
-            requeue(self.study, self.trial)
-        has_failed = stored(self.study, self.trial).state is TrialState.FAIL
-        state = "counts as failed" if has_failed else "is in the queue again"
+        try:
+            if of_this_worker_alone and self._counts():
+                cut_off(self.study, self.trial, self.sweep.limits.retry)
+            else:
+                requeue(self.study, self.trial)
+            has_failed = stored(self.study, self.trial).state is TrialState.FAIL
+            state = "counts as failed" if has_failed else "is in the queue again"
+        except FaultError as fault:
+            state = f"comes back to the queue when the same command goes on ({fault})"
         raise Interrupted(f"trial {self.trial.number} was interrupted, and {state}") from error
 
     def _fail(self, reason: str) -> None:

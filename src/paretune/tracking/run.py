@@ -1,31 +1,27 @@
-"""Recording a training in the store as it happens; while a tracking server is away, on disk.
+"""Recording a training in the store as it happens; while the store is busy or away, on disk.
 
-A run is written in steps. For a server each step is first noted in a folder of the store's spool, as a line of
-``[step, milliseconds since 1970, arguments]``, and crossed off once the server has it.
+A run is written in steps. Each is first noted in a folder of the spool, and crossed off once the store has it.
 """
 
-import fcntl
-import json
+import errno
 import logging
 import re
-import shutil
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from math import isnan
 from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import yaml
 from requests import HTTPError
 
-from paretune.atomic import atomically
-from paretune.errors import Absence, Raced, StoreError, first_line
+from paretune.errors import Raced, StoreError, first_line
 from paretune.front import Point
+from paretune.retry import FaultError, Outage, is_busy, patience
 from paretune.tracking.front_tags import keep_front, supersede
+from paretune.tracking.spool import DamagedError, SpoolFolder, Step, folders_of, set_aside
 from paretune.tracking.store import (
     COST_METRICS,
     LONGEST_VALUE,
@@ -43,95 +39,105 @@ from paretune.tracking.tables import Run
 log = logging.getLogger(__name__)
 
 REFUSED_IN_NAMES = r"[^\w\-. :/]"  # by MLflow, such as the plus of ``+recipe``
-OLD_S = 60.0
 TRY_AGAIN = (408, 425, 429)  # of the answers that blame the request, those that time mends
+NOT_ALLOWED = (401, 403)  # those that other credentials mend
+OF_LOCAL_FILES = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM)
+AWAY_S = 300.0  # how long a run without a spool waits for a store that is busy
 
-absence = Absence("the tracking server", (1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
+outage = Outage("the tracking store", (1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
 
 
 Tags = Mapping[str, str]
 
 
 class RunWriter:
-    """Writes the steps of one run: at once, or beside a server by way of a folder that this process has locked."""
+    """Writes the steps of one run, by way of a folder of the store's spool if it has one."""
 
-    def __init__(self, store: Store) -> None:
-        self.store, self.run_id, self.key, self.done = store, "", "", 0
+    def __init__(self, store: Store, folder: SpoolFolder | None = None) -> None:
+        self.store, self.folder, self.run_id, self.done = store, folder, "", 0
+        self._is_begun = False
+        if folder:
+            self.done, self.run_id = folder.state()
+            self._is_begun = True
 
-    def open(self, key: str = "") -> None:
-        """Lock a folder of the spool if the store has one: a new one, or the one of this name that another process left.
+    def open(self) -> None:
+        """Make a folder in the spool, if the store has one. Raises :class:`~paretune.retry.FaultError` if the disk is full."""
+        if self.store.spool_folder:
+            self.folder = SpoolFolder.make(self.store.spool_folder)
 
-        Raises ``BlockingIOError`` if that process still has it, ``FileNotFoundError`` if it is gone.
-        """
-        spool = self.store.spool_folder
-        if spool is None:
-            return
-        self.key = key or f"{time.time_ns()}-{uuid.uuid4().hex}"  # in the order of their age
-        self.folder = spool / self.key
-        folder = self.folder if key else spool / f".new-{self.key}"  # no process looks at it before it is locked
-        if not key:
-            folder.mkdir(parents=True)
-        self.lock: IO[str] = (folder / "lock").open("w")
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.lock.close()
-            raise
-        folder.rename(self.folder)
-        state = self.folder / "state.json"
-        if state.is_file():
-            self.done, self.run_id = json.loads(state.read_text())
+    @property
+    def key(self) -> str:
+        """The name of its folder in the spool."""
+        return self.folder.key if self.folder else ""
 
     def write(self, step: str, /, **arguments: Any) -> None:
-        """Write a step that happens now, or note it, with copies of its files, and send what the server has not got."""
+        """Write a step that happens now, or note it, with copies of its files, and send what the store has not got.
+
+        Raises :class:`~paretune.errors.StoreError` if the store refuses it for good or cannot be used.
+        """
         at_ms = int(time.time() * 1000)
-        if not self.key:
-            self._apply(step, at_ms, arguments)
+        if self.folder is None:
+            self._apply_patiently(Step(step, at_ms, arguments))
             return
         if "files" in arguments:
-            (self.folder / "files").mkdir(exist_ok=True)
-            arguments["files"] = [str(shutil.copy(path, self.folder / "files")) for path in arguments["files"]]
-        with (self.folder / "steps.jsonl").open("a") as file:
-            file.write(json.dumps([step, at_ms, arguments]) + "\n")
+            arguments["files"] = self.folder.keep(arguments["files"])
+        self.folder.note(Step(step, at_ms, arguments))
         self.send()
 
     def send(self) -> bool:
         """Send the steps that are left, in order; returns whether all are done.
 
-        Raises :class:`~paretune.errors.StoreError` if the server refuses a step for good.
+        Raises :class:`~paretune.errors.StoreError` if the store refuses a step for good or cannot be used,
+        :class:`~paretune.tracking.spool.DamagedError` if the folder is damaged.
         """
-        path = self.folder / "steps.jsonl"
-        lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-        whole = [line for line in lines if line.endswith("\n")]  # a process may have died while it wrote
-        for line in whole[self.done :]:
-            if not absence.is_over():
+        assert self.folder
+        for step in self.folder.steps()[self.done :]:
+            if not outage.is_over():
                 return False
             try:
-                self._apply(*json.loads(line))
+                self._apply(step)
             except StoreError as error:
-                if _is_refusal(error):
+                if not _is_outage(self.store, error):
                     raise
-                absence.noticed(error)
+                outage.noticed(error)
                 return False
-            absence.ended()
+            outage.ended()
             self.done += 1
-            with atomically(self.folder / "state.json") as partial:
-                partial.write_text(json.dumps([self.done, self.run_id]))
+            self.folder.set_state(self.done, self.run_id)
         return True
 
     def close(self) -> None:
         """Remove the folder if all is sent, else leave it for the next process."""
-        if not self.key:
+        if self.folder is None:
             return
-        with self.lock:  # released also if a step is refused
+        try:
             if self.send():
-                hidden = self.folder.with_name(f".done-{self.key}")  # one rename hides it from all processes
-                self.folder.rename(hidden)
-                shutil.rmtree(hidden, ignore_errors=True)
+                self.folder.remove()
+        finally:  # also if a step is refused
+            self.folder.release()
 
-    def _apply(self, step: str, at_ms: int, arguments: Mapping[str, Any]) -> None:
+    def _apply_patiently(self, step: Step) -> None:
+        """Write a step, and wait for a store that is busy."""
+        waiting = Outage("the tracking store", outage.pauses_s)
+        while True:
+            try:
+                self._apply(step)
+            except StoreError as error:
+                if not is_busy(error) or waiting.noticed(error) > AWAY_S or patience.is_over():
+                    raise
+                waiting.wait()
+                continue
+            waiting.ended()
+            return
+
+    def _apply(self, step: Step) -> None:
+        if step.name not in self.STEPS:
+            raise DamagedError(f"step `{step.name}` is unknown")
+        self.store.refuse_broken()
+        if outage.tries or patience.is_ended():
+            self.store.refuse_locked()
         with one_line(self.store.uri):
-            self.STEPS[step](self, at_ms, **arguments)
+            self.STEPS[step.name](self, step.at_ms, **step.arguments)
 
     def _begin(self, at_ms: int, *, name: str, tags: Tags, searched: Tags, replaces: Sequence[str], key: str) -> None:
         """Make the run, below its sweep's if ``tags`` name one, and supersede earlier runs with the same tags ``replaces``."""
@@ -144,7 +150,8 @@ class RunWriter:
         for run in store.runs({same: tags[same] for same in replaces}) if replaces else []:
             if (run.info.start_time or 0) < at_ms:  # what waited for a server comes late
                 supersede(store, run, at_ms)
-        made = store.runs({Tag.SPOOLED_AS: key}) if key else []
+        made = store.runs({Tag.SPOOLED_AS: key}) if key and self._is_begun else []
+        self._is_begun = True  # the store may make it, and its answer be lost
         if not made:
             nesting = {"mlflow.parentRunId": parent.info.run_id} if parent else {}
             nesting |= {Tag.SPOOLED_AS: key} if key else {}
@@ -193,39 +200,80 @@ class RunWriter:
 
 
 def write_leftovers(store: Store) -> int:
-    """Send what processes that are gone left in the store's spool; returns how many runs are left there after that."""
+    """Send what processes that are gone left in the store's spool; returns how many runs are left there after that.
+
+    What cannot be written, as its folder is damaged or the store refuses it, is set aside. Raises
+    :class:`~paretune.retry.FaultError` if the store cannot be used.
+    """
     spool = store.spool_folder
     if spool is None or not spool.is_dir():
         return 0
-    for hidden in spool.glob(".*"):  # left by a process that was killed as it began or ended a run
-        with suppress(FileNotFoundError):
-            if time.time() - hidden.stat().st_mtime > OLD_S:
-                shutil.rmtree(hidden, ignore_errors=True)
     left = 0
-    for folder in sorted(spool.glob("[!.]*")):
+    for path in folders_of(spool):
         try:
-            writer = RunWriter(store)
-            writer.open(folder.name)
-            writer.close()
+            _write_leftover(store, path)
         except (BlockingIOError, FileNotFoundError):  # its process lives, or has just ended it
             continue
-        except StoreError as error:
-            log.warning("a run of %s is refused (%s); its steps stay there", folder, first_line(error)[:300])
-        left += folder.is_dir()
+        left += path.is_dir()
     return left
 
 
+def has_waiting(store: Store) -> bool:
+    """Whether runs wait in the store's spool."""
+    return store.spool_folder is not None and bool(folders_of(store.spool_folder))
+
+
+def _write_leftover(store: Store, path: Path) -> None:
+    """Send what a folder holds, or set it aside. Raises ``BlockingIOError``, ``FileNotFoundError`` like :meth:`SpoolFolder.take_over`."""
+    try:
+        folder = SpoolFolder.take_over(path)
+    except (NotADirectoryError, IsADirectoryError):
+        set_aside(path, "it is no folder of a run")
+        return
+    try:
+        RunWriter(store, folder).close()
+    except FaultError:
+        raise
+    except StoreError as error:
+        if _is_forbidden(error):
+            log.warning("a run of %s is refused (%s); its steps stay there", path, first_line(error)[:300])
+        else:
+            set_aside(path, first_line(error)[:300])
+    except Exception as error:  # whatever the arguments of a damaged step make of the store's functions
+        set_aside(path, first_line(error)[:300])
+    finally:
+        folder.release()
+
+
+def _is_outage(store: Store, error: StoreError) -> bool:
+    """Whether the store is busy or away, and the same step may be sent again later."""
+    if isinstance(error, FaultError):
+        return False
+    return is_busy(error) or (store.file is None and not _is_refusal(error))
+
+
 def _is_refusal(error: StoreError) -> bool:
-    """Whether the server understood and refuses, rather than not being there."""
+    """Whether the server understood and refuses, or the step's files are gone, rather than the server."""
+    cause = error.__cause__
+    is_local = isinstance(cause, OSError) and cause.errno in OF_LOCAL_FILES
+    status = _status(error)
+    return is_local or (400 <= status < 500 and status not in TRY_AGAIN)
+
+
+def _is_forbidden(error: StoreError) -> bool:
+    return isinstance(error.__cause__, PermissionError) or _status(error) in NOT_ALLOWED
+
+
+def _status(error: StoreError) -> int:
+    """The HTTP status that the store answered with; 500 if it did not answer."""
     from mlflow.exceptions import MlflowException
 
     cause = error.__cause__
-    status: int = 500
     if isinstance(cause, MlflowException):
-        status = cause.get_http_status_code()  # type: ignore[no-untyped-call]
-    elif isinstance(cause, HTTPError) and cause.response is not None:  # of an artifact, which goes its own way
-        status = cause.response.status_code
-    return isinstance(cause, PermissionError) or (400 <= status < 500 and status not in TRY_AGAIN)
+        return int(cause.get_http_status_code())  # type: ignore[no-untyped-call]
+    if isinstance(cause, HTTPError) and cause.response is not None:  # of an artifact, which goes its own way
+        return int(cause.response.status_code)
+    return 500
 
 
 class RunRecorder(RunWriter):
@@ -233,7 +281,7 @@ class RunRecorder(RunWriter):
 
     Leaving the block closes the run: FINISHED, KILLED after an interrupt, FAILED after any other exception; the tag ``state``
     tells complete and raced apart. Runs with the same tags ``replaces`` are of an earlier attempt, whose worker died.
-    A server may be away for a while: what happens meanwhile is written when it is back.
+    The store may be busy or away for a while: what happens meanwhile is written when it is back.
     """
 
     def __init__(self, store: Store, name: str, *, tags: Tags, searched: Tags, replaces: Sequence[str] = ()) -> None:
@@ -293,3 +341,5 @@ class RunRecorder(RunWriter):
         """Close the run with these tags; ``front`` names the sweep and the number of a trial that may join the front."""
         self.write("end", status=status, tags=dict(tags), **front)
         self.close()
+        if self.folder and self.folder.path.is_dir() and self.tags.get(Tag.KIND) != "trial":
+            log.warning("this run waits in %s; the next command writes it to the tracking store", self.folder.path)

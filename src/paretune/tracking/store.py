@@ -23,6 +23,7 @@ from filelock import FileLock
 
 from paretune.errors import StoreError, first_line
 from paretune.paths import NO_ROOM, sqlite_file, sqlite_url
+from paretune.retry import FaultError, error_of, fault_of, fault_of_file
 from paretune.secrets import refuse_passwords
 from paretune.tracking.artifacts import folder_of, follow_move, keep_file, keep_text, local_folder
 from paretune.tracking.kinds import check_file, check_tables
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+for noisy in ("alembic", "mlflow.tracking"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
+logging.getLogger("mlflow.store.db.utils").setLevel(
+    logging.CRITICAL
+)  # a traceback for each error that we tell in a line
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # run.py says once that the server is away
 
 
@@ -126,13 +130,14 @@ def _hardware() -> str:
 
 
 DRIVER = "sqlite+pysqlite"
+LOCK_S = 0.5
 PAGE = 20_000  # runs in one query: a third less time than pages of 1,000
 
 
 @dataclass(frozen=True)
 class Store:
-    """A tracking store: any MLflow tracking URI, the folder for artifacts of a SQLite one, and one for what a server has
-    not got yet.
+    """A tracking store: any MLflow tracking URI, the folder for artifacts of a SQLite one, and one for what it has not got
+    yet, because it was busy or away.
 
     One that ``is_read_only`` is never written to, not even by MLflow's own upgrades. See :meth:`require`.
     """
@@ -145,8 +150,8 @@ class Store:
 
     @property
     def spool_folder(self) -> Path | None:
-        """Where runs wait for a server that is away; ``None`` for a database, which this process writes itself."""
-        return Path(self.spool).resolve() if self.spool and self.is_server else None
+        """Where runs wait while the store is busy or away."""
+        return Path(self.spool).resolve() if self.spool else None
 
     @property
     def is_server(self) -> bool:
@@ -255,6 +260,23 @@ class Store:
         """The file of a SQLite store."""
         with one_line(self.uri):
             return sqlite_file(self.uri)
+
+    def refuse_broken(self) -> None:
+        """Raise :class:`~paretune.retry.FaultError` if the file of a SQLite store is gone or read-only, or its disk full.
+
+        SQLite goes on writing to a file that was deleted while it was open.
+        """
+        path = self.file
+        if path and (fault := fault_of_file(path)) and "experiment_id" in self.__dict__:
+            raise error_of(fault, f"tracking store `{path}`")
+
+    def refuse_locked(self) -> None:
+        """Raise :class:`~paretune.errors.StoreError` if another process holds a SQLite store; MLflow would wait for it for 20 s."""
+        if not self.file or not self.file.is_file():
+            return
+        with one_line(self.uri), closing(sqlite3.connect(self.file, timeout=LOCK_S, isolation_level=None)) as store:
+            store.execute("BEGIN IMMEDIATE")
+            store.execute("ROLLBACK")
 
     def runs(self, tags: Mapping[str, str], *, deleted: bool = False) -> list[Run]:
         """All runs of every experiment that have these tags (at least one), oldest first; or those that were ``deleted``."""
@@ -468,8 +490,19 @@ def one_line(uri: str) -> Iterator[None]:
     try:
         yield
     except _store_errors() as error:
+        path = _file_named_by(uri)
+        fault = fault_of(error, path)
+        mend = next((mend for sign, mend in MENDS.items() if sign in str(error)), "")
+        if fault and not mend:
+            raise error_of(fault, f"tracking store `{path or uri}`") from error
         reason = first_line(error).split(". ")[0]
-        mend = next((mend for sign, mend in MENDS.items() if sign in str(error)), "check tracking.uri")
-        raise StoreError(
-            f"tracking store `{uri}` cannot be used ({reason}); expected an MLflow store; {mend}"
+        kind = FaultError if fault else StoreError
+        raise kind(
+            f"tracking store `{uri}` cannot be used ({reason}); expected an MLflow store; {mend or 'check tracking.uri'}"
         ) from error
+
+
+def _file_named_by(uri: str) -> Path | None:
+    with suppress(Exception):  # it is no URI of a database, which is what is told
+        return sqlite_file(uri)
+    return None

@@ -7,18 +7,19 @@ from typing import Any
 
 import yaml
 
-from paretune.errors import Absence, StoreError
+from paretune.errors import StoreError
+from paretune.retry import FaultError, Outage, is_busy, patience
 from paretune.secrets import masked
 from paretune.tracking.compare import RunsSide, StudySide, check_in_step, runs_side
 from paretune.tracking.front_tags import set_front, supersede
-from paretune.tracking.run import write_leftovers
+from paretune.tracking.run import has_waiting, write_leftovers
 from paretune.tracking.store import Store, Tag, one_line, provenance
 from paretune.tracking.tables import Run
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 120  # for a server that is away when a sweep ends
-PAUSE_S = 3
+PATIENCE_S = 300.0  # for a store that is busy or away when a sweep begins or ends
+PAUSE_S = 3.0
 
 
 class SweepRecorder:
@@ -39,25 +40,37 @@ class SweepRecorder:
         study = StudySide(masked(storage), study_id, n_trials, complete)
         has_file = self.store.file is None or (self.store.file.is_file() and self.store.file.stat().st_size > 0)
         runs = runs_side(self.store, sweep) if has_file else RunsSide(None, frozenset(), frozenset())
-        check_in_step(self.store, sweep, study, runs, may_come=self.store.spool_folder is not None)
+        check_in_step(self.store, sweep, study, runs, may_come=self.store.is_server or has_waiting(self.store))
 
     def start(self, sweep: str, facts: Mapping[str, Any]) -> None:
         """Make the store and the sweep's parent run, or reopen it; ``facts`` (space, cap, command) are kept in it."""
         if self.store is None:
             return
-        self.store.create()
-        client = self.store.client
-        with one_line(self.store.uri):
-            parent = self.store.parent_of(sweep) or self._restored(self.store, sweep)
+        waiting = Outage("the tracking store", (PAUSE_S,))
+        while True:
+            try:
+                self._open_parent(self.store, sweep, facts)
+                break
+            except StoreError as error:
+                if not is_busy(error) or waiting.noticed(error) >= PATIENCE_S:
+                    raise
+                waiting.wait()
+        waiting.ended()
+
+    def _open_parent(self, store: Store, sweep: str, facts: Mapping[str, Any]) -> None:
+        store.create()
+        client = store.client
+        with one_line(store.uri):
+            parent = store.parent_of(sweep) or self._restored(store, sweep)
             if parent is None:
                 tags = {"mlflow.runName": sweep, Tag.KIND: "sweep", Tag.SWEEP: sweep, **provenance()}
-                parent = Run.of(client.create_run(self.store.experiment_id, tags=tags))
+                parent = Run.of(client.create_run(store.experiment_id, tags=tags))
             self.run_id, self.sweep = parent.info.run_id, sweep
-            self.store.keep_text(self.run_id, yaml.safe_dump(dict(facts), sort_keys=False), "sweep.yaml")
+            store.keep_text(self.run_id, yaml.safe_dump(dict(facts), sort_keys=False), "sweep.yaml")
             tags = {Tag.CAP: str(facts.get("cap")), Tag.COST: str(facts.get("cost", "params"))}
             if study_id := facts.get("study"):
                 tags[Tag.STUDY] = str(study_id)
-            self.store.set_tags(self.run_id, {**tags, "command": str(facts.get("command", ""))})
+            store.set_tags(self.run_id, {**tags, "command": str(facts.get("command", ""))})
             client.update_run(self.run_id, status="RUNNING")
 
     def _restored(self, store: Store, sweep: str) -> Run | None:
@@ -77,24 +90,38 @@ class SweepRecorder:
         """
         if self.store is None or not self.run_id:
             return
-        absence = Absence("the tracking server", (PAUSE_S,))
-        patience_s, waited_s = PATIENCE_S if self.store.spool_folder else 0, 0.0
+        waiting = Outage("the tracking store", (PAUSE_S,))
+        waited_s = 0.0
         while True:
-            left = write_leftovers(self.store)
+            is_last = waited_s >= PATIENCE_S or patience.is_ended()
             try:
-                if left and waited_s < patience_s:
-                    raise StoreError(f"{left} runs wait in {self.store.spool_folder}")
-                with one_line(self.store.uri):
-                    self._close_all(self.store, status, reasons, running)
+                left = self._close_as_far_as_it_goes(self.store, status, reasons, running, is_last=is_last)
                 break
+            except FaultError:
+                raise
             except StoreError as error:
-                if waited_s >= patience_s:
+                if is_last or not (self.store.spool_folder or is_busy(error)):
                     raise
-                waited_s = absence.noticed(error)
-                absence.wait()
+                waited_s = waiting.noticed(error)
+                waiting.wait()
+        waiting.ended()
         if left:
             spool = self.store.spool_folder
-            log.warning("%d runs wait in %s for the tracking server; the next command writes them", left, spool)
+            log.warning("%d runs wait in %s for the tracking store; the next command writes them", left, spool)
+
+    def _close_as_far_as_it_goes(
+        self, store: Store, status: str, reasons: Mapping[int, str], running: Collection[int], *, is_last: bool
+    ) -> int:
+        """Close all; returns how many runs still wait in the spool. Raises :class:`~paretune.errors.StoreError` if it is to be tried again."""
+        store.refuse_broken()
+        if is_last:
+            store.refuse_locked()
+        left = write_leftovers(store)
+        if left and not is_last:
+            raise StoreError(f"{left} runs wait in {store.spool_folder}")
+        with one_line(store.uri):
+            self._close_all(store, status, reasons, running)
+        return left
 
     def _close_all(self, store: Store, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
         runs = [

@@ -1,0 +1,171 @@
+"""Steps of runs on disk, for as long as the store has not got them: what is noted there outlives an outage and the process.
+
+A folder of the spool is one run. Its ``steps.jsonl`` holds a line ``[step, milliseconds since 1970, arguments]`` for each step, its ``state.json``
+``[number of steps that the store has, id of the run]``, its ``files`` copies of what is to be attached. The process that writes the run
+locks ``lock``.
+"""
+
+import fcntl
+import json
+import logging
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from paretune.atomic import atomically
+from paretune.retry import error_of, fault_of
+
+log = logging.getLogger(__name__)
+
+OLD_S = 60.0
+LEFT = ".new-", ".done-"  # how folders begin that a killed process was making or removing
+
+
+class DamagedError(Exception):
+    """What a folder of the spool holds is not what Paretune wrote."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happened to a run, at ``at_ms`` milliseconds since 1970."""
+
+    name: str
+    at_ms: int
+    arguments: dict[str, Any]
+
+
+class SpoolFolder:
+    """The folder of one run, locked by this process."""
+
+    def __init__(self, path: Path, lock: IO[str]) -> None:
+        self.path, self._lock = path, lock
+
+    @classmethod
+    def make(cls, spool: Path) -> "SpoolFolder":
+        """A new one. Raises :class:`~paretune.retry.FaultError` if the disk is full or read-only."""
+        key = f"{time.time_ns()}-{uuid.uuid4().hex}"  # in the order of their age
+        hidden = spool / f".new-{key}"  # no process looks at it before it is locked
+        with _disk(spool):
+            hidden.mkdir(parents=True)
+            lock = _locked(hidden)
+            hidden.rename(spool / key)
+        return cls(spool / key, lock)
+
+    @classmethod
+    def take_over(cls, path: Path) -> "SpoolFolder":
+        """One that another process left.
+
+        Raises ``BlockingIOError`` if that process still has it, ``FileNotFoundError`` if it is gone.
+        """
+        return cls(path, _locked(path))
+
+    @property
+    def key(self) -> str:
+        """Its name, by which a run in the store tells that it was made from here."""
+        return self.path.name
+
+    def state(self) -> tuple[int, str]:
+        """How many steps the store has, and the run's id there. Raises :class:`DamagedError`."""
+        path = self.path / "state.json"
+        if not path.is_file():
+            return 0, ""
+        match _parsed(path.read_bytes()):
+            case [int(done), str(run_id)] if done >= 0:
+                return done, run_id
+        raise DamagedError("its state.json is damaged")
+
+    def steps(self) -> list[Step]:
+        """All steps that were noted whole: a process may have died while it wrote. Raises :class:`DamagedError`."""
+        path = self.path / "steps.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_bytes().splitlines(keepends=True)
+        return [_step_of(line, number) for number, line in enumerate(lines, 1) if line.endswith(b"\n")]
+
+    def note(self, step: Step) -> None:
+        """Add a step. Raises :class:`~paretune.retry.FaultError` if the disk is full or read-only."""
+        with _disk(self.path), (self.path / "steps.jsonl").open("a") as file:
+            file.write(json.dumps([step.name, step.at_ms, step.arguments]) + "\n")
+
+    def keep(self, files: Iterable[str]) -> list[str]:
+        """Copies of files that stay until the folder is removed. Raises :class:`~paretune.retry.FaultError` like :meth:`note`."""
+        folder = self.path / "files"
+        with _disk(self.path):
+            folder.mkdir(exist_ok=True)
+            return [str(shutil.copy(path, folder)) for path in files]
+
+    def set_state(self, done: int, run_id: str) -> None:
+        """Keep how many steps the store has, and the run's id there."""
+        with _disk(self.path), atomically(self.path / "state.json") as partial:
+            partial.write_text(json.dumps([done, run_id]))
+
+    def remove(self) -> None:
+        """Remove it with all that it holds."""
+        hidden = self.path.with_name(f".done-{self.key}")  # one rename hides it from all processes
+        self.path.rename(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
+
+    def release(self) -> None:
+        """Give up the lock."""
+        self._lock.close()
+
+
+def folders_of(spool: Path) -> list[Path]:
+    """What waits in a spool, oldest first; what processes left that were killed while they made or removed a folder is removed."""
+    for hidden in spool.glob(".*"):
+        with suppress(FileNotFoundError):
+            if hidden.name.startswith(LEFT) and time.time() - hidden.stat().st_mtime > OLD_S:
+                shutil.rmtree(hidden, ignore_errors=True)
+    return sorted(spool.glob("[!.]*"))
+
+
+def set_aside(path: Path, reason: str) -> None:
+    """Move what cannot be written out of the spool, to the folder ``spool.damaged`` beside it, and say so."""
+    folder = path.parent.with_name(f"{path.parent.name}.damaged")
+    with _disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = folder / path.name
+        if aside.exists():
+            aside = folder / f"{path.name}-{uuid.uuid4().hex}"
+        path.rename(aside)
+    log.warning("a run that waited to be recorded cannot be (%s); it is set aside in %s", reason, aside)
+
+
+def _step_of(line: bytes, number: int) -> Step:
+    match _parsed(line):
+        case [str(name), int(at_ms), dict(arguments)]:
+            return Step(name, at_ms, arguments)
+    raise DamagedError(f"line {number} of its steps.jsonl is damaged")
+
+
+def _parsed(text: bytes) -> Any:
+    """The JSON in ``text``; ``None`` if it is none."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    return None
+
+
+def _locked(folder: Path) -> IO[str]:
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise
+    return lock
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """A full or read-only disk as a :class:`~paretune.retry.FaultError`."""
+    try:
+        yield
+    except OSError as error:
+        if fault := fault_of(error):
+            raise error_of(fault, f"the folder of runs that wait to be recorded `{folder}`") from error
+        raise
