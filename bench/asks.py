@@ -21,7 +21,7 @@ from paretune.search.costs import Caps, Count
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.samplers import FeasibleSampler
-from paretune.search.space import parse_space
+from paretune.search.space_parser import parse_space
 
 ASKS, CAPS = 300, (5000, 841)
 TWO = Caps({"params": 5000, "ram_bytes": 40_000}, "params")
@@ -57,7 +57,7 @@ def asked(make: Callable[[], BaseSampler], cap: int) -> tuple[list[float], list[
     sampler = make()
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     for _ in range(ASKS):
-        trial = study.ask(SPACE.everything())
+        trial = study.ask(SPACE.all_distributions())
         asks_ms.append((perf_counter() - started_s) * 1e3)
         cost = count(trial.params)
         trial.set_constraint("cap", (cost - cap) / cap)
@@ -81,11 +81,11 @@ def ask_after(n: int, counting: Count) -> float:
     for _ in range(n):
         params = sampler.feasible.spread(rng, float(rng.random()))
         values = [count(params), formula(params, rng)]
-        study.add_trial(create_trial(params=params, distributions=SPACE.everything(), values=values))
+        study.add_trial(create_trial(params=params, distributions=SPACE.all_distributions(), values=values))
     asks_ms = []
     for _ in range(5):
         started_s = perf_counter()
-        trial = study.ask(SPACE.everything())
+        trial = study.ask(SPACE.all_distributions())
         asks_ms.append((perf_counter() - started_s) * 1e3)
         study.tell(trial, [count(trial.params), formula(trial.params, rng)])
     return round(median(asks_ms), 1)

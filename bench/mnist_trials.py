@@ -29,7 +29,7 @@ def main(store: str) -> None:
     points = read_points(Store(f"sqlite:///{store}/mlflow.db"), "mnist_trials")
     with TRIALS.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*SPACE.everything(), "params", "f1"])
+        writer.writerow([*SPACE.all_distributions(), "params", "f1"])
         for point in points:
             rate = point.config["optimizer"]["lr"]
             writer.writerow([*point.config["model"]["widths"], f"{rate:.6g}", point.params, f"{point.f1:.5f}"])

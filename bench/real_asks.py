@@ -80,7 +80,7 @@ def time_asks(arguments: tuple[str, ...]) -> Timing:
         share = float(rng.random())
         params = feasible.spread(rng, share, feasible.branches[number % len(feasible.branches)])
         values = [feasible.cost(params), score(params, share, rng)]
-        distributions = {name: spec.space.everything()[name] for name in params}
+        distributions = {name: spec.space.all_distributions()[name] for name in params}
         study.add_trial(create_trial(params=params, distributions=distributions, values=values))
     asks_s: list[float] = []
     for _ in range(ASKS):

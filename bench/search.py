@@ -60,7 +60,7 @@ def curve(name: str, score: Score, trials: int, seed: int) -> tuple[list[float],
     grown, asks_ms, over = [], [], 0
     for _ in range(trials):
         started_s = perf_counter()
-        trial = study.ask(SPACE.everything())
+        trial = study.ask(SPACE.all_distributions())
         asks_ms.append((perf_counter() - started_s) * 1e3)
         params = count(trial.params)
         if name.endswith("constraints"):

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
 
-from paretune.search.space import parse_space
+from paretune.search.space_parser import parse_space
 
 Params = dict[str, float]
 Score = Callable[[Params, np.random.Generator], float]
@@ -76,7 +76,7 @@ def _forest() -> ExtraTreesRegressor:
 def _trials() -> tuple[np.ndarray, np.ndarray]:
     with TRIALS.open() as file:
         lines = list(csv.DictReader(file))
-    rows = [_features({name: float(line[name]) for name in SPACE.everything()}) for line in lines]
+    rows = [_features({name: float(line[name]) for name in SPACE.all_distributions()}) for line in lines]
     return np.array(rows), np.log(1 - np.array([float(line["f1"]) for line in lines]))
 
 

@@ -15,7 +15,7 @@ from paretune.data import SAID
 from paretune.data.images import Splitting
 from paretune.models import COMMON_SETTINGS
 from paretune.reports.confirmed import read_references
-from paretune.search.space import parse_space
+from paretune.search.space_parser import parse_space
 from paretune.settings import UNITS
 from paretune.training.module import Averaging
 from paretune.training.settings import Restarts, Selection, Training
@@ -50,8 +50,8 @@ def test_a_family_config_brings_a_search_space_of_existing_keys(composed, family
     config = composed(f"model={family}")
     space = parse_space([], is_group=lambda _: False, own_space=lambda _: dict(config.space))
 
-    assert len(space.everything()) >= 3
-    assert "nowhere" not in {OmegaConf.select(config, key, default="nowhere") for key in space.everything()}
+    assert len(space.all_distributions()) >= 3
+    assert "nowhere" not in {OmegaConf.select(config, key, default="nowhere") for key in space.all_distributions()}
 
 
 def test_the_trainer_config_has_the_keys_of_the_dataclass(composed):

@@ -12,7 +12,7 @@ from paretune.errors import CapError
 from paretune.search.claims import requeue
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.samplers import START_EXPONENT, CappedSampler
-from paretune.search.space import parse_space
+from paretune.search.space_parser import parse_space
 from paretune.search.storage import suggest
 
 SPACE = parse_space(

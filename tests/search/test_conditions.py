@@ -6,7 +6,7 @@ from contracts.sampler import DEEP, deep_count
 from paretune.errors import CapError, ConfigError
 from paretune.search.costs import Costs
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.space import parse_space
+from paretune.search.space_parser import parse_space
 
 
 def parsed(*lines, groups=(), own=None):
@@ -16,27 +16,27 @@ def parsed(*lines, groups=(), own=None):
 def test_a_parameter_is_part_of_a_configuration_where_its_condition_holds():
     space = parsed("depth=range(1,3)", "w=tag(log,'if depth > 1',int(interval(2,9)))")
 
-    assert space.everything()["w"] == IntDistribution(2, 9, log=True)
-    assert space.pruned({"depth": 1, "w": 5}) == {"depth": 1}
-    assert space.pruned({"depth": 2, "w": 5}) == {"depth": 2, "w": 5}
+    assert space.all_distributions()["w"] == IntDistribution(2, 9, log=True)
+    assert space.drop_inactive({"depth": 1, "w": 5}) == {"depth": 1}
+    assert space.drop_inactive({"depth": 2, "w": 5}) == {"depth": 2, "w": 5}
 
 
 def test_what_a_condition_depends_on_may_stand_below():
     space = parsed("w=tag('if k == b',range(1,5))", "k=choice(a,b)")
 
-    assert list(space.everything()) == ["k", "w"]
+    assert list(space.all_distributions()) == ["k", "w"]
 
 
 def test_a_condition_on_what_is_left_out_does_not_hold():
     space = parsed("a=choice(0,1)", "b=tag('if a == 1',range(1,5))", "c=tag('if b < 9',range(1,5))")
 
-    assert space.pruned({"a": 0, "b": 2, "c": 3}) == {"a": 0}
+    assert space.drop_inactive({"a": 0, "b": 2, "c": 3}) == {"a": 0}
 
 
 def test_a_condition_on_a_fixed_value_is_decided_at_once():
     lines = ("w=tag('if depth > 1',range(1,5))", "v=tag('if depth > 2',range(1,5))")
 
-    assert list(parsed("depth=2", *lines).everything()) == ["w"]
+    assert list(parsed("depth=2", *lines).all_distributions()) == ["w"]
     assert parsed("depth=2", *lines).conditions == {}
 
 
@@ -56,7 +56,7 @@ def test_a_group_without_a_space_of_its_own_is_a_choice_like_any_other():
 def test_conditions_are_part_of_the_question():
     space = parsed("depth=range(1,3)", "w=tag('if depth > 1',range(2,9))")
 
-    assert space.described()["w"].endswith(" if depth > 1")
+    assert space.describe()["w"].endswith(" if depth > 1")
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_few_configurations_are_counted_for_every_depth():
     counted = []
     costs = Costs(DEEP, lambda params: counted.append(params) or deep_count(params))
     feasible, rng = FeasibleSpace(DEEP, deep_count), np.random.default_rng(0)
-    draws = [feasible.uniform(rng) for _ in range(300)]
+    draws = [feasible.draw_uniform(rng) for _ in range(300)]
 
     assert [costs(params) for params in draws] == [deep_count(params) for params in draws]
     assert len(counted) < 120
@@ -99,7 +99,7 @@ def test_the_smallest_and_the_largest_of_a_deep_space_are_whole():
 def test_a_configuration_is_taken_from_values():
     values = {"depth": 2, "w0": 5, "w1": 6, "w2": 99, "optimizer": "b", "lr": 0.5}
 
-    assert DEEP.taken_from(values.get, "start `x`") == {"depth": 2, "w0": 5, "w1": 6, "optimizer": "b", "lr": 0.5}
+    assert DEEP.take_values(values.get, "start `x`") == {"depth": 2, "w0": 5, "w1": 6, "optimizer": "b", "lr": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,15 @@ def test_a_configuration_outside_of_the_space_is_refused(name, value, expected):
     with pytest.raises(
         ConfigError, match=rf"start `x` has {name} `{value}`, which is not searched; expected {expected}"
     ):
-        DEEP.taken_from(values.get, "start `x`")
+        DEEP.take_values(values.get, "start `x`")
 
 
 def test_a_fraction_is_taken_on_the_steps_of_its_range_alone():
     space = parsed("x=range(0.1,0.5,0.1)")
 
-    assert space.taken_from({"x": 0.3}.get, "start `x`") == {"x": 0.3}
+    assert space.take_values({"x": 0.3}.get, "start `x`") == {"x": 0.3}
     with pytest.raises(ConfigError, match=r"has x `0.25`, which is not searched; expected 0.1 to 0.5 in steps of 0.1"):
-        space.taken_from({"x": 0.25}.get, "start `x`")
+        space.take_values({"x": 0.25}.get, "start `x`")
 
 
 def test_a_configuration_over_the_cap_is_refused():
@@ -137,8 +137,8 @@ def test_a_condition_compares_what_hydra_reads():
         "b=tag('if h != []',range(1,2))",
     )
 
-    assert space.pruned({"k": "null", "h": "[]", "a": 1, "b": 1}) == {"k": "null", "h": "[]"}
-    assert space.pruned({"k": "ema", "h": "[16]", "a": 1, "b": 1}) == {"k": "ema", "h": "[16]", "a": 1, "b": 1}
+    assert space.drop_inactive({"k": "null", "h": "[]", "a": 1, "b": 1}) == {"k": "null", "h": "[]"}
+    assert space.drop_inactive({"k": "ema", "h": "[16]", "a": 1, "b": 1}) == {"k": "ema", "h": "[16]", "a": 1, "b": 1}
 
 
 def test_a_condition_on_a_fraction_is_refused():
@@ -155,4 +155,4 @@ def test_options_that_bring_the_same_space_bring_theirs_and_not_that_of_the_defa
     def own(lines):
         return {"w": "range(1,3)"} if lines else {"z": "range(1,9)"}
 
-    assert set(parsed("model=choice(a,b)", groups=["model"], own=own).everything()) == {"model", "w"}
+    assert set(parsed("model=choice(a,b)", groups=["model"], own=own).all_distributions()) == {"model", "w"}

@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
 from paretune.errors import CapError
 from paretune.search.costs import OVER, Caps, Costs, fitted
-from paretune.search.distributions import uniform
+from paretune.search.distributions import draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.space import Space
@@ -17,7 +17,7 @@ from paretune.search.space import Space
 
 def draws(n: int) -> list[dict]:
     rng = np.random.default_rng(0)
-    return [{name: uniform(dist, rng) for name, dist in SPACE.everything().items()} for _ in range(n)]
+    return [{name: draw_uniform(dist, rng) for name, dist in SPACE.all_distributions().items()} for _ in range(n)]
 
 
 @given(st.lists(st.integers(-9, 9), min_size=6, max_size=6), st.lists(st.integers(1, 64), min_size=2, max_size=2))

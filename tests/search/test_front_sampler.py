@@ -165,7 +165,7 @@ def test_models_of_the_dearest_choice_are_proposed_too():
     feasible = FeasibleSpace(space, count=lambda params: params["w"] * params["k"] ** 2, cap=10_000)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=10))
     for _ in range(16):
-        trial = study.ask(space.everything())
+        trial = study.ask(space.all_distributions())
         study.tell(trial, [feasible.cost(trial.params), 1 - 1 / (1 + trial.params["w"] * trial.params["k"])])
 
     assert feasible.upper == 750
@@ -176,9 +176,9 @@ def test_running_trials_are_not_asked_for_again():
     feasible = FeasibleSpace(SPACE, count, 5000)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=8))
     for _ in range(10):
-        trial = study.ask(SPACE.everything())
+        trial = study.ask(SPACE.all_distributions())
         study.tell(trial, [count(trial.params), smooth_score(trial.params)])
-    in_flight = [frozenset(study.ask(SPACE.everything()).params.items()) for _ in range(4)]
+    in_flight = [frozenset(study.ask(SPACE.all_distributions()).params.items()) for _ in range(4)]
 
     assert len(set(in_flight)) == 4
 

@@ -12,7 +12,7 @@ from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.racing import Race, check_race, judge, rung_scores, stays
 from paretune.search.samplers import FeasibleSampler
-from paretune.search.space import parse_space
+from paretune.search.space_parser import parse_space
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep, work
 from search.settings import LIMITS, RACE
@@ -108,7 +108,7 @@ def test_a_stopped_trial_keeps_what_it_had(tmp_path):
 def test_raced_trials_teach_the_front_sampler():
     """Trials around 100 were stopped with scores far above all others: that is where to look."""
     narrow = parse_space(["x=int(interval(60,200))"], is_group=lambda _: False, own_space=lambda _: {})
-    feasible, space = FeasibleSpace(narrow, lambda params: params["x"], cap=200), narrow.everything()
+    feasible, space = FeasibleSpace(narrow, lambda params: params["x"], cap=200), narrow.all_distributions()
     ends = {60: 0.3, 65: 0.31, 70: 0.32, 75: 0.33, 150: 0.34, 175: 0.35, 200: 0.36}
 
     def trial(x: int, early: float, end: float | None) -> optuna.trial.FrozenTrial:

@@ -10,12 +10,13 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count, told
 from paretune.errors import CapError, ConfigError
 from paretune.search import costs
-from paretune.search.distributions import uniform
+from paretune.search.distributions import draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.grid import Grid
 from paretune.search.samplers import DRAWN, START_EXPONENT, FeasibleSampler, GridSampler, van_der_corput
-from paretune.search.space import Space, parse_space
+from paretune.search.space import Space
+from paretune.search.space_parser import parse_space
 from paretune.search.storage import noted
 
 
@@ -188,7 +189,7 @@ def test_the_even_sequence_halves_what_is_left():
 
 def test_uniform_is_even_in_the_logarithm_if_asked():
     dist = optuna.distributions.FloatDistribution(0.001, 1.0, log=True)
-    draws = np.log([uniform(dist, np.random.default_rng(seed)) for seed in range(400)])
+    draws = np.log([draw_uniform(dist, np.random.default_rng(seed)) for seed in range(400)])
 
     assert abs(np.median(draws) - (log(0.001) / 2)) < 0.5
     assert exp(draws.min()) >= 0.001
@@ -197,7 +198,7 @@ def test_uniform_is_even_in_the_logarithm_if_asked():
 def test_uniform_keeps_steps():
     dist = optuna.distributions.IntDistribution(1, 9, step=4)
 
-    assert {uniform(dist, np.random.default_rng(seed)) for seed in range(40)} == {1, 5, 9}
+    assert {draw_uniform(dist, np.random.default_rng(seed)) for seed in range(40)} == {1, 5, 9}
 
 
 def test_a_branch_of_which_no_model_fits_is_never_drawn():

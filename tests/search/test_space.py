@@ -9,8 +9,9 @@ from optuna.trial import create_trial
 
 from paretune.errors import ConfigError
 from paretune.overrides import quoted
-from paretune.search.distributions import uniform, value_of, values_of, written
-from paretune.search.space import parse_space
+from paretune.search.distributions import draw_uniform, values_of
+from paretune.search.grammar import value_of, write_value
+from paretune.search.space_parser import parse_space
 
 
 def parsed(*lines, groups=(), own=None):
@@ -37,7 +38,7 @@ def parsed(*lines, groups=(), own=None):
     ],
 )  # fmt: skip
 def test_the_grammar_means_what_it_means_to_hydra_optuna_sweeper(sweep, expected):
-    assert parsed(f"x={sweep}").everything() == {"x": expected}
+    assert parsed(f"x={sweep}").all_distributions() == {"x": expected}
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: text != "null" and "${" not in text)
@@ -56,14 +57,14 @@ def test_every_text_survives_space_study_and_override(texts):
     for sweep in (f"choice({','.join(map(quoted, texts))})", ",".join(map(quoted, texts))):
         space = parsed(f"x={sweep}")
         study = optuna.create_study(sampler=optuna.samplers.GridSampler({"x": space.common["x"].choices}))
-        drawn = [study.ask(space.everything()).params for _ in texts]
+        drawn = [study.ask(space.all_distributions()).params for _ in texts]
         assert {read(line) for params in drawn for line in space.overrides(params)} == set(texts)
-        assert [value_of(space.taken_from(lambda _, t=text: t, "start")["x"]) for text in texts] == texts
+        assert [value_of(space.take_values(lambda _, t=text: t, "start")["x"]) for text in texts] == texts
 
 
 @given(st.lists(NESTED, min_size=1, max_size=3))
 def test_every_text_in_a_list_survives(choices):
-    space = parsed(f"x=choice({','.join(map(written, choices))},z)")
+    space = parsed(f"x=choice({','.join(map(write_value, choices))},z)")
 
     assert [value_of(choice) for choice in space.common["x"].choices] == [*choices, "z"]
 
@@ -73,7 +74,10 @@ def test_a_database_keeps_every_text(tmp_path):
     study = optuna.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db")
     space = parsed(f"x=choice({','.join(map(quoted, texts))})")
     study.add_trials(
-        [create_trial(params={"x": c}, distributions=space.everything(), value=0.0) for c in space.common["x"].choices]
+        [
+            create_trial(params={"x": c}, distributions=space.all_distributions(), value=0.0)
+            for c in space.common["x"].choices
+        ]
     )
     stored = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db").trials
 
@@ -84,7 +88,7 @@ def test_plain_values_are_fixed():
     space = parsed("data=digits", "x=range(1,2)", "~y")
 
     assert space.fixed == ["data=digits", "~y"]
-    assert list(space.everything()) == ["x"]
+    assert list(space.all_distributions()) == ["x"]
 
 
 def test_an_entry_of_a_space_that_searches_nothing_is_refused():
@@ -104,26 +108,26 @@ def test_each_choice_of_a_group_brings_its_own_space():
 def test_what_the_command_line_fixes_leaves_the_space():
     own = {"model.widths.0": "range(1,3)", "model.widths.1": "range(1,3)", "lr": "interval(0,1)", "drop": None}
 
-    assert set(parsed("lr=0.1", own=lambda _: own).everything()) == {"model.widths.0", "model.widths.1"}
-    assert set(parsed("model.widths=[2,2]", own=lambda _: own).everything()) == {"lr"}
+    assert set(parsed("lr=0.1", own=lambda _: own).all_distributions()) == {"model.widths.0", "model.widths.1"}
+    assert set(parsed("model.widths=[2,2]", own=lambda _: own).all_distributions()) == {"lr"}
 
 
 @pytest.mark.parametrize("prefix", ["+", "++"])
 def test_what_the_command_line_adds_leaves_the_space_too(prefix):
     own = {"model.widths.0": "range(1,3)", "model.widths.1": "range(1,3)"}
 
-    assert set(parsed(f"{prefix}model.widths.0=5", own=lambda _: own).everything()) == {"model.widths.1"}
+    assert set(parsed(f"{prefix}model.widths.0=5", own=lambda _: own).all_distributions()) == {"model.widths.1"}
 
 
 def test_a_fixed_group_keeps_its_own_space():
     space = parsed("model=a", groups=["model"], own=lambda _: {"model.width": "range(1,3)"})
 
-    assert list(space.everything()) == ["model.width"]
+    assert list(space.all_distributions()) == ["model.width"]
 
 
 @given(st.integers(-50, 50), st.integers(0, 60))
 def test_ranges_keep_their_ends(low, length):
-    (distribution,) = parsed(f"x=int(interval({low},{low + length}))").everything().values()
+    (distribution,) = parsed(f"x=int(interval({low},{low + length}))").all_distributions().values()
 
     assert (distribution.low, distribution.high) == (low, low + length)
 
@@ -148,6 +152,6 @@ def test_a_sweep_that_cannot_be_is_refused(line, message):
 @pytest.mark.parametrize("dist", [IntDistribution(16, 64, step=16), FloatDistribution(0.1, 0.4, step=0.1)])
 def test_every_step_of_a_range_is_as_likely_as_any_other(dist):
     rng = np.random.default_rng(0)
-    drawn = [uniform(dist, rng) for _ in range(4000)]
+    drawn = [draw_uniform(dist, rng) for _ in range(4000)]
 
     assert all(900 < drawn.count(value) < 1100 for value in values_of(dist))

@@ -12,7 +12,7 @@ from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
 from paretune import paths
 from paretune.errors import ConfigError
 from paretune.overrides import quoted
-from paretune.search.distributions import value_of
+from paretune.search.grammar import value_of
 from shapes import draw
 
 
@@ -74,7 +74,7 @@ def test_what_is_null_in_params_is_not_searched(name):
     }
     spec = spec_of("model=conv", "space=null", params=params | {name: None})
 
-    assert set(spec.space.everything()) == set(params) - {name}
+    assert set(spec.space.all_distributions()) == set(params) - {name}
 
 
 def test_the_starts_of_the_documents_are_in_the_deep_spaces():
@@ -109,7 +109,7 @@ def test_a_size_of_the_images_that_is_searched_counts(tmp_path):
     draw(tmp_path, 30)
     pictures = ("data=folder", f"data.path={tmp_path}", "data.image_size=choice([8,12],[16,24],[32,48])", "model=dense")
     feasible = spec_of(*pictures, "model.widths=[4]").feasible
-    costs = {feasible.costs.exact(feasible.uniform(np.random.default_rng(seed))) for seed in range(20)}
+    costs = {feasible.costs.exact(feasible.draw_uniform(np.random.default_rng(seed))) for seed in range(20)}
 
     assert costs == {3 * height * width * 4 + 4 + 4 * 3 + 3 for height, width in ((8, 12), (16, 24), (32, 48))}
     assert feasible.upper == max(costs)
@@ -119,7 +119,7 @@ def test_a_list_that_the_command_line_fixes_leaves_the_space_part_by_part():
     params = {"model.widths.0": "range(2,32)", "trainer.batch_size": "choice(32,64)"}
     spec = spec_of("model=conv", "space=null", "model.widths=[8,8]", params=params)
 
-    assert set(spec.space.everything()) == {"trainer.batch_size"}
+    assert set(spec.space.all_distributions()) == {"trainer.batch_size"}
 
 
 @pytest.mark.parametrize(

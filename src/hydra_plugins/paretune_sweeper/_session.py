@@ -64,7 +64,7 @@ class Session:
             log.info("sweep %s is complete: %d trials are finished, %s", self.sweep.name, done, advice)
         else:
             log.info("sweep %s: %d of %d trials are finished, %d to go", self.sweep.name, done, total, total - done)
-            if not self.sweep.space.everything() and not self.sweep.suggest:
+            if not self.sweep.space.all_distributions() and not self.sweep.suggest:
                 log.info("nothing is searched: the same configuration runs %d times, which measures its noise", total)
             for params in self.spec.starts():
                 study.enqueue_trial(params, skip_if_exists=True)
@@ -137,7 +137,7 @@ class Session:
         """Tell the recorder how the block began and ended."""
         study, name = self.study, self.sweep.name
         if recorder:
-            space = self.sweep.space.described()
+            space = self.sweep.space.describe()
             caps = self.spec.caps
             facts = {"cap": caps.most.get(caps.axis), "caps": dict(caps.most), "cost": caps.axis, "space": space}
             recorder.start(name, {**facts, "command": resume_command(), "study": study_id(study)})

@@ -23,11 +23,12 @@ from paretune.errors import ConfigError, check_choice, check_least
 from paretune.overrides import STUDY_NAME, is_text, quoted
 from paretune.paths import sqlite_url
 from paretune.search.costs import Caps
-from paretune.search.distributions import value_of
 from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.grammar import value_of
 from paretune.search.racing import Race, check_race
 from paretune.search.samplers import CappedSampler, FeasibleSampler, GridSampler
-from paretune.search.space import Space, is_named, parse_space
+from paretune.search.space import Space
+from paretune.search.space_parser import is_named, parse_space
 from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
@@ -79,7 +80,7 @@ class SweepSpec:
                     f"start `{options.start[0]}` has no place in sampler `grid`, which tries every point once; expected none; leave "
                     f"out hydra.sweeper.start, or use another sampler"
                 )
-            if self.space.everything():  # where nothing is searched, its one point is repeated
+            if self.space.all_distributions():  # where nothing is searched, its one point is repeated
                 n_trials = min(limits.n_trials, self.sampler.most_trials)
                 limits = replace(limits, n_trials=n_trials, has_trial=self.sampler.has_trial)
         self.sweep = Sweep(self.name, self.space, limits, race, suggest)
@@ -129,14 +130,14 @@ class SweepSpec:
                 return chosen.get(name.lstrip("+"))
             return OmegaConf.select(config, key)
 
-        params = self.space.taken_from(configured, f"start `{line}`")
+        params = self.space.take_values(configured, f"start `{line}`")
         self._check_taken(line, config, params)
         self.feasible.check_fits(params, f"start `{line}`")
         return params
 
     def _check_taken(self, line: str, config: DictConfig, params: Mapping[str, Any]) -> None:
         """Refuse a start that sets by name what its trial would not have, as nobody searches it."""
-        known = {*config.hydra.runtime.choices, *self.space.grouped(params)[1]}
+        known = {*config.hydra.runtime.choices, *self.space.split_groups(params)[1]}
         keys = [override.partition("=")[0].lstrip("+") for override in shlex.split(line)]
         others = [key for key in keys if key not in known]
         taken = self._compose((*self.space.fixed, *self.space.overrides(params))) if others else config
@@ -156,7 +157,7 @@ class SweepSpec:
 
     def _check_may_vary(self, single: Collection[str]) -> None:
         """Refuse to search a setting that the sweeper itself takes a ``single`` value of, such as its name or its cap."""
-        for name, distribution in self.space.everything().items():
+        for name, distribution in self.space.all_distributions().items():
             if is_named(key := name.lstrip("+"), single):
                 values = ",".join(map(str, getattr(distribution, "choices", [distribution])))
                 raise ConfigError(
@@ -181,7 +182,7 @@ class SweepSpec:
             plain = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             settings |= {name: str(leaf) for name, leaf in _leaves(node, plain)}
         named = {line.split("=", 1)[0].lstrip("+~") for line in self.space.fixed}
-        question = {"cap": self._cap_described(), **groups, **self.space.described()}
+        question = {"cap": self._cap_described(), **groups, **self.space.describe()}
         check_same_setup(study, question, settings, named, left_out)
 
     @property
@@ -232,7 +233,7 @@ class SweepSpec:
 
     def _refers_elsewhere(self, node: str) -> bool:
         """Whether the config ``node`` takes values from other nodes, in any branch."""
-        branches = ((*self.space.fixed, *self.space.grouped(choice)[0]) for choice in self.space.combinations())
+        branches = ((*self.space.fixed, *self.space.split_groups(choice)[0]) for choice in self.space.combinations())
         parts = (OmegaConf.select(self._counted(overrides)[0], node) for overrides in branches)
         return any("${" in OmegaConf.to_yaml(part) for part in parts if OmegaConf.is_config(part))
 
@@ -265,7 +266,9 @@ class SweepSpec:
         """
 
         def cost(params: dict[str, Any]) -> Any:
-            groups, values = self.space.grouped({name: value for name, value in params.items() if name not in unread})
+            groups, values = self.space.split_groups(
+                {name: value for name, value in params.items() if name not in unread}
+            )
             config, usual = self._counted((*self.space.fixed, *groups))
             drawn = {key.lstrip("+"): value_of(value) for key, value in values.items()}
             for key in drawn:
@@ -284,7 +287,7 @@ class SweepSpec:
 
         def cost(params: dict[str, Any]) -> Any:
             read = {name: value for name, value in params.items() if name not in unread}
-            groups, values = self.space.grouped(read)
+            groups, values = self.space.split_groups(read)
             drawn = {key.lstrip("+"): value_of(value) for key, value in values.items()}
             return prepared((*self.space.fixed, *groups))(drawn)
 
@@ -300,7 +303,7 @@ class SweepSpec:
             return set()
         keys = {
             name: name.rpartition("/")[2].lstrip("+")
-            for name in self.space.everything()
+            for name in self.space.all_distributions()
             if name not in self.space.groups
         }
         return {

@@ -1,4 +1,7 @@
-"""Parameters that are part of a configuration only where another one has certain values, such as the width of a fourth layer."""
+"""Parameters that are part of a configuration only where another one has certain values.
+
+Such as the width of a fourth layer, where the depth may be less than four.
+"""
 
 import operator
 import re
@@ -11,18 +14,23 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
 from paretune.errors import ConfigError
-from paretune.search.distributions import value_of
+from paretune.search.grammar import value_of
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "==": operator.eq, "!=": operator.ne, "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt,
-}  # fmt: skip
-FORM = re.compile(rf"if\s+(\S+?)\s*({'|'.join(COMPARISONS)})\s*(\S+)")
-EXPECTED = "expected `if`, a parameter, a comparison and a value, such as tag('if model.depth > 3', ...)"
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+CONDITION_PATTERN = re.compile(rf"if\s+(\S+?)\s*({'|'.join(COMPARISONS)})\s*(\S+)")
+CONDITION_FORM = "expected `if`, a parameter, a comparison and a value, such as tag('if model.depth > 3', ...)"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Which values of the parameter ``name`` let another one be part of a configuration."""
+    """The values of the parameter ``name`` with which another one is part of a configuration."""
 
     name: str
     comparison: str
@@ -33,11 +41,15 @@ class Condition:
 
         Raises :class:`~paretune.errors.ConfigError` for a value that the condition's cannot be compared with.
         """
+        if self.name not in params:
+            return False
+        compare = COMPARISONS[self.comparison]
         try:
-            return self.name in params and COMPARISONS[self.comparison](value_of(params[self.name]), self.value)
+            value = value_of(params[self.name])
+            return compare(value, self.value)
         except TypeError as error:
             raise ConfigError(
-                f"condition `{self}` compares with `{params[self.name]}` ({error}); {EXPECTED}"
+                f"condition `{self}` compares with `{params[self.name]}` ({error}); {CONDITION_FORM}"
             ) from error
 
     def __str__(self) -> str:
@@ -45,15 +57,27 @@ class Condition:
 
 
 def condition_of(entry: Override) -> Condition | None:
-    """What a tag of this entry of a space asks for; ``None`` without such a tag.
+    """The condition that a tag of this entry of a space sets; ``None`` without such a tag.
 
     Raises :class:`~paretune.errors.ConfigError` for one that cannot be read.
     """
-    tags = [tag for tag in getattr(entry.value(), "tags", ()) if tag.split(" ")[0] == "if"]
-    if not tags:
+    tags = getattr(entry.value(), "tags", ())
+    conditions = [tag for tag in tags if tag.split(" ")[0] == "if"]
+    if not conditions:
         return None
-    if len(tags) == 1 and (match := FORM.fullmatch(tags[0])):
-        name, comparison, value = match.groups()
-        with suppress(OverrideParseException):
-            return Condition(name, comparison, value_of(value))
-    raise ConfigError(f"condition `{' '.join(sorted(tags))}` of `{entry.input_line}` cannot be read; {EXPECTED}")
+    if len(conditions) == 1:
+        condition = _read_condition(conditions[0])
+        if condition is not None:
+            return condition
+    text = " ".join(sorted(conditions))
+    raise ConfigError(f"condition `{text}` of `{entry.input_line}` cannot be read; {CONDITION_FORM}")
+
+
+def _read_condition(tag: str) -> Condition | None:
+    match = CONDITION_PATTERN.fullmatch(tag)
+    if match is None:
+        return None
+    name, comparison, value = match.groups()
+    with suppress(OverrideParseException):
+        return Condition(name, comparison, value_of(value))
+    return None

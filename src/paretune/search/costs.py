@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
-from paretune.search.distributions import lowest, uniform, values_of
-from paretune.search.space import Space, ints_of
+from paretune.search.distributions import draw_uniform, lowest, values_of
+from paretune.search.space import Space, free_integers
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -126,7 +126,7 @@ class Costs:
         key = (branch, *params)
         if key not in self._ints:
             left_out = self.unread | self._find_structural(params)
-            ints = ints_of(self.space, params)
+            ints = free_integers(self.space, params)
             self._ints[key] = {name: dist for name, dist in ints.items() if name not in left_out}
         return self._ints[key]
 
@@ -142,14 +142,14 @@ class Costs:
         """
         branch = self.space.branch_of(params)
         if branch not in self._structural:
-            ints = ints_of(self.space, params)
+            ints = free_integers(self.space, params)
             self._structural[branch] = frozenset(name for name in ints if self._is_structural(name, ints[name], params))
         return self._structural[branch]
 
     def _is_structural(self, name: str, dist: IntDistribution, params: Params) -> bool:
         if name in self.unread:
             return False
-        ends = [self.space.pruned(params | {name: end}) for end in (dist.low, dist.high)]
+        ends = [self.space.drop_inactive(params | {name: end}) for end in (dist.low, dist.high)]
         lengths = [_count_values(self.counts(end)) for end in ends]
         return None not in lengths and lengths[0] != lengths[1]
 
@@ -159,7 +159,7 @@ class Costs:
         if branch not in self._idle:
             distributions, rng = self.space.distributions(branch), np.random.default_rng(0)
             chosen = {name: params[name] for name in self.space.choices}
-            draws = [chosen | {n: uniform(dist, rng) for n, dist in distributions.items()} for _ in range(TRIED)]
+            draws = [chosen | {n: draw_uniform(dist, rng) for n, dist in distributions.items()} for _ in range(TRIED)]
             is_idle = {name: self._is_idle(name, dist, draws) for name, dist in distributions.items()}
             self._idle[branch] = self.unread | {name for name in is_idle if is_idle[name]}
         return self._idle[branch]
@@ -169,9 +169,9 @@ class Costs:
         if not is_choice or name in self.unread:
             return isinstance(dist, FloatDistribution)  # no width is a number in between
         alike = [
-            [self.counts(self.space.pruned(draw | {name: value})) for value in values_of(dist)]
+            [self.counts(self.space.drop_inactive(draw | {name: value})) for value in values_of(dist)]
             for draw in draws
-            if name in self.space.pruned(draw)
+            if name in self.space.drop_inactive(draw)
         ]
         return bool(alike) and all(None not in counts and all(c == counts[0] for c in counts) for counts in alike)
 
@@ -179,7 +179,7 @@ class Costs:
         """``params`` with what is idle at its first value, so that few are counted."""
         distributions, idle = self.space.distributions(self.space.branch_of(params)), self.idle(params)
         plain = {name: lowest(distributions[name]) if name in idle else value for name, value in params.items()}
-        return self.space.pruned(plain)
+        return self.space.drop_inactive(plain)
 
     def _learned(self, params: Params, ints: Mapping[str, IntDistribution]) -> "dict[str, list[Polynomial]] | None":
         """Polynomials of the terms that the branch's first ones had, else of all terms; ``None`` if they are not exact."""

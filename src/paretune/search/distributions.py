@@ -1,162 +1,69 @@
-"""One searched parameter: its entry in Hydra's grammar as an Optuna distribution, its values, a draw of it.
+"""One searched parameter: the values that its Optuna distribution has, and a draw of one."""
 
-The grammar's meaning is the one that hydra-optuna-sweeper gives it: see :mod:`paretune.search.space`.
-"""
-
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Sequence
 from math import exp, log
 from typing import Any
 
 import numpy as np
-from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep, Transformer
-from hydra.errors import HydraException, OverrideParseException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from paretune.errors import ConfigError
-from paretune.overrides import quoted
+from paretune.search.grammar import value_of
 
 Distributions = dict[str, BaseDistribution]
-NULL = "null"  # among choices in quotes, as Hydra's choice() takes no null: so the text "null" alone cannot be searched
+NumberDistribution = IntDistribution | FloatDistribution
 STEP_TOLERANCE = 1e-8  # of a step: 0.3 is on the steps of 0.1, whatever a float makes of it
 
 
-def parse(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:
-    """Override lines as Hydra reads them. Raises :class:`~paretune.errors.ConfigError` for one that it cannot read."""
-    try:
-        return list(OverridesParser.create(loader).parse_overrides(list(lines)))
-    except OverrideParseException as error:
-        raise ConfigError(
-            f"override `{error.override}` cannot be read ({str(error.message).splitlines()[0]}); expected key=value or a "
-            f"sweep such as key=interval(1,8); see Hydra's override grammar"
-        ) from error
+def as_number(dist: BaseDistribution) -> NumberDistribution:
+    """``dist`` itself, which is known to be no choice."""
+    assert isinstance(dist, (IntDistribution, FloatDistribution))
+    return dist
 
 
-def held(distribution: BaseDistribution, value: Any, name: str, source: str) -> Any:
-    """``value`` as the distribution has it. Raises :class:`~paretune.errors.ConfigError` if it does not have it."""
-    if isinstance(distribution, CategoricalDistribution):
-        expected = f"one of {', '.join(map(str, distribution.choices))}"
-        for choice in distribution.choices:
+def check_value(dist: BaseDistribution, value: Any, name: str, source: str) -> Any:
+    """``value`` of the parameter ``name`` as the distribution has it.
+
+    Raises :class:`~paretune.errors.ConfigError`, which names ``source``, if the distribution does not have it.
+    """
+    if isinstance(dist, CategoricalDistribution):
+        for choice in dist.choices:
             if value_of(choice) == value:
                 return choice
-    else:
-        low, high, step = distribution.low, distribution.high, distribution.step  # type: ignore[attr-defined]
-        expected = f"{low} to {high}{f' in steps of {step}' if step not in (None, 1) else ''}"
-        if isinstance(value, (int, float)) and low <= value <= high:
-            steps = (value - low) / step if step else 0.0
-            if abs(steps - round(steps)) < STEP_TOLERANCE:
-                return int(value) if isinstance(distribution, IntDistribution) else float(value)
+    elif _is_in_range(as_number(dist), value):
+        return _convert_number(value, as_number(dist))
     raise ConfigError(
-        f"{source} has {name} `{value}`, which is not searched; expected {expected}; change it or the space"
+        f"{source} has {name} `{value}`, which is not searched; "
+        f"expected {_describe_values(dist)}; change it or the space"
     )
 
 
-@lru_cache(maxsize=1000, typed=True)  # False is not 0.0
-def value_of(choice: Any) -> Any:
-    """What Hydra reads where Optuna has this choice: ``[16]`` and ``null`` are kept as text.
-
-    Raises Hydra's ``OverrideParseException`` for a text that it cannot read.
-    """
-    return OverridesParser.create().parse_override(f"value={choice}").value() if isinstance(choice, str) else choice
-
-
-def lowest(distribution: BaseDistribution) -> Any:
-    """The lower end of a range, the first of choices."""
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[0]
-    return distribution.low  # type: ignore[attr-defined]
-
-
-def searched(override: Override) -> BaseDistribution:
-    """The distribution of an entry of a space."""
-    distribution = distribution_of(override)
-    if distribution is None:
-        raise ConfigError(
-            f"space `{override.input_line}` is not a sweep; expected choice, range or interval, such as int(interval(4,32)); "
-            f"set a fixed value under its own name, outside of space"
-        )
-    return distribution
-
-
-def distribution_of(override: Override) -> BaseDistribution | None:
-    """The distribution of a sweep override; ``None`` if it is a plain value."""
-    if not override.is_sweep_override():
-        return None
-    try:
-        value = override.value()
-        if isinstance(value, IntervalSweep):
-            return _interval(value)
-        if isinstance(value, RangeSweep) and not value.shuffle:
-            return _range(value)
-        with _in_order(value):
-            return CategoricalDistribution([_choice(value) for value in override.sweep_iterator()])
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"sweep `{override.input_line}` is empty ({error}); expected a lower end below the upper one, above 0 and without a step "
-            f"where the logarithm is searched; change its ends"
-        ) from error
-
-
-@contextmanager
-def _in_order(sweep: Any) -> Iterator[None]:
-    """Without shuffling: samplers draw in any order, and a resumed sweep must find the same choices."""
-    is_shuffled = getattr(sweep, "shuffle", None)
-    if is_shuffled:
-        sweep.shuffle = False
-    yield
-    if is_shuffled:
-        sweep.shuffle = True
-
-
-def _choice(value: Any) -> str | int | float | bool:
-    """A choice as Optuna stores it: a number as it is, all else as the text that Hydra reads as this very value."""
-    if isinstance(value, (bool, int, float)):
-        return value
-    if value == NULL:
-        return NULL
-    return written(value.text if isinstance(value, QuotedString) else value)
-
-
-def written(value: Any) -> str:
-    """``value`` as Hydra reads it: text in quotes where it would be read as something else, such as ``'a,b'`` or ``'null'``."""
-    if isinstance(value, QuotedString):
-        return written(value.text)
-    if isinstance(value, list):
-        return f"[{','.join(written(part) for part in value)}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{Transformer.str(key)}:{written(part)}' for key, part in value.items())}}}"
-    if isinstance(value, str):
-        return value if _is_plain(value) else quoted(value)
-    return Transformer.str(value)
-
-
-def _is_plain(text: str) -> bool:
-    """Whether Hydra reads ``text`` as itself without quotes, alone and within a list."""
-    try:
-        within: Any = OverridesParser.create().parse_override(f"value=[{text}]").value()
-        alone = value_of(text)
-    except HydraException:
+def _is_in_range(dist: NumberDistribution, value: Any) -> bool:
+    if not isinstance(value, (int, float)):
         return False
-    return within == [text] and isinstance(alone, str) and alone == text
+    if not dist.low <= value <= dist.high:
+        return False
+    if not dist.step:
+        return True
+    steps = (value - dist.low) / dist.step
+    return abs(steps - round(steps)) < STEP_TOLERANCE
 
 
-def _interval(sweep: IntervalSweep) -> BaseDistribution:
-    low, high, log = sweep.start, sweep.end, "log" in sweep.tags
-    assert low is not None and high is not None  # noqa: PT018 - the grammar gives both
-    if isinstance(low, int) and isinstance(high, int):
-        return IntDistribution(low, high, log=log)
-    return FloatDistribution(float(low), float(high), log=log)
+def _describe_values(dist: BaseDistribution) -> str:
+    if isinstance(dist, CategoricalDistribution):
+        return f"one of {', '.join(map(str, dist.choices))}"
+    number = as_number(dist)
+    ends = f"{number.low} to {number.high}"
+    if number.step in (None, 1):
+        return ends
+    return f"{ends} in steps of {number.step}"
 
 
-def _range(sweep: RangeSweep) -> BaseDistribution:
-    low, high, step, log = sweep.start, sweep.stop, sweep.step, "log" in sweep.tags
-    assert low is not None and high is not None  # noqa: PT018 - the grammar gives both
-    if all(isinstance(number, int) for number in (low, high, step)):
-        return IntDistribution(int(low), int(high), log=log, step=int(step))
-    return FloatDistribution(float(low), float(high), log=log, step=float(step))
+def lowest(dist: BaseDistribution) -> Any:
+    """The lower end of a range, the first of choices."""
+    if isinstance(dist, CategoricalDistribution):
+        return dist.choices[0]
+    return as_number(dist).low
 
 
 def values_of(dist: BaseDistribution) -> Sequence[Any]:
@@ -166,22 +73,40 @@ def values_of(dist: BaseDistribution) -> Sequence[Any]:
     if isinstance(dist, IntDistribution):
         return range(dist.low, dist.high + 1, dist.step)
     assert isinstance(dist, FloatDistribution)
-    steps = round((dist.high - dist.low) / dist.step) if dist.step else 0
-    return [on_grid(dist.low + index * (dist.step or 0), dist) for index in range(steps + 1)]
+    if not dist.step:
+        return [snap_to_grid(dist.low, dist)]
+    steps = round((dist.high - dist.low) / dist.step)
+    return [snap_to_grid(dist.low + index * dist.step, dist) for index in range(steps + 1)]
 
 
-def uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:
-    """A draw from one distribution, even in its logarithm where it asks for that; every step of a range is as likely as any other."""
+def draw_uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:
+    """A draw from one distribution, uniform in the logarithm where it asks for that.
+
+    Every step of a range is as likely as any other.
+    """
     if isinstance(dist, CategoricalDistribution):
-        return dist.choices[int(rng.integers(len(dist.choices)))]
-    assert isinstance(dist, (IntDistribution, FloatDistribution))
-    low, high = dist.low - (dist.step or 0) / 2, dist.high + (dist.step or 0) / 2
-    return on_grid(exp(rng.uniform(log(low), log(high))) if dist.log else rng.uniform(low, high), dist)
+        index = int(rng.integers(len(dist.choices)))
+        return dist.choices[index]
+    number = as_number(dist)
+    margin = (number.step or 0) / 2
+    low = number.low - margin
+    high = number.high + margin
+    if number.log:
+        exponent = rng.uniform(log(low), log(high))
+        return snap_to_grid(exp(exponent), number)
+    return snap_to_grid(rng.uniform(low, high), number)
 
 
-def on_grid(value: float, dist: IntDistribution | FloatDistribution) -> Any:
+def snap_to_grid(value: float, dist: NumberDistribution) -> Any:
     """The nearest value that the distribution holds."""
     if dist.step is not None:
-        value = dist.low + round((value - dist.low) / dist.step) * dist.step
+        steps = round((value - dist.low) / dist.step)
+        value = dist.low + steps * dist.step
     value = min(max(value, dist.low), dist.high)
-    return int(value) if isinstance(dist, IntDistribution) else float(value)
+    return _convert_number(value, dist)
+
+
+def _convert_number(value: float, dist: NumberDistribution) -> int | float:
+    if isinstance(dist, IntDistribution):
+        return int(value)
+    return float(value)

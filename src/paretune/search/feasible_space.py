@@ -11,8 +11,8 @@ from optuna.distributions import CategoricalDistribution
 
 from paretune.errors import CapError
 from paretune.search.costs import OVER, Caps, Costs, Count, Params
-from paretune.search.distributions import lowest, on_grid, uniform, values_of
-from paretune.search.space import Space, ints_of
+from paretune.search.distributions import draw_uniform, lowest, snap_to_grid, values_of
+from paretune.search.space import Space, free_integers
 
 BISECTIONS = 12
 UNLIMITED = OVER / 10  # the cap of a cost that has none
@@ -109,32 +109,32 @@ class FeasibleSpace:
         whole = self.completed(params | held, rng)
         return whole if self.fits(whole) else self.resized(whole, self.cap, held)
 
-    def uniform(self, rng: np.random.Generator, choice: Params | None = None) -> Params:
-        """A uniform draw that may not fit, of a branch that has a model that does; ``choice`` fixes the branch."""
+    def draw_uniform(self, rng: np.random.Generator, choice: Params | None = None) -> Params:
+        """A draw_uniform draw that may not fit, of a branch that has a model that does; ``choice`` fixes the branch."""
         chosen = choice or self.branches[int(rng.integers(len(self.branches)))]
         return self.completed(chosen, rng)
 
     def completed(self, params: Params, rng: np.random.Generator) -> Params:
-        """``params`` of a branch without what its conditions leave out, and with uniform draws of what is missing."""
+        """``params`` of a branch without what its conditions leave out, and with draw_uniform draws of what is missing."""
         branch = self.space.distributions(self.space.branch_of(params))
         full = dict(params)
         for name, dist in branch.items():
             if name not in full and self.space.is_active(name, full):
-                full[name] = uniform(dist, rng)
-        return self.space.pruned(full)
+                full[name] = draw_uniform(dist, rng)
+        return self.space.drop_inactive(full)
 
     def spread(
         self, rng: np.random.Generator, share: float, choice: Params | None = None, exponent: float = 0.0
     ) -> Params:
         """A draw resized to the cost :meth:`at_share` of the way from the smallest to the cap, of those of the branch if it is given."""
-        params = self.uniform(rng, choice)
+        params = self.draw_uniform(rng, choice)
         if self.costs is None:
             return params
         target = self.at_share(share, exponent, choice)
         for _ in range(REDRAWS):
             if self.cost(self._mover(params)(0.0)) <= target:
                 break
-            params = self.uniform(rng, choice)  # too many layers, say, whatever their widths
+            params = self.draw_uniform(rng, choice)  # too many layers, say, whatever their widths
         return self.resized(params, target)
 
     def at_share(self, share: float, exponent: float = 0.0, choice: Params | None = None) -> float:
@@ -166,7 +166,9 @@ class FeasibleSpace:
         if self.cost(below) > target:
             smallest = self.smallest_of({name: params[name] for name in self.space.choices} | held)
             idle = self.costs.idle(params) if self.costs else ()
-            params = self.space.pruned(smallest | {name: value for name, value in params.items() if name in idle})
+            params = self.space.drop_inactive(
+                smallest | {name: value for name, value in params.items() if name in idle}
+            )
             move = self._mover(params, held)
             below, above = move(0.0), move(2.0)
         low, high = 0.0, 2.0
@@ -188,22 +190,24 @@ class FeasibleSpace:
         """The largest of a branch that can be built: upper ends, each choice at its dearest value."""
         branch = self.space.distributions(self.space.branch_of(choice))
         lower = choice | {name: lowest(dist) for name, dist in branch.items()} | self.smallest_of(choice)
-        ends = {name: dist.high for name, dist in ints_of(self.space, lower).items()}
+        ends = {name: dist.high for name, dist in free_integers(self.space, lower).items()}
         params = self._preferred(lower | ends, lambda cost: cost if cost < UNLIMITED else -cost, choice)
         return params if self.cost(params) < UNLIMITED else self.resized(params, UNLIMITED)
 
     def _preferred(self, params: Params, preference: Callable[[float], float], held: Params) -> Params:
         """``params`` with each choice that matters, and is not ``held``, at the value whose counted cost is preferred, one after another."""
         if self.costs is None:
-            return self.space.pruned(params)
+            return self.space.drop_inactive(params)
         idle = self.costs.idle(params)
         for name, dist in self.space.distributions(self.space.branch_of(params)).items():
             is_choice = isinstance(dist, CategoricalDistribution) or name in self.space.switches
             if is_choice and name not in idle and name not in held:
                 values = values_of(dist)
-                costs = [preference(self.costs.exact(self.space.pruned(params | {name: value}))) for value in values]
+                costs = [
+                    preference(self.costs.exact(self.space.drop_inactive(params | {name: value}))) for value in values
+                ]
                 params = params | {name: values[costs.index(max(costs))]}
-        return self.space.pruned(params)
+        return self.space.drop_inactive(params)
 
     def _mover(self, params: Params, held: Collection[str] = ()) -> Callable[[float], Params]:
         """A function that moves whole numbers of ``params`` from the lower ends of their ranges (0) over where they are (1) to the
@@ -211,7 +215,7 @@ class FeasibleSpace:
         """
         steps = []
         kept = {*held, *(self.costs.unread if self.costs else ())}
-        for name, dist in ints_of(self.space, params).items():
+        for name, dist in free_integers(self.space, params).items():
             if name not in kept:
                 scale = log if dist.log else float
                 steps.append((name, scale(dist.low), scale(params[name]), scale(dist.high), dist))
@@ -220,7 +224,7 @@ class FeasibleSpace:
             moved = dict(params)
             for name, low, value, high, dist in steps:
                 at = low + (value - low) * position if position <= 1 else value + (high - value) * (position - 1)
-                moved[name] = on_grid(exp(at) if dist.log else at, dist)
+                moved[name] = snap_to_grid(exp(at) if dist.log else at, dist)
             return moved
 
         return move

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.errors import ConfigError, check_least
 from paretune.front import LEAST_ERROR, front
 from paretune.search.costs import Params
-from paretune.search.distributions import on_grid, uniform
+from paretune.search.distributions import draw_uniform, snap_to_grid
 from paretune.search.ehvi import Surrogate, expected_improvement, features, select_training_points
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.racing import rung_scores
@@ -167,9 +167,9 @@ class _Branch:
 
 def _stepped(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
     if isinstance(dist, CategoricalDistribution):
-        return uniform(dist, rng)
+        return draw_uniform(dist, rng)
     low, high = dist.low, dist.high  # type: ignore[attr-defined]
     step = rng.normal(0.0, 0.15)
     if dist.log:  # type: ignore[attr-defined]
-        return on_grid(value * (high / low) ** step, dist)  # type: ignore[arg-type]
-    return on_grid(value + (high - low) * step, dist)  # type: ignore[arg-type]
+        return snap_to_grid(value * (high / low) ** step, dist)  # type: ignore[arg-type]
+    return snap_to_grid(value + (high - low) * step, dist)  # type: ignore[arg-type]

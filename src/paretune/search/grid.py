@@ -54,7 +54,7 @@ class Grid:
         number = bisect_right(self._ends, index)
         branch = self.branches[number]
         whole = branch.at(index - self._ends[number] + len(branch))
-        params = self.space.pruned(whole)
+        params = self.space.drop_inactive(whole)
         for name in whole.keys() - params.keys():
             if whole[name] != branch.values[name][0]:
                 return None

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import ConfigError, check_least
 from paretune.search.costs import Params
-from paretune.search.distributions import Distributions, uniform
+from paretune.search.distributions import Distributions, draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.grid import Grid
 from paretune.search.storage import ENQUEUED, NOTE, note, noted, stored
@@ -32,7 +32,7 @@ TRIED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.
 class CappedSampler(BaseSampler):
     """A sampler that proposes whole configurations of a :class:`~paretune.search.feasible_space.FeasibleSpace`.
 
-    The first ``n_startup`` trials are uniform draws resized to targets spread evenly from the smallest configuration of their
+    The first ``n_startup`` trials are draw_uniform draws resized to targets spread evenly from the smallest configuration of their
     branch to the cap, no network twice as long as others turn up: by ``start_exponent`` over the logarithm of the cost (0), over the cost itself (1), or between the two. No configuration that was tried, or is being tried, is proposed again as long
     as others turn up. Every draw derives from (``seed``, trial number), so that a resumed or parallel sweep does not
     repeat its start.
@@ -53,7 +53,7 @@ class CappedSampler(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
         """All parameters of all branches; a trial gets values for those of one branch."""
-        return self.feasible.space.everything()
+        return self.feasible.space.all_distributions()
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
         """What ``search_space`` has of one whole configuration that fits.
@@ -72,7 +72,9 @@ class CappedSampler(BaseSampler):
 
     def _drawn(self, study: Study, trial: FrozenTrial) -> Params:
         rng, feasible = np.random.default_rng([self.seed, trial.number]), self.feasible
-        enqueued = {n: v for n, v in trial.system_attrs.get(ENQUEUED, {}).items() if n in feasible.space.everything()}
+        enqueued = {
+            n: v for n, v in trial.system_attrs.get(ENQUEUED, {}).items() if n in feasible.space.all_distributions()
+        }
         others = [t for t in study.get_trials(deepcopy=False, states=TRIED) if t.number != trial.number]
         tried = {frozenset(configuration_of(other).items()) for other in others}
         again: Params = {}  # a network that was tried, with other settings of its training
@@ -112,7 +114,7 @@ class CappedSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Define-by-run parameters outside of the space are drawn uniformly."""
-        return uniform(param_distribution, np.random.default_rng([self.seed, trial.number, len(trial.params)]))
+        return draw_uniform(param_distribution, np.random.default_rng([self.seed, trial.number, len(trial.params)]))
 
     def _start(self, number: int, rng: np.random.Generator, attempt: int) -> Params:
         """A draw near the target of trial ``number``; after some ``attempt`` of any size, as there are few networks near it."""

@@ -1,0 +1,213 @@
+"""Hydra's sweep grammar as a space, with the meaning that hydra-optuna-sweeper gives it.
+
+``choice(a, b)``: one of them. ``range(a, b, step)``: whole numbers from a to b, b included (unlike in Hydra's own
+sweeper). ``interval(a, b)``: real numbers, and ``int(interval(a, b))`` whole ones, both ends included.
+``tag(log, interval(a, b))``: the same, uniform in the logarithm. ``shuffle`` makes a range a choice.
+``tag('if depth > 3', ...)``: only where ``depth`` has such a value.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.types import Override
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from paretune.errors import ConfigError
+from paretune.search.conditions import CONDITION_FORM, Condition, condition_of
+from paretune.search.distributions import Distributions
+from paretune.search.grammar import distribution_of, parse_overrides, require_distribution
+from paretune.search.space import Params, Space
+
+
+def parse_space(
+    arguments: Iterable[str],
+    *,
+    is_group: Callable[[str], bool],
+    own_space: Callable[[list[str]], Mapping[str, Any]],
+    loader: ConfigLoader | None = None,
+) -> Space:
+    """The space that command-line overrides (and the sweeper's ``params``) span.
+
+    ``is_group`` tells whether a key is a config group; ``own_space`` gives the mapping of keys to sweeps that a
+    configuration with these overrides brings along (empty where it brings none); ``loader`` lists the groups for
+    ``glob``. A key fixed on the command line leaves the space. Raises :class:`~paretune.errors.ConfigError` for a sweep
+    that cannot be read.
+    """
+    typed = _Overrides()
+    for override in parse_overrides(arguments, loader):
+        typed.add(override, is_group)
+    options = _OptionSpaces(typed, own_space)
+    choices = options.find_branching()
+    common: Distributions = {}
+    for name, group in typed.groups.items():
+        if name not in choices:
+            common[name] = group
+    space = Space(typed.fixed, common, choices, groups=frozenset(typed.groups))
+    space = _add_entries(space, None, typed.entries, typed.settled)
+    for chosen in space.combinations():
+        lines = [f"{key}={value}" for key, value in options.read(chosen).items()]
+        entries = parse_overrides(lines, loader)
+        space = _add_entries(space, space.branch_of(chosen), entries, typed.settled)
+    return space
+
+
+def is_named(key: str, named: Collection[str]) -> bool:
+    """Whether the command line names ``key``, or the whole that it is a part of (``a.b`` of ``a.b.0``)."""
+    return any(key == whole or key.startswith(f"{whole}.") for whole in named)
+
+
+@dataclass
+class _Overrides:
+    """The overrides of a command line, by what they are.
+
+    ``entries`` are searched under their plain key; ``groups`` are config groups of which several options are searched;
+    ``named`` is what is fixed or searched already, so that no option's own space varies it; ``settled`` are the values
+    of what is fixed.
+    """
+
+    fixed: list[str] = field(default_factory=list)
+    entries: list[Override] = field(default_factory=list)
+    groups: dict[str, CategoricalDistribution] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
+    settled: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, override: Override, is_group: Callable[[str], bool]) -> None:
+        """Put an override where it belongs."""
+        key = override.get_key_element()
+        distribution = distribution_of(override)
+        if distribution is None:
+            self._fix(override, is_group(key))
+        elif isinstance(distribution, CategoricalDistribution) and is_group(key):
+            _refuse_condition(override)
+            self.groups[key] = distribution
+        else:
+            self.entries.append(override)
+            self.named.add(key.lstrip("+"))
+
+    def _fix(self, override: Override, of_group: bool) -> None:
+        key = override.get_key_element().lstrip("+")
+        self.fixed.append(str(override.input_line))
+        self.settled[key] = override.value()
+        if not of_group:  # model=squeeze fixes no width
+            self.named.add(key)
+
+
+def _refuse_condition(override: Override) -> None:
+    condition = condition_of(override)
+    if condition is not None:
+        raise ConfigError(
+            f"condition `{condition}` of `{override.input_line}` is on a config group; "
+            f"expected one on a parameter; leave it out"
+        )
+
+
+@dataclass(frozen=True)
+class _OptionSpaces:
+    """The spaces that the options of config groups bring along, without what the command line names."""
+
+    typed: _Overrides
+    own_space: Callable[[list[str]], Mapping[str, Any]]
+
+    def read(self, chosen: Params) -> Mapping[str, Any]:
+        """The sweeps that come with these options; of groups that are not ``chosen`` with the first ones."""
+        options = {name: group.choices[0] for name, group in self.typed.groups.items()}
+        options.update(chosen)
+        lines = [f"{name}={option}" for name, option in options.items()]
+        sweeps = self.own_space([*self.typed.fixed, *lines])
+        kept: dict[str, Any] = {}
+        for key, value in sweeps.items():
+            if value is not None and not is_named(key, self.typed.named):
+                kept[key] = value
+        return kept
+
+    def find_branching(self) -> dict[str, CategoricalDistribution]:
+        """The groups whose options bring different parameters, the other groups at their first option."""
+        branching: dict[str, CategoricalDistribution] = {}
+        if not self.typed.groups:
+            return branching
+        usual = self.read({})
+        for name, group in self.typed.groups.items():
+            others = group.choices[1:]
+            if any(self.read({name: option}) != usual for option in others):
+                branching[name] = group
+        return branching
+
+
+def _add_entries(space: Space, branch: str | None, entries: Sequence[Override], settled: Mapping[str, Any]) -> Space:
+    """``space`` with the parameters of ``entries`` in ``branch``; without one they are common to all branches.
+
+    Conditions on what is ``settled`` are decided here.
+    """
+    adding = _Adding(space, branch, settled, dict(space.conditions))
+    waiting = [(entry, condition_of(entry)) for entry in entries]
+    while waiting:  # what a condition depends on is drawn first
+        late = adding.add_known(waiting)
+        if len(late) == len(waiting):
+            entry, condition = late[0]
+            raise ConfigError(
+                f"condition `{condition}` of `{entry.input_line}` names nothing that is searched or set; "
+                f"{CONDITION_FORM}"
+            )
+        waiting = late
+    if branch is None:
+        common = {**space.common, **adding.added}
+        return replace(space, common=common, conditions=adding.conditions)
+    branches = {**space.branches, branch: adding.added}
+    return replace(space, branches=branches, conditions=adding.conditions)
+
+
+Entry = tuple[Override, Condition | None]
+
+
+@dataclass
+class _Adding:
+    """Entries on their way into a branch of a space, with the conditions they have there."""
+
+    space: Space
+    branch: str | None
+    settled: Mapping[str, Any]
+    conditions: dict[str, Condition]
+    added: Distributions = field(default_factory=dict)
+
+    def add_known(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Add the entries whose condition depends on something known; the others are returned."""
+        known = {**self.space.choices, **self.space.common, **self.added}
+        late: list[Entry] = []
+        for entry, condition in entries:
+            name = self._name(entry.get_key_element())
+            if condition is None or self._holds_always(condition):
+                self.added[name] = require_distribution(entry)
+                continue
+            switch = self._find_switch(condition, known)
+            if switch is not None:
+                _refuse_fraction(known, switch, entry, condition)
+                self.added[name] = require_distribution(entry)
+                self.conditions[name] = replace(condition, name=switch)
+            elif condition.name not in self.settled:
+                late.append((entry, condition))
+        return late
+
+    def _name(self, key: str) -> str:
+        if self.branch:
+            return f"{self.branch}/{key}"
+        return key
+
+    def _holds_always(self, condition: Condition) -> bool:
+        return condition.name in self.settled and condition.holds(self.settled)
+
+    def _find_switch(self, condition: Condition, known: Distributions) -> str | None:
+        """The parameter that the condition names, by its Optuna name: of the same branch before the common ones."""
+        for name in (self._name(condition.name), condition.name):
+            if name in known:
+                return name
+        return None
+
+
+def _refuse_fraction(known: Distributions, switch: str, entry: Override, condition: Condition) -> None:
+    if isinstance(known[switch], FloatDistribution):
+        raise ConfigError(
+            f"condition `{condition}` of `{entry.input_line}` depends on a fraction; "
+            f"expected a choice or whole numbers; search {condition.name} as a choice"
+        )
