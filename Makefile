@@ -7,7 +7,7 @@ MODEL ?= model.onnx
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo train sweep pareto confirm export recipes ui test test-all test-cluster cluster-deps check format lock bench clean
+.PHONY: help setup demo train sweep pareto confirm export recipes ui test test-all test-cluster cluster-deps check format lock bench docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ lock: $(READY)  ## pin today's newest versions that pyproject.toml admits (torch
 bench: $(READY)  ## the figures of docs (hours; MNIST; `cluster` needs root, PostgreSQL, grpcio); ARGS='throughput asks' for some
 	$(BIN)/python -m bench $(ARGS)
 
+docs: $(READY)  ## the documents as a site in site/, with an API reference; links are checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:  ## remove .venv and all caches; runs, data and reports stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

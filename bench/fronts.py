@@ -1,4 +1,6 @@
-"""What the search added, and how scores spread over seeds: the two pictures of ``docs/front.md``, from what is committed.
+"""What the search added, and how scores spread over seeds: two pictures, from what is committed.
+
+They are in ``docs/journal/2026-11-28-record-front.md``.
 
 Beside the joint front of ``record_small`` and ``record_middle`` stands that of as many random trials of the same spaces under the
 same caps and races (``sweeps/record_*_random``), and the eight published networks that ``record`` starts from (``sweeps/record_known``).

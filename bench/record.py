@@ -1,6 +1,6 @@
-"""README's picture and table: the joint front of the record sweeps, from what is committed of each.
+"""The joint front of the record sweeps, from what is committed of each: README's picture and six rows, the journal's table.
 
-``python -m bench.record`` draws ``docs/record.png`` and prints the table. The stores of the sweeps are not needed.
+``python -m bench.record`` draws ``docs/record.png`` and prints both. The stores of the sweeps are not needed.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,13 @@ SWEEPS = (
     "record_views",
 )
 PICTURE = ROOT / "docs" / "record.png"
+BY_HAND = (
+    "record_kernels",
+    "record_large",
+    "record_wide",
+    "record_views",
+)  # no searches: networks that a person designed
+IN_README = (149, 349, 685, 2148, 7937, 15538)  # parameters
 SHOWN_F1 = 0.8  # of a row, at least
 SHOWN_RATIO = 1.15  # of its parameters to those of the row before, at least
 
@@ -79,8 +86,22 @@ def line(member: dict[str, object], confirmed: DataFrame) -> str:
     return f"| {member[N_PARAMS]:,} | {member[VAL_F1]:.4f} | {tests} | {member['family']} | {member['layers']} |"
 
 
+def readme_rows(results: Record) -> list[str]:
+    """README's table: parameters, test F1, and whether a search or a person found the network."""
+    designed = set(read("front.csv", BY_HAND)["run_id"])
+    members = [member for member in records(rows(results)) if member[N_PARAMS] in IN_README]
+    return [short_line(member, results.confirmed, member["run_id"] in designed) for member in members]
+
+
+def short_line(member: dict[str, object], confirmed: DataFrame, designed: bool) -> str:
+    [way] = records(of_most_seeds(confirmed[confirmed["run_id"] == member["run_id"]]))
+    found_by = "designed by hand" if designed else "searched"
+    return f"| {member[N_PARAMS]:,} | {mean_and_sd(way, 'test_f1')} ({way['seeds']}) | {found_by} |"
+
+
 if __name__ == "__main__":
     results = found()
     draw_front(results, [PICTURE])
+    print("\n".join(readme_rows(results)), end="\n\n")
     print("| parameters | validation F1 | test F1, mean ± sd (seeds) | family | layers |\n|---:|---:|---|---|---|")
     print("\n".join(line(member, results.confirmed) for member in records(rows(results))))

@@ -131,7 +131,7 @@ def usual(data: ImageData, name: str) -> float:
 
 
 def run() -> dict[str, dict[str, float]]:
-    """Images a second, and the ratios that ``docs/performance.md`` claims."""
+    """Images a second, and the ratios that ``docs/journal/2026-11-21-throughput.md`` claims."""
     return {name: _figures(name) for name in NETS}
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from paretune import __version__
 from paretune.__main__ import COMMANDS, main
 from server import free_port
 
@@ -45,7 +46,7 @@ def test_each_earlier_name_runs_the_function_of_its_command():
 def test_python_m_paretune_says_the_version():
     done = subprocess.run([sys.executable, "-m", "paretune", "--version"], capture_output=True, text=True, check=True)
 
-    assert done.stdout == "paretune 0.1.0\n"
+    assert done.stdout == f"paretune {__version__}\n"
 
 
 @pytest.mark.parametrize(

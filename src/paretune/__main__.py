@@ -14,7 +14,7 @@ from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
-from paretune import cache, paths
+from paretune import __version__, cache, paths
 from paretune.cli import add_store, check_name, counted, exit_on_mistake, parser_of, uri_of
 from paretune.console import end_with_the_reader
 from paretune.errors import ConfigError
@@ -50,9 +50,7 @@ def _main() -> None:
     elif name in ("-h", "--help", "help"):
         print(overview())
     elif name == "--version":
-        from importlib.metadata import version
-
-        print(f"paretune {version('paretune')}")
+        print(f"paretune {__version__}")
     elif name in ("-sc", "--shell-completion"):
         with exit_on_mistake("paretune"):
             _complete(arguments)
