@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 LEAST_FREE_BYTES = 16_384  # what no database can be written with
 TOLD_AFTER_S = 5.0  # a lock of a busy database is shorter
-LAST_TRIES_S = 2.0  # for closing what is open, once somebody asked the process to stop
+LAST_TRIES_S = 3.0  # for closing what is open, once somebody asked the process to stop
 
 
 @dataclass(frozen=True)

@@ -114,4 +114,4 @@ def test_a_stop_leaves_nothing_running_and_says_how_to_go_on(tmp_path, signals):
     assert process.returncode == 130, output
     assert time.monotonic() - stopped_s < 16
     assert f"the same command goes on from here: {Path(sys.executable).name} app.py -m" in output
-    assert {trial.state.name for trial in study.trials} == {"WAITING"}
+    assert {trial.state.name for trial in study.trials} == {"WAITING"}, [t.user_attrs for t in study.trials]

@@ -160,6 +160,8 @@ class WorkerPool:
         while any(thread.is_alive() for thread in slots):
             for thread in slots:
                 thread.join(1 / len(slots))
+            if patience.is_ended():  # SIGTERM came where Python swallows what it raises
+                raise KeyboardInterrupt
             self._refuse_faults()
             kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
             if (watcher := queue_watcher()) and self._is_over():

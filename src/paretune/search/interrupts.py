@@ -188,7 +188,8 @@ class Watch:
         started_s = time.monotonic()
         while not self._over.wait(POLL_S):
             self.late = self.limit_s is not None and time.monotonic() - started_s > self.limit_s
-            if not (self.late or self._is_stopping()) or self._over.is_set():
+            is_swallowed = patience.is_over()  # SIGTERM came in a `__del__`, say, whose exceptions Python drops
+            if not (self.late or is_swallowed or self._is_stopping()) or self._over.is_set():
                 continue
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             if not self._over.wait(GRACE_S):

@@ -150,9 +150,10 @@ class _Attempt:
         self._fail(f"the task left with {type(error).__name__}({error})")
 
     def _is_asked_to_stop(self) -> bool:
-        with suppress(FaultError):
+        try:
             return stopping(self.study)
-        return False
+        except FaultError:  # it cannot be told; a death that is none would cost the trial a retry
+            return True
 
     def _overrides(self) -> list[str]:
         """The sampler has drawn the whole configuration already; Optuna hands it over name by name."""

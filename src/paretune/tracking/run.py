@@ -114,6 +114,11 @@ class RunWriter:
             if self.send():
                 self.folder.remove()
         finally:  # also if a step is refused
+            self.release()
+
+    def release(self) -> None:
+        """Leave what is not sent to the next process."""
+        if self.folder:
             self.folder.release()
 
     def _apply_patiently(self, step: Step) -> None:
@@ -294,7 +299,11 @@ class RunRecorder(RunWriter):
         write_leftovers(self.store)
         self.open()
         run = {"name": self.name, "tags": self.tags, "searched": self.searched, "replaces": self.replaces}
-        self.write("begin", **run, key=self.key)
+        try:
+            self.write("begin", **run, key=self.key)
+        except BaseException:
+            self.release()
+            raise
         return self
 
     def start(self, point: Point) -> None:
@@ -339,7 +348,10 @@ class RunRecorder(RunWriter):
 
     def end(self, status: str, tags: Mapping[str, str], **front: Any) -> None:
         """Close the run with these tags; ``front`` names the sweep and the number of a trial that may join the front."""
-        self.write("end", status=status, tags=dict(tags), **front)
-        self.close()
+        try:
+            self.write("end", status=status, tags=dict(tags), **front)
+            self.close()
+        finally:
+            self.release()
         if self.folder and self.folder.path.is_dir() and self.tags.get(Tag.KIND) != "trial":
             log.warning("this run waits in %s; the next command writes it to the tracking store", self.folder.path)
