@@ -1,7 +1,8 @@
 """Networks in whole numbers: onnxruntime and the C code say the same."""
 
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from paretune.errors import ExportError
 
 PIXELS = (torch.rand(200, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 255).byte()
 IMAGES = (PIXELS / 255).numpy()
+pytestmark = pytest.mark.xdist_group("int8")  # one process writes what several tests read
+
 WRITTEN = [
     ("conv", "norm=batch activation=silu"),
     ("dense", "widths=[16,8]"),
@@ -46,6 +49,38 @@ def in_int8(model: Deployable, folder: Path) -> Quantised:
     return write_int8(model, folder / "model.onnx", folder / "model.int8.onnx")
 
 
+@dataclass(frozen=True)
+class Written:
+    """A model in whole numbers, and what its header takes of RAM and flash."""
+
+    model: Deployable
+    quantised: Quantised
+    folder: Path
+    ram_bytes: int
+    flash_bytes: int
+
+
+@pytest.fixture(scope="module")
+def written_once() -> dict[str, Written]:
+    """By the settings, what :func:`written` has written; exporting one takes seconds."""
+    return {}
+
+
+@pytest.fixture
+def written(deployable, written_once, tmp_path_factory) -> Callable[[str], Written]:
+    """Writes the network of such settings as ``model.int8.onnx`` and ``model.h`` in a folder, once for all tests."""
+
+    def write(settings: str) -> Written:
+        if settings not in written_once:
+            model, folder = deployable(*settings.split()), tmp_path_factory.mktemp("written")
+            quantised = in_int8(model, folder)
+            sizes = write_c_int8(quantised, model, folder / "model.h", "a test")
+            written_once[settings] = Written(model, quantised, folder, *sizes)
+        return written_once[settings]
+
+    return write
+
+
 @pytest.mark.parametrize(("family", "settings"), WRITTEN)
 def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(deployable, tmp_path, family, settings):
     model = deployable(f"model={family}", *(f"model.{setting}" for setting in settings.split()))
@@ -63,13 +98,12 @@ def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(deployable
     "family",
     ["conv", "dense", "squeeze", "squeeze_deep model.activation=silu", "separable", "recurrent", "recurrent_deep"],
 )
-def test_it_takes_the_counted_memory(deployable, tmp_path, family):
-    model = deployable(*f"model={family}".split())
-    ram, flash = write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
-    wide, costs = (models.measure(model.point.config["model"], dtype) for dtype in ("float32", "int8"))
+def test_it_takes_the_counted_memory(written, family):
+    took = written(f"model={family}")
+    wide, costs = (models.measure(took.model.point.config["model"], dtype) for dtype in ("float32", "int8"))
 
-    assert ram == costs.ram_bytes == wide.ram_bytes / 4
-    assert 0.85 * costs.flash_bytes < flash <= costs.flash_bytes < wide.flash_bytes
+    assert took.ram_bytes == costs.ram_bytes == wide.ram_bytes / 4
+    assert 0.85 * costs.flash_bytes < took.flash_bytes <= costs.flash_bytes < wide.flash_bytes
 
 
 @pytest.mark.parametrize("family", ["separable", "recurrent_deep model.norm=scalar model.activation=leaky_relu"])
@@ -85,10 +119,9 @@ def test_a_rectifier_and_the_scale_of_a_norm_are_part_of_what_comes_before_them(
     assert joined == ({"slope"} if family == "separable" else {"slope", "factor", "added"})
 
 
-def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(deployable, tmp_path):
-    model = deployable("model=squeeze")
-    in_int8(model, tmp_path)
-    runtime = Runtime(tmp_path / "model.int8.onnx")
+def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(written):
+    squeeze = written("model=squeeze")
+    model, runtime = squeeze.model, Runtime(squeeze.folder / "model.int8.onnx")
 
     assert runtime.class_names == list("abcdefghij")
     difference = runtime.logits(model.samples.numpy()) - model.logits()
@@ -119,10 +152,10 @@ def test_a_value_without_a_finite_range_is_refused(deployable, tmp_path):
         in_int8(deployable("model=inception"), tmp_path)
 
 
-def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(deployable, tmp_path):
-    model = deployable("model=separable")
-    ram, flash = write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
-    words = program_sizes(tmp_path / "model.h").replace(",", "")
+def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(written):
+    separable = written("model=separable")
+    ram, flash = separable.ram_bytes, separable.flash_bytes
+    words = program_sizes(separable.folder / "model.h").replace(",", "")
     text, data, stack = map(int, re.findall(r"\b\d+\b", words)[:3])
 
     assert text > flash

@@ -1,13 +1,20 @@
 """Sweeps of real trainings on digits, checked in Optuna, in MLflow and on disk."""
 
+import shutil
+from pathlib import Path
+
 import optuna
 import pytest
 import yaml
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from optuna.trial import TrialState
 
+from paretune import train
 from paretune.tracking import Store, read_points
+
+pytestmark = pytest.mark.xdist_group("sweep")  # one process makes the sweep for all
 
 SWEEP = ("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "trainer.autotune=false", "name=small", "cap.max_params=4000",
          "model=choice(conv,squeeze)")  # fmt: skip
@@ -15,6 +22,26 @@ SWEEP = ("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epoc
 
 def trials(n: int) -> str:
     return f"hydra.sweeper.n_trials={n}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, migrated) -> Path:
+    """The store of the sweep after three trials, made once; left as it is."""
+    folder = tmp_path_factory.mktemp("sweep") / "store"
+    migrated(folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PARETUNE_STORE", str(folder))
+        patch.setattr("sys.argv", ["paretune", *SWEEP, trials(3)])
+        train.cli()
+    GlobalHydra.instance().clear()
+    return folder
+
+
+@pytest.fixture
+def swept(made, command, tmp_path):
+    """The command, where the sweep has had its three trials."""
+    shutil.copytree(made, tmp_path / "store", dirs_exist_ok=True)
+    return command
 
 
 @pytest.fixture
@@ -26,14 +53,12 @@ def test_hydra_finds_the_sweeper():
     assert "ParetuneSweeper" in [plugin.__name__ for plugin in Plugins.instance().discover(Sweeper)]
 
 
-def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(command, store, tmp_path):
-    answer = command(*SWEEP, trials(3))
+def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(swept, store, tmp_path):
     study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
     points = read_points(store, "small")
     folders = sorted(path.parent.name for path in (tmp_path / "store/outputs/small").glob("*/weights.pt"))
     results = yaml.safe_load((tmp_path / "store/outputs/small/optimization_results.yaml").read_text())
 
-    assert answer.code == 0, answer.err
     assert [trial.values for trial in study.trials] == [[point.params, pytest.approx(point.f1)] for point in points]
     assert study.metric_names == ["parameters", "F1"]
     assert study.trials[0].user_attrs["overrides"].startswith("data=digits data.splitting.train_size=200 ")
@@ -47,14 +72,13 @@ def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(command,
     assert parent.data.tags["cap"] == "4000"
 
 
-def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(command, store):
-    command(*SWEEP, trials(2))
-    again = command(*SWEEP, trials(2))
-    more = command(*SWEEP, trials(3))
+def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(swept, store):
+    again = swept(*SWEEP, trials(3))
+    more = swept(*SWEEP, trials(4))
 
-    assert "sweep small is complete: 2 trials are finished, nothing is left to train" in again.out
-    assert "sweep small: 2 of 3 trials are finished, 1 to go" in more.out
-    assert len(read_points(store, "small")) == 3
+    assert "sweep small is complete: 3 trials are finished, nothing is left to train" in again.out
+    assert "sweep small: 3 of 4 trials are finished, 1 to go" in more.out
+    assert len(read_points(store, "small")) == 4
     assert len(store.runs({"kind": "sweep"})) == 1
 
 
@@ -123,14 +147,13 @@ def test_a_start_that_the_space_does_not_hold_is_one_line(command):
                      marks=pytest.mark.slow),
     ],
 )  # fmt: skip
-def test_another_question_under_the_same_name_is_refused_with_what_changed(command, store, change, message):
-    command(*SWEEP, trials(1))
-    answer = command(*SWEEP, trials(2), change)
+def test_another_question_under_the_same_name_is_refused_with_what_changed(swept, store, change, message):
+    answer = swept(*SWEEP, trials(4), change)
 
     assert answer.code == 2
     assert "study `small` was started with another question (" in answer.err
     assert message in answer.err
-    assert len(read_points(store, "small")) == 1
+    assert len(read_points(store, "small")) == 3
 
 
 def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(command, store, tmp_path):
