@@ -46,7 +46,7 @@ class Trust:
     def check(self, config: Mapping[str, Any], source: str, parts: Iterable[str] = OF_A_NETWORK) -> None:
         """Raise :class:`~paretune.errors.StoreError` if the ``parts`` of a stored ``config`` name other code; none of it is imported.
 
-        ``source`` says where the config comes from, such as ``weights `model/weights.pt```.
+        ``source`` says in words where the config comes from: the kind of file, and its path.
         """
         refused = [one for part in parts for one in self._refused(part, config.get(part))]
         if not refused:
