@@ -17,10 +17,11 @@ from optuna.trial import create_trial
 
 from bench.surrogates import count, formula
 from paretune import models
-from paretune.search.costs import Caps, Count
+from paretune.search.caps import Caps
+from paretune.search.costs import Count
+from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.samplers import FeasibleSampler
 from paretune.search.space_parser import parse_space
 
 ASKS, CAPS = 300, (5000, 841)
@@ -79,7 +80,7 @@ def ask_after(n: int, counting: Count) -> float:
     sampler, rng = FrontSampler(FeasibleSpace(SPACE, counting, CAPS[0])), np.random.default_rng(0)
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     for _ in range(n):
-        params = sampler.feasible.spread(rng, float(rng.random()))
+        params = sampler.feasible.draw_at_share(rng, float(rng.random()))
         values = [count(params), formula(params, rng)]
         study.add_trial(create_trial(params=params, distributions=SPACE.all_distributions(), values=values))
     asks_ms = []

@@ -78,7 +78,7 @@ def time_asks(arguments: tuple[str, ...]) -> Timing:
     rng = np.random.default_rng(0)
     for number in range(SEEN):
         share = float(rng.random())
-        params = feasible.spread(rng, share, feasible.branches[number % len(feasible.branches)])
+        params = feasible.draw_at_share(rng, share, feasible.branches[number % len(feasible.branches)])
         values = [feasible.cost(params), score(params, share, rng)]
         distributions = {name: spec.space.all_distributions()[name] for name in params}
         study.add_trial(create_trial(params=params, distributions=distributions, values=values))

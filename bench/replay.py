@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from paretune.front import LEAST_ERROR, front, front_volume
-from paretune.search.ehvi import Surrogate
 from paretune.search.racing import Race, stays
+from paretune.search.surrogate import Surrogate
 from paretune.tracking import Store, read_trials
 from paretune.tracking.read import read_curve
 

@@ -15,9 +15,9 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 
 from bench.surrogates import CAP, SPACE, Score, count, fit_of_mnist, formula, mnist
 from paretune.front import hypervolume
+from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.samplers import FeasibleSampler
 
 SEEDS, BUDGETS = 10, (50, 100, 200)
 SLOW = {"gp_constraints": (3, 50)}  # seeds and trials: it takes seconds an ask

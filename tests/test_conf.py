@@ -122,17 +122,17 @@ def test_references_are_complete(path):
     [None, True, 3, 0.5, float("inf"), [1, None], ["0", "a,b", "it's", "null", "", "(1)", "x=1", "back\\", "é/ü"], {"a": 1, "b": {"c": False}}],
 )  # fmt: skip
 def test_values_of_a_sweep_file_are_what_hydra_reads(value):
-    from hydra_plugins.paretune_sweeper._spec import _grammar
+    from hydra_plugins.paretune_sweeper._space import write_sweep
 
-    (override,) = OverridesParser.create().parse_overrides([f"x={_grammar(value)}"])
+    (override,) = OverridesParser.create().parse_overrides([f"x={write_sweep(value)}"])
 
     assert override.value() == value
 
 
 def test_text_of_a_sweep_file_is_grammar():
-    from hydra_plugins.paretune_sweeper._spec import _grammar
+    from hydra_plugins.paretune_sweeper._space import write_sweep
 
-    assert _grammar("choice(a,b)") == "choice(a,b)"
+    assert write_sweep("choice(a,b)") == "choice(a,b)"
 
 
 def test_the_words_for_costs_are_those_of_the_code():

@@ -9,9 +9,9 @@ import pytest
 from optuna.trial import create_trial
 
 from paretune.errors import CapError
+from paretune.search.capped_sampler import START_EXPONENT, CappedSampler
 from paretune.search.claims import requeue
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.samplers import START_EXPONENT, CappedSampler
 from paretune.search.space_parser import parse_space
 from paretune.search.storage import suggest
 
@@ -137,7 +137,7 @@ class SamplerContract:
     def test_forty_trials_reach_every_tenth_of_the_costs(self):
         """Tenths of the way that the start goes, from the smallest configuration to the cap."""
         feasible = FeasibleSpace(SPACE, count, 5000)
-        tenths = 10 * feasible.shares(asked(self.make(feasible), 40), START_EXPONENT)
+        tenths = 10 * feasible.shares_of(asked(self.make(feasible), 40), START_EXPONENT)
 
         assert set(np.minimum(tenths.astype(int), 9)) == set(range(10))
 

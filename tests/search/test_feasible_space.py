@@ -8,10 +8,12 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
 from paretune.errors import CapError
-from paretune.search.costs import OVER, Caps, Costs, fitted
+from paretune.search.caps import OVER_CAP, Caps
+from paretune.search.costs import Costs
 from paretune.search.distributions import draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
+from paretune.search.polynomials import fit_polynomials
 from paretune.search.space import Space
 
 
@@ -28,7 +30,7 @@ def test_a_quadratic_polynomial_is_found_from_its_values(factors, where):
     rows = [[1, 1], [2, 1], [7, 3], [1, 9], [30, 4], [64, 64]]
 
     terms = [(i, j) for i in range(3) for j in range(i, 3)]
-    polynomials = fitted(rows, [{"cost": (value(*row),)} for row in rows], terms)
+    polynomials = fit_polynomials(rows, [{"cost": (value(*row),)} for row in rows], terms)
     assert polynomials["cost"][0](where) == value(*where)
 
 
@@ -84,21 +86,21 @@ def test_over_another_cap_a_configuration_costs_more_than_anything():
     for params in draws(200):
         is_over = max(layered(params)["ram"]) > 9000
         assert costs(params) == costs.exact(params)
-        assert costs(params) >= OVER if is_over else costs(params) == count(params)
+        assert costs(params) >= OVER_CAP if is_over else costs(params) == count(params)
 
 
 def test_a_configuration_may_cost_nothing():
     space = Space(common={"width": IntDistribution(0, 64)})
     feasible = FeasibleSpace(space, lambda params: {"params": 3 * params["width"]}, Caps({"params": 90}, "params"))
 
-    assert feasible.at_share(0.0) == 1
-    assert feasible.shares([{"width": 0}, {"width": 30}]).tolist() == [0.0, 1.0]
+    assert feasible.cost_at_share(0.0) == 1
+    assert feasible.shares_of([{"width": 0}, {"width": 30}]).tolist() == [0.0, 1.0]
 
 
 def test_draws_keep_to_every_cap():
     feasible, rng = FeasibleSpace(SPACE, layered, TWO_CAPS), np.random.default_rng(0)
     for share in rng.random(200):
-        counts = layered(feasible.spread(rng, share))
+        counts = layered(feasible.draw_at_share(rng, share))
         assert counts["params"] <= 5000
         assert max(counts["ram"]) <= 9000
 
@@ -144,11 +146,11 @@ def test_resizing_keeps_whole_numbers_that_cost_nothing(share, seed):
     space = Space(common={"w": IntDistribution(1, 64), "seed": IntDistribution(0, 9)})
     feasible = FeasibleSpace(space, lambda params: params["w"], 50, unread={"seed"})
 
-    assert feasible.resized({"w": 20, "seed": seed}, feasible.at_share(share))["seed"] == seed
+    assert feasible.resize({"w": 20, "seed": seed}, feasible.cost_at_share(share))["seed"] == seed
 
 
 def test_draws_are_spread_over_the_costs_where_the_cheapest_costs_nothing():
     feasible = FeasibleSpace(Space(common={"w": IntDistribution(0, 64)}), lambda params: params["w"], 50)
     rng = np.random.default_rng(0)
 
-    assert [feasible.cost(feasible.spread(rng, share)) for share in (0.0, 0.5, 1.0)] == [1, 7, 50]
+    assert [feasible.cost(feasible.draw_at_share(rng, share)) for share in (0.0, 0.5, 1.0)] == [1, 7, 50]

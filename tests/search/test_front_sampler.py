@@ -8,12 +8,14 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
 from paretune.errors import ConfigError
 from paretune.front import front, hypervolume
-from paretune.search.ehvi import Surrogate, expected_improvement, features, select_training_points
+from paretune.search.ehvi import expected_improvement
+from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.front_sampler import FrontSampler, Observation
-from paretune.search.samplers import FeasibleSampler
+from paretune.search.front_sampler import FrontSampler
+from paretune.search.observations import Observation
 from paretune.search.space import Space
 from paretune.search.storage import suggest
+from paretune.search.surrogate import Surrogate, make_features, select_training_points
 
 REFERENCE = (10.0, 5.0)
 
@@ -55,7 +57,7 @@ def test_features_are_positions_in_ranges_and_columns_of_choices():
         "one": IntDistribution(4, 4),
     }  # fmt: skip
 
-    assert features({"w": 8, "lr": 0.5, "k": 5, "one": 4}, branch) == pytest.approx([0.5, 0.25, 0.0, 1.0, 0.0])
+    assert make_features({"w": 8, "lr": 0.5, "k": 5, "one": 4}, branch) == pytest.approx([0.5, 0.25, 0.0, 1.0, 0.0])
 
 
 def test_a_surrogate_learns_a_smooth_loss_and_knows_where_it_knows():

@@ -1,6 +1,6 @@
 import random
 
-from paretune.search.importance import importances
+from paretune.search.importance import compute_importances
 
 
 def draws(n: int) -> tuple[list[dict[str, str]], list[float]]:
@@ -14,7 +14,7 @@ def draws(n: int) -> tuple[list[dict[str, str]], list[float]]:
 
 
 def test_what_decides_the_score_comes_first_and_shares_add_up():
-    shares = importances(*draws(200))
+    shares = compute_importances(*draws(200))
 
     assert next(iter(shares)) == "width"
     assert set(shares) == {"width", "kind", "noise"}
@@ -22,11 +22,11 @@ def test_what_decides_the_score_comes_first_and_shares_add_up():
 
 
 def test_no_trials_say_nothing():
-    assert importances([], []) == {}
+    assert compute_importances([], []) == {}
 
 
 def test_a_parameter_that_some_trials_have_not_is_left_out():
     rows, scores = draws(50)
     del rows[7]["noise"]
 
-    assert "noise" not in importances(rows, scores)
+    assert "noise" not in compute_importances(rows, scores)

@@ -7,7 +7,7 @@ from optuna.trial import TrialState, create_trial
 
 from paretune.errors import ConfigError, SweepError
 from paretune.search.claims import fail
-from paretune.search.stopping import is_flat, losses
+from paretune.search.stopping import compute_losses, is_flat
 from search.settings import LIMITS
 
 TWO = ("minimize", "maximize")
@@ -51,8 +51,8 @@ def test_one_objective_is_flat_when_its_best_value_stays():
 
 
 def test_costs_and_scores_become_logarithms_and_other_numbers_stay():
-    assert losses(study_of((1.0, 0.0)).trials, study_of().directions).tolist() == [[0.0, 0.0]]
-    assert losses(study_of((-1.0, 5.0)).trials, study_of().directions).tolist() == [[-1.0, -5.0]]
+    assert compute_losses(study_of((1.0, 0.0)).trials, study_of().directions).tolist() == [[0.0, 0.0]]
+    assert compute_losses(study_of((-1.0, 5.0)).trials, study_of().directions).tolist() == [[-1.0, -5.0]]
 
 
 def test_too_many_failures_end_a_sweep():

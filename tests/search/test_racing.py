@@ -8,10 +8,10 @@ from optuna.trial import TrialState
 
 from paretune.errors import ConfigError
 from paretune.front import front
+from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.racing import Race, check_race, judge, rung_scores, stays
-from paretune.search.samplers import FeasibleSampler
 from paretune.search.space_parser import parse_space
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep, work

@@ -10,11 +10,13 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count, told
 from paretune.errors import CapError, ConfigError
 from paretune.search import costs
+from paretune.search.capped_sampler import DRAWN, START_EXPONENT, van_der_corput
 from paretune.search.distributions import draw_uniform
+from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.grid import Grid
-from paretune.search.samplers import DRAWN, START_EXPONENT, FeasibleSampler, GridSampler, van_der_corput
+from paretune.search.grid_sampler import GridSampler
 from paretune.search.space import Space
 from paretune.search.space_parser import parse_space
 from paretune.search.storage import noted
@@ -53,16 +55,16 @@ class TestFront(SamplerContract):
 @settings(max_examples=40, deadline=None)
 def test_a_draw_spread_over_the_costs_fits_and_keeps_to_its_target(cap, seed, share, exponent):
     feasible = FeasibleSpace(SPACE, count, cap)
-    params = feasible.spread(np.random.default_rng(seed), share, exponent=exponent)
+    params = feasible.draw_at_share(np.random.default_rng(seed), share, exponent=exponent)
 
-    assert feasible.smallest <= count(params) <= feasible.at_share(share, exponent) * (1 + 1e-6)
-    assert feasible.shares([params], exponent)[0] <= share + 1e-6
+    assert feasible.smallest <= count(params) <= feasible.cost_at_share(share, exponent) * (1 + 1e-6)
+    assert feasible.shares_of([params], exponent)[0] <= share + 1e-6
 
 
 def test_halfway_is_the_middle_of_the_logarithm_or_of_the_cost_or_in_between():
     feasible = FeasibleSpace(SPACE, count, 10_000, floor=100)
 
-    assert [round(feasible.at_share(0.5, exponent)) for exponent in (0.0, 0.5, 1.0)] == [1000, 3025, 5050]
+    assert [round(feasible.cost_at_share(0.5, exponent)) for exponent in (0.0, 0.5, 1.0)] == [1000, 3025, 5050]
 
 
 def test_an_exponent_has_more_of_the_first_trials_in_the_upper_half_of_the_sizes():
@@ -97,8 +99,8 @@ def test_where_all_networks_were_tried_the_start_tries_other_settings_of_their_t
 def test_draws_of_a_branch_are_spread_over_the_costs_of_that_branch(choice, least, most):
     feasible = FeasibleSpace(CONDITIONAL, conditional_count, 10_000)
     chosen = {"model": choice}
-    ends = [feasible.at_share(share, choice=chosen) for share in (0.0, 0.5, 1.0)]
-    counts = [conditional_count(feasible.spread(np.random.default_rng(n), n / 20, chosen)) for n in range(21)]
+    ends = [feasible.cost_at_share(share, choice=chosen) for share in (0.0, 0.5, 1.0)]
+    counts = [conditional_count(feasible.draw_at_share(np.random.default_rng(n), n / 20, chosen)) for n in range(21)]
 
     assert ends == pytest.approx([least, (least * most) ** 0.5, most])
     assert sum(count < ends[1] for count in counts) == pytest.approx(10, abs=1)
@@ -107,10 +109,10 @@ def test_draws_of_a_branch_are_spread_over_the_costs_of_that_branch(choice, leas
 def test_draws_are_spread_over_the_costs_that_count():
     feasible = FeasibleSpace(SPACE, count, 5000, floor=500)
     shares = np.linspace(0.05, 0.95, 30)
-    costs = np.array([count(feasible.spread(np.random.default_rng(seed), s)) for seed, s in enumerate(shares)])
+    costs = np.array([count(feasible.draw_at_share(np.random.default_rng(seed), s)) for seed, s in enumerate(shares)])
 
-    assert np.median(costs / [feasible.at_share(share) for share in shares]) > 0.95
-    assert feasible.at_share(0.0) == 500
+    assert np.median(costs / [feasible.cost_at_share(share) for share in shares]) > 0.95
+    assert feasible.cost_at_share(0.0) == 500
 
 
 def test_a_least_size_above_every_model_is_refused_with_both_numbers():
@@ -122,14 +124,14 @@ def test_resizing_keeps_what_costs_nothing():
     feasible = FeasibleSpace(SPACE, count, 1000)
     big = {**{f"w{i}": 64 for i in range(5)}, "k": 1, "lr": 0.3}
 
-    assert feasible.resized(big, 1000)["lr"] == 0.3
-    assert feasible.resized(big, 1000)["k"] == 1
+    assert feasible.resize(big, 1000)["lr"] == 0.3
+    assert feasible.resize(big, 1000)["k"] == 1
 
 
 def test_resizing_takes_a_smaller_kernel_where_widths_alone_do_not_help():
     feasible = FeasibleSpace(SPACE, count, 100)
 
-    assert feasible.resized({**{f"w{i}": 2 for i in range(5)}, "k": 3, "lr": 0.3}, 60)["k"] == 1
+    assert feasible.resize({**{f"w{i}": 2 for i in range(5)}, "k": 3, "lr": 0.3}, 60)["k"] == 1
 
 
 def test_the_smallest_and_the_largest_configuration_bound_the_costs():
@@ -291,7 +293,7 @@ def test_a_grid_is_counted_as_its_trials_come_and_another_process_goes_on_from_t
 
 
 def test_the_counts_that_are_kept_are_bounded(monkeypatch):
-    monkeypatch.setattr(costs, "KEPT", 100)
+    monkeypatch.setattr(costs, "CACHE_SIZE", 100)
     feasible = FeasibleSpace(LARGE, Counting(), 5000)
     grid = Grid(LARGE, feasible.branches)
     for index in range(300):

@@ -19,8 +19,9 @@ from submitit.slurm.slurm import SlurmJobEnvironment
 from paretune.errors import StoreError, SweepError
 from paretune.search import current_trial
 from paretune.search.claims import LATEST, ask, reclaim, requeue, worker_of
+from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.samplers import COUNTED_AT_ONCE, FeasibleSampler, GridSampler
+from paretune.search.grid_sampler import COUNTED_AT_ONCE, GridSampler
 from paretune.search.space_parser import parse_space
 from paretune.search.storage import note, noted, study_notes
 from paretune.search.study import ask_to_stop, finished, open_study

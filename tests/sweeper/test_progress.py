@@ -13,10 +13,12 @@ import optuna
 import pytest
 from rich.console import Console
 
-from hydra_plugins.paretune_sweeper._progress import IN_HAND, MEMBER, Panel, Progress, scatter
+from hydra_plugins.paretune_sweeper._panel import IN_HAND, MEMBER, Panel
+from hydra_plugins.paretune_sweeper._progress import Progress
+from hydra_plugins.paretune_sweeper._scatter import Marks, plot_scatter
 from paretune.front import front_volume
+from paretune.search.caps import Caps
 from paretune.search.claims import LATEST
-from paretune.search.costs import Caps
 from paretune.search.storage import note
 from search.test_limits import study_of
 
@@ -113,7 +115,8 @@ def test_one_objective_has_no_plot():
 
 
 def test_a_plot_has_high_scores_above_and_large_costs_to_the_right():
-    lines = scatter([("a", np.array([[100, 0.1]])), ("b", np.array([[10_000, 0.01]]))], 40, 5)
+    groups = [Marks("a", np.array([[100, 0.1]])), Marks("b", np.array([[10_000, 0.01]]))]
+    lines = plot_scatter(groups, 40, 5)
 
     assert lines[0] == f"0.9900 ┤{'b':>32}"
     assert lines[4] == f"0.9000 ┤a{'':31}"

@@ -61,7 +61,7 @@ def test_a_trial_is_composed_with_every_text_as_it_was_given():
     spec = spec_of("model=dense", "model.widths=[4]", "space=null", f"data.name=choice({','.join(map(quoted, texts))})")
     drawn = [{"data.name": choice} for choice in spec.space.common["data.name"].choices]
 
-    assert [spec._compose(tuple(spec.space.overrides(params))).data.name for params in drawn] == texts
+    assert [spec.composer.compose(spec.space.overrides(params)).data.name for params in drawn] == texts
 
 
 @pytest.mark.parametrize("name", ["augment", "optimizer.lr"])

@@ -19,7 +19,7 @@ from optuna.study import Study
 from optuna.trial import TrialState
 
 from hydra_plugins.paretune_sweeper import SweepOptions
-from hydra_plugins.paretune_sweeper._progress import progress
+from hydra_plugins.paretune_sweeper._panel import show_progress
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper._workers import WORKER_ENDS_WITHIN_S, WorkerJob, WorkerPool, launching
 from paretune.errors import Raced, StoreError
@@ -72,7 +72,7 @@ class Session:
             if not is_complete:
                 listen()
                 limits.begin(study)
-                with progress(study, total, self.spec.caps, is_live=self.spec.is_isolated) as tell:
+                with show_progress(study, total, self.spec.caps, is_live=self.spec.is_isolated) as tell:
                     if self.spec.is_isolated:
                         self._pool().run(tell)
                     else:

@@ -23,7 +23,7 @@ from optuna.study import Study
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob, read_job_id
 
 from hydra_plugins.paretune_sweeper import SweepOptions
-from hydra_plugins.paretune_sweeper._spec import BASIC
+from hydra_plugins.paretune_sweeper._spec import BASIC_LAUNCHER
 from paretune.errors import ConfigError, SweepError, first_line
 from paretune.overrides import STUDY_NAME, quoted
 from paretune.retry import FaultError, patience
@@ -309,7 +309,7 @@ def launching(job: WorkerJob, context: HydraContext, config: DictConfig, options
     Hydra's own launcher would run one worker after another in this process, so submitit's local one takes its place.
     """
     config = config.copy()
-    if config.hydra.launcher._target_ == BASIC:
+    if config.hydra.launcher._target_ == BASIC_LAUNCHER:
         with open_dict(config):
             config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(_local_launcher()))
             config.hydra.launcher.timeout_min = A_YEAR_MIN

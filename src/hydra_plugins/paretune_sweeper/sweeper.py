@@ -35,7 +35,7 @@ SAMPLERS: dict[str, dict[str, Any]] = {
         "_target_": "optuna.samplers.GPSampler", "n_startup_trials": 10, "deterministic_objective": False, "independent_sampler": None,
         "constraints_func": None, "warn_independent_sampling": None,
     },
-    "grid": {"_target_": "paretune.search.samplers.GridSampler", "shuffle": True},
+    "grid": {"_target_": "paretune.search.grid_sampler.GridSampler", "shuffle": True},
     "qmc": {
         "_target_": "optuna.samplers.QMCSampler", "qmc_type": "sobol", "scramble": True, "independent_sampler": None,
         "warn_asynchronous_seeding": None, "warn_independent_sampling": None,

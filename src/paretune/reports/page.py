@@ -88,11 +88,13 @@ def family_importances(results: SweepResults) -> dict[str, dict[str, float]]:
     trials = _trials(results)
     if len(trials) < FEWEST_FOR_SHARES:
         return {}
-    from paretune.search.importance import importances  # Optuna's takes a second to import
+    from paretune.search.importance import compute_importances  # Optuna's takes a second to import
 
     groups = {str(name): group for name, group in trials.groupby("family")}
     groups = {"all families": trials, **groups} if len(groups) > 1 else groups
-    shares = {name: importances(group["searched"].tolist(), group[VAL_F1].tolist()) for name, group in groups.items()}
+    shares = {
+        name: compute_importances(group["searched"].tolist(), group[VAL_F1].tolist()) for name, group in groups.items()
+    }
     return {name: share for name, share in shares.items() if share}
 
 

@@ -16,6 +16,11 @@ def always(epoch: int, values: Sequence[float]) -> bool:
     return True
 
 
+def choose_alone(name: str, choose: Choose) -> dict[str, Any]:
+    """The value of a trial that has no study to share it through."""
+    return dict(choose())
+
+
 @dataclass(frozen=True, slots=True)
 class TrialHandle:
     """A trial as its task function sees it: its sweep's name, its number, how often it started before, its draw."""
@@ -25,24 +30,25 @@ class TrialHandle:
     attempt: int
     searched: Mapping[str, str]
     may_stay: Callable[[int, Sequence[float]], bool] = always
-    share: Callable[[str, Choose], dict[str, Any]] = lambda name, choose: dict(choose())  # alone, without a study
+    share: Callable[[str, Choose], dict[str, Any]] = choose_alone
 
     def report(self, epoch: int, *values: float) -> None:
         """Tell what the trial has after ``epoch`` (from 1): its cost and its score, or the value of a single objective.
 
-        The task need not catch what this raises: :class:`~paretune.errors.Raced` if the trial is to stop, at a rung of the
-        race or because the pruner says so; :class:`~paretune.errors.ConfigError` for another number of values than the
-        sweep has objectives.
+        The task need not catch what this raises: :class:`~paretune.errors.Raced` if the trial is to stop, at a rung
+        of the race or because the pruner says so; :class:`~paretune.errors.ConfigError` for another number of values
+        than the sweep has objectives.
         """
-        if not self.may_stay(epoch, values):
-            shown = ", ".join(f"{value:,.6g}" for value in values)
-            raise Raced(f"{shown} after epoch {epoch} is not good enough to go on")
+        if self.may_stay(epoch, values):
+            return
+        numbers = [f"{value:,.6g}" for value in values]
+        raise Raced(f"{', '.join(numbers)} after epoch {epoch} is not good enough to go on")
 
     def shared(self, name: str, choose: Choose) -> dict[str, Any]:
         """The value ``name`` (plain data, as JSON has it) that all trials of the sweep share.
 
-        Where the study has none yet, ``choose`` is called and what it returns is kept. Of two workers that choose at the same
-        time, both get what was stored first.
+        Where the study has none yet, ``choose`` is called and what it returns is kept. Of two workers that choose at
+        the same time, both get what was stored first.
         """
         return self.share(name, choose)
 

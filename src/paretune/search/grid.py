@@ -7,7 +7,7 @@ from itertools import accumulate
 from math import prod
 from typing import Any
 
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from paretune.errors import ConfigError
 from paretune.search.costs import Params
@@ -16,7 +16,7 @@ from paretune.search.space import Space
 
 
 @dataclass(frozen=True)
-class Branch:
+class GridBranch:
     """The part of a grid with the same choices: what is chosen, and the values of all else."""
 
     choice: Params
@@ -27,11 +27,13 @@ class Branch:
 
     def at(self, index: int) -> Params:
         """The configuration of this number; the last parameter's value changes first."""
-        drawn: list[tuple[str, Any]] = []
-        for name, values in reversed(list(self.values.items())):
-            index, position = divmod(index, len(values))
-            drawn.append((name, values[position]))
-        return {**self.choice, **dict(reversed(drawn))}
+        positions: dict[str, int] = {}
+        for name in reversed(list(self.values)):
+            index, positions[name] = divmod(index, len(self.values[name]))
+        params = dict(self.choice)
+        for name, values in self.values.items():
+            params[name] = values[positions[name]]
+        return params
 
 
 class Grid:
@@ -42,18 +44,22 @@ class Grid:
 
     def __init__(self, space: Space, choices: Sequence[Params]) -> None:
         self.space = space
-        self.branches = [Branch(choice, _values(space.distributions(space.branch_of(choice)))) for choice in choices]
+        self.branches = [_make_branch(space, choice) for choice in choices]
         self._ends = list(accumulate(map(len, self.branches)))
 
     def __len__(self) -> int:
-        """How many there are at most: some may differ in nothing but what a condition leaves out."""
+        """The number of configurations at most: some may differ in nothing but what a condition leaves out."""
         return self._ends[-1]
 
     def at(self, index: int) -> Params | None:
-        """The configuration of this number; ``None`` if an earlier one differs in nothing but what a condition leaves out."""
+        """The configuration of this number.
+
+        ``None`` if an earlier one differs in nothing but what a condition leaves out.
+        """
         number = bisect_right(self._ends, index)
         branch = self.branches[number]
-        whole = branch.at(index - self._ends[number] + len(branch))
+        start = self._ends[number] - len(branch)
+        whole = branch.at(index - start)
         params = self.space.drop_inactive(whole)
         for name in whole.keys() - params.keys():
             if whole[name] != branch.values[name][0]:
@@ -61,15 +67,27 @@ class Grid:
         return params
 
 
-def _values(distributions: Distributions) -> dict[str, Sequence[Any]]:
+def _make_branch(space: Space, choice: Params) -> GridBranch:
+    distributions = space.distributions(space.branch_of(choice))
+    return GridBranch(choice, _list_values(distributions))
+
+
+def _list_values(distributions: Distributions) -> dict[str, Sequence[Any]]:
     values: dict[str, Sequence[Any]] = {}
     for name, dist in distributions.items():
-        if isinstance(dist, FloatDistribution) and dist.step is None and not dist.single():
+        if _is_endless(dist):
             raise ConfigError(
-                f"sampler `grid` cannot try every value of `{name}`; expected choice(...), int(interval(...)) or range(...), with a "
-                f"step if it is of fractions; use another sampler or other values"
+                f"sampler `grid` cannot try every value of `{name}`; expected choice(...), int(interval(...)) "
+                f"or range(...), with a step if it is of fractions; use another sampler or other values"
             )
         values[name] = values_of(dist)
         if isinstance(dist, CategoricalDistribution):  # of which the same may be given twice
-            values[name] = list({(type(value), value): value for value in dist.choices}.values())
+            distinct = {(type(value), value): value for value in dist.choices}
+            values[name] = list(distinct.values())
     return values
+
+
+def _is_endless(dist: BaseDistribution) -> bool:
+    if not isinstance(dist, FloatDistribution):
+        return False
+    return dist.step is None and not dist.single()

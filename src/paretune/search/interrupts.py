@@ -141,10 +141,13 @@ def interrupted(error: BaseException) -> bool:
     Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`; submitit's signal handler leaves a job that is
     pre-empted, or whose time is up, with one.
     """
-    # from here to where it was raised
-    files = [Path(frame.f_code.co_filename) for frame, _ in walk_tb(error.__traceback__)]
-    by_submitit = any("submitit" in file.parts for file in files)
-    return isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt) or by_submitit
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+        return True
+    for frame, _ in walk_tb(error.__traceback__):  # from here to where it was raised
+        file = Path(frame.f_code.co_filename)
+        if "submitit" in file.parts:
+            return True
+    return False
 
 
 def terminated(error: BaseException) -> bool:
@@ -166,7 +169,9 @@ class Watch:
     """
 
     def __init__(self, stopping: Callable[[], bool], limit_s: float | None, last_words: Callable[[bool], None]) -> None:
-        self.stopping, self.limit_s, self.last_words = stopping, limit_s, last_words
+        self.stopping = stopping
+        self.limit_s = limit_s
+        self.last_words = last_words
         self.late = False
         self.fault: FaultError | None = None
         self._over = threading.Event()

@@ -18,8 +18,8 @@ Params = Mapping[str, Any]
 class Space:
     """The parameters that a sweep draws from.
 
-    ``choices`` are config groups such as ``model`` that bring parameters of their own, drawn first; each combination of
-    them has a branch of its own parameters besides the ``common`` ones. In Optuna a branch's parameter is called
+    ``choices`` are config groups such as ``model`` that bring parameters of their own, drawn first; each combination
+    of them has a branch of its own parameters besides the ``common`` ones. In Optuna a branch's parameter is called
     ``<branch>/<key>``, as Optuna wants one distribution for a name; a space without choices keeps the plain keys.
     ``conditions`` say by name which parameters are part of a configuration only with certain values of others;
     ``groups`` name all config groups, those among the common parameters, too.
@@ -73,7 +73,8 @@ class Space:
     def take_values(self, value_of: Callable[[str], Any], source: str) -> dict[str, Any]:
         """The configuration whose parameters have the values that ``value_of`` gives by their names.
 
-        Raises :class:`~paretune.errors.ConfigError`, which names ``source``, for a value that the space does not hold.
+        Raises :class:`~paretune.errors.ConfigError`, which names ``source``, for a value that the space does not
+        hold.
         """
         params: dict[str, Any] = {}
         for name, choice in self.choices.items():

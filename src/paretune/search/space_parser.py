@@ -32,8 +32,8 @@ def parse_space(
 
     ``is_group`` tells whether a key is a config group; ``own_space`` gives the mapping of keys to sweeps that a
     configuration with these overrides brings along (empty where it brings none); ``loader`` lists the groups for
-    ``glob``. A key fixed on the command line leaves the space. Raises :class:`~paretune.errors.ConfigError` for a sweep
-    that cannot be read.
+    ``glob``. A key fixed on the command line leaves the space. Raises :class:`~paretune.errors.ConfigError` for a
+    sweep that cannot be read.
     """
     typed = _Overrides()
     for override in parse_overrides(arguments, loader):
@@ -62,9 +62,9 @@ def is_named(key: str, named: Collection[str]) -> bool:
 class _Overrides:
     """The overrides of a command line, by what they are.
 
-    ``entries`` are searched under their plain key; ``groups`` are config groups of which several options are searched;
-    ``named`` is what is fixed or searched already, so that no option's own space varies it; ``settled`` are the values
-    of what is fixed.
+    ``entries`` are searched under their plain key; ``groups`` are config groups of which several options are
+    searched; ``named`` is what is fixed or searched already, so that no option's own space varies it; ``settled`` are
+    the values of what is fixed.
     """
 
     fixed: list[str] = field(default_factory=list)

@@ -1,0 +1,45 @@
+"""The sampler that the options name, under the cap."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from hydra.utils import get_class, instantiate
+from optuna.samplers import BaseSampler, QMCSampler
+
+from hydra_plugins.paretune_sweeper._imports import import_named
+from paretune.errors import ConfigError
+from paretune.search.capped_sampler import CappedSampler
+from paretune.search.feasible_sampler import FeasibleSampler
+from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.study import Direction
+
+N_STARTUP = 20
+
+
+def make_sampler(options: Any, feasible: FeasibleSpace, directions: Sequence[Direction]) -> CappedSampler:
+    """The sampler of ``options`` (a ``_target_`` and its arguments); one of Optuna's is wrapped.
+
+    Raises :class:`~paretune.errors.ConfigError` for one that does not exist or does not work for ``directions``.
+    """
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"hydra.sweeper.sampler `{options}` is no sampler; expected an option of its group; "
+            f"write hydra/sweeper/sampler={options}"
+        )
+    config = {name: value for name, value in options.items() if value is not None}
+    seed = config.pop("seed", 0)
+    target = import_named(get_class, "sampler", config["_target_"])
+    if issubclass(target, CappedSampler):
+        sampler = cast("CappedSampler", instantiate(config, feasible, seed=seed))
+        sampler.check_objectives(directions)
+        return sampler
+    is_one_sequence = issubclass(target, QMCSampler)  # all trials walk along the same points
+
+    def make_base(derived_seed: int) -> BaseSampler:
+        base_seed = seed if is_one_sequence else derived_seed
+        return cast("BaseSampler", instantiate(config, seed=base_seed))
+
+    n_startup = 0  # without a cost there is nothing to spread the start over
+    if feasible.costs:
+        n_startup = N_STARTUP
+    return FeasibleSampler(make_base, feasible, n_startup=n_startup, seed=seed)

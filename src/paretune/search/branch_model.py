@@ -1,0 +1,141 @@
+"""What is known of one branch of a space, and the candidates that it has to offer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from paretune.front import front
+from paretune.search.costs import Params
+from paretune.search.distributions import as_number, draw_uniform, snap_to_grid
+from paretune.search.ehvi import expected_improvement
+from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.observations import History, Observation
+from paretune.search.surrogate import Surrogate, make_features, select_training_points
+
+Floats = NDArray[np.float64]
+FEWEST = 5  # trials of a branch before its surrogate is asked
+N_DRAWS = 96  # candidates of each kind
+N_MUTANTS = 96
+MAX_MUTATIONS = 3  # parameters of a mutant that are changed
+MUTATION_STEP = 0.15  # deviation of a change, as a share of the range
+
+
+class BranchModel:
+    """The measured points of one branch, its surrogate, and the trials running in it.
+
+    ``known`` are the points ``(N, 2)`` of (share of the cost, log error) of ended trials, and behind them those of
+    running ones, at their predicted loss. ``surrogate`` is ``None`` as long as there are too few measurements.
+    """
+
+    def __init__(self, feasible: FeasibleSpace, exponent: float, choice: Params, history: History) -> None:
+        self.feasible = feasible
+        self.exponent = exponent
+        self.choice = choice
+        branch = feasible.space.branch_of(choice)
+        self.distributions = feasible.space.distributions(branch)
+        seen = [observation for observation in history.seen if self.holds(observation.params)]
+        running = [params for params in history.running if self.holds(params)]
+        ends = [observation for observation in seen if observation.epoch is None]
+        self.members = [observation.params for observation in ends]
+        losses = np.array([observation.loss for observation in ends])
+        self.known = self._make_points(self.members, losses)
+        self.surrogate: Surrogate | None = None
+        if len(seen) >= FEWEST:
+            self.surrogate = self._fit_surrogate(seen)
+            if running:
+                self._add_running(self.surrogate, running)
+
+    def _fit_surrogate(self, seen: Sequence[Observation]) -> Surrogate:
+        costs = self._costs([observation.params for observation in seen])
+        losses = np.array([observation.loss for observation in seen])
+        selected = select_training_points(costs, losses)
+        chosen = [seen[i] for i in selected]
+        configurations = [observation.params for observation in chosen]
+        epochs = [observation.epoch for observation in chosen]
+        return Surrogate(self._make_rows(configurations, epochs), losses[selected])
+
+    def _add_running(self, surrogate: Surrogate, running: Sequence[Params]) -> None:
+        """Count trials that are running at the loss that is predicted for them."""
+        predicted = surrogate.add_fantasies(self._make_rows(running))
+        points = self._make_points(running, predicted)
+        self.known = np.concatenate([self.known, points])
+
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Whether ``params`` are of this branch, and whole."""
+        for name, value in self.choice.items():
+            if params.get(name) != value:
+                return False
+        missing = [name for name in self.distributions if name not in params]
+        return not any(self.feasible.space.is_active(name, params) for name in missing)
+
+    def make_candidates(self, rng: np.random.Generator) -> list[Params]:
+        """Feasible draws spread over all costs, and mutations of members of the front."""
+        candidates: list[Params] = []
+        for _ in range(N_DRAWS):
+            share = float(rng.random())
+            drawn = self.feasible.draw_at_share(rng, share, self.choice, self.exponent)
+            candidates.append(drawn)
+        measured = self.known[: len(self.members)]
+        parents = [self.members[i] for i in front(measured)]
+        if parents:
+            for _ in range(N_MUTANTS):
+                parent = parents[int(rng.integers(len(parents)))]
+                candidates.append(self._mutate(parent, rng))
+        return [params for params in candidates if self.feasible.fits(params)]
+
+    def predict_gains(
+        self, surrogate: Surrogate, candidates: Sequence[Params], known: Floats, reference: tuple[float, float]
+    ) -> Floats:
+        """Expected improvement ``(M,)`` of each candidate over the points ``known`` of all branches."""
+        mean, deviation = surrogate.predict(self._make_rows(candidates))
+        costs = self._costs(candidates)
+        return expected_improvement(costs, mean, deviation, known, reference)
+
+    def _costs(self, configurations: Sequence[Params]) -> Floats:
+        """The costs of whole configurations, from 0 to 1.
+
+        What is cheaper than the least cost that counts is worth no more than one of that cost.
+        """
+        return self.feasible.shares_of(configurations, self.exponent)
+
+    def _make_points(self, configurations: Sequence[Params], losses: Floats) -> Floats:
+        points = np.column_stack([self._costs(configurations), losses])
+        return points.reshape(-1, 2)
+
+    def _make_rows(self, configurations: Sequence[Params], epochs: Sequence[int | None] = ()) -> Floats:
+        """Features, the log cost (it explains more of a score than any one width), and how early a trial was seen.
+
+        That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
+        """
+        features = np.array([make_features(params, self.distributions) for params in configurations])
+        earliness = np.zeros(len(configurations))
+        for i, epoch in enumerate(epochs):
+            if epoch:
+                earliness[i] = 1 / epoch
+        columns = features.reshape(len(configurations), -1)
+        log_costs = self.feasible.shares_of(configurations)
+        return np.column_stack([columns, log_costs, earliness])
+
+    def _mutate(self, parent: Params, rng: np.random.Generator) -> Params:
+        """``parent`` with one to three parameters changed: a step of a tenth or so of the range, or another choice."""
+        names = [name for name in parent if name in self.distributions]
+        number = int(rng.integers(1, MAX_MUTATIONS + 1))
+        changed = rng.choice(names, size=min(number, len(names)), replace=False)
+        mutated = dict(parent)
+        for name in map(str, changed):
+            mutated[name] = _mutate_value(parent[name], self.distributions[name], rng)
+        return self.feasible.complete(mutated, rng)
+
+
+def _mutate_value(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
+    if isinstance(dist, CategoricalDistribution):
+        return draw_uniform(dist, rng)
+    number = as_number(dist)
+    step = rng.normal(0.0, MUTATION_STEP)
+    if number.log:
+        factor = (number.high / number.low) ** step
+        return snap_to_grid(value * factor, number)
+    return snap_to_grid(value + (number.high - number.low) * step, number)

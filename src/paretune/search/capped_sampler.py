@@ -1,0 +1,206 @@
+"""A sampler under a hard cap: only whole configurations that fit are ever proposed."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from paretune.errors import check_least
+from paretune.search.costs import Params
+from paretune.search.distributions import Distributions, draw_uniform
+from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.storage import ENQUEUED, NOTE, note
+
+START_EXPONENT = 0.3  # `python -m bench search`: no less hypervolume than with 0, and better large models early
+TRIES_NEAR = 4  # draws near the target of one of the first trials, before one of any size
+TRIES = 12  # proposals before one that was tried already is accepted
+DRAWN = "drawn"  # the note of a trial with its whole configuration
+TRIED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
+
+
+class CappedSampler(BaseSampler):
+    """A sampler that proposes whole configurations of a :class:`~paretune.search.feasible_space.FeasibleSpace`.
+
+    The first ``n_startup`` trials are uniform draws resized to targets spread evenly from the smallest configuration
+    of their branch to the cap, no network twice as long as others turn up: by ``start_exponent`` over the logarithm
+    of the cost (0), over the cost itself (1), or between the two. No configuration that was tried, or is being tried,
+    is proposed again as long as others turn up. Every draw derives from (``seed``, trial number), so that a resumed
+    or parallel sweep does not repeat its start.
+    """
+
+    def __init__(
+        self, feasible: FeasibleSpace, *, n_startup: int = 20, start_exponent: float = START_EXPONENT, seed: int = 0
+    ) -> None:
+        check_least("sampler.start_exponent", start_exponent, 0, most=1, whole=False)
+        self.feasible = feasible
+        self.n_startup = n_startup
+        self.start_exponent = start_exponent
+        self.seed = seed
+
+    def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
+        """A configuration that fits, once the start is over."""
+        raise NotImplementedError
+
+    def check_objectives(self, directions: Sequence[str]) -> None:
+        """Raise :class:`~paretune.errors.ConfigError` if the sampler does not work for a study of these directions."""
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
+        """All parameters of all branches; a trial gets values for those of one branch."""
+        return self.feasible.space.all_distributions()
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
+        """The part that ``search_space`` has of one whole configuration that fits.
+
+        For a further attempt at a trial it is the one that it had, of which it may know half. What was enqueued with
+        the trial is part of it; raises :class:`~paretune.errors.CapError` if nothing that has that fits.
+        """
+        drawn = drawn_for(trial)
+        if search_space and not drawn:
+            directions = [direction.name.lower() for direction in study.directions]
+            self.check_objectives(directions)
+            drawn = _to_plain_numbers(self._draw_configuration(study, trial))
+            note(study, trial, DRAWN, drawn)
+        return restrict(drawn, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A uniform draw of a define-by-run parameter outside of the space."""
+        rng = np.random.default_rng([self.seed, trial.number, len(trial.params)])
+        return draw_uniform(param_distribution, rng)
+
+    def _draw_configuration(self, study: Study, trial: FrozenTrial) -> Params:
+        searched = self.feasible.space.all_distributions()
+        enqueued = restrict(trial.system_attrs.get(ENQUEUED, {}), searched)
+        rng = np.random.default_rng([self.seed, trial.number])
+        others = _Others.read(study, trial)
+        is_start = trial.number < self.n_startup
+        known_network: Params = {}  # a network that was tried, with other settings of its training
+        for proposed in self._propose_several(study, trial, rng):
+            params = self.feasible.impose(enqueued, proposed, rng)
+            if others.have(params) or not self.feasible.verify_fits(params):
+                continue
+            if not is_start or self._is_new_network(params, others):
+                return params
+            known_network = known_network or params
+        if known_network:
+            return known_network
+        return self._draw_last(trial, enqueued, params, rng)
+
+    def _propose_several(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Params]:
+        for attempt in range(TRIES):
+            if trial.number < self.n_startup:
+                yield self._draw_start(trial.number, rng, attempt)
+            else:
+                yield self.propose(study, trial, rng)
+
+    def _draw_last(self, trial: FrozenTrial, enqueued: Params, params: Params, rng: np.random.Generator) -> Params:
+        """A configuration that fits, where all was tried already, as far as it seems, or nothing proposed fits.
+
+        In the latter case a polynomial misled, and from here on everything is counted.
+        """
+        feasible = self.feasible
+        onto_cap = feasible.resize(params, feasible.cap)
+        half = feasible.draw_at_share(rng, 0.5)
+        smallest = feasible.smallest_of(feasible.branches[0])
+        imposed = [feasible.impose(enqueued, last, rng) for last in (params, onto_cap, half, smallest)]
+        for last in imposed:
+            if feasible.verify_fits(last):
+                return last
+        source = f"trial {trial.number}"
+        if enqueued:
+            source += f", enqueued with `{enqueued}`,"
+        feasible.check_fits(imposed[-1], source)
+        return imposed[-1]
+
+    def _is_new_network(self, params: Params, others: "_Others") -> bool:
+        """Whether no other trial has the same network, whatever its training."""
+        if self.feasible.costs is None:
+            return True
+        idle = self.feasible.costs.find_idle(params)
+        network = {name: value for name, value in params.items() if name not in idle}
+        return not others.have_part(network)
+
+    def _draw_start(self, number: int, rng: np.random.Generator, attempt: int) -> Params:
+        """A draw near the target of trial ``number``.
+
+        After some attempts it is of any size, as there are few networks near the target.
+        """
+        branches = self.feasible.branches
+        turn, choice = divmod(number, len(branches))
+        step = len(branches) / max(self.n_startup, 1)
+        jitter = rng.uniform(-0.5, 0.5) * step
+        share = van_der_corput(turn + 1) + jitter
+        share = min(max(share, 0.0), 1.0)
+        if attempt >= TRIES_NEAR:
+            share = float(rng.random())
+        return self.feasible.draw_at_share(rng, share, branches[choice], self.start_exponent)
+
+
+@dataclass(frozen=True)
+class _Others:
+    """The configurations of the other trials of a study, those in flight included."""
+
+    configurations: list[Params]
+    keys: set[frozenset[tuple[str, Any]]]
+
+    @classmethod
+    def read(cls, study: Study, trial: FrozenTrial) -> "_Others":
+        """Those of the trials besides ``trial``."""
+        trials = study.get_trials(deepcopy=False, states=TRIED_STATES)
+        configurations = [configuration_of(other) for other in trials if other.number != trial.number]
+        keys = {frozenset(params.items()) for params in configurations}
+        return cls(configurations, keys)
+
+    def have(self, params: Params) -> bool:
+        """Whether one of them is ``params``."""
+        return frozenset(params.items()) in self.keys
+
+    def have_part(self, params: Params) -> bool:
+        """Whether ``params`` are part of one of them."""
+        return any(params.items() <= other.items() for other in self.configurations)
+
+
+def drawn_for(trial: FrozenTrial) -> Params:
+    """The whole configuration that was drawn for a trial; empty if none was yet."""
+    drawn = trial.system_attrs.get(f"{NOTE}{DRAWN}", {})
+    return dict(drawn)
+
+
+def configuration_of(trial: FrozenTrial) -> Params:
+    """The configuration that a trial ran with, and what was drawn for it besides, which its task did not ask for."""
+    return drawn_for(trial) | trial.params
+
+
+def restrict(params: Params, names: Collection[str]) -> Params:
+    """``params`` of these names."""
+    return {name: value for name, value in params.items() if name in names}
+
+
+def van_der_corput(number: int) -> float:
+    """The ``number``-th (from 1) of a sequence in (0, 1) whose every beginning is spread evenly: 1/2, 1/4, 3/4, ...
+
+    van der Corput 1935; the one-dimensional Halton sequence in base 2.
+    """
+    share = 0.0
+    digit = 0.5
+    while number:
+        number, bit = divmod(number, 2)
+        share += digit * bit
+        digit /= 2
+    return share
+
+
+def _to_plain_numbers(params: Params) -> Params:
+    """Numbers of Python's: a database takes none of numpy's, with which some samplers draw."""
+    plain: Params = {}
+    for name, value in params.items():
+        plain[name] = value
+        if isinstance(value, np.generic):
+            plain[name] = value.item()
+    return plain

@@ -1,0 +1,65 @@
+"""What the trials of a study have shown so far."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+from optuna.trial import FrozenTrial, TrialState
+
+from paretune.front import LEAST_ERROR
+from paretune.search.capped_sampler import configuration_of
+from paretune.search.costs import Params
+from paretune.search.racing import rung_scores
+
+MEASURED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A measurement: the parameters, and the log error after so many epochs.
+
+    ``epoch`` is that of the rung it was taken at; ``None`` at the end of the training.
+    """
+
+    params: Params
+    loss: float
+    epoch: int | None
+
+    @classmethod
+    def all_of(cls, trial: FrozenTrial, score_at: int) -> "list[Observation]":
+        """The measurements of a trial at each rung of a race, and at its end if it got there."""
+        params = configuration_of(trial)
+        observations: list[Observation] = []
+        for epoch, score in rung_scores(trial.user_attrs).items():
+            observations.append(cls(params, _log_error(score), epoch))
+        if trial.values:
+            score = trial.values[score_at]
+            observations.append(cls(params, _log_error(score), None))
+        return observations
+
+
+@dataclass(frozen=True)
+class History:
+    """The measurements of a study, and the configurations of its trials that are running and that ended."""
+
+    seen: list[Observation]
+    running: list[Params]
+    ended: list[Params]
+
+    @classmethod
+    def read(cls, trials: Sequence[FrozenTrial], score_at: int, number: int) -> "History":
+        """That of ``trials`` whose score is the value at ``score_at``, without the running one of this ``number``."""
+        history = cls([], [], [])
+        for trial in trials:
+            if trial.state in MEASURED_STATES:
+                history.seen.extend(Observation.all_of(trial, score_at))
+                history.ended.append(configuration_of(trial))
+            elif trial.state is TrialState.FAIL:
+                history.ended.append(configuration_of(trial))
+            elif trial.state is TrialState.RUNNING and trial.number != number:
+                history.running.append(configuration_of(trial))
+        return history
+
+
+def _log_error(score: float) -> float:
+    return log(max(1 - score, LEAST_ERROR))
