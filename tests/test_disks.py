@@ -89,8 +89,8 @@ def on_full_disk(tmp_path):
     [
         "from paretune.paths import temporary_folder\nwith temporary_folder() as f: (f / 'a').write_bytes(b'x' * 100_000)",
         # a header that is longer than there is room, and one whose program is
-        "from paretune.deploy.c_header import run_program\nrun_program('int main(){return 0;}', Path('long.h'), b'')",
-        "from paretune.deploy.c_header import run_program\nrun_program(open('main.c').read(), Path('short.h'), b'')",
+        "from paretune.deploy.c_program import run_program\nrun_program('int main(){return 0;}', Path('long.h'), b'')",
+        "from paretune.deploy.c_program import run_program\nrun_program(open('main.c').read(), Path('short.h'), b'')",
     ],
     ids=["write", "header", "program"],
 )

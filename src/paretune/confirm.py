@@ -78,10 +78,10 @@ def main(cfg: DictConfig) -> Sequence[float]:
     with RunRecorder(store, name, tags=tags, searched={"seed": seed}, replaces=same) as recorder:
         point = train_recorded(config, start_point(config, member.data), recorder)  # what fails here is tried again
         if cfg.int8:
-            from paretune.deploy.int8 import scores_on_test
+            from paretune.deploy.int8 import score_on_test
 
             weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
-            recorder.write("metrics", values=scores_on_test(weights, point, trust))
+            recorder.write("metrics", values=score_on_test(weights, point, trust))
     return point.params, point.f1
 
 

@@ -112,7 +112,8 @@ def _write(
     model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None
 ) -> list[Path]:
     """Write all files of a model, the ONNX file to ``path``; prints what the card says, and returns the files."""
-    from paretune.deploy.c_header import program_sizes, write_c
+    from paretune.deploy.c_header import write_c
+    from paretune.deploy.c_program import describe_program
     from paretune.deploy.model import costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
@@ -138,7 +139,7 @@ def _write(
     same = f"{len(model.samples):,} test images, same class for all, logits within"
     facts |= {f"{name} against torch": f"{same} {difference:.1g}" for name, difference in differences.items()}
     if options.c:
-        facts["C program"] = program_sizes(files[".h"])
+        facts["C program"] = describe_program(files[".h"])
     if options.int8:
         facts |= _write_int8(model, path, files, options.c)
     write_card(model, files[".md"], facts, _commands(point, path.name, options, confirmation))
@@ -149,15 +150,15 @@ def _write(
 
 def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool) -> dict[str, str]:
     """Write the model in int8 beside ``path``; returns what the card says of it, and adds to ``files`` what was written."""
-    from paretune.deploy.c_header import program_sizes
     from paretune.deploy.c_int8 import run_c_int8, write_c_int8
-    from paretune.deploy.int8 import scores, write_int8
+    from paretune.deploy.c_program import describe_program
+    from paretune.deploy.int8 import score, write_int8
     from paretune.deploy.onnx import Runtime
 
     assert model.validation
     files["int8"], pixels = path.with_suffix(".int8.onnx"), (model.samples * 255).round().byte().numpy()
     operations = write_int8(model, path, files["int8"])
-    before, after = (scores(file, model.validation)["f1"] for file in (path, files["int8"]))
+    before, after = (score(file, model.validation)["f1"] for file in (path, files["int8"]))
     facts = {"validation F1 in int8": f"{after:.4f} ({before:.4f} in float32, these weights)"}
     if not c:
         return facts
@@ -176,7 +177,7 @@ def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool
         **facts,
         "int8 RAM": f"{ram_bytes:,} bytes: the image and the activations",
         "int8 flash for weights": f"{flash_bytes:,} bytes with factors and shifts; the code comes on top",
-        "int8 program": program_sizes(header),
+        "int8 program": describe_program(header),
         "int8 C against ONNX": f"{same:,} of {len(pixels):,} test images get the same class",
     }
 

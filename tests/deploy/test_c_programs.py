@@ -13,8 +13,9 @@ from torch import nn
 
 from deploy.test_int8 import in_int8
 from paretune.data.images import Scaling
-from paretune.deploy.c_header import run_c, write_c
+from paretune.deploy.c_header import write_c
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+from paretune.deploy.c_program import run_c
 from paretune.deploy.model import Deployable, WithScaling, costs, write_card
 from paretune.front import Point
 from paretune.models.views import Views

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from deploy import cortex
 from paretune import models
 from paretune.data.images import Images
-from paretune.deploy.c_header import program_sizes
-from paretune.deploy.c_int8 import factor_of, run_c_int8, write_c_int8
-from paretune.deploy.int8 import Quantised, write_int8
+from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+from paretune.deploy.c_program import describe_program
+from paretune.deploy.fixed_point import find_factor
+from paretune.deploy.int8 import write_int8
+from paretune.deploy.int8_operations import Quantised
 from paretune.deploy.model import Deployable
 from paretune.deploy.onnx import Runtime, write_onnx
 from paretune.errors import ExportError
@@ -112,8 +114,8 @@ def test_a_rectifier_and_the_scale_of_a_norm_are_part_of_what_comes_before_them(
     model = deployable(*f"model={family}".split())
     for parameter in model.net.parameters():
         parameter.data += 0.1  # a factor of 1 would be left out
-    ops = in_int8(model, tmp_path).graph.ops
-    joined = {name for op in ops for name in op.settings} & {"slope", "factor", "added"}
+    ops = in_int8(model, tmp_path).ops
+    joined = {name for op in ops for name, part in vars(op.joined).items() if part is not None}
 
     assert {op.kind for op in ops} <= {"conv2d", "max_pool2d", "map_mean", "linear", "layer_norm"}
     assert joined == ({"slope"} if family == "separable" else {"slope", "factor", "added"})
@@ -155,7 +157,7 @@ def test_a_value_without_a_finite_range_is_refused(deployable, tmp_path):
 def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(written):
     separable = written("model=separable")
     ram, flash = separable.ram_bytes, separable.flash_bytes
-    words = program_sizes(separable.folder / "model.h").replace(",", "")
+    words = describe_program(separable.folder / "model.h").replace(",", "")
     text, data, stack = map(int, re.findall(r"\b\d+\b", words)[:3])
 
     assert text > flash
@@ -178,7 +180,7 @@ def test_a_cortex_without_floating_point_gives_the_same_classes(deployable, tmp_
 
 @given(st.floats(1e-9, 1e6) | st.floats(-1e6, -1e-9))
 def test_a_factor_is_next_to_its_multiplier_and_has_31_bits(multiplier):
-    factor, shift = factor_of(multiplier)
+    factor, shift = find_factor(multiplier)
 
     assert factor / 2**shift == pytest.approx(multiplier, rel=2e-9, abs=2**-62)
     assert abs(factor) <= 2**30

@@ -11,14 +11,14 @@ from torch.nn.functional import leaky_relu, max_pool2d
 
 from deploy.test_int8 import IMAGES, PIXELS, in_int8
 from paretune.data.images import Scaling
-from paretune.deploy import c_header
+from paretune.deploy import c_program
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
-from paretune.deploy.int8 import Quantised, Steps
+from paretune.deploy.int8_operations import Int8Op, Linear, Quantised, Steps, WholeConstant
 from paretune.deploy.model import Deployable, WithScaling
 from paretune.deploy.onnx import Runtime
 from paretune.errors import ExportError
 from paretune.front import Point
-from paretune.graph import IMAGE, Graph, Op
+from paretune.graph import IMAGE
 
 
 class HandMade(nn.Module):
@@ -86,7 +86,7 @@ def written(deployable, tmp_path):
 def test_the_c_code_gives_the_logits_of_the_onnx_file_without_undefined_behaviour(written, monkeypatch, what):
     header = written(WRITTEN[what])
     monkeypatch.setattr(
-        c_header, "STRICT", (*c_header.STRICT, "-fsanitize=undefined", "-fno-sanitize-recover=undefined")
+        c_program, "STRICT", (*c_program.STRICT, "-fsanitize=undefined", "-fno-sanitize-recover=undefined")
     )
     logits = Runtime(header.with_name("model.int8.onnx")).logits(IMAGES)
     whole = run_c_int8(header, PIXELS.numpy(), 10)
@@ -103,10 +103,13 @@ def test_what_has_no_whole_numbers_is_named(written, what):
 
 @pytest.mark.parametrize(("inputs", "fits"), [(66_000, True), (66_400, False)])
 def test_a_dense_layer_whose_sums_may_exceed_32_bits_is_refused(tmp_path, inputs, fits):
-    settings = {"1": (np.full((inputs, 10), 127), np.float32(0.01))}
-    graph = Graph((Op("linear", "logits", (IMAGE,), (10,), settings),), {IMAGE: (1, 1, inputs), "logits": (10,)})
+    layer = Linear(WholeConstant(np.full((inputs, 10), 127), np.float32(0.01)))
+    op = Int8Op("linear", "logits", (IMAGE,), (10,), layer)
     net, images = WithScaling(nn.Flatten(), Scaling(0.0, 255.0)), torch.zeros(1, 1, 1, inputs)
-    model, network = Deployable(net, Point(1, 0.5), images, 1.0), Quantised(graph, {IMAGE: Steps(1 / 255, -128)})
+    model, network = (
+        Deployable(net, Point(1, 0.5), images, 1.0),
+        Quantised((op,), (1, 1, inputs), {IMAGE: Steps(1 / 255, -128)}),
+    )
     refused = pytest.raises(ExportError, match=r"operation `linear with sums up to 2,150,[0-9]{3},[0-9]{3}` cannot")
 
     with nullcontext() if fits else refused:

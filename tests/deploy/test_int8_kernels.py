@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.deploy.c_header import kernels_in
-from paretune.deploy.c_int8 import ROUNDING
+from paretune.deploy.c_int8_calls import ROUNDING_KERNELS
+from paretune.deploy.c_kernels import read_kernels
 
 WHOLE = st.integers(-(2**31), 2**31 - 1)
 FACTORS, SHIFTS, ZEROS = st.integers(-(2**30), 2**30), st.integers(1, 62), st.integers(-128, 127)
@@ -19,7 +19,7 @@ SLOPES = st.sampled_from([0, 1, 2**24]) | st.integers(-(2**25) + 1, 2**25 - 1)  
 def kernels(tmp_path_factory):
     """The functions, compiled, without the prefix of a model."""
     folder = tmp_path_factory.mktemp("kernels")
-    sources = [kernels_in("kernels_int8.c")[name].replace("static inline ", "") for name in ROUNDING]
+    sources = [read_kernels("kernels_int8.c")[name].replace("static inline ", "") for name in ROUNDING_KERNELS]
     (folder / "kernels.c").write_text("#include <stdint.h>\n" + "\n".join(sources))
     subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "kernels.c", "-o", "kernels.so"], cwd=folder, check=True)
     library = ctypes.CDLL(str(folder / "kernels.so"))

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from paretune.budget import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
 from paretune.graph import Graph, buffers_of, graph_of
+from paretune.graph.operations import Affine, Conv, Linear
 from paretune.layers.views import count_views
 from paretune.memory import measure_needs
 from paretune.models.views import Views
@@ -52,19 +53,18 @@ def _count_int8_flash(graph: Graph) -> int:
     weights: dict[int, int] = {}
     applied = 0
     for op in graph.ops:
-        if op.kind in WEIGHTED:
-            weight = op.settings["weight"]
+        if isinstance(op.settings, Conv | Linear):
+            weight = op.settings.weight
             weights[id(weight)] = weight.numel()
             applied += CHANNEL_BYTES * len(weight)
-        elif op.kind == "affine":
+        elif isinstance(op.settings, Affine):
             if op.inputs[0] not in sums:
-                applied += CHANNEL_BYTES * op.settings["factor"].numel()
+                applied += CHANNEL_BYTES * op.settings.factor.numel()
         elif op.kind in LOOKED_UP:
             applied += TABLE_BYTES
         else:
-            for setting in op.settings.values():
-                if isinstance(setting, Tensor):
-                    weights[id(setting)] = setting.numel()
+            for tensor in op.settings.tensors():
+                weights[id(tensor)] = tensor.numel()
     return sum(weights.values()) + applied
 
 

@@ -7,16 +7,16 @@
  *
  * {{ name }}_logits(image, logits): image holds the same values in the same order as floats in [0, 1], byte / 255;
  * logits gets {{ classes }} floats, the largest of which is the class. Not reentrant: it works in one static block
- * of {{ memory * 4 }} bytes{{ ", and in a copy of the image" if reach }}. Weights: {{ sizes.values() | sum * 4 }} bytes of constants.
+ * of {{ memory * 4 }} bytes{{ ", and in a copy of the image" if reach }}. Weights: {{ n_weights * 4 }} bytes of constants.
  */
 {% include "guard.h" %}
 
 #include <math.h>
 #include <stdint.h>
 
-{% for label, literal in weights.items() %}
-static const float {{ name }}_{{ label }}[{{ sizes[label] }}] = {
-  {{ literal }}
+{% for label, array in weights.items() %}
+static const {{ array.ctype }} {{ name }}_{{ label }}[{{ array.size }}] = {
+  {{ array.text }}
 };
 {% endfor %}
 static float {{ name }}_memory[{{ memory }}];

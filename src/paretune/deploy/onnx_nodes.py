@@ -1,0 +1,54 @@
+"""Finding one's way through the nodes of an ONNX file."""
+
+from onnx import ModelProto, NodeProto
+
+RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout")  # values stay as they are
+SCALING = ("Mul", "Add")  # of the image
+
+
+def find_maker(value: str, model: ModelProto) -> NodeProto | None:
+    """The node that computes a value; ``None`` for an input or a constant."""
+    makers: list[NodeProto] = [node for node in model.graph.node if value in node.output]
+    return makers[0] if makers else None
+
+
+def find_readers(value: str, model: ModelProto) -> list[NodeProto]:
+    """The nodes that read a value."""
+    return [node for node in model.graph.node if value in node.input]
+
+
+def is_constant(value: str, model: ModelProto) -> bool:
+    """Whether a value is stored in the file, perhaps in whole numbers."""
+    maker = find_maker(value, model)
+    stored = maker.input[0] if maker else value
+    return any(tensor.name == stored for tensor in model.graph.initializer)
+
+
+def find_scaling_nodes(model: ModelProto) -> list[NodeProto]:
+    """The nodes that scale the image."""
+    scaled: set[str] = {model.graph.input[0].name}
+    nodes: list[NodeProto] = []
+    for node in model.graph.node:
+        is_of_image = node.op_type in SCALING and scaled & set(node.input)
+        if is_of_image and len(nodes) < len(SCALING):
+            scaled |= set(node.output)
+            nodes.append(node)
+    return nodes
+
+
+def read_layer(node: NodeProto) -> str:
+    """The name of the module that a node stands for, as :func:`~paretune.deploy.onnx.write_onnx` has named it."""
+    return str(node.name.rpartition("/")[0])
+
+
+def remove_unread(model: ModelProto) -> None:
+    """Remove nodes, and constants, that nothing reads any more."""
+    wanted = {output.name for output in model.graph.output}
+    for node in reversed(list(model.graph.node)):
+        if wanted & set(node.output):
+            wanted.update(node.input)
+        else:
+            model.graph.node.remove(node)
+    for tensor in list(model.graph.initializer):
+        if tensor.name not in wanted:
+            model.graph.initializer.remove(tensor)
