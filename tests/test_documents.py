@@ -3,6 +3,7 @@
 import re
 import tomllib
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 
@@ -44,6 +45,28 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_heading(path):
         target = (path.parent / file).resolve() if file else path
         assert target.exists(), f"{link} leads nowhere"
         assert not anchor or anchor in anchors(target), f"{link} names no heading"
+
+
+PUBLIC_NAMES = re.findall(r"^::: (\S+)$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", PUBLIC_NAMES)
+def test_a_name_of_the_api_reference_is_there_and_says_what_it_is(name):
+    module, _, thing = name.rpartition(".")
+
+    assert getattr(import_module(module), thing).__doc__
+
+
+PARTS_OF_A_PATH = r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|cpp|c|csv|yaml|ipynb))`"
+EXAMPLES = re.compile(r"(mine|yours|NAME)\.yaml|yours\.py")  # files of a reader
+FOLDERS = (ROOT, ROOT / "src/paretune")  # what a path of a page starts from
+
+
+@pytest.mark.parametrize("path", [*REFERENCE, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"], ids=name_of)
+def test_every_file_that_a_page_names_is_there(path):
+    named = [name for name in re.findall(PARTS_OF_A_PATH, path.read_text()) if not EXAMPLES.search(name)]
+
+    assert [name for name in named if not any((folder / name).is_file() for folder in FOLDERS)] == []
 
 
 @pytest.mark.parametrize("path", REFERENCE, ids=name_of)
