@@ -55,12 +55,14 @@ def reference_pages() -> list[Path]:
 def row(name: str, files: Iterable[Path]) -> str:
     """A line of the table: sentences, their median of words, the share over 25, the longest."""
     words = lengths(files)
-    return f"{name:34} {len(words):5} {median(words):6.1f} {share_long(words):8.1%} {max(words):8}"
+    if not words:
+        return f"{name:46} no sentences"
+    return f"{name:46} {len(words):5} {median(words):6.1f} {share_long(words):8.1%} {max(words):8}"
 
 
 def main(names: list[str]) -> None:
     """Print a line for each file, and for the kinds of documents together."""
-    print(f"{'file':34} {'sents':>5} {'median':>6} {'over 25':>8} {'longest':>8}")
+    print(f"{'file':46} {'sents':>5} {'median':>6} {'over 25':>8} {'longest':>8}")
     if names:
         print("\n".join(row(name, [Path(name)]) for name in names))
         return
