@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from bench.nets import BATCH_SIZE, mnist
-from paretune import models
+from paretune import models, schema
 from paretune.paths import CONF
 
 NETS: dict[str, dict[str, Any]] = {
@@ -105,6 +105,7 @@ def train(job: Job) -> dict[str, object]:
     from paretune.training.settings import Training
 
     net_name, optimizer, lr, epochs, seed = job
+    schema.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", [f"optimizer={optimizer}", f"optimizer.lr={lr}", "scheduler=cosine"])
     factories = {"optimizer": instantiate(config.optimizer), "schedule": instantiate(config.scheduler)}
@@ -112,7 +113,7 @@ def train(job: Job) -> dict[str, object]:
     seed_everything(seed)
     model = NETS[net_name]
     net = models.build({**model, "_target_": f"paretune.models.{model['_target_']}"})
-    training = Training(**factories, seed=seed, max_epochs=epochs, batch_size=BATCH_SIZE)
+    training = Training(**factories, seed=seed, max_epochs=epochs, batch_size=BATCH_SIZE, patience=None, autotune=False)
     trained = fit(net, data, training, execution=Execution("batch_last", threads=1))
     parameters = sum(weight.numel() for weight in net.parameters())
     scores = (round(trained.best.val_f1, 5), round(trained.best.train_loss, 5), round(trained.seconds, 2))

@@ -39,7 +39,7 @@ def _config(rng: np.random.Generator) -> dict[str, object]:
 
 def _f1(config: dict[str, object], data: ImageData, precision: str, seed: int) -> float:
     training = Training(
-        optimizer=adam, schedule=schedule.cosine, max_epochs=EPOCHS, device="cpu", threads=1, seed=seed,
+        optimizer=adam, schedule=schedule.cosine, max_epochs=EPOCHS, device="cpu", threads=1, seed=seed, patience=None, autotune=False,
         memory_format="channels_last", precision=precision,
     )  # fmt: skip
     seed_everything(seed)

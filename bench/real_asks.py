@@ -21,7 +21,7 @@ from optuna.trial import create_trial
 
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
-from paretune import paths
+from paretune import paths, schema
 
 SEEN = 100  # observed trials before the first ask that is timed
 ASKS = 6
@@ -49,6 +49,7 @@ class Timing:
 def make_spec(arguments: tuple[str, ...]) -> SweepSpec:
     """What a sweep with these arguments derives from them, without a study."""
     GlobalHydra.instance().clear()
+    schema.register()
     hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(paths.CONF)))
     brought = [
         *(line for line in arguments if line.startswith("sweeps=")),

@@ -19,7 +19,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from paretune import paths
+from paretune import paths, schema
 from paretune.cli import counted, exit_on_mistake, parser_of, whole
 from paretune.errors import ConfigError, SweepError
 
@@ -192,6 +192,7 @@ def published(name: str) -> Published:
     from paretune import models
     from paretune.data import fitted
 
+    schema.register()
     with initialize_config_dir(str(paths.CONF), version_base="1.3"):
         config = compose("train", overrides=[f"+recipe={name}"])
     plain: Any = {key: OmegaConf.to_container(config[key]) for key in ("model", "data", "published")}

@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 
 from bench.nets import mnist
-from paretune import models
+from paretune import models, schema
 from paretune.paths import CONF
 from paretune.training import save
 
@@ -151,6 +151,7 @@ def trained(model: dict[str, Any], overrides: Sequence[str], seed: int) -> tuple
     from paretune.experiment import training_of
     from paretune.training.fit import best_start, fit, seed_everything
 
+    schema.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose(
             "train",

@@ -23,7 +23,7 @@ from hypothesis import settings
 from mlflow import MlflowClient
 from omegaconf import DictConfig
 
-from paretune import paths
+from paretune import paths, schema
 from paretune.data import fitted
 from paretune.data.images import ImageData, Images, Splitting
 from paretune.search.interrupts import begin_anew
@@ -87,6 +87,7 @@ def composed() -> Callable[..., DictConfig]:
 
 @cache
 def _composed(overrides: tuple[str, ...], hydra: bool) -> DictConfig:
+    schema.register()
     with initialize_config_dir(str(paths.CONF), version_base="1.3"):
         return compose("train", overrides=list(overrides), return_hydra_config=hydra)
 

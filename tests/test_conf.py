@@ -1,7 +1,7 @@
 """Every YAML composes, and says the same as the code it configures."""
 
 import inspect
-from dataclasses import fields
+from dataclasses import asdict, fields, is_dataclass
 from pydoc import locate
 
 import pytest
@@ -15,10 +15,11 @@ from paretune.data import SAID
 from paretune.data.images import Splitting
 from paretune.models import COMMON_SETTINGS
 from paretune.reports.confirmed import read_references
+from paretune.schema import SECTIONS, TrainerSettings
+from paretune.schema.table import list_all, write_table
 from paretune.search.space_parser import parse_space
 from paretune.settings import UNITS
-from paretune.training.module import Averaging
-from paretune.training.settings import Restarts, Selection, Training
+from paretune.training.settings import Training
 
 GROUPS = ("model", "data", "optimizer", "scheduler", "augment", "trainer")
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((paths.CONF / group).glob("*.yaml"))]
@@ -54,13 +55,27 @@ def test_a_family_config_brings_a_search_space_of_existing_keys(composed, family
     assert "nowhere" not in {OmegaConf.select(config, key, default="nowhere") for key in space.all_distributions()}
 
 
-def test_the_trainer_config_has_the_keys_of_the_dataclass(composed):
-    given_elsewhere = {"optimizer", "schedule", "augment", "seed", "progress", "selection", "stop_after"}
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_setting_has_one_default_in_the_config_and_in_the_code(composed, section):
+    assert OmegaConf.to_container(composed()[section]) == asdict(SECTIONS[section]())
 
-    assert set(composed().trainer) == {field.name for field in fields(Training)} - given_elsewhere
-    assert set(composed().trainer.averaging) == {field.name for field in fields(Averaging)}
-    assert set(composed().trainer.restarts) == {field.name for field in fields(Restarts)}
-    assert set(composed().selection) == {field.name for field in fields(Selection)}
+
+def test_a_training_has_the_defaults_of_its_settings():
+    training = Training(optimizer=None, schedule=None)
+
+    for field in fields(TrainerSettings):
+        value = getattr(training, field.name)
+        plain = asdict(value) if is_dataclass(value) else value
+        expected = asdict(TrainerSettings())[field.name]
+        if field.name == "distillation":
+            plain = {name: plain[name] for name in expected}
+        assert plain == expected
+
+
+def test_the_document_has_the_settings_as_they_are():
+    document = (paths.CONF.parent / "docs" / "training.md").read_text()
+
+    assert write_table(list_all()) in document
 
 
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "data"])

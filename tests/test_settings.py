@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune.errors import ConfigError
-from paretune.settings import CHOICES, RANGES, SWITCHES, check, check_all, line_of, one_line, without_effect
+from paretune.settings import RULES, SETTINGS, SWITCHES, check, check_all, line_of, one_line, without_effect
 
 DEFAULTS = {
     "test": False,
@@ -49,18 +49,18 @@ def test_anything_may_be_null_and_arguments_of_a_target_may_be_new():
 
 
 def is_allowed(setting: str, value: object) -> bool:
-    if setting in CHOICES:
-        return value in CHOICES[setting]
-    least, most, whole, null = RANGES[setting]
+    rule = RULES[setting]
+    if rule.choices:
+        return value in rule.choices
     if value is None:
-        return null
-    is_number = type(value) is int or (type(value) is float and not whole)
-    return is_number and value >= least and (most is None or value <= most)
+        return rule.optional
+    is_number = type(value) is int or (type(value) is float and not rule.whole)
+    if not is_number or value < rule.least:
+        return False
+    return (rule.most is None or value <= rule.most) and (rule.below is None or value < rule.below)
 
 
-@given(
-    st.sampled_from([*CHOICES, *RANGES]), st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
-)
+@given(st.sampled_from(SETTINGS), st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5))
 def test_a_value_is_allowed_or_refused_by_its_name(setting, value):
     if is_allowed(setting, value):
         check(setting, value)

@@ -1,11 +1,12 @@
 """What a network costs, counted before it is trained, and the caps that it may not exceed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import isnan, nan
 
 from paretune.errors import CapError
-from paretune.settings import UNITS, check
+from paretune.schema import CapSettings
+from paretune.settings import UNITS
 
 BYTES = {"float32": 4, "int8": 1}  # of a number in the exported code
 CHANNEL_BYTES = 9  # of a channel in int8: a bias of four, a factor of four, a shift of one
@@ -30,24 +31,13 @@ class Footprint:
     ram_bytes_in_use: Sequence[int] = field(default=(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Cap:
+@dataclass(frozen=True)
+class Cap(CapSettings):
     """The hard upper bounds on what a model costs, and the size below which fewer parameters are worth nothing to a sweep.
 
     ``None`` means that there is none. Models below ``min_params`` may be trained. RAM and flash for weights are counted in
     numbers of ``dtype``; the program itself is not counted.
     """
-
-    max_params: int | None = None
-    min_params: int | None = None
-    max_macs: int | None = None
-    max_ram_bytes: int | None = None
-    max_flash_bytes: int | None = None
-    dtype: str = "float32"
-
-    def __post_init__(self) -> None:
-        for name in asdict(self):
-            check(f"cap.{name}", getattr(self, name))
 
     @property
     def most(self) -> dict[str, int]:

@@ -24,7 +24,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from paretune import paths
+from paretune import paths, schema
 from paretune.cli import (
     add_query,
     add_store,
@@ -128,6 +128,7 @@ def changed(config: Mapping[str, Any], lines: tuple[str, ...]) -> dict[str, Any]
 def _composed(options: tuple[str, ...]) -> DictConfig:
     """The config of ``paretune train`` with these ``options`` of groups."""
     running = GlobalHydra.instance().is_initialized()
+    schema.register()
     with nullcontext() if running else initialize_config_dir(str(paths.CONF), version_base="1.3"):
         return compose("train", list(options))
 

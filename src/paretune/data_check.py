@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paretune import paths
+from paretune import paths, schema
 from paretune.cli import check_text, counted, exit_on_mistake, parser_of
 from paretune.errors import ConfigError
 from paretune.paths import printable
@@ -97,6 +97,7 @@ def _data_config(overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
     own = f"hydra.searchpath=[file://.,'file://{os.getcwd()}/conf']" if Path("conf").is_dir() else None
+    schema.register()
     with initialize_config_dir(str(paths.CONF), version_base="1.3"):
         config = compose("train", overrides=[*([own] if own else []), *overrides])
     data: Any = OmegaConf.to_container(config.data)

@@ -20,6 +20,7 @@ from paretune.data import load
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
 from paretune.front import Point
+from paretune.schema import Averaging, Restarts, Selection
 from paretune.search import current_trial
 from paretune.start import to_plain
 from paretune.tracking import RunRecorder
@@ -27,7 +28,7 @@ from paretune.training import save
 from paretune.training.distillation import Distillation
 from paretune.training.execution import Execution, formats_for
 from paretune.training.fit import Epoch, Trained, best_start, fit, seed_everything
-from paretune.training.settings import Augment, Averaging, Restarts, Selection, Training
+from paretune.training.settings import Augment, Training
 from paretune.trust import Trust
 
 log = logging.getLogger(__name__)

@@ -23,6 +23,20 @@ def is_text(value: str) -> bool:
     return read is None or isinstance(read, (str, Sweep))
 
 
+def as_option(line: str, groups: Collection[str]) -> str:
+    """The override ``line``, in quotes if it chooses an option of one of ``groups`` that Hydra would read as a number or a
+    truth value: ``model=5``, which Hydra answers with a traceback.
+    """
+    key, equals, value = line.partition("=")
+    if not equals or key.lstrip("+") not in groups:
+        return line
+    try:
+        read = OverridesParser.create().parse_override(f"value={value}").value()
+    except HydraException:
+        return line
+    return f"{key}={quoted(value)}" if isinstance(read, (bool, int, float)) else line
+
+
 def as_typed(line: str, names: Collection[str]) -> str:
     """The override ``line``, in quotes if it sets one of ``names`` to what Hydra would not read as text: ``name=1.10``."""
     key, equals, value = line.partition("=")

@@ -2,12 +2,13 @@
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from paretune.errors import ConfigError, check_choice, check_least
+from paretune.errors import ConfigError
+from paretune.schema import SECTIONS, Rule, collect_rules
 
 # The costs that a front may be drawn over, by the names of a point's fields, and what they count.
 UNITS = {
@@ -16,37 +17,14 @@ UNITS = {
     "ram_bytes": "bytes of RAM",
     "flash_bytes": "bytes of flash for weights",
 }
-CHOICES: dict[str, Sequence[str | None]] = {
-    "cap.dtype": ("float32", "int8"),
-    "cost": tuple(UNITS),
-    "data.splitting.how": ("last", "stratified"),
-    "selection.by": ("f1", "accuracy"),
-    "selection.epoch": ("best", "last"),
-    "selection.split": ("validation", "test"),
-    "trainer.averaging.kind": ("ema", "swa", None),
-    "trainer.class_weights": (None, "balanced"),
-    "trainer.device": ("auto", "cpu", "cuda"),
-    "trainer.memory_format": ("contiguous", "channels_last", "batch_last", None),
-    "trainer.precision": ("fp32", "bf16", None),
-    "trainer.scaling": ("standard", "unit"),
+OTHERS = {
+    "cost": Rule("what the front weighs against F1", choices=tuple(UNITS)),
+    "data.splitting.how": Rule("how validation images are drawn", choices=("last", "stratified")),
+    "optimizer.lr": Rule("learning rate", least=0, whole=False, optional=True),
+    "seed": Rule("of first weights, order of images and augmentation", least=0, most=2**32 - 1),
 }
-# The least and the largest value; whether it must be a whole number, and whether it may be null.
-RANGES: dict[str, tuple[float, float | None, bool, bool]] = {
-    "optimizer.lr": (0, None, False, True),
-    "seed": (0, 2**32 - 1, True, False),
-    "trainer.augment_rampdown_epochs": (0, None, True, False),
-    "trainer.batch_size": (1, None, True, False),
-    "trainer.distillation.weight": (0, 1, False, False),
-    "trainer.eval_batch_size": (1, None, True, False),
-    "trainer.label_smoothing": (0, 1, False, False),
-    "trainer.max_epochs": (1, None, True, False),
-    "trainer.restarts.epochs": (1, None, True, False),
-    "trainer.restarts.starts": (1, None, True, False),
-    "trainer.patience": (1, None, True, True),
-    "trainer.threads": (1, None, True, True),
-    **{f"cap.{name}": (1, None, True, True) for name in ("min_params", *(f"max_{cost}" for cost in UNITS))},
-}
-SETTINGS = (*CHOICES, *RANGES)
+RULES = collect_rules(SECTIONS) | OTHERS
+SETTINGS = tuple(name for name, rule in RULES.items() if rule.choices or rule.least is not None)
 # Settings that do nothing while another one, their switch, is off; and what it is then.
 SWITCHES: dict[str, tuple[str, object]] = {
     "trainer.averaging.decay": ("trainer.averaging.kind", None),
@@ -65,11 +43,8 @@ OPEN = ("augment", "data", "model", "optimizer", "published", "scheduler", "spac
 
 def check(setting: str, value: object) -> None:
     """Raise :class:`~paretune.errors.ConfigError` if the ``value`` of ``setting`` is none of its choices, out of its range or not there."""
-    if setting in CHOICES:
-        check_choice(setting, value, CHOICES[setting])
-    if setting in RANGES:
-        least, most, whole, null = RANGES[setting]
-        check_least(setting, value, least, most=most, whole=whole, null=null)
+    if setting in RULES:
+        RULES[setting].check(setting, value)
     if setting in PATHS and value is not None and not Path(str(value)).exists():
         raise ConfigError(f"{setting} `{value}` is not there; expected {PATHS[setting]}; check the path")
     if setting == "name" and value is not None:
@@ -169,13 +144,29 @@ def one_line(text: str, cause: str = "") -> str:
     if found := re.match(r"Error parsing override '(.*)'\n(.*)", text):
         return f"override `{found[1]}` cannot be read ({found[2]}); expected key=value without spaces; put other texts in quotes"
     if found := re.fullmatch(r"Error merging override \+*([^=]+)=(.*)", text):
-        return f"{found[1]} `{found[2]}` is invalid ({cause}); expected a value of its kind; set {found[1]}"
+        return f"{found[1]} `{found[2]}` is invalid; expected {_describe_kind(cause)}; set {found[1]}"
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def line_of(overrides: Iterable[str]) -> str:
     """The ``overrides`` in a line, of which a shell, and ``shlex.split``, makes them again; quotes only where these need them."""
     return " ".join(shlex.quote(override) if NEEDS_QUOTES.search(override) else override for override in overrides)
+
+
+KINDS = {
+    "Integer": "a whole number",
+    "Float": "a number",
+    "Boolean": "true or false",
+    "not Optional": "a value, not null",
+}
+
+
+def _describe_kind(cause: str) -> str:
+    """What OmegaConf expected, by what it said of a value."""
+    for sign, kind in KINDS.items():
+        if sign in cause:
+            return kind
+    return f"a value of its kind ({cause})"
 
 
 def mend(name: str, names: Iterable[str], otherwise: str) -> str:

@@ -22,11 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from paretune import paths
+from paretune import paths, schema
 from paretune.cli import check_name, check_text, exit_on_mistake, parser_of
 from paretune.errors import ConfigError
 from paretune.hints import next_command
-from paretune.overrides import STUDY_NAME, as_typed, quoted
+from paretune.overrides import STUDY_NAME, as_option, as_typed, quoted
 from paretune.secrets import refuse_passwords
 from paretune.settings import PATHS, SETTINGS, check, check_all, mend
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from paretune.tracking import RunRecorder
 
 log = logging.getLogger(__name__)
+
+schema.register()  # before Hydra composes
 
 JOIN = "hydra.sweeper.join=true"
 RELATIVE = (*PATHS, "data.root", "tracking.artifacts", "tracking.spool")  # settings that may hold relative paths
@@ -110,7 +112,8 @@ def cli(command: str = "paretune train") -> None:
         refuse_passwords(*sys.argv[1:])  # before Hydra saves them
         check_text(sys.argv[1:])
         _refuse_options(sys.argv[1:])
-        sys.argv[1:] = [as_typed(argument, NAMES) for argument in sys.argv[1:]]
+        arguments = [as_typed(argument, NAMES) for argument in sys.argv[1:]]
+        sys.argv[1:] = [as_option(argument, _list_groups()) for argument in arguments]
         main()
 
 
@@ -145,6 +148,12 @@ def worker_cli() -> None:
             )
         sys.argv[1:] = ["-m", JOIN, *_named(sys.argv[1:])]
     cli("paretune worker")
+
+
+def _list_groups() -> set[str]:
+    """The config groups of Paretune and of the working folder."""
+    folders = [folder for parent in (paths.CONF, Path("conf")) for folder in parent.glob("*/")]
+    return {"trainer", *(folder.name for folder in folders)}
 
 
 def _refuse_options(arguments: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
-from paretune import paths
+from paretune import paths, schema
 from paretune.errors import ConfigError
 from paretune.overrides import quoted
 from paretune.search.grammar import value_of
@@ -18,6 +18,7 @@ from shapes import draw
 
 def spec_of(*arguments: str, **options: object) -> SweepSpec:
     """The spec of ``paretune train -m`` with these arguments."""
+    schema.register()
     hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(paths.CONF)))
     config = hydra.compose_config("train", [a for a in arguments if a.startswith("hydra")], run_mode=RunMode.MULTIRUN)
     OmegaConf.update(config, "hydra.sweeper.cap.max", 20_000)

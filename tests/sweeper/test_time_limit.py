@@ -10,7 +10,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.types import HydraContext, RunMode
 
 from hydra_plugins.paretune_sweeper import _workers
-from paretune import paths
+from paretune import paths, schema
 
 SWEEP = """
 # @package _global_
@@ -35,6 +35,7 @@ def test_an_hour_that_somebody_set_is_told_from_the_default(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     Path("sweeps").mkdir()
     Path("sweeps/mine.yaml").write_text(SWEEP % in_file)
+    schema.register()
     hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(paths.CONF)))
     config = hydra.compose_config("train", typed, run_mode=RunMode.MULTIRUN)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())

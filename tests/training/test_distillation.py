@@ -25,7 +25,7 @@ def teacher(data, path):
 
 def training(**changes):
     fields = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "schedule": schedule.constant, "max_epochs": 4}
-    return Training(**(fields | {"batch_size": 32, "device": "cpu"} | changes))
+    return Training(**(fields | {"batch_size": 32, "device": "cpu", "patience": None, "autotune": False} | changes))
 
 
 def test_without_a_teacher_the_loss_is_that_of_the_labels():

@@ -7,11 +7,12 @@ from torch import nn
 
 from paretune import models
 from paretune.errors import ConfigError
+from paretune.schema import Averaging
 from paretune.training import schedule
 from paretune.training.execution import Execution, autotune, available_threads, formats_for, keep_freed_memory
 from paretune.training.fit import fit, seed_everything
 from paretune.training.kernels import kernels
-from paretune.training.settings import Averaging, Training
+from paretune.training.settings import Training
 
 SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [4, 4, 4, 4, 4]}
 IMAGES, LABELS = torch.rand(16, 1, 28, 28) * 255, torch.arange(16) % 10
@@ -21,7 +22,15 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 
 def training(**changes) -> Training:
-    fields = {"schedule": schedule.cosine, "max_epochs": 2, "batch_size": 32, "device": "cpu", "seed": 5}
+    fields = {
+        "schedule": schedule.cosine,
+        "max_epochs": 2,
+        "batch_size": 32,
+        "device": "cpu",
+        "seed": 5,
+        "patience": None,
+        "autotune": False,
+    }
     return Training(optimizer=lambda p: torch.optim.AdamW(p, lr=0.01), **(fields | changes))
 
 

@@ -9,10 +9,11 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from paretune import models
 from paretune.errors import ConfigError, StoreError
+from paretune.schema import Restarts
 from paretune.training import load, schedule
 from paretune.training.execution import Execution
 from paretune.training.fit import DivergedError, TensorBatches, best_start, fit, seed_everything
-from paretune.training.settings import Restarts, Training
+from paretune.training.settings import Training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [2], "padding": "same", "pool_after": [1]}
@@ -20,7 +21,13 @@ SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [2], "paddin
 
 def settings(**changes: object) -> Training:
     fields = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "schedule": schedule.constant, "max_epochs": 4}
-    return Training(**(fields | {"batch_size": 32, "eval_batch_size": 30, "device": "cpu"} | changes))
+    return Training(
+        **(
+            fields
+            | {"batch_size": 32, "eval_batch_size": 30, "device": "cpu", "patience": None, "autotune": False}
+            | changes
+        )
+    )
 
 
 def trained(data, **changes):

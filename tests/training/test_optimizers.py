@@ -131,7 +131,9 @@ def test_every_optimizer_of_the_configs_learns(name, tiny_data):
     optimizer = instantiate(OmegaConf.load(CONF / "optimizer" / f"{name}.yaml"))
     seed_everything(0)
     net = models.build({"_target_": "paretune.models.conv.Conv", "widths": [4, 4]})
-    training = Training(optimizer=optimizer, schedule=schedule.constant, max_epochs=6, batch_size=8, device="cpu")
+    training = Training(
+        optimizer=optimizer, schedule=schedule.constant, max_epochs=6, batch_size=8, device="cpu", patience=None
+    )
     trained = fit(net, tiny_data, training)
 
     assert trained.epochs[-1].train_loss < trained.epochs[0].train_loss

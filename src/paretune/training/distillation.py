@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
-from paretune.settings import check
+from paretune.schema import DistillationSettings
 from paretune.training import load
 from paretune.trust import Trust
 
@@ -20,25 +20,10 @@ SoftLabels = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Distillation:
-    """How much of the loss comes from a teacher's probabilities (Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531).
+class Distillation(DistillationSettings):
+    """How much of the loss comes from a teacher's probabilities. ``trust``: whose code the teacher's file may name."""
 
-    ``teacher`` is the weights.pt of a Paretune run; ``None``: labels alone. ``weight`` is the teacher's share of the loss; its
-    and the student's logits are divided by ``temperature`` before they are compared. ``trust``: whose code the teacher's file may name.
-    """
-
-    teacher: str | None = None
-    weight: float = 0.5
-    temperature: float = 2.0
     trust: Trust = field(default_factory=Trust)
-
-    def __post_init__(self) -> None:
-        check("trainer.distillation.weight", self.weight)
-        if not self.temperature > 0:
-            raise ConfigError(
-                f"trainer.distillation.temperature `{self.temperature}` is invalid; expected above 0; "
-                f"set trainer.distillation.temperature"
-            )
 
     def teacher_for(self, data: ImageData, device: torch.device) -> SoftLabels | None:
         """What gives the teacher's probabilities ``(B, num_classes)`` of pixels ``(B, C, H, W)`` in [0, 255], on ``device``.

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from paretune.data.images import ImageData, Images
 from paretune.errors import ParetuneError
+from paretune.schema import Selection
 from paretune.settings import check
 from paretune.training.execution import Execution, keep_freed_memory
 from paretune.training.module import Classifier
-from paretune.training.settings import Selection, Training
+from paretune.training.settings import Training
 
 log = logging.getLogger(__name__)
 # Lightning announces its accelerators and tips at every fit: a sweep prints them hundreds of times.

@@ -15,10 +15,11 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
+from paretune.schema import Averaging
 from paretune.training.distillation import SoftLabels
 from paretune.training.execution import Execution
 from paretune.training.schedule import Schedule, TrainingLength
-from paretune.training.settings import Averaging, Training
+from paretune.training.settings import Training
 
 Batch = Sequence[Tensor]  # pixels uint8 (B, C, H, W), labels int64 (B,), soft labels (B, num_classes) if they are known
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from paretune.data.images import ImageData, Images
 from paretune.errors import ConfigError
+from paretune.schema import Selection, TrainerSettings
 from paretune.settings import check
 from paretune.training.distillation import Distillation
 from paretune.training.execution import PRECISIONS, Execution, autotune, available_threads, formats_for
@@ -22,106 +23,29 @@ OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 Augment = Callable[[Tensor, torch.Generator, float], Tensor]
 
 
-@dataclass(frozen=True)
-class Averaging:
-    """Which average is scored and kept: ``ema`` or ``swa``; ``None`` for none.
-
-    ``ema``: after every optimizer step the average moves to the weights by 1 - ``decay`` (Polyak and Juditsky 1992,
-    https://doi.org/10.1137/0330046), after step n of the beginning by 9 / (n + 9) if that is more, so that a score after few
-    epochs is not that of the first weights. ``swa``: the mean over the epochs from the share ``start`` of the training on (Izmailov
-    et al. 2018, https://arxiv.org/abs/1803.05407). Running statistics of norms are averaged, too.
-    """
-
-    kind: str | None = None
-    decay: float = 0.999
-    start: float = 0.75
-
-    def __post_init__(self) -> None:
-        check("trainer.averaging.kind", self.kind)
-        for name in ("decay", "start"):
-            setting, value = f"trainer.averaging.{name}", getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < 1:
-                raise ConfigError(f"{setting} `{value}` is invalid; expected at least 0 and below 1; set {setting}")
-
-
-@dataclass(frozen=True)
-class Restarts:
-    """How many networks are drawn: each is trained for the first ``epochs`` of the training, and the best on validation to its end.
-
-    Of a network with few parameters some first weights end far below others, and are behind early (docs/front.md). It takes
-    ``starts`` times ``epochs`` more.
-    """
-
-    starts: int = 1
-    epochs: int = 3
-
-    def __post_init__(self) -> None:
-        for setting in fields(self):
-            check(f"trainer.restarts.{setting.name}", getattr(self, setting.name))
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which epoch's weights are kept (``best`` or ``last``), the best by what (``f1`` or ``accuracy``), and on which ``split``.
-
-    ``split`` is ``validation``, or ``test``: many published recipes keep no validation split and report the best or the last
-    epoch on the test set. That is for comparing with them, in single runs; no sweep may do it.
-    """
-
-    epoch: str = "best"
-    by: str = "f1"
-    split: str = "validation"
-
-    def __post_init__(self) -> None:
-        for setting in fields(self):
-            check(f"selection.{setting.name}", getattr(self, setting.name))
-
-    @property
-    def rule(self) -> str:
-        """The rule in words."""
-        if self.epoch == "last":
-            return "last epoch" + (" on test" if self.split == "test" else "")
-        return f"best epoch by {self.by} on {self.split}"
-
-
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """How to train: the factories, and the fields of ``conf/trainer/default.yaml``.
+class Training(TrainerSettings):
+    """How to train: the settings of :class:`paretune.schema.TrainerSettings`, and what they are used with.
 
-    With ``stop_after`` it ends after so many of its ``max_epochs``, which the schedule goes by. ``augment`` changes training images in [0, 255], with its own generator; over the last ``augment_rampdown_epochs`` its
-    strength falls to 0. ``label_smoothing`` is the share of a label that goes to all classes alike (Szegedy et al. 2015,
-    https://arxiv.org/abs/1512.00567); the training loss has it, scores do not. ``class_weights`` ``balanced`` has every class count
-    the same in the training loss, however many images it has.
+    With ``stop_after`` it ends after so many of its ``max_epochs``, which the schedule goes by. ``augment`` changes training
+    images in [0, 255], with its own generator; over the last ``augment_rampdown_epochs`` its strength falls to 0.
+    ``label_smoothing`` is the share of a label that goes to all classes alike (Szegedy et al. 2015,
+    https://arxiv.org/abs/1512.00567); the training loss has it, scores do not. Raises
+    :class:`~paretune.errors.ConfigError` for settings that cannot work.
     """
 
     optimizer: OptimizerFactory
     schedule: ScheduleFactory
     augment: Augment | None = None
     seed: int = 0
-    max_epochs: int = 10
     stop_after: int | None = None
-    batch_size: int = 128
-    eval_batch_size: int = 500
-    patience: int | None = None
-    min_delta: float = 0.0
-    scaling: str = "standard"
-    label_smoothing: float = 0.0
-    class_weights: str | None = None
-    augment_rampdown_epochs: int = 0
-    averaging: Averaging = field(default_factory=Averaging)
     distillation: Distillation = field(default_factory=Distillation)
-    restarts: Restarts = field(default_factory=Restarts)
     selection: Selection = field(default_factory=Selection)
-    device: str = "auto"
-    autotune: bool = False
-    memory_format: str | None = None
-    precision: str | None = None
-    threads: int | None = None
     progress: bool = False
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            check(f"trainer.{setting.name}", getattr(self, setting.name))
+        super().__post_init__()
+        check("seed", self.seed)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ConfigError("trainer.device `cuda` is not on this machine; expected auto or cpu; set trainer.device")
         self._pinned()
