@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune.errors import ConfigError
-from paretune.overrides import as_typed, is_text, quoted
+from paretune.overrides import as_option, as_typed, is_text, quoted
 from paretune.settings import check
 from paretune.train import cli
 
@@ -71,3 +71,13 @@ def test_such_a_name_is_refused_before_anything_is_written(command, tmp_path, se
     assert answer.code == 2
     assert f"name `{name}` is invalid; expected one for a folder of its own" in answer.err
     assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("value", "is_quoted"), [("5", True), ("1.5", True), ("true", True), ("conv", False), ("{a: 1}", False)]
+)
+def test_an_option_that_reads_as_a_number_or_a_truth_value_is_text(value, is_quoted):
+    line = as_option(f"model={value}", {"model"})
+
+    assert line == (f"model='{value}'" if is_quoted else f"model={value}")
+    assert as_option(f"seed={value}", {"model"}) == f"seed={value}"

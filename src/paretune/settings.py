@@ -144,7 +144,7 @@ def one_line(text: str, cause: str = "") -> str:
     if found := re.match(r"Error parsing override '(.*)'\n(.*)", text):
         return f"override `{found[1]}` cannot be read ({found[2]}); expected key=value without spaces; put other texts in quotes"
     if found := re.fullmatch(r"Error merging override \+*([^=]+)=(.*)", text):
-        return f"{found[1]} `{found[2]}` is invalid; expected {_describe_kind(cause)}; set {found[1]}"
+        return _describe_wrong_value(found[1], found[2], cause)
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
@@ -153,20 +153,14 @@ def line_of(overrides: Iterable[str]) -> str:
     return " ".join(shlex.quote(override) if NEEDS_QUOTES.search(override) else override for override in overrides)
 
 
-KINDS = {
-    "Integer": "a whole number",
-    "Float": "a number",
-    "Boolean": "true or false",
-    "not Optional": "a value, not null",
-}
-
-
-def _describe_kind(cause: str) -> str:
-    """What OmegaConf expected, by what it said of a value."""
-    for sign, kind in KINDS.items():
-        if sign in cause:
-            return kind
-    return f"a value of its kind ({cause})"
+def _describe_wrong_value(setting: str, value: str, cause: str) -> str:
+    """A value that Hydra did not take: by the rule of the setting if it has one, else by what OmegaConf said of it."""
+    typed = None if value == "null" else value
+    try:
+        check(setting, typed)
+    except ConfigError as error:
+        return str(error)
+    return f"{setting} `{value}` is invalid ({cause}); expected a value of its kind; set {setting}"
 
 
 def mend(name: str, names: Iterable[str], otherwise: str) -> str:

@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from paretune import models, paths
+from paretune import models
 from paretune.budget import Cap
 from paretune.data import fitted
 from paretune.front import Point
+from paretune.schema import TrainerSettings
 from paretune.settings import UNITS, without_effect
 
 TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "selection", "cap", "seed")
@@ -37,7 +38,7 @@ def start_point(cfg: DictConfig, data: str) -> Point:
 
 def tell_without_effect(trainer: DictConfig, overrides: Iterable[str]) -> None:
     """Log a warning for each setting of the trainer that ``overrides`` or a config file set, and that does nothing as the others are."""
-    usual = yaml.safe_load((paths.CONF / "trainer/default.yaml").read_text())
+    usual = asdict(TrainerSettings())
     named = [override.partition("=")[0].lstrip("+") for override in overrides]
     for line in without_effect({"trainer": to_plain(trainer)}, {"trainer": usual}, named):
         log.warning(line)

@@ -194,26 +194,31 @@ def _named(arguments: Sequence[str]) -> list[str]:
     return [chosen, f"hydra.searchpath=[file://.,{theirs}]", *overrides]
 
 
-def count(cfg: DictConfig) -> "Counts":
-    """What the model of a composed config costs, by the names of the costs. A sweep asks this before it proposes a trial.
+class ModelCount:
+    """What models cost. A sweep asks this before it proposes a trial."""
 
-    Of RAM it gives what is in use at each operation. Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
-    """
-    return prepare_count(cfg)({})
+    def __call__(self, cfg: DictConfig) -> "Counts":
+        """The costs of the model of a composed config, by their names; of RAM what is in use at each operation.
+
+        Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
+        """
+        return self.prepare(cfg)({})
+
+    def prepare(self, cfg: DictConfig) -> "Callable[[Mapping[str, Any]], Counts]":
+        """A function from drawn values, by their dotted names, to the costs of the config with these values.
+
+        Raises :class:`~paretune.errors.ConfigError` if no sweep may run the config.
+        """
+        if GlobalHydra.instance().is_initialized():  # not in a worker, whose parent has checked
+            _check_settings(cfg)
+        _check_cost(cfg)
+        _check_unseen(cfg, in_sweep=True)
+        from paretune.counting import ModelCounter
+
+        return ModelCounter(cfg)
 
 
-def prepare_count(cfg: DictConfig) -> "Callable[[Mapping[str, Any]], Counts]":
-    """A function from drawn values, by their dotted names, to what :func:`count` gives of the config with these values.
-
-    Raises :class:`~paretune.errors.ConfigError` if no sweep may run the config.
-    """
-    if GlobalHydra.instance().is_initialized():  # not in a worker, whose parent has checked
-        _check_settings(cfg)
-    _check_cost(cfg)
-    _check_unseen(cfg, in_sweep=True)
-    from paretune.counting import ModelCounter
-
-    return ModelCounter(cfg)
+count = ModelCount()
 
 
 def keep_paths(cfg: DictConfig) -> None:

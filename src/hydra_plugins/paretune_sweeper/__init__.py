@@ -16,11 +16,9 @@ class CapOptions:
     max: Any = None  # largest cost that is ever run; null for no cap; one for each name if there are several costs
     min: int | None = None  # draws are spread over the costs above it, and cheaper is worth no more; null: the smallest
     # dotted path of a function from a composed config to its cost, a whole number; or to several by their names, each a number or a
-    # list of which the largest is the cost
+    # list of which the largest is the cost. If it has a method prepare(config), that gives a function from drawn values, by their
+    # dotted names, to the costs of the config with them, so that no config is composed for a draw
     count: str | None = None
-    # dotted path of a function from a composed config to a function from drawn values, by their dotted names, to what count gives
-    # of the config with them; null: count alone, at which every draw is composed
-    prepare: str | None = None
     cost: str = "parameters"  # the name of the cost that is the objective; of a single one what it counts, in words
     units: dict[str, str] | None = None  # words for the names, those of metric_names too
     reads: list[str] | None = None  # config nodes that it reads (groups are told by trying); null: any. Saves counting

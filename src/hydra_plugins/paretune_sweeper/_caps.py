@@ -55,12 +55,12 @@ def make_feasible_space(cap: CapOptions, caps: Caps, space: Space, composer: Com
     unread: set[str] = set()
     if nodes and not reads_elsewhere:
         unread = _find_unread(nodes, space)
+    function = import_named(get_method, "cap.count", cap.count)
+    prepare = getattr(function, "prepare", None)
     count: Callable[[dict[str, Any]], Any]
-    if cap.prepare and not reads_elsewhere:
-        prepare = import_named(get_method, "cap.prepare", cap.prepare)
+    if prepare and not reads_elsewhere:
         count = _PreparedCount(prepare, unread, space, composer)
     else:
-        function = import_named(get_method, "cap.count", cap.count)
         count = _ComposedCount(function, unread, space, composer)
     return FeasibleSpace(space, count, caps, unread=unread, floor=cap.min)
 
