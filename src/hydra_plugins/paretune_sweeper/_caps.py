@@ -36,9 +36,11 @@ def read_caps(cap: CapOptions) -> Caps:
 
 def describe_caps(caps: Caps) -> str:
     """The caps as text, in the form that earlier studies have of a single cap on their objective."""
-    axis = "" if caps.axis in ("parameters", "params") else f" {caps.axis}"
-    parts = [f"{caps.most.get(caps.axis)}{axis}"]
-    parts += [f"{caps.most[name]} {name}" for name in caps.others]
+    parts = [str(caps.most.get(caps.axis))]
+    if caps.axis not in ("parameters", "params"):
+        parts[0] += f" {caps.axis}"
+    for name in caps.others:
+        parts.append(f"{caps.most[name]} {name}")
     return ", ".join(parts)
 
 
@@ -55,6 +57,7 @@ def make_feasible_space(cap: CapOptions, caps: Caps, space: Space, composer: Com
     unread: set[str] = set()
     if nodes and not reads_elsewhere:
         unread = _find_unread(nodes, space)
+
     function = import_named(get_method, "cap.count", cap.count)
     prepare = getattr(function, "prepare", None)
     count: Callable[[dict[str, Any]], Any]
@@ -62,6 +65,7 @@ def make_feasible_space(cap: CapOptions, caps: Caps, space: Space, composer: Com
         count = _PreparedCount(prepare, unread, space, composer)
     else:
         count = _ComposedCount(function, unread, space, composer)
+
     return FeasibleSpace(space, count, caps, unread=unread, floor=cap.min)
 
 
@@ -96,9 +100,15 @@ class _Count:
 
     def split_read(self, params: Params) -> tuple[tuple[str, ...], dict[str, Any]]:
         """The overrides that choose groups, behind the fixed ones, and the values that matter, as Hydra reads them."""
-        read = {name: value for name, value in params.items() if name not in self.unread}
+        read: dict[str, Any] = {}
+        for name, value in params.items():
+            if name not in self.unread:
+                read[name] = value
         groups, values = self.space.split_groups(read)
-        drawn = {key.lstrip("+"): value_of(value) for key, value in values.items()}
+
+        drawn: dict[str, Any] = {}
+        for key, value in values.items():
+            drawn[key.lstrip("+")] = value_of(value)
         return (*self.space.fixed, *groups), drawn
 
 
@@ -118,7 +128,7 @@ class _ComposedCount(_Count):
         self._composed = lru_cache(maxsize=MAX_COMPOSED)(lambda lines: (composer.compose(lines), dict[str, Any]()))
 
     def __call__(self, params: dict[str, Any]) -> Any:
-        """What the function counts of the composed config with these ``params``."""
+        """The count of the composed config with these ``params``."""
         lines, drawn = self.split_read(params)
         config, usual = self._composed(lines)
         for key in drawn:

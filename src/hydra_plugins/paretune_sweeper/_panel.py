@@ -53,20 +53,27 @@ class Panel:
         rows = min(console.height - FREE_ROWS, MAX_ROWS)
         lines = self._list_trials(rows)
         lines += wrap(self.line, columns)
+
         height = rows - len(lines) - FRAME_ROWS
         if self.points is not None and height >= LEAST_HEIGHT:
-            lines = [self._title(), *self._plot(self.points, columns, height), *lines]
+            plot = self._plot(self.points, columns, height)
+            lines = [self._title(), *plot, *lines]
+
         for line in lines:
             yield Text(line, no_wrap=True, overflow="ellipsis")
 
     def _list_trials(self, rows: int) -> list[str]:
-        shown = self.trials[: max(0, rows)]
-        return [_describe_trial(trial) for trial in shown]
+        lines: list[str] = []
+        for trial in self.trials[: max(0, rows)]:
+            lines.append(_describe_trial(trial))
+        return lines
 
     def _title(self) -> str:
+        name = self.progress.study.study_name
         cost = self.progress.caps.axis
+        unit = UNITS.get(cost, cost)
         legend = f"{MEMBER} front  {DOMINATED} other trials  {IN_HAND} in hand"
-        return f"{self.progress.study.study_name}: score by {UNITS.get(cost, cost)}; {legend}"
+        return f"{name}: score by {unit}; {legend}"
 
     def _plot(self, points: Costs, columns: int, height: int) -> list[str]:
         groups = [Marks(DOMINATED, points)]
@@ -74,7 +81,8 @@ class Panel:
         if reported:
             costs, scores = np.array(reported).T
             groups.append(Marks(IN_HAND, costs_of(costs, scores)))
-        groups.append(Marks(MEMBER, points[front(points)]))
+        members = points[front(points)]
+        groups.append(Marks(MEMBER, members))
         return plot_scatter(groups, columns, height)
 
 

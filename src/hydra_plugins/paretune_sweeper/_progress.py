@@ -54,6 +54,7 @@ class Progress:
         complete = _list_complete(done)
         if complete:
             parts += self._describe_scores(complete)
+
         left = self.n_trials - len(done)
         new = len(done) - self.done_before
         if left and new > 0:
@@ -69,7 +70,11 @@ class Progress:
             "raced": states[TrialState.PRUNED],
             "running": len(running(self.study)),
         }
-        return [f"{count} {state}" for state, count in counts.items() if count]
+        parts: list[str] = []
+        for state, count in counts.items():
+            if count:
+                parts.append(f"{count} {state}")
+        return parts
 
     def _describe_scores(self, complete: list[FrozenTrial]) -> list[str]:
         losses = compute_losses(complete, self.study.directions)
@@ -78,6 +83,7 @@ class Progress:
         best = f"best {format_score(values)}"
         if len(values) == 1:
             return [best]
+
         if len(values) == 2:
             n_members = len(front(losses))  # of equal trials one is on the front, as in reports
         else:

@@ -1,6 +1,6 @@
 """A plot of costs and scores in characters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,18 +34,32 @@ def plot_scatter(groups: Sequence[Marks], columns: int, height: int) -> list[str
     all_points = np.concatenate(logs)
     low = all_points.min(axis=0)
     high = all_points.max(axis=0)
+    length = np.maximum(high - low, LEAST_RANGE)
+
     cells = [[" "] * width for _ in range(height)]
     for group, points in zip(groups, logs, strict=True):
-        _draw(cells, group.mark, (points - low) / np.maximum(high - low, LEAST_RANGE))
-    scores = _label_rows(low[1], high[1], height)
-    lines: list[str] = []
-    for row in range(height):
-        score = scores.get(row, "")
-        tick = "┤" if score else "│"
-        lines.append(f"{score:>{LABEL_WIDTH}} {tick}{''.join(cells[row])}")
+        shares = (points - low) / length
+        _draw(cells, group.mark, shares)
+
+    lowest_cost, lowest_error = low
+    highest_cost, highest_error = high
+    scores = _label_rows(lowest_error, highest_error, height)
+    lines = _frame_rows(cells, scores)
     margin = " " * LABEL_WIDTH
     lines.append(f"{margin} └{'─' * width}")
-    lines.append(f"{margin}  {_label_columns(low[0], high[0], width)}")
+    lines.append(f"{margin}  {_label_columns(lowest_cost, highest_cost, width)}")
+    return lines
+
+
+def _frame_rows(cells: Sequence[Sequence[str]], scores: Mapping[int, str]) -> list[str]:
+    """The rows behind their axis, with the scores of those that have one."""
+    lines: list[str] = []
+    for number, row in enumerate(cells):
+        score = scores.get(number, "")
+        tick = "│"
+        if score:
+            tick = "┤"
+        lines.append(f"{score:>{LABEL_WIDTH}} {tick}{''.join(row)}")
     return lines
 
 
@@ -73,7 +87,8 @@ def _label_rows(low: float, high: float, height: int) -> dict[int, str]:
 def _label_columns(low: float, high: float, width: int) -> str:
     """Costs for the left end, the middle and the right end."""
     left = f"{10**low:,.0f}"
-    middle = f"{10 ** ((low + high) / 2):,.0f}"
+    halfway = (low + high) / 2
+    middle = f"{10**halfway:,.0f}"
     right = f"{10**high:,.0f}"
     between = max(0, width - len(left) - len(right))
     return f"{left}{middle:^{between}}{right}"

@@ -53,13 +53,16 @@ class SweepSpec:
         with open_dict(config):
             config.hydra.sweeper.study_name = self.name  # the output folder is called after it
         setup_globals()
+
         self.composer = Composer(loader, config)
         self.directions = _read_directions(options)
         self.space = read_space(options, arguments, self.composer)
         check_may_vary(self.space, single)
+
         suggest = self._read_suggest()
         limits = _read_limits(options)
         race = self._read_race()
+
         self.caps = read_caps(options.cap)
         self.feasible = make_feasible_space(options.cap, self.caps, self.space, self.composer)
         self.sampler = make_sampler(options.sampler, self.feasible, self.directions)
@@ -101,6 +104,7 @@ class SweepSpec:
         if storage is None and self.is_isolated:
             folder = Path(self.config.hydra.sweep.dir).resolve()
             storage = sqlite_url(folder / "optuna.db")
+
         pruner = self.options.pruner
         if pruner and len(self.directions) > 1:
             raise ConfigError(
@@ -124,22 +128,26 @@ class SweepSpec:
         """Have Hydra raise its own error if what is searched is no setting of the app."""
         for choice in self.feasible.branches:
             smallest = self.feasible.smallest_of(choice)
-            self.composer.compose((*self.space.fixed, *self.space.overrides(smallest)))
+            drawn = self.space.overrides(smallest)
+            self.composer.compose((*self.space.fixed, *drawn))
 
     def check_same_setup(self, study: Study) -> None:
         """Raise :class:`~paretune.errors.StoreError` if the study was started with another cap, space or settings."""
         config = self.composer.compose(self.space.fixed)
-        nodes = self.options.question or []
-        left_out = {node[1:] for node in nodes if node.startswith("~")}
+        left_out: set[str] = set()
         settings: dict[str, str] = {}
-        for node in nodes:
-            if not node.startswith("~"):
+        for node in self.options.question or []:
+            if node.startswith("~"):
+                left_out.add(node.removeprefix("~"))
+            else:
                 settings.update(_read_settings(config, node))
+
         question = {"cap": describe_caps(self.caps)}
         for name, option in config.hydra.runtime.choices.items():
             if not name.startswith("hydra/"):
                 question[f"{GROUP}{name}"] = str(option)
         question.update(self.space.describe())
+
         named = fixed_names(self.space.fixed)
         check_same_setup(study, question, settings, named, left_out)
 
@@ -186,8 +194,10 @@ def _read_directions(options: SweepOptions) -> list[Direction]:
 
 
 def _read_limits(options: SweepOptions) -> Limits:
-    names = [field.name for field in fields(Limits) if hasattr(options, field.name)]
-    values = {name: getattr(options, name) for name in names}
+    values: dict[str, Any] = {}
+    for field in fields(Limits):
+        if hasattr(options, field.name):
+            values[field.name] = getattr(options, field.name)
     return Limits(**values)
 
 
@@ -196,7 +206,10 @@ def _read_settings(config: DictConfig, node: str) -> dict[str, str]:
     value = OmegaConf.select(config, node)
     if OmegaConf.is_config(value):
         value = OmegaConf.to_container(value, resolve=True)
-    return {name: str(leaf) for name, leaf in _list_leaves(node, value)}
+    settings: dict[str, str] = {}
+    for name, leaf in _list_leaves(node, value):
+        settings[name] = str(leaf)
+    return settings
 
 
 def _list_leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -236,6 +249,7 @@ def _find_typed_name(options: SweepOptions, config: DictConfig) -> str | None:
 
 def _make_name(arguments: Sequence[str]) -> str:
     """A name for a study without one: the same for the same question, so that the same command resumes the sweep."""
-    question = sorted(line for line in arguments if not line.startswith("hydra."))
-    digest = hashlib.sha256(" ".join(question).encode()).hexdigest()
+    lines = [line for line in arguments if not line.startswith("hydra.")]
+    question = " ".join(sorted(lines))
+    digest = hashlib.sha256(question.encode()).hexdigest()
     return f"adhoc-{digest[:8]}"

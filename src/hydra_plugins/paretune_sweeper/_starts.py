@@ -51,6 +51,7 @@ class StartReader:
         others = [key for key in keys if key not in known]
         if not others:
             return
+
         trial = self.composer.compose((*space.fixed, *space.overrides(params)))
         for key in others:
             value = OmegaConf.select(config, key)

@@ -1,4 +1,4 @@
-"""What is known of one branch of a space, and the candidates that it has to offer."""
+"""A model of one branch of a space, from what was measured there, and the candidates that it has to offer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,10 +38,15 @@ class BranchModel:
         self.distributions = feasible.space.distributions(branch)
         seen = [observation for observation in history.seen if self.holds(observation.params)]
         running = [params for params in history.running if self.holds(params)]
-        ends = [observation for observation in seen if observation.epoch is None]
-        self.members = [observation.params for observation in ends]
-        losses = np.array([observation.loss for observation in ends])
-        self.known = self._make_points(self.members, losses)
+
+        self.members: list[Params] = []
+        losses: list[float] = []
+        for observation in seen:
+            if observation.epoch is None:
+                self.members.append(observation.params)
+                losses.append(observation.loss)
+        self.known = self._make_points(self.members, np.array(losses))
+
         self.surrogate: Surrogate | None = None
         if len(seen) >= FEWEST:
             self.surrogate = self._fit_surrogate(seen)
@@ -49,17 +54,23 @@ class BranchModel:
                 self._add_running(self.surrogate, running)
 
     def _fit_surrogate(self, seen: Sequence[Observation]) -> Surrogate:
-        costs = self._costs([observation.params for observation in seen])
+        configurations = [observation.params for observation in seen]
         losses = np.array([observation.loss for observation in seen])
+        costs = self._costs(configurations)
         selected = select_training_points(costs, losses)
-        chosen = [seen[i] for i in selected]
-        configurations = [observation.params for observation in chosen]
-        epochs = [observation.epoch for observation in chosen]
-        return Surrogate(self._make_rows(configurations, epochs), losses[selected])
+
+        chosen: list[Params] = []
+        epochs: list[int | None] = []
+        for i in selected:
+            chosen.append(configurations[i])
+            epochs.append(seen[i].epoch)
+        rows = self._make_rows(chosen, epochs)
+        return Surrogate(rows, losses[selected])
 
     def _add_running(self, surrogate: Surrogate, running: Sequence[Params]) -> None:
         """Count trials that are running at the loss that is predicted for them."""
-        predicted = surrogate.add_fantasies(self._make_rows(running))
+        rows = self._make_rows(running)
+        predicted = surrogate.add_fantasies(rows)
         points = self._make_points(running, predicted)
         self.known = np.concatenate([self.known, points])
 
@@ -78,19 +89,23 @@ class BranchModel:
             share = float(rng.random())
             drawn = self.feasible.draw_at_share(rng, share, self.choice, self.exponent)
             candidates.append(drawn)
+
         measured = self.known[: len(self.members)]
-        parents = [self.members[i] for i in front(measured)]
-        if parents:
+        parents = front(measured)
+        if len(parents):
             for _ in range(N_MUTANTS):
-                parent = parents[int(rng.integers(len(parents)))]
+                position = int(rng.integers(len(parents)))
+                parent = self.members[parents[position]]
                 candidates.append(self._mutate(parent, rng))
+
         return [params for params in candidates if self.feasible.fits(params)]
 
     def predict_gains(
         self, surrogate: Surrogate, candidates: Sequence[Params], known: Floats, reference: tuple[float, float]
     ) -> Floats:
         """Expected improvement ``(M,)`` of each candidate over the points ``known`` of all branches."""
-        mean, deviation = surrogate.predict(self._make_rows(candidates))
+        rows = self._make_rows(candidates)
+        mean, deviation = surrogate.predict(rows)
         costs = self._costs(candidates)
         return expected_improvement(costs, mean, deviation, known, reference)
 
@@ -111,10 +126,12 @@ class BranchModel:
         That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
         """
         features = np.array([make_features(params, self.distributions) for params in configurations])
+
         earliness = np.zeros(len(configurations))
         for i, epoch in enumerate(epochs):
             if epoch:
                 earliness[i] = 1 / epoch
+
         columns = features.reshape(len(configurations), -1)
         log_costs = self.feasible.shares_of(configurations)
         return np.column_stack([columns, log_costs, earliness])
@@ -123,10 +140,13 @@ class BranchModel:
         """``parent`` with one to three parameters changed: a step of a tenth or so of the range, or another choice."""
         names = [name for name in parent if name in self.distributions]
         number = int(rng.integers(1, MAX_MUTATIONS + 1))
-        changed = rng.choice(names, size=min(number, len(names)), replace=False)
+        number = min(number, len(names))
+        changed = rng.choice(names, size=number, replace=False)
+
         mutated = dict(parent)
         for name in map(str, changed):
-            mutated[name] = _mutate_value(parent[name], self.distributions[name], rng)
+            dist = self.distributions[name]
+            mutated[name] = _mutate_value(parent[name], dist, rng)
         return self.feasible.complete(mutated, rng)
 
 

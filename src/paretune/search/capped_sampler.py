@@ -71,15 +71,17 @@ class CappedSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """A uniform draw of a define-by-run parameter outside of the space."""
-        rng = np.random.default_rng([self.seed, trial.number, len(trial.params)])
+        n_drawn = len(trial.params)
+        rng = np.random.default_rng([self.seed, trial.number, n_drawn])
         return draw_uniform(param_distribution, rng)
 
     def _draw_configuration(self, study: Study, trial: FrozenTrial) -> Params:
         searched = self.feasible.space.all_distributions()
         enqueued = restrict(trial.system_attrs.get(ENQUEUED, {}), searched)
-        rng = np.random.default_rng([self.seed, trial.number])
         others = _Others.read(study, trial)
+        rng = np.random.default_rng([self.seed, trial.number])
         is_start = trial.number < self.n_startup
+
         known_network: Params = {}  # a network that was tried, with other settings of its training
         for proposed in self._propose_several(study, trial, rng):
             params = self.feasible.impose(enqueued, proposed, rng)
@@ -88,6 +90,7 @@ class CappedSampler(BaseSampler):
             if not is_start or self._is_new_network(params, others):
                 return params
             known_network = known_network or params
+
         if known_network:
             return known_network
         return self._draw_last(trial, enqueued, params, rng)
@@ -112,6 +115,7 @@ class CappedSampler(BaseSampler):
         for last in imposed:
             if feasible.verify_fits(last):
                 return last
+
         source = f"trial {trial.number}"
         if enqueued:
             source += f", enqueued with `{enqueued}`,"
@@ -123,7 +127,7 @@ class CappedSampler(BaseSampler):
         if self.feasible.costs is None:
             return True
         idle = self.feasible.costs.find_idle(params)
-        network = {name: value for name, value in params.items() if name not in idle}
+        network = restrict(params, params.keys() - idle)
         return not others.have_part(network)
 
     def _draw_start(self, number: int, rng: np.random.Generator, attempt: int) -> Params:
@@ -132,14 +136,17 @@ class CappedSampler(BaseSampler):
         After some attempts it is of any size, as there are few networks near the target.
         """
         branches = self.feasible.branches
-        turn, choice = divmod(number, len(branches))
+        turn, position = divmod(number, len(branches))
+        choice = branches[position]
+
         step = len(branches) / max(self.n_startup, 1)
         jitter = rng.uniform(-0.5, 0.5) * step
         share = van_der_corput(turn + 1) + jitter
         share = min(max(share, 0.0), 1.0)
         if attempt >= TRIES_NEAR:
             share = float(rng.random())
-        return self.feasible.draw_at_share(rng, share, branches[choice], self.start_exponent)
+
+        return self.feasible.draw_at_share(rng, share, choice, self.start_exponent)
 
 
 @dataclass(frozen=True)
@@ -153,9 +160,14 @@ class _Others:
     def read(cls, study: Study, trial: FrozenTrial) -> "_Others":
         """Those of the trials besides ``trial``."""
         trials = study.get_trials(deepcopy=False, states=TRIED_STATES)
-        configurations = [configuration_of(other) for other in trials if other.number != trial.number]
-        keys = {frozenset(params.items()) for params in configurations}
-        return cls(configurations, keys)
+        others = cls([], set())
+        for other in trials:
+            if other.number == trial.number:
+                continue
+            params = configuration_of(other)
+            others.configurations.append(params)
+            others.keys.add(frozenset(params.items()))
+        return others
 
     def have(self, params: Params) -> bool:
         """Whether one of them is ``params``."""
@@ -163,7 +175,8 @@ class _Others:
 
     def have_part(self, params: Params) -> bool:
         """Whether ``params`` are part of one of them."""
-        return any(params.items() <= other.items() for other in self.configurations)
+        part = params.items()
+        return any(part <= other.items() for other in self.configurations)
 
 
 def drawn_for(trial: FrozenTrial) -> Params:
@@ -179,7 +192,11 @@ def configuration_of(trial: FrozenTrial) -> Params:
 
 def restrict(params: Params, names: Collection[str]) -> Params:
     """``params`` of these names."""
-    return {name: value for name, value in params.items() if name in names}
+    part: Params = {}
+    for name, value in params.items():
+        if name in names:
+            part[name] = value
+    return part
 
 
 def van_der_corput(number: int) -> float:

@@ -24,7 +24,8 @@ class CostAxis:
     @property
     def length(self) -> float:
         """The length of the way, in logarithms."""
-        return log(max(self.upper, 1.0) / self.least)
+        upper = max(self.upper, 1.0)
+        return log(upper / self.least)
 
     def cost_at(self, share: float, exponent: float = 0.0) -> float:
         """The cost at ``share`` (0 to 1) of the way."""
@@ -42,4 +43,5 @@ class CostAxis:
         length = self.length or 1.0  # where every model costs the same
         if not exponent:
             return np.asarray(parts / length)
-        return np.asarray(np.expm1(exponent * parts) / expm1(exponent * length))
+        whole = expm1(exponent * length)
+        return np.asarray(np.expm1(exponent * parts) / whole)

@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from paretune.errors import ConfigError
 from paretune.search.caps import OVER_CAP, Caps, Counts
 from paretune.search.distributions import draw_uniform, lowest, values_of
-from paretune.search.polynomials import Pair, Polynomials, fit_polynomials, list_pairs
+from paretune.search.polynomials import Pair, Polynomials, evaluate_largest, fit_polynomials, list_pairs
 from paretune.search.space import Space, free_integers
 
 Key = TypeVar("Key")
@@ -63,28 +63,36 @@ class Costs:
         polynomials = self._polynomials[rest]
         if polynomials is None:
             return self.exact(self._set_idle_lowest(params))
+
         row = [params[name] for name in ints]
         for name in self.caps.others:
-            cost = max(polynomial(row) for polynomial in polynomials[name])
+            cost = evaluate_largest(polynomials[name], row)
             excess = cost / self.caps.most[name]
             if excess > 1:
                 return OVER_CAP * excess
-        return max(polynomial(row) for polynomial in polynomials[self.caps.axis])
+        return evaluate_largest(polynomials[self.caps.axis], row)
 
     def exact(self, params: Params) -> float:
         """The counted cost of ``params``; infinite if they cannot be built."""
         counts = self.counts(params)
         if counts is None:
             return inf
-        excesses = [max(counts[name]) / self.caps.most[name] for name in self.caps.others]
-        largest = max(excesses, default=0.0)
+
+        largest = 0.0
+        for name in self.caps.others:
+            cost = max(counts[name])
+            largest = max(largest, cost / self.caps.most[name])
         if largest > 1:
             return OVER_CAP * largest
         return max(counts[self.caps.axis])
 
     def counts(self, params: Params) -> Counts | None:
         """The counted costs by name, of each all that it is the largest of; ``None`` if they cannot be built."""
-        key = frozenset(item for item in params.items() if item[0] not in self.unread)
+        read: Params = {}
+        for name, value in params.items():
+            if name not in self.unread:
+                read[name] = value
+        key = frozenset(read.items())
         if key not in self._exact:
             _keep(self._exact, key, self._count(params))
         return self._exact[key]
@@ -97,6 +105,7 @@ class Costs:
             return None
         if not isinstance(counted, Mapping):
             counted = {self.caps.axis: counted}
+
         counts: Counts = {}
         for name in (self.caps.axis, *self.caps.others):
             cost = counted[name]
@@ -120,14 +129,21 @@ class Costs:
         key = (branch, *params)
         if key not in self._ints:
             left_out = self.unread | self._find_structural(params)
-            ints = free_integers(self.space, params)
-            self._ints[key] = {name: dist for name, dist in ints.items() if name not in left_out}
+            ints: dict[str, IntDistribution] = {}
+            for name, dist in free_integers(self.space, params).items():
+                if name not in left_out:
+                    ints[name] = dist
+            self._ints[key] = ints
         return self._ints[key]
 
     def _rest(self, params: Params, ints: Collection[str]) -> Rest:
         """The values that matter beside the whole numbers that polynomials take."""
         idle = self.find_idle(params)
-        return frozenset(item for item in params.items() if item[0] not in ints and item[0] not in idle)
+        rest: Params = {}
+        for name, value in params.items():
+            if name not in ints and name not in idle:
+                rest[name] = value
+        return frozenset(rest.items())
 
     def _find_structural(self, params: Params) -> frozenset[str]:
         """Whole numbers that change of how many values a cost is the largest, such as the number of layers.
@@ -136,8 +152,10 @@ class Costs:
         """
         branch = self.space.branch_of(params)
         if branch not in self._structural:
-            ints = free_integers(self.space, params)
-            structural = [name for name, dist in ints.items() if self._is_structural(name, dist, params)]
+            structural: set[str] = set()
+            for name, dist in free_integers(self.space, params).items():
+                if self._is_structural(name, dist, params):
+                    structural.add(name)
             self._structural[branch] = frozenset(structural)
         return self._structural[branch]
 
@@ -166,8 +184,11 @@ class Costs:
         if branch not in self._idle:
             distributions = self.space.distributions(branch)
             draws = self._draw_whole(params, distributions)
-            idle = [name for name, dist in distributions.items() if self._is_idle(name, dist, draws)]
-            self._idle[branch] = self.unread.union(idle)
+            idle = set(self.unread)
+            for name, dist in distributions.items():
+                if self._is_idle(name, dist, draws):
+                    idle.add(name)
+            self._idle[branch] = frozenset(idle)
         return self._idle[branch]
 
     def _draw_whole(self, params: Params, distributions: Mapping[str, BaseDistribution]) -> list[Params]:
@@ -192,10 +213,16 @@ class Costs:
 
     def _changes_nothing(self, name: str, dist: BaseDistribution, draw: Params) -> bool:
         """Whether ``draw`` has the same counts with every value of the parameter ``name``."""
-        counts = [self.counts(self.space.drop_inactive(draw | {name: value})) for value in values_of(dist)]
-        if None in counts:
-            return False
-        return all(other == counts[0] for other in counts)
+        first: Counts | None = None
+        for value in values_of(dist):
+            changed = self.space.drop_inactive(draw | {name: value})
+            counts = self.counts(changed)
+            if counts is None:
+                return False
+            first = first or counts
+            if counts != first:
+                return False
+        return True
 
     def _set_idle_lowest(self, params: Params) -> Params:
         """``params`` with what is idle at its first value, so that few are counted."""
@@ -218,6 +245,7 @@ class Costs:
         branch = self.space.branch_of(params)
         known = self._terms.setdefault(branch, set())
         names = [*ints, "1"]
+
         for pairs in _order_pairs(names, known):
             rows = _draw_rows(ints, len(pairs) + CHECKS)
             counts = self._count_rows(plain, ints, rows)
@@ -231,11 +259,14 @@ class Costs:
 
     def _count_rows(self, plain: Params, ints: Ints, rows: Iterable[Sequence[int]]) -> list[Counts] | None:
         """The counts with the values of each row; ``None`` if one cannot be built."""
-        counts = [self.counts(plain | dict(zip(ints, row, strict=True))) for row in rows]
-        buildable = [named for named in counts if named is not None]
-        if len(buildable) < len(counts):
-            return None
-        return buildable
+        counts: list[Counts] = []
+        for row in rows:
+            values = dict(zip(ints, row, strict=True))
+            counted = self.counts(plain | values)
+            if counted is None:
+                return None
+            counts.append(counted)
+        return counts
 
 
 def _order_pairs(names: Sequence[str], known: Collection[Term]) -> list[list[Pair]]:
@@ -266,9 +297,10 @@ def _draw_rows(ints: Ints, number: int) -> list[list[int]]:
 
 
 def _draw_step(dist: IntDistribution, rng: np.random.Generator) -> int:
-    value = int(rng.integers(dist.low, dist.high + 1))
-    steps = (value - dist.low) // dist.step
-    return dist.low + steps * dist.step
+    low = dist.low
+    drawn = int(rng.integers(low, dist.high + 1))
+    steps = (drawn - low) // dist.step
+    return low + steps * dist.step
 
 
 def _keep(cache: dict[Key, Value], key: Key, value: Value) -> None:

@@ -38,20 +38,27 @@ def expected_improvement(
     starts = np.maximum(edges[:-1], costs[:, None])
     ends = edges[1:]
     widths = np.clip(ends - starts, 0.0, None)  # (M, steps)
+
     sigma = deviation[:, None]
     gap = best - mean[:, None]
     u = gap / sigma
     density = np.exp(-0.5 * u**2) / np.sqrt(2 * np.pi)
     improvement = gap * ndtr(u) + sigma * density
-    return np.asarray((widths * improvement).sum(axis=1))
+
+    volumes = widths * improvement
+    return np.asarray(volumes.sum(axis=1))
 
 
 def _build_stairs(known: Floats, reference: tuple[float, float]) -> tuple[Floats, Floats]:
     """The ends ``(steps + 1,)`` of the staircase's steps, left to right, and the best loss ``(steps,)`` on each."""
     farthest, worst = reference
     stairs = known[front(known)].reshape(-1, 2)
-    is_inside = (stairs[:, 0] < farthest) & (stairs[:, 1] < worst)
-    stairs = stairs[is_inside]
-    edges = np.concatenate([[-np.inf], stairs[:, 0], [farthest]])
-    best = np.concatenate([[worst], stairs[:, 1]])
+    is_cheaper = stairs[:, 0] < farthest
+    is_better = stairs[:, 1] < worst
+    stairs = stairs[is_cheaper & is_better]
+
+    costs = stairs[:, 0]
+    losses = stairs[:, 1]
+    edges = np.concatenate([[-np.inf], costs, [farthest]])
+    best = np.concatenate([[worst], losses])
     return edges, best

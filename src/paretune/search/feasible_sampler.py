@@ -34,12 +34,14 @@ class FeasibleSampler(CappedSampler):
     def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
         """A draw of the wrapped sampler that fits."""
         feasible = self.feasible
-        base = self.make_base(int(rng.integers(MAX_SEED)))
+        seed = int(rng.integers(MAX_SEED))
+        base = self.make_base(seed)
         trial = stored(study, trial)  # with what before_trial noted on it
         for _ in range(BASE_DRAWS):
             params = self._draw_with(base, study, trial)
             if feasible.fits(params):
                 return params
+
         share = 1.0  # of one objective the best one is likely large
         if len(study.directions) > 1:
             share = float(rng.random())  # a front has members of every size
@@ -52,8 +54,10 @@ class FeasibleSampler(CappedSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """The wrapped sampler's draw of a define-by-run parameter outside of the space."""
-        rng = np.random.default_rng([self.seed, trial.number, len(trial.params)])
-        base = self.make_base(int(rng.integers(MAX_SEED)))
+        n_drawn = len(trial.params)
+        rng = np.random.default_rng([self.seed, trial.number, n_drawn])
+        seed = int(rng.integers(MAX_SEED))
+        base = self.make_base(seed)
         return base.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -74,9 +78,13 @@ class FeasibleSampler(CappedSampler):
         for name, choice in space.choices.items():
             params[name] = base.sample_independent(study, trial, name, choice)
         branch = space.distributions(space.branch_of(params))
-        inferred = base.infer_relative_search_space(study, trial)
-        joint = {name: dist for name, dist in inferred.items() if branch.get(name) == dist}
+
+        joint: dict[str, BaseDistribution] = {}
+        for name, dist in base.infer_relative_search_space(study, trial).items():
+            if branch.get(name) == dist:
+                joint[name] = dist
         drawn = base.sample_relative(study, trial, joint)
+
         for name, dist in branch.items():
             if not space.is_active(name, params):
                 continue

@@ -1,13 +1,14 @@
 """Whole configurations that fit a cap: what they cost, drawing them, resizing them. Pure, without a study."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from math import inf
-from operator import itemgetter, neg
+from operator import attrgetter, neg
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from paretune.errors import CapError
 from paretune.search.caps import OVER_CAP, Caps
@@ -19,6 +20,14 @@ from paretune.search.space import Space, free_integers
 
 UNLIMITED = OVER_CAP / 10  # the cap of a cost that has none
 REDRAWS = 8  # of a draw that cannot be made as cheap as it should be
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """The choices of a branch, and the least cost there."""
+
+    choice: Params
+    least: float
 
 
 class FeasibleSpace:
@@ -48,32 +57,46 @@ class FeasibleSpace:
         if count:
             self.costs = Costs(space, count, unread, self.caps)
             self.cap = self.caps.most.get(self.caps.axis, UNLIMITED)
-        smallest = [(choice, self.cost(self.smallest_of(choice))) for choice in space.combinations()]
-        self.smallest = min(least for _, least in smallest)
-        self._check_smallest(smallest)
-        fitting = [(choice, least) for choice, least in smallest if least <= self.cap]
-        self.branches = [choice for choice, _ in fitting]
-        uppers = [min(self.cap, self.cost(self.largest_of(choice))) for choice in self.branches]
+
+        branches = [self._measure_branch(choice) for choice in space.combinations()]
+        cheapest = min(branches, key=attrgetter("least"))
+        self.smallest = cheapest.least
+        self._check_smallest(cheapest)
+
+        fitting = [branch for branch in branches if branch.least <= self.cap]
+        self.branches = [branch.choice for branch in fitting]
+        uppers = [self._find_upper(choice) for choice in self.branches]
         self.upper = max(uppers)
         self.lower = max(self.smallest, floor or 0)
         self._check_floor(floor)
+
         least_counted = max(self.lower, 1.0)  # a configuration may cost nothing
         self.axis = CostAxis(least_counted, self.upper)
         self._axes: dict[frozenset[tuple[str, Any]], CostAxis] = {}
-        for (choice, least), upper in zip(fitting, uppers, strict=True):
-            start = min(max(least, least_counted), max(upper, 1.0))
-            self._axes[_key(choice)] = CostAxis(start, upper)
+        for branch, upper in zip(fitting, uppers, strict=True):
+            least = max(branch.least, least_counted)
+            least = min(least, max(upper, 1.0))
+            self._axes[_key(branch.choice)] = CostAxis(least, upper)
 
-    def _check_smallest(self, smallest: Sequence[tuple[Params, float]]) -> None:
-        """Refuse a space of whose branches, with the costs of their ``smallest`` configurations, none fits."""
+    def _measure_branch(self, choice: Params) -> "_Branch":
+        smallest = self.smallest_of(choice)
+        return _Branch(choice, self.cost(smallest))
+
+    def _find_upper(self, choice: Params) -> float:
+        """The cost of the largest configuration of a branch, or the cap."""
+        largest = self.largest_of(choice)
+        return min(self.cap, self.cost(largest))
+
+    def _check_smallest(self, cheapest: "_Branch") -> None:
+        """Refuse a space of which not even the smallest configuration, that of the ``cheapest`` branch, fits."""
         if self.smallest == inf and self.costs and self.costs.refusal:
             raise self.costs.refusal  # not one configuration of the space can be built
         if self.smallest > self.cap:
-            choice, _ = min(smallest, key=itemgetter(1))
-            counted, most = self._describe_excess(self.smallest_of(choice))
+            smallest = self.smallest_of(cheapest.choice)
+            counted, most = self._describe_excess(smallest)
             raise CapError(
                 f"search space has {counted} in its smallest model, over the cap of {most}; "
-                f"expected room for at least one model; lower the space's lower ends or raise the cap"
+                f"expected room for at least one model; lower the space's lower bounds or raise the cap"
             )
 
     def _check_floor(self, floor: int | None) -> None:
@@ -153,7 +176,8 @@ class FeasibleSpace:
         branch = self.space.branch_of(params)
         full = dict(params)
         for name, dist in self.space.distributions(branch).items():
-            if name not in full and self.space.is_active(name, full):
+            is_missing = name not in full
+            if is_missing and self.space.is_active(name, full):
                 full[name] = draw_uniform(dist, rng)
         return self.space.drop_inactive(full)
 
@@ -202,8 +226,9 @@ class FeasibleSpace:
         choice = {name: params[name] for name in self.space.choices}
         cheapest = self.smallest_of(choice | held)
         if self.costs:
-            idle = self.costs.find_idle(params)
-            cheapest = cheapest | {name: value for name, value in params.items() if name in idle}
+            for name in self.costs.find_idle(params):
+                if name in params:
+                    cheapest[name] = params[name]
         return self.space.drop_inactive(cheapest)
 
     def _mover(self, params: Params, held: Collection[str] = ()) -> Mover:
@@ -211,21 +236,26 @@ class FeasibleSpace:
         kept = set(held)
         if self.costs:
             kept.update(self.costs.unread)
-        ints = free_integers(self.space, params)
-        return Mover(params, {name: dist for name, dist in ints.items() if name not in kept})
+        moved: dict[str, IntDistribution] = {}
+        for name, dist in free_integers(self.space, params).items():
+            if name not in kept:
+                moved[name] = dist
+        return Mover(params, moved)
 
     def smallest_of(self, choice: Params) -> Params:
         """The lower ends of a branch, each choice at its cheapest value, one after another.
 
         ``choice`` may hold further values.
         """
-        return self._set_choices(self._lower_ends(choice) | choice, neg, choice)
+        ends = self._lower_ends(choice)
+        return self._set_choices(ends | choice, neg, choice)
 
     def largest_of(self, choice: Params) -> Params:
         """The largest of a branch that can be built: upper ends, each choice at its dearest value."""
         lower = choice | self._lower_ends(choice) | self.smallest_of(choice)
-        ints = free_integers(self.space, lower)
-        upper = lower | {name: dist.high for name, dist in ints.items()}
+        upper = dict(lower)
+        for name, dist in free_integers(self.space, lower).items():
+            upper[name] = dist.high
         params = self._set_choices(upper, _prefer_largest, choice)
         if self.cost(params) < UNLIMITED:
             return params
@@ -233,7 +263,10 @@ class FeasibleSpace:
 
     def _lower_ends(self, choice: Params) -> Params:
         branch = self.space.branch_of(choice)
-        return {name: lowest(dist) for name, dist in self.space.distributions(branch).items()}
+        ends: Params = {}
+        for name, dist in self.space.distributions(branch).items():
+            ends[name] = lowest(dist)
+        return ends
 
     def _set_choices(self, params: Params, preference: Callable[[float], float], held: Params) -> Params:
         """``params`` with the choices that matter at the value whose counted cost is preferred, one after another.

@@ -61,9 +61,11 @@ class FrontSampler(CappedSampler):
         models = self._make_models(study, trial)
         if not models:  # whatever was tried so far failed
             return self._draw_any(rng)
+
         known = np.concatenate([model.known for model in models])
         worst = float(known[:, 1].max(initial=0.0))
         reference = (1 + COST_MARGIN, worst + LOSS_MARGIN)
+
         best_gain = -1.0
         best: Params = {}
         for model in models:
@@ -81,6 +83,7 @@ class FrontSampler(CappedSampler):
         score_at = study.directions.index(StudyDirection.MAXIMIZE)
         trials = study.get_trials(deepcopy=False)
         history = History.read(trials, score_at, trial.number)
+
         models: list[BranchModel] = []
         for choice in self.feasible.branches:
             model = BranchModel(self.feasible, self.exponent, choice, history)

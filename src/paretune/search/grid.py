@@ -29,7 +29,9 @@ class GridBranch:
         """The configuration of this number; the last parameter's value changes first."""
         positions: dict[str, int] = {}
         for name in reversed(list(self.values)):
-            index, positions[name] = divmod(index, len(self.values[name]))
+            index, position = divmod(index, len(self.values[name]))
+            positions[name] = position
+
         params = dict(self.choice)
         for name, values in self.values.items():
             params[name] = values[positions[name]]
@@ -60,6 +62,7 @@ class Grid:
         branch = self.branches[number]
         start = self._ends[number] - len(branch)
         whole = branch.at(index - start)
+
         params = self.space.drop_inactive(whole)
         for name in whole.keys() - params.keys():
             if whole[name] != branch.values[name][0]:

@@ -1,4 +1,4 @@
-"""What the trials of a study have shown so far."""
+"""The measurements of a study's trials so far."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,11 +30,14 @@ class Observation:
         """The measurements of a trial at each rung of a race, and at its end if it got there."""
         params = configuration_of(trial)
         observations: list[Observation] = []
+
         for epoch, score in rung_scores(trial.user_attrs).items():
-            observations.append(cls(params, _log_error(score), epoch))
+            loss = _log_error(score)
+            observations.append(cls(params, loss, epoch))
+
         if trial.values:
-            score = trial.values[score_at]
-            observations.append(cls(params, _log_error(score), None))
+            loss = _log_error(trial.values[score_at])
+            observations.append(cls(params, loss, None))
         return observations
 
 
@@ -62,4 +65,5 @@ class History:
 
 
 def _log_error(score: float) -> float:
-    return log(max(1 - score, LEAST_ERROR))
+    error = max(1 - score, LEAST_ERROR)
+    return log(error)

@@ -31,6 +31,11 @@ class Polynomial:
         return round(total)
 
 
+def evaluate_largest(polynomials: Sequence[Polynomial], row: Row) -> int:
+    """The largest of the polynomials at ``row``."""
+    return max(polynomial(row) for polynomial in polynomials)
+
+
 def list_pairs(length: int) -> list[Pair]:
     """The pairs of positions of all terms of a row with a 1 behind it, which has so many numbers in all."""
     return list(combinations_with_replacement(range(length), 2))
@@ -45,14 +50,19 @@ def fit_polynomials(rows: Sequence[Row], counts: Sequence[Counts], pairs: Sequen
     polynomials: Polynomials = {}
     for name in counts[0]:
         values = [named[name] for named in counts]
-        lengths = {len(parts) for parts in values}
-        if len(lengths) > 1:
+        if not _are_alike(values):
             return None
         coefficients = _solve(products, np.array(values, dtype=float))
-        polynomials[name] = [_make_polynomial(pairs, row) for row in _drop_dominated(coefficients)]
+        undominated = _drop_dominated(coefficients)
+        polynomials[name] = [_make_polynomial(pairs, row) for row in undominated]
         if not _are_exact(polynomials[name], rows, values):
             return None
     return polynomials
+
+
+def _are_alike(values: Sequence[Sequence[float]]) -> bool:
+    """Whether the cost is the largest of as many values in every row."""
+    return len(set(map(len, values))) == 1
 
 
 def _multiply_pairs(rows: Sequence[Row], pairs: Sequence[Pair]) -> Floats:
@@ -60,7 +70,11 @@ def _multiply_pairs(rows: Sequence[Row], pairs: Sequence[Pair]) -> Floats:
     numbers = np.array(rows, dtype=float)
     ones = np.ones(len(rows))
     full = np.column_stack([numbers, ones])
-    columns = [full[:, i] * full[:, j] for i, j in pairs]
+
+    columns: list[Floats] = []
+    for i, j in pairs:
+        product = full[:, i] * full[:, j]
+        columns.append(product)
     return np.column_stack(columns)
 
 
@@ -85,7 +99,7 @@ def _make_polynomial(pairs: Sequence[Pair], coefficients: Floats) -> Polynomial:
 
 def _are_exact(polynomials: Sequence[Polynomial], rows: Sequence[Row], values: Sequence[Sequence[float]]) -> bool:
     for row, parts in zip(rows, values, strict=True):
-        predicted = max(polynomial(row) for polynomial in polynomials)
+        predicted = evaluate_largest(polynomials, row)
         if predicted != max(parts):
             return False
     return True

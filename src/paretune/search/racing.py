@@ -47,7 +47,12 @@ class Race:
 
     def epochs(self) -> Sequence[int]:
         """The epochs of the rungs."""
-        return [self.min_epochs * self.eta**rung for rung in range(self.rungs)]
+        epochs: list[int] = []
+        epoch = self.min_epochs
+        for _ in range(self.rungs):
+            epochs.append(epoch)
+            epoch *= self.eta
+        return epochs
 
 
 def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
@@ -62,6 +67,7 @@ def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
     n_better = int((rank < rank[mine]).sum())
     if n_better < len(rank) / race.eta:
         return True
+
     cost, error = rows[mine]
     no_larger = rows[:, 0] <= cost
     lowest = rows[no_larger, 1].min()
@@ -117,6 +123,7 @@ def _may_stay_in_race(study: Study, trial: Trial, race: Race, epoch: int, values
     trial.set_user_attr(f"{RUNG}{epoch}", [float(value) for value in values])
     if ENQUEUED in stored(study, trial).system_attrs:  # a person asked for it: what the sweep is compared with
         return True
+
     reached = _find_reached(study, epoch)
     reached[trial.number] = values
     rows = np.array(list(reached.values()))

@@ -42,7 +42,10 @@ class Mover:
 
     def __init__(self, params: Params, ints: Mapping[str, IntDistribution]) -> None:
         self.params = params
-        self._tracks = {name: _make_track(dist, params[name]) for name, dist in ints.items()}
+        self._tracks: dict[str, _Track] = {}
+        for name, dist in ints.items():
+            value = params[name]
+            self._tracks[name] = _make_track(dist, value)
 
     def at(self, position: float) -> Params:
         """The configuration at a position from 0 to 2."""
@@ -53,9 +56,12 @@ class Mover:
 
 
 def _make_track(dist: IntDistribution, value: int) -> _Track:
+    scale: Callable[[float], float] = float
     if dist.log:
-        return _Track(dist, log(dist.low), log(value), log(dist.high))
-    return _Track(dist, float(dist.low), float(value), float(dist.high))
+        scale = log
+    low = scale(dist.low)
+    high = scale(dist.high)
+    return _Track(dist, low, scale(value), high)
 
 
 def find_largest(mover: Mover, target: float, cost: Callable[[Params], float]) -> Params:

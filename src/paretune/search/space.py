@@ -35,7 +35,10 @@ class Space:
     @cached_property
     def switches(self) -> frozenset[str]:
         """The parameters that conditions depend on."""
-        return frozenset(condition.name for condition in self.conditions.values())
+        names: set[str] = set()
+        for condition in self.conditions.values():
+            names.add(condition.name)
+        return frozenset(names)
 
     def branch_of(self, params: Params) -> str:
         """The branch that the drawn choices lead to, such as ``squeeze``."""
@@ -78,11 +81,14 @@ class Space:
         """
         params: dict[str, Any] = {}
         for name, choice in self.choices.items():
-            params[name] = check_value(choice, value_of(name), name, source)
+            value = value_of(name)
+            params[name] = check_value(choice, value, name, source)
+
         branch = self.branch_of(params)
         for name, dist in self.distributions(branch).items():
             if self.is_active(name, params):
-                params[name] = check_value(dist, value_of(name), name, source)
+                value = value_of(name)
+                params[name] = check_value(dist, value, name, source)
         return params
 
     def describe(self) -> dict[str, str]:
@@ -96,9 +102,10 @@ class Space:
 
     def overrides(self, params: Params) -> list[str]:
         """Hydra overrides of drawn ``params``, the choices first, without the fixed ones."""
-        groups, values = self.split_groups(params)
-        lines = [f"{key}={value}" for key, value in values.items()]
-        return [*groups, *lines]
+        lines, values = self.split_groups(params)
+        for key, value in values.items():
+            lines.append(f"{key}={value}")
+        return lines
 
     def split_groups(self, params: Params) -> tuple[list[str], dict[str, Any]]:
         """The overrides of config groups, and the drawn values by their Hydra keys."""

@@ -38,14 +38,17 @@ def parse_space(
     typed = _Overrides()
     for override in parse_overrides(arguments, loader):
         typed.add(override, is_group)
+
     options = _OptionSpaces(typed, own_space)
     choices = options.find_branching()
     common: Distributions = {}
     for name, group in typed.groups.items():
         if name not in choices:
             common[name] = group
+
     space = Space(typed.fixed, common, choices, groups=frozenset(typed.groups))
     space = _add_entries(space, None, typed.entries, typed.settled)
+
     for chosen in space.combinations():
         lines = [f"{key}={value}" for key, value in options.read(chosen).items()]
         entries = parse_overrides(lines, loader)
@@ -55,7 +58,12 @@ def parse_space(
 
 def is_named(key: str, named: Collection[str]) -> bool:
     """Whether the command line names ``key``, or the whole that it is a part of (``a.b`` of ``a.b.0``)."""
-    return any(key == whole or key.startswith(f"{whole}.") for whole in named)
+    for whole in named:
+        if key == whole:
+            return True
+        if key.startswith(f"{whole}."):
+            return True
+    return False
 
 
 @dataclass
@@ -114,8 +122,11 @@ class _OptionSpaces:
         """The sweeps that come with these options; of groups that are not ``chosen`` with the first ones."""
         options = {name: group.choices[0] for name, group in self.typed.groups.items()}
         options.update(chosen)
-        lines = [f"{name}={option}" for name, option in options.items()]
-        sweeps = self.own_space([*self.typed.fixed, *lines])
+        lines = list(self.typed.fixed)
+        for name, option in options.items():
+            lines.append(f"{name}={option}")
+
+        sweeps = self.own_space(lines)
         kept: dict[str, Any] = {}
         for key, value in sweeps.items():
             if value is not None and not is_named(key, self.typed.named):
@@ -151,6 +162,7 @@ def _add_entries(space: Space, branch: str | None, entries: Sequence[Override], 
                 f"{CONDITION_FORM}"
             )
         waiting = late
+
     if branch is None:
         common = {**space.common, **adding.added}
         return replace(space, common=common, conditions=adding.conditions)
@@ -195,7 +207,9 @@ class _Adding:
         return key
 
     def _holds_always(self, condition: Condition) -> bool:
-        return condition.name in self.settled and condition.holds(self.settled)
+        if condition.name not in self.settled:
+            return False
+        return condition.holds(self.settled)
 
     def _find_switch(self, condition: Condition, known: Distributions) -> str | None:
         """The parameter that the condition names, by its Optuna name: of the same branch before the common ones."""

@@ -24,7 +24,7 @@ FAILED_BEFORE = "failed before"  # trials, before the command that runs now: the
 
 @dataclass(frozen=True)
 class Limits:
-    """What a sweep may use up; ``n_trials`` is the total, over all workers and restarts.
+    """The limits of what a sweep may use up; ``n_trials`` is the total, over all workers and restarts.
 
     After ``timeout_s`` seconds of one command no further trial starts. With ``flat_trials`` the sweep ends when that
     many trials in a row added no more than the share ``tolerance`` to the hypervolume. A trial that runs for longer
@@ -53,7 +53,9 @@ class Limits:
 
     def leaves_room(self, study: Study, begun: int) -> bool:
         """Whether the sweep has more trials than the ``begun`` ones."""
-        return begun < self.n_trials and self.has_trial(study, begun)
+        if begun >= self.n_trials:
+            return False
+        return self.has_trial(study, begun)
 
     def begin(self, study: Study) -> None:
         """Start the clock of ``timeout_s``, and count failures from here.
@@ -106,6 +108,7 @@ def is_flat(study: Study, trials: int, tolerance: float) -> bool:
     is_early = np.array([trial.number not in late for trial in complete], dtype=bool)
     if len(last) < trials or not is_early.any():
         return False
+
     points = compute_losses(complete, study.directions)
     reference = reference_point(points)
     whole = hypervolume(points, reference)
@@ -167,5 +170,9 @@ def hypervolume(points: Floats, reference: Floats) -> float:
 
 def _list_failed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Those that failed, in the order in which they did."""
-    failed = [trial for trial in trials if trial.state is TrialState.FAIL]
-    return sorted(failed, key=ended_s)
+    failed: list[FrozenTrial] = []
+    for trial in trials:
+        if trial.state is TrialState.FAIL:
+            failed.append(trial)
+    failed.sort(key=ended_s)
+    return failed

@@ -72,10 +72,12 @@ def select_training_points(costs: Floats, losses: Floats) -> NDArray[np.intp]:
         return np.arange(len(losses))
     half = MAX_POINTS // 2
     order = np.lexsort((losses, costs))
-    best_so_far = np.minimum.accumulate(losses[order])
+    ordered = losses[order]
+    best_so_far = np.minimum.accumulate(ordered)
     above = np.empty(len(losses))
-    above[order] = losses[order] - best_so_far
+    above[order] = ordered - best_so_far
     nearest = np.argsort(above, kind="stable")[:half]
+
     spread = np.linspace(0, len(losses) - 1, half).astype(np.intp)
     return np.union1d(nearest, spread)
 
@@ -92,6 +94,7 @@ class Surrogate:
         self.centre = float(losses.mean())
         self.spread = float(losses.std()) or 1.0
         values = (losses - self.centre) / self.spread
+
         half = MAX_FITTED // 2
         last = np.arange(len(rows))[-half:]
         best = np.argsort(values)[:half]
@@ -105,9 +108,12 @@ class Surrogate:
         mean = covariance @ self.weights
         projected = solve_triangular(self.factor, covariance.T, lower=True, check_finite=False)
         explained = (projected**2).sum(axis=0)
-        variance = np.clip(self.scales[0] - explained, LEAST_VARIANCE, None)
+        left = self.scales[0] - explained
+        variance = np.clip(left, LEAST_VARIANCE, None)
         deviation = np.sqrt(variance)
-        return mean * self.spread + self.centre, deviation * self.spread
+
+        mean_loss = mean * self.spread + self.centre
+        return mean_loss, deviation * self.spread
 
     def add_fantasies(self, rows: Floats) -> Floats:
         """Take the predicted mean at ``rows`` ``(M, D)`` as if it were measured; returns it.
@@ -152,7 +158,9 @@ def _fit_scales(rows: Floats, values: Floats) -> Floats:
 def _matern(rows: Floats, others: Floats, scales: Floats) -> tuple[Floats, Floats]:
     """The covariances ``(N, M)`` of two sets of rows, and their slope by the squared distance, times -2."""
     lengths = scales[1:-1]
-    distances = sqrt(5) * cdist(rows / lengths, others / lengths)
+    scaled = rows / lengths
+    scaled_others = others / lengths
+    distances = sqrt(5) * cdist(scaled, scaled_others)
     decay = scales[0] * np.exp(-distances)
     covariance = decay * (1 + distances + distances**2 / 3)
     slope = decay * (1 + distances) * (5 / 3)
@@ -166,17 +174,22 @@ def _negative_log_likelihood(logs: Floats, rows: Floats, values: Floats) -> tupl
     matrices.
     """
     scales = np.exp(logs)
+    lengths = scales[1:-1]
     noise = scales[-1]
-    identity = np.eye(len(rows))
+
     covariance, slope = _matern(rows, rows, scales)
-    factor = cho_factor(covariance + noise * identity, lower=True, check_finite=False)
+    identity = np.eye(len(rows))
+    noisy = covariance + noise * identity
+    factor = cho_factor(noisy, lower=True, check_finite=False)
     inverse = cho_solve(factor, identity, check_finite=False)
     weights = inverse @ values
+
     pull = np.outer(weights, weights) - inverse
     by_variance = 0.5 * (pull * covariance).sum()
-    by_lengths = _differentiate_by_lengths(rows / scales[1:-1], pull * slope)
+    by_lengths = _differentiate_by_lengths(rows / lengths, pull * slope)
     by_noise = 0.5 * noise * np.trace(pull)
     gradient = np.array([by_variance, *by_lengths, by_noise])
+
     log_determinant = np.log(np.diag(factor[0])).sum()
     negative = 0.5 * values @ weights + log_determinant
     return float(negative), -gradient
