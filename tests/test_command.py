@@ -7,7 +7,6 @@ import subprocess
 import sys
 import sysconfig
 import time
-import tomllib
 import urllib.request
 import venv
 from collections.abc import Callable
@@ -23,7 +22,6 @@ from paretune.__main__ import COMMANDS, main
 from server import free_port
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
 
 def test_alone_it_lists_its_commands_and_imports_nothing_heavy():
@@ -34,13 +32,6 @@ def test_alone_it_lists_its_commands_and_imports_nothing_heavy():
 
     assert [line.split()[0] for line in lines if line.startswith("  ")] == list(COMMANDS)
     assert lines[-1] == "[]"
-
-
-def test_each_earlier_name_runs_the_function_of_its_command():
-    names = {name.removeprefix("paretune-"): function for name, function in SCRIPTS.items() if name != "paretune"}
-
-    assert names == {name: f"paretune.{COMMANDS[name][0]}" for name in names}
-    assert set(names) == set(COMMANDS) - {"sweep", "data", "cache", "ui"}
 
 
 def test_python_m_paretune_says_the_version():

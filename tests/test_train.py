@@ -50,7 +50,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
     [
         (["model.widhts=[3]"], "setting `model.widhts` is unknown; expected one that --cfg job shows; correct its name"),
         (["model=resnet"], "model `resnet` is unknown; expected one of conv, conv_deep, conv_tiny, dense, "),
-        (["scheduler=cosin"], "scheduler `cosin` is unknown; expected one of constant, cosine, one_cycle, plateau, stalled, step; did you mean cosine?"),
+        (["scheduler=cosin"], "scheduler `cosin` is unknown; expected one of constant, cosine, one_cycle, plateau, step; did you mean cosine?"),
         (["+recipe=era_99"], "recipe `era_99` is unknown; expected one of delonghi_cnn, era_01, "),
         (["hydra/sweeper/sampler=tp"], "hydra/sweeper/sampler `tp` is unknown; expected one of cmaes, front, "),
         (["sweeps=nosuch"], "sweeps `nosuch` is unknown; expected one of bn_dropout, "),

@@ -162,18 +162,6 @@ def test_unit_scaling_leaves_pixels_between_0_and_1(tiny_data):
     assert 0 <= tiny_data.scaling("unit")(images).min() < images.max() <= 1
 
 
-def test_the_stalled_rule_cuts_once_and_then_waits():
-    """Accuracies that stop rising at the fourth epoch: cuts after epochs 4 and 7, not in between."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    rule = schedule.stalled(optimizer, schedule.TrainingLength(1, 9), epochs=3, divisor=10.0)
-    rates = []
-    for accuracy in (0.5, 0.6, 0.7, 0.5, 0.5, 0.5, 0.5, 0.9, 0.95):
-        rule.after_epoch({"val_loss": torch.tensor(1.0), "val_accuracy": torch.tensor(accuracy)})
-        rates.append(optimizer.param_groups[0]["lr"])
-
-    assert rates == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01])
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [

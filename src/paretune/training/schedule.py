@@ -28,7 +28,7 @@ class TrainingLength:
 class Schedule:
     """A torch scheduler and when to step it: after each optimizer step, or after each epoch, perhaps by a score of it."""
 
-    scheduler: "LRScheduler | ReduceLROnPlateau | Stalled"
+    scheduler: LRScheduler | ReduceLROnPlateau
     each_step: bool = False
     score: str | None = None
 
@@ -87,27 +87,3 @@ def step(optimizer: Optimizer, length: TrainingLength, *, every_epochs: int, fac
 def plateau(optimizer: Optimizer, length: TrainingLength, *, patience: int, factor: float) -> Schedule:
     """Multiply the rate by ``factor`` when the validation loss has not fallen for ``patience`` epochs."""
     return Schedule(ReduceLROnPlateau(optimizer, factor=factor, patience=patience), score="val_loss")
-
-
-class Stalled:
-    """Divides the rate when the validation accuracy has not risen against ``epochs`` epochs before.
-
-    No cut comes within ``epochs`` epochs of the last one.
-    """
-
-    def __init__(self, optimizer: Optimizer, epochs: int, divisor: float) -> None:
-        self.optimizer, self.epochs, self.divisor = optimizer, epochs, divisor
-        self.accuracies: list[float] = []  # since the last cut
-
-    def step(self, val_accuracy: float) -> None:
-        """An epoch ended with this accuracy."""
-        self.accuracies.append(val_accuracy)
-        if len(self.accuracies) > self.epochs and val_accuracy <= self.accuracies[-1 - self.epochs]:
-            self.accuracies = [val_accuracy]
-            for group in self.optimizer.param_groups:
-                group["lr"] /= self.divisor
-
-
-def stalled(optimizer: Optimizer, length: TrainingLength, *, epochs: int, divisor: float) -> Schedule:
-    """The rule of github:aknakshay/MNIST-Challenge: see :class:`Stalled` (its own divisor is 1, which does nothing)."""
-    return Schedule(Stalled(optimizer, epochs, divisor), score="val_accuracy")
