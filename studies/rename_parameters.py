@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from paretune import models
 from paretune.data.images import Scaling
 from paretune.deploy.model import WithScaling
-from paretune.deploy.onnx import Runtime
+from paretune.deploy.runtime import Runtime
 
 PARTS = ("entry", "repeated", "pools", "norms", "head", "layers", "branches", "joined")  # as networks listed them
 TENSORS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")  # as layers listed them

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from paretune.confirm import changed
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL, Confirmation
 from paretune.errors import StoreError
-from paretune.export import _chosen_seed
+from paretune.export import _choose_seed
 from paretune.tracking import RunRecorder, Store
 from test_confirm import CONFIG
 
@@ -51,7 +51,7 @@ def test_the_seed_to_export_is_the_best_on_validation_unless_that_was_trained_on
             recorder.write("metrics", values={"val_f1": f1, "test_f1": f1, "test_accuracy": f1, "seconds": 1.0})
         runs[recorder.run_id] = seed
 
-    assert runs[_chosen_seed(store, "s", {"run_id": "r", "how": how})] == chosen
+    assert runs[_choose_seed(store, "s", {"run_id": "r", "how": how})] == chosen
 
 
 @pytest.mark.parametrize("line", ["augment=affine", "+augment=affine", "++augment=affine", "augment= affine"])

@@ -1,9 +1,9 @@
 """``paretune export``: a model that a sweep found, as files that run without Paretune.
 
-Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header MODEL.h. Outputs are compared with
-torch on 1,000 test images (their labels are not read). All files are written, or none. With --int8 MODEL.int8.onnx (and
-MODEL.int8.h), too: weights and activations in whole numbers, calibrated on 1,000 training images. Given a folder instead of
-MODEL.onnx it writes every member of the front, named after its parameters.
+Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header MODEL.h. Outputs are compared
+with torch on 1,000 test images (their labels are not read). All files are written, or none. With --int8
+MODEL.int8.onnx (and MODEL.int8.h), too: weights and activations in whole numbers, calibrated on 1,000 training
+images. Given a folder instead of MODEL.onnx it writes every member of the front, named after its parameters.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,51 @@ from paretune.hints import next_command
 from paretune.trust import Trust
 
 if TYPE_CHECKING:
+    from paretune.deploy.int8_operations import Quantised
     from paretune.deploy.model import Deployable
     from paretune.front import Point
+    from paretune.reports.findings import SweepResults
     from paretune.tracking import Store
 
 AGREEMENT = 0.999  # of the samples that the C code and the ONNX file in int8 must give the same class
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for, and how the point was confirmed, if it was."""
+
+    options: argparse.Namespace
+    confirmation: dict[str, Any] | None
+
+    @property
+    def sweep(self) -> str:
+        """The name of the sweep."""
+        return str(self.options.sweep)
+
+    @property
+    def c(self) -> bool:
+        """Whether a C header is wanted."""
+        return bool(self.options.c)
+
+    @property
+    def int8(self) -> bool:
+        """Whether the model is wanted in whole numbers, too."""
+        return bool(self.options.int8)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether weights of a confirmation are wanted, where there is one."""
+        return bool(self.options.confirmed)
+
+    @property
+    def of_confirmation(self) -> dict[str, Any] | None:
+        """The confirmation whose weights are exported; ``None`` for those of the search."""
+        return self.confirmation if self.confirmed else None
+
+    @property
+    def trust(self) -> Trust:
+        """The code that weights may name."""
+        return Trust(tuple(self.options.trust))
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -43,32 +84,45 @@ def cli(arguments: Sequence[str] | None = None) -> None:
 def _export(options: argparse.Namespace) -> None:
     from paretune.reports.findings import find
     from paretune.tracking import Store
+
+    _check_name(options)
+    store = Store(uri_of(options)).require()
+    results = find(store, [options.sweep], query_of(options))
+    points = _choose_points(results, options)
+    first = next(iter(points))
+    written = []
+    with all_or_nothing(first.parent) as staged:
+        for path, point in points.items():
+            request = Request(options, results.confirmation(point.run_id))
+            with _naming_model(path, among=len(points)):
+                model = _load(store, point, request)
+                files = _write(model, staged / path.name, request)
+            written.append(_describe_files(path.parent, files))
+    print("\n".join(written))
+    print(next_command("predict", str(first), "PICTURE.png"))
+
+
+def _check_name(options: argparse.Namespace) -> None:
+    suffix = options.model.suffix
+    if suffix not in (".onnx", "") or (options.run and not suffix):
+        raise ConfigError(
+            f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx, or without --run a "
+            f"folder for all members of the front; name it so"
+        )
+
+
+def _choose_points(results: "SweepResults", options: argparse.Namespace) -> "dict[Path, Point]":
+    """The points to export by the files that they go to: one, or all members of the front."""
     from paretune.tracking.read import points_of
 
-    if options.model.suffix not in (".onnx", "") or (options.run and not options.model.suffix):
-        raise ConfigError(
-            f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx, or without --run a folder for "
-            f"all members of the front; name it so"
-        )
-    store, trust = Store(uri_of(options)).require(), Trust(tuple(options.trust))
-    results = find(store, [options.sweep], query_of(options))
     if options.model.suffix:
-        points = {options.model: results.point(options.run)}
-    else:
-        points = file_names(options.model, points_of(results.members, results.split))
-    written: list[str] = []
-    with all_or_nothing(next(iter(points)).parent) as staged:
-        for path, point in points.items():
-            confirmation = results.confirmation(point.run_id)
-            run_id = point.run_id
-            if confirmation and options.confirmed:
-                run_id = _chosen_seed(store, options.sweep, confirmation)
-            with _naming_model(path, among=len(points)):
-                files = _write(_loaded(store, point, run_id, trust), staged / path.name, options, confirmation)
-            sizes = [f"{path.parent / file.name} ({file.stat().st_size:,} bytes)" for file in files]
-            written.append(f"Written: {', '.join(sizes)}")
-    print("\n".join(written))
-    print(next_command("predict", str(next(iter(points))), "PICTURE.png"))
+        return {options.model: results.point(options.run)}
+    return file_names(options.model, points_of(results.members, results.split))
+
+
+def _describe_files(folder: Path, files: "Sequence[Path]") -> str:
+    sizes = [f"{folder / file.name} ({file.stat().st_size:,} bytes)" for file in files]
+    return f"Written: {', '.join(sizes)}"
 
 
 @contextmanager
@@ -82,139 +136,210 @@ def _naming_model(path: Path, *, among: int) -> Iterator[None]:
 
 
 def file_names(folder: Path, points: "Sequence[Point]") -> "dict[Path, Point]":
-    """The points by their files in ``folder``: their parameter counts, and the starts of their runs' ids where these are equal."""
+    """The points by their files in ``folder``: their parameter counts, and the starts of their runs' ids where these
+    are equal.
+    """
     alike = Counter(point.params for point in points)
-    stems = [f"{point.params}" + f"-{point.run_id[:8]}" * (alike[point.params] > 1) for point in points]
-    return {folder / f"{stem}.onnx": point for stem, point in zip(stems, points, strict=True)}
+    files = {}
+    for point in points:
+        stem = str(point.params)
+        if alike[point.params] > 1:
+            stem += f"-{point.run_id[:8]}"
+        files[folder / f"{stem}.onnx"] = point
+    return files
 
 
-def _chosen_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> str:
-    """The run of the seed that was best on validation; of the first seed, where the validation images were trained on."""
+def _load(store: "Store", point: "Point", request: Request) -> "Deployable":
+    """The network that a run trained, with the config it was trained by."""
+    from paretune.deploy.model import load_deployable
+    from paretune.tracking import weights_of
+
+    run_id = point.run_id
+    if request.of_confirmation:
+        run_id = _choose_seed(store, request.sweep, request.of_confirmation)
+    with weights_of(store, run_id) as path:
+        return load_deployable(path, point, request.trust)
+
+
+def _choose_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> str:
+    """The run of the seed that was best on validation; of the first seed, where the validation images were trained
+    on.
+    """
     from paretune.tracking import read_confirmations
 
     runs = read_confirmations(store, sweep)
-    runs = runs[(runs["confirms"] == confirmation["run_id"]) & (runs["how"] == confirmation["how"])]
+    is_of_point = runs["confirms"] == confirmation["run_id"]
+    is_same_way = runs["how"] == confirmation["how"]
+    runs = runs[is_of_point & is_same_way]
     is_blind = Confirmation.read(confirmation["how"]).sees_validation
     best = runs["seed"].idxmin() if is_blind else runs["val_f1"].idxmax()
     return str(runs.loc[best, "run_id"])
 
 
-def _loaded(store: "Store", point: "Point", run_id: str, trust: Trust) -> "Deployable":
-    """The network that a run trained, with the config it was trained by."""
-    from paretune.deploy.model import deployable
-    from paretune.tracking import weights_of
-
-    with weights_of(store, run_id) as path:
-        return deployable(path, point, trust)
-
-
-def _write(
-    model: "Deployable", path: Path, options: argparse.Namespace, confirmation: dict[str, Any] | None
-) -> list[Path]:
+def _write(model: "Deployable", path: Path, request: Request) -> list[Path]:
     """Write all files of a model, the ONNX file to ``path``; prints what the card says, and returns the files."""
-    from paretune.deploy.c_header import write_c
-    from paretune.deploy.c_program import describe_program
-    from paretune.deploy.model import costs, write_card, write_safetensors
+    from paretune.deploy.card import describe_costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
     point = model.point
-    files = {
-        suffix: path.with_suffix(suffix) for suffix in (".onnx", ".safetensors", ".md", *([".h"] if options.c else []))
-    }
+    card = path.with_suffix(".md")
+    files = [path, path.with_suffix(".safetensors"), card]
     facts = {
         "family": point.family,
         "parameters": f"{point.params:,}",
-        **_scores(point, confirmation, options.confirmed),
-        **costs(model),
+        **_describe_scores(point, request),
+        **describe_costs(model),
     }
-    about = {"family": point.family, "params": point.params, "data": point.data, "run": point.run_id}
-    shown = {"ink_share": model.ink_share, "fits_by": model.fits_by, "class_names": model.class_names}
-    differences = {"ONNX": write_onnx(model, path, {**about, **shown})}
-    write_safetensors(model, files[".safetensors"])
-    if options.c:
-        trained = (
-            f"{point.family}, {point.params:,} parameters, trained on {point.data} with Paretune (run {point.run_id})."
-        )
-        differences["C"] = write_c(model, files[".h"], trained)
-    same = f"{len(model.samples):,} test images, same class for all, logits within"
-    facts |= {f"{name} against torch": f"{same} {difference:.1g}" for name, difference in differences.items()}
-    if options.c:
-        facts["C program"] = describe_program(files[".h"])
-    if options.int8:
-        facts |= _write_int8(model, path, files, options.c)
-    write_card(model, files[".md"], facts, _commands(point, path.name, options, confirmation))
+    difference = write_onnx(model, path, _describe_model(model))
+    facts["ONNX against torch"] = _describe_difference(model, difference)
+    write_safetensors(model, path.with_suffix(".safetensors"))
+    if request.c:
+        files.append(path.with_suffix(".h"))
+        facts |= _write_c(model, path.with_suffix(".h"))
+    if request.int8:
+        files.append(path.with_suffix(".int8.onnx"))
+        facts |= _write_int8(model, path, c=request.c)
+    if request.int8 and request.c:
+        files.append(path.with_suffix(".int8.h"))
+    write_card(model, card, facts, _describe_commands(point, path.name, request))
     for name, fact in facts.items():
         print(f"{name}: {fact}")
-    return [*files.values()]
+    return files
 
 
-def _write_int8(model: "Deployable", path: Path, files: dict[str, Path], c: bool) -> dict[str, str]:
-    """Write the model in int8 beside ``path``; returns what the card says of it, and adds to ``files`` what was written."""
-    from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+def _describe_model(model: "Deployable") -> dict[str, object]:
+    """What is kept in the ONNX file, for whoever reads it."""
+    point = model.point
+    return {
+        "family": point.family,
+        "params": point.params,
+        "data": point.data,
+        "run": point.run_id,
+        "ink_share": model.ink_share,
+        "fits_by": model.fits_by,
+        "class_names": model.class_names,
+    }
+
+
+def _describe_difference(model: "Deployable", difference: float) -> str:
+    return f"{len(model.samples):,} test images, same class for all, logits within {difference:.1g}"
+
+
+def _write_c(model: "Deployable", header: Path) -> dict[str, str]:
+    """Write the C header; returns what the card says of it."""
+    from paretune.deploy.c_header import write_c
     from paretune.deploy.c_program import describe_program
+
+    difference = write_c(model, header, f"{_describe_training(model)} (run {model.point.run_id}).")
+    return {"C against torch": _describe_difference(model, difference), "C program": describe_program(header)}
+
+
+def _describe_training(model: "Deployable") -> str:
+    point = model.point
+    return f"{point.family}, {point.params:,} parameters, trained on {point.data} with Paretune"
+
+
+def _write_int8(model: "Deployable", path: Path, *, c: bool) -> dict[str, str]:
+    """Write the model in int8 beside ``path``; returns what the card says of it."""
     from paretune.deploy.int8 import score, write_int8
-    from paretune.deploy.onnx import Runtime
 
     assert model.validation
-    files["int8"], pixels = path.with_suffix(".int8.onnx"), (model.samples * 255).round().byte().numpy()
-    operations = write_int8(model, path, files["int8"])
-    before, after = (score(file, model.validation)["f1"] for file in (path, files["int8"]))
+    whole = path.with_suffix(".int8.onnx")
+    operations = write_int8(model, path, whole)
+    before = score(path, model.validation)["f1"]
+    after = score(whole, model.validation)["f1"]
     facts = {"validation F1 in int8": f"{after:.4f} ({before:.4f} in float32, these weights)"}
-    if not c:
-        return facts
-    header = files["int8.h"] = path.with_suffix(".int8.h")
-    about = f"{model.point.family}, {model.point.params:,} parameters, trained on {model.point.data} with Paretune."
-    ram_bytes, flash_bytes = write_c_int8(operations, model, header, about)
-    logits = Runtime(files["int8"]).logits(model.samples.numpy())
+    if c:
+        facts |= _write_c_int8(operations, model, whole)
+    return facts
+
+
+def _write_c_int8(operations: "Quantised", model: "Deployable", whole: Path) -> dict[str, str]:
+    """Write the header of the file in int8 ``whole`` beside it; returns what the card says of it."""
+    from paretune.deploy.c_int8 import write_c_int8
+    from paretune.deploy.c_program import describe_program
+
+    header = whole.with_suffix(".h")
+    sizes = write_c_int8(operations, model, header, f"{_describe_training(model)}.")
+    same = _count_same_classes(model, whole, header)
+    return {
+        "int8 RAM": f"{sizes.ram_bytes:,} bytes: the image and the activations",
+        "int8 flash for weights": f"{sizes.flash_bytes:,} bytes with factors and shifts; the code comes on top",
+        "int8 program": describe_program(header),
+        "int8 C against ONNX": f"{same:,} of {len(model.samples):,} test images get the same class",
+    }
+
+
+def _count_same_classes(model: "Deployable", whole: Path, header: Path) -> int:
+    """Samples to which the header and the ONNX file in int8 give the same class.
+
+    Raises :class:`~paretune.errors.ExportError` for fewer than :data:`AGREEMENT` of them.
+    """
+    from paretune.deploy.c_int8 import run_c_int8
+    from paretune.deploy.runtime import Runtime
+
+    pixels = (model.samples * 255).round().byte().numpy()
+    logits = Runtime(whole).logits(model.samples.numpy())
     classes = run_c_int8(header, pixels, logits.shape[1]).argmax(1)
     same = int((classes == logits.argmax(1)).sum())
     if same < AGREEMENT * len(pixels):
         raise ExportError(
-            f"the C header in int8 gives {same:,} of {len(pixels):,} images the class of the ONNX file; expected {AGREEMENT:.1%}; "
-            f"please report the model's config"
+            f"the C header in int8 gives {same:,} of {len(pixels):,} images the class of the ONNX file; "
+            f"expected {AGREEMENT:.1%}; please report the model's config"
         )
-    return {
-        **facts,
-        "int8 RAM": f"{ram_bytes:,} bytes: the image and the activations",
-        "int8 flash for weights": f"{flash_bytes:,} bytes with factors and shifts; the code comes on top",
-        "int8 program": describe_program(header),
-        "int8 C against ONNX": f"{same:,} of {len(pixels):,} test images get the same class",
-    }
+    return same
 
 
-def _commands(point: "Point", name: str, options: argparse.Namespace, confirmation: dict[str, Any] | None) -> list[str]:
+def _describe_commands(point: "Point", name: str, request: Request) -> list[str]:
     """What a person types to have the model again, in a file of that ``name``."""
-    sweep, wanted = shlex.quote(options.sweep), (" --c" if options.c else "") + (" --int8" if options.int8 else "")
-    confirm, file = f"paretune confirm {sweep} --run {point.run_id[:8]}", shlex.quote(name) + wanted
-    if confirmation is None or not options.confirmed:
-        return [confirm, f"paretune export {sweep} --run {point.run_id[:8]} {file}"]
+    sweep = shlex.quote(request.sweep)
+    run = f"--run {point.run_id[:8]}"
+    file = shlex.quote(name)
+    if request.c:
+        file += " --c"
+    if request.int8:
+        file += " --int8"
+    confirm = f"paretune confirm {sweep} {run}"
+    if not request.of_confirmation:
+        return [confirm, f"paretune export {sweep} {run} {file}"]
+    flags = _describe_confirmation(point, request.of_confirmation)
+    return [f"{confirm} {flags}", f"paretune export {sweep} --confirmed {run} {file}"]
+
+
+def _describe_confirmation(point: "Point", confirmation: dict[str, Any]) -> str:
+    """The options that confirm a point in the same way again."""
     way = Confirmation.read(confirmation["how"])
-    flags = f"--seeds {confirmation['seeds']} --epochs {way.epochs}"
-    flags += f" --train-on {way.train_on}" if way.sees_validation else ""
+    flags = [f"--seeds {confirmation['seeds']}", f"--epochs {way.epochs}"]
+    if way.sees_validation:
+        flags.append(f"--train-on {way.train_on}")
     teacher = point.config["trainer"].get("distillation", {}).get("teacher")
-    flags += f" --teacher {shlex.quote(Path(teacher).name)}" if teacher else ""
-    flags += " --int8" if way.int8 else ""
-    flags += "".join(f" --set {shlex.quote(line)}" for line in way.settings)
-    return [f"{confirm} {flags}", f"paretune export {sweep} --confirmed --run {point.run_id[:8]} {file}"]
+    if teacher:
+        flags.append(f"--teacher {shlex.quote(Path(teacher).name)}")
+    if way.int8:
+        flags.append("--int8")
+    for line in way.settings:
+        flags.append(f"--set {shlex.quote(line)}")
+    return " ".join(flags)
 
 
-def _scores(point: "Point", confirmation: dict[str, Any] | None, is_confirmed: bool) -> dict[str, str]:
-    """Scores by what they are; the weights of the search, not ``is_confirmed``, have no test score of their own."""
+def _describe_scores(point: "Point", request: Request) -> dict[str, str]:
+    """Scores by what they are; weights of the search, not of a confirmation, have no test score of their own."""
     from paretune.reports.confirmed import mean_and_sd
 
-    scores = {"validation F1 in the search": f"{confirmation['val_f1'] if confirmation else point.f1:.4f}"}
+    confirmation = request.confirmation
     if confirmation is None:
-        return {**scores, "test F1": "not confirmed yet: paretune confirm reads the test set"}
+        return {
+            "validation F1 in the search": f"{point.f1:.4f}",
+            "test F1": "not confirmed yet: paretune confirm reads the test set",
+        }
+    others = "" if request.confirmed else " of other weights, trained again"
     seeds = counted(confirmation["seeds"], "seed")
-    interval = (
-        f", 95 % {confirmation['test_f1_low']:.4f} to {confirmation['test_f1_high']:.4f}"
-        if confirmation["seeds"] > 1
-        else ""
-    )
-    others = "" if is_confirmed else " of other weights, trained again"
+    f1 = f"{mean_and_sd(confirmation, 'test_f1')} over {seeds} ({confirmation['how']})"
+    if confirmation["seeds"] > 1:
+        f1 += f", 95 % {confirmation['test_f1_low']:.4f} to {confirmation['test_f1_high']:.4f}"
     return {
-        **scores,
-        f"test F1{others}": f"{mean_and_sd(confirmation, 'test_f1')} over {seeds} ({confirmation['how']}){interval}",
+        "validation F1 in the search": f"{confirmation['val_f1']:.4f}",
+        f"test F1{others}": f1,
         f"test accuracy{others}": f"{mean_and_sd(confirmation, 'test_accuracy')} over {seeds}",
     }
 

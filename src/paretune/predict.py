@@ -42,12 +42,12 @@ def cli(arguments: Sequence[str] | None = None) -> None:
 def _predict(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from paretune.deploy.onnx import Runtime
-    from paretune.deploy.picture import pictures, placed
+    from paretune.deploy.picture import place, read_pictures
+    from paretune.deploy.runtime import Runtime
 
     runtime = Runtime(options.model)
     for path in options.pictures:
-        found = [placed(name, picture, runtime.placing, options.invert) for name, picture in pictures(path)]
+        found = [place(name, picture, runtime.placing, options.invert) for name, picture in read_pictures(path)]
         probabilities = runtime.probabilities(np.stack([picture.image for picture in found]))
         for picture, row in zip(found, probabilities, strict=True):
             print(_answer(picture, row, runtime.class_names, options.json))

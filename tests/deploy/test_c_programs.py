@@ -16,7 +16,8 @@ from paretune.data.images import Scaling
 from paretune.deploy.c_header import write_c
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
 from paretune.deploy.c_program import run_c
-from paretune.deploy.model import Deployable, WithScaling, costs, write_card
+from paretune.deploy.card import describe_costs, write_card
+from paretune.deploy.model import Deployable, WithScaling
 from paretune.front import Point
 from paretune.models.views import Views
 
@@ -175,4 +176,4 @@ def test_a_header_has_types_of_fixed_width_alone_and_ends_with_a_line(texts):
 
 
 def test_the_card_calls_flash_what_the_weights_take_of_it():
-    assert list(costs(of_shape(1, 4, 4))) == ["MACs per image", "RAM", "flash for weights"]
+    assert list(describe_costs(of_shape(1, 4, 4))) == ["MACs per image", "RAM", "flash for weights"]

@@ -17,9 +17,12 @@ from safetensors import safe_open
 from paretune import models
 from paretune.data.images import Images, Scaling
 from paretune.deploy.c_header import write_c
-from paretune.deploy.model import Deployable, WithScaling, costs, ink_share, write_card, write_safetensors
-from paretune.deploy.onnx import Runtime, write_onnx
+from paretune.deploy.card import describe_costs, write_card, write_safetensors
+from paretune.deploy.ink import measure_ink_share
+from paretune.deploy.model import Deployable, WithScaling
+from paretune.deploy.onnx import write_onnx
 from paretune.deploy.picture import Placing
+from paretune.deploy.runtime import Runtime
 from paretune.errors import ExportError, StoreError
 from paretune.export import file_names
 from paretune.front import Point
@@ -103,7 +106,7 @@ def test_an_operation_that_c_has_not_is_named(tmp_path):
     model = Deployable(WithScaling(Odd(), Scaling(0.0, 1.0)).eval(), Point(1, 0.5), torch.rand(2, 1, 4, 4), 1.0)
     with pytest.raises(ExportError, match=r"operation `sort` cannot be written in C; .* export without --c"):
         write_c(model, tmp_path / "model.h", "odd")
-    assert costs(model)["MACs per image"] == "0"
+    assert describe_costs(model)["MACs per image"] == "0"
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_the_header_works_in_the_counted_bytes(deployable, tmp_path, family):
 def test_a_header_that_looks_several_times_has_the_code_of_one_look(deployable, tmp_path):
     model = deployable("model=squeeze", "model.views=13")
     write_c(model, tmp_path / "often.h", "a test")
-    write_c(model.once, tmp_path / "once.h", "a test")
+    write_c(model.single_view, tmp_path / "once.h", "a test")
     often, once = ((tmp_path / f"{name}.h").read_text() for name in ("often", "once"))
 
     assert often.count("_conv2d(") == once.count("_conv2d(")
@@ -202,9 +205,9 @@ def test_the_ink_share_is_the_longer_side_of_what_is_shown(height, width):
     pixels = torch.zeros(3, 1, 28, 28, dtype=torch.uint8)
     pixels[:, :, :height, :width] = 200
 
-    assert ink_share(Images(pixels, torch.zeros(3))) == max(height, width) / 28
+    assert measure_ink_share(Images(pixels, torch.zeros(3))) == max(height, width) / 28
     wide = torch.nn.functional.pad(pixels, [0, 28])
-    assert ink_share(Images(wide, torch.zeros(3))) == max(height, width) / 28
+    assert measure_ink_share(Images(wide, torch.zeros(3))) == max(height, width) / 28
 
 
 def test_nothing_that_is_shared_names_a_folder_of_this_machine(deployable, tmp_path):

@@ -20,7 +20,8 @@ from paretune.deploy.fixed_point import find_factor
 from paretune.deploy.int8 import write_int8
 from paretune.deploy.int8_operations import Quantised
 from paretune.deploy.model import Deployable
-from paretune.deploy.onnx import Runtime, write_onnx
+from paretune.deploy.onnx import write_onnx
+from paretune.deploy.runtime import Runtime
 from paretune.errors import ExportError
 
 PIXELS = (torch.rand(200, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 255).byte()

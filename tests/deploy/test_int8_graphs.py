@@ -15,7 +15,7 @@ from paretune.deploy import c_program
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
 from paretune.deploy.int8_operations import Int8Op, Linear, Quantised, Steps, WholeConstant
 from paretune.deploy.model import Deployable, WithScaling
-from paretune.deploy.onnx import Runtime
+from paretune.deploy.runtime import Runtime
 from paretune.errors import ExportError
 from paretune.front import Point
 from paretune.graph import IMAGE

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from paretune.deploy.picture import Placing, pictures, placed
+from paretune.deploy.picture import Placing, place, read_pictures
 from paretune.errors import DataError
 
 DIGITS = Placing((1, 28, 28), "ink", 0.7)
@@ -29,7 +29,7 @@ def floats(picture: Image.Image) -> np.ndarray:
 
 def test_a_picture_of_the_right_size_stays_as_it_is():
     picture = stroke(28, 28)
-    one = placed("a", picture, DIGITS)
+    one = place("a", picture, DIGITS)
 
     assert (one.image == floats(picture)).all()
     assert one.steps == "as it is"
@@ -39,11 +39,11 @@ def test_an_idx_file_of_labels_is_one_line(tmp_path):
     (tmp_path / "labels").write_bytes(b"\0\0\x08\x01" + (3).to_bytes(4, "big") + bytes([1, 2, 3]))
 
     with pytest.raises(DataError, match=r"picture `.*labels` holds an array \(3,\); expected images \(N, H, W\)"):
-        list(pictures(tmp_path / "labels"))
+        list(read_pictures(tmp_path / "labels"))
 
 
 def test_dark_on_bright_is_inverted_and_says_so():
-    one = placed("a", stroke(28, 28, white=False), DIGITS)
+    one = place("a", stroke(28, 28, white=False), DIGITS)
 
     assert (one.image == floats(stroke(28, 28))).all()
     assert one.steps == "inverted: its border is bright"
@@ -51,7 +51,7 @@ def test_dark_on_bright_is_inverted_and_says_so():
 
 @pytest.mark.parametrize(("invert", "steps"), [(True, "inverted as asked"), (False, "as it is")])
 def test_inverting_can_be_asked_for_and_forbidden(invert, steps):
-    one = placed("a", stroke(28, 28, white=False), DIGITS, invert)
+    one = place("a", stroke(28, 28, white=False), DIGITS, invert)
 
     assert one.steps == steps
     assert one.image.mean() == pytest.approx(floats(stroke(28, 28, white=invert)).mean())
@@ -60,7 +60,7 @@ def test_inverting_can_be_asked_for_and_forbidden(invert, steps):
 @given(st.integers(8, 300), st.integers(8, 300), st.floats(0.3, 1.0))
 def test_another_size_keeps_the_share_of_the_ink_and_is_centred(height, width, share):
     assume((height, width) != (28, 28))  # stays as it is
-    (image,) = placed("a", stroke(height, width), Placing((1, 28, 28), "ink", share)).image
+    (image,) = place("a", stroke(height, width), Placing((1, 28, 28), "ink", share)).image
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     longer = max(np.ptp(rows), np.ptp(columns)) + 1
 
@@ -72,12 +72,12 @@ def test_another_size_keeps_the_share_of_the_ink_and_is_centred(height, width, s
 
 
 def test_an_empty_picture_is_an_empty_image():
-    assert not placed("a", Image.new("L", (60, 50)), DIGITS).image.any()
+    assert not place("a", Image.new("L", (60, 50)), DIGITS).image.any()
 
 
 def test_a_transparent_ground_is_white(tmp_path):
     Image.new("RGBA", (30, 20), (0, 0, 0, 0)).save(tmp_path / "a.png")
-    ((name, picture),) = pictures(tmp_path / "a.png")
+    ((name, picture),) = read_pictures(tmp_path / "a.png")
 
     assert name.endswith("a.png")
     assert picture.size == (30, 20)
@@ -85,7 +85,7 @@ def test_a_transparent_ground_is_white(tmp_path):
 
 
 def test_a_picture_for_a_model_of_ones_own_is_scaled_whole_and_keeps_its_colours():
-    one = placed("a", Image.new("RGB", (60, 80), (255, 0, 51)), OWN)
+    one = place("a", Image.new("RGB", (60, 80), (255, 0, 51)), OWN)
 
     assert one.image.shape == (3, 20, 30)
     assert one.image[:, 5, 5].tolist() == pytest.approx([1, 0, 0.2])
@@ -93,7 +93,7 @@ def test_a_picture_for_a_model_of_ones_own_is_scaled_whole_and_keeps_its_colours
 
 
 def test_a_bright_border_of_such_a_picture_stays_bright():
-    assert placed("a", Image.new("L", (30, 20), 255), OWN).image.min() == 1
+    assert place("a", Image.new("L", (30, 20), 255), OWN).image.min() == 1
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -101,7 +101,7 @@ def test_an_idx_file_holds_many(tmp_path, suffix):
     content = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2]) + bytes(range(0, 160, 20))
     path = tmp_path / f"some{suffix}"
     path.write_bytes(gzip.compress(content) if suffix else content)
-    found = list(pictures(path))
+    found = list(read_pictures(path))
 
     assert [name for name, _ in found] == [f"{path}[0]", f"{path}[1]"]
     assert np.asarray(found[1][1]).tolist() == [[80, 100], [120, 140]]
@@ -114,13 +114,13 @@ def test_what_is_no_picture_is_one_line(tmp_path, content):
     with pytest.raises(
         DataError, match=r"picture `.*a.png` cannot be read \(.*\); expected PNG, JPEG, .*, or an IDX file"
     ):
-        list(pictures(tmp_path / "a.png"))
+        list(read_pictures(tmp_path / "a.png"))
 
 
 @given(st.integers(8, 80), st.integers(8, 80), st.floats(0.3, 2.0), st.sampled_from([(28, 56), (56, 28)]))
 def test_ink_fits_into_an_image_that_is_not_square(height, width, share, size):
     assume((height, width) != size)
-    (image,) = placed("a", stroke(height, width), Placing((1, *size), "ink", share)).image
+    (image,) = place("a", stroke(height, width), Placing((1, *size), "ink", share)).image
 
     assert image.shape == size
     assert image.max() > 0
@@ -129,22 +129,22 @@ def test_ink_fits_into_an_image_that_is_not_square(height, width, share, size):
 def test_a_picture_of_floats_is_predicted_by_its_shades(tmp_path):
     shades = np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(28, 28)
     Image.fromarray(shades).save(tmp_path / "a.tif")
-    ((name, picture),) = pictures(tmp_path / "a.tif")
+    ((name, picture),) = read_pictures(tmp_path / "a.tif")
 
-    assert np.abs(placed(name, picture, DIGITS, False).image - shades).max() <= 0.5 / 255 + 1e-6
+    assert np.abs(place(name, picture, DIGITS, False).image - shades).max() <= 0.5 / 255 + 1e-6
 
 
 def test_floats_that_are_no_shades_are_not_predicted(tmp_path):
     Image.fromarray(np.full((28, 28), 300, np.float32)).save(tmp_path / "a.tif")
 
     with pytest.raises(DataError, match=r"a.tif` cannot be read \(its floats go from 300 to 300, not from 0 to 1"):
-        list(pictures(tmp_path / "a.tif"))
+        list(read_pictures(tmp_path / "a.tif"))
 
 
 def test_a_name_of_any_bytes_becomes_text(tmp_path):
     path = tmp_path / os.fsdecode(b"a\xe9\n.png")
     stroke(28, 28).save(path)
-    ((name, _),) = pictures(path)
+    ((name, _),) = read_pictures(path)
 
     assert name.endswith("a\\xe9\\n.png")
 
@@ -154,4 +154,4 @@ def test_what_is_no_announced_format_is_not_predicted(tmp_path):
         stroke(28, 28).save(file, "EPS")
 
     with pytest.raises(DataError, match=r"a.png` cannot be read \(its content is of another format\); expected PNG"):
-        list(pictures(tmp_path / "a.png"))
+        list(read_pictures(tmp_path / "a.png"))

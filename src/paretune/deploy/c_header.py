@@ -20,8 +20,8 @@ from paretune.memory import plan_memory
 def write_c(model: Deployable, path: Path, about: str) -> float:
     """Write the header, compile it, compare it with torch on the samples; returns the largest difference of a logit.
 
-    ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError`, and leaves no file, if the outputs
-    differ, if an operation cannot be written in C, or if there is no compiler to check it with.
+    ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError`, and leaves no file, if the
+    outputs differ, if an operation cannot be written in C, or if there is no compiler to check it with.
     """
     name = c_name(path)
     with atomically(path) as partial:
@@ -31,7 +31,7 @@ def write_c(model: Deployable, path: Path, about: str) -> float:
 
 
 def _write_header(model: Deployable, name: str, about: str) -> str:
-    graph = graph_of(model.once.net, model.image_shape)
+    graph = graph_of(model.single_view.net, model.image_shape)
     memory = plan_memory(buffers_of(graph, with_image=False))
     calls = Calls(graph, memory)
     _check_operations(model, graph)

@@ -1,6 +1,7 @@
 """A C99 header in whole numbers: int8 weights and activations, int32 sums, no floating point and no library.
 
-For microcontrollers without a floating-point unit. It is written from the quantised ONNX file, so that both do the same.
+For microcontrollers without a floating-point unit. It is written from the quantised ONNX file, so that both do the
+same.
 """
 
 from math import prod
@@ -46,8 +47,8 @@ class Int8Sizes(NamedTuple):
 def write_c_int8(network: Quantised, model: Deployable, path: Path, about: str) -> Int8Sizes:
     """Write the header of a quantised network whose images are scaled as ``model`` does; returns its sizes.
 
-    ``network`` are the operations on one view; the code averages as many views as ``model``. ``about`` is the comment at
-    its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in whole numbers.
+    ``network`` are the operations on one view; the code averages as many views as ``model``. ``about`` is the comment
+    at its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in whole numbers.
     """
     last = network.ops[-1]
     with naming_layer(model, last.layer):

@@ -253,7 +253,7 @@ class Int8Calls:
         return f"cat({source}, {target}, {size}, {given.zero}, {made.zero}, {factor}, {shift});"
 
     def _call(self, op: Int8Op, *arguments: int | str, is_int8: bool = True, function: str = "") -> str:
-        """The call of ``function``, or of the one that is called as the operation; without ``is_int8`` it gives sums."""
+        """The call of ``function``, or of the one named as the operation; without ``is_int8`` it gives sums."""
         function = function or op.kind
         places = [self._place(value) for value in op.inputs]
         if is_int8:
@@ -282,7 +282,7 @@ class Int8Calls:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Weights ``(sums, products of each)``, what is added to each sum, and what one of it stands for, to a step of 1."""
+    """Weights ``(sums, products of each)``, what is added to each sum, and what 1 of it stands for."""
 
     rows: NDArray[Any]
     bias: NDArray[Any]

@@ -37,8 +37,8 @@ int classify(const uint8_t *p) {{ return {name}_class(p); }}
 def run_c(path: Path, name: str, images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1] by the header ``path``.
 
-    The header's functions begin with ``name``. Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if
-    it does not take the header.
+    The header's functions begin with ``name``. Raises :class:`~paretune.errors.ExportError` if there is no C
+    compiler, or if it does not take the header.
     """
     header = path.read_text(encoding="utf-8")
     classes = int(re.findall(rf"#define {name.upper()}_CLASSES (\d+)", header)[0])
@@ -48,7 +48,8 @@ def run_c(path: Path, name: str, images: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def run_program(main: str, header: Path, data: bytes) -> bytes:
-    """What the C program ``main``, which includes the ``header`` as ``model.h``, makes of ``data`` on its standard input.
+    """What the C program ``main``, which includes the ``header`` as ``model.h``, makes of ``data`` on its standard
+    input.
 
     Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it does not take the header.
     """
@@ -90,7 +91,8 @@ def _explain_failure(compiler: str, header: Path, message: str) -> Exception:
 
 
 def describe_program(header: Path) -> str:
-    """Bytes of code and constants, of data, and of the deepest call's stack, of an object file with the function of the class.
+    """Bytes of code and constants, of data, and of the deepest call's stack, of an object file with the function of
+    the class.
 
     Compiled by gcc for size, for this machine; nothing is linked.
     """

@@ -9,16 +9,19 @@ from paretune.data import load
 from paretune.data.images import Images
 from paretune.deploy.int8_operations import Quantised
 from paretune.deploy.int8_reader import read_int8
-from paretune.deploy.model import Deployable, deployable
-from paretune.deploy.onnx import Runtime, looking_often, write_onnx
+from paretune.deploy.model import Deployable, load_deployable
+from paretune.deploy.onnx import write_onnx
+from paretune.deploy.onnx_views import average_views
 from paretune.deploy.quantise import quantise
+from paretune.deploy.runtime import Runtime
 from paretune.front import Point
 from paretune.paths import data_now, temporary_folder
 from paretune.trust import Trust
 
 
 def write_int8(model: Deployable, source: Path, path: Path) -> Quantised:
-    """Write ``model``, whose float file is ``source``, in int8 to ``path``; returns the operations on one view of an image.
+    """Write ``model``, whose float file is ``source``, in int8 to ``path``; returns the operations on one view of an
+    image.
 
     Raises :class:`~paretune.errors.ExportError` as :func:`~paretune.deploy.quantise.quantise` does.
     """
@@ -31,9 +34,9 @@ def write_int8(model: Deployable, source: Path, path: Path) -> Quantised:
     with temporary_folder() as folder:
         plain = folder / "plain.onnx"
         whole = folder / "whole.onnx"
-        write_onnx(model.once, plain, facts)
+        write_onnx(model.single_view, plain, facts)
         quantise(plain, whole, images)
-        onnx.save(looking_often(onnx.load(str(whole)), model.net.views), str(path))
+        onnx.save(average_views(onnx.load(str(whole)), model.net.views), str(path))
         return read_int8(whole)
 
 
@@ -49,7 +52,7 @@ def score(path: Path, images: Images) -> dict[str, float]:
 
 def score_on_test(weights: Path, point: Point, trust: Trust | None = None) -> dict[str, float]:
     """Test F1 and accuracy of the network in a ``weights.pt``, quantised as ``paretune export --int8`` does."""
-    model = deployable(weights, point, trust)
+    model = load_deployable(weights, point, trust)
     data = load(data_now(model.point.config["data"]))
     with temporary_folder() as folder:
         plain = folder / "model.onnx"

@@ -237,7 +237,8 @@ class Int8Op:
 
 @dataclass(frozen=True)
 class Quantised:
-    """A quantised network: its operations in order, the shape of the image, and the :class:`Steps` of every value by name.
+    """A quantised network: its operations in order, the shape of the image, and the :class:`Steps` of every value by
+    name.
 
     The image, scaled as in training, has steps, too. The last value has none: it is the logits, as sums.
     """

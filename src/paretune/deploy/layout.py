@@ -57,7 +57,9 @@ class Layout:
 
     @property
     def c_names(self) -> list[str]:
-        """The names as strings of C, each behind a comment with its number, and with the name where its string is not readable."""
+        """The names as strings of C, each behind a comment with its number, and with the name where its string is not
+        readable.
+        """
         return [_numbered(number, name) for number, name in enumerate(self.class_names)]
 
 

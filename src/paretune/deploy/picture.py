@@ -10,13 +10,12 @@ from PIL import Image
 
 from paretune.data.idx import read_idx
 from paretune.data.pictures import read_picture, readable, scaled
+from paretune.deploy.ink import INK
 from paretune.errors import DataError
 from paretune.paths import printable
 
-INK = 0.25  # a pixel brighter than this share of the brightest
-
-
 IDX_STARTS = (b"\0\0", b"\x1f\x8b")  # plain, gzipped
+BRIGHT = 0.5  # a border brighter than this is paper
 Grey = NDArray[np.float32]
 
 
@@ -24,8 +23,8 @@ Grey = NDArray[np.float32]
 class Placing:
     """What a picture has to become: ``(channels, height, width)``.
 
-    By ``ink``, a picture of another size is cut to what it shows, which then takes ``ink_share`` of the side: MNIST was made
-    so. By ``resize`` the whole picture is scaled, as the images of a folder are.
+    By ``ink``, a picture of another size is cut to what it shows, which then takes ``ink_share`` of the side: MNIST
+    was made so. By ``resize`` the whole picture is scaled, as the images of a folder are.
     """
 
     shape: tuple[int, int, int]
@@ -42,7 +41,7 @@ class Placed:
     steps: str
 
 
-def pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
+def read_pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
     """(name, picture) for each picture of an IDX file, or the one of any file that Pillow reads by itself.
 
     Raises :class:`~paretune.errors.DataError`.
@@ -55,56 +54,87 @@ def pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
     images = read_idx(path)
     if images.ndim != 3 or not len(images):
         raise DataError(
-            f"picture `{printable(path)}` holds an array {images.shape}; expected images (N, H, W); give a file of images"
+            f"picture `{printable(path)}` holds an array {images.shape}; "
+            f"expected images (N, H, W); give a file of images"
         )
     for number, pixels in enumerate(images):
         yield f"{printable(path)}[{number}]", Image.fromarray(pixels)
 
 
-def placed(name: str, picture: Image.Image, placing: Placing, invert: bool | None = None) -> Placed:
+def place(name: str, picture: Image.Image, placing: Placing, invert: bool | None = None) -> Placed:
     """The picture as the model's images are.
 
-    A picture that has the right size stays as it is. One placed by its ink is wanted white on black: ``invert`` ``None``
-    decides by the border, and where that is bright, the picture is inverted; its centre of mass comes to the middle
-    (http://yann.lecun.com/exdb/mnist/).
+    A picture that has the right size stays as it is. One placed by its ink is wanted white on black: ``invert``
+    ``None`` decides by the border, and where that is bright, the picture is inverted; its centre of mass comes to the
+    middle (http://yann.lecun.com/exdb/mnist/).
     """
     channels, height, width = placing.shape
-    picture, by_ink = picture.convert("L" if channels == 1 else "RGB"), placing.fits_by == "ink" and channels == 1
-    fits, shown = picture.size == (width, height), f"{picture.width}x{picture.height}"
-    if not by_ink and not fits:
+    is_grey = channels == 1
+    is_by_ink = is_grey and placing.fits_by == "ink"
+    picture = picture.convert("L" if is_grey else "RGB")
+    fits = picture.size == (width, height)
+    size = f"{picture.width}x{picture.height}"
+    steps = []
+    if not fits and not is_by_ink:
         picture = scaled(picture, (height, width))
     pixels = np.asarray(picture, np.float32) / np.float32(255)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    flip = (by_ink and bool(np.median(border) > 0.5)) if invert is None else invert
-    steps = ["inverted: its border is bright" if invert is None else "inverted as asked"] if flip else []
-    pixels = 1 - pixels if flip else pixels
-    if not fits:
-        steps.append(f"{shown} {'cut to its ink, scaled and centred' if by_ink else f'scaled to {width}x{height}'}")
-        pixels = _centred(pixels, (height, width), placing.ink_share) if by_ink else pixels
-    image = pixels[np.newaxis] if channels == 1 else pixels.transpose(2, 0, 1)
+    if invert or (invert is None and is_by_ink and _has_bright_border(pixels)):
+        pixels = 1 - pixels
+        steps.append("inverted as asked" if invert else "inverted: its border is bright")
+    if not fits and is_by_ink:
+        pixels = _centre_ink(pixels, (height, width), placing.ink_share)
+        steps.append(f"{size} cut to its ink, scaled and centred")
+    elif not fits:
+        steps.append(f"{size} scaled to {width}x{height}")
+    image = pixels[np.newaxis] if is_grey else pixels.transpose(2, 0, 1)
     return Placed(name, image.astype(np.float32), "; ".join(steps) or "as it is")
 
 
-def _centred(white: Grey, size: tuple[int, int], share: float) -> Grey:
-    ink = white > white.min() + INK * (white.max() - white.min())
-    if not ink.any():
+def _has_bright_border(pixels: Grey) -> bool:
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    return bool(np.median(border) > BRIGHT)
+
+
+def _centre_ink(white: Grey, size: tuple[int, int], share: float) -> Grey:
+    """An image of ``size`` whose ink takes ``share`` of its shorter side, with the centre of mass in the middle."""
+    cut = _cut_to_ink(white)
+    if not cut.size:
         return np.zeros(size, np.float32)
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    cut = white[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] - white.min()
-    factor = min(
-        max(1, round(share * min(size))) / max(cut.shape),
-        *(side / ink for side, ink in zip(size, cut.shape, strict=True)),
-    )
-    height, width = (max(1, round(length * factor)) for length in cut.shape)
-    small = np.asarray(
-        Image.fromarray(cut).resize((width, height), Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR)
-    )
-    y, x = (round((side - 1) / 2 - _centre(small.sum(axis=1 - axis))) for axis, side in enumerate(size))
-    y, x = min(max(y, 0), size[0] - height), min(max(x, 0), size[1] - width)
+    small = _scale_ink(cut, size, share)
+    top = _find_start(small.sum(axis=1), size[0])
+    left = _find_start(small.sum(axis=0), size[1])
+    height, width = small.shape
     image = np.zeros(size, np.float32)
-    image[y : y + height, x : x + width] = small
-    return np.asarray(image / max(float(image.max()), 1e-6))
+    image[top : top + height, left : left + width] = small
+    brightest = max(float(image.max()), 1e-6)
+    return np.asarray(image / brightest)
 
 
-def _centre(weights: Grey) -> float:
-    return float(np.average(np.arange(len(weights)), weights=weights))
+def _cut_to_ink(white: Grey) -> Grey:
+    """The box round the ink, darker by the ground; empty without any ink."""
+    ground = white.min()
+    ink = white > ground + INK * (white.max() - ground)
+    if not ink.any():
+        return np.zeros((0, 0), np.float32)
+    rows = np.flatnonzero(ink.any(axis=1))
+    columns = np.flatnonzero(ink.any(axis=0))
+    box = white[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return np.asarray(box - ground)
+
+
+def _scale_ink(cut: Grey, size: tuple[int, int], share: float) -> Grey:
+    """The ink so large that its longer side takes ``share`` of the image's shorter one, or so that it fits in."""
+    wanted = max(1, round(share * min(size)))
+    rows, columns = cut.shape
+    factor = min(wanted / max(cut.shape), size[0] / rows, size[1] / columns)
+    height = max(1, round(rows * factor))
+    width = max(1, round(columns * factor))
+    resampling = Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(cut).resize((width, height), resampling))
+
+
+def _find_start(weights: Grey, side: int) -> int:
+    """Where ink with these ``weights`` starts on a side of the image, so that their centre is in the middle."""
+    centre = float(np.average(np.arange(len(weights)), weights=weights))
+    start = round((side - 1) / 2 - centre)
+    return min(max(start, 0), side - len(weights))

@@ -1,8 +1,8 @@
 """A trained network in whole numbers, quantised by onnxruntime.
 
-Weights have a scale for each channel, activations one each, with a zero point, calibrated on training images (Jacob et
-al. 2018, https://arxiv.org/abs/1712.05877). The file is ONNX with pairs of QuantizeLinear and DequantizeLinear, which any
-runtime takes.
+Weights have a scale for each channel, activations one each, with a zero point, calibrated on training images (Jacob
+et al. 2018, https://arxiv.org/abs/1712.05877). The file is ONNX with pairs of QuantizeLinear and DequantizeLinear,
+which any runtime takes.
 """
 
 import logging
@@ -38,9 +38,9 @@ CALIBRATED_AT_ONCE = 100  # images
 def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
     """Write the ONNX file ``source`` in int8 to ``path``.
 
-    Activations are calibrated on ``images`` ``(N, C, H, W)`` in [0, 1]. The logits stay float32: they are the sums of the
-    last layer, not rounded to 256 steps. Raises :class:`~paretune.errors.ExportError`, and leaves no file, for a network
-    whose values have no finite range.
+    Activations are calibrated on ``images`` ``(N, C, H, W)`` in [0, 1]. The logits stay float32: they are the sums of
+    the last layer, not rounded to 256 steps. Raises :class:`~paretune.errors.ExportError`, and leaves no file, for a
+    network whose values have no finite range.
     """
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -93,7 +93,9 @@ def _quantise_static(plain: Path, whole: Path, images: NDArray[np.float32], excl
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Hide what onnxruntime warns of: it asks for quant_pre_process, which was run, and infinite ranges are refused later."""
+    """Hide what onnxruntime warns of: it asks for quant_pre_process, which was run, and infinite ranges are refused
+    later.
+    """
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -11,7 +11,7 @@ INT8_C = "--int8 with --c"
 
 
 def require_known(is_known: bool, operation: str, expected: str, option: str = FLOAT_C) -> None:
-    """Raise :class:`~paretune.errors.ExportError` about an ``operation`` unless it is known; ``option`` asked for it."""
+    """Raise :class:`~paretune.errors.ExportError` about an ``operation`` that is not known; ``option`` asked for it."""
     if not is_known:
         raise ExportError(
             f"operation `{operation}` cannot be written in C; expected {expected}; export without {option}"
@@ -20,11 +20,13 @@ def require_known(is_known: bool, operation: str, expected: str, option: str = F
 
 @contextmanager
 def naming_layer(model: Deployable, layer: str) -> Iterator[None]:
-    """Have an :class:`~paretune.errors.ExportError` name the ``layer`` of ``model`` that cannot be written, if it is known."""
+    """Have an :class:`~paretune.errors.ExportError` name the ``layer`` of ``model`` that cannot be written, if it is
+    known.
+    """
     try:
         yield
     except ExportError as error:
-        modules = dict(model.once.net.net.named_modules())
+        modules = dict(model.single_view.net.net.named_modules())
         name = layer.removeprefix("net.")
         if name not in modules:
             raise

@@ -1,6 +1,7 @@
 """Operations on one image, and their settings: plain numbers and tensors.
 
-The fields of settings are in the order in which torch's operations take them, behind the value that they are applied to.
+The fields of settings are in the order in which torch's operations take them, behind the value that they are applied
+to.
 """
 
 from collections.abc import Iterator, Mapping
@@ -201,8 +202,8 @@ NO_SETTINGS = Settings()
 class Op:
     """``output`` becomes ``kind`` of ``inputs``; ``shape`` is the output's, for one image.
 
-    ``macs`` are its multiply-accumulates: convolutions, dense layers and products of matrices. ``layer`` is the name of the
-    module that computes it, as ``named_modules`` has it.
+    ``macs`` are its multiply-accumulates: convolutions, dense layers and products of matrices. ``layer`` is the name
+    of the module that computes it, as ``named_modules`` has it.
     """
 
     kind: str
@@ -233,7 +234,9 @@ class Graph:
 
     @property
     def stored(self) -> int:
-        """Numbers that have to be kept for an inference: weights, and a factor and a shift for each channel of a batch norm."""
+        """Numbers that have to be kept for an inference: weights, and a factor and a shift for each channel of a
+        batch norm.
+        """
         sizes: dict[int, int] = {}  # by tensor: a shared one once
         for op in self.ops:
             for tensor in op.settings.tensors():

@@ -55,7 +55,8 @@ RESHAPES = (
 
 
 def graph_of(net: nn.Module, image_shape: Sequence[int]) -> Graph:
-    """The operations of ``net`` in evaluation mode on one image ``(C, H, W)``; on the meta device without any computing.
+    """The operations of ``net`` in evaluation mode on one image ``(C, H, W)``; on the meta device without any
+    computing.
 
     Raises what the network raises, a ``RuntimeError`` on meta for one that looks at the values that it computes, say.
     """

@@ -1,0 +1,88 @@
+"""What goes with an exported model: its weights, and a card that says what it is and how it was made."""
+
+import json
+from collections.abc import Mapping, Sequence
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors.torch import save
+
+from paretune.deploy.model import Deployable
+from paretune.front import Point
+from paretune.models.tracing import measure_network
+
+CARD = """\
+# {family}, {params:,} parameters, {data}
+
+Trained with Paretune. Its input is `images`, `{shape}`, in [0, 1]{ground}: {order}.
+The C functions that take bytes take the same values in the same order, 0 to 255.
+Its output is `logits`, the largest of which is the class: {classes}.
+
+| | |
+|---|---|
+{rows}
+
+## How it was made
+
+```
+{commands}
+```
+
+```yaml
+{config}```
+"""
+
+
+def describe_costs(model: Deployable) -> dict[str, str]:
+    """What one inference takes, in words."""
+    costs = measure_network(model.net.net, model.image_shape)
+    if isnan(costs.macs):
+        return {"MACs per image": "not counted, the network does not run on one image"}
+    return {
+        "MACs per image": f"{costs.macs:,}",
+        "RAM": f"{costs.ram_bytes:,} bytes as float32: the scaled image and the activations",
+        "flash for weights": f"{costs.flash_bytes:,} bytes as float32; the code comes on top",
+    }
+
+
+def write_safetensors(model: Deployable, path: Path) -> None:
+    """The state dict of the network alone, its config as metadata (https://github.com/huggingface/safetensors)."""
+    config = json.dumps(remove_folders(model.point))
+    weights = model.net.net.state_dict()
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    path.write_bytes(save(tensors, {"config": config}))  # save_file makes files that nobody else may read
+
+
+def write_card(model: Deployable, path: Path, facts: Mapping[str, str], commands: Sequence[str]) -> None:
+    """Markdown: ``facts`` as a table, the config, and the ``commands`` that made it."""
+    point = model.point
+    layout = model.layout(model.logits().shape[1])
+    rows = [f"| {name} | {value} |" for name, value in facts.items()]
+    text = CARD.format(
+        family=point.family,
+        params=point.params,
+        data=point.data,
+        shape=f"(batch, {layout.channels}, {layout.height}, {layout.width})",
+        ground=layout.ground,
+        order=layout.order,
+        classes=layout.classes,
+        rows="\n".join(rows),
+        commands="\n".join(commands),
+        config=yaml.safe_dump(remove_folders(point), sort_keys=False),
+    )
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def remove_folders(point: Point) -> dict[str, Any]:
+    """The config of a point without the folders that this machine has its data and its teacher in."""
+    config = dict(point.config)
+    if "data" in config:
+        config["data"] = {name: value for name, value in config["data"].items() if name != "root"}
+    distillation = config.get("trainer", {}).get("distillation", {})
+    teacher = distillation.get("teacher")
+    if teacher:
+        distillation = {**distillation, "teacher": Path(teacher).name}
+        config["trainer"] = {**config["trainer"], "distillation": distillation}
+    return config

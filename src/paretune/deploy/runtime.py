@@ -1,0 +1,71 @@
+"""An exported model, run by onnxruntime."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from paretune.deploy.picture import Placing
+from paretune.errors import StoreError, first_line
+
+METADATA = "paretune"  # key of the facts that a reader of the file needs
+BATCH = 256
+
+
+class Runtime:
+    """A model that paretune export wrote; ``placing`` of pictures and ``class_names`` as in training.
+
+    Raises :class:`~paretune.errors.StoreError` for any other file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.session = _open_session(path)
+            facts = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
+        except Exception as error:  # onnxruntime has an error class for each of its return codes
+            raise StoreError(
+                f"model `{path}` cannot be read ({_explain(error, path)}); "
+                f"expected a file that paretune export wrote; check the path"
+            ) from error
+        channels, height, width = self.session.get_inputs()[0].shape[1:]
+        fits_by = facts.get("fits_by", "ink")
+        ink_share = facts.get("ink_share", 1.0)
+        self.placing = Placing((channels, height, width), fits_by, ink_share)
+        classes = self.session.get_outputs()[0].shape[-1]
+        self.class_names: list[str] = facts.get("class_names") or [str(number) for number in range(classes)]
+
+    def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1]."""
+        parts = np.split(images, range(BATCH, len(images), BATCH))
+        return np.concatenate([self._run(part) for part in parts])
+
+    def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        outputs: list[NDArray[np.float32]] = self.session.run(["logits"], {"images": images})
+        return outputs[0]
+
+    def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1]."""
+        logits = self.logits(images)
+        largest = logits.max(axis=1, keepdims=True)
+        powers = np.exp(logits - largest)
+        shares: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+
+
+def _open_session(path: Path) -> Any:
+    options = onnxruntime.SessionOptions()
+    # its further optimisations let sums of int8 products overflow on processors without VNNI
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _explain(error: Exception, path: Path) -> str:
+    """Why a file is no model of ours."""
+    if isinstance(error, KeyError):
+        return "it is of another program"
+    if not path.is_file():
+        return "no such file"
+    return first_line(error).rpartition(" failed:")[2]
