@@ -5,6 +5,7 @@ NAME ?= first_mnist
 SWEEP ?= $(NAME)
 MODEL ?= model.onnx
 ARGS ?=
+KERNELS := src/paretune/batch_last/kernels/*
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo train sweep pareto confirm export recipes ui test test-all test-cluster cluster-deps check format lock bench docs clean
@@ -61,12 +62,14 @@ cluster-deps:  ## what test-cluster needs, on Debian
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run --Werror $(KERNELS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(READY)  ## put the code in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i $(KERNELS)
 
 lock: $(READY)  ## pin today's newest versions that pyproject.toml admits (torch stays at the pinned one)
 	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --annotation-style line --upgrade --constraint constraints.txt --output-file requirements.lock pyproject.toml

@@ -9,7 +9,7 @@ from paretune.search.storage import study_notes
 from paretune.tracking import Store
 from paretune.training import settings
 from paretune.training.execution import Execution
-from paretune.training.kernels import kernels
+from paretune.training.programs import load_kernels
 
 QUICK = ("data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "model=conv")
 SWEEP = ("-m", *QUICK, "name=small", "cap.max_params=4000")
@@ -42,14 +42,14 @@ def test_a_single_training_is_fp32_by_our_own_kernels_unless_told_otherwise(comm
     command(*QUICK, "trainer.precision=bf16")
     command(*QUICK, "trainer.memory_format=contiguous")
 
-    fastest_fp32 = "batch_last/fp32" if kernels() else "contiguous/fp32"
+    fastest_fp32 = "batch_last/fp32" if load_kernels() else "contiguous/fp32"
     assert layouts("run", tmp_path) == [fastest_fp32, "contiguous/bf16", "contiguous/fp32"]
 
 
 def test_a_worker_without_the_chosen_kernels_trains_without_them(command, tmp_path, monkeypatch):
     """As on a cluster some of whose machines have no compiler."""
     monkeypatch.setattr(settings, "autotune", lambda *arguments: (Execution("batch_last", threads=1), {}))
-    monkeypatch.setattr("paretune.training.batch_last.kernels", lambda: None)
+    monkeypatch.setattr("paretune.training.programs.load_kernels", lambda: None)
     answer = command(*SWEEP, "hydra.sweeper.n_trials=1")
 
     assert "this machine cannot run batch_last/fp32/1 threads, which the sweep has chosen" in answer.out

@@ -6,7 +6,7 @@ import torch
 from paretune import models
 from paretune.errors import ConfigError
 from paretune.training.execution import Execution, formats_for
-from paretune.training.kernels import kernels
+from paretune.training.programs import load_kernels
 
 CONFIG = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [3, 4], "padding": "same", "pool_after": [1],
           "image_shape": [1, 12, 10], "num_classes": 4}  # fmt: skip
@@ -47,7 +47,7 @@ def test_looking_more_often_costs_computing_and_no_parameters():
     assert often.ram_bytes == max(often.ram_bytes_in_use) == once.ram_bytes + copy_bytes
 
 
-@pytest.mark.skipif(kernels() is None, reason="no compiler for the kernels")
+@pytest.mark.skipif(load_kernels() is None, reason="no compiler for the kernels")
 def test_the_kernels_look_as_often(images):
     several = net(5).eval()
     forward = Execution("batch_last").forward_of(several, images.shape[1:])

@@ -11,7 +11,7 @@ from paretune.schema import Averaging
 from paretune.training import schedule
 from paretune.training.execution import Execution, autotune, available_threads, formats_for, keep_freed_memory
 from paretune.training.fit import fit, seed_everything
-from paretune.training.kernels import kernels
+from paretune.training.programs import load_kernels
 from paretune.training.settings import Training
 
 SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [4, 4, 4, 4, 4]}
@@ -103,7 +103,7 @@ def test_what_is_pinned_is_not_tuned(tiny_data):
 def test_without_autotune_an_execution_is_batch_last_where_it_can_be_and_else_plain(tiny_data):
     unknown = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Hardswish())
 
-    kept = Execution("batch_last" if kernels() else "contiguous")
+    kept = Execution("batch_last" if load_kernels() else "contiguous")
     assert training().choose_execution(models.build(SQUEEZE), tiny_data.train) == kept
     assert training().choose_execution(unknown, tiny_data.train) == Execution()
 
@@ -194,7 +194,7 @@ def test_a_gpu_learns_the_same(tiny_data):
     assert losses[0] == pytest.approx(losses[1], abs=1e-2)
 
 
-needs_kernels = pytest.mark.skipif(kernels() is None, reason="needs a C++ compiler")
+needs_kernels = pytest.mark.skipif(load_kernels() is None, reason="needs a C++ compiler")
 
 
 @needs_kernels

@@ -18,12 +18,14 @@ class Network(nn.Sequential):
     """Layers one after another, from images ``(B, C, H, W)`` to logits ``(B, num_classes)``.
 
     Parameters are called after their layers: ``conv1.weight``, ``repeat1.step2.norm1.bias`` (see
-    :mod:`paretune.layers.names`).
+    :mod:`paretune.layers.names`). ``layers`` and ``image_shape`` are kept: what is written of the network comes from them.
     """
 
     def __init__(self, layers: Layers, image_shape: Shape) -> None:
         modules, _ = _make_modules(layers, image_shape)
         super().__init__(modules)
+        self.layers = layers
+        self.image_shape = image_shape
 
 
 class Repeated(nn.Module):

@@ -1,6 +1,6 @@
 """How a network computes: memory format, precision, threads; and choosing them by a few timed steps.
 
-Besides torch's two memory formats there is ``batch_last``, whose kernels are our own (:mod:`paretune.training.batch_last`).
+Besides torch's two memory formats there is ``batch_last``, whose kernels are our own (:mod:`paretune.batch_last`).
 
 Measured rather than guessed: which is fastest depends on the network's kernels and on the processor's instructions
 (bf16 needs AVX512-BF16 or AMX on a CPU).
@@ -21,10 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from paretune.batch_last import UnknownLayerError
 from paretune.errors import ConfigError
 from paretune.models.views import Views
 from paretune.settings import check
-from paretune.training.batch_last import BatchLast, UnknownLayerError
+from paretune.training.programs import BatchLast
 
 FORMATS = {
     "contiguous": torch.contiguous_format, "channels_last": torch.channels_last, "batch_last": torch.contiguous_format,
@@ -121,7 +122,7 @@ def keep_freed_memory() -> bool:
 
 
 def _batch_last(net: nn.Module, image_shape: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    """``net`` by the kernels. Raises :class:`~paretune.training.batch_last.UnknownLayerError` like :class:`BatchLast`."""
+    """``net`` by the kernels. Raises :class:`~paretune.batch_last.UnknownLayerError` like :class:`BatchLast`."""
     if isinstance(net, Views):
         return partial(net.mean_by, _batch_last(net.net, image_shape))
     return BatchLast(net, image_shape)

@@ -1,4 +1,4 @@
-"""How the kernels come to a machine: compiled once, cached, and done without where that is not possible."""
+"""The kernels of a user: in the cache folder, and done without where they cannot be compiled."""
 
 import logging
 import os
@@ -10,54 +10,51 @@ from pathlib import Path
 
 import pytest
 
-from paretune.training import kernels as module
-from paretune.training.kernels import kernels
-
-CODE = "from paretune.training.kernels import kernels; print(kernels() is not None)"
+from paretune.training.programs import load_kernels
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("CXX", "g++ -O0")  # a quarter of the time; what is compiled is the same
-    kernels.cache_clear()
+    load_kernels.cache_clear()
     yield
-    kernels.cache_clear()
+    load_kernels.cache_clear()
 
 
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
 
 
 @needs_compiler
-def test_they_are_compiled_once(tmp_path, monkeypatch):
-    assert kernels() is not None
+def test_they_are_kept_in_the_cache_folder(tmp_path):
+    assert load_kernels() is not None
     (kept,) = (tmp_path / "cache/paretune").iterdir()
-    kernels.cache_clear()
-    monkeypatch.setattr(module, "_compiled", lambda *_: pytest.fail("compiled again"))
 
-    assert kernels() is not None
-    assert kept.name.startswith("kernels-")
+    assert kept.match("kernels-*.so")
 
 
 @needs_compiler
-@pytest.mark.parametrize("content", [b"", b"\x7fELF damaged"])
-def test_a_damaged_file_is_replaced(tmp_path, content):
-    kernels()
+def test_a_file_that_is_kept_was_used_now(tmp_path):
+    """The cache removes what was not used for longest."""
+    load_kernels()
     (kept,) = (tmp_path / "cache/paretune").iterdir()
-    kept.unlink()
-    kept.write_bytes(content)
-    kernels.cache_clear()
+    os.utime(kept, (0, 0))
+    load_kernels.cache_clear()
+    load_kernels()
 
-    assert kernels() is not None
-    assert kept.read_bytes() != content
+    assert kept.stat().st_mtime > 0
 
 
 @needs_compiler
-def test_processes_that_compile_at_once_all_have_them(tmp_path):
-    running = [subprocess.Popen([sys.executable, "-c", CODE], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+def test_a_new_file_makes_room_in_the_cache(tmp_path, monkeypatch):
+    old = tmp_path / "cache/paretune/kernels-old.so"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"old")
+    monkeypatch.setenv("PARETUNE_CACHE_BYTES", "1")
+    load_kernels()
 
-    assert [process.communicate()[0].strip() for process in running] == ["True"] * 3
-    assert len(list((tmp_path / "cache/paretune").iterdir())) == 1
+    assert not old.exists()
+    assert len(list(old.parent.iterdir())) == 1
 
 
 @needs_compiler
@@ -65,36 +62,28 @@ def test_a_cache_that_cannot_be_written_costs_a_compilation(tmp_path, monkeypatc
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
 
-    assert kernels() is not None
+    assert load_kernels() is not None
 
 
 def test_without_a_compiler_there_are_none_and_a_line_says_so(monkeypatch, caplog):
     monkeypatch.delenv("CXX")
     monkeypatch.setenv("PATH", "")
     with caplog.at_level(logging.INFO):
-        assert kernels() is None
+        assert load_kernels() is None
     assert "no C++ compiler is on the PATH" in caplog.text
 
 
 def test_a_compiler_that_fails_is_no_error(monkeypatch, caplog):
     monkeypatch.setenv("CXX", "/bin/false")
 
-    assert kernels() is None
+    assert load_kernels() is None
     assert "`/bin/false` cannot compile the batch-last kernels" in caplog.text
-
-
-@needs_compiler
-def test_a_compilation_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setenv("CXX", "g++ --no-such-flag")
-
-    assert kernels() is None
-    assert list((tmp_path / "cache/paretune").glob("*")) == []
 
 
 STEPS = """
 import torch
 from paretune import models
-from paretune.training.batch_last import BatchLast
+from paretune.training.programs import BatchLast
 P = "paretune.models."
 for model in ({"_target_": P + "squeeze.Squeeze", "widths": [3, 7, 2, 13, 5]}, {"_target_": P + "inception.Inception", "norm": "batch"},
               {"_target_": P + "recurrent.Recurrent", "norm": "group"}, {"_target_": P + "separable.Separable", "norm": "scalar"},
@@ -137,7 +126,7 @@ def test_narrower_vectors_give_the_same(processor):
         "-q",
         "-p",
         "no:cacheprovider",
-        str(Path(__file__).with_name("test_batch_last.py")),
+        str(Path(__file__).with_name("test_programs.py")),
     ]
     narrow = os.environ | {"CXX": f"g++ -march={processor}"}
     done = subprocess.run(command, env=narrow, capture_output=True, text=True, check=False)

@@ -12,12 +12,12 @@ from torch.nn.functional import cross_entropy
 
 from models.test_families import ACTIVATED, FAMILIES, MODELS, NORMED, plain
 from paretune import models
+from paretune.batch_last import UnknownLayerError
 from paretune.layers.types import Depthwise
 from paretune.models.modules import RepeatedMaps, SharedDepthwise
-from paretune.training.batch_last import BatchLast, UnknownLayerError
-from paretune.training.kernels import kernels
+from paretune.training.programs import BatchLast, load_kernels
 
-pytestmark = pytest.mark.skipif(kernels() is None, reason="needs a C++ compiler")
+pytestmark = pytest.mark.skipif(load_kernels() is None, reason="needs a C++ compiler")
 
 KINDS = [*NORMED, *ACTIVATED, {"kernel_size": 2}, {"kernel_size": 5}]
 ODD_BATCH = 37  # two whole blocks of images and a part
@@ -189,6 +189,45 @@ def test_a_value_that_is_read_as_it_is_and_flattened_is_not_known():
 
     with pytest.raises(UnknownLayerError, match="two layers on one value"):
         BatchLast(Twice(), (1, 8, 8))
+
+
+def test_a_value_that_is_joined_to_itself_is_not_known():
+    class Doubled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(1, 2, 1), nn.Conv2d(4, 3, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            maps = self.first(images)
+            return self.second(torch.cat([maps, maps], dim=1)).mean(dim=(2, 3))
+
+    with pytest.raises(UnknownLayerError, match="two layers on one value"):
+        BatchLast(Doubled(), (1, 8, 8))
+
+
+def test_an_image_that_is_joined_to_itself_gives_what_torch_gives():
+    class Doubled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(2, 3, 3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.conv(torch.cat([images, images], dim=1)).mean(dim=(2, 3))
+
+    torch.manual_seed(0)
+    check_like_torch(Doubled(), (1, 6, 6))
+
+
+def test_weights_for_other_maps_are_not_known():
+    """Else the kernels would read beyond the image."""
+    with pytest.raises(UnknownLayerError, match=r"weights \(4, 3, 1, 1\) on values \(1, 8, 8\)"):
+        BatchLast(nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1)), (1, 8, 8))
+
+
+def test_a_network_of_layers_is_not_traced(composed, monkeypatch):
+    monkeypatch.setattr(torch.fx.Tracer, "trace", lambda *_: pytest.fail("traced"))
+
+    BatchLast(models.build(plain(composed, "inception")), (1, 28, 28))
 
 
 def test_a_backward_pass_after_another_forward_pass_is_refused():
