@@ -42,7 +42,7 @@ export: $(READY)  ## the best model of SWEEP as MODEL (model.onnx); ARGS='--max-
 	$(BIN)/paretune export $(SWEEP) $(MODEL) $(ARGS)
 
 recipes: $(READY)  ## train the published recipes (ONLY='era_*', ARGS='--jobs 2'), write docs/recipes.md
-	$(BIN)/python -m bench.recipes $(ONLY) $(ARGS)
+	$(BIN)/python -m studies.recipes $(ONLY) $(ARGS)
 
 ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
 	$(BIN)/paretune ui $(ARGS)

@@ -1,6 +1,6 @@
 """The cost of asking, and what is asked: proposals over the cap, milliseconds, the spread over the sizes.
 
-One study of 300 trials for each sampler on the formula of ``bench.surrogates`` (five widths 2 to 64, a learning rate), and the
+One study of 300 trials for each sampler on the formula of ``studies.surrogates`` (five widths 2 to 64, a learning rate), and the
 same with networks that are built and counted as a sweep does.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import create_trial
+from studies.surrogates import count, formula
 
-from bench.surrogates import count, formula
 from paretune import models
 from paretune.search.caps import Caps
 from paretune.search.costs import Count

@@ -9,8 +9,8 @@ from statistics import median
 
 import pytest
 import yaml
-from bench.prose import LONG, lengths, reference_pages
-from bench.record import found, readme_rows
+from studies.prose import LONG, lengths, reference_pages
+from studies.record import found, readme_rows
 
 import paretune
 

@@ -4,11 +4,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from bench.record import found
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from studies.record import found
 
 from paretune.reports import figure as figures
 from paretune.reports.labels import box_of, boxes_of_lines, boxes_of_points, label_points

@@ -16,7 +16,7 @@ from paretune.search.distributions import Distributions, draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.storage import ENQUEUED, NOTE, note
 
-START_EXPONENT = 0.3  # `python -m bench search`: no less hypervolume than with 0, and better large models early
+START_EXPONENT = 0.3  # `python -m studies search`: no less hypervolume than with 0, and better large models early
 TRIES_NEAR = 4  # draws near the target of one of the first trials, before one of any size
 TRIES = 12  # proposals before one that was tried already is accepted
 DRAWN = "drawn"  # the note of a trial with its whole configuration

@@ -26,7 +26,7 @@ def run() -> dict[str, object]:
     """Volumes at the end, the time at which each first has the other's final one, trials."""
     with tempfile.TemporaryDirectory() as folder:
         commands = {
-            "peer": [sys.executable, "-W", "ignore", "-m", "bench.peer", folder],
+            "peer": [sys.executable, "-W", "ignore", "-m", "studies.peer", folder],
             "paretune": [
                 sys.executable, "-m", "paretune.train", "-m", "name=bench", "model=squeeze", "data=mnist",
                 f"cap.max_params={CAP}", f"trainer.max_epochs={EPOCHS}", "trainer.patience=null",
@@ -111,11 +111,11 @@ def peer(folder: str) -> None:
     import optuna
     import pytorch_lightning as pl
     import torch
+    from bench.nets import mnist
     from pytorch_lightning.loggers import MLFlowLogger
     from torch.utils.data import DataLoader, TensorDataset
     from torchmetrics.classification import MulticlassF1Score
 
-    from bench.nets import mnist
     from paretune.models import build
     from paretune.models.tracing import count_parameters
 

@@ -1,7 +1,7 @@
 """Which optimizer brings a tiny network furthest in so many epochs: validation F1 and time, each at its best learning rate.
 
 The rate of a network and an optimizer is the best of four after six epochs, seed 0. Every finished training is a line of
-``bench/optimizers.csv``; a second run goes on after them.
+``studies/optimizers.csv``; a second run goes on after them.
 """
 
 import csv
@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 import torch
-
 from bench.nets import BATCH_SIZE, mnist
+
 from paretune import models, schema
 from paretune.paths import CONF
 

@@ -1,6 +1,6 @@
 """Which ways of training bring tiny networks further in the same number of epochs: validation F1 and time, three seeds.
 
-Every finished training is a line of ``bench/tricks.csv``; a second run goes on after them. The teacher (8,172 parameters,
+Every finished training is a line of ``studies/tricks.csv``; a second run goes on after them. The teacher (8,172 parameters,
 augmented) is trained once.
 """
 
@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-
 from bench.nets import mnist
+
 from paretune import models, schema
 from paretune.paths import CONF
 from paretune.training import save

@@ -14,12 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from bench.record import ROOT, found, read
 from paretune.front import LEAST_ERROR, front_volume
 from paretune.reports.confirmed import Reference, of_most_seeds
 from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, OTHER_FAMILY
 from paretune.tracking.read import front_rows, records
 from paretune.tracking.store import N_PARAMS, VAL_F1
+from studies.record import ROOT, found, read
 
 FRONTS = {  # each drawn in its colour
     "search": (("record_small", "record_middle"), "#0072b2"),

@@ -1,7 +1,7 @@
 """Racing on recorded curves: what each setting would have saved and lost, and how a raced trial teaches the sampler best.
 
 The curves are those of random draws of the space of ``sweeps/record.yaml`` under 4,000 parameters, all trained to the end
-(``bench/curves.csv``; ``python -m bench replay`` records what is missing, hours, and goes on where it was).
+(``bench/curves.csv``; ``python -m studies replay`` records what is missing, hours, and goes on where it was).
 """
 
 import os

@@ -1,6 +1,6 @@
 """The joint front of the record sweeps, from what is committed of each: README's picture and six rows, the journal's table.
 
-``python -m bench.record`` draws ``docs/record.png`` and prints both. The stores of the sweeps are not needed.
+``python -m studies.record`` draws ``docs/record.png`` and prints both. The stores of the sweeps are not needed.
 """
 
 from collections.abc import Sequence

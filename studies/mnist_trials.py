@@ -1,4 +1,4 @@
-"""Makes ``mnist_trials.csv``: 300 real trainings on MNIST, spread evenly over the sizes, for the surrogate of ``bench.search``.
+"""Makes ``mnist_trials.csv``: 300 real trainings on MNIST, spread evenly over the sizes, for the surrogate of ``studies.search``.
 
 Five 3x3 convolutions with batch norm and global average pooling (``squeeze``, pools after the first and the third), 5,000
 training and 2,000 validation images, 4 epochs, AdamW with a cosine schedule, one seed. Started again, it goes on.
@@ -9,8 +9,8 @@ import subprocess
 import sys
 from os import environ
 
-from bench.surrogates import CAP, SPACE, TRIALS
 from paretune.tracking import Store, read_points
+from studies.surrogates import CAP, SPACE, TRIALS
 
 WIDTHS = [f"model.widths.{i}=tag(log,int(interval(2,64)))" for i in range(5)]
 OVERRIDES = (

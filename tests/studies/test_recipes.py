@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from bench.recipes import Published, Result, _train_all, published, read_results, verdict, write_page, write_results
+from studies.recipes import Published, Result, _train_all, published, read_results, verdict, write_page, write_results
 from torch import nn
 
 from paretune import models, paths
@@ -109,7 +109,7 @@ def test_the_page_has_a_line_for_each_recipe_with_what_came_out(tmp_path):
 
 def test_a_recipe_trains_and_is_recorded_under_its_name(command, tmp_path):
     """On the digits, with fewer epochs; the result is read from the store."""
-    from bench.recipes import _result_of
+    from studies.recipes import _result_of
 
     small = ("data=digits", "data.splitting.val_size=200", "trainer.max_epochs=1", "trainer.autotune=false")
     answer = command("+recipe=minimalist_841", "seed=1", *small)

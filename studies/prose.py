@@ -1,4 +1,4 @@
-"""How long the sentences of the documents are: ``python -m bench.prose``, or with files behind it.
+"""How long the sentences of the documents are: ``python -m studies.prose``, or with files behind it.
 
 Prose is what is left without code, tables, headings and pictures. Each list item is a paragraph of its own; what stands in
 backquotes counts as one word.

@@ -1,10 +1,10 @@
 """Does a search in bf16 rank models as one in fp32 does? Spearman's rho over 24 configurations, beside that of two seeds."""
 
 import numpy as np
-from scipy.stats import spearmanr
-
 from bench.nets import mnist
 from bench.throughput import adam
+from scipy.stats import spearmanr
+
 from paretune import models
 from paretune.data.images import ImageData
 from paretune.training import schedule

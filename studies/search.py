@@ -13,11 +13,11 @@ import optuna
 from matplotlib.figure import Figure
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from bench.surrogates import CAP, SPACE, Score, count, fit_of_mnist, formula, mnist
 from paretune.front import hypervolume
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
+from studies.surrogates import CAP, SPACE, Score, count, fit_of_mnist, formula, mnist
 
 SEEDS, BUDGETS = 10, (50, 100, 200)
 SLOW = {"gp_constraints": (3, 50)}  # seeds and trials: it takes seconds an ask
