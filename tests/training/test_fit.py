@@ -275,3 +275,22 @@ def test_a_start_that_diverges_is_not_chosen(tiny_data):
     training = restarted(tiny_data, restarts=Restarts(2, 1), optimizer=lambda p: torch.optim.SGD(p, lr=next(rates)))
 
     assert training.seed != 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("layers.0.weight", "was written by version 0.1.0, which called parameters otherwise; train the model again"),
+        ("net.entry.0.weight", "was written by version 0.1.0"),
+        ("mine.weight", "has other parameters than its network, such as conv1.bias"),
+    ],
+)
+def test_weights_whose_parameters_have_other_names_are_told_apart(tmp_path, name, said):
+    model = {"_target_": "paretune.models.conv.Conv", "widths": [2]}
+    torch.save(
+        {"state_dict": {name: torch.zeros(1)}, "config": {"model": model}, "scaling": (0.0, 1.0)},
+        tmp_path / "weights.pt",
+    )
+
+    with pytest.raises(StoreError, match=rf"checkpoint `.*weights.pt` {said}"):
+        load(tmp_path / "weights.pt")

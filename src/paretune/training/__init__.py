@@ -19,6 +19,9 @@ from paretune.trust import Trust
 
 __all__ = ["load", "save"]
 
+# What names of parameters began with in version 0.1.0, alone or behind views.
+FIRST_VERSION = ("layers.", "entry.", "branches.", "net.layers.", "net.entry.", "net.branches.")
+
 
 def save(path: Path, net: nn.Module, config: Mapping[str, Any], scaling: Scaling) -> None:
     """Write ``net``'s weights, the plain ``config`` it was made from and its images' scaling, whole or not at all."""
@@ -38,6 +41,7 @@ def load(path: Path, trust: Trust | None = None) -> tuple[nn.Module, dict[str, A
         content = torch.load(path, weights_only=True, map_location="cpu")
         (trust or Trust()).check(content["config"], f"weights `{path}`")
         net = build(content["config"]["model"])
+        _check_names(net, content["state_dict"], path)
         net.load_state_dict(content["state_dict"])
         scaling = Scaling(*content["scaling"])
     except (
@@ -56,3 +60,20 @@ def load(path: Path, trust: Trust | None = None) -> tuple[nn.Module, dict[str, A
             f"checkpoint `{path}` cannot be read ({reason}); expected the weights.pt of a Paretune run"
         ) from error
     return net.eval(), content["config"], scaling
+
+
+def _check_names(net: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
+    """Raise :class:`~paretune.errors.StoreError` for weights whose names are not those of the network."""
+    expected = net.state_dict().keys()
+    if weights.keys() == expected:
+        return
+    if any(name.startswith(FIRST_VERSION) for name in weights):
+        raise StoreError(
+            f"checkpoint `{path}` was written by version 0.1.0, which called parameters otherwise; train the model again "
+            f"(paretune confirm SWEEP --run ID)"
+        )
+    unknown = sorted(weights.keys() ^ expected)
+    raise StoreError(
+        f"checkpoint `{path}` has other parameters than its network, such as {unknown[0]}; expected the weights.pt of a "
+        f"Paretune run and the code that it was trained with"
+    )
