@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from paretune.front import LEAST_ERROR, front_volume
-from paretune.reports.confirmed import Reference, of_most_seeds
+from paretune.reports.confirmed import Reference, select_most_seeds
 from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, OTHER_FAMILY
 from paretune.tracking.read import front_rows, records
 from paretune.tracking.store import N_PARAMS, VAL_F1
@@ -44,7 +44,7 @@ def run() -> dict[str, object]:
         "val_f1_at": {str(size): {name: best_at(t, size) for name, t in fronts.items()} for size in sizes},
         "sd_over_seeds": {
             f"{model[N_PARAMS]}: {model['layers']}": model["test_f1_sd"]
-            for model in records(of_most_seeds(results.confirmed))
+            for model in records(select_most_seeds(results.confirmed))
         },
     }
 
@@ -79,7 +79,7 @@ def draw_seeds(confirmed: DataFrame) -> None:
     """Test F1 of every seed of every confirmed model, with the 95 % interval of the mean."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    for model in records(of_most_seeds(confirmed)):
+    for model in records(select_most_seeds(confirmed)):
         colour = FAMILY_COLOURS.get(str(model["family"]), OTHER_FAMILY)
         errors = [1 - score for score in scores_of(model)]
         axes.scatter([model[N_PARAMS]] * len(errors), errors, s=18, alpha=0.6, color=colour, linewidths=0)

@@ -10,9 +10,10 @@ import pandas as pd
 from pandas import DataFrame
 
 from paretune.paths import CONF
-from paretune.reports.confirmed import mean_and_sd, of_most_seeds, read_references
+from paretune.reports.confirmed import format_mean_and_sd, read_references, select_most_seeds
 from paretune.reports.figure import draw_front
-from paretune.reports.findings import Query, SweepResults
+from paretune.reports.findings import SweepResults
+from paretune.reports.query import Query
 from paretune.tracking.read import records
 from paretune.tracking.store import N_PARAMS, VAL_F1
 
@@ -63,7 +64,7 @@ def found() -> Record:
 
 def rows(results: Record) -> DataFrame:
     """Confirmed networks and members of the front that no smaller confirmed one beats, but for members near a larger row."""
-    tests = of_most_seeds(results.confirmed).set_index("run_id")["test_f1"]
+    tests = select_most_seeds(results.confirmed).set_index("run_id")["test_f1"]
     table = results.table.assign(test_f1=results.table["run_id"].map(tests)).sort_values(
         [N_PARAMS, "test_f1"], ascending=[True, False]
     )
@@ -81,8 +82,8 @@ def rows(results: Record) -> DataFrame:
 
 
 def line(member: dict[str, object], confirmed: DataFrame) -> str:
-    ways = records(of_most_seeds(confirmed[confirmed["run_id"] == member["run_id"]]))
-    tests = "".join(f"{mean_and_sd(way, 'test_f1')} ({way['seeds']})" for way in ways)
+    ways = records(select_most_seeds(confirmed[confirmed["run_id"] == member["run_id"]]))
+    tests = "".join(f"{format_mean_and_sd(way, 'test_f1')} ({way['seeds']})" for way in ways)
     return f"| {member[N_PARAMS]:,} | {member[VAL_F1]:.4f} | {tests} | {member['family']} | {member['layers']} |"
 
 
@@ -94,9 +95,9 @@ def readme_rows(results: Record) -> list[str]:
 
 
 def short_line(member: dict[str, object], confirmed: DataFrame, designed: bool) -> str:
-    [way] = records(of_most_seeds(confirmed[confirmed["run_id"] == member["run_id"]]))
+    [way] = records(select_most_seeds(confirmed[confirmed["run_id"] == member["run_id"]]))
     found_by = "designed by hand" if designed else "searched"
-    return f"| {member[N_PARAMS]:,} | {mean_and_sd(way, 'test_f1')} ({way['seeds']}) | {found_by} |"
+    return f"| {member[N_PARAMS]:,} | {format_mean_and_sd(way, 'test_f1')} ({way['seeds']}) | {found_by} |"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import pytest
 
-from paretune.reports.findings import Query, find
+from paretune.reports.findings import find
+from paretune.reports.query import Query
 from paretune.tracking import Store, read_points
 
 CODE = '''

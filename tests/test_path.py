@@ -19,7 +19,8 @@ from paretune import confirm, export, pareto, predict, train
 from paretune.data.digits import load
 from paretune.data.images import Splitting
 from paretune.models import build
-from paretune.reports.findings import Query, find
+from paretune.reports.findings import find
+from paretune.reports.query import Query
 from paretune.tracking import Store, read_confirmations, weights_of
 from paretune.tracking.store import config_tags
 from paretune.training import load as load_net

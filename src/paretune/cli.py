@@ -15,7 +15,7 @@ from paretune.secrets import refuse_passwords
 from paretune.settings import UNITS, mend, one_line
 
 if TYPE_CHECKING:
-    from paretune.reports.findings import Query
+    from paretune.reports.query import Query
 
 
 FILE_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -117,7 +117,7 @@ def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
 
 def query_of(options: argparse.Namespace) -> "Query":
     """The models that the options ask for. Raises :class:`~paretune.errors.ConfigError` for an F1 outside of 0 to 1."""
-    from paretune.reports.findings import Query
+    from paretune.reports.query import Query
 
     confirmed = getattr(options, "confirmed", False)
     most = {f"max_{cost}": getattr(options, f"max_{cost}") for cost in UNITS}

@@ -324,7 +324,7 @@ def _describe_confirmation(point: "Point", confirmation: dict[str, Any]) -> str:
 
 def _describe_scores(point: "Point", request: Request) -> dict[str, str]:
     """Scores by what they are; weights of the search, not of a confirmation, have no test score of their own."""
-    from paretune.reports.confirmed import mean_and_sd
+    from paretune.reports.confirmed import format_mean_and_sd
 
     confirmation = request.confirmation
     if confirmation is None:
@@ -334,13 +334,13 @@ def _describe_scores(point: "Point", request: Request) -> dict[str, str]:
         }
     others = "" if request.confirmed else " of other weights, trained again"
     seeds = counted(confirmation["seeds"], "seed")
-    f1 = f"{mean_and_sd(confirmation, 'test_f1')} over {seeds} ({confirmation['how']})"
+    f1 = f"{format_mean_and_sd(confirmation, 'test_f1')} over {seeds} ({confirmation['how']})"
     if confirmation["seeds"] > 1:
         f1 += f", 95 % {confirmation['test_f1_low']:.4f} to {confirmation['test_f1_high']:.4f}"
     return {
         "validation F1 in the search": f"{confirmation['val_f1']:.4f}",
         f"test F1{others}": f1,
-        f"test accuracy{others}": f"{mean_and_sd(confirmation, 'test_accuracy')} over {seeds}",
+        f"test accuracy{others}": f"{format_mean_and_sd(confirmation, 'test_accuracy')} over {seeds}",
     }
 
 

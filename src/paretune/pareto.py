@@ -41,7 +41,7 @@ def front(
     families: str | Sequence[str] = (),
 ) -> "DataFrame":
     """The rows of :func:`trials` on the front of those that are asked for, by the rising cost that the sweeps weighed."""
-    from paretune.reports.findings import Query
+    from paretune.reports.query import Query
     from paretune.tracking.read import column_of, complete_rows, front_rows
 
     query = Query(max_params, min_f1, (families,) if isinstance(families, str) else tuple(families))

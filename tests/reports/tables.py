@@ -6,8 +6,9 @@ from typing import Any
 
 from pandas import DataFrame, to_datetime
 
-from paretune.reports.confirmed import Reference, confirmed
-from paretune.reports.findings import Query, SweepResults
+from paretune.reports.confirmed import Reference, summarize_trainings
+from paretune.reports.findings import SweepResults
+from paretune.reports.query import Query
 from paretune.tracking.read import complete_rows, front_rows
 
 REFERENCE = Reference("known <net>", 300, 0.9, "honest", "somewhere", metric="accuracy", label=True)
@@ -44,7 +45,7 @@ def training(seed: int, test_f1: float, how: str = "3 epochs", run: str = f"{0:0
 
 def confirmed_of(rows: Sequence[dict[str, Any]], *trainings: tuple[Any, ...]) -> DataFrame:
     """What the trainings say of these trials."""
-    return confirmed(table_of(rows), DataFrame(trainings, columns=TRAININGS))
+    return summarize_trainings(table_of(rows), DataFrame(trainings, columns=TRAININGS))
 
 
 def results_of(rows: Sequence[dict[str, Any]], *trainings: tuple[Any, ...], **more: Any) -> SweepResults:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
-from paretune.reports.confirmed import Reference, mean_and_sd
+from paretune.reports.confirmed import Reference, format_mean_and_sd
 from paretune.reports.terminal import beaten
 from paretune.tracking.read import records
 from reports.tables import confirmed_of, training, trial
@@ -29,7 +29,7 @@ def test_one_seed_has_no_deviation_and_no_interval():
     models = confirmed_of([MODEL], training(1, 0.9))
 
     assert models[["test_f1_low", "test_f1_high"]].isna().all(axis=None)
-    assert mean_and_sd(records(models)[0], "test_f1") == "0.9000"
+    assert format_mean_and_sd(records(models)[0], "test_f1") == "0.9000"
 
 
 def test_ways_of_training_again_are_not_averaged_and_the_newest_of_a_seed_counts():

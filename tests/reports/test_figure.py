@@ -5,7 +5,7 @@ from PIL import Image
 
 from paretune.errors import ConfigError
 from paretune.reports.figure import CONFIRMED, draw_front, draw_over, f1_ticks
-from paretune.reports.findings import Query
+from paretune.reports.query import Query
 from reports.tables import results_of, training, trial
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from paretune.reports.files import folder_of, write_confirmed, write_csv, write_json
-from paretune.reports.findings import Query
+from paretune.reports.query import Query
 from reports.tables import confirmed_of, results_of, training, trial
 
 ANY = [nan, inf, -inf, 0.0, 0.5, 0.5, 1.0]

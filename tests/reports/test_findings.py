@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from paretune.errors import ConfigError, StoreError
 from paretune.reports.confirmed import read_references
-from paretune.reports.findings import Query, finite, layers_of
+from paretune.reports.json_values import replace_non_finite
+from paretune.reports.layer_words import format_layers
+from paretune.reports.query import Query
 from paretune.tracking.read import complete_rows, front_rows
 from reports.tables import results_of, table_of, training, trial
 
@@ -151,14 +153,14 @@ def test_an_f1_that_is_no_fraction_is_refused(min_f1):
 
 
 def test_numbers_that_are_not_finite_are_null_at_any_depth():
-    assert finite({"a": [1, nan, (inf, "x")], "b": None}) == {"a": [1, None, [None, "x"]], "b": None}
+    assert replace_non_finite({"a": [1, nan, (inf, "x")], "b": None}) == {"a": [1, None, [None, "x"]], "b": None}
 
 
 def test_layers_name_what_shapes_the_network():
     model = {"widths": [4, 4], "kernel_size": 5, "norm": "none", "neck": 1, "head": [16]}
 
-    assert layers_of({"model": model}) == "4-4 k5 neck 1 head 16"
-    assert layers_of({}) == ""
+    assert format_layers({"model": model}) == "4-4 k5 neck 1 head 16"
+    assert format_layers({}) == ""
     deep = {
         "depth": 2,
         "widths": [4, 5, 6],
@@ -167,9 +169,9 @@ def test_layers_name_what_shapes_the_network():
         "pool_after": [1, 3],
         "norm": "batch",
     }
-    assert layers_of({"model": deep}) == "4-5 stem 3 k5-3-3 pools 1-3 batch"
+    assert format_layers({"model": deep}) == "4-5 stem 3 k5-3-3 pools 1-3 batch"
     recurrent = {"stem": 8, "width": 26, "steps": 3, "norm": "batch", "head": [16]}
-    assert layers_of({"model": recurrent}) == "stem 8 width 26 steps 3 batch head 16"
+    assert format_layers({"model": recurrent}) == "stem 8 width 26 steps 3 batch head 16"
     shared = {
         "stem": 1,
         "width": 12,
@@ -179,7 +181,7 @@ def test_layers_name_what_shapes_the_network():
         "class_maps": True,
         "head": [],
     }
-    assert layers_of({"model": shared}) == "stem 1 width 12 steps 5 4 kernels scalar class maps"
+    assert format_layers({"model": shared}) == "stem 1 width 12 steps 5 4 kernels scalar class maps"
 
 
 def test_a_data_set_without_references_has_none(tmp_path):
@@ -196,7 +198,7 @@ def test_a_data_set_without_references_has_none(tmp_path):
     ],
 )
 def test_settings_of_a_family_of_ones_own_may_mean_anything(model, text):
-    assert layers_of({"model": model}) == text
+    assert format_layers({"model": model}) == text
 
 
 def test_a_part_shows_its_own_confirmed_models_alone():

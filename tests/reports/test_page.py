@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paretune.reports.figure import f1_ticks
-from paretune.reports.findings import Query, SweepResults
+from paretune.reports.findings import SweepResults
 from paretune.reports.page import volume_curve, write_page
+from paretune.reports.query import Query
 from reports.tables import results_of, training, trial
 
 pytestmark = pytest.mark.xdist_group("browser")

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from paretune.errors import ConfigError
-from paretune.reports.findings import Query
+from paretune.reports.query import Query
 from paretune.reports.terminal import answers, beaten, results_table, short
 from reports.tables import REFERENCE, results_of, training, trial
 

@@ -14,7 +14,10 @@ from pandas import DataFrame
 from paretune.errors import StoreError
 from paretune.hints import next_command
 from paretune.paths import temporary_folder
-from paretune.reports.findings import Query, SweepResults, find, finite, layers_of
+from paretune.reports.findings import SweepResults, find
+from paretune.reports.json_values import replace_non_finite
+from paretune.reports.layer_words import format_layers
+from paretune.reports.query import Query
 from paretune.settings import line_of
 from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.read import points_of
@@ -82,7 +85,7 @@ def write_csv(results: SweepResults, path: Path) -> None:
 
 
 def write_confirmed(models: DataFrame, path: Path) -> None:
-    """One row a model and way of training it again, of :func:`~paretune.reports.confirmed.confirmed`."""
+    """One row a model and way of training it again, of :func:`~paretune.reports.confirmed.summarize_trainings`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(models.assign(seconds_a_seed=models["seconds_a_seed"].map("{:.0f}".format)), path, *CONFIRMED_COLUMNS)
 
@@ -91,7 +94,7 @@ def _write(models: DataFrame, path: Path, *columns: str) -> None:
     table = models.assign(
         params=models["n_params"].astype(int),
         **{cost: models[cost].astype("Int64") for cost in ("macs", "ram_bytes", "flash_bytes")},
-        layers=models["config"].map(layers_of),
+        layers=models["config"].map(format_layers),
         best_epoch=models["best_epoch"].fillna(-1).astype(int),
         seconds=models["seconds"].map("{:.1f}".format),
         search_val_f1=models["val_f1"],
@@ -119,9 +122,9 @@ def write_json(results: SweepResults, path: Path) -> None:
         "cost": results.cost.removeprefix("n_"),
         "trials": len(results.trials),
         "complete": len(results.complete),
-        "front": [{**asdict(point), "layers": layers_of(point.config)} for point in points],
+        "front": [{**asdict(point), "layers": format_layers(point.config)} for point in points],
     }
-    path.write_text(json.dumps(finite(content), indent=2, allow_nan=False) + "\n")
+    path.write_text(json.dumps(replace_non_finite(content), indent=2, allow_nan=False) + "\n")
 
 
 class FrontRecorder(SweepRecorder):

@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 
 from paretune.errors import ConfigError
 from paretune.front import costs_of, front, front_volume
-from paretune.reports.confirmed import mean_and_sd
+from paretune.reports.confirmed import format_mean_and_sd
 from paretune.reports.figure import (
     CONFIRMED,
     F1_TICKS,
@@ -29,7 +29,9 @@ from paretune.reports.figure import (
     OTHER_FAMILY,
     TICK_STEPS,
 )
-from paretune.reports.findings import SweepResults, finite, layers_of
+from paretune.reports.findings import SweepResults
+from paretune.reports.json_values import replace_non_finite
+from paretune.reports.layer_words import format_layers
 from paretune.settings import UNITS
 from paretune.tracking import Store, read_curve
 from paretune.tracking.read import complete_rows, records
@@ -44,7 +46,7 @@ SETTINGS_SHOWN = 1000  # models nearest to the front
 def _spelt(trial: Mapping[str, Any]) -> str:
     """Every layer of a trial's network, as its run has them; of earlier versions' runs as its family says now.
 
-    Falls back on :func:`layers_of` where the family is not there any more.
+    Falls back on :func:`format_layers` where the family is not there any more.
     """
     if trial["layers"]:
         return str(trial["layers"])
@@ -52,7 +54,7 @@ def _spelt(trial: Mapping[str, Any]) -> str:
 
     with suppress(ConfigError, KeyError):
         return models.describe(trial["config"]["model"])
-    return layers_of(trial["config"])
+    return format_layers(trial["config"])
 
 
 def volume_curve(results: SweepResults) -> dict[str, list[float]]:
@@ -121,9 +123,11 @@ def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None
         title=results.title,
         score=results.score,
         facts=_facts(results),
-        data=packed(json.dumps(finite(_data(results, fronts, store, ui)), separators=(",", ":"), allow_nan=False)),
+        data=packed(
+            json.dumps(replace_non_finite(_data(results, fronts, store, ui)), separators=(",", ":"), allow_nan=False)
+        ),
         confirmed=records(results.ways),
-        mean_and_sd=mean_and_sd,
+        mean_and_sd=format_mean_and_sd,
         families={name: _shown(members, results, set()) for name, members in fronts.items()},
         failed=records(failed.tail(FAILED_SHOWN)),
         n_failed=len(failed),
@@ -177,7 +181,7 @@ def _shown(models: DataFrame, results: SweepResults, with_settings: Collection[s
         names |= {f"{results.f1}_low": "f1Low", f"{results.f1}_high": "f1High"}
     rows = records(models.fillna({"best_epoch": -1})[list(names)].rename(columns=names))
     return [
-        {**row, "layers": layers_of(config), "quoted": shlex.quote(row["sweep"]),
+        {**row, "layers": format_layers(config), "quoted": shlex.quote(row["sweep"]),
          **({"searched": [f"{name}={value}" for name, value in searched.items()]} if row["run"] in with_settings else {})}
         for row, config, searched in zip(rows, models["config"], models["searched"], strict=True)
     ]  # fmt: skip

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from paretune.errors import ConfigError
 from paretune.front import costs_of, knee
-from paretune.reports.confirmed import Reference, mean_and_sd, of_most_seeds
-from paretune.reports.findings import SweepResults, layers_of
+from paretune.reports.confirmed import Reference, format_mean_and_sd, select_most_seeds
+from paretune.reports.findings import SweepResults
+from paretune.reports.layer_words import format_layers
 from paretune.settings import UNITS
 from paretune.tracking.read import records
 
@@ -32,7 +33,7 @@ def results_table(results: SweepResults, width: int = WIDE) -> Table:
     for row in records(results.members):
         counts = [f"{row[column]:,.0f}" if column == "n_params" else short(row[column]) for column in columns]
         scores = (f"{row['val_f1']:.4f}", f"{row['val_accuracy']:.4f}")
-        table.add_row(*counts, *scores, row["family"], layers_of(row["config"]), row["run_id"][:8])
+        table.add_row(*counts, *scores, row["family"], format_layers(row["config"]), row["run_id"][:8])
     return table
 
 
@@ -51,7 +52,7 @@ def confirmed_table(models: DataFrame, title: str) -> Table:
     table = _table(title, ("params", "n", "test F1", "95 %", "acc"), ("family", "run", *ways))
     for row in records(models):
         interval = f"{row['test_f1_low']:.4f}-{row['test_f1_high']:.4f}" if row["seeds"] > 1 else ""
-        scores = (mean_and_sd(row, "test_f1"), interval, f"{row['test_accuracy']:.4f}")
+        scores = (format_mean_and_sd(row, "test_f1"), interval, f"{row['test_accuracy']:.4f}")
         table.add_row(
             f"{row['n_params']:,.0f}",
             str(row["seeds"]),
@@ -101,10 +102,12 @@ def beaten(models: DataFrame, references: Sequence[Reference]) -> list[str]:
     Of several ways in which a model was confirmed that of most seeds speaks for it.
     """
     lines = []
-    for row in records(of_most_seeds(models)):
+    for row in records(select_most_seeds(models)):
         names = [f"{r.name} ({r.params:,}: {r.score:.4f}, {r.grade})" for r in references if r.is_beaten_by(row)]
         if names:
-            scores = f"test F1 {mean_and_sd(row, 'test_f1')}, accuracy {mean_and_sd(row, 'test_accuracy')}"
+            scores = (
+                f"test F1 {format_mean_and_sd(row, 'test_f1')}, accuracy {format_mean_and_sd(row, 'test_accuracy')}"
+            )
             lines.append(f"{row['n_params']:,.0f} parameters, {scores}, beats {'; '.join(names)}")
     return lines
 
@@ -128,10 +131,12 @@ def _named(name: str, references: Sequence[Reference]) -> Reference:
 def _beating(results: SweepResults, reference: Reference) -> str:
     """Only confirmed test scores beat a published one; a validation F1 above it is a reason to confirm."""
     target = f"{reference.name} ({reference.params:,} parameters, test {reference.metric} {reference.score:.4f}, {reference.grade})"
-    models = records(results.query.rows(of_most_seeds(results.confirmed), results.f1))
+    models = records(results.query.rows(select_most_seeds(results.confirmed), results.f1))
     better = [row for row in models if reference.is_beaten_by(row)]
     if better:
-        names = "; ".join(f"{row['n_params']:,.0f} parameters, test F1 {mean_and_sd(row, 'test_f1')}" for row in better)
+        names = "; ".join(
+            f"{row['n_params']:,.0f} parameters, test F1 {format_mean_and_sd(row, 'test_f1')}" for row in better
+        )
         return f"Beat {target}, the lower end of the interval above it: {names}"
     members = results.members
     near = members[(members["n_params"] <= reference.params) & (members[results.f1] > reference.score)]
