@@ -94,7 +94,8 @@ class SweepResults:
         if len(self.complete) == len(self.table):
             return ""
         total = f"; {len(self.table):,} trials in all"
-        reasons = [*count_unfinished(self.table), *self._left_out()]
+        reasons = [f"{count:,} {state}" for state, count in count_unfinished(self.table).items()]
+        reasons += self._left_out()
         if not reasons:
             return total
         return f"{total} ({', '.join(reasons)})"
@@ -202,14 +203,14 @@ class SweepResults:
         return next(iter(rows), None)
 
 
-def count_unfinished(table: DataFrame) -> list[str]:
-    """How many trials were raced, failed or are running, such as ``3 raced``; nothing for a state that none is in."""
+def count_unfinished(table: DataFrame) -> dict[str, int]:
+    """How many trials were raced, failed or are running, by these states; a state that none is in is left out."""
     counts = table["state"].value_counts()
-    words: list[str] = []
+    unfinished: dict[str, int] = {}
     for state in UNFINISHED_STATES:
         if state in counts:
-            words.append(f"{counts[state]:,} {state}")
-    return words
+            unfinished[state] = int(counts[state])
+    return unfinished
 
 
 def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
