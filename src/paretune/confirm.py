@@ -178,7 +178,7 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
 
     from paretune.reports.files import folder_of, write_confirmed
     from paretune.reports.findings import find
-    from paretune.reports.terminal import beaten, confirmed_table
+    from paretune.reports.terminal import build_confirmed_table, format_beaten_references
     from paretune.tracking import Store
 
     store, query = Store(uri_of(options)).require(), query_of(options)
@@ -199,9 +199,9 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     models = results.confirmed[results.confirmed["run_id"].isin(chosen)]
     console = Console()
     console.print(
-        confirmed_table(models, f"{options.sweep}: {counted(models['run_id'].nunique(), 'model')} trained again")
+        build_confirmed_table(models, f"{options.sweep}: {counted(models['run_id'].nunique(), 'model')} trained again")
     )
-    for line in [_optimism(models), *beaten(models, results.references)]:
+    for line in [_optimism(models), *format_beaten_references(models, results.references)]:
         console.print(line, soft_wrap=True)
     path = folder_of(options.sweep) / "confirmed.csv"
     write_confirmed(results.confirmed, path)

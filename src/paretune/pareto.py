@@ -62,7 +62,7 @@ def _report(options: argparse.Namespace) -> None:
 
     from paretune.reports.files import folder_of, write_files
     from paretune.reports.findings import find
-    from paretune.reports.terminal import answers, results_table
+    from paretune.reports.terminal import answer_query, build_results_table
     from paretune.tracking import Store
 
     console = Console()
@@ -75,8 +75,8 @@ def _report(options: argparse.Namespace) -> None:
 
         out.mkdir(parents=True, exist_ok=True)
         draw_over(results, options.over, out / "over.png")
-    console.print(results_table(results, console.width))
-    for line in answers(results, beats=options.beats):
+    console.print(build_results_table(results, console.width))
+    for line in answer_query(results, beats=options.beats):
         console.print(line, soft_wrap=True)
     with console.status("writing the report"):
         names = [*write_files(results, store, out, options.ui), *(["over.png"] if options.over else [])]

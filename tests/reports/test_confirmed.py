@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
 from paretune.reports.confirmed import Reference, format_mean_and_sd
-from paretune.reports.terminal import beaten
+from paretune.reports.terminal import format_beaten_references
 from paretune.tracking.read import records
 from reports.tables import confirmed_of, training, trial
 
@@ -52,7 +52,7 @@ def test_it_beats_a_published_point_only_with_the_lower_end_of_its_interval(para
     reference = Reference("known", params, score, "honest", "x", metric)
 
     assert reference.is_beaten_by(records(models)[0]) is beats
-    assert bool(beaten(models, [reference])) is beats
+    assert bool(format_beaten_references(models, [reference])) is beats
 
 
 def test_one_seed_beats_nothing():

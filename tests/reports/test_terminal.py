@@ -7,7 +7,7 @@ from rich.console import Console
 
 from paretune.errors import ConfigError
 from paretune.reports.query import Query
-from paretune.reports.terminal import answers, beaten, results_table, short
+from paretune.reports.terminal import answer_query, build_results_table, format_beaten_references, format_count
 from reports.tables import REFERENCE, results_of, training, trial
 
 NORMED = {"model": {"widths": [8, 12], "kernel_size": 3, "norm": "batch"}}
@@ -16,7 +16,7 @@ TRIALS = [trial(0, 100, 0.80), trial(1, 200, 0.95), trial(2, 900, 0.96)]
 
 def printed(results, width: int = 80) -> str:
     console = Console(width=width, file=StringIO())
-    console.print(results_table(results, width))
+    console.print(build_results_table(results, width))
     return console.file.getvalue()
 
 
@@ -40,7 +40,7 @@ def test_a_front_over_another_cost_shows_that_one_and_the_parameters():
     results = results_of([trial(0, 697, 0.9, ram_bytes=23_520.0)], cost="ram_bytes")
 
     assert printed(results).splitlines()[4].split()[:3] == ["697", "23.5k", "0.9000"]
-    assert "23,520 bytes of RAM" in answers(replace(results, query=Query(max_ram_bytes=30_000)))[0]
+    assert "23,520 bytes of RAM" in answer_query(replace(results, query=Query(max_ram_bytes=30_000)))[0]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_front_over_another_cost_shows_that_one_and_the_parameters():
     [(7, "7"), (999, "999"), (1000, "1.00k"), (81_222, "81.2k"), (999_500, "1.00M"), (1.5e6, "1.50M"), (nan, "")],
 )
 def test_a_count_is_shown_to_three_digits(value, text):
-    assert short(value) == text
+    assert format_count(value) == text
 
 
 def test_the_table_of_confirmed_members_has_each_way_and_its_interval():
@@ -61,7 +61,7 @@ def test_the_table_of_confirmed_members_has_each_way_and_its_interval():
 
 
 def test_questions_are_answered_in_lines():
-    lines = answers(results_of(TRIALS, query=Query(1000, 0.8)), beats="known")
+    lines = answer_query(results_of(TRIALS, query=Query(1000, 0.8)), beats="known")
 
     assert lines[0].startswith("Smallest with F1 of at least 0.8: 100 parameters, F1 0.8000 (conv")
     assert lines[1].startswith("Best with at most 1,000 parameters: 900 parameters, F1 0.9600")
@@ -73,7 +73,7 @@ def test_questions_are_answered_in_lines():
 
 
 def test_a_confirmed_model_that_beats_a_published_one_is_named():
-    lines = answers(results_of(TRIALS, training(1, 0.94), training(2, 0.94)), beats="known")
+    lines = answer_query(results_of(TRIALS, training(1, 0.94), training(2, 0.94)), beats="known")
 
     assert lines[-2].startswith("Beat known <net> (300 parameters,")
     assert lines[-2].endswith("above it: 100 parameters, test F1 0.9400 ± 0.0000")
@@ -84,26 +84,26 @@ def test_a_model_beats_by_the_way_of_confirming_that_most_seeds_were_given_to():
     good, usual = [training(seed, 0.94, "9 epochs") for seed in (1, 2)], [training(seed, 0.8) for seed in (1, 2, 3)]
     results = results_of(TRIALS, *usual, *good)
 
-    assert beaten(results.confirmed, results.references) == []
-    assert answers(results, beats="known")[-2].startswith("Nothing confirmed beats known <net>")
+    assert format_beaten_references(results.confirmed, results.references) == []
+    assert answer_query(results, beats="known")[-2].startswith("Nothing confirmed beats known <net>")
 
 
 def test_a_name_that_fits_no_published_point_is_refused_with_those_there_are():
     with pytest.raises(ConfigError, match="--beats `nobody` names 0 published points; expected one of: known <net>;"):
-        answers(results_of(TRIALS), beats="nobody")
+        answer_query(results_of(TRIALS), beats="nobody")
 
 
 def test_the_whole_name_of_a_published_point_names_it_alone():
     references = [REFERENCE, replace(REFERENCE, name="known")]
 
-    assert "beats known (300 parameters" in answers(results_of(TRIALS, references=references), beats="known")[-2]
+    assert "beats known (300 parameters" in answer_query(results_of(TRIALS, references=references), beats="known")[-2]
 
 
 def test_a_confirmed_model_beats_by_its_test_f1_however_low_its_validation_f1():
     trainings = [training(seed, 0.93) for seed in (1, 2)]
     results = results_of(TRIALS, *trainings, query=Query(min_f1=0.9, confirmed=True))
 
-    assert answers(results, beats="known")[-2].startswith("Beat known <net> (300 parameters,")
+    assert answer_query(results, beats="known")[-2].startswith("Beat known <net> (300 parameters,")
 
 
 def test_several_ways_of_training_a_model_again_are_told_apart():
@@ -117,4 +117,4 @@ def test_several_ways_of_training_a_model_again_are_told_apart():
 def test_what_cannot_be_compared_is_said():
     mixed = results_of([*TRIALS, trial(3, 50, 0.5, data="mnist")])
 
-    assert answers(mixed)[-1].startswith("Beware: the models are of different data (digits, mnist), so that")
+    assert answer_query(mixed)[-1].startswith("Beware: the models are of different data (digits, mnist), so that")

@@ -1,8 +1,9 @@
-"""The pictures: F1 against parameters, all trials faint, the front stepped, published points for scale; F1 over a setting."""
+"""The pictures: F1 against a cost, with all trials, the front and published models; F1 over a setting."""
 
 from collections.abc import Sequence
 from math import ceil, floor
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -30,7 +31,7 @@ FAMILY_COLOURS = {
     "separable": "#cc79a7",
     "inception": "#56b4e9",
     "recurrent": "#e69f00",
-}  # fmt: skip - Okabe and Ito's palette, told apart by colour-blind readers too
+}  # Okabe and Ito's palette, told apart by colour-blind readers too
 OTHER_FAMILY = "#555555"
 CONFIRMED = "#0072b2"
 GRADES = {
@@ -38,6 +39,8 @@ GRADES = {
     "last": ("s", "published, last epoch"),
     "picked": ("x", "published, picked on test"),
 }
+SIZE_INCHES = (9, 6)
+DPI = 150
 LEAST_SHOWN_ERROR = 0.0008
 MOST_LINES = 12
 MARGIN = 1.3  # of the axis of F1, as a factor of the error
@@ -48,158 +51,314 @@ F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
 def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
-    """Write the picture, in the format of each path's suffix; its vertical axis is even in the logarithm of the error 1 - F1, labelled in F1."""
-    figure = Figure(figsize=(9, 6), layout="constrained")
+    """Write the picture, in the format of each path's suffix.
+
+    Its vertical axis is even in the logarithm of the error 1 - F1, and labelled in F1.
+    """
+    figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
-    _trials(axes, results)
-    _front(axes, results)
-    _confirmed(axes, results)
-    references = results.references if results.cost == N_PARAMS else ()  # nothing else is known of them
-    _references(axes, references)
-    if results.cap:
-        axes.axvline(results.cap, color="#888888", linewidth=0.8, linestyle=":")
-        axes.annotate(f"cap {results.cap:,}", (results.cap, 0.5), xycoords=("data", "axes fraction"), rotation=90,
-                      fontsize=8, ha="right", va="center", color="#666666")  # fmt: skip
-    _axes(axes, results, references)
+    references = _shown_references(results)
+    _draw_trials(axes, results)
+    _draw_members(axes, results)
+    _draw_confirmed(axes, results)
+    _draw_references(axes, references)
+    _draw_cap(axes, results.cap)
+    _set_axes(axes, results, references)
     if references:
         figure.draw_without_rendering()  # lays the axes out, so that labels know where they are
-        _labels(axes, references, results)
+        _label_references(axes, references, results)
     axes.set_title(results.title, loc="left", fontsize=11)
     for path in paths:
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        _save(figure, path)
 
 
-def _trials(axes: Axes, results: SweepResults) -> None:
+def _save(figure: Figure, path: Path) -> None:
+    """Write the figure; an SVG without its date, so that the same figure is the same file."""
+    metadata: dict[str, Any] | None = None
+    if path.suffix == ".svg":
+        metadata = {"Date": None}
+    figure.savefig(path, dpi=DPI, metadata=metadata)
+
+
+def _shown_references(results: SweepResults) -> Sequence[Reference]:
+    """The published models, of which nothing but their parameters is known."""
+    if results.cost == N_PARAMS:
+        return results.references
+    return ()
+
+
+def _colour_of(family: Any) -> str:
+    return FAMILY_COLOURS.get(str(family), OTHER_FAMILY)
+
+
+def _draw_trials(axes: Axes, results: SweepResults) -> None:
     for family, models in results.complete.groupby("family"):
-        colour = FAMILY_COLOURS.get(str(family), OTHER_FAMILY)
-        axes.scatter(models[results.cost], _errors(models[results.f1]), s=22, alpha=0.35, color=colour, linewidths=0,
-                     label=f"{family} ({len(models):,} trial{'s' * (len(models) != 1)})")  # fmt: skip
+        noun = "trials"
+        if len(models) == 1:
+            noun = "trial"
+        axes.scatter(
+            models[results.cost],
+            _errors(models[results.f1]),
+            s=22,
+            alpha=0.35,
+            color=_colour_of(family),
+            linewidths=0,
+            label=f"{family} ({len(models):,} {noun})",
+        )
 
 
-def _front(axes: Axes, results: SweepResults) -> None:
-    costs, errors = results.members[results.cost], _errors(results.members[results.f1])
+def _draw_members(axes: Axes, results: SweepResults) -> None:
+    members = results.members
+    costs = members[results.cost]
+    errors = _errors(members[results.f1])
     axes.step(costs, errors, where="post", color="#222222", linewidth=1.3, label=f"front ({results.score})")
-    colours = [FAMILY_COLOURS.get(family, OTHER_FAMILY) for family in results.members["family"]]
-    axes.scatter(costs, errors, s=42, color=colours, edgecolors="#222222", linewidths=0.9, zorder=3)
+    axes.scatter(
+        costs,
+        errors,
+        s=42,
+        color=list(map(_colour_of, members["family"])),
+        edgecolors="#222222",
+        linewidths=0.9,
+        zorder=3,
+    )
     if results.query.confirmed:
-        _intervals(axes, results.members[results.cost], results.members, "95 % interval of the mean")
+        _draw_intervals(axes, costs, members, "95 % interval of the mean")
 
 
-def _confirmed(axes: Axes, results: SweepResults) -> None:
-    """Beside a front of validation F1 the mean test F1 of what was trained again, in the way with most seeds, and its interval."""
+def _draw_confirmed(axes: Axes, results: SweepResults) -> None:
+    """Beside a front of validation F1 the mean test F1 of the models that were trained again, and its interval."""
     models = results.confirmed_of_these
     if results.query.confirmed or models.empty:
         return
-    _intervals(axes, models[results.cost], models)
-    axes.scatter(models[results.cost], _errors(models["test_f1"]), s=16, color=CONFIRMED, zorder=5,
-                 label="confirmed: test F1, mean of seeds, 95 %")  # fmt: skip
+    costs = models[results.cost]
+    _draw_intervals(axes, costs, models)
+    axes.scatter(
+        costs,
+        _errors(models["test_f1"]),
+        s=16,
+        color=CONFIRMED,
+        zorder=5,
+        label="confirmed: test F1, mean of seeds, 95 %",
+    )
 
 
-def _intervals(axes: Axes, costs: "Series[float]", models: DataFrame, label: str = "_") -> None:
-    """The 95 % intervals of models that were trained with several seeds; a ``label`` that begins with _ is in no legend."""
+def _draw_intervals(axes: Axes, costs: "Series[float]", models: DataFrame, label: str = "_") -> None:
+    """The 95 % intervals of models that were trained with several seeds; a label that begins with _ is in no legend."""
     several = models["seeds"] > 1
-    if several.any():
-        high = _errors(models.loc[several, "test_f1_high"])
-        low = _errors(models.loc[several, "test_f1_low"])
-        axes.vlines(costs[several], high, low, color=CONFIRMED, linewidth=1.6, zorder=4, label=label)
+    if not several.any():
+        return
+    axes.vlines(
+        costs[several],
+        _errors(models.loc[several, "test_f1_high"]),
+        _errors(models.loc[several, "test_f1_low"]),
+        color=CONFIRMED,
+        linewidth=1.6,
+        zorder=4,
+        label=label,
+    )
 
 
-def _references(axes: Axes, references: Sequence[Reference]) -> None:
+def _draw_references(axes: Axes, references: Sequence[Reference]) -> None:
     for grade, (marker, label) in GRADES.items():
         graded = [reference for reference in references if reference.grade == grade]
         if graded:
-            style = {"color": "#444444"} if marker == "x" else {"facecolors": "none", "edgecolors": "#444444"}
-            params, errors = [r.params for r in graded], _errors([r.score for r in graded])
-            axes.scatter(params, errors, s=30, marker=marker, linewidths=0.9, label=label, **style)  # type: ignore[arg-type]
+            _draw_grade(axes, graded, marker, label)
 
 
-def _labels(axes: Axes, references: Sequence[Reference], results: SweepResults) -> None:
+def _draw_grade(axes: Axes, references: Sequence[Reference], marker: str, label: str) -> None:
+    style: dict[str, Any] = {"facecolors": "none", "edgecolors": "#444444"}
+    if marker == "x":  # it has no face
+        style = {"color": "#444444"}
+    points = _points_of(references)
+    axes.scatter(points[:, 0], points[:, 1], s=30, marker=marker, linewidths=0.9, label=label, **style)
+
+
+def _draw_cap(axes: Axes, cap: int | None) -> None:
+    if not cap:
+        return
+    axes.axvline(cap, color="#888888", linewidth=0.8, linestyle=":")
+    axes.annotate(
+        f"cap {cap:,}",
+        (cap, 0.5),
+        xycoords=("data", "axes fraction"),
+        rotation=90,
+        fontsize=8,
+        ha="right",
+        va="center",
+        color="#666666",
+    )
+
+
+def _label_references(axes: Axes, references: Sequence[Reference], results: SweepResults) -> None:
     """Names beside the markers of those references that have one, where they cover least of all that is drawn."""
     named = [reference for reference in references if reference.label]
     if not named:
         return
-    legend = axes.get_legend()
-    obstacles = [legend.get_window_extent()] if legend else []
-    obstacles += boxes_of_points(axes, _points([r.params for r in references], [r.score for r in references]))
-    obstacles += _boxes_of_front(axes, results)
-    obstacles += _boxes_of_confirmed(axes, results)
-    label_points(axes, [r.name for r in named], _points([r.params for r in named], [r.score for r in named]), obstacles)
+    obstacles = [
+        *_boxes_of_legend(axes),
+        *boxes_of_points(axes, _points_of(references)),
+        *_boxes_of_front(axes, results),
+        *_boxes_of_confirmed(axes, results),
+    ]
+    names = [reference.name for reference in named]
+    label_points(axes, names, _points_of(named), obstacles)
+
+
+def _points_of(references: Sequence[Reference]) -> Costs:
+    """The published models as points ``(N, 2)`` of the picture."""
+    params = [reference.params for reference in references]
+    scores = [reference.score for reference in references]
+    return _points(params, scores)
 
 
 def _points(costs: ArrayLike, scores: ArrayLike) -> Costs:
     return np.column_stack([np.asarray(costs, float), _errors(scores)])
 
 
+def _boxes_of_legend(axes: Axes) -> list[Bbox]:
+    legend = axes.get_legend()
+    if legend is None:
+        return []
+    return [legend.get_window_extent()]
+
+
 def _boxes_of_front(axes: Axes, results: SweepResults) -> list[Bbox]:
-    front = _points(results.members[results.cost], results.members[results.f1])
-    corners = np.column_stack([front[1:, 0], front[:-1, 1]])
-    lines = boxes_of_lines(axes, front[:-1], corners) + boxes_of_lines(axes, corners, front[1:])
-    return boxes_of_points(axes, front, size_pixels=12) + lines
+    """Boxes round the members of the front and the steps between them."""
+    members = _points(results.members[results.cost], results.members[results.f1])
+    corners = np.column_stack([members[1:, 0], members[:-1, 1]])
+    return [
+        *boxes_of_points(axes, members, size_pixels=12),
+        *boxes_of_lines(axes, members[:-1], corners),
+        *boxes_of_lines(axes, corners, members[1:]),
+    ]
 
 
 def _boxes_of_confirmed(axes: Axes, results: SweepResults) -> list[Bbox]:
+    """Boxes round the means of confirmed models and their intervals."""
     models = results.confirmed_of_these
     if models.empty:
         return []
-    means = boxes_of_points(axes, _points(models[results.cost], models["test_f1"]), size_pixels=10)
     several = models[models["seeds"] > 1]
+    means = _points(models[results.cost], models["test_f1"])
     low = _points(several[results.cost], several["test_f1_low"])
     high = _points(several[results.cost], several["test_f1_high"])
-    return means + boxes_of_lines(axes, low, high)
+    return [*boxes_of_points(axes, means, size_pixels=10), *boxes_of_lines(axes, low, high)]
 
 
 def draw_over(results: SweepResults, setting: str, path: Path) -> None:
-    """Write a picture of F1 over a ``setting`` that was searched, with a line for each choice of the others: the mean of its trials.
+    """Write a picture of F1 over a ``setting`` that was searched.
 
-    Raises :class:`~paretune.errors.ConfigError` if trials have no number for it, or if there would be too many lines.
+    It has a line for each choice of the other settings: the mean of its trials. Raises
+    :class:`~paretune.errors.ConfigError` if trials have no number for it, or if there would be too many lines.
     """
     models = results.complete
-    searched = DataFrame([*models["searched"]], index=models.index).rename(columns=lambda name: name.lstrip("+"))
-    if len(results.sweeps) > 1:
-        searched["sweep"] = models["sweep"]
-    values = to_numeric(searched.get(setting, Series(index=models.index)), errors="coerce")
-    names = [str(name) for name in searched if name not in (setting, "seed")]
-    others = [name for name in names if searched[name].nunique() > 1]
-    texts = searched[others].apply(lambda row: " ".join(map(str, row.dropna())), axis=1) if others else "all trials"
-    lines = Series(texts, models.index)[values.notna()]  # a family may lack the setting
+    searched = _searched_settings(results)
+    values = _numbers_of(searched, setting)
+    others = _other_settings(searched, setting)
+    lines = _name_lines(searched, others)[values.notna()]  # a family may lack the setting
     if lines.empty or lines.nunique() > MOST_LINES:
-        raise ConfigError(
-            f"--over `{setting}` cannot be drawn ({values.notna().sum()} of {len(models)} trials have a number, of {lines.nunique()} "
-            f"choices of the rest); expected a number that was searched, of at most {MOST_LINES} choices; name one of {', '.join(map(str, searched))}"
-        )
-    figure = Figure(figsize=(9, 6), layout="constrained")
+        raise _wrong_setting(setting, searched, values, lines)
+    figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
-    for line, errors in Series(_errors(models[results.f1]), models.index).groupby(lines):
-        means = errors.groupby(values).mean()
-        axes.plot(means.index, means, marker="o", markersize=4, label=line)
-    _scales(axes, results.complete[results.f1])
+    errors = Series(_errors(models[results.f1]), models.index)
+    _draw_lines(axes, errors, values, lines)
+    _set_scales(axes, models[results.f1])
     if values.min() <= 0:
         axes.set_xscale("linear")
     axes.set_xlabel(setting)
     axes.set_ylabel(f"macro {results.score}")
     axes.legend(fontsize=8, loc="lower right", title=", ".join(others) or None)
     axes.set_title(", ".join(results.sweeps), loc="left", fontsize=11)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=DPI)
 
 
-def _scales(axes: Axes, scores: ArrayLike) -> None:
-    """Both logarithmic, the upright one in the error, the best on top, and labelled in F1."""
+def _searched_settings(results: SweepResults) -> DataFrame:
+    """A column for each setting that was searched, and one for the sweep if there are several."""
+    models = results.complete
+    searched = DataFrame([*models["searched"]], index=models.index)
+    searched = searched.rename(columns=_strip_plus)
+    if len(results.sweeps) > 1:
+        searched["sweep"] = models["sweep"]
+    return searched
+
+
+def _strip_plus(name: str) -> str:
+    """A setting's name without the + that adds it to a config."""
+    return name.lstrip("+")
+
+
+def _numbers_of(searched: DataFrame, setting: str) -> "Series[float]":
+    """The values of the setting, NaN where a trial has no number for it."""
+    values = searched.get(setting, Series(index=searched.index))
+    numbers: Series[float] = to_numeric(values, errors="coerce")
+    return numbers
+
+
+def _other_settings(searched: DataFrame, setting: str) -> list[str]:
+    """The names of the other settings that had several values."""
+    others: list[str] = []
+    for name in searched:
+        if name not in (setting, "seed") and searched[name].nunique() > 1:
+            others.append(str(name))
+    return others
+
+
+def _name_lines(searched: DataFrame, others: Sequence[str]) -> "Series[str]":
+    """For each trial the name of the line that it belongs to: its values of the other settings."""
+    if not others:
+        return Series("all trials", searched.index)
+    names: Series[str] = searched[list(others)].apply(_join_known, axis=1)
+    return names
+
+
+def _join_known(values: "Series[Any]") -> str:
+    return " ".join(map(str, values.dropna()))
+
+
+def _wrong_setting(setting: str, searched: DataFrame, values: "Series[float]", lines: "Series[str]") -> ConfigError:
+    count = values.notna().sum()
+    names = ", ".join(map(str, searched))
+    return ConfigError(
+        f"--over `{setting}` cannot be drawn ({count} of {len(searched)} trials have a number, of {lines.nunique()} "
+        f"choices of the rest); expected a number that was searched, of at most {MOST_LINES} choices; "
+        f"name one of {names}"
+    )
+
+
+def _draw_lines(axes: Axes, errors: "Series[float]", values: "Series[float]", lines: "Series[str]") -> None:
+    """A line of mean errors over ``values`` for each name in ``lines``."""
+    for name, own in errors.groupby(lines):
+        means = own.groupby(values).mean()
+        axes.plot(means.index, means, marker="o", markersize=4, label=name)
+
+
+def _set_scales(axes: Axes, scores: ArrayLike) -> None:
+    """Make both axes logarithmic, the upright one in the error, the best on top, and label that in F1."""
     axes.set_xscale("log")
     axes.set_yscale("log")
-    errors = _errors(scores)
-    highest, lowest = min(1.0, max(errors) * MARGIN), min(errors) / MARGIN
-    axes.set_yticks([1 - f1 for f1 in f1_ticks(1 - highest, 1 - lowest)])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{1 - error:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.minorticks_on()
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
-    axes.xaxis.set_minor_formatter(_Minor(minor_thresholds=(1, 0.4)))
-    axes.tick_params(axis="x", which="minor", pad=5)  # the labels are level with those of powers of ten
-    axes.set_ylim(highest, lowest)
+    _set_f1_axis(axes, _errors(scores))
+    _set_cost_axis(axes)
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _set_f1_axis(axes: Axes, errors: Costs) -> None:
+    highest = min(1.0, max(errors) * MARGIN)
+    lowest = min(errors) / MARGIN
+    ticks = f1_ticks(1 - highest, 1 - lowest)
+    axes.set_yticks([1 - f1 for f1 in ticks])
+    axes.yaxis.set_major_formatter(FuncFormatter(_format_f1))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_on()
+    axes.set_ylim(highest, lowest)
+
+
+def _set_cost_axis(axes: Axes) -> None:
+    axes.xaxis.set_major_formatter(FuncFormatter(_format_cost))
+    axes.xaxis.set_minor_formatter(_MinorFormatter(minor_thresholds=(1, 0.4)))
+    axes.tick_params(axis="x", which="minor", pad=5)  # the labels are level with those of powers of ten
 
 
 def f1_ticks(lowest: float, highest: float) -> list[float]:
@@ -208,29 +367,60 @@ def f1_ticks(lowest: float, highest: float) -> list[float]:
     if len(usual) >= FEWEST_TICKS:
         return usual
     for step in TICK_STEPS:
-        first, last = ceil(lowest / step), floor(highest / step)
+        first = ceil(lowest / step)
+        last = floor(highest / step)
         if last - first + 1 >= FEWEST_TICKS:
             return [round(number * step, 9) for number in range(first, last + 1)]
     return usual
 
 
-class _Minor(LogFormatter):
+class _MinorFormatter(LogFormatter):
     """Writes whole numbers between powers of ten, where an axis is so narrow that few powers are on it."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        return _count(x) if super().__call__(x, pos) else ""
+        if super().__call__(x, pos):
+            return _format_number(x)
+        return ""
 
 
-def _count(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
+def _format_f1(error: float, _: int | None) -> str:
+    return f"{1 - error:g}"
 
 
-def _axes(axes: Axes, results: SweepResults, references: Sequence[Reference]) -> None:
-    published = [reference.score for reference in references]
-    _scales(axes, [*results.complete[results.f1], *_confirmed_scores(results), *published])
-    axes.set_xlabel(f"trainable {results.unit}" if results.cost == N_PARAMS else results.unit)
-    axes.set_ylabel(f"macro {results.score}" + (" (published points: test score)" if references else ""))
+def _format_cost(value: float, _: int | None) -> str:
+    return _format_number(value)
+
+
+def _format_number(value: float) -> str:
+    if value >= 1:
+        return f"{value:,.0f}"
+    return f"{value:g}"
+
+
+def _set_axes(axes: Axes, results: SweepResults, references: Sequence[Reference]) -> None:
+    """Set scales, labels and the legend of the picture of a front."""
+    scores = [
+        *results.complete[results.f1],
+        *_confirmed_scores(results),
+        *(reference.score for reference in references),
+    ]
+    _set_scales(axes, scores)
+    axes.set_xlabel(_cost_label(results))
+    axes.set_ylabel(_f1_label(results, references))
     axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
+
+
+def _cost_label(results: SweepResults) -> str:
+    if results.cost == N_PARAMS:
+        return f"trainable {results.unit}"
+    return results.unit
+
+
+def _f1_label(results: SweepResults, references: Sequence[Reference]) -> str:
+    label = f"macro {results.score}"
+    if references:
+        return f"{label} (published points: test score)"
+    return label
 
 
 def _confirmed_scores(results: SweepResults) -> list[float]:
@@ -243,5 +433,7 @@ def _confirmed_scores(results: SweepResults) -> list[float]:
 
 
 def _errors(scores: ArrayLike) -> Costs:
-    errors: Costs = np.maximum(1 - np.asarray(scores, float), LEAST_SHOWN_ERROR)
+    """The errors 1 - F1, none below the least that is shown."""
+    exact = 1 - np.asarray(scores, float)
+    errors: Costs = np.maximum(exact, LEAST_SHOWN_ERROR)
     return errors

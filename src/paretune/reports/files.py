@@ -12,6 +12,7 @@ from typing import Any
 from pandas import DataFrame
 
 from paretune.errors import StoreError
+from paretune.front import Point
 from paretune.hints import next_command
 from paretune.paths import temporary_folder
 from paretune.reports.findings import SweepResults, find
@@ -24,29 +25,48 @@ from paretune.tracking.read import points_of
 
 log = logging.getLogger(__name__)
 
+FRONT_COLUMNS = ("family", "layers", "best_epoch", "seconds", "seed", "run_id", "overrides")
 CONFIRMED_COLUMNS = (
-    "params", "macs", "ram_bytes", "flash_bytes", "seeds", "test_f1", "test_f1_sd", "test_f1_low", "test_f1_high",
-    "test_accuracy", "test_accuracy_sd",
-    "search_val_f1", "optimism", "family", "layers", "how", "run_id", "test_f1_of_seeds", "seconds_a_seed",
-)  # fmt: skip
-PLAIN = re.compile(r"[\w,=+-]+(\.[\w,=+-]+)*")  # without dots at its ends
-LONGEST_BYTES = 200  # file systems take 255
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+    "seeds",
+    "test_f1",
+    "test_f1_sd",
+    "test_f1_low",
+    "test_f1_high",
+    "test_accuracy",
+    "test_accuracy_sd",
+    "search_val_f1",
+    "optimism",
+    "family",
+    "layers",
+    "how",
+    "run_id",
+    "test_f1_of_seeds",
+    "seconds_a_seed",
+)
+COST_COLUMNS = ("params", "macs", "ram_bytes", "flash_bytes")
+PLAIN_NAME = re.compile(r"[\w,=+-]+(\.[\w,=+-]+)*")  # without dots at its ends
+LONGEST_NAME_BYTES = 200  # file systems take 255
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def folder_of(sweep: str, part: str = "") -> Path:
-    """Where the files of a sweep go: ``sweeps/<sweep>``, whatever characters its name has; of a part of it, below that."""
-    folder = Path("sweeps") / _folder(sweep)
-    return folder / _folder(part) if part else folder
+    """The folder for a sweep's files: ``sweeps/<sweep>``, whatever characters its name has; of a part, below that."""
+    folder = Path("sweeps") / _folder_name(sweep)
+    if part:
+        return folder / _folder_name(part)
+    return folder
 
 
-def _folder(name: str) -> str:
+def _folder_name(name: str) -> str:
     """``name``, or, if it cannot be that of a folder as it is, one that no other name leads to."""
-    if PLAIN.fullmatch(name) and len(name.encode()) <= LONGEST_BYTES:
+    encoded = name.encode(errors="surrogatepass")
+    is_short = len(encoded) <= LONGEST_NAME_BYTES
+    if is_short and PLAIN_NAME.fullmatch(name):
         return name
-    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:12]
-    words = re.sub(r"[^\w.,=+-]+", "_", name).strip(".").encode()[:LONGEST_BYTES].decode(errors="ignore")
-    return f"{words}-{digest}"
+    digest = hashlib.sha256(encoded).hexdigest()
+    words = re.sub(r"[^\w.,=+-]+", "_", name).strip(".")
+    shortened = words.encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+    return f"{shortened}-{digest[:12]}"
 
 
 def write_files(results: SweepResults, store: Store, out: Path, ui: str) -> list[str]:
@@ -68,82 +88,92 @@ def write_csv(results: SweepResults, path: Path) -> None:
     No cell is a formula to a spreadsheet.
     """
     scores = (f"{results.split}_f1", f"{results.split}_accuracy")
-    costs = ("params", "macs", "ram_bytes", "flash_bytes")
-    _write(
-        results.members,
-        path,
-        *costs,
-        *scores,
-        "family",
-        "layers",
-        "best_epoch",
-        "seconds",
-        "seed",
-        "run_id",
-        "overrides",
-    )
+    table = _table_of(results.members)
+    _write_table(table, path, (*COST_COLUMNS, *scores, *FRONT_COLUMNS))
 
 
 def write_confirmed(models: DataFrame, path: Path) -> None:
-    """One row a model and way of training it again, of :func:`~paretune.reports.confirmed.summarize_trainings`."""
+    """One row a model and way of training it, of :func:`~paretune.reports.confirmed.summarize_trainings`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(models.assign(seconds_a_seed=models["seconds_a_seed"].map("{:.0f}".format)), path, *CONFIRMED_COLUMNS)
+    table = _table_of(models)
+    table["seconds_a_seed"] = models["seconds_a_seed"].map("{:.0f}".format)
+    _write_table(table, path, (*COST_COLUMNS, *CONFIRMED_COLUMNS))
 
 
-def _write(models: DataFrame, path: Path, *columns: str) -> None:
-    table = models.assign(
-        params=models["n_params"].astype(int),
-        **{cost: models[cost].astype("Int64") for cost in ("macs", "ram_bytes", "flash_bytes")},
-        layers=models["config"].map(format_layers),
-        best_epoch=models["best_epoch"].fillna(-1).astype(int),
-        seconds=models["seconds"].map("{:.1f}".format),
-        search_val_f1=models["val_f1"],
-        overrides=models["searched"].map(_overrides),
-    )
-    cells = table[list(columns)].map(_cell)
+def _table_of(models: DataFrame) -> DataFrame:
+    """The models with the columns that only files have."""
+    table = models.copy()
+    table["params"] = models["n_params"].astype(int)
+    for cost in ("macs", "ram_bytes", "flash_bytes"):
+        table[cost] = models[cost].astype("Int64")  # NaN stays empty
+    table["layers"] = models["config"].map(format_layers)
+    table["best_epoch"] = models["best_epoch"].fillna(-1).astype(int)
+    table["seconds"] = models["seconds"].map("{:.1f}".format)
+    table["search_val_f1"] = models["val_f1"]
+    table["overrides"] = models["searched"].map(_format_overrides)
+    return table
+
+
+def _write_table(table: DataFrame, path: Path, columns: Collection[str]) -> None:
+    cells = table[list(columns)].map(_escape_formula)
     cells.to_csv(path, index=False, float_format="%.6f", lineterminator="\r\n")
 
 
-def _overrides(searched: Mapping[str, str]) -> str:
+def _format_overrides(searched: Mapping[str, str]) -> str:
     return line_of(f"{name}={value}" for name, value in searched.items())
 
 
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+def _escape_formula(value: Any) -> Any:
+    """The value of a cell, behind an apostrophe if a spreadsheet would take it for a formula."""
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return value
 
 
 def write_json(results: SweepResults, path: Path) -> None:
-    """The front with each member's whole config, and what it was selected from; numbers that are not finite are null."""
+    """The front with each member's whole config, and its selection; numbers that are not finite are null."""
     points = points_of(results.members, results.split)
     content = {
         "sweeps": list(results.sweeps),
         "score": results.score,
         "cap": results.cap,
-        "cost": results.cost.removeprefix("n_"),
+        "cost": results.cost_name,
         "trials": len(results.trials),
         "complete": len(results.complete),
-        "front": [{**asdict(point), "layers": format_layers(point.config)} for point in points],
+        "front": list(map(_describe_point, points)),
     }
-    path.write_text(json.dumps(replace_non_finite(content), indent=2, allow_nan=False) + "\n")
+    text = json.dumps(replace_non_finite(content), indent=2, allow_nan=False)
+    path.write_text(f"{text}\n")
+
+
+def _describe_point(point: Point) -> dict[str, Any]:
+    """The fields of a point, and its layers in short."""
+    fields = asdict(point)
+    fields["layers"] = format_layers(point.config)
+    return fields
 
 
 class FrontRecorder(SweepRecorder):
-    """A :class:`~paretune.tracking.SweepRecorder` that leaves ``front.csv`` and ``front.png`` in the parent run, too."""
+    """A :class:`~paretune.tracking.SweepRecorder` that leaves ``front.csv`` and ``front.png`` in the parent, too."""
 
     def finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
         """Close the runs, then write the front that there is; a sweep without a finished trial has none."""
         super().finish(status, reasons, running)
         if self.store is None or not self.run_id:
             return
-        from paretune.reports.figure import draw_front  # matplotlib takes a second to import
-
         try:
             results = find(self.store, [self.sweep], Query())
         except StoreError:
             return
         log.info(next_command("pareto", self.sweep, uri=self.store.uri))
+        self._attach_front(results)
+
+    def _attach_front(self, results: SweepResults) -> None:
+        from paretune.reports.figure import draw_front  # matplotlib takes a second to import
+
         with temporary_folder() as folder:
-            table, picture = folder / "front.csv", folder / "front.png"
+            table = folder / "front.csv"
+            picture = folder / "front.png"
             write_csv(results, table)
             draw_front(results, [picture])
             self.attach([table, picture])

@@ -28,9 +28,10 @@ UNFINISHED_STATES = ("raced", "failed", "running")
 class SweepResults:
     """Sweeps, and what was asked of them.
 
-    ``table`` has all their trials, in any state, as :func:`paretune.tracking.read_trials` gives them; ``confirmed`` a
-    row for each model and way in which it was trained again (:func:`paretune.reports.confirmed.summarize_trainings`). ``cost``
-    is the column that fronts are drawn over.
+    ``table`` has all their trials, in any state, as :func:`paretune.tracking.read_trials` gives them. ``confirmed`` has
+    a row for each model and way in which it was trained again, as
+    :func:`paretune.reports.confirmed.summarize_trainings` gives them. ``cost`` is the column that fronts are drawn
+    over.
     """
 
     sweeps: Sequence[str]

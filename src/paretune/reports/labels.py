@@ -7,9 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.text import Annotation, Text
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 from paretune.front import Costs
+
+Align = Literal["left", "right", "center"]
 
 DIRECTIONS = ((1, 0.5), (1, -0.5), (-1, 0.5), (-1, -0.5), (0, 1), (0, -1), (1, 1.5), (1, -1.5), (-1, 1.5), (-1, -1.5))
 DISTANCES_PT = (7, 14, 24, 36, 50, 66, 84)
@@ -26,27 +28,37 @@ class Place:
     """Where a name may stand: its offset from the point in typographic points, and which of its ends is there."""
 
     offset: tuple[float, float]
-    align: Literal["left", "right", "center"]
+    align: Align
     distance_pt: float
 
 
-def _places() -> list[Place]:
+def _make_places() -> list[Place]:
+    """All places that are tried, the nearest first."""
     places: list[Place] = []
     for distance in DISTANCES_PT:
         for across, up in DIRECTIONS:
-            align: Literal["left", "right", "center"] = "left" if across > 0 else "right" if across < 0 else "center"
-            places.append(Place((across * distance, up * distance), align, distance))
+            offset = (across * distance, up * distance)
+            places.append(Place(offset, _align_for(across), distance))
     return places
 
 
-PLACES = _places()
+def _align_for(across: float) -> Align:
+    """The end of a name that is at its place, if the name is so far to the right of its point."""
+    if across > 0:
+        return "left"
+    if across < 0:
+        return "right"
+    return "center"
+
+
+PLACES = _make_places()
 
 
 def label_points(axes: Axes, names: Sequence[str], points: Costs, obstacles: Sequence[Bbox]) -> list[Annotation]:
     """Write each of the ``names`` beside its point ``(N, 2)``, in data units, and return the texts.
 
-    Each stands where it covers fewest of the ``obstacles``, boxes in pixels, and of the names before it; of such places in the nearest.
-    The axes must have been laid out.
+    Each stands where it covers fewest of the ``obstacles``, boxes in pixels, and of the names before it; of such places
+    in the nearest. The axes must have been laid out.
     """
     taken = list(obstacles)
     written: list[Annotation] = []
@@ -65,44 +77,83 @@ def box_of(name: Annotation) -> Bbox:
 
 
 def _write(axes: Axes, name: str, point: Costs, place: Place) -> Annotation:
-    leader = LEADER if place.distance_pt >= LEADER_FROM_PT else None
-    at = (float(point[0]), float(point[1]))
-    text: Annotation = axes.annotate(name, at, place.offset, ha=place.align, va="center", arrowprops=leader, **STYLE)
+    leader = None
+    if place.distance_pt >= LEADER_FROM_PT:
+        leader = LEADER
+    text: Annotation = axes.annotate(
+        name, _position_of(point), place.offset, ha=place.align, va="center", arrowprops=leader, **STYLE
+    )
     return text
 
 
+def _position_of(point: Costs) -> tuple[float, float]:
+    return (float(point[0]), float(point[1]))
+
+
 def _best_place(axes: Axes, name: str, point: Costs, taken: Sequence[Bbox]) -> Place:
-    probe = axes.annotate(name, (float(point[0]), float(point[1])), (0, 0), va="center", ha="left", **STYLE)
-    box = box_of(probe)
-    probe.remove()
+    box = _measure_box(axes, name, point)
     corners = np.array([other.extents for other in taken]).reshape(-1, 4)
-    costs = [_cost(axes, _moved(axes, box, place), place, corners) for place in PLACES]
+    costs: list[float] = []
+    for place in PLACES:
+        moved = _move(axes, box, place)
+        costs.append(_cost(axes, moved, place, corners))
     return PLACES[int(np.argmin(costs))]
 
 
-def _moved(axes: Axes, box: Bbox, place: Place) -> Bbox:
+def _measure_box(axes: Axes, name: str, point: Costs) -> Bbox:
+    """The box in pixels of a name that begins at its point."""
+    probe = axes.annotate(name, _position_of(point), (0, 0), va="center", ha="left", **STYLE)
+    box = box_of(probe)
+    probe.remove()
+    return box
+
+
+def _move(axes: Axes, box: Bbox, place: Place) -> Bbox:
     """The box of a name at a place; ``box`` is that of one which begins at its point."""
     pixels_per_pt = axes.figure.dpi / 72
-    shift = {"left": 0.0, "center": -box.width / 2, "right": -box.width}[place.align]
+    shifts = {"left": 0.0, "center": -box.width / 2, "right": -box.width}
     across, up = place.offset
-    return Bbox(box.translated(across * pixels_per_pt + shift, up * pixels_per_pt)).padded(CLEARANCE_PIXELS)
+    moved = box.translated(across * pixels_per_pt + shifts[place.align], up * pixels_per_pt)
+    return Bbox(moved).padded(CLEARANCE_PIXELS)
 
 
 def _cost(axes: Axes, box: Bbox, place: Place, corners: Costs) -> float:
+    """How bad a place is: the boxes that are covered there, its distance, and whether it leaves the picture."""
+    covered = _count_covered(box, corners)
+    distance = COST_OF_DISTANCE * place.distance_pt
+    leaving = COST_OF_LEAVING * _leaves(box, axes.figure.bbox)
+    return float(covered + distance + leaving)
+
+
+def _count_covered(box: Bbox, corners: Costs) -> int:
+    """How many boxes overlap with ``box``; ``corners`` are theirs, ``(N, 4)``: left, low, right, high."""
     left, low, right, high = corners.T
-    covers = (left < box.x1) & (right > box.x0) & (low < box.y1) & (high > box.y0)
-    frame = axes.figure.bbox
-    leaves = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
-    return float(covers.sum() + COST_OF_DISTANCE * place.distance_pt + COST_OF_LEAVING * leaves)
+    across = (left < box.x1) & (right > box.x0)
+    upright = (low < box.y1) & (high > box.y0)
+    return int((across & upright).sum())
+
+
+def _leaves(box: Bbox, frame: BboxBase) -> bool:
+    """Whether a part of the box is outside of the frame."""
+    across = box.x0 < frame.x0 or box.x1 > frame.x1
+    upright = box.y0 < frame.y0 or box.y1 > frame.y1
+    return bool(across or upright)
 
 
 def boxes_of_points(axes: Axes, points: Costs, size_pixels: float = 6) -> list[Bbox]:
     """A box in pixels round each point ``(N, 2)``, given in data units."""
     half = size_pixels / 2
-    return [Bbox.from_extents(x - half, y - half, x + half, y + half) for x, y in axes.transData.transform(points)]
+    boxes: list[Bbox] = []
+    for x, y in axes.transData.transform(points):
+        box = Bbox.from_extents(x - half, y - half, x + half, y + half)
+        boxes.append(box)
+    return boxes
 
 
 def boxes_of_lines(axes: Axes, starts: Costs, ends: Costs) -> list[Bbox]:
     """A box in pixels round each upright or level line from ``starts`` ``(N, 2)`` to ``ends``, given in data units."""
-    corners = np.hstack([axes.transData.transform(starts), axes.transData.transform(ends)])
-    return [Bbox.from_extents(min(a, c) - 1, min(b, d) - 1, max(a, c) + 1, max(b, d) + 1) for a, b, c, d in corners]
+    first = axes.transData.transform(starts)
+    last = axes.transData.transform(ends)
+    lowest = np.minimum(first, last) - 1
+    highest = np.maximum(first, last) + 1
+    return [Bbox([low, high]) for low, high in zip(lowest, highest, strict=True)]

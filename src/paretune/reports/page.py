@@ -205,7 +205,7 @@ def _names_in_script(results: SweepResults) -> dict[str, str]:
 
 
 def _facts(results: SweepResults) -> list[tuple[str, str]]:
-    """What the head of the page tells, each with its name."""
+    """The facts at the head of the page, each with its name."""
     trials = results.trials
     data = sorted(results.complete["data"].unique())
     facts = [
@@ -236,9 +236,10 @@ def _format_time_spent(trials: DataFrame) -> str:
 
 
 def volume_curve(results: SweepResults) -> dict[str, list[float]]:
-    """The volume below the front after each complete trial, in the order they ended, and the hours since the first began.
+    """The volume below the front after each complete trial, in the order they ended.
 
-    ``gain`` says where the curve changes: a curve over 10,000 trials has a few dozen steps.
+    ``hours`` are those since the first trial began. ``gain`` says where the curve changes: a curve over 10,000 trials
+    has a few dozen steps.
     """
     trials = _compared_trials(results).dropna(subset="ended")  # an open run has no end yet
     trials = trials.sort_values("ended", kind="stable")
@@ -312,7 +313,7 @@ def _groups_of(trials: DataFrame) -> dict[str, DataFrame]:
 
 
 def raced_curves(results: SweepResults, store: Store) -> list[dict[str, Any]]:
-    """Validation F1 by epoch of the last raced trials, at most ``MOST_CURVES``, and of the front to compare them with."""
+    """Validation F1 by epoch of the last raced trials, at most ``MOST_CURVES``, and of the front beside them."""
     raced = results.table[results.table["state"] == "raced"]
     raced = raced.dropna(subset=results.cost).tail(MOST_CURVES)
     if raced.empty:

@@ -43,7 +43,7 @@ class Query:
         return ",".join(words)
 
     def _parts(self) -> dict[str, Any]:
-        """What is asked for by the names of the command's options; None for what is not."""
+        """The bounds by the names of the command's options; None for one that is not asked for."""
         parts: dict[str, Any] = {}
         for cost, most in self.most.items():
             option = cost.replace("_", "-")

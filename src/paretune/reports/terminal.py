@@ -1,4 +1,4 @@
-"""The front as a table in the terminal."""
+"""The front as a table in the terminal, and the lines below it."""
 
 from collections.abc import Mapping, Sequence
 from math import isnan
@@ -15,132 +15,233 @@ from paretune.reports.findings import SweepResults
 from paretune.reports.layer_words import format_layers
 from paretune.settings import UNITS
 from paretune.tracking.read import records
+from paretune.tracking.store import N_PARAMS
 
-SHORT = {"n_params": "params", "macs": "MACs", "ram_bytes": "RAM B", "flash_bytes": "flash for weights B"}
-
-
+COST_HEADINGS = {"n_params": "params", "macs": "MACs", "ram_bytes": "RAM B", "flash_bytes": "flash for weights B"}
 WIDE = 105  # columns of a terminal that has room for every cost
+LARGEST_POWER = 3  # of a thousand: counts are written in G at most
+POWER_LETTERS = " kMG"
 
 
-def results_table(results: SweepResults, width: int = WIDE) -> Table:
-    """The members of the front by rising cost, on ``width`` columns; with ``confirmed`` every way in which they were confirmed."""
+def build_results_table(results: SweepResults, width: int = WIDE) -> Table:
+    """The members of the front by rising cost, on ``width`` columns; of confirmed ones every way of training them."""
     if results.query.confirmed:
         is_member = results.confirmed["run_id"].isin(results.members["run_id"])
-        return confirmed_table(results.confirmed[is_member], results.title)
-    columns = [column for column in SHORT if width >= WIDE or column in ("n_params", results.cost)]
-    costs = [SHORT[column] for column in columns]
-    table = _table(results.title, (*costs, "val F1", "val acc"), ("family", "layers", "run"))
-    for row in records(results.members):
-        counts = [f"{row[column]:,.0f}" if column == "n_params" else short(row[column]) for column in columns]
-        scores = (f"{row['val_f1']:.4f}", f"{row['val_accuracy']:.4f}")
-        table.add_row(*counts, *scores, row["family"], format_layers(row["config"]), row["run_id"][:8])
-    return table
-
-
-def short(value: float) -> str:
-    """A count to three digits: ``812``, ``81.2k``, ``1.52M``; nothing for one that is not known."""
-    if isnan(value):
-        return ""
-    value = float(f"{value:.3g}") if value >= 1000 else value
-    power = min((len(f"{value:.0f}") - 1) // 3, 3)
-    return f"{value:.0f}" if power == 0 else f"{value / 1000**power:#.3g}".rstrip(".") + " kMG"[power]
-
-
-def confirmed_table(models: DataFrame, title: str) -> Table:
-    """Confirmed models by rising parameter count, with mean ± deviation of ``n`` seeds and the 95 % interval of the mean."""
-    ways = ("how",) if models["how"].nunique() > 1 else ()
-    table = _table(title, ("params", "n", "test F1", "95 %", "acc"), ("family", "run", *ways))
-    for row in records(models):
-        interval = f"{row['test_f1_low']:.4f}-{row['test_f1_high']:.4f}" if row["seeds"] > 1 else ""
-        scores = (format_mean_and_sd(row, "test_f1"), interval, f"{row['test_accuracy']:.4f}")
+        return build_confirmed_table(results.confirmed[is_member], results.title)
+    costs = _shown_costs(results, width)
+    headings = [COST_HEADINGS[cost] for cost in costs]
+    table = _build_table(results.title, (*headings, "val F1", "val acc"), ("family", "layers", "run"))
+    for model in records(results.members):
+        counts = [_format_cost(model, cost) for cost in costs]
         table.add_row(
-            f"{row['n_params']:,.0f}",
-            str(row["seeds"]),
-            *scores,
-            row["family"],
-            row["run_id"][:8],
-            *(row[way] for way in ways),
+            *counts,
+            f"{model['val_f1']:.4f}",
+            f"{model['val_accuracy']:.4f}",
+            model["family"],
+            format_layers(model["config"]),
+            model["run_id"][:8],
         )
     return table
 
 
-def _table(title: str, numbers: Sequence[str], words: Sequence[str]) -> Table:
+def _shown_costs(results: SweepResults, width: int) -> list[str]:
+    """The columns of the costs that there is room for."""
+    if width >= WIDE:
+        return list(COST_HEADINGS)
+    return [cost for cost in COST_HEADINGS if cost in (N_PARAMS, results.cost)]
+
+
+def _format_cost(model: Mapping[str, Any], cost: str) -> str:
+    if cost == N_PARAMS:
+        return f"{model[cost]:,.0f}"
+    return format_count(model[cost])
+
+
+def format_count(value: float) -> str:
+    """A count to three digits: ``812``, ``81.2k``, ``1.52M``; nothing for one that is not known."""
+    if isnan(value):
+        return ""
+    if value >= 1000:
+        value = float(f"{value:.3g}")
+    digits = len(f"{value:.0f}")
+    power = min((digits - 1) // 3, LARGEST_POWER)
+    if power == 0:
+        return f"{value:.0f}"
+    number = f"{value / 1000**power:#.3g}"
+    return number.rstrip(".") + POWER_LETTERS[power]
+
+
+def build_confirmed_table(models: DataFrame, title: str) -> Table:
+    """Confirmed models by rising parameters: mean ± deviation of ``n`` seeds, and the 95 % interval of the mean."""
+    words = ["family", "run"]
+    has_ways = models["how"].nunique() > 1
+    if has_ways:
+        words.append("how")
+    table = _build_table(title, ("params", "n", "test F1", "95 %", "acc"), words)
+    for model in records(models):
+        cells = [
+            f"{model['n_params']:,.0f}",
+            str(model["seeds"]),
+            format_mean_and_sd(model, "test_f1"),
+            _format_interval(model),
+            f"{model['test_accuracy']:.4f}",
+            model["family"],
+            model["run_id"][:8],
+        ]
+        if has_ways:
+            cells.append(model["how"])
+        table.add_row(*cells)
+    return table
+
+
+def _format_interval(model: Mapping[str, Any]) -> str:
+    """The interval of the mean test F1; empty for one seed, which has none."""
+    if model["seeds"] == 1:
+        return ""
+    low = model["test_f1_low"]
+    high = model["test_f1_high"]
+    return f"{low:.4f}-{high:.4f}"
+
+
+def _build_table(title: str, numbers: Sequence[str], words: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for name in words:
-        table.add_column(name, no_wrap=name not in ("layers", "how"))
+        is_short = name not in ("layers", "how")
+        table.add_column(name, no_wrap=is_short)
     return table
 
 
-def answers(results: SweepResults, *, beats: str | None = None) -> list[str]:
-    """The smallest model above an F1 and the best one under a count, where those were asked for; the knee; and what
-    ``beats`` a published point whose name contains that text.
+def answer_query(results: SweepResults, *, beats: str | None = None) -> list[str]:
+    """The lines below the table.
 
-    Raises :class:`~paretune.errors.ConfigError` if no published point or more than one is called so.
+    The smallest model above an F1 and the best one under a count, where those were asked for; the knee; and the models
+    that beat a published one, whose name contains the text ``beats``. Raises
+    :class:`~paretune.errors.ConfigError` if no published point or more than one is called so.
     """
-    members, query = records(results.members), results.query
-    lines = []
-    if query.min_f1 is not None:
-        lines.append(f"Smallest with F1 of at least {query.min_f1:g}: {_model(members[0], results)}")
-    if query.most:
-        bounds = " and ".join(f"{most:,} {UNITS[cost]}" for cost, most in query.most.items())
-        lines.append(f"Best with at most {bounds}: {_model(members[-1], results)}")
-    bend = knee(costs_of(results.members[results.cost], results.members[results.f1]))
-    if len(members) > 2 and bend is not None:
-        lines.append(f"Knee of the front: {_model(members[bend], results)}")
+    lines = [*_extreme_lines(results), *_knee_lines(results)]
     if beats is not None:
-        lines.append(_beating(results, _named(beats, results.references)))
+        reference = _find_reference(beats, results.references)
+        lines.append(_describe_beating(results, reference))
     lines.append(f"F1 is {results.score}.")
-    lines += [f"Beware: {mixture}."] if (mixture := results.mixture) else []
+    if results.mixture:
+        lines.append(f"Beware: {results.mixture}.")
     return lines
 
 
-def beaten(models: DataFrame, references: Sequence[Reference]) -> list[str]:
-    """A line for each confirmed model that beats published ones: no more parameters, the interval's lower end above the score.
-
-    Of several ways in which a model was confirmed that of most seeds speaks for it.
-    """
-    lines = []
-    for row in records(select_most_seeds(models)):
-        names = [f"{r.name} ({r.params:,}: {r.score:.4f}, {r.grade})" for r in references if r.is_beaten_by(row)]
-        if names:
-            scores = (
-                f"test F1 {format_mean_and_sd(row, 'test_f1')}, accuracy {format_mean_and_sd(row, 'test_accuracy')}"
-            )
-            lines.append(f"{row['n_params']:,.0f} parameters, {scores}, beats {'; '.join(names)}")
+def _extreme_lines(results: SweepResults) -> list[str]:
+    """The smallest and the best model of those that were asked for."""
+    query = results.query
+    members = records(results.members)
+    lines: list[str] = []
+    if query.min_f1 is not None:
+        smallest = _describe_model(members[0], results)
+        lines.append(f"Smallest with F1 of at least {query.min_f1:g}: {smallest}")
+    if query.most:
+        bounds = [f"{most:,} {UNITS[cost]}" for cost, most in query.most.items()]
+        best = _describe_model(members[-1], results)
+        lines.append(f"Best with at most {' and '.join(bounds)}: {best}")
     return lines
 
 
-def _model(row: Mapping[str, Any], results: SweepResults) -> str:
-    size = f"{row[results.cost]:,.0f} {results.unit}"
-    return f"{size}, F1 {row[results.f1]:.4f} ({row['family']}, run {row['run_id'][:8]})"
-
-
-def _named(name: str, references: Sequence[Reference]) -> Reference:
-    matches = [reference for reference in references if name.lower() in reference.name.lower()]
-    matches = [reference for reference in matches if reference.name.lower() == name.lower()] or matches
-    if len(matches) != 1:
-        choices = ", ".join(reference.name for reference in (matches or references)) or "none for this data set"
-        raise ConfigError(
-            f"--beats `{name}` names {len(matches)} published points; expected one of: {choices}; give more of its name"
-        )
-    return matches[0]
-
-
-def _beating(results: SweepResults, reference: Reference) -> str:
-    """Only confirmed test scores beat a published one; a validation F1 above it is a reason to confirm."""
-    target = f"{reference.name} ({reference.params:,} parameters, test {reference.metric} {reference.score:.4f}, {reference.grade})"
-    models = records(results.query.rows(select_most_seeds(results.confirmed), results.f1))
-    better = [row for row in models if reference.is_beaten_by(row)]
-    if better:
-        names = "; ".join(
-            f"{row['n_params']:,.0f} parameters, test F1 {format_mean_and_sd(row, 'test_f1')}" for row in better
-        )
-        return f"Beat {target}, the lower end of the interval above it: {names}"
+def _knee_lines(results: SweepResults) -> list[str]:
+    """The knee of the front; nothing of a front that has only ends."""
     members = results.members
-    near = members[(members["n_params"] <= reference.params) & (members[results.f1] > reference.score)]
-    if near.empty or results.query.confirmed:
+    place = knee(costs_of(members[results.cost], members[results.f1]))
+    if place is None or len(members) <= 2:
+        return []
+    model = records(members)[place]
+    return [f"Knee of the front: {_describe_model(model, results)}"]
+
+
+def _describe_model(model: Mapping[str, Any], results: SweepResults) -> str:
+    cost = model[results.cost]
+    f1 = model[results.f1]
+    run = model["run_id"][:8]
+    return f"{cost:,.0f} {results.unit}, F1 {f1:.4f} ({model['family']}, run {run})"
+
+
+def format_beaten_references(models: DataFrame, references: Sequence[Reference]) -> list[str]:
+    """A line for each confirmed model that beats published ones.
+
+    It has no more parameters, and the lower end of its interval is above their score. Of several ways in which a model
+    was confirmed that of most seeds speaks for it.
+    """
+    lines: list[str] = []
+    for model in records(select_most_seeds(models)):
+        names = [_describe_reference(reference) for reference in references if reference.is_beaten_by(model)]
+        if names:
+            lines.append(f"{_describe_scores(model)}, beats {'; '.join(names)}")
+    return lines
+
+
+def _describe_reference(reference: Reference) -> str:
+    return f"{reference.name} ({reference.params:,}: {reference.score:.4f}, {reference.grade})"
+
+
+def _describe_scores(model: Mapping[str, Any]) -> str:
+    f1 = format_mean_and_sd(model, "test_f1")
+    accuracy = format_mean_and_sd(model, "test_accuracy")
+    return f"{model['n_params']:,.0f} parameters, test F1 {f1}, accuracy {accuracy}"
+
+
+def _find_reference(name: str, references: Sequence[Reference]) -> Reference:
+    """The published model whose name contains the text; the one of this very name, if several contain it."""
+    text = name.lower()
+    matches = [reference for reference in references if text in reference.name.lower()]
+    exact = [reference for reference in matches if text == reference.name.lower()]
+    candidates = exact or matches
+    if len(candidates) != 1:
+        raise _wrong_reference(name, len(candidates), candidates or references)
+    return candidates[0]
+
+
+def _wrong_reference(name: str, count: int, choices: Sequence[Reference]) -> ConfigError:
+    names = ", ".join(reference.name for reference in choices) or "none for this data set"
+    return ConfigError(
+        f"--beats `{name}` names {count} published points; expected one of: {names}; give more of its name"
+    )
+
+
+def _describe_beating(results: SweepResults, reference: Reference) -> str:
+    """The models that beat a published one, in a sentence.
+
+    Only confirmed test scores beat a published one; a validation F1 above it is a reason to confirm.
+    """
+    target = _describe_target(reference)
+    better = _confirmed_above(results, reference)
+    if better:
+        names = "; ".join(map(_describe_f1, better))
+        return f"Beat {target}, the lower end of the interval above it: {names}"
+    candidates = _candidates_above(results, reference)
+    if not candidates:
         return f"Nothing confirmed beats {target}"
-    hint = _model(records(near)[0], results)
+    hint = _describe_model(candidates[0], results)
     return f"Nothing confirmed beats {target}; worth paretune confirm by its validation F1: {hint}"
+
+
+def _describe_target(reference: Reference) -> str:
+    score = f"test {reference.metric} {reference.score:.4f}"
+    return f"{reference.name} ({reference.params:,} parameters, {score}, {reference.grade})"
+
+
+def _describe_f1(model: Mapping[str, Any]) -> str:
+    return f"{model['n_params']:,.0f} parameters, test F1 {format_mean_and_sd(model, 'test_f1')}"
+
+
+def _confirmed_above(results: SweepResults, reference: Reference) -> list[dict[str, Any]]:
+    """The confirmed models, of those that were asked for, that beat a published one."""
+    models = select_most_seeds(results.confirmed)
+    asked_for = results.query.rows(models, results.f1)
+    return [model for model in records(asked_for) if reference.is_beaten_by(model)]
+
+
+def _candidates_above(results: SweepResults, reference: Reference) -> list[dict[str, Any]]:
+    """The members of a front of validation F1 that are above a published model."""
+    if results.query.confirmed:
+        return []
+    members = results.members
+    is_small = members["n_params"] <= reference.params
+    is_better = members[results.f1] > reference.score
+    return records(members[is_small & is_better])
