@@ -11,7 +11,7 @@ from pandas import DataFrame
 
 from paretune import paths
 from paretune.errors import ConfigError, StoreError
-from paretune.front import Point
+from paretune.front import Costs, Point
 from paretune.reports.confirmed import Reference, read_references, select_most_seeds, summarize_trainings
 from paretune.reports.query import Query
 from paretune.settings import UNITS
@@ -120,9 +120,11 @@ class SweepResults:
         data = sorted(self.complete["data"].unique())
         dtypes = sorted({_dtype_of(config) for config in self.complete["config"]})
         if len(data) > 1:
-            return f"the models are of different data ({', '.join(data)}), so that their F1 are not comparable"
+            names = ", ".join(data)
+            return f"the models are of different data ({names}), so that their F1 are not comparable"
         if len(dtypes) > 1 and self.cost.endswith("bytes"):
-            return f"{self.unit} are counted in {' and '.join(dtypes)}, so that they are not comparable"
+            names = " and ".join(dtypes)
+            return f"{self.unit} are counted in {names}, so that they are not comparable"
         return None
 
     @cached_property
@@ -153,9 +155,10 @@ class SweepResults:
     def trials(self) -> DataFrame:
         """The trials that were asked for, and all that are not complete."""
         asked_for = self.query.rows(self.table)
-        is_open = self.table["state"] != "complete"
-        is_asked_for = self.table["run_id"].isin(asked_for["run_id"])
-        return self.table[is_open | is_asked_for]
+        table = self.table
+        is_open = table["state"] != "complete"
+        is_asked_for = table["run_id"].isin(asked_for["run_id"])
+        return table[is_open | is_asked_for]
 
     def front_of(self, models: DataFrame) -> DataFrame:
         """Those of ``models`` that are on the front of these alone, by rising cost."""
@@ -164,12 +167,19 @@ class SweepResults:
     def near(self, count: int) -> set[str]:
         """Run ids of the ``count`` models nearest to the front, by their error over that of the front there."""
         errors = 1 - self.complete[self.f1]
-        front_errors = 1 - self.members[self.f1].to_numpy()
-        places = self.members[self.cost].searchsorted(self.complete[self.cost], side="right")
-        errors_there = front_errors[places - 1]
-        ratios = errors / np.maximum(errors_there, LEAST_FRONT_ERROR)
+        ratios = errors / self._front_errors()
         nearest = ratios.sort_values(kind="stable").index[:count]
-        return set(self.complete.loc[nearest, "run_id"])
+        run_ids = self.complete.loc[nearest, "run_id"]
+        return set(run_ids)
+
+    def _front_errors(self) -> Costs:
+        """For each of the models the error of the front at its cost."""
+        costs = self.complete[self.cost]
+        member_costs = self.members[self.cost]
+        member_errors = 1 - self.members[self.f1].to_numpy()
+        places = member_costs.searchsorted(costs, side="right") - 1
+        errors: Costs = np.maximum(member_errors[places], LEAST_FRONT_ERROR)
+        return errors
 
     def point(self, run: str | None = None) -> Point:
         """The best member of the front, or the model whose run id starts with ``run``.

@@ -87,7 +87,8 @@ def _write(axes: Axes, name: str, point: Costs, place: Place) -> Annotation:
 
 
 def _position_of(point: Costs) -> tuple[float, float]:
-    return (float(point[0]), float(point[1]))
+    x, y = point
+    return (float(x), float(y))
 
 
 def _best_place(axes: Axes, name: str, point: Costs, taken: Sequence[Bbox]) -> Place:

@@ -140,7 +140,12 @@ def _data(results: SweepResults, fronts: Mapping[str, DataFrame], store: Store, 
 
 
 def _caps_by_name(results: SweepResults) -> dict[str, int]:
-    return {column.removeprefix("n_"): cap for column, cap in results.caps.items()}
+    """The caps by the names of their costs."""
+    caps: dict[str, int] = {}
+    for column, cap in results.caps.items():
+        name = column.removeprefix("n_")
+        caps[name] = cap
+    return caps
 
 
 def _layers_of_fronts(fronts: Collection[DataFrame]) -> dict[str, str]:
@@ -180,8 +185,12 @@ def _describe_models(models: DataFrame, results: SweepResults, with_settings: Co
         row["layers"] = format_layers(config)
         row["quoted"] = shlex.quote(row["sweep"])
         if row["run"] in with_settings:
-            row["searched"] = [f"{name}={value}" for name, value in searched.items()]
+            row["searched"] = _list_settings(searched)
     return rows
+
+
+def _list_settings(searched: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in searched.items()]
 
 
 def _names_in_script(results: SweepResults) -> dict[str, str]:
@@ -314,13 +323,20 @@ def _groups_of(trials: DataFrame) -> dict[str, DataFrame]:
 
 def raced_curves(results: SweepResults, store: Store) -> list[dict[str, Any]]:
     """Validation F1 by epoch of the last raced trials, at most ``MOST_CURVES``, and of the front beside them."""
-    raced = results.table[results.table["state"] == "raced"]
-    raced = raced.dropna(subset=results.cost).tail(MOST_CURVES)
+    raced = _last_raced(results)
     if raced.empty:
         return []
     is_on_front = results.trials["run_id"].isin(results.members["run_id"])
     trials = records(raced) + records(results.trials[is_on_front])
     return [_curve_of(trial, results.cost, store) for trial in trials]
+
+
+def _last_raced(results: SweepResults) -> DataFrame:
+    """The last raced trials whose cost is known."""
+    table = results.table
+    raced = table[table["state"] == "raced"]
+    known = raced.dropna(subset=results.cost)
+    return known.tail(MOST_CURVES)
 
 
 def _curve_of(trial: Mapping[str, Any], cost: str, store: Store) -> dict[str, Any]:

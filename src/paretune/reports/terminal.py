@@ -158,8 +158,9 @@ def _knee_lines(results: SweepResults) -> list[str]:
 def _describe_model(model: Mapping[str, Any], results: SweepResults) -> str:
     cost = model[results.cost]
     f1 = model[results.f1]
+    family = model["family"]
     run = model["run_id"][:8]
-    return f"{cost:,.0f} {results.unit}, F1 {f1:.4f} ({model['family']}, run {run})"
+    return f"{cost:,.0f} {results.unit}, F1 {f1:.4f} ({family}, run {run})"
 
 
 def format_beaten_references(models: DataFrame, references: Sequence[Reference]) -> list[str]:
@@ -177,13 +178,14 @@ def format_beaten_references(models: DataFrame, references: Sequence[Reference])
 
 
 def _describe_reference(reference: Reference) -> str:
-    return f"{reference.name} ({reference.params:,}: {reference.score:.4f}, {reference.grade})"
+    params = f"{reference.params:,}"
+    score = f"{reference.score:.4f}"
+    return f"{reference.name} ({params}: {score}, {reference.grade})"
 
 
 def _describe_scores(model: Mapping[str, Any]) -> str:
-    f1 = format_mean_and_sd(model, "test_f1")
     accuracy = format_mean_and_sd(model, "test_accuracy")
-    return f"{model['n_params']:,.0f} parameters, test F1 {f1}, accuracy {accuracy}"
+    return f"{_describe_f1(model)}, accuracy {accuracy}"
 
 
 def _find_reference(name: str, references: Sequence[Reference]) -> Reference:
@@ -222,12 +224,15 @@ def _describe_beating(results: SweepResults, reference: Reference) -> str:
 
 
 def _describe_target(reference: Reference) -> str:
+    params = f"{reference.params:,} parameters"
     score = f"test {reference.metric} {reference.score:.4f}"
-    return f"{reference.name} ({reference.params:,} parameters, {score}, {reference.grade})"
+    return f"{reference.name} ({params}, {score}, {reference.grade})"
 
 
 def _describe_f1(model: Mapping[str, Any]) -> str:
-    return f"{model['n_params']:,.0f} parameters, test F1 {format_mean_and_sd(model, 'test_f1')}"
+    params = model["n_params"]
+    f1 = format_mean_and_sd(model, "test_f1")
+    return f"{params:,.0f} parameters, test F1 {f1}"
 
 
 def _confirmed_above(results: SweepResults, reference: Reference) -> list[dict[str, Any]]:
