@@ -106,6 +106,33 @@ def test_a_full_temporary_folder_is_named_as_that(on_full_disk, tmp_path, code):
     assert f"temporary folder `{tmp_path}/disk` is full (No space left on device); free some space, or" in said
 
 
+MAKES_A_STORE_TWICE = """
+import os, subprocess
+from paretune.errors import StoreError
+from paretune.tracking import Store
+store = os.path.join(os.environ["TMPDIR"], "mlflow.db")
+try:
+    Store(f"sqlite:///{store}").create()
+except StoreError as error:
+    print(error, os.path.exists(store))
+subprocess.run(["mount", "-o", "remount,size=20m", os.environ["TMPDIR"]], check=True)
+Store(f"sqlite:///{store}").create()
+print("goes on")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kibibytes", [64, 200, 400])
+def test_a_store_whose_disk_was_full_when_it_was_made_is_made_once_there_is_room(on_full_disk, tmp_path, kibibytes):
+    resized = f'subprocess.run(["mount", "-o", "remount,size={kibibytes}k", os.environ["TMPDIR"]], check=True)'
+    code = MAKES_A_STORE_TWICE.replace("try:", f"{resized}\ntry:", 1)
+
+    said = on_full_disk(f"import sys\nsys.stdout = sys.stderr\n{code}").strip().splitlines()
+    assert f"tracking store `{tmp_path}/disk/mlflow.db` cannot be used: its disk is full; free some" in said[-2]
+    assert said[-2].endswith("False")
+    assert said[-1] == "goes on"
+
+
 def test_an_error_of_another_file_is_not_taken_for_a_full_disk():
     with pytest.raises(FileNotFoundError, match="none"), temporary_folder():
         Path("none").read_bytes()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from paretune.atomic import atomically
 from paretune.errors import StoreError, first_line
 from paretune.paths import NO_ROOM, sqlite_file, sqlite_url
 from paretune.retry import FaultError, error_of, fault_of, fault_of_file
@@ -196,6 +197,8 @@ class Store:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         with one_line(self.uri), FileLock(f"{path}.lock"):
+            if not path.exists():
+                _make_tables(path)
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
             _ = self.experiment_id
@@ -436,6 +439,20 @@ def _again(run: Run) -> str:
     if not sweep:
         return "train the model again"
     return f"train the model again: paretune confirm {shlex.quote(sweep)} --run {run_id[:8]}"
+
+
+def _make_tables(path: Path) -> None:
+    """Make a SQLite store with MLflow's tables, whole or not at all: MLflow does not go on with a part of them."""
+    from mlflow import MlflowClient
+
+    with atomically(path) as staged:
+        uri = f"{DRIVER}:{sqlite_url(staged).partition(':')[2]}"
+        try:
+            MlflowClient(uri).search_experiments(max_results=1)
+        except _store_errors() as error:
+            if fault := fault_of(error, staged):
+                raise error_of(fault, f"tracking store `{path}`") from error
+            raise
 
 
 def refuse_folder(uri: str) -> None:
