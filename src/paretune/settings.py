@@ -1,5 +1,6 @@
 """What settings may be, known without torch: a wrong one is told within a second, before anything heavy is imported."""
 
+import os
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -38,6 +39,7 @@ SWITCHES: dict[str, tuple[str, object]] = {
 PATHS = {"data.path": "your pictures or arrays", "trainer.distillation.teacher": "the weights.pt of a Paretune run"}
 # Nodes whose keys are arguments of the function that their `_target_` names, or anybody's own.
 NEEDS_QUOTES = re.compile(r"[\s'\"\\#&;()<>|$`]|^$")
+LONGEST_NAME_BYTES = 200  # of a folder; file systems have 255, and Paretune writes files with longer names beside it
 OPEN = ("augment", "data", "model", "optimizer", "published", "scheduler", "space")
 
 
@@ -56,14 +58,20 @@ def _check_name(name: object) -> None:
         raise ConfigError(f"name `{name}` is no text in the config file; put it in quotes, such as name: '{name}'")
     if not is_folder(name) or name.partition("/")[0] == "runs" or "," in name:
         raise ConfigError(
-            f"name `{name}` is invalid; expected one for a folder of its own, without a comma; choose another name"
+            f"name `{name}` is invalid; expected one for a folder of its own, without a comma; "
+            f"not over {LONGEST_NAME_BYTES} bytes, and with no - in front; choose another name"
         )
 
 
 def is_folder(name: str) -> bool:
-    """Whether ``name`` is that of a folder below another, which no other name leads to: not ``../x``, ``a//b``."""
+    """Whether ``name`` is that of a folder below another, which no other name leads to: not ``../x``, ``a//b``.
+
+    It is no longer than file systems allow, and does not begin like an option of a command.
+    """
     parts = PurePosixPath(name).parts
-    return bool(parts) and "/".join(parts) == name and ".." not in parts
+    is_plain = bool(parts) and "/".join(parts) == name and ".." not in parts
+    fits = all(len(os.fsencode(part)) <= LONGEST_NAME_BYTES for part in parts)
+    return is_plain and fits and not name.startswith("-")
 
 
 def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

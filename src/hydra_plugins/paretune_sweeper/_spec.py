@@ -29,7 +29,7 @@ from paretune.search.racing import Race, check_race
 from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
-from paretune.settings import is_folder
+from paretune.settings import LONGEST_NAME_BYTES, is_folder
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -230,7 +230,7 @@ def _find_name(options: SweepOptions, arguments: Sequence[str], config: DictConf
     if not is_folder(name):
         raise ConfigError(
             f"name `{name}` is invalid; expected one for a folder of its own, without .. and // in it; "
-            f"choose another name"
+            f"not over {LONGEST_NAME_BYTES} bytes, and with no - in front; choose another name"
         )
     return str(name)
 
