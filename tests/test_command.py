@@ -197,6 +197,15 @@ def test_a_wheel_brings_every_config_and_every_sweep(paretune):
 
 
 @pytest.mark.slow
+def test_a_wheel_brings_the_sources_of_the_kernels(paretune):
+    """They are compiled where they are used."""
+    installed = paretune.site / "paretune/batch_last/kernels"
+    sources = ROOT / "src/paretune/batch_last/kernels"
+
+    assert {path.name for path in installed.iterdir()} == {path.name for path in sources.iterdir()}
+
+
+@pytest.mark.slow
 def test_a_wheel_trains_and_sweeps_in_an_empty_folder(paretune):
     assert "parameters: validation F1" in paretune("train", *TINY)
     assert "name: record" in paretune("sweep", "record", "--cfg", "job")

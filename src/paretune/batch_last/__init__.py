@@ -9,10 +9,11 @@ This package imports nothing else of Paretune.
 """
 
 from paretune.batch_last.build import build_library, find_compiler
-from paretune.batch_last.builder import Builder, Plan, Weights
+from paretune.batch_last.builder import Builder, Plan, RunningStatistics, Weights
 from paretune.batch_last.errors import UnknownLayerError, require
 from paretune.batch_last.library import Library
 from paretune.batch_last.operations import Window
+from paretune.batch_last.parameters import Parameters
 from paretune.batch_last.program import Program, differentiate
 from paretune.batch_last.values import LANES, Shape, Value
 
@@ -20,8 +21,10 @@ __all__ = [
     "LANES",
     "Builder",
     "Library",
+    "Parameters",
     "Plan",
     "Program",
+    "RunningStatistics",
     "Shape",
     "UnknownLayerError",
     "Value",

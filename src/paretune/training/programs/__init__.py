@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from paretune.batch_last import Builder, Library, Program, UnknownLayerError, differentiate
-from paretune.batch_last.parameters import Parameters
+from paretune.batch_last import Builder, Library, Parameters, Program, UnknownLayerError, differentiate
 from paretune.models.network import Network
 from paretune.training.programs.foreign import add_foreign
 from paretune.training.programs.kernels import load_kernels

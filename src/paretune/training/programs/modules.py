@@ -5,8 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from paretune.batch_last import Builder, UnknownLayerError, Value, Weights, Window, require
-from paretune.batch_last.builder import RunningStatistics
+from paretune.batch_last import Builder, RunningStatistics, UnknownLayerError, Value, Weights, Window, require
 from paretune.models.modules import MapMeans, RepeatedMaps, ScalarNorm, SharedDepthwise
 
 
