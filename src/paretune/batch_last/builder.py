@@ -54,8 +54,9 @@ class Plan:
 class Builder:
     """Adds the layers of a network one after the other.
 
-    Each method takes the value that comes in and returns what comes out. All methods raise :class:`~paretune.batch_last.errors.UnknownLayerError` for what the kernels do not know, such as a
-    value that two layers read: its gradients would have to be added up.
+    Each method takes the value that comes in and returns what comes out. All methods raise
+    :class:`~paretune.batch_last.errors.UnknownLayerError` for what the kernels do not know, such as a value that two
+    layers read: its gradients would have to be added up.
     """
 
     def __init__(self, image_shape: Sequence[int], parameters: Parameters, *, training: bool) -> None:
