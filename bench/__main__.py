@@ -17,6 +17,7 @@ PARTS = (
     "memory",
     "startup",
     "report",
+    "scale",
     "cluster",
 )
 

@@ -7,11 +7,15 @@ from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Timer
+from uuid import uuid4
 
 import optuna
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import _cached_storage
+from optuna.storages import RDBStorage, _cached_storage
 from optuna.trial import TrialState
 
 import paretune
@@ -206,6 +210,46 @@ def test_of_two_that_choose_at_the_same_time_both_get_what_was_stored_first(tmp_
     values.append(shared(second, "layout", choose_slowly))
 
     assert values == [{"threads": 1}] * 2
+
+
+KINDS = {
+    "whole": IntDistribution(1, 9), "log": FloatDistribution(1e-3, 1.0, log=True), "name": CategoricalDistribution(["a", None, 2]),
+}  # fmt: skip
+DRAWS = {"whole": st.integers(1, 9), "log": st.floats(1e-3, 1.0), "name": st.sampled_from(["a", None, 2])}
+REPORTS = st.dictionaries(st.integers(0, 9), st.floats(allow_infinity=True, allow_nan=True), max_size=3)
+NOTES = st.dictionaries(
+    st.text(max_size=9), st.none() | st.integers() | st.text() | st.lists(st.integers()), max_size=3
+)
+
+
+@st.composite
+def trials(draw: st.DrawFn) -> optuna.trial.FrozenTrial:
+    """A trial in any state, with anything that Optuna keeps of one."""
+    state, params = draw(st.sampled_from(list(TrialState))), draw(st.fixed_dictionaries({}, optional=DRAWS))
+    value = draw(st.floats(allow_nan=False)) if state is TrialState.COMPLETE else None
+    kinds = {name: KINDS[name] for name in params}
+    noted = {"user_attrs": draw(NOTES), "system_attrs": draw(NOTES), "intermediate_values": draw(REPORTS)}
+    return optuna.create_trial(state=state, value=value, params=params, distributions=kinds, **noted)
+
+
+@given(made=st.lists(trials(), max_size=4), above=st.integers(-1, 3), included=st.sets(st.integers(1, 4), max_size=2))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_trials_are_read_as_optuna_reads_them(tmp_path, made, above, included):
+    study = open_study(uuid4().hex, f"sqlite:///{tmp_path}/optuna.db", ["minimize"], optuna.samplers.RandomSampler())
+    study.add_trials(made)
+    database, first = study._storage._backend, study.trials[0]._trial_id - 1 if made else 0
+    asked = study._study_id, None, {first + number for number in included}, first + above if above >= 0 else -1
+    ours, theirs = database._get_trials(*asked), RDBStorage._get_trials(database, *asked)
+
+    assert repr(ours) == repr(theirs)  # a nan is not equal to itself
+    assert [list(trial.params) for trial in ours] == [list(trial.params) for trial in theirs]
+
+
+def test_trials_of_a_study_that_is_gone_are_missed(tmp_path):
+    study, _ = database(tmp_path)
+
+    with pytest.raises(KeyError):
+        study._storage._backend._get_trials(study._study_id + 1, None, set(), -1)
 
 
 @cache

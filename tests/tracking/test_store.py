@@ -18,8 +18,8 @@ from paretune.front import Point, front_volume
 from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials
 from paretune.tracking.run import RunWriter, write_leftovers
 from paretune.tracking.spool import Step
-from paretune.tracking.store import one_line
-from paretune.tracking.tables import COLUMNS_READ, tables_in
+from paretune.tracking.store import config_tags, configs_of, one_line
+from paretune.tracking.tables import COLUMNS_READ, Part, tables_in
 
 POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
               best_epoch=2, config={"seed": 4, "model": {"widths": [2, 3]}}, macs=900, ram_bytes=160, flash_bytes=480)  # fmt: skip
@@ -443,3 +443,37 @@ def test_a_password_in_the_uri_is_refused_and_not_repeated(uri):
     ) as refusal:
         Store(uri)
     assert "secret" not in str(refusal.value)
+
+
+SECTIONS = st.dictionaries(
+    st.sampled_from(["seed", "model", "cap"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers(0, 1) | st.sampled_from([0.0, 1.0, "1"]), st.lists, max_leaves=3
+    ),
+)
+
+
+@given(st.lists(SECTIONS, max_size=5))
+def test_configs_that_are_read_together_are_those_that_were_kept(configs):
+    """Also where parts are equal in Python, such as 1, 1.0 and true."""
+    assert repr(configs_of(map(config_tags, configs))) == repr(configs)
+
+
+def test_equal_sections_of_configs_are_one_object():
+    first, second = configs_of(
+        map(config_tags, [{"seed": 1, "model": {"widths": [4]}}, {"seed": 2, "model": {"widths": [4]}}])
+    )
+
+    assert first["model"] is second["model"]
+
+
+def test_a_part_of_a_run_is_what_was_asked_for(store, tmp_path):
+    start_sweep(store)
+    run_trial(store, tmp_path)
+    (whole,), (part,) = (
+        store.trials("small", only=only).copy() for only in (None, Part(("trial", "val_f1"), config=True))
+    )
+
+    assert set(part.data.tags) == {"trial", "config"}
+    assert part.data.metrics == {"val_f1": whole.data.metrics["val_f1"]}
+    assert (part.info, part.data.params) == (whole.info, {})

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.front import FAR, UNCAPPED, Costs, costs_of, front, front_volume
 from paretune.search.caps import Caps
 from paretune.search.stopping import compute_losses, hypervolume, reference_point
+from paretune.search.storage import best_trials
 from paretune.search.study import finished, reason_of, running
 from paretune.search.worker import shown
 
@@ -87,7 +88,7 @@ class Progress:
         if len(values) == 2:
             n_members = len(front(losses))  # of equal trials one is on the front, as in reports
         else:
-            n_members = len({tuple(trial.values) for trial in self.study.best_trials})
+            n_members = len({tuple(trial.values) for trial in best_trials(self.study)})
         volume = self._compute_volume(losses)
         return [f"front {n_members}", f"hypervolume {volume:.3f}", best]
 

@@ -27,6 +27,7 @@ from paretune.retry import FaultError, error_of, fault_of, fault_of_file, patien
 from paretune.search import TrialHandle
 from paretune.search.claims import reclaim, this_process
 from paretune.search.interrupts import end_soon, listen, under_slurm
+from paretune.search.storage import best_trials
 from paretune.search.study import ask_to_stop, finished, name_values, running, stopping, study_id
 from paretune.search.worker import Interrupted, work
 from paretune.secrets import masked
@@ -223,7 +224,7 @@ def _to_files(message: str, error: Any) -> None:
 
 def _write_results(study: Study, folder: Path) -> None:
     """``optimization_results.yaml``, in hydra-optuna-sweeper's form."""
-    best = [{"params": trial.params, "values": trial.values} for trial in study.best_trials]
+    best = [{"params": trial.params, "values": trial.values} for trial in best_trials(study)]
     results: dict[str, Any] = {"name": "optuna"}
     if len(study.directions) == 1:
         results |= {"best_params": best[0]["params"], "best_value": best[0]["values"][0]} if best else {}

@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
 from threading import Event, Thread
@@ -15,20 +16,27 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 from optuna._hypervolume import compute_hypervolume
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import (
+    StudyModel,
     StudySystemAttributeModel,
     TrialHeartbeatModel,
+    TrialIntermediateValueModel,
     TrialModel,
+    TrialParamModel,
     TrialSystemAttributeModel,
+    TrialUserAttributeModel,
+    TrialValueModel,
 )
 from optuna.study import Study
+from optuna.study._multi_objective import _get_pareto_front_trials_by_trials
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
-from sqlalchemy import Connection, Insert, delete, insert, select, update
+from sqlalchemy import Connection, Insert, delete, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
 
 from paretune.retry import TOLD_AFTER_S, FaultError, Outage, error_of, fault_of, fault_of_file, is_busy, patience
 
@@ -40,6 +48,7 @@ PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 NAME = "the study's database"
 STANDBY = "25006"  # of a PostgreSQL that a failover has not made the primary yet
 LAST_BEAT_S = 1.0
+IDS_AT_ONCE = 5_000  # in one query; SQLite takes 32,766
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -143,6 +152,113 @@ CALLS = (
 
 for _name in CALLS:
     setattr(PatientStorage, _name, patiently(getattr(RDBStorage, _name)))
+
+
+def _read_trials(
+    database: RDBStorage,
+    study_id: int,
+    states: Container[TrialState] | None,
+    included_trial_ids: set[int],
+    trial_id_greater_than: int,
+) -> list[FrozenTrial]:
+    """What Optuna's ``_get_trials`` gives, a tenth of its time: from rows, without an object for each of them.
+
+    The trials of the study whose id is above ``trial_id_greater_than`` or among ``included_trial_ids``, by their ids.
+    """
+    trial = TrialModel
+    known = trial.trial_id.in_(sorted(included_trial_ids))
+    which = [trial.study_id == study_id, or_(trial.trial_id > trial_id_greater_than, known)]
+    if states is not None:
+        which.append(trial.state.in_([state for state in TrialState if state in states]))
+    with database.engine.connect() as connection:
+        StudyModel.find_or_raise_by_id(study_id, Session(connection))
+        columns = (trial.trial_id, trial.number, trial.state, trial._datetime_start_utc, trial._datetime_complete_utc)
+        rows = connection.execute(select(*columns).where(*which).order_by(trial.trial_id)).all()
+        ids = [row.trial_id for row in rows]
+        parts = _PartsOfTrials(connection, ids)
+    return [parts.trial(*row) for row in rows]
+
+
+class _PartsOfTrials:
+    """What other tables hold of some trials, by the trials' ids."""
+
+    def __init__(self, connection: Connection, trial_ids: Sequence[int]) -> None:
+        self._connection, self._ids = connection, trial_ids
+        self.params: dict[int, dict[str, Any]] = defaultdict(dict)
+        self.distributions: dict[int, dict[str, BaseDistribution]] = defaultdict(dict)
+        self._read_params()
+        self.user_attrs = self._attributes(TrialUserAttributeModel)
+        self.system_attrs = self._attributes(TrialSystemAttributeModel)
+        self._values: dict[int, dict[int, float]] = defaultdict(dict)
+        self.reported: dict[int, dict[int, float]] = defaultdict(dict)
+        self._read_values()
+        self._read_reported()
+
+    def trial(
+        self, trial_id: int, number: int, state: TrialState, start: datetime | None, complete: datetime | None
+    ) -> FrozenTrial:
+        """The trial with this id, number, state and times (in UTC)."""
+        values = self._values[trial_id]
+        return FrozenTrial(
+            number=number,
+            state=state,
+            value=None,
+            values=[values[objective] for objective in sorted(values)] or None,
+            datetime_start=_local(start),
+            datetime_complete=_local(complete),
+            params=self.params[trial_id],
+            distributions=self.distributions[trial_id],
+            user_attrs=self.user_attrs[trial_id],
+            system_attrs=self.system_attrs[trial_id],
+            intermediate_values=self.reported[trial_id],
+            trial_id=trial_id,
+        )
+
+    def _read_params(self) -> None:
+        row = TrialParamModel
+        known: dict[str, BaseDistribution] = {}  # a sweep has few, and reading one takes longer than all else
+        columns = (row.trial_id, row.param_name, row.param_value, row.distribution_json)
+        for trial_id, name, value, text in self._rows(row, columns, row.param_id):
+            if text not in known:
+                known[text] = json_to_distribution(text)
+            self.params[trial_id][name] = known[text].to_external_repr(value)
+            self.distributions[trial_id][name] = known[text]
+
+    def _attributes(self, row: Any) -> dict[int, dict[str, Any]]:
+        attributes: dict[int, dict[str, Any]] = defaultdict(dict)
+        for trial_id, key, text in self._rows(row, (row.trial_id, row.key, row.value_json), row.trial_id):
+            attributes[trial_id][key] = json.loads(text)
+        return attributes
+
+    def _read_values(self) -> None:
+        row = TrialValueModel
+        columns = (row.trial_id, row.objective, row.value, row.value_type)
+        for trial_id, objective, value, kind in self._rows(row, columns, row.trial_id):
+            self._values[trial_id][objective] = row.stored_repr_to_value(value, kind)
+
+    def _read_reported(self) -> None:
+        row = TrialIntermediateValueModel
+        columns = (row.trial_id, row.step, row.intermediate_value, row.intermediate_value_type)
+        for trial_id, step, value, kind in self._rows(row, columns, row.trial_id):
+            self.reported[trial_id][step] = row.stored_repr_to_intermediate_value(value, kind)
+
+    def _rows(self, row: Any, columns: Sequence[Any], order: Any) -> Iterator[Any]:
+        for start in range(0, len(self._ids), IDS_AT_ONCE):
+            ids = self._ids[start : start + IDS_AT_ONCE]
+            yield from self._connection.execute(select(*columns).where(row.trial_id.in_(ids)).order_by(order))
+
+
+def _local(time_utc: datetime | None) -> datetime | None:
+    return time_utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None) if time_utc else None
+
+
+PatientStorage._get_trials = patiently(_read_trials)  # type: ignore[method-assign, arg-type]
+
+
+def best_trials(study: Study) -> list[FrozenTrial]:
+    """The complete trials that no other one dominates; Optuna's own copies all trials of the study first."""
+    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    return _get_pareto_front_trials_by_trials(complete, study.directions, consider_constraint=False)
 
 
 def open_database(url: str, engine_options: dict[str, Any], heartbeat_s: int) -> PatientStorage:

@@ -7,7 +7,9 @@ from math import nan
 
 from paretune.front import costs_of, front, front_volume
 from paretune.tracking.store import COST_METRICS, N_PARAMS, VAL_F1, Store, Tag
-from paretune.tracking.tables import Run
+from paretune.tracking.tables import Part, Run
+
+READ = Part((Tag.TRIAL, Tag.FRONT, VAL_F1, *COST_METRICS.values()))  # all that is looked at here
 
 
 def keep_front(store: Store, sweep: str, trial: int) -> None:
@@ -16,7 +18,7 @@ def keep_front(store: Store, sweep: str, trial: int) -> None:
     Whoever ends a trial first tags it as a member and then calls this. Of two that end together, the later writer sees
     both, so that the tags are right once all have written.
     """
-    _tag_front(store, sweep, store.front_of(sweep), trial)
+    _tag_front(store, sweep, store.front_of(sweep, only=READ), trial)
 
 
 def set_front(store: Store, sweep: str) -> None:
@@ -24,7 +26,7 @@ def set_front(store: Store, sweep: str) -> None:
 
     Size and volume are logged once more, as the latest ones may be of a trial that did not end last.
     """
-    runs = store.trials(sweep, state="complete")
+    runs = store.trials(sweep, state="complete", only=READ)
     if runs:
         _tag_front(store, sweep, runs, max(int(run.data.tags[Tag.TRIAL]) for run in runs))
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from paretune.errors import StoreError
 from paretune.front import Point, costs_of, front
 from paretune.paths import temporary_folder
-from paretune.tracking.store import COST_METRICS, IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, config_of
-from paretune.tracking.tables import Run
+from paretune.tracking.store import COST_METRICS, IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, configs_of
+from paretune.tracking.tables import Part, Run
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,6 +22,21 @@ log = logging.getLogger(__name__)
 
 WEIGHTS = "weights.pt"
 STATES = {"FINISHED": "complete", "FAILED": "failed", "RUNNING": "running"}
+
+
+TAGS_READ = (
+    Tag.MODEL,
+    Tag.SWEEP,
+    Tag.TRIAL,
+    Tag.ATTEMPT,
+    Tag.STATE,
+    Tag.FAMILY,
+    Tag.LAYERS,
+    Tag.DATA,
+    Tag.ERROR,
+    Tag.ADDED,
+)
+READ = Part((*TAGS_READ, *COST_METRICS.values(), *SCORES, IMAGES_PER_S), config=True, searched=True)
 
 
 def read_trials(store: Store, *sweeps: str) -> "DataFrame":
@@ -34,7 +49,7 @@ def read_trials(store: Store, *sweeps: str) -> "DataFrame":
     for sweep in sweeps:
         if sweep not in costs:
             costs[sweep] = _cost_without_parent(store, sweep, costs)
-    runs = [run for sweep in sweeps for run in store.trials(sweep)]
+    runs = [run for sweep in sweeps for run in store.trials(sweep, only=READ)]
     table = _table_of([run for run in runs if _state(run) in {*STATES.values(), "raced"}])
     table["cost"] = common_cost([costs[sweep] for sweep in sweeps])
     table.loc[front_rows(complete_rows(table), column_of(table)).index, "front"] = True
@@ -80,7 +95,7 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
         return to_datetime(Series([getattr(run.info, name) for run in runs], dtype=float), unit="ms", utc=True)
 
     tags, metrics, drawn = ([getattr(run.data, name) for run in runs] for name in ("tags", "metrics", "params"))
-    configs = [config_of(tag) for tag in tags]
+    configs = configs_of(tags)
     figures = (*COST_METRICS.values(), *SCORES, IMAGES_PER_S)
     names = dict.fromkeys(name for values in drawn for name in values)
     return DataFrame(

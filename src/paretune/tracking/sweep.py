@@ -14,7 +14,7 @@ from paretune.tracking.compare import RunsSide, StudySide, check_in_step, runs_s
 from paretune.tracking.front_tags import set_front, supersede
 from paretune.tracking.run import has_waiting, write_leftovers
 from paretune.tracking.store import Store, Tag, one_line, provenance
-from paretune.tracking.tables import Run
+from paretune.tracking.tables import Part, Run
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class SweepRecorder:
     def _close_all(self, store: Store, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
         runs = [
             (int(run.data.tags[Tag.TRIAL]), int(run.data.tags.get(Tag.ATTEMPT, 0)), run)
-            for run in store.trials(self.sweep)
+            for run in store.trials(self.sweep, only=Part((Tag.TRIAL, Tag.ATTEMPT, Tag.STATE)))
         ]
         latest = dict(sorted((number, attempt) for number, attempt, _ in runs))
         for number, attempt, run in runs:

@@ -78,13 +78,30 @@ TAG_OF_ALL = f"""
 """
 
 
-def runs_with(path: Path, tags: Mapping[str, str], *, deleted: bool = False) -> list[Run]:
+@dataclass(frozen=True)
+class Part:
+    """What is read of each run: the tags and metrics of these ``names``, its config and what was searched if asked for."""
+
+    names: tuple[str, ...]
+    config: bool = False
+    searched: bool = False
+
+    def condition_for(self, table: str) -> tuple[str, tuple[str, ...]]:
+        """The end of a query of rows of this table, and its arguments."""
+        if table == "params":
+            return ("", ()) if self.searched else ("AND 0", ())
+        marks = ", ".join("?" * len(self.names))
+        parts = "OR key LIKE 'config%'" if table == "tags" and self.config else ""
+        return f"AND (key IN ({marks}) {parts})", self.names
+
+
+def runs_with(path: Path, tags: Mapping[str, str], *, deleted: bool = False, only: Part | None = None) -> list[Run]:
     """All runs of the store in this file that have these tags (at least one), oldest first; or those that were ``deleted``.
 
-    Raises ``sqlite3.Error`` if it cannot be read, or has not the columns that are read.
+    Of their tags, parameters and metrics all are read, or ``only`` a part of them. Raises ``sqlite3.Error`` if it cannot be read, or has not the columns that are read.
     """
     chosen, wanted = _having(tags)
-    return _runs_of(path, chosen, wanted, f"NOT {IS_ACTIVE}" if deleted else IS_ACTIVE)
+    return _runs_of(path, chosen, wanted, f"NOT {IS_ACTIVE}" if deleted else IS_ACTIVE, only)
 
 
 def run_of(path: Path, run_id: str) -> Run | None:
@@ -97,17 +114,18 @@ def _having(tags: Mapping[str, str]) -> tuple[str, list[str]]:
     return " INTERSECT ".join([HAS_TAG] * len(tags)), [word for tag in tags.items() for word in tag]
 
 
-def _runs_of(path: Path, chosen: str, wanted: list[str], which: str) -> list[Run]:
+def _runs_of(path: Path, chosen: str, wanted: list[str], which: str, only: Part | None = None) -> list[Run]:
     with _reading(path) as connection:
         rows = connection.execute(RUNS.format(which=which, chosen=chosen), wanted)
         runs = {row[0]: Run(RunInfo(row[0], str(row[1]), *row[2:]), RunData()) for row in rows}
         for table in ("tags", "params", "metrics"):
             columns = "value, is_nan FROM latest_metrics" if table == "metrics" else f"value, 0 FROM {table}"
-            for run_id, key, value, is_nan in connection.execute(
-                f"SELECT run_uuid, key, {columns} WHERE run_uuid IN ({chosen})", wanted
-            ):
-                if run_id in runs:
-                    getattr(runs[run_id].data, table)[intern(key)] = nan if is_nan else value
+            which_keys, keys = only.condition_for(table) if only else ("", ())
+            query = f"SELECT run_uuid, key, {columns} WHERE run_uuid IN ({chosen}) {which_keys}"
+            values = {run_id: getattr(run.data, table) for run_id, run in runs.items()}
+            for run_id, key, value, is_nan in connection.execute(query, [*wanted, *keys]):
+                if run_id in values:
+                    values[run_id][intern(key)] = nan if is_nan else value
     return list(runs.values())
 
 
