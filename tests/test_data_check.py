@@ -236,3 +236,23 @@ def test_a_folder_of_any_name_can_be_checked_and_trained_on_as_it_says(pictures,
 
     assert answer.code == 0, answer.err
     assert answered(cli, "check", *shlex.split(line)).out.splitlines()[1:] == answer.out.splitlines()[1:]
+
+
+def test_two_data_sets_at_once_are_refused(pictures, answered):
+    two_classes(Path("others"))
+
+    answer = answered(cli, "check", "pictures", "others")
+
+    assert answer.code == 2
+    assert answer.err == (
+        "paretune data check: `pictures` and `others` are two data sets; expected one; check them one by one\n"
+    )
+
+
+def test_an_empty_path_is_asked_for(pictures, answered):
+    answer = answered(cli, "check", "data=folder", "data.path=")
+
+    assert (answer.code, answer.err) == (
+        2,
+        "paretune data check: data.path is missing; expected a value; set data.path\n",
+    )

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -143,6 +143,14 @@ def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
             raise
         print(f"{command}: file `{error.filename}` cannot be used: {fault.wrong}; {fault.mend}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def tell_mistakes(command: str, errors: Sequence[BaseException]) -> None:
+    """Print each of a person's mistakes as one line that names the ``command``, and leave with exit code 2 if there are any."""
+    for error in errors:
+        print(f"{command}: {_message(error, named=True)}", file=sys.stderr)
+    if errors:
+        raise SystemExit(2)
 
 
 def _message(error: BaseException, named: bool) -> str:

@@ -66,11 +66,14 @@ def _check(options: argparse.Namespace) -> None:
 def _overrides(settings: Sequence[str]) -> list[str]:
     """The settings, with what is a folder or an ``.npz`` file as such data."""
     overrides: list[str] = []
+    folders = [setting for setting in settings if _is_data(setting)]
+    if len(folders) > 1:
+        raise ConfigError(f"`{folders[0]}` and `{folders[1]}` are two data sets; expected one; check them one by one")
     for setting in settings:
         path = Path(setting)
-        if path.suffix == ".npz" and path.is_file():
+        if _is_data(setting) and path.is_file():
             overrides += ["data=npz", f"data.path={_quoted(setting)}"]
-        elif path.is_dir() and ("=" not in setting or setting.startswith(("/", "./", "../"))):
+        elif _is_data(setting):
             overrides += ["data=folder", f"data.path={_quoted(setting)}"]
         elif "=" not in setting:
             raise ConfigError(
@@ -80,6 +83,14 @@ def _overrides(settings: Sequence[str]) -> list[str]:
         else:
             overrides.append(setting)
     return overrides
+
+
+def _is_data(setting: str) -> bool:
+    """Whether a setting is a folder or an ``.npz`` file itself."""
+    path = Path(setting)
+    if path.suffix == ".npz" and path.is_file():
+        return True
+    return path.is_dir() and ("=" not in setting or setting.startswith(("/", "./", "../")))
 
 
 def _quoted(path: str) -> str:

@@ -7,12 +7,12 @@ model of your own pictures, scaled. Where ink counts, a picture with a bright bo
 
 import argparse
 import json
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paretune.cli import exit_on_mistake, parser_of
+from paretune.cli import FILE_ERRORS, exit_on_mistake, parser_of, tell_mistakes
+from paretune.errors import ParetuneError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +33,6 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line, with every class's probability")
     options = parser.parse_args(arguments)
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends this command, too
     with exit_on_mistake("paretune predict"):
         _predict(options)
 
@@ -46,11 +44,17 @@ def _predict(options: argparse.Namespace) -> None:
     from paretune.deploy.runtime import Runtime
 
     runtime = Runtime(options.model)
+    unread: list[Exception] = []
     for path in options.pictures:
-        found = [place(name, picture, runtime.placing, options.invert) for name, picture in read_pictures(path)]
+        try:
+            found = [place(name, picture, runtime.placing, options.invert) for name, picture in read_pictures(path)]
+        except (ParetuneError, *FILE_ERRORS) as error:
+            unread.append(error)
+            continue
         probabilities = runtime.probabilities(np.stack([picture.image for picture in found]))
         for picture, row in zip(found, probabilities, strict=True):
             print(_answer(picture, row, runtime.class_names, options.json))
+    tell_mistakes("paretune predict", unread)
 
 
 def _answer(picture: "Placed", row: "NDArray[np.float32]", names: Sequence[str], as_json: bool) -> str:

@@ -82,7 +82,7 @@ def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """
     known = dict(_leaves(defaults))
     for setting, value in _leaves(config):
-        if value == "???":
+        if value == "???" or (setting in PATHS and value == ""):
             raise ConfigError(f"{setting} is missing; expected a value; set {setting}")
         if setting not in known and setting.partition(".")[0] not in OPEN:
             if parts := [name for name in known if name.startswith(f"{setting}.")]:

@@ -107,6 +107,7 @@ def test_without_files_and_network_the_error_names_folder_file_and_digits(tmp_pa
     message = r"data file `.*tiny/train-images.gz` is missing .* expected it in the folder `.*tiny`; .* PARETUNE_DATA .* data=digits"
     with pytest.raises(DataError, match=message):
         load(tmp_path, folder, "http://127.0.0.1:9")
+    assert not (tmp_path / "tiny").exists()  # nor is a folder left behind
 
 
 def test_files_that_are_others_are_refused_together_and_kept(tmp_path, folder):

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
+from paretune import paths, predict
 from paretune.deploy.picture import Placing, place, read_pictures
 from paretune.errors import DataError
 
@@ -155,3 +156,19 @@ def test_what_is_no_announced_format_is_not_predicted(tmp_path):
 
     with pytest.raises(DataError, match=r"a.png` cannot be read \(its content is of another format\); expected PNG"):
         list(read_pictures(tmp_path / "a.png"))
+
+
+def test_every_picture_that_can_be_read_is_answered_and_every_other_one_is_named(tmp_path, answered):
+    model = str(next((paths.CONF.parent / "sweeps" / "record_kernels" / "models").glob("193.onnx")))
+    stroke(28, 28).save(tmp_path / "good.png")
+    (tmp_path / "empty.png").touch()
+    names = [str(tmp_path / name) for name in ("empty.png", "good.png", "nothing.png")]
+
+    answer = answered(predict.cli, model, *names)
+
+    assert answer.code == 2
+    assert [line.partition(":")[0] for line in answer.out.splitlines()] == [names[1]]
+    assert [line.count(name) for line, name in zip(answer.err.splitlines(), (names[0], names[2]), strict=True)] == [
+        1,
+        1,
+    ]

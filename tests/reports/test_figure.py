@@ -1,10 +1,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
 from paretune.errors import ConfigError
-from paretune.reports.figure import CONFIRMED, draw_front, draw_over, f1_ticks
+from paretune.reports.figure import CONFIRMED, _save, draw_front, draw_over, f1_ticks
 from paretune.reports.query import Query
 from reports.tables import results_of, training, trial
 
@@ -106,3 +107,13 @@ def test_joined_sweeps_have_a_line_each(tmp_path):
     draw_over(results_of(rows, sweeps=["s", "t"]), "size", tmp_path / "over.svg")
 
     assert all(f"<!-- {name} -->" in (tmp_path / "over.svg").read_text() for name in "st")
+
+
+@pytest.mark.parametrize("name", ["日本", "é日本", "한국어"])
+def test_a_name_in_letters_that_no_font_has_is_drawn_without_a_warning(tmp_path, name):
+    figure = Figure()
+    figure.subplots().set_title(name)
+
+    _save(figure, tmp_path / "front.png")
+
+    assert (tmp_path / "front.png").stat().st_size > 0

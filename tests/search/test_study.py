@@ -61,5 +61,5 @@ def test_entries_that_are_searched_are_no_setting_whatever_texts_stand_beside_th
     check_same_setup(study, {"k.0": "1 to 2"}, {"k": str(entries)})
     check_same_setup(study, {"k.0": "1 to 2"}, {"k": str([first, *entries[1:]])})
 
-    with pytest.raises(StoreError, match="was started with another question"):
+    with pytest.raises(StoreError, match="was started with a different configuration"):
         check_same_setup(study, {"k.0": "1 to 2"}, {"k": str([*entries, "more"])})

@@ -151,7 +151,7 @@ def test_another_question_under_the_same_name_is_refused_with_what_changed(swept
     answer = swept(*SWEEP, trials(4), change)
 
     assert answer.code == 2
-    assert "study `small` was started with another question (" in answer.err
+    assert "study `small` was started with a different configuration (" in answer.err
     assert message in answer.err
     assert len(read_points(store, "small")) == 3
 

@@ -8,9 +8,10 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from paretune import models
+from paretune.data.images import Scaling
 from paretune.errors import ConfigError, StoreError
 from paretune.schema import Restarts
-from paretune.training import load, schedule
+from paretune.training import load, save, schedule
 from paretune.training.execution import Execution
 from paretune.training.fit import DivergedError, TensorBatches, best_start, fit, seed_everything
 from paretune.training.settings import Training
@@ -293,4 +294,16 @@ def test_weights_whose_parameters_have_other_names_are_told_apart(tmp_path, name
     )
 
     with pytest.raises(StoreError, match=rf"checkpoint `.*weights.pt` {said}"):
+        load(tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_weights_that_were_cut_off_are_called_so(tmp_path, share):
+    model = {"_target_": "paretune.models.conv.Conv", "widths": [2]}
+    whole = tmp_path / "whole.pt"
+    save(whole, models.build(model), {"model": model}, Scaling(0.0, 1.0))
+    left = whole.read_bytes()[: int(share * whole.stat().st_size)]
+    (tmp_path / "weights.pt").write_bytes(left)
+
+    with pytest.raises(StoreError, match=rf"it is cut off or damaged, {len(left):,} bytes are left"):
         load(tmp_path / "weights.pt")

@@ -64,7 +64,7 @@ class SweepOptions:
     # dotted path of a function (config, optuna trial) that suggests more parameters
     custom_search_space: str | None = None
     space: str | None = None  # name of a node of the composed config that holds the search space of its config groups
-    # nodes of the composed config whose values a study keeps; with others it is another question, and refused;
+    # nodes of the composed config whose values a study keeps; with others it is a different configuration, and refused;
     # ~node is left out of it
     question: list[str] | None = None
     cap: CapOptions = field(default_factory=CapOptions)

@@ -79,7 +79,7 @@ class Session:
                     else:
                         work(study, replace(self.sweep, after_trial=tell), self.run_trial, to_the_end=True)
                 if reason := limits.reached(study):
-                    log.info("sweep %s ends with %d trials: %s", self.sweep.name, len(finished(study)), reason)
+                    log.info("sweep %s ends with %s: %s", self.sweep.name, _count_trials(len(finished(study))), reason)
         _write_results(study, Path(self.config.hydra.sweep.dir))
 
     def join(self) -> None:
@@ -232,3 +232,7 @@ def _write_results(study: Study, folder: Path) -> None:
         results["solutions"] = best
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.create(results), folder / "optimization_results.yaml")
+
+
+def _count_trials(number: int) -> str:
+    return "1 trial" if number == 1 else f"{number:,} trials"

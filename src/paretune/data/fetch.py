@@ -79,9 +79,10 @@ def find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[
     found = _find_all(folder, files)
     if len(found) == len(files):
         return [found[file] for file in files]
+    lock_file = folder / ".fetching"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".fetching").acquire()
+        lock = FileLock(lock_file).acquire()
     except OSError as error:
         raise DataError(
             f"data folder `{folder}` lacks files and cannot be written ({error}); expected them there, or a folder to "
@@ -90,7 +91,18 @@ def find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[
     with lock:
         missing = [file for file in files if file not in found]
         found |= _find_all(folder, missing)  # another process may have fetched them meanwhile
-        return [found.get(file) or _fetch(folder, mirrors, file) for file in files]
+        try:
+            return [found.get(file) or _fetch(folder, mirrors, file) for file in files]
+        except DataError:
+            _remove_if_unused(folder, lock_file)
+            raise
+
+
+def _remove_if_unused(folder: Path, lock_file: Path) -> None:
+    """Remove a folder that was made to fetch into and got no file."""
+    if list(folder.iterdir()) == [lock_file]:
+        lock_file.unlink()
+        folder.rmdir()
 
 
 def _expected(name: str, text: str) -> Expected:

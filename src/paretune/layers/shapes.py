@@ -70,6 +70,7 @@ def _slide(shape: Shape, kernel: int, stride: int, padding: int, kind: str) -> l
     if min(sides) < 1:
         raise ConfigError(
             f"model leaves no pixel: a {kernel}x{kernel} {kind} does not fit on a {height}x{width} map; expected a map "
-            f"of at least 1x1 to be left; use fewer pools, smaller kernels, `same` padding or fewer layers"
+            f"of at least 1x1 to be left; use fewer pools, smaller kernels, `same` padding (model.padding=same) or fewer "
+            f"layers, such as model=conv_tiny, or scale pictures of yours up (data.image_size=[28,28])"
         )
     return sides

@@ -1,5 +1,6 @@
 """The pictures: F1 against a cost, with all trials, the front and published models; F1 over a setting."""
 
+import warnings
 from collections.abc import Sequence
 from math import ceil, floor
 from pathlib import Path
@@ -77,7 +78,11 @@ def _save(figure: Figure, path: Path) -> None:
     metadata: dict[str, Any] | None = None
     if path.suffix == ".svg":
         metadata = {"Date": None}
-    figure.savefig(path, dpi=DPI, metadata=metadata)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from font"
+        )  # a name in letters that no font here has
+        figure.savefig(path, dpi=DPI, metadata=metadata)
 
 
 def _shown_references(results: SweepResults) -> Sequence[Reference]:
@@ -269,7 +274,7 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
     axes.set_ylabel(f"macro {results.score}")
     axes.legend(fontsize=8, loc="lower right", title=", ".join(others) or None)
     axes.set_title(", ".join(results.sweeps), loc="left", fontsize=11)
-    figure.savefig(path, dpi=DPI)
+    _save(figure, path)
 
 
 def _searched_settings(results: SweepResults) -> DataFrame:

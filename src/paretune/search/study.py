@@ -220,7 +220,7 @@ def check_same_setup(
         more = [f"and {len(names) - MOST_SHOWN} more"] if len(names) > MOST_SHOWN else []
         changes = "; ".join([*shown, *more])
         raise StoreError(
-            f"study `{study.study_name}` was started with another question ({changes}); expected the same space, cap and settings; "
+            f"study `{study.study_name}` was started with a different configuration ({changes}); expected the same space, cap and settings; "
             f"give the sweep another name, or take the change back"
         )
     for part, value in ((QUESTION, question), (SETTINGS, settings)):

@@ -375,6 +375,8 @@ class Store:
         """
         places = [folder / name for folder in self._folders_of(run)]
         if path := next((path for path in places if path.is_file()), None):
+            if path != places[0]:
+                log.warning("%s of run %s is not in the store; it is read from %s", name, run.info.run_id, path)
             return path
         if not places or local_folder(run.info.artifact_uri) is None:
             return None  # a server has it

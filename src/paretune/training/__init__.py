@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import nn
@@ -56,6 +57,8 @@ def load(path: Path, trust: Trust | None = None) -> tuple[nn.Module, dict[str, A
     ) as error:
         # torch advises to let a foreign file execute code
         reason = "no weights" if isinstance(error, UnpicklingError) else first_line(error)
+        if isinstance(error, (RuntimeError, OSError)) and path.is_file() and not is_zipfile(path):
+            reason = f"it is cut off or damaged, {path.stat().st_size:,} bytes are left"
         raise StoreError(
             f"checkpoint `{path}` cannot be read ({reason}); expected the weights.pt of a Paretune run"
         ) from error
