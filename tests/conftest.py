@@ -23,6 +23,7 @@ from hypothesis import settings
 from mlflow import MlflowClient
 from omegaconf import DictConfig
 
+from log_files import closing_log_files
 from paretune import paths, schema
 from paretune.data import fitted
 from paretune.data.images import ImageData, Images, Splitting
@@ -42,14 +43,12 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setenv("PARETUNE_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("PARETUNE_DATA", raising=False)
     root, threads = logging.getLogger(), torch.get_num_threads()
-    handlers, level = root.handlers[:], root.level
-    yield
+    level = root.level
+    with closing_log_files():
+        yield
     begin_anew()  # a test that stops itself ends nothing else
     GlobalHydra.instance().clear()
     HydraConfig.instance().cfg = None
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()  # Hydra's log file
-    root.handlers[:] = handlers
     root.setLevel(level)
     torch.set_num_threads(threads)
     os.environ.pop("HYDRA_FULL_ERROR", None)

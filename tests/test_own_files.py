@@ -49,7 +49,7 @@ def test_a_sweep_without_a_name_has_that_of_its_file_which_may_be_given_as_a_pat
     ("lines", "said"),
     [
         ("cap: {max_param: 3000}", "setting `cap.max_param` is unknown; expected one that --cfg job shows; did you mean cap.max_params?"),
-        ("cap: {max_params: 3k}", "cap.max.params `3k` is invalid; expected a whole number of at least 1, or null"),
+        ("cap: {max_params: 3k}", "cap.max_params `3k` is invalid; expected a whole number of at least 1, or null"),
         ("cap: {max_params: 5", "mine.yaml` cannot be read (line 7, column 20: expected ',' or '}', but got '<stream end>'); expected YAML"),
         ("space: {optimiser.lr: 'interval(0.1,1)'}", "setting `optimiser.lr` is unknown; expected one that --cfg job shows; did you mean optimizer.lr?"),
     ],

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from log_files import closing_log_files
 from paretune import confirm, export, pareto, predict, train
 from paretune.data.digits import load
 from paretune.data.images import Splitting
@@ -39,7 +40,8 @@ def kept(tmp_path_factory, migrated) -> Path:
     with pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
         patch.setenv("PARETUNE_STORE", str(folder))
         patch.setattr(sys, "argv", ["paretune", *SWEEP])
-        train.cli()
+        with closing_log_files():
+            train.cli()
     return folder
 
 

@@ -151,6 +151,8 @@ def one_line(text: str, cause: str = "") -> str:
         return f"group `{found[1]}` has no option to be replaced; expected a plus before it; write {found[2]}"
     if found := re.match(r"Error parsing override '(.*)'\n(.*)", text):
         return f"override `{found[1]}` cannot be read ({found[2]}); expected key=value without spaces; put other texts in quotes"
+    if found := re.search(r"raised while composing config:\s*(.*?)\s*full_key: (\S+)", text, re.DOTALL):
+        return _describe_composed(found[2], found[1])
     if found := re.fullmatch(r"Error merging override \+*([^=]+)=(.*)", text):
         return _describe_wrong_value(found[1], found[2], cause)
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
@@ -159,6 +161,15 @@ def one_line(text: str, cause: str = "") -> str:
 def line_of(overrides: Iterable[str]) -> str:
     """The ``overrides`` in a line, of which a shell, and ``shlex.split``, makes them again; quotes only where these need them."""
     return " ".join(shlex.quote(override) if NEEDS_QUOTES.search(override) else override for override in overrides)
+
+
+def _describe_composed(setting: str, cause: str) -> str:
+    """A setting of a config file that Hydra did not take, by what OmegaConf said of it."""
+    if re.match(r"Key '.*' not in", cause):
+        advice = mend(setting, SETTINGS, "leave it out")
+        return f"setting `{setting}` is unknown; expected one that --cfg job shows; {advice}"
+    value = re.search(r"Value '(.*)' of type", cause)
+    return _describe_wrong_value(setting, value[1] if value else "null", cause)
 
 
 def _describe_wrong_value(setting: str, value: str, cause: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from log_files import closing_log_files
 from paretune import paths
 from paretune.pareto import cli as pareto
 from paretune.pareto import trials
@@ -34,7 +35,8 @@ def kept(tmp_path_factory, migrated) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PARETUNE_STORE", str(folder / "store"))
         for number in (1, 3):
-            run_train(patch, *SWEEP, total(number))
+            with closing_log_files():
+                run_train(patch, *SWEEP, total(number))
             GlobalHydra.instance().clear()
             for name in ("mlflow.db", "optuna.db"):
                 back_up(folder / "store" / name, folder / f"{name}.{number}")

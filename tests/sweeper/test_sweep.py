@@ -11,6 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from optuna.trial import TrialState
 
+from log_files import closing_log_files
 from paretune import train
 from paretune.tracking import Store, read_points
 
@@ -32,7 +33,8 @@ def made(tmp_path_factory, migrated) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PARETUNE_STORE", str(folder))
         patch.setattr("sys.argv", ["paretune", *SWEEP, trials(3)])
-        train.cli()
+        with closing_log_files():
+            train.cli()
     GlobalHydra.instance().clear()
     return folder
 
