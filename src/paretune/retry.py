@@ -101,10 +101,23 @@ def is_busy(error: BaseException) -> bool:
     return any(code in BUSY_SQLITE_CODES for code in codes)
 
 
-def fault_of_file(path: Path) -> Fault | None:
-    """What is wrong with a database's file or its disk, as far as the operating system tells."""
+FileId = tuple[int, int]  # its device and its number there
+
+
+def file_id(path: Path) -> FileId:
+    """What tells a file apart from another one that took its name. Raises ``OSError``."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def fault_of_file(path: Path, opened: FileId | None = None) -> Fault | None:
+    """What is wrong with a database's file or its disk, as far as the operating system tells.
+
+    It was deleted, too, if it is another one than was ``opened``: SQLite makes an empty one at the next connection.
+    """
     try:
-        path.stat()
+        if opened not in (None, file_id(path)):
+            return EMPTIED
         disk = os.statvfs(path)
     except OSError as error:
         return (FAULTS_BY_ERRNO | OF_FILES).get(error.errno or 0)
@@ -128,6 +141,18 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(cause))
         yield cause
         cause = getattr(cause, "orig", None) or cause.__cause__
+
+
+def comes_of(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether the error is of this kind, or was raised while one of it was handled: libraries make errors of their own of interrupts."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        if isinstance(cause, kind):
+            return True
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 class Patience:

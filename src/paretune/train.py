@@ -94,7 +94,7 @@ def _exit_in_a_line() -> Iterator[None]:
     with exit_on_mistake("paretune train", CompactHydraException):
         try:
             yield
-        except (KeyboardInterrupt, SystemExit) as error:
+        except BaseException as error:
             if not interrupted(error):
                 raise
             print("paretune train: the training was stopped", file=sys.stderr)

@@ -3,12 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pandas import DataFrame
 from scipy.stats import ttest_1samp
 
-from paretune.reports.confirmed import Reference, format_mean_and_sd
+from paretune.reports.confirmed import Reference, format_mean_and_sd, summarize_trainings
 from paretune.reports.terminal import format_beaten_references
 from paretune.tracking.read import records
-from reports.tables import confirmed_of, training, trial
+from reports.tables import TRAININGS, confirmed_of, table_of, training, trial
 
 MODEL = trial(0, 900, 0.96)
 
@@ -59,3 +60,10 @@ def test_one_seed_beats_nothing():
     (row,) = records(confirmed_of([MODEL], training(1, 0.99)))
 
     assert not Reference("known", 10_000, 0.1, "honest", "x").is_beaten_by(row)
+
+
+def test_where_nothing_is_finished_nothing_is_confirmed():
+    """As of a sweep that is stopped in its first trial."""
+    trials = table_of([MODEL]).astype({"run_id": "str"}).iloc[:0]
+
+    assert summarize_trainings(trials, DataFrame({name: [] for name in TRAININGS})).empty

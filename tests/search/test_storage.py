@@ -122,12 +122,16 @@ def test_what_does_not_come_back_by_itself_is_told_at_once(tmp_path, damage, wor
         study.set_user_attr("a", 1)
 
 
-def test_a_file_that_is_deleted_while_it_is_open_is_missed(tmp_path):
+@pytest.mark.parametrize(("made_anew", "words"), [(False, "is not there any more"), (True, "was deleted or emptied")])
+def test_a_file_that_is_deleted_while_it_is_open_is_missed(tmp_path, made_anew, words):
+    """The next connection of SQLite makes an empty one."""
     study, path = database(tmp_path)
     storage.refuse_broken(study)
-    path.unlink()
+    path.rename(tmp_path / "elsewhere.db")
+    if made_anew:
+        path.touch()
 
-    with pytest.raises(FaultError, match=r"optuna.db` cannot be used: it is not there any more; put it back"):
+    with pytest.raises(FaultError, match=rf"optuna.db` cannot be used: it {words}"):
         storage.refuse_broken(study)
 
 

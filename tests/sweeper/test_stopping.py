@@ -60,7 +60,7 @@ def test_ctrl_c_puts_the_trial_back_and_the_same_command_ends_the_sweep(tmp_path
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=30)
 
-    assert process.returncode == 130
+    assert process.returncode == 130, output
     assert time.monotonic() - stopped_s < 15
     assert "sweep stop was stopped; the same command goes on from here" in output
     assert TrialState.RUNNING not in states(tmp_path)

@@ -4,7 +4,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -88,6 +88,17 @@ def test_without_a_spool_a_run_waits_for_a_lock(store, monkeypatch):
     patience.end()
     with locked(store), pytest.raises(Exception, match="database is locked"):
         record(alone, 0)
+
+
+def test_an_interrupt_of_which_a_library_made_an_error_is_a_killed_run(store):
+    parent(store)
+    with suppress(ImportError), RunRecorder(store, "r", tags=TAGS | {"trial": "0"}, searched={}):
+        try:
+            raise KeyboardInterrupt
+        except BaseException:
+            raise ImportError("as pydoc does") from None
+
+    assert [run.info.status for run in store.trials("s")] == ["KILLED"]
 
 
 def test_a_store_that_was_deleted_is_no_outage(store):

@@ -51,6 +51,7 @@ ASKS_A_SECOND = 16  # of all threads that wait, so that a hundred do not keep th
 DEATHS_WITHOUT_PROGRESS = 3
 DRAIN_S = 8
 WORKER_ENDS_WITHIN_S = 7.0  # after SIGTERM, so that its parent, which has END_WITHIN_S, can close what it leaves
+LAST_KILLS_S = 1.5
 FAULTY_DRAIN_S = 1.0  # for workers whose store fails
 DELAY_S = 15
 QUEUE = ("squeue", "--me", "--states=all", "--noheader", "--array", "--format=%i|%T|%N")
@@ -196,10 +197,15 @@ class WorkerPool:
                 time.sleep(0.2)
         with suppress(FaultError):
             kill_workers(self.study)
-        kill_children()  # one without a trial has nothing to put back
-        deadline_s = time.monotonic() + 1.0
-        for thread in slots:
-            thread.join(max(0.0, deadline_s - time.monotonic()))
+        self._kill_children(slots)  # one without a trial has nothing to put back
+
+    def _kill_children(self, slots: Sequence[Thread]) -> None:
+        """Kill the workers, also those that are just being launched: without a parent one may wait a minute for its job."""
+        deadline_s = time.monotonic() + LAST_KILLS_S
+        kill_children()
+        while any(thread.is_alive() for thread in slots) and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+            kill_children()
 
     def _keep(self, slot: int) -> None:
         try:

@@ -62,7 +62,8 @@ def summarize_trainings(trials: DataFrame, trainings: DataFrame) -> DataFrame:
     for score in TEST_SCORES:
         _add_interval(ways, groups, score)
     ways = ways.loc[_order_of_ways(trainings)]
-    table: DataFrame = ways.reset_index().merge(trials, left_on="confirms", right_on="run_id")
+    rows = ways.reset_index().astype({"confirms": trials["run_id"].dtype})  # without rows pandas takes it for numbers
+    table: DataFrame = rows.merge(trials, left_on="confirms", right_on="run_id")
     table["optimism"] = table["val_f1"] - table["test_f1"]
     return table.sort_values("n_params", kind="stable")
 

@@ -13,7 +13,7 @@ from threading import Thread
 from traceback import walk_tb
 from typing import Self
 
-from paretune.retry import FaultError, patience
+from paretune.retry import FaultError, comes_of, patience
 
 POLL_S = 1.0
 GRACE_S = 6.0  # for the trial to clean up after an interrupt, before its process is killed
@@ -138,11 +138,13 @@ def end_with(is_alive: Callable[[], bool]) -> None:
 def interrupted(error: BaseException) -> bool:
     """Whether ``error`` comes of a request to stop, and not of a task that calls ``sys.exit``.
 
-    Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`; submitit's signal handler leaves a job that is
-    pre-empted, or whose time is up, with one.
+    Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`, ``pydoc`` one amid an import into an error of
+    its own. submitit's signal handler leaves a job that is pre-empted, or whose time is up, with :class:`SystemExit`.
     """
-    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+    if comes_of(error, KeyboardInterrupt):
         return True
+    if isinstance(error, Exception):
+        return False
     for frame, _ in walk_tb(error.__traceback__):  # from here to where it was raised
         file = Path(frame.f_code.co_filename)
         if "submitit" in file.parts:
@@ -152,7 +154,7 @@ def interrupted(error: BaseException) -> bool:
 
 def terminated(error: BaseException) -> bool:
     """Whether it was SIGTERM that interrupted, which some scheduler may do to a worker again and again."""
-    return isinstance(error, Terminated) or isinstance(error.__context__, Terminated)
+    return comes_of(error, Terminated)
 
 
 def under_slurm() -> bool:

@@ -38,7 +38,18 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from paretune.retry import TOLD_AFTER_S, FaultError, Outage, error_of, fault_of, fault_of_file, is_busy, patience
+from paretune.retry import (
+    TOLD_AFTER_S,
+    FaultError,
+    FileId,
+    Outage,
+    error_of,
+    fault_of,
+    fault_of_file,
+    file_id,
+    is_busy,
+    patience,
+)
 
 NOTE = "paretune:"  # before the names of system attributes, which are no business of those who look at a study
 MOVE = "move"  # a name for the last change of a trial's state, which nothing else has
@@ -132,13 +143,15 @@ def refuse_broken(study: Study) -> None:
 
     SQLite goes on writing to a file that was deleted while it was open.
     """
-    path = _file_of(study)
-    if path and (fault := fault_of_file(path)):
+    path, database = _file_of(study), _database(study)
+    if path and (fault := fault_of_file(path, getattr(database, "opened", None))):
         raise error_of(fault, _named(study))
 
 
 class PatientStorage(RDBStorage):
     """Optuna's database storage, whose every call waits for a database that restarts instead of ending the worker."""
+
+    opened: FileId | None = None  # the file of a SQLite one
 
 
 # What Optuna's cache asks of the database behind it.
@@ -266,11 +279,15 @@ def open_database(url: str, engine_options: dict[str, Any], heartbeat_s: int) ->
     outage = Outage(NAME, PAUSES_S, TOLD_AFTER_S)
     while True:
         try:
-            return PatientStorage(url, engine_kwargs=engine_options, heartbeat_interval=heartbeat_s)
+            database = PatientStorage(url, engine_kwargs=engine_options, heartbeat_interval=heartbeat_s)
         except (StorageInternalError, SQLAlchemyError) as error:
             if not is_busy(error) or outage.noticed(error) > AWAY_S:
                 raise
             outage.wait()
+            continue
+        if path := _file_of(database):
+            database.opened = file_id(path)
+        return database
 
 
 def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:

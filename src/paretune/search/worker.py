@@ -119,9 +119,7 @@ class _Attempt:
             if self._counts():
                 self._tell(state=TrialState.PRUNED)
         except Exception as error:
-            if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
-                self._interrupt(error, of_this_worker_alone=True)
-            self._fail(f"{type(error).__name__}: {error}")
+            self._raised(error, watch)
         else:
             if self._counts():
                 self._tell(values)
@@ -136,6 +134,17 @@ class _Attempt:
         """Whether somebody asked the sweep to stop. Raises :class:`~paretune.retry.FaultError` for a study that is gone."""
         refuse_broken(self.study)
         return stopping(self.study)
+
+    def _raised(self, error: Exception, watch: Watch) -> None:
+        """The task raised an error: one of its own, or what a library made of an interrupt."""
+        if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
+            self._interrupt(error, of_this_worker_alone=True)
+        if watch.fault:
+            raise watch.fault from error
+        if interrupted(error):
+            self._left(error, watch.late)
+        else:
+            self._fail(f"{type(error).__name__}: {error}")
 
     def _left(self, error: BaseException, late: bool) -> None:
         """The task was left with an interrupt or ``sys.exit``: by the watch, by somebody who stops the sweep, or by itself."""

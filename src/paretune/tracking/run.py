@@ -19,7 +19,7 @@ from requests import HTTPError
 
 from paretune.errors import Raced, StoreError, first_line
 from paretune.front import Point
-from paretune.retry import FaultError, Outage, is_busy, patience
+from paretune.retry import FaultError, Outage, comes_of, is_busy, patience
 from paretune.tracking.front_tags import keep_front, supersede
 from paretune.tracking.spool import DamagedError, SpoolFolder, Step, folders_of, set_aside
 from paretune.tracking.store import (
@@ -341,7 +341,8 @@ class RunRecorder(RunWriter):
                 self.write("metrics", values=self.best)
             self.end("FINISHED", {Tag.STATE: "raced"})
         else:
-            status, state = ("FAILED", "failed") if isinstance(error, Exception) else ("KILLED", "killed")
+            is_failure = isinstance(error, Exception) and not comes_of(error, KeyboardInterrupt)
+            status, state = ("FAILED", "failed") if is_failure else ("KILLED", "killed")
             trace_text = "".join(format_exception(error))[-LONGEST_VALUE:]
             message = f"{type(error).__name__}: {error}"[:500]
             self.end(status, {Tag.STATE: state, Tag.ERROR: message, "traceback": trace_text})

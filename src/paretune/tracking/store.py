@@ -25,7 +25,7 @@ from filelock import FileLock
 from paretune.atomic import atomically
 from paretune.errors import StoreError, first_line
 from paretune.paths import NO_ROOM, sqlite_file, sqlite_url
-from paretune.retry import FaultError, error_of, fault_of, fault_of_file
+from paretune.retry import FaultError, FileId, error_of, fault_of, fault_of_file, file_id
 from paretune.secrets import refuse_passwords
 from paretune.tracking.artifacts import folder_of, follow_move, keep_file, keep_text, local_folder
 from paretune.tracking.kinds import check_file, check_tables
@@ -288,8 +288,14 @@ class Store:
         SQLite goes on writing to a file that was deleted while it was open.
         """
         path = self.file
-        if path and (fault := fault_of_file(path)) and "experiment_id" in self.__dict__:
+        is_opened = "experiment_id" in self.__dict__
+        if path and is_opened and (fault := fault_of_file(path, self._opened)):
             raise error_of(fault, f"tracking store `{path}`")
+
+    @cached_property
+    def _opened(self) -> FileId | None:
+        """The file of a SQLite store as it was first seen."""
+        return file_id(self.file) if self.file and self.file.exists() else None
 
     def refuse_locked(self) -> None:
         """Raise :class:`~paretune.errors.StoreError` if another process holds a SQLite store; MLflow would wait for it for 20 s."""
