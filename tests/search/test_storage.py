@@ -2,8 +2,10 @@
 
 import ast
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from threading import Timer
@@ -22,6 +24,7 @@ import paretune
 from paretune.errors import StoreError
 from paretune.retry import FaultError, patience
 from paretune.search import storage
+from paretune.search.claims import ask
 from paretune.search.storage import PatientStorage
 from paretune.search.study import BUSY_S, open_study, shared
 
@@ -247,6 +250,23 @@ def test_trials_are_read_as_optuna_reads_them(tmp_path, made, above, included):
 
     assert repr(ours) == repr(theirs)  # a nan is not equal to itself
     assert [list(trial.params) for trial in ours] == [list(trial.params) for trial in theirs]
+
+
+@pytest.fixture
+def _in_tokyo(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_tokyo")
+def test_a_trial_starts_now_in_every_time_zone(tmp_path):
+    study, _ = database(tmp_path, trials=0)
+    trial, _ = ask(study, lambda number: number < 1)
+
+    assert abs(study.trials[trial.number].datetime_start - datetime.now()) < timedelta(hours=1)
 
 
 def test_trials_of_a_study_that_is_gone_are_missed(tmp_path):

@@ -423,11 +423,12 @@ def _switch_in_memory(
 
 
 def _columns_of(state: TrialState) -> dict[str, Any]:
-    """What Optuna writes with a state; its times are local ones, for people to read."""
+    """What Optuna writes with a state; it stores times in UTC, and shows local ones."""
+    now = datetime.now(UTC).replace(tzinfo=None)
     if state is TrialState.RUNNING:
-        return {"state": state, "datetime_start": datetime.now()}
+        return {"state": state, "datetime_start": now}
     if state.is_finished():
-        return {"state": state, "datetime_complete": datetime.now()}
+        return {"state": state, "datetime_complete": now}
     return {"state": state}
 
 
