@@ -275,6 +275,7 @@ def test_the_norm_goes_before_the_activation_if_asked():
         (config_of("conv", image_shape=[1, 28, 1]), r"leaves no pixel: a 2x2 pool does not fit on a 28x1 map"),
         (config_of("inception", image_shape=[1, 4, 4]), r"leaves no pixel: a 2x2 pool does not fit on a 1x1 map"),
         (config_of("squeeze", kernel_size=9), r"leaves no pixel: a 9x9 convolution does not fit on a 7x7 map"),
+        (config_of("inception", pooled=[1, 2, 3]), r"model `Inception` refuses its settings \(too many values"),
         (config_of("dense", width=[8]), r"model `Dense` refuses its settings \(.*unexpected keyword argument 'width'"),
         (config_of("recurrent", steps=0), r"model.steps `0` is invalid; expected a whole number of at least 1; set model.steps"),
         (config_of("recurrent", **SHARED | {"width": 9}), r"model.width `9` is invalid; expected a whole number of at least 10; set model.width"),

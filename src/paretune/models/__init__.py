@@ -4,7 +4,8 @@ A family is a dataclass of settings whose ``layers()`` are the network, from ima
 ``(B, num_classes)``; counting it takes no torch. Any other ``nn.Module`` class serves as well: it is built to be counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pydoc import ErrorDuringImport, locate
 from typing import TYPE_CHECKING, Any
@@ -104,8 +105,7 @@ def _make_on_meta(model: Mapping[str, Any]) -> "Described | nn.Module":
     import torch
 
     with torch.device("meta"):
-        network: nn.Module = _call(family, model)
-    return network
+        return _make(model)
 
 
 def _make(model: Mapping[str, Any]) -> "Described | nn.Module":
@@ -120,9 +120,8 @@ def _make(model: Mapping[str, Any]) -> "Described | nn.Module":
 def _describe_layers(family: type[Family], model: Mapping[str, Any]) -> Described:
     settings: Family = _call(family, model)
     image_shape = check_image_shape(settings.image_shape)
-    described = Described(settings.layers(), image_shape)
-    layers.unroll(described.layers, image_shape)  # refuses what does not fit
-    return described
+    with _told_by_name(family, model):
+        return Described(settings.layers(), image_shape)
 
 
 def _locate_family(model: Mapping[str, Any]) -> type:
@@ -153,8 +152,15 @@ def _is_network(family: type) -> bool:
 def _call(family: type, model: Mapping[str, Any]) -> Any:
     """The class called with the settings of the config that are its own."""
     settings = {name: value for name, value in model.items() if name not in ("_target_", *COMMON_SETTINGS)}
-    try:
+    with _told_by_name(family, model):
         return family(**settings)
+
+
+@contextmanager
+def _told_by_name(family: type, model: Mapping[str, Any]) -> Iterator[None]:
+    """What a family raises for its settings as a :class:`~paretune.errors.ConfigError` that names it."""
+    try:
+        yield
     except ConfigError:
         raise
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
