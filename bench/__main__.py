@@ -1,4 +1,6 @@
-"""Run the parts named on the command line (all of them by default) and write ``bench/results.json``."""
+"""Run the parts named on the command line (all of them by default) and write
+``bench/results.json``.
+"""
 
 import sys
 from pathlib import Path

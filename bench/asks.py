@@ -1,7 +1,9 @@
-"""The cost of asking, and what is asked: proposals over the cap, milliseconds, the spread over the sizes.
+"""The cost of asking, and what is asked: proposals over the cap, milliseconds, the
+spread over the sizes.
 
-One study of 300 trials for each sampler on the formula of ``studies.surrogates`` (five widths 2 to 64, a learning rate), and the
-same with networks that are built and counted as a sweep does.
+One study of 300 trials for each sampler on the formula of ``studies.surrogates`` (five
+widths 2 to 64, a learning rate), and the same with networks that are built and counted
+as a sweep does.
 """
 
 import warnings
@@ -27,7 +29,10 @@ from paretune.search.space_parser import parse_space
 ASKS, CAPS = 300, (5000, 841)
 TWO = Caps({"params": 5000, "ram_bytes": 40_000}, "params")
 SPACE = parse_space(
-    [*(f"w{i}=int(interval(2,64))" for i in range(5)), "lr=tag(log,interval(0.0005,0.05))"],
+    [
+        *(f"w{i}=int(interval(2,64))" for i in range(5)),
+        "lr=tag(log,interval(0.0005,0.05))",
+    ],
     is_group=lambda _: False,
     own_space=lambda _: {},
 )
@@ -36,23 +41,33 @@ SPACE = parse_space(
 def built(params: dict[str, float]) -> int:
     """Parameters of a real squeeze network of these widths."""
     widths = [params[f"w{i}"] for i in range(5)]
-    return models.count({"_target_": "paretune.models.squeeze.Squeeze", "widths": widths})
+    return models.count(
+        {"_target_": "paretune.models.squeeze.Squeeze", "widths": widths}
+    )
 
 
 def measured(params: dict[str, float]) -> dict[str, object]:
     """All costs of it, of RAM what is in use at each operation."""
     widths = [params[f"w{i}"] for i in range(5)]
     shape = {"image_shape": [1, 28, 28]}
-    costs = models.measure({"_target_": "paretune.models.squeeze.Squeeze", "widths": widths, **shape})
+    costs = models.measure(
+        {"_target_": "paretune.models.squeeze.Squeeze", "widths": widths, **shape}
+    )
     return {"params": costs.params, "ram_bytes": costs.ram_bytes_in_use}
 
 
 def feasible(base: type, cap: int | Caps, counting: Count) -> BaseSampler:
-    return FeasibleSampler(lambda seed: base(seed=seed), FeasibleSpace(SPACE, counting, cap))
+    return FeasibleSampler(
+        lambda seed: base(seed=seed), FeasibleSpace(SPACE, counting, cap)
+    )
 
 
-def asked(make: Callable[[], BaseSampler], cap: int) -> tuple[list[float], list[dict[str, float]]]:
-    """Milliseconds of each ask (the sampler's first, which may learn how to count, included), and what was proposed."""
+def asked(
+    make: Callable[[], BaseSampler], cap: int
+) -> tuple[list[float], list[dict[str, float]]]:
+    """Milliseconds of each ask (the sampler's first, which may learn how to count,
+    included), and what was proposed.
+    """
     rng = np.random.default_rng(0)
     started_s, sampler, asks_ms, proposals = perf_counter(), None, [], []
     sampler = make()
@@ -69,7 +84,9 @@ def asked(make: Callable[[], BaseSampler], cap: int) -> tuple[list[float], list[
 
 
 def tenths_hit(costs: list[float], cap: int) -> int:
-    """How many tenths of log cost, from the smallest network to the cap, the first 40 trials reach."""
+    """How many tenths of log cost, from the smallest network to the cap, the first 40
+    trials reach.
+    """
     smallest = count({f"w{i}": 2 for i in range(5)})
     share = np.log(np.array(costs[:40]) / smallest) / np.log(cap / smallest)
     return len(set(np.clip((share * 10).astype(int), 0, 9)))
@@ -77,12 +94,19 @@ def tenths_hit(costs: list[float], cap: int) -> int:
 
 def ask_after(n: int, counting: Count) -> float:
     """Milliseconds of an ask of ``front`` in a study with ``n`` finished trials."""
-    sampler, rng = FrontSampler(FeasibleSpace(SPACE, counting, CAPS[0])), np.random.default_rng(0)
+    sampler, rng = (
+        FrontSampler(FeasibleSpace(SPACE, counting, CAPS[0])),
+        np.random.default_rng(0),
+    )
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     for _ in range(n):
         params = sampler.feasible.draw_at_share(rng, float(rng.random()))
         values = [count(params), formula(params, rng)]
-        study.add_trial(create_trial(params=params, distributions=SPACE.all_distributions(), values=values))
+        study.add_trial(
+            create_trial(
+                params=params, distributions=SPACE.all_distributions(), values=values
+            )
+        )
     asks_ms = []
     for _ in range(5):
         started_s = perf_counter()
@@ -93,16 +117,30 @@ def ask_after(n: int, counting: Count) -> float:
 
 
 def under_two_caps() -> dict[str, object]:
-    """The same of real networks under a cap of parameters alone, and under one of RAM beside it."""
+    """The same of real networks under a cap of parameters alone, and under one of RAM
+    beside it.
+    """
     figures: dict[str, object] = {}
-    for base, make in {"feasible_tpe": partial(feasible, TPESampler), "front": _front}.items():
-        for name, cap, counting in (("one_cap", 5000, built), ("two_caps", TWO, measured)):
+    for base, make in {
+        "feasible_tpe": partial(feasible, TPESampler),
+        "front": _front,
+    }.items():
+        for name, cap, counting in (
+            ("one_cap", 5000, built),
+            ("two_caps", TWO, measured),
+        ):
             asks_ms, proposals = asked(partial(make, cap, counting), 5000)
-            over = [{c: max(np.atleast_1d(v)) for c, v in measured(params).items()} for params in proposals]
+            over = [
+                {c: max(np.atleast_1d(v)) for c, v in measured(params).items()}
+                for params in proposals
+            ]
             figures[f"{base}_{name}"] = {
                 "ask_ms_median": round(median(asks_ms), 2),
                 "first_ask_ms": round(asks_ms[0], 1),
-                "over_a_cap_of_300": sum(any(costs[c] > most for c, most in TWO.most.items()) for costs in over),
+                "over_a_cap_of_300": sum(
+                    any(costs[c] > most for c, most in TWO.most.items())
+                    for costs in over
+                ),
             }
             print(base, name, figures[f"{base}_{name}"], flush=True)
     return figures
@@ -125,7 +163,9 @@ def run() -> dict[str, object]:
             "feasible_tpe": lambda cap=cap: feasible(TPESampler, cap, count),
             "front": lambda cap=cap: FrontSampler(FeasibleSpace(SPACE, count, cap)),
             "feasible_tpe_built": lambda cap=cap: feasible(TPESampler, cap, built),
-            "front_built": lambda cap=cap: FrontSampler(FeasibleSpace(SPACE, built, cap)),
+            "front_built": lambda cap=cap: FrontSampler(
+                FeasibleSpace(SPACE, built, cap)
+            ),
         }
         for name, make in samplers.items():
             asks_ms, proposals = asked(make, cap)

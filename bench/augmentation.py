@@ -29,7 +29,13 @@ def run() -> dict[str, float]:
         "rotation_nearest": Affine(rotation_deg=5, interpolation="nearest"),
         "affine_bilinear": Affine(rotation_deg=5, shift=0.1, scale=0.1, shear_deg=5),
     }
-    timed = {"step": step, **{kind: (lambda warp=warp: warp(pixels, draws)) for kind, warp in kinds.items()}}
+    timed = {
+        "step": step,
+        **{
+            kind: (lambda warp=warp: warp(pixels, draws))
+            for kind, warp in kinds.items()
+        },
+    }
     ms = {name: _best_ms(work) for name, work in timed.items()}
     shares = {f"{kind}_of_step": round(ms[kind] / ms["step"], 3) for kind in kinds}
     return {f"{name}_ms": round(value, 2) for name, value in ms.items()} | shares

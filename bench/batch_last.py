@@ -1,4 +1,6 @@
-"""A whole training step in each of torch's layouts and batch-last, side by side, and how near the core's limit it is."""
+"""A whole training step in each of torch's layouts and batch-last, side by side, and
+how near the core's limit it is.
+"""
 
 import json
 import os
@@ -26,13 +28,30 @@ NETS = {
         "pool_after": [2, 3],
         "neck": 1,
     },
-    "squeeze 2-2-3-4-3, 622": {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [2, 2, 3, 4, 3]},
-    "separable 6 + 5-9-10-8, 697": {"_target_": f"{FAMILIES}.separable.Separable", "stem": 6, "widths": [5, 9, 10, 8]},
-    "recurrent 8, 18 x 3, 1,484": {"_target_": f"{FAMILIES}.recurrent.Recurrent", "width": 18},
-    "squeeze 10-12-12-12-12, 6,254": {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [10, 12, 12, 12, 12]},
+    "squeeze 2-2-3-4-3, 622": {
+        "_target_": f"{FAMILIES}.squeeze.Squeeze",
+        "widths": [2, 2, 3, 4, 3],
+    },
+    "separable 6 + 5-9-10-8, 697": {
+        "_target_": f"{FAMILIES}.separable.Separable",
+        "stem": 6,
+        "widths": [5, 9, 10, 8],
+    },
+    "recurrent 8, 18 x 3, 1,484": {
+        "_target_": f"{FAMILIES}.recurrent.Recurrent",
+        "width": 18,
+    },
+    "squeeze 10-12-12-12-12, 6,254": {
+        "_target_": f"{FAMILIES}.squeeze.Squeeze",
+        "widths": [10, 12, 12, 12, 12],
+    },
 }
 EXECUTIONS = [
-    *(Execution(layout, precision) for layout in ("contiguous", "channels_last") for precision in ("fp32", "bf16")),
+    *(
+        Execution(layout, precision)
+        for layout in ("contiguous", "channels_last")
+        for precision in ("fp32", "bf16")
+    ),
     Execution("batch_last"),
 ]
 ROUNDS, STEPS = 12, 5
@@ -59,27 +78,49 @@ int main() {
 
 
 def run() -> dict[str, object]:
-    """Images a second by the number of threads, the best of many rounds in turns; ``peak`` in GFLOP/s of one core."""
+    """Images a second by the number of threads, the best of many rounds in turns;
+    ``peak`` in GFLOP/s of one core.
+    """
     by_threads = {f"{threads} threads": in_process(threads) for threads in (1, 2)}
     return {"peak_gflops": peak(), **by_threads, "2 workers": two_workers()}
 
 
 def two_workers() -> dict[str, dict[str, float]]:
-    """The sum of the images a second of two processes of one thread, at the same time."""
+    """The sum of the images a second of two processes of one thread, at the same
+    time.
+    """
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(in_process, (1, 1))
-    sums = {name: {layout: one[name][layout] + other[name][layout] for layout in map(str, EXECUTIONS)} for name in NETS}
+    sums = {
+        name: {
+            layout: one[name][layout] + other[name][layout]
+            for layout in map(str, EXECUTIONS)
+        }
+        for name in NETS
+    }
     for speeds in sums.values():
         *torchs, ours = speeds.values()
-        speeds |= {"over_best_of_torch": round(ours / max(torchs), 2), "over_plain_fp32": round(ours / torchs[0], 2)}
+        speeds |= {
+            "over_best_of_torch": round(ours / max(torchs), 2),
+            "over_plain_fp32": round(ours / torchs[0], 2),
+        }
     return sums
 
 
 def in_process(threads: int) -> dict[str, dict[str, float]]:
     """The figures of a fresh process with so many threads."""
-    code = f"import json; from bench.batch_last import figures; print(json.dumps(figures({threads})))"
+    code = (
+        "import json; from bench.batch_last import figures; "
+        f"print(json.dumps(figures({threads})))"
+    )
     env = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -98,13 +139,24 @@ def of_net(model: dict[str, object]) -> dict[str, float]:
             started_s = perf_counter()
             for _ in range(STEPS):
                 step()
-            seconds[execution] = min(seconds[execution], (perf_counter() - started_s) / STEPS)
+            seconds[execution] = min(
+                seconds[execution], (perf_counter() - started_s) / STEPS
+            )
     plain, ours = seconds[EXECUTIONS[0]], seconds[EXECUTIONS[-1]]
     best = min(s for execution, s in seconds.items() if execution != EXECUTIONS[-1])
     speeds = {str(execution): round(BATCH_SIZE / s) for execution, s in seconds.items()}
-    ratios = {"over_best_of_torch": round(best / ours, 2), "over_plain_fp32": round(plain / ours, 2)}
-    gflop = 3 * flops(model) * BATCH_SIZE / 1e9  # forward, gradient of the inputs, gradient of the weights
-    return {**speeds, **ratios, "gflops_plain": round(gflop / plain, 1), "gflops_batch_last": round(gflop / ours, 1)}
+    ratios = {
+        "over_best_of_torch": round(best / ours, 2),
+        "over_plain_fp32": round(plain / ours, 2),
+    }
+    # Forward, gradient of the inputs, gradient of the weights.
+    gflop = 3 * flops(model) * BATCH_SIZE / 1e9
+    return {
+        **speeds,
+        **ratios,
+        "gflops_plain": round(gflop / plain, 1),
+        "gflops_batch_last": round(gflop / ours, 1),
+    }
 
 
 def training_step(model: dict[str, object], execution: Execution) -> Callable[[], None]:
@@ -136,6 +188,11 @@ def peak() -> float:
     with tempfile.TemporaryDirectory() as folder:
         source, program = Path(folder) / "peak.cpp", Path(folder) / "peak"
         source.write_text(FMA_LOOP)
-        subprocess.run(["g++", "-O3", "-march=native", str(source), "-o", str(program)], check=True)
-        runs = [subprocess.run([program], capture_output=True, text=True, check=True).stdout for _ in range(3)]
+        subprocess.run(
+            ["g++", "-O3", "-march=native", str(source), "-o", str(program)], check=True
+        )
+        runs = [
+            subprocess.run([program], capture_output=True, text=True, check=True).stdout
+            for _ in range(3)
+        ]
     return max(float(run.split()[0]) for run in runs)

@@ -1,5 +1,6 @@
-"""Many workers on one PostgreSQL with an instant objective: what the study itself costs. Needs Debian's postgresql, root and,
-for the comparison with Optuna's proxy, ``pip install grpcio``.
+"""Many workers on one PostgreSQL with an instant objective: what the study itself
+costs. Needs Debian's postgresql, root and, for the comparison with Optuna's proxy,
+``pip install grpcio``.
 """
 
 import os
@@ -47,7 +48,9 @@ run_grpc_proxy_server(RDBStorage(sys.argv[1], engine_kwargs={"pool_size": 20}), 
 
 
 def run() -> dict[str, object]:
-    """Trials per second by number of workers, with Optuna's proxy between them and the database too; and what an ask costs."""
+    """Trials per second by number of workers, with Optuna's proxy between them and the
+    database too; and what an ask costs.
+    """
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         postgres = Postgres(Path(folder) / "postgres")
@@ -57,13 +60,19 @@ def run() -> dict[str, object]:
             direct = {n: _crowd(postgres.url, f"crowd{n}", n) for n in WORKERS}
             with _proxy(postgres.url) as proxied:
                 through = {n: _crowd(proxied, f"proxied{n}", n) for n in WORKERS}
-            return {"direct": direct, "grpc_proxy": through, "ask": {n: _asks(postgres.url, n) for n in SIZES}}
+            return {
+                "direct": direct,
+                "grpc_proxy": through,
+                "ask": {n: _asks(postgres.url, n) for n in SIZES},
+            }
         finally:
             postgres.stop()
 
 
 def loop(where: str, name: str, until_s: float) -> str:
-    """One worker: ask a random point, tell at once. Its trials, and the seconds of its asks and of its tells."""
+    """One worker: ask a random point, tell at once. Its trials, and the seconds of its
+    asks and of its tells.
+    """
     study = _study(where, name)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -73,7 +82,11 @@ def loop(where: str, name: str, until_s: float) -> str:
         trial = _ask(study)
         asked_s = time.perf_counter()
         study.tell(trial, [sum(trial.params.values()), 0.5])
-        n, ask_s, tell_s = n + 1, ask_s + asked_s - began_s, tell_s + time.perf_counter() - asked_s
+        n, ask_s, tell_s = (
+            n + 1,
+            ask_s + asked_s - began_s,
+            tell_s + time.perf_counter() - asked_s,
+        )
     return f"{n} {ask_s} {tell_s}"
 
 
@@ -82,7 +95,11 @@ def _study(where: str, name: str) -> optuna.Study:
         return open_study(name, where, DIRECTIONS, RandomSampler())
     storage = GrpcStorageProxy(host="127.0.0.1", port=int(where.removeprefix("grpc:")))
     return optuna.create_study(
-        study_name=name, storage=storage, directions=DIRECTIONS, sampler=RandomSampler(), load_if_exists=True
+        study_name=name,
+        storage=storage,
+        directions=DIRECTIONS,
+        sampler=RandomSampler(),
+        load_if_exists=True,
     )
 
 
@@ -96,7 +113,9 @@ def _ask(study: optuna.Study) -> optuna.Trial:
 @contextmanager
 def _proxy(url: str) -> Iterator[str]:
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-W", "ignore", "-c", PROXY, url, str(port)])
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", PROXY, url, str(port)]
+    )
     GrpcStorageProxy(host="127.0.0.1", port=port).wait_server_ready(timeout=60)
     yield f"grpc:{port}"
     server.kill()
@@ -106,9 +125,15 @@ def _proxy(url: str) -> Iterator[str]:
 def _crowd(where: str, name: str, workers: int) -> dict[str, float]:
     _study(where, name)
     command = [sys.executable, "-W", "ignore", "-c", LOOP, where, name]
-    until_s = time.time() + 15 + 2 * workers + SECONDS  # all have imported what they need before the clock starts
+    # All have imported what they need before the clock starts.
+    until_s = time.time() + 15 + 2 * workers + SECONDS
     crowd = [
-        subprocess.Popen([*command, str(until_s)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(until_s)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(workers)
     ]
     for worker in crowd:
@@ -131,7 +156,9 @@ def _crowd(where: str, name: str, workers: int) -> dict[str, float]:
 
 
 def _asks(url: str, size: int) -> dict[str, float]:
-    """Medians of a worker alone on a study of ``size`` trials: opening it, an ask by chance and by the default sampler."""
+    """Medians of a worker alone on a study of ``size`` trials: opening it, an ask by
+    chance and by the default sampler.
+    """
     name = f"asks{size}"
     study = _study(url, name)
     _fill(url, study, size)
@@ -141,9 +168,16 @@ def _asks(url: str, size: int) -> dict[str, float]:
     figures = {"joining_s": time.perf_counter() - began_s}
     with _counted(study) as spent:
         figures |= {"random_ms": _median_ms(partial(_once, study))}
-        figures |= {"statements": spent["statements"] / ASKS, "in_database_ms": 1e3 * spent["seconds"] / ASKS}
+        figures |= {
+            "statements": spent["statements"] / ASKS,
+            "in_database_ms": 1e3 * spent["seconds"] / ASKS,
+        }
     study.sampler = FrontSampler(
-        FeasibleSpace(Space(common=SPACE), count=lambda params: sum(params.values()) ** 2, cap=30_000)
+        FeasibleSpace(
+            Space(common=SPACE),
+            count=lambda params: sum(params.values()) ** 2,
+            cap=30_000,
+        )
     )
     figures |= {"front_ms": _median_ms(partial(_once, study), times=10)}
     print(size, figures, flush=True)
@@ -200,8 +234,12 @@ FILLING = (
 
 
 def _fill(url: str, study: optuna.Study, size: int) -> None:
-    """One trial asked and told, the others copied from it inside the database, with parameters by chance."""
+    """One trial asked and told, the others copied from it inside the database, with
+    parameters by chance.
+    """
     _once(study)
     with create_engine(url).begin() as connection:
         for statement in FILLING:
-            connection.execute(text(statement), {"study": study._study_id, "last": size - 1})
+            connection.execute(
+                text(statement), {"study": study._study_id, "last": size - 1}
+            )

@@ -1,4 +1,6 @@
-"""Seconds between two trainings of one worker: from the end of one fit to the start of the next, autotune off."""
+"""Seconds between two trainings of one worker: from the end of one fit to the start of
+the next, autotune off.
+"""
 
 import re
 import statistics
@@ -7,15 +9,25 @@ import sys
 import tempfile
 from os import environ
 
-OVERRIDES = ("-m", "name=gap", "model=dense", "data=mnist", "cap.max_params=20000", "trainer.max_epochs=1",
-             "trainer.autotune=false", "hydra.sweeper.n_trials=8")  # fmt: skip
+OVERRIDES = (
+    "-m",
+    "name=gap",
+    "model=dense",
+    "data=mnist",
+    "cap.max_params=20000",
+    "trainer.max_epochs=1",
+    "trainer.autotune=false",
+    "hydra.sweeper.n_trials=8",
+)
 
 
 def run() -> dict[str, float]:
     """Median over trials 2 to 8, with MLflow and without."""
     return {
         "with_tracking_s": _gap_s(),
-        "without_tracking_s": _gap_s("tracking.uri=null", "hydra.sweeper.recorder=null"),
+        "without_tracking_s": _gap_s(
+            "tracking.uri=null", "hydra.sweeper.recorder=null"
+        ),
     }
 
 
@@ -23,10 +35,18 @@ def _gap_s(*overrides: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [sys.executable, "-m", "bench.gap", *OVERRIDES, *overrides],
-            env=environ | {"PARETUNE_STORE": folder}, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    stamps = [float(stamp) for stamp in re.findall(r"^FIT (\S+)$", done.stdout, re.MULTILINE)]
-    gaps = [after - before for before, after in zip(stamps[1::2], stamps[2::2], strict=False)]
+            env=environ | {"PARETUNE_STORE": folder},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    stamps = [
+        float(stamp) for stamp in re.findall(r"^FIT (\S+)$", done.stdout, re.MULTILINE)
+    ]
+    gaps = [
+        after - before
+        for before, after in zip(stamps[1::2], stamps[2::2], strict=False)
+    ]
     return round(statistics.median(gaps[1:]), 2)
 
 

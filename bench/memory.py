@@ -9,10 +9,19 @@ PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_m
 
 
 def run() -> dict[str, float]:
-    """Gigabytes of resident memory at the peak of two trials, for a small and for the largest published network."""
+    """Gigabytes of resident memory at the peak of two trials, for a small and for the
+    largest published network.
+    """
     small = ["model=squeeze", "cap.max_params=5000"]
-    large = ["model=conv", "space=null", "+space={seed: 'choice(0,1)'}", "model.padding=valid", "model.widths=[32,64]",
-             "model.pool_after=[2]", "model.head=[128]"]  # fmt: skip
+    large = [
+        "model=conv",
+        "space=null",
+        "+space={seed: 'choice(0,1)'}",
+        "model.padding=valid",
+        "model.widths=[32,64]",
+        "model.pool_after=[2]",
+        "model.head=[128]",
+    ]
     return {"squeeze_5k_gb": _peak_gb(small), "conv_1200k_gb": _peak_gb(large)}
 
 
@@ -26,7 +35,10 @@ def _peak_gb(overrides: list[str]) -> float:
             "hydra.sweeper.n_trials=2",
         ]
         command = [sys.executable, "-m", "paretune.train", *sweep, *overrides]
-        code = f"import subprocess; subprocess.run({command!r}, check=True, stdout=subprocess.DEVNULL); {PEAK}"
+        code = (
+            f"import subprocess; subprocess.run({command!r}, check=True, "
+            f"stdout=subprocess.DEVNULL); {PEAK}"
+        )
         done = subprocess.run(
             [sys.executable, "-c", code],
             env=environ | {"PARETUNE_STORE": folder},

@@ -1,6 +1,8 @@
-"""An ask of the default sampler in the settings that people have: real spaces of the families, several caps, colours.
+"""An ask of the default sampler in the settings that people have: real spaces of the
+families, several caps, colours.
 
-``python -m bench real_asks`` prints, for each setting, the seconds until the sampler is ready, of the first ask after
+``python -m bench real_asks`` prints, for each setting, the seconds until the sampler is
+ready, of the first ask after
 :data:`SEEN` observed trials, and the median of those after it.
 """
 
@@ -26,20 +28,39 @@ from paretune import paths, schema
 SEEN = 100  # observed trials before the first ask that is timed
 ASKS = 6
 FAMILIES = "model=choice(squeeze,separable,recurrent,conv)"
-INT8 = ("cap.max_ram_bytes=20000", "cap.max_flash_bytes=8000", "cap.max_macs=1000000", "cap.dtype=int8")
+INT8 = (
+    "cap.max_ram_bytes=20000",
+    "cap.max_flash_bytes=8000",
+    "cap.max_macs=1000000",
+    "cap.dtype=int8",
+)
 SETTINGS = {
     "four families, 5,000 parameters, 28x28": (FAMILIES, "cap.max_params=5000"),
-    "four families, 16,384 bytes of RAM, 28x28": (FAMILIES, "cap.max_ram_bytes=16384", "cost=macs"),
+    "four families, 16,384 bytes of RAM, 28x28": (
+        FAMILIES,
+        "cap.max_ram_bytes=16384",
+        "cost=macs",
+    ),
     "four families, three int8 caps, 28x28": (FAMILIES, *INT8),
-    "four families, three int8 caps, 50x50": (FAMILIES, *INT8, "model.image_shape=[1,50,50]"),
-    "four families, three int8 caps, 3x48x32": (FAMILIES, *INT8, "model.image_shape=[3,48,32]"),
+    "four families, three int8 caps, 50x50": (
+        FAMILIES,
+        *INT8,
+        "model.image_shape=[1,50,50]",
+    ),
+    "four families, three int8 caps, 3x48x32": (
+        FAMILIES,
+        *INT8,
+        "model.image_shape=[3,48,32]",
+    ),
     "record": ("sweeps=record",),
 }
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds until the sampler is ready, of the first ask, and of the median of the others."""
+    """Seconds until the sampler is ready, of the first ask, and of the median of the
+    others.
+    """
 
     ready_s: float
     first_ask_s: float
@@ -50,15 +71,23 @@ def make_spec(arguments: tuple[str, ...]) -> SweepSpec:
     """What a sweep with these arguments derives from them, without a study."""
     GlobalHydra.instance().clear()
     schema.register()
-    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(paths.CONF)))
+    hydra = Hydra.create_main_hydra2(
+        "train", create_config_search_path(str(paths.CONF))
+    )
     brought = [
         *(line for line in arguments if line.startswith("sweeps=")),
         f"hydra.searchpath=[file://{paths.CONF.parent}]",
     ]
     named = [line for line in arguments if line.startswith(("cap.", "cost="))]
-    config = hydra.compose_config("train", [*brought, *named], run_mode=RunMode.MULTIRUN)
+    config = hydra.compose_config(
+        "train", [*brought, *named], run_mode=RunMode.MULTIRUN
+    )
     OmegaConf.set_readonly(config.hydra, False)
-    fields = {name: value for name, value in config.hydra.sweeper.items() if not name.startswith("_")}
+    fields = {
+        name: value
+        for name, value in config.hydra.sweeper.items()
+        if not name.startswith("_")
+    }
     sweeper = ParetuneSweeper(**fields | {"recorder": None, "storage": None})
     lines = [line for line in arguments if not line.startswith(("sweeps=", "hydra"))]
     return SweepSpec(sweeper.options, lines, hydra.config_loader, config)
@@ -75,14 +104,20 @@ def time_asks(arguments: tuple[str, ...]) -> Timing:
     spec = make_spec(arguments)
     feasible = spec.feasible
     ready_s = perf_counter() - started_s
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=spec.sampler)
+    study = optuna.create_study(
+        directions=["minimize", "maximize"], sampler=spec.sampler
+    )
     rng = np.random.default_rng(0)
     for number in range(SEEN):
         share = float(rng.random())
-        params = feasible.draw_at_share(rng, share, feasible.branches[number % len(feasible.branches)])
+        params = feasible.draw_at_share(
+            rng, share, feasible.branches[number % len(feasible.branches)]
+        )
         values = [feasible.cost(params), score(params, share, rng)]
         distributions = {name: spec.space.all_distributions()[name] for name in params}
-        study.add_trial(create_trial(params=params, distributions=distributions, values=values))
+        study.add_trial(
+            create_trial(params=params, distributions=distributions, values=values)
+        )
     asks_s: list[float] = []
     for _ in range(ASKS):
         started_s = perf_counter()
@@ -100,6 +135,8 @@ def run() -> dict[str, object]:
     figures: dict[str, object] = {}
     for name, arguments in SETTINGS.items():
         timing = time_asks(arguments)
-        figures[name] = {field: round(value, 3) for field, value in vars(timing).items()}
+        figures[name] = {
+            field: round(value, 3) for field, value in vars(timing).items()
+        }
         print(name, figures[name], file=sys.stderr, flush=True)
     return figures

@@ -1,4 +1,6 @@
-"""``paretune pareto`` on 10,000 synthetic trials: seconds, memory, and whether two writers disturb it."""
+"""``paretune pareto`` on 10,000 synthetic trials: seconds, memory, and whether two
+writers disturb it.
+"""
 
 import random
 import resource
@@ -19,7 +21,9 @@ FAMILIES = ("conv", "squeeze", "separable")
 
 
 def run(trials: int = TRIALS) -> dict[str, object]:
-    """Seconds to read all runs through MLflow alone, and of the whole command; its peak memory; its exit while two write."""
+    """Seconds to read all runs through MLflow alone, and of the whole command; its peak
+    memory; its exit while two write.
+    """
     with TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/mlflow.db", f"{folder}/artifacts")
         sweep = SweepRecorder({"uri": store.uri, "artifacts": store.artifacts})
@@ -33,7 +37,9 @@ def run(trials: int = TRIALS) -> dict[str, object]:
         read_s = time.perf_counter() - started_s
         alone = _command(folder)
         with ThreadPoolExecutor(WRITERS) as pool:
-            writers = [pool.submit(_writer, folder, trials * (k + 1)) for k in range(WRITERS)]
+            writers = [
+                pool.submit(_writer, folder, trials * (k + 1)) for k in range(WRITERS)
+            ]
             beside = _command(folder)
             written = [writer.result() for writer in writers]
         return {
@@ -46,13 +52,18 @@ def run(trials: int = TRIALS) -> dict[str, object]:
 
 
 def _write(store: Store, number: int) -> None:
-    """A trial with the tags, parameters and metrics that a real one has; every tenth was raced, every hundredth failed."""
+    """A trial with the tags, parameters and metrics that a real one has; every tenth
+    was raced, every hundredth failed.
+    """
     draw = random.Random(number)
     family, widths = draw.choice(FAMILIES), [draw.randint(2, 32) for _ in range(5)]
     params = sum(9 * a * b for a, b in zip([1, *widths], [*widths, 10], strict=True))
     f1 = 1 - 0.6 * params**-0.4 * draw.uniform(1, 2)
     config = {
-        "model": {"_target_": f"paretune.models.{family}.{family.title()}", "widths": widths},
+        "model": {
+            "_target_": f"paretune.models.{family}.{family.title()}",
+            "widths": widths,
+        },
         "cap": {"max_params": 50_000},
         "seed": 0,
     }
@@ -67,7 +78,13 @@ def _write(store: Store, number: int) -> None:
         best_epoch=9,
         config=config,
     )
-    tags = {"kind": "trial", "sweep": "many", "trial": str(number), "attempt": "0", "data": "mnist"}
+    tags = {
+        "kind": "trial",
+        "sweep": "many",
+        "trial": str(number),
+        "attempt": "0",
+        "data": "mnist",
+    }
     searched = {f"model.widths.{k}": str(width) for k, width in enumerate(widths)} | {
         "optimizer.lr": f"{draw.uniform(0.001, 0.03):.5f}"
     }
@@ -76,7 +93,9 @@ def _write(store: Store, number: int) -> None:
     recorder.start(replace(point, f1=float("nan")))
     recorder.tag("layers", f"{family} {widths}")
     recorder.finish(point, {"images_per_s": 1000.0}, [])
-    state = "failed" if number % 100 == 0 else "raced" if number % 10 == 0 else "complete"
+    state = (
+        "failed" if number % 100 == 0 else "raced" if number % 10 == 0 else "complete"
+    )
     recorder.end("FAILED" if state == "failed" else "FINISHED", {"state": state})
 
 
@@ -98,10 +117,22 @@ def _command(folder: str) -> dict[str, object]:
     seconds = time.perf_counter() - started_s
     peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     size_mb = Path(folder, "out/report.html").stat().st_size / 1e6
-    return {"exit": done.returncode, "s": round(seconds, 1), "peak_mb": round(peak_mb), "page_mb": round(size_mb, 1)}
+    return {
+        "exit": done.returncode,
+        "s": round(seconds, 1),
+        "peak_mb": round(peak_mb),
+        "page_mb": round(size_mb, 1),
+    }
 
 
 def _writer(folder: str, first: int) -> int:
     """Another process that writes trials for ten seconds; returns its exit code."""
-    code = f"import time; from bench.report import _write; from paretune.tracking import Store\nstore = Store('sqlite:///{folder}/mlflow.db', '{folder}/artifacts')\nend = time.time() + 10\nn = {first}\nwhile time.time() < end:\n    _write(store, n); n += 1"
-    return subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode
+    code = (
+        "import time; from bench.report import _write; from paretune.tracking import "
+        f"Store\nstore = Store('sqlite:///{folder}/mlflow.db', "
+        f"'{folder}/artifacts')\nend = time.time() + 10\nn = {first}\nwhile "
+        "time.time() < end:\n    _write(store, n); n += 1"
+    )
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], check=False
+    ).returncode

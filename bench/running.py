@@ -1,4 +1,6 @@
-"""Runs parts of a package by their names, and keeps their figures beside the hardware they belong to."""
+"""Runs parts of a package by their names, and keeps their figures beside the hardware
+they belong to.
+"""
 
 import json
 import platform
@@ -17,7 +19,14 @@ INSTRUCTIONS = ("avx512f", "avx512_bf16", "amx_bf16", "avx2")
 def hardware() -> dict[str, object]:
     """The processor and the versions that the figures belong to."""
     cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")), "")
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in cpuinfo
+            if line.startswith("model name")
+        ),
+        "",
+    )
     flags = next((line.split() for line in cpuinfo if line.startswith("flags")), [])
     return {
         "date": date.today().isoformat(),
@@ -30,7 +39,9 @@ def hardware() -> dict[str, object]:
 
 
 def run_parts(package: str, parts: Sequence[str], file: Path) -> None:
-    """Run each part and keep its figures in ``file``, with those of the others that an earlier run left."""
+    """Run each part and keep its figures in ``file``, with those of the others that an
+    earlier run left.
+    """
     results = json.loads(file.read_text()) if file.is_file() else {}
     for part in parts:
         print(f"== {part}", flush=True)

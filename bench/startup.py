@@ -5,11 +5,16 @@ import sys
 from time import perf_counter
 
 ROUNDS = 3
-WORKER = "import paretune.training.fit, paretune.tracking, optuna, paretune.models, paretune.data.mnist"
+WORKER = (
+    "import paretune.training.fit, paretune.tracking, optuna, paretune.models, "
+    "paretune.data.mnist"
+)
 
 
 def run() -> dict[str, float]:
-    """Seconds, best of three: the list of commands, ``--help`` of two, and the imports of a worker."""
+    """Seconds, best of three: the list of commands, ``--help`` of two, and the imports
+    of a worker.
+    """
     return {
         "paretune_s": _best_s(["-m", "paretune"]),
         "train_help_s": _best_s(["-m", "paretune", "train", "--help"]),

@@ -1,4 +1,6 @@
-"""Images a second of ``fit`` beside the bare PyTorch loop (the limit) and a DataLoader with per-sample transforms."""
+"""Images a second of ``fit`` beside the bare PyTorch loop (the limit) and a DataLoader
+with per-sample transforms.
+"""
 
 import subprocess
 import sys
@@ -45,10 +47,14 @@ def ours(data: ImageData, name: str, **pinned: object) -> float:
 
 
 def bare(data: ImageData, name: str) -> float:
-    """The plainest loop over the same tensors, with the same optimizer and schedule: seconds of the second epoch."""
+    """The plainest loop over the same tensors, with the same optimizer and schedule:
+    seconds of the second epoch.
+    """
     model = net(name)
     optimizer = adam(model.parameters())
-    steps = schedule.cosine(optimizer, schedule.TrainingLength(-(-len(data.train) // BATCH_SIZE), 2)).scheduler
+    steps = schedule.cosine(
+        optimizer, schedule.TrainingLength(-(-len(data.train) // BATCH_SIZE), 2)
+    ).scheduler
     for _ in range(2):
         started_s = perf_counter()
         for rows in torch.randperm(len(data.train)).split(BATCH_SIZE):
@@ -62,7 +68,8 @@ def bare(data: ImageData, name: str) -> float:
 
 
 class PerSample(Dataset):
-    """An image at a time, as torchvision's MNIST with ToTensor and Normalize makes it: the same tensor operations.
+    """An image at a time, as torchvision's MNIST with ToTensor and Normalize makes it:
+    the same tensor operations.
 
     torchvision itself has no build for every machine this runs on.
     """
@@ -81,12 +88,19 @@ class PerSample(Dataset):
 
     def _to_tensor(self, picture: Image.Image) -> torch.Tensor:
         image = torch.from_numpy(np.array(picture, np.uint8, copy=True))
-        image = image.view(picture.size[1], picture.size[0], 1).permute((2, 0, 1)).contiguous()
+        image = (
+            image.view(picture.size[1], picture.size[0], 1)
+            .permute((2, 0, 1))
+            .contiguous()
+        )
         return image.to(dtype=torch.get_default_dtype()).div(255)
 
     def _normalise(self, image: torch.Tensor) -> torch.Tensor:
         image = image.clone()
-        mean, std = (torch.as_tensor(values, dtype=image.dtype) for values in (self.mean, self.std))
+        mean, std = (
+            torch.as_tensor(values, dtype=image.dtype)
+            for values in (self.mean, self.std)
+        )
         if (std == 0).any():
             raise ValueError(std)
         return image.sub_(mean.view(-1, 1, 1)).div_(std.view(-1, 1, 1))
@@ -122,7 +136,9 @@ class Clock(pl.Callback):
 
 
 def usual(data: ImageData, name: str) -> float:
-    """What people do now: Lightning, a DataLoader with its default of no worker process, per-sample transforms."""
+    """What people do now: Lightning, a DataLoader with its default of no worker
+    process, per-sample transforms.
+    """
     clock = Clock()
     quiet = {
         "logger": False,
@@ -137,17 +153,24 @@ def usual(data: ImageData, name: str) -> float:
 
 
 def run() -> dict[str, dict[str, float]]:
-    """Images a second, and the ratios that ``docs/journal/2026-11-21-throughput.md`` claims."""
+    """Images a second, and the ratios that ``docs/journal/2026-11-21-throughput.md``
+    claims.
+    """
     return {name: _figures(name) for name in NETS}
 
 
 def seconds_of(way: str, name: str, threads: int) -> float:
-    """Seconds of one epoch; run in a process of its own, as each way sets up its process."""
-    if way not in WORKER:  # those two have the machine to themselves, as a single worker has
+    """Seconds of one epoch; run in a process of its own, as each way sets up its
+    process.
+    """
+    # Those two have the machine to themselves, as a single worker has.
+    if way not in WORKER:
         torch.set_num_threads(threads)
     data = first(mnist(), IMAGES[name])
     ways: dict[str, Callable[[], float]] = {
-        "ours_fp32": lambda: ours(data, name, memory_format="contiguous", precision="fp32", threads=threads),
+        "ours_fp32": lambda: ours(
+            data, name, memory_format="contiguous", precision="fp32", threads=threads
+        ),
         "ours_worker": lambda: ours(data, name, autotune=True),
         "plain_worker": lambda: bare(data, name),
         "ours_autotuned": lambda: ours(data, name, autotune=True, threads=threads),
@@ -180,15 +203,31 @@ def _figures(name: str) -> dict[str, float]:
     return rates | {
         "ours_of_bare": round(rates["ours_fp32"] / rates["bare_fp32"], 3),
         "autotuned_over_plain": round(rates["ours_autotuned"] / rates["plain_fp32"], 2),
-        "worker_over_plain_worker": round(rates["ours_worker"] / rates["plain_worker"], 2),
-        "worker_over_dataloader_worker": round(rates["ours_worker"] / rates["dataloader_worker"], 2),
-        "autotuned_over_ours_fp32": round(rates["ours_autotuned"] / rates["ours_fp32"], 2),
+        "worker_over_plain_worker": round(
+            rates["ours_worker"] / rates["plain_worker"], 2
+        ),
+        "worker_over_dataloader_worker": round(
+            rates["ours_worker"] / rates["dataloader_worker"], 2
+        ),
+        "autotuned_over_ours_fp32": round(
+            rates["ours_autotuned"] / rates["ours_fp32"], 2
+        ),
         "ours_fp32_over_dataloader": round(rates["ours_fp32"] / rates["dataloader"], 2),
-        "autotuned_over_dataloader": round(rates["ours_autotuned"] / rates["dataloader"], 2),
+        "autotuned_over_dataloader": round(
+            rates["ours_autotuned"] / rates["dataloader"], 2
+        ),
     }
 
 
 def _in_own_process(way: str, name: str) -> float:
-    code = f"from bench.throughput import seconds_of; print(seconds_of({way!r}, {name!r}, {THREADS}))"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        f"from bench.throughput import seconds_of; print(seconds_of({way!r}, "
+        f"{name!r}, {THREADS}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return float(done.stdout.split()[-1])

@@ -1,4 +1,6 @@
-"""Twelve trials of a 5,000-parameter squeeze space on full MNIST in one worker: time, and where it goes."""
+"""Twelve trials of a 5,000-parameter squeeze space on full MNIST in one worker: time,
+and where it goes.
+"""
 
 import re
 import subprocess
@@ -12,24 +14,41 @@ from paretune.tracking import Store
 
 TRIALS = 12
 OVERRIDES = (
-    "-m", "name=bench", "model=squeeze", "data=mnist", "cap.max_params=5000", "trainer.max_epochs=3",
-    "trainer.autotune=true", f"hydra.sweeper.n_trials={TRIALS}",
-)  # fmt: skip
+    "-m",
+    "name=bench",
+    "model=squeeze",
+    "data=mnist",
+    "cap.max_params=5000",
+    "trainer.max_epochs=3",
+    "trainer.autotune=true",
+    f"hydra.sweeper.n_trials={TRIALS}",
+)
 
 
 def run() -> dict[str, float]:
-    """Seconds of the whole command, of the trials, and the share of training in them."""
+    """Seconds of the whole command, of the trials, and the share of training in
+    them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "paretune.train", *OVERRIDES]
         started = datetime.now()
         done = subprocess.run(
-            command, env=environ | {"PARETUNE_STORE": folder}, capture_output=True, text=True, check=True
+            command,
+            env=environ | {"PARETUNE_STORE": folder},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         whole_s = (datetime.now() - started).total_seconds()
         runs = Store(f"sqlite:///{folder}/mlflow.db").runs({"kind": "trial"})
-        logs = [path.read_text() for path in Path(folder).glob("outputs/bench/*/train.log")]
+        logs = [
+            path.read_text() for path in Path(folder).glob("outputs/bench/*/train.log")
+        ]
     training_s = sum(run.data.metrics["seconds"] for run in runs)
-    trials_s = sum(float(seconds) for seconds in re.findall(r"trial \d+: .* in ([\d.]+) s", done.stdout))
+    trials_s = sum(
+        float(seconds)
+        for seconds in re.findall(r"trial \d+: .* in ([\d.]+) s", done.stdout)
+    )
     return {
         "trials": len(logs),
         "whole_s": round(whole_s, 1),

@@ -1,4 +1,6 @@
-"""A hook of MkDocs: what the pages link to outside of ``docs/`` joins the site, and roles in docstrings become code."""
+"""A hook of MkDocs: what the pages link to outside of ``docs/`` joins the site, and
+roles in docstrings become code.
+"""
 
 import re
 from pathlib import Path
@@ -7,9 +9,12 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
-BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")  # pages that GitHub looks for at the root
+# Pages that GitHub looks for at the root.
+BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 PICTURES = "sweeps/*/*.png"
-ROLE = re.compile(r":(?:class|func|meth|exc|attr|data|mod):<code>~?(?:[\w.]*\.)?(\w+)</code>")
+ROLE = re.compile(
+    r":(?:class|func|meth|exc|attr|data|mod):<code>~?(?:[\w.]*\.)?(\w+)</code>"
+)
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -21,7 +26,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Have links say where a page is on the site, where the root and ``docs/`` are one folder."""
+    """Have links say where a page is on the site, where the root and ``docs/`` are one
+    folder.
+    """
     if page.file.src_uri in BESIDE:
         return markdown.replace("](docs/", "](")
     depth = page.file.src_uri.count("/")
@@ -30,5 +37,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Show a docstring's reference to ``paretune.errors.Raced``, a role of Sphinx, as ``Raced`` alone."""
+    """Show a docstring's reference to ``paretune.errors.Raced``, a role of Sphinx, as
+    ``Raced`` alone.
+    """
     return ROLE.sub(r"<code>\1</code>", html)

@@ -1,1 +1,3 @@
-"""What the documents' experiments rest on, and scripts that were run once over stored results."""
+"""What the documents' experiments rest on, and scripts that were run once over stored
+results.
+"""

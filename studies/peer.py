@@ -1,7 +1,9 @@
-"""A peer of today beside ``paretune train -m``: who has how much of the front after so many seconds.
+"""A peer of today beside ``paretune train -m``: who has how much of the front after so
+many seconds.
 
-The peer is what people write: plain Lightning, a DataLoader, Optuna's TPE with a constraint, MLFlowLogger. Both search the
-space of ``conf/model/squeeze.yaml`` under 5,000 parameters, five epochs a trial, on a core of their own, at the same time.
+The peer is what people write: plain Lightning, a DataLoader, Optuna's TPE with a
+constraint, MLFlowLogger. Both search the space of ``conf/model/squeeze.yaml`` under
+5,000 parameters, five epochs a trial, on a core of their own, at the same time.
 """
 
 import os
@@ -19,22 +21,36 @@ from paretune.tracking.store import Store
 
 CAP, EPOCHS, BATCH_SIZE = 5000, 5, 128
 SECONDS = int(os.environ.get("PEER_S", "1500"))
-Curve = list[tuple[float, float]]  # seconds since the command began, volume below the front
+# Seconds since the command began, volume below the front.
+Curve = list[tuple[float, float]]
 
 
 def run() -> dict[str, object]:
-    """Volumes at the end, the time at which each first has the other's final one, trials."""
+    """Volumes at the end, the time at which each first has the other's final one,
+    trials.
+    """
     with tempfile.TemporaryDirectory() as folder:
         commands = {
             "peer": [sys.executable, "-W", "ignore", "-m", "studies.peer", folder],
             "paretune": [
-                sys.executable, "-m", "paretune.train", "-m", "name=bench", "model=squeeze", "data=mnist",
-                f"cap.max_params={CAP}", f"trainer.max_epochs={EPOCHS}", "trainer.patience=null",
+                sys.executable,
+                "-m",
+                "paretune.train",
+                "-m",
+                "name=bench",
+                "model=squeeze",
+                "data=mnist",
+                f"cap.max_params={CAP}",
+                f"trainer.max_epochs={EPOCHS}",
+                "trainer.patience=null",
                 "hydra.sweeper.n_trials=100000",
             ],
-        }  # fmt: skip
+        }
         started_s = time.time()
-        processes = [alone(command, core, folder) for core, command in enumerate(commands.values())]
+        processes = [
+            alone(command, core, folder)
+            for core, command in enumerate(commands.values())
+        ]
         time.sleep(SECONDS)
         for process in processes:
             process.terminate()
@@ -55,16 +71,21 @@ def run() -> dict[str, object]:
         "final_volume": {name: round(volume, 4) for name, volume in ends.items()},
         "has_the_other's_final_volume_after_s": reached_s,
         "volume_after_s": {
-            f"{s}": {name: at(curve, s) for name, curve in curves.items()} for s in (100, 200, 500, 1000, 1500)
+            f"{s}": {name: at(curve, s) for name, curve in curves.items()}
+            for s in (100, 200, 500, 1000, 1500)
         },
-        "sooner": round(SECONDS / reached_s["paretune"], 1) if reached_s["paretune"] else None,
+        "sooner": round(SECONDS / reached_s["paretune"], 1)
+        if reached_s["paretune"]
+        else None,
     }
 
 
 def alone(command: Sequence[str], core: int, folder: str) -> "subprocess.Popen[bytes]":
     env = os.environ | {"PARETUNE_STORE": f"{folder}/ours", "OMP_NUM_THREADS": "1"}
     log = open(Path(folder) / f"{core}.log", "w")
-    return subprocess.Popen(["taskset", "-c", str(core), *command], env=env, stdout=log, stderr=log)
+    return subprocess.Popen(
+        ["taskset", "-c", str(core), *command], env=env, stdout=log, stderr=log
+    )
 
 
 def ended(process: "subprocess.Popen[bytes]") -> None:
@@ -83,9 +104,15 @@ def our_trials(folder: str) -> Iterator[tuple[float, int, float]]:
 def peer_trials(folder: Path) -> Iterator[tuple[float, int, float]]:
     import optuna
 
-    for trial in optuna.load_study(study_name="peer", storage=f"sqlite:///{folder}/peer.db").trials:
+    for trial in optuna.load_study(
+        study_name="peer", storage=f"sqlite:///{folder}/peer.db"
+    ).trials:
         if trial.state.name == "COMPLETE":
-            yield trial.datetime_complete.timestamp(), int(trial.values[0]), trial.values[1]
+            yield (
+                trial.datetime_complete.timestamp(),
+                int(trial.values[0]),
+                trial.values[1],
+            )
 
 
 def volumes(trials: Iterator[tuple[float, int, float]], started_s: float) -> Curve:
@@ -99,11 +126,15 @@ def volumes(trials: Iterator[tuple[float, int, float]], started_s: float) -> Cur
 
 
 def reached(curve: Curve, volume: float) -> float | None:
-    return next((round(seconds) for seconds, reached in curve if reached >= volume), None)
+    return next(
+        (round(seconds) for seconds, reached in curve if reached >= volume), None
+    )
 
 
 def at(curve: Curve, seconds: float) -> float:
-    return round(max((volume for ended_s, volume in curve if ended_s <= seconds), default=0.0), 4)
+    return round(
+        max((volume for ended_s, volume in curve if ended_s <= seconds), default=0.0), 4
+    )
 
 
 def peer(folder: str) -> None:
@@ -122,7 +153,10 @@ def peer(folder: str) -> None:
     torch.set_num_threads(1)
     data = mnist()
     scaling = data.scaling("standard")
-    train, val = (TensorDataset(scaling(split.pixels.float()), split.labels) for split in (data.train, data.val))
+    train, val = (
+        TensorDataset(scaling(split.pixels.float()), split.labels)
+        for split in (data.train, data.val)
+    )
 
     class Net(pl.LightningModule):
         def __init__(self, net: torch.nn.Module, lr: float) -> None:
@@ -140,14 +174,31 @@ def peer(folder: str) -> None:
 
         def configure_optimizers(self) -> Any:
             optimizer = torch.optim.AdamW(self.parameters(), self.lr)
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS * len(train) // BATCH_SIZE)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+                optimizer, EPOCHS * len(train) // BATCH_SIZE
+            )
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            }
 
     def objective(trial: optuna.Trial) -> tuple[int, float]:
         ends = (32, 32, 48, 48, 48)
-        widths = [trial.suggest_int(f"width{i}", 2, end, log=True) for i, end in enumerate(ends)]
-        dropout, lr = trial.suggest_float("dropout", 0.0, 0.1), trial.suggest_float("lr", 0.002, 0.03, log=True)
-        net = build({"_target_": "paretune.models.squeeze.Squeeze", "widths": widths, "dropout": dropout})
+        widths = [
+            trial.suggest_int(f"width{i}", 2, end, log=True)
+            for i, end in enumerate(ends)
+        ]
+        dropout, lr = (
+            trial.suggest_float("dropout", 0.0, 0.1),
+            trial.suggest_float("lr", 0.002, 0.03, log=True),
+        )
+        net = build(
+            {
+                "_target_": "paretune.models.squeeze.Squeeze",
+                "widths": widths,
+                "dropout": dropout,
+            }
+        )
         params = count_parameters(net)
         trial.set_constraint("cap", (params - CAP) / CAP)
         if params > CAP:
@@ -155,15 +206,26 @@ def peer(folder: str) -> None:
         logger = MLFlowLogger("peer", tracking_uri=f"sqlite:///{folder}/peer_mlflow.db")
         logger.log_hyperparams(trial.params | {"params": params})
         trainer = pl.Trainer(
-            max_epochs=EPOCHS, accelerator="cpu", logger=logger, enable_progress_bar=False, default_root_dir=folder
+            max_epochs=EPOCHS,
+            accelerator="cpu",
+            logger=logger,
+            enable_progress_bar=False,
+            default_root_dir=folder,
         )
-        trainer.fit(Net(net, lr), DataLoader(train, BATCH_SIZE, shuffle=True), DataLoader(val, 500))
+        trainer.fit(
+            Net(net, lr),
+            DataLoader(train, BATCH_SIZE, shuffle=True),
+            DataLoader(val, 500),
+        )
         return params, float(trainer.callback_metrics["val_f1"])
 
     sampler = optuna.samplers.TPESampler(seed=0)
     storage = f"sqlite:///{folder}/peer.db"
     study = optuna.create_study(
-        study_name="peer", storage=storage, directions=["minimize", "maximize"], sampler=sampler
+        study_name="peer",
+        storage=storage,
+        directions=["minimize", "maximize"],
+        sampler=sampler,
     )
     study.optimize(objective)
 

@@ -1,4 +1,6 @@
-"""Does a search in bf16 rank models as one in fp32 does? Spearman's rho over 24 configurations, beside that of two seeds."""
+"""Does a search in bf16 rank models as one in fp32 does? Spearman's rho over 24
+configurations, beside that of two seeds.
+"""
 
 import numpy as np
 from bench.nets import mnist
@@ -17,15 +19,28 @@ CONFIGS, IMAGES, EPOCHS = 24, 10_000, 2
 def run() -> dict[str, object]:
     """Rank correlations of validation F1 after two epochs of 10,000 images."""
     data = mnist()
-    data = ImageData(data.name, data.train.take(slice(IMAGES)), data.val, data.load_test)
+    data = ImageData(
+        data.name, data.train.take(slice(IMAGES)), data.val, data.load_test
+    )
     rng = np.random.default_rng(0)
     configs = [_config(rng) for _ in range(CONFIGS)]
     f1 = {
         kind: [_f1(config, data, precision, seed) for config in configs]
-        for kind, precision, seed in (("fp32", "fp32", 0), ("bf16", "bf16", 0), ("fp32_other_seed", "fp32", 1))
+        for kind, precision, seed in (
+            ("fp32", "fp32", 0),
+            ("bf16", "bf16", 0),
+            ("fp32_other_seed", "fp32", 1),
+        )
     }
-    rho = {kind: round(float(spearmanr(f1["fp32"], f1[kind]).statistic), 3) for kind in ("bf16", "fp32_other_seed")}
-    return {"configs": CONFIGS, "rho_with_fp32": rho, "f1": {kind: np.round(v, 4).tolist() for kind, v in f1.items()}}
+    rho = {
+        kind: round(float(spearmanr(f1["fp32"], f1[kind]).statistic), 3)
+        for kind in ("bf16", "fp32_other_seed")
+    }
+    return {
+        "configs": CONFIGS,
+        "rho_with_fp32": rho,
+        "f1": {kind: np.round(v, 4).tolist() for kind, v in f1.items()},
+    }
 
 
 def _config(rng: np.random.Generator) -> dict[str, object]:
@@ -39,8 +54,16 @@ def _config(rng: np.random.Generator) -> dict[str, object]:
 
 def _f1(config: dict[str, object], data: ImageData, precision: str, seed: int) -> float:
     training = Training(
-        optimizer=adam, schedule=schedule.cosine, max_epochs=EPOCHS, device="cpu", threads=1, seed=seed, patience=None, autotune=False,
-        memory_format="channels_last", precision=precision,
-    )  # fmt: skip
+        optimizer=adam,
+        schedule=schedule.cosine,
+        max_epochs=EPOCHS,
+        device="cpu",
+        threads=1,
+        seed=seed,
+        patience=None,
+        autotune=False,
+        memory_format="channels_last",
+        precision=precision,
+    )
     seed_everything(seed)
     return fit(models.build(config), data, training).best.val_f1

@@ -1,4 +1,6 @@
-"""Search quality: hypervolume against the number of trials, on a formula and on a model of real MNIST trainings."""
+"""Search quality: hypervolume against the number of trials, on a formula and on a model
+of real MNIST trainings.
+"""
 
 import warnings
 from collections.abc import Callable
@@ -11,7 +13,13 @@ import matplotlib as mpl
 import numpy as np
 import optuna
 from matplotlib.figure import Figure
-from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
 
 from paretune.front import hypervolume
 from paretune.search.feasible_sampler import FeasibleSampler
@@ -26,7 +34,9 @@ PICTURE = Path(__file__).parents[1] / "docs" / "search.png"
 
 
 def feasible(base: type, seed: int) -> BaseSampler:
-    return FeasibleSampler(lambda derived: base(seed=derived), FeasibleSpace(SPACE, count, CAP), seed=seed)
+    return FeasibleSampler(
+        lambda derived: base(seed=derived), FeasibleSpace(SPACE, count, CAP), seed=seed
+    )
 
 
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
@@ -47,10 +57,14 @@ LABELS = {
 }
 
 
-def curve(name: str, score: Score, trials: int, seed: int) -> tuple[list[float], list[float], int]:
-    """Hypervolume of (log params, log error) after each trial, milliseconds of each ask, and how many did not fit.
+def curve(
+    name: str, score: Score, trials: int, seed: int
+) -> tuple[list[float], list[float], int]:
+    """Hypervolume of (log params, log error) after each trial, milliseconds of each
+    ask, and how many did not fit.
 
-    An over-cap proposal of Optuna's own samplers costs them a trial: it is closed with its constraint and no score.
+    An over-cap proposal of Optuna's own samplers costs them a trial: it is closed with
+    its constraint and no score.
     """
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -83,7 +97,9 @@ def compared(name: str, score: Score) -> tuple[np.ndarray, dict[str, object]]:
     figures = {
         "seeds": seeds,
         "hypervolume_quartiles_after": {
-            str(n): np.percentile(grown[:, n - 1], (25, 50, 75)).round(3).tolist() for n in BUDGETS if n <= trials
+            str(n): np.percentile(grown[:, n - 1], (25, 50, 75)).round(3).tolist()
+            for n in BUDGETS
+            if n <= trials
         },
         "ask_ms_median": round(float(np.median(asks_ms)), 1),
         "ask_ms_median_of_last_20": round(float(np.median(asks_ms[:, -20:])), 1),
@@ -94,7 +110,9 @@ def compared(name: str, score: Score) -> tuple[np.ndarray, dict[str, object]]:
 
 
 def run() -> dict[str, object]:
-    """Median and quartiles of the seeds, milliseconds of an ask, proposals over the cap; draws ``docs/search.png``."""
+    """Median and quartiles of the seeds, milliseconds of an ask, proposals over the
+    cap; draws ``docs/search.png``.
+    """
     figures: dict[str, object] = {"fit_of_mnist": fit_of_mnist()}
     curves: dict[str, dict[str, np.ndarray]] = {}
     for surrogate, score in SURROGATES.items():
@@ -115,8 +133,16 @@ def draw(curves: dict[str, dict[str, np.ndarray]]) -> None:
         for name, grown in of.items():
             low, middle, high = np.percentile(grown, (25, 50, 75), axis=0)
             trials = np.arange(1, len(middle) + 1)
-            panel.plot(trials, middle, color=colours[name], label=LABELS[name], linewidth=2 if name == "front" else 1.3)
-            panel.fill_between(trials, low, high, color=colours[name], alpha=0.15, linewidth=0)
+            panel.plot(
+                trials,
+                middle,
+                color=colours[name],
+                label=LABELS[name],
+                linewidth=2 if name == "front" else 1.3,
+            )
+            panel.fill_between(
+                trials, low, high, color=colours[name], alpha=0.15, linewidth=0
+            )
         panel.set(title=TITLES[surrogate], xlabel="trials", xlim=(1, max(BUDGETS)))
         panel.set_ylim(bottom=float(np.median(of["feasible_random"][:, 9])) * 0.6)
         panel.grid(alpha=0.3)

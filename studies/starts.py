@@ -1,4 +1,6 @@
-"""Fifty sweeps of two workers, each on a store that does not exist yet: making both databases must never fail."""
+"""Fifty sweeps of two workers, each on a store that does not exist yet: making both
+databases must never fail.
+"""
 
 import subprocess
 import sys
@@ -7,9 +9,16 @@ from os import environ
 
 STARTS = 50
 OVERRIDES = (
-    "-m", "name=start", "model=dense", "data=digits", "cap.max_params=9000", "trainer.max_epochs=1", "trainer.autotune=false",
-    "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=2",
-)  # fmt: skip
+    "-m",
+    "name=start",
+    "model=dense",
+    "data=digits",
+    "cap.max_params=9000",
+    "trainer.max_epochs=1",
+    "trainer.autotune=false",
+    "hydra.sweeper.n_jobs=2",
+    "hydra.sweeper.n_trials=2",
+)
 
 
 def run() -> dict[str, int]:
@@ -17,10 +26,24 @@ def run() -> dict[str, int]:
     good = 0
     for number in range(STARTS):
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-W", "ignore", "-m", "paretune.train", *OVERRIDES]
+            command = [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-m",
+                "paretune.train",
+                *OVERRIDES,
+            ]
             done = subprocess.run(
-                command, env=environ | {"PARETUNE_STORE": folder}, capture_output=True, text=True, check=False
+                command,
+                env=environ | {"PARETUNE_STORE": folder},
+                capture_output=True,
+                text=True,
+                check=False,
             )
-            good += done.returncode == 0 and "ends with 2 trials: its total is reached" in done.stdout
+            good += (
+                done.returncode == 0
+                and "ends with 2 trials: its total is reached" in done.stdout
+            )
         print(number + 1, good, flush=True)
     return {"starts": STARTS, "good": good}

@@ -1,7 +1,8 @@
-"""Which ways of training bring tiny networks further in the same number of epochs: validation F1 and time, three seeds.
+"""Which ways of training bring tiny networks further in the same number of epochs:
+validation F1 and time, three seeds.
 
-Every finished training is a line of ``studies/tricks.csv``; a second run goes on after them. The teacher (8,172 parameters,
-augmented) is trained once.
+Every finished training is a line of ``studies/tricks.csv``; a second run goes on after
+them. The teacher (8,172 parameters, augmented) is trained once.
 """
 
 import csv
@@ -26,7 +27,11 @@ from paretune.training import save
 
 FAMILIES = "paretune.models"
 NETS: dict[str, dict[str, Any]] = {
-    "separable 6 + 5-9-10-8": {"_target_": f"{FAMILIES}.separable.Separable", "stem": 6, "widths": [5, 9, 10, 8]},
+    "separable 6 + 5-9-10-8": {
+        "_target_": f"{FAMILIES}.separable.Separable",
+        "stem": 6,
+        "widths": [5, 9, 10, 8],
+    },
     "separable 2 + 3-3, 206": {
         "_target_": f"{FAMILIES}.separable.Separable",
         "stem": 2,
@@ -50,13 +55,32 @@ NETS: dict[str, dict[str, Any]] = {
         "bias": False,
         "head": [],
     },
-    "squeeze 4-6-6-8-8": {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [4, 6, 6, 8, 8]},
+    "squeeze 4-6-6-8-8": {
+        "_target_": f"{FAMILIES}.squeeze.Squeeze",
+        "widths": [4, 6, 6, 8, 8],
+    },
 }
-TEACHER = {"_target_": f"{FAMILIES}.squeeze.Squeeze", "widths": [12] * 7, "padding": "same", "pool_after": [2, 4]}
+TEACHER = {
+    "_target_": f"{FAMILIES}.squeeze.Squeeze",
+    "widths": [12] * 7,
+    "padding": "same",
+    "pool_after": [2, 4],
+}
 EPOCHS, TEACHER_EPOCHS, SEEDS = 20, 15, (0, 1, 2)
 STARTS, FIRST = 3, 2  # networks drawn, and the epochs after which one of them goes on
-LIGHT = ("augment=affine", "augment.rotation_deg=7", "augment.shift=0.04", "augment.scale=0.05")
-STRONG = ("augment=affine", "augment.rotation_deg=10", "augment.shift=0.08", "augment.scale=0.1", "augment.shear_deg=6")
+LIGHT = (
+    "augment=affine",
+    "augment.rotation_deg=7",
+    "augment.shift=0.04",
+    "augment.scale=0.05",
+)
+STRONG = (
+    "augment=affine",
+    "augment.rotation_deg=10",
+    "augment.shift=0.08",
+    "augment.scale=0.1",
+    "augment.shear_deg=6",
+)
 VARIANTS: dict[str, Sequence[str]] = {
     "plain": (),  # optimizer=auto, cosine, no augmentation
     "adamw": ("optimizer=adamw", "optimizer.lr=0.02"),
@@ -66,7 +90,10 @@ VARIANTS: dict[str, Sequence[str]] = {
     "batch of 64": ("trainer.batch_size=64",),
     "label smoothing": ("trainer.label_smoothing=0.05",),
     "light augmentation": LIGHT,
-    "augmentation that fades": (*LIGHT, f"trainer.augment_rampdown_epochs={EPOCHS // 3}"),
+    "augmentation that fades": (
+        *LIGHT,
+        f"trainer.augment_rampdown_epochs={EPOCHS // 3}",
+    ),
     "strong augmentation": STRONG,
     "distillation": ("trainer.distillation.teacher={teacher}",),
     "restarts": (
@@ -74,7 +101,8 @@ VARIANTS: dict[str, Sequence[str]] = {
         f"trainer.restarts.epochs={FIRST}",
         f"trainer.max_epochs={EPOCHS - STARTS * FIRST}",
     ),
-    "half as long": (f"trainer.max_epochs={EPOCHS // 2}",),  # of which two fit: see `restarts`
+    # Of which two fit: see `restarts`.
+    "half as long": (f"trainer.max_epochs={EPOCHS // 2}",),
     "three times as long": (f"trainer.max_epochs={3 * EPOCHS}",),
 }
 TRAININGS = Path(__file__).with_suffix(".csv")
@@ -84,11 +112,22 @@ Job = tuple[str, str, int]  # net, variant, seed
 
 def run() -> dict[str, object]:
     """Train what is missing; returns the figures of :func:`summary`."""
-    with ProcessPoolExecutor(os.cpu_count()) as pool, TRAININGS.open("a", newline="") as file:
+    with (
+        ProcessPoolExecutor(os.cpu_count()) as pool,
+        TRAININGS.open("a", newline="") as file,
+    ):
         teacher = str(pool.submit(train_teacher).result())
-        done = {tuple(row) for row in finished()[["net", "variant", "seed"]].itertuples(index=False)}
-        jobs = [(net, variant, seed) for seed, variant, net in product(SEEDS, VARIANTS, NETS)]
-        trainings = [pool.submit(train, (*job, teacher)) for job in jobs if job not in done]
+        done = {
+            tuple(row)
+            for row in finished()[["net", "variant", "seed"]].itertuples(index=False)
+        }
+        jobs = [
+            (net, variant, seed)
+            for seed, variant, net in product(SEEDS, VARIANTS, NETS)
+        ]
+        trainings = [
+            pool.submit(train, (*job, teacher)) for job in jobs if job not in done
+        ]
         for training in as_completed(trainings):
             csv.DictWriter(file, FIELDS).writerow(training.result())
             file.flush()
@@ -102,22 +141,34 @@ def finished() -> pd.DataFrame:
 
 
 def summary() -> dict[str, object]:
-    """By variant: share of the error (1 - F1) that it takes away, geometric mean over the networks, and on how many it wins.
+    """By variant: share of the error (1 - F1) that it takes away, geometric mean over
+    the networks, and on how many it wins.
 
-    The same against plain trainings that take as much time, and the gain in F1 by network.
+    The same against plain trainings that take as much time, and the gain in F1 by
+    network.
     """
     groups = finished().groupby(["net", "variant"])
-    scores, seconds = groups["val_f1"].mean().unstack(), groups["seconds"].median().unstack()
-    scores["two restarts"], seconds["two restarts"] = restarts(), 2 * seconds["half as long"]
+    scores, seconds = (
+        groups["val_f1"].mean().unstack(),
+        groups["seconds"].median().unstack(),
+    )
+    scores["two restarts"], seconds["two restarts"] = (
+        restarts(),
+        2 * seconds["half as long"],
+    )
     times, errors = seconds.div(seconds["plain"], axis=0), np.log(1 - scores)
     gains = errors.rsub(errors["plain"], axis=0)
-    at_equal_time = gains - gains.apply(lambda net: plain_for(times.loc[net.name], net), axis=1)
+    at_equal_time = gains - gains.apply(
+        lambda net: plain_for(times.loc[net.name], net), axis=1
+    )
     return {
         name: {
             "less_error": round(1 - float(np.exp(-gains[name].mean())), 3),
             "wins": int((gains[name] > 0).sum()),
             "time": round(float(times[name].mean()), 2),
-            "less_error_at_equal_time": round(1 - float(np.exp(-at_equal_time[name].mean())), 3),
+            "less_error_at_equal_time": round(
+                1 - float(np.exp(-at_equal_time[name].mean())), 3
+            ),
             "wins_at_equal_time": int((at_equal_time[name] > 1e-9).sum()),
             "f1_gain_by_net": (scores[name] - scores["plain"]).round(5).to_dict(),
         }
@@ -127,14 +178,26 @@ def summary() -> dict[str, object]:
 
 
 def plain_for(times: pd.Series, gains: pd.Series) -> pd.Series:
-    """What a plain training of a network gains by ``times`` as much time, between those that were run (linear in the log of time)."""
-    run = sorted(("half as long", "plain", "three times as long"), key=lambda name: times[name])
-    return pd.Series(np.interp(np.log(times), np.log(times[run]), gains[run]), index=times.index)
+    """What a plain training of a network gains by ``times`` as much time, between those
+    that were run (linear in the log of time).
+    """
+    run = sorted(
+        ("half as long", "plain", "three times as long"), key=lambda name: times[name]
+    )
+    return pd.Series(
+        np.interp(np.log(times), np.log(times[run]), gains[run]), index=times.index
+    )
 
 
 def restarts() -> pd.Series:
-    """The mean of the best of two trainings that are half as long, over all pairs of seeds."""
-    half = finished().query("variant == 'half as long'").pivot(index="net", columns="seed", values="val_f1")
+    """The mean of the best of two trainings that are half as long, over all pairs of
+    seeds.
+    """
+    half = (
+        finished()
+        .query("variant == 'half as long'")
+        .pivot(index="net", columns="seed", values="val_f1")
+    )
     pairs = [half[[a, b]].max(axis=1) for a in SEEDS for b in SEEDS if a < b]
     return pd.concat(pairs, axis=1).mean(axis=1)
 
@@ -145,7 +208,9 @@ def image_data() -> Any:
     return mnist()
 
 
-def trained(model: dict[str, Any], overrides: Sequence[str], seed: int) -> tuple[Any, Any]:
+def trained(
+    model: dict[str, Any], overrides: Sequence[str], seed: int
+) -> tuple[Any, Any]:
     from hydra import compose, initialize_config_dir
 
     from paretune.experiment import training_of
@@ -164,8 +229,12 @@ def trained(model: dict[str, Any], overrides: Sequence[str], seed: int) -> tuple
             ],
         )
     data, training = image_data(), training_of(config)
-    build = partial(models.build, {"num_classes": 10, "image_shape": [1, 28, 28], **model})
-    training = best_start(build, data, training, training.choose_execution(build(), data.train))
+    build = partial(
+        models.build, {"num_classes": 10, "image_shape": [1, 28, 28], **model}
+    )
+    training = best_start(
+        build, data, training, training.choose_execution(build(), data.train)
+    )
     seed_everything(training.seed)
     net = build()
     return net, fit(net, data, training)
@@ -181,9 +250,14 @@ def train_teacher() -> Path:
             "optimizer=adamw",
             "optimizer.lr=0.01",
         )
-        net, result = trained(TEACHER, (*overrides, f"trainer.max_epochs={TEACHER_EPOCHS}"), seed=99)
+        net, result = trained(
+            TEACHER, (*overrides, f"trainer.max_epochs={TEACHER_EPOCHS}"), seed=99
+        )
         seconds = perf_counter() - started_s
-        print(f"teacher: validation F1 {result.best.val_f1:.4f} in {seconds:.0f} s", flush=True)
+        print(
+            f"teacher: validation F1 {result.best.val_f1:.4f} in {seconds:.0f} s",
+            flush=True,
+        )
         model = {"num_classes": 10, "image_shape": [1, 28, 28], **TEACHER}
         save(path, net, {"model": model}, image_data().scaling("standard"))
     return path
@@ -197,5 +271,11 @@ def train(job: tuple[str, str, int, str]) -> dict[str, object]:
     net, result = trained(NETS[net_name], overrides, seed)
     seconds = perf_counter() - started_s  # with the starts that were looked at
     parameters = sum(weight.numel() for weight in net.parameters())
-    scores = (round(result.best.val_f1, 5), round(result.best.train_loss, 5), round(seconds, 2))
-    return dict(zip(FIELDS, (net_name, parameters, variant, seed, *scores), strict=True))
+    scores = (
+        round(result.best.val_f1, 5),
+        round(result.best.train_loss, 5),
+        round(seconds, 2),
+    )
+    return dict(
+        zip(FIELDS, (net_name, parameters, variant, seed, *scores), strict=True)
+    )

@@ -32,7 +32,8 @@ from paretune.search.interrupts import begin_anew
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("PARETUNE_DATA", ROOT / "data"))
 
-# A shared machine has slow moments, which are no failures; CI tries the same examples each time.
+# A shared machine has slow moments, which are no failures; CI tries the same examples
+# each time.
 settings.register_profile("paretune", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("paretune")
 
@@ -56,8 +57,11 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
-    """Puts an empty MLflow database at a path: making its tables takes two seconds, copying them none."""
-    made = tmp_path_factory.getbasetemp().parent / "migrated.db"  # xdist's workers share it
+    """Puts an empty MLflow database at a path: making its tables takes two seconds,
+    copying them none.
+    """
+    # Xdist's workers share it.
+    made = tmp_path_factory.getbasetemp().parent / "migrated.db"
     with FileLock(f"{made}.lock"):
         if not made.exists():
             MlflowClient(f"sqlite:///{made}.partial").search_experiments()
@@ -74,11 +78,16 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]
 
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
-    """Composes ``conf/train.yaml`` with overrides; the model takes MNIST's images, unless it says which."""
+    """Composes ``conf/train.yaml`` with overrides; the model takes MNIST's images,
+    unless it says which.
+    """
 
     def make(*overrides: str, hydra: bool = False) -> DictConfig:
         config = deepcopy(_composed(overrides, hydra))
-        config.model = {**config.model, **fitted(config.model, {"image_shape": [1, 28, 28], "num_classes": 10})}
+        config.model = {
+            **config.model,
+            **fitted(config.model, {"image_shape": [1, 28, 28], "num_classes": 10}),
+        }
         return config
 
     return make
@@ -101,8 +110,12 @@ class Answer:
 
 
 @pytest.fixture
-def answered(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """Calls a command's function in this process, with arguments as the shell would give them."""
+def answered(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """Calls a command's function in this process, with arguments as the shell would
+    give them.
+    """
 
     def run(cli: Callable[[], None], *arguments: str) -> Answer:
         monkeypatch.setattr(sys, "argv", ["paretune", *arguments])
@@ -120,7 +133,9 @@ def answered(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 
 @pytest.fixture
 def command(
-    monkeypatch: pytest.MonkeyPatch, answered: Callable[..., Answer], migrated: Callable[[Path], None]
+    monkeypatch: pytest.MonkeyPatch,
+    answered: Callable[..., Answer],
+    migrated: Callable[[Path], None],
 ) -> Callable[..., Answer]:
     """Runs ``paretune train`` in this process, in the checkout, as the shell would."""
     from paretune.train import cli
@@ -137,11 +152,16 @@ def command(
 
 @pytest.fixture
 def known_data() -> Callable[[str], Path]:
-    """The folder of this machine's data sets, if it has one; a test that needs one which is not there is skipped."""
+    """The folder of this machine's data sets, if it has one; a test that needs one
+    which is not there is skipped.
+    """
 
     def find(name: str) -> Path:
         if not (DATA / name).is_dir():
-            pytest.skip(f"{DATA / name} is not there, and this test downloads nothing; set PARETUNE_DATA")
+            pytest.skip(
+                f"{DATA / name} is not there, and this test downloads nothing; set "
+                "PARETUNE_DATA"
+            )
         return DATA
 
     return find
@@ -151,7 +171,13 @@ def known_data() -> Callable[[str], Path]:
 def tiny_data() -> ImageData:
     """200 training images of ten easily told classes: class c is a bright row c."""
     labels = torch.arange(300) % 10
-    pixels = torch.randint(0, 60, (300, 1, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pixels = torch.randint(
+        0,
+        60,
+        (300, 1, 28, 28),
+        generator=torch.Generator().manual_seed(0),
+        dtype=torch.uint8,
+    )
     pixels[torch.arange(300), 0, labels * 2 + 3] = 250
     train, val = Splitting(val_size=100).split(Images(pixels, labels))
     return ImageData("rows", train, val, load_test=lambda: val)

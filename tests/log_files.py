@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def closing_log_files() -> Iterator[None]:
-    """Close what was opened meanwhile, so that the next command of this process does not drop it unclosed."""
+    """Close what was opened meanwhile, so that the next command of this process does
+    not drop it unclosed.
+    """
     root = logging.getLogger()
     handlers = root.handlers[:]
     try:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 from PIL import Image
 
-KINDS = {".bmp": "BMP", ".gif": "GIF", ".jpg": "JPEG", ".pgm": "PPM", ".tif": "TIFF", ".webp": "WEBP"}
+KINDS = {
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".jpg": "JPEG",
+    ".pgm": "PPM",
+    ".tif": "TIFF",
+    ".webp": "WEBP",
+}
 
 
 def paint(path: Path, shade: int = 7, size: tuple[int, int] = (6, 4)) -> Path:

@@ -19,7 +19,9 @@ def free_port() -> int:
 
 
 class Server:
-    """``mlflow server`` over a SQLite file in ``folder``, artifacts proxied; at the same address each time it starts."""
+    """``mlflow server`` over a SQLite file in ``folder``, artifacts proxied; at the
+    same address each time it starts.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, free_port()
@@ -29,15 +31,33 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it answers."""
         command = [
-            sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--artifacts-destination", str(self.folder / "files"),
-        ]  # fmt: skip
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+            "--workers",
+            "1",
+            "--backend-store-uri",
+            f"sqlite:///{self.folder}/server.db",
+            "--artifacts-destination",
+            str(self.folder / "files"),
+        ]
         env = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
         with (self.folder / "server.log").open("a") as log:
-            self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, env=env, stdout=log, stderr=log, start_new_session=True
+            )
         deadline_s = time.monotonic() + 90
         while not self._answers():
-            assert time.monotonic() < deadline_s, (self.folder / "server.log").read_text()[-2000:]
+            assert time.monotonic() < deadline_s, (
+                self.folder / "server.log"
+            ).read_text()[-2000:]
             time.sleep(0.2)
 
     def _answers(self) -> bool:

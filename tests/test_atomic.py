@@ -26,25 +26,33 @@ def put(folder: Path, files: dict[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
-def put_and_fail(folder: Path, files: dict[str, bytes], error: type[BaseException]) -> None:
+def put_and_fail(
+    folder: Path, files: dict[str, bytes], error: type[BaseException]
+) -> None:
     with all_or_nothing(folder) as staged:
         put(staged, files)
         raise error
 
 
 @given(FILES, FILES)
-def test_all_files_take_their_places_at_the_end_of_the_block(tmp_path_factory, before, after):
+def test_all_files_take_their_places_at_the_end_of_the_block(
+    tmp_path_factory, before, after
+):
     folder = tmp_path_factory.mktemp("all")
     put(folder, before)
     with all_or_nothing(folder) as staged:
         put(staged, after)
-        assert all((folder / name).read_bytes() == data for name, data in before.items())
+        assert all(
+            (folder / name).read_bytes() == data for name, data in before.items()
+        )
 
     assert content(folder) == before | after
 
 
 @given(FILES, FILES, st.sampled_from([Stop, ValueError]))
-def test_after_an_error_everything_is_what_it_was(tmp_path_factory, before, after, error):
+def test_after_an_error_everything_is_what_it_was(
+    tmp_path_factory, before, after, error
+):
     folder = tmp_path_factory.mktemp("nothing")
     put(folder, before)
     with suppress(error):
@@ -63,7 +71,10 @@ def test_a_folder_is_made_with_its_first_files(tmp_path):
 
 def test_a_folder_in_the_place_of_a_file_leaves_all_as_it_was(tmp_path):
     (tmp_path / "two").mkdir()
-    with pytest.raises(IsADirectoryError) as refused, all_or_nothing(tmp_path) as staged:
+    with (
+        pytest.raises(IsADirectoryError) as refused,
+        all_or_nothing(tmp_path) as staged,
+    ):
         put(staged, {"one": b"1", "two": b"2"})
 
     assert refused.value.filename == str(tmp_path / "two")
@@ -72,7 +83,10 @@ def test_a_folder_in_the_place_of_a_file_leaves_all_as_it_was(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path):
     put(tmp_path, {"file": b"1"})
-    with pytest.raises(NotADirectoryError) as refused, atomically(tmp_path / "file/below") as partial:
+    with (
+        pytest.raises(NotADirectoryError) as refused,
+        atomically(tmp_path / "file/below") as partial,
+    ):
         partial.write_text("never")
 
     assert refused.value.filename == str(tmp_path / "file")

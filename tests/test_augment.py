@@ -30,7 +30,9 @@ def test_a_quarter_turn_is_a_quarter_turn(largest):
     assert torch.allclose(turned, torch.rot90(images(), -1, (2, 3)), atol=0.1)
 
 
-def test_a_shift_of_a_quarter_moves_the_image_seven_pixels_and_fills_with_the_fill(largest):
+def test_a_shift_of_a_quarter_moves_the_image_seven_pixels_and_fills_with_the_fill(
+    largest,
+):
     moved = Affine(shift=0.25, fill=7.0)(images(), draws())
 
     assert torch.allclose(moved[..., 7:, 7:], images()[..., :-7, :-7], atol=0.1)
@@ -72,8 +74,14 @@ def test_nearest_keeps_the_grey_levels():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"interpolation": "cubic"}, r"augment.interpolation `cubic` is unknown; expected nearest or bilinear"),
-        ({"scale": 1.5}, r"augment.scale `1.5` is invalid; expected at least 0 and below 1"),
+        (
+            {"interpolation": "cubic"},
+            r"augment.interpolation `cubic` is unknown; expected nearest or bilinear",
+        ),
+        (
+            {"scale": 1.5},
+            r"augment.scale `1.5` is invalid; expected at least 0 and below 1",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings, message):
@@ -85,7 +93,10 @@ def test_a_turn_on_an_image_that_is_not_square_is_the_same_turn(largest):
     bar = torch.zeros(1, 1, 24, 96)
     bar[..., 11:13, 20:76] = 255
     turned = Affine(rotation_deg=10.0)(bar, draws())[0, 0]
-    middle = [float((turned[:, column] * torch.arange(24)).sum() / turned[:, column].sum()) for column in (30, 66)]
+    middle = [
+        float((turned[:, column] * torch.arange(24)).sum() / turned[:, column].sum())
+        for column in (30, 66)
+    ]
 
     assert abs(middle[1] - middle[0]) == pytest.approx(36 * 0.176, abs=0.3)
 
@@ -104,4 +115,6 @@ def test_bends_differ_within_an_image_and_change_no_other_draw():
     centres = (bent * torch.arange(28)).sum(1) / bent.sum(1)
 
     assert centres.max() - centres.min() > 1
-    assert Affine(rotation_deg=9.0, elastic=1e-9)(lines, draws()).allclose(Affine(rotation_deg=9.0)(lines, draws()))
+    assert Affine(rotation_deg=9.0, elastic=1e-9)(lines, draws()).allclose(
+        Affine(rotation_deg=9.0)(lines, draws())
+    )

@@ -40,13 +40,20 @@ def test_no_cap_admits_everything():
 
 def test_the_refusal_names_model_count_and_cap():
     with pytest.raises(
-        CapError, match=r"model `conv` has 69,514 parameters, 68,514 over the cap; expected at most 1,000"
+        CapError,
+        match=(
+            r"model `conv` has 69,514 parameters, 68,514 over the cap; expected at "
+            r"most 1,000"
+        ),
     ):
         Cap(1000).check("conv", Footprint(69_514))
 
 
 def test_a_cap_below_one_is_refused():
-    with pytest.raises(ConfigError, match=r"cap.max_params `0` is invalid; expected a whole number of at least 1"):
+    with pytest.raises(
+        ConfigError,
+        match=r"cap.max_params `0` is invalid; expected a whole number of at least 1",
+    ):
         Cap(0)
 
 
@@ -59,20 +66,33 @@ def test_every_cost_has_a_cap_of_its_own(cost):
     cap.check("conv", Footprint(9, **{cost: 1000}))
 
     with pytest.raises(
-        CapError, match=rf"(?i)model `conv` has 1,001 .*{words}.*, 1 over the cap; .* raise cap.max_{cost}"
+        CapError,
+        match=rf"(?i)model `conv` has 1,001 .*{words}.*, 1 over the cap; .* raise cap.max_{cost}",
     ):
         cap.check("conv", Footprint(9, **{cost: 1001}))
 
 
 def test_a_network_of_known_layers_costs_what_paper_and_pencil_say():
-    """One 3x3 convolution to 4 maps of 28x28, normed and pooled to 14x14, dense to 10."""
+    """One 3x3 convolution to 4 maps of 28x28, normed and pooled to 14x14, dense to
+    10.
+    """
     net = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(784, 10)
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(784, 10),
     )
     image, maps, pooled = 28 * 28, 4 * 28 * 28, 4 * 14 * 14
     costs = measure_network(net, (1, 28, 28))
 
-    assert costs == Footprint(40 + 8 + 7850, maps * 9 + 7840, 4 * (maps + max(image, pooled)), 4 * (40 + 8 + 7850))
+    assert costs == Footprint(
+        40 + 8 + 7850,
+        maps * 9 + 7840,
+        4 * (maps + max(image, pooled)),
+        4 * (40 + 8 + 7850),
+    )
     assert max(costs.ram_bytes_in_use) == costs.ram_bytes
 
 
@@ -88,7 +108,11 @@ def test_products_of_matrices_count():
 def test_a_network_that_looks_at_its_values_is_counted_in_parameters_alone():
     class Looking(nn.Linear):
         def forward(self, images):
-            return super().forward(images.flatten(1)) if images.sum().item() >= 0 else images
+            return (
+                super().forward(images.flatten(1))
+                if images.sum().item() >= 0
+                else images
+            )
 
     with torch.device("meta"):
         net = Looking(4, 2)
@@ -96,6 +120,10 @@ def test_a_network_that_looks_at_its_values_is_counted_in_parameters_alone():
 
     assert costs.params == 10
     with pytest.raises(
-        CapError, match=r"model `looking` cannot be counted in multiply-accumulates; .* meta device; leave"
+        CapError,
+        match=(
+            r"model `looking` cannot be counted in multiply-accumulates; .* meta "
+            r"device; leave"
+        ),
     ):
         Cap(max_macs=10**6).check("looking", costs)

@@ -1,4 +1,6 @@
-"""The user's cache folder: its bound, what is removed first, and the command that shows and empties it."""
+"""The user's cache folder: its bound, what is removed first, and the command that shows
+and empties it.
+"""
 
 import os
 from pathlib import Path
@@ -28,12 +30,22 @@ def put(path: Path, size_bytes: int, used_s: float) -> Path:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 20_000)), min_size=1, max_size=8), st.integers(0, 90_000)
+    st.lists(
+        st.tuples(st.sampled_from(NAMES), st.integers(0, 20_000)),
+        min_size=1,
+        max_size=8,
+    ),
+    st.integers(0, 90_000),
 )
-def test_the_longest_unused_goes_first_and_no_more_than_must(tmp_path_factory, files, bound_bytes):
+def test_the_longest_unused_goes_first_and_no_more_than_must(
+    tmp_path_factory, files, bound_bytes
+):
     folder = tmp_path_factory.mktemp("cache") / "paretune"
     folder.mkdir()
-    made = [put(folder / name.format(i), size, 1000 + i) for i, (name, size) in enumerate(files)]
+    made = [
+        put(folder / name.format(i), size, 1000 + i)
+        for i, (name, size) in enumerate(files)
+    ]
     sizes = [max(size, cache.LEAST_ENTRY_BYTES) for _, size in files]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder.parent))
@@ -49,7 +61,9 @@ def test_the_longest_unused_goes_first_and_no_more_than_must(tmp_path_factory, f
 
 def test_what_was_just_used_stays(place, monkeypatch):
     monkeypatch.setenv(cache.BOUND, "20000")
-    old, middle, newest = (put(place / f"pictures-{i}.safetensors", 9000, 1000 + i) for i in range(3))
+    old, middle, newest = (
+        put(place / f"pictures-{i}.safetensors", 9000, 1000 + i) for i in range(3)
+    )
     cache.mark_used(old)
     cache.make_room(newest)
 
@@ -64,13 +78,20 @@ def test_files_of_others_and_what_is_in_the_making_stay(place, monkeypatch):
     newest = put(place / "kernels-1-1.so", 9, 2000)
     cache.make_room(newest)
 
-    assert {path.name for path in place.iterdir()} == {foreign.name, "pictures-2.78.partial", newest.name}
+    assert {path.name for path in place.iterdir()} == {
+        foreign.name,
+        "pictures-2.78.partial",
+        newest.name,
+    }
     assert not left_over.exists()
 
 
 def test_a_bound_that_is_no_number_is_one_line(monkeypatch):
     monkeypatch.setenv(cache.BOUND, "5 GB")
-    with pytest.raises(ConfigError, match=r"PARETUNE_CACHE_BYTES `5 GB` is invalid; expected a whole number of bytes"):
+    with pytest.raises(
+        ConfigError,
+        match=r"PARETUNE_CACHE_BYTES `5 GB` is invalid; expected a whole number of bytes",
+    ):
         cache.bound_bytes()
 
 
@@ -78,10 +99,15 @@ def test_the_command_shows_and_empties_the_cache(place, answered):
     put(place / "pictures-1.safetensors", 9000, 1000)
     put(place / "kernels-1-1.so", 5000, 2000)
     put(place / "notes.txt", 9, 1000)
-    shown, cleared, after = answered(show_cache), answered(show_cache, "--clear"), answered(show_cache)
+    shown, cleared, after = (
+        answered(show_cache),
+        answered(show_cache, "--clear"),
+        answered(show_cache),
+    )
 
-    assert (
-        shown.out.splitlines()[0] == f"{place}: 2 files, 14,000 bytes of at most 5,000,000,000 (PARETUNE_CACHE_BYTES)"
+    assert shown.out.splitlines()[0] == (
+        f"{place}: 2 files, 14,000 bytes of at most 5,000,000,000 "
+        "(PARETUNE_CACHE_BYTES)"
     )
     assert "  pictures  1 file, 9,000 bytes" in shown.out
     assert cleared.out == f"removed 2 files, 14,000 bytes from {place}\n"
@@ -98,4 +124,7 @@ def test_the_cache_of_a_user_without_a_home_is_one_line(monkeypatch, answered):
     monkeypatch.setattr(Path, "home", homeless)
     answer = answered(show_cache)
 
-    assert (answer.code, answer.err) == (2, "paretune cache: Could not determine home directory.\n")
+    assert (answer.code, answer.err) == (
+        2,
+        "paretune cache: Could not determine home directory.\n",
+    )

@@ -1,4 +1,6 @@
-"""``paretune`` as a command: by its subcommands, in a shell that completes, and from a wheel in a folder of one's own."""
+"""``paretune`` as a command: by its subcommands, in a shell that completes, and from a
+wheel in a folder of one's own.
+"""
 
 import os
 import re
@@ -26,16 +28,28 @@ ROOT = Path(__file__).parents[1]
 
 def test_alone_it_lists_its_commands_and_imports_nothing_heavy():
     heavy = "('torch', 'mlflow', 'optuna', 'hydra', 'numpy', 'rich')"
-    code = f"import sys; from paretune.__main__ import main; main(); print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        "import sys; from paretune.__main__ import main; main(); print([m for m in "
+        f"{heavy} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     lines = done.stdout.splitlines()
 
-    assert [line.split()[0] for line in lines if line.startswith("  ")] == list(COMMANDS)
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == list(
+        COMMANDS
+    )
     assert lines[-1] == "[]"
 
 
 def test_python_m_paretune_says_the_version():
-    done = subprocess.run([sys.executable, "-m", "paretune", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "paretune", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
     assert done.stdout == f"paretune {__version__}\n"
 
@@ -43,19 +57,59 @@ def test_python_m_paretune_says_the_version():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("tarin", f"paretune: command `tarin` is unknown; expected one of {', '.join(COMMANDS)}; did you mean train?"),
-        ("data=digits", f"argument `data=digits` belongs to no command; expected one of {', '.join(COMMANDS)} before it; for instance: paretune train data=digits"),
+        (
+            "tarin",
+            (
+                "paretune: command `tarin` is unknown; expected one of "
+                f"{', '.join(COMMANDS)}; did you mean train?"
+            ),
+        ),
+        (
+            "data=digits",
+            (
+                "argument `data=digits` belongs to no command; expected one of "
+                f"{', '.join(COMMANDS)} before it; for instance: paretune train "
+                "data=digits"
+            ),
+        ),
         ("sweep digits_dmo", "did you mean digits_demo?"),
         ("worker digits_dmo", "did you mean digits_demo?"),
-        ("sweep", "paretune sweep: sweep `` is not a name; expected one of bn_dropout, dense_grid, "),
-        ("worker", "paretune worker: the sweep is missing; expected what it was started with"),
-        ("pareto a b", "paretune pareto: unrecognized arguments: b; paretune pareto --help says more"),
+        (
+            "sweep",
+            (
+                "paretune sweep: sweep `` is not a name; expected one of bn_dropout, "
+                "dense_grid, "
+            ),
+        ),
+        (
+            "worker",
+            "paretune worker: the sweep is missing; expected what it was started with",
+        ),
+        (
+            "pareto a b",
+            (
+                "paretune pareto: unrecognized arguments: b; paretune pareto --help "
+                "says more"
+            ),
+        ),
         ("sweep seed=3", "sweep `seed=3` is not a name"),
-        ("-sc install=tcsh", "completion `install=tcsh` is unknown; expected install, uninstall or query of bash, fish or zsh"),
-        ("ui --store nowhere", "paretune ui: tracking store `nowhere/mlflow.db` does not exist"),
-        ("ui --uri http://127.0.0.1:1", "--uri `http://127.0.0.1:1` is a server; expected a database"),
+        (
+            "-sc install=tcsh",
+            (
+                "completion `install=tcsh` is unknown; expected install, uninstall or "
+                "query of bash, fish or zsh"
+            ),
+        ),
+        (
+            "ui --store nowhere",
+            "paretune ui: tracking store `nowhere/mlflow.db` does not exist",
+        ),
+        (
+            "ui --uri http://127.0.0.1:1",
+            "--uri `http://127.0.0.1:1` is a server; expected a database",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_and_exit_code_two(monkeypatch, capsys, arguments, said):
     monkeypatch.setattr(sys, "argv", ["paretune", *arguments.split()])
     with pytest.raises(SystemExit, match="2"):
@@ -66,35 +120,62 @@ def test_a_mistake_is_one_line_and_exit_code_two(monkeypatch, capsys, arguments,
     assert len(err.splitlines()) == 1
 
 
-TINY = ["data=digits", "data.splitting.train_size=200", "model=dense", "trainer.max_epochs=1", "trainer.autotune=false"]
+TINY = [
+    "data=digits",
+    "data.splitting.train_size=200",
+    "model=dense",
+    "trainer.max_epochs=1",
+    "trainer.autotune=false",
+]
 
 
-def test_paretune_sweep_goes_on_with_what_paretune_train_began(command, monkeypatch, capfd):
+def test_paretune_sweep_goes_on_with_what_paretune_train_began(
+    command, monkeypatch, capfd
+):
     settings = ["sweeps=digits_demo", *TINY, "hydra.sweeper.n_trials=1"]
     began = command(*settings)
-    monkeypatch.setattr(sys, "argv", ["paretune", "sweep", "digits_demo", *settings[1:]])
+    monkeypatch.setattr(
+        sys, "argv", ["paretune", "sweep", "digits_demo", *settings[1:]]
+    )
     main()
 
     assert began.code == 0
     assert began.out.splitlines()[-1].endswith(" Next: paretune pareto digits_demo")
-    assert all(re.match(r"\d\d:\d\d:\d\d [\w]", line) for line in began.out.splitlines())
+    assert all(
+        re.match(r"\d\d:\d\d:\d\d [\w]", line) for line in began.out.splitlines()
+    )
 
-    assert "sweep digits_demo is complete: 1 trials are finished" in capfd.readouterr().out
+    assert (
+        "sweep digits_demo is complete: 1 trials are finished" in capfd.readouterr().out
+    )
 
 
 @pytest.fixture(scope="module")
 def completed(tmp_path_factory) -> Callable[[str], list[str]]:
-    """What bash offers for a line that is typed in the checkout, by the script that ``paretune -sc install=bash`` prints."""
+    """What bash offers for a line that is typed in the checkout, by the script that
+    ``paretune -sc install=bash`` prints.
+    """
     folder = tmp_path_factory.mktemp("bin")
-    (folder / "paretune").write_text(f"#!{sys.executable}\nfrom paretune.__main__ import main\nmain()\n")
+    (folder / "paretune").write_text(
+        f"#!{sys.executable}\nfrom paretune.__main__ import main\nmain()\n"
+    )
     (folder / "paretune").chmod(0o755)
-    typed = """eval "$(paretune -sc install=bash)"; function=$(complete -p paretune | grep -o "[^ ]* paretune$")
-        COMP_LINE=$1 COMP_POINT=${#1}; COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); ${function% *}; echo ${COMPREPLY[@]}"""
+    typed = """
+        eval "$(paretune -sc install=bash)"
+        function=$(complete -p paretune | grep -o "[^ ]* paretune$")
+        COMP_LINE=$1 COMP_POINT=${#1}
+        COMP_WORDS=($1)
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        ${function% *}
+        echo ${COMPREPLY[@]}
+    """
 
     def complete(line: str) -> list[str]:
         env = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
         shell = ["bash", "-c", typed, "bash", line]
-        return subprocess.run(shell, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout.split()
+        return subprocess.run(
+            shell, cwd=ROOT, env=env, capture_output=True, text=True, check=True
+        ).stdout.split()
 
     return complete
 
@@ -140,7 +221,9 @@ hydra: {sweeper: {n_trials: 2, n_jobs: 2, params: {model: 'choice(mine)'}}}
 
 @dataclass(frozen=True)
 class Installed:
-    """A wheel of this checkout in an environment of its own, beside the libraries of this interpreter, and a user's folder."""
+    """A wheel of this checkout in an environment of its own, beside the libraries of
+    this interpreter, and a user's folder.
+    """
 
     site: Path
     program: Path
@@ -150,7 +233,12 @@ class Installed:
     def __call__(self, *arguments: str) -> str:
         """What the command prints, run in the folder."""
         done = subprocess.run(
-            [self.program, *arguments], cwd=self.folder, env=self.env, capture_output=True, text=True, check=False
+            [self.program, *arguments],
+            cwd=self.folder,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -158,22 +246,52 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def paretune(tmp_path_factory) -> Installed:
-    folder, pip = tmp_path_factory.mktemp("wheel"), [sys.executable, "-m", "pip", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT], check=True)
+    folder, pip = (
+        tmp_path_factory.mktemp("wheel"),
+        [sys.executable, "-m", "pip", "--quiet"],
+    )
+    subprocess.run(
+        [
+            *pip,
+            "wheel",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            folder,
+            ROOT,
+        ],
+        check=True,
+    )
     venv.create(folder / "venv", symlinks=True)
-    (wheel,), (site,) = folder.glob("*.whl"), folder.glob("venv/lib/python*/site-packages")
-    subprocess.run([*pip, "--python", folder / "venv/bin/python", "install", "--no-deps", wheel], check=True)
-    (site / "libraries.pth").write_text(
-        sysconfig.get_path("purelib")
-    )  # whose own .pth files, an editable Paretune, are not read
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PARETUNE_", "PYTHON", "HYDRA_"))}
+    (wheel,), (site,) = (
+        folder.glob("*.whl"),
+        folder.glob("venv/lib/python*/site-packages"),
+    )
+    subprocess.run(
+        [*pip, "--python", folder / "venv/bin/python", "install", "--no-deps", wheel],
+        check=True,
+    )
+    # Whose own .pth files, an editable Paretune, are not read.
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PARETUNE_", "PYTHON", "HYDRA_"))
+    }
     (folder / "empty").mkdir()
-    return Installed(site, folder / "venv/bin/paretune", folder / "empty", env | {"COLUMNS": "120"})
+    return Installed(
+        site, folder / "venv/bin/paretune", folder / "empty", env | {"COLUMNS": "120"}
+    )
 
 
-def test_a_sweep_of_ones_own_builds_on_one_that_paretune_brings(monkeypatch, tmp_path, capsys):
+def test_a_sweep_of_ones_own_builds_on_one_that_paretune_brings(
+    monkeypatch, tmp_path, capsys
+):
     (tmp_path / "sweeps").mkdir()
-    text = "# @package _global_\ndefaults: [record_small, _self_]\nname: shorter\ntrainer: {max_epochs: 3}\n"
+    text = (
+        "# @package _global_\ndefaults: [record_small, _self_]\nname: "
+        "shorter\ntrainer: {max_epochs: 3}\n"
+    )
     (tmp_path / "sweeps/shorter.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["paretune", "sweep", "shorter", "--cfg", "job"])
@@ -189,7 +307,9 @@ def test_a_sweep_of_ones_own_builds_on_one_that_paretune_brings(monkeypatch, tmp
 def test_a_wheel_brings_every_config_and_every_sweep(paretune):
     def values(folder: Path) -> set[str]:
         return {
-            str(path.relative_to(folder)) for part in ("conf", "sweeps") for path in (folder / part).rglob("*.yaml")
+            str(path.relative_to(folder))
+            for part in ("conf", "sweeps")
+            for path in (folder / part).rglob("*.yaml")
         }
 
     assert values(paretune.site / "paretune") == values(ROOT)
@@ -202,7 +322,9 @@ def test_a_wheel_brings_the_sources_of_the_kernels(paretune):
     installed = paretune.site / "paretune/batch_last/kernels"
     sources = ROOT / "src/paretune/batch_last/kernels"
 
-    assert {path.name for path in installed.iterdir()} == {path.name for path in sources.iterdir()}
+    assert {path.name for path in installed.iterdir()} == {
+        path.name for path in sources.iterdir()
+    }
 
 
 @pytest.mark.slow
@@ -215,7 +337,9 @@ def test_a_wheel_trains_and_sweeps_in_an_empty_folder(paretune):
 @pytest.mark.slow
 def test_a_sweep_of_ones_own_replaces_the_one_that_paretune_brings(paretune):
     (paretune.folder / "sweeps").mkdir(exist_ok=True)
-    (paretune.folder / "sweeps/record.yaml").write_text("# @package _global_\nname: my_record\n")
+    (paretune.folder / "sweeps/record.yaml").write_text(
+        "# @package _global_\nname: my_record\n"
+    )
 
     assert "name: my_record" in paretune("sweep", "record", "--cfg", "job")
 
@@ -223,13 +347,21 @@ def test_a_sweep_of_ones_own_replaces_the_one_that_paretune_brings(paretune):
 @pytest.mark.slow
 def test_a_family_of_ones_own_goes_from_the_sweep_to_a_prediction(paretune):
     """Its class is in a module of the folder, which the workers find, too."""
-    for name, text in {"my_models.py": MODELS, "conf/model/mine.yaml": MODEL, "sweeps/mine.yaml": SWEEP}.items():
+    for name, text in {
+        "my_models.py": MODELS,
+        "conf/model/mine.yaml": MODEL,
+        "sweeps/mine.yaml": SWEEP,
+    }.items():
         (paretune.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (paretune.folder / name).write_text(text)
     Image.new("L", (28, 28), 255).save(paretune.folder / "digit.png")
-    dotted = "+model={_target_:my_models.MyNet,units:5,image_shape:null,num_classes:null}"
+    dotted = (
+        "+model={_target_:my_models.MyNet,units:5,image_shape:null,num_classes:null}"
+    )
 
-    assert "mynet, 310 parameters: validation F1" in paretune("train", *TINY[:2], *TINY[3:], "~model", dotted)
+    assert "mynet, 310 parameters: validation F1" in paretune(
+        "train", *TINY[:2], *TINY[3:], "~model", dotted
+    )
     paretune("sweep", "mine")
     assert "mynet" in paretune("pareto", "mine")
     assert "family: mynet" in paretune("export", "mine", "model.onnx")
@@ -242,10 +374,17 @@ def test_paretune_ui_serves_the_store(paretune):
     port = free_port()
     command = [paretune.program, "ui", "--port", str(port), "--workers", "1"]
     ui = subprocess.Popen(
-        command, cwd=paretune.folder, env=paretune.env, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=paretune.folder,
+        env=paretune.env,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
-        runs = served(f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/get-by-name?experiment_name=paretune")
+        runs = served(
+            f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/get-by-name?experiment_name=paretune"
+        )
     finally:
         os.killpg(ui.pid, signal.SIGKILL)
         said, _ = ui.communicate()

@@ -22,11 +22,18 @@ from paretune.settings import UNITS
 from paretune.training.settings import Training
 
 GROUPS = ("model", "data", "optimizer", "scheduler", "augment", "trainer")
-OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((paths.CONF / group).glob("*.yaml"))]
+OPTIONS = [
+    (group, path.stem)
+    for group in GROUPS
+    for path in sorted((paths.CONF / group).glob("*.yaml"))
+]
 MODELS = [name for group, name in OPTIONS if group == "model"]
+# Not their variants.
 FAMILIES = [
-    name for name in MODELS if "_target_" in (paths.CONF / "model" / f"{name}.yaml").read_text()
-]  # not their variants
+    name
+    for name in MODELS
+    if "_target_" in (paths.CONF / "model" / f"{name}.yaml").read_text()
+]
 SWEEPS = sorted(path.stem for path in (paths.CONF.parent / "sweeps").glob("*.yaml"))
 
 
@@ -40,19 +47,29 @@ def test_a_family_config_has_the_keys_and_defaults_of_its_constructor(composed, 
     config = OmegaConf.to_container(composed(f"model={family}").model)
     signature = inspect.signature(locate(config.pop("_target_")))
     config = {key: value for key, value in config.items() if key not in COMMON_SETTINGS}
-    defaults = {key: parameter.default for key, parameter in signature.parameters.items()}
+    defaults = {
+        key: parameter.default for key, parameter in signature.parameters.items()
+    }
 
-    as_lists = {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
+    as_lists = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in defaults.items()
+    }
     assert config == as_lists
 
 
 @pytest.mark.parametrize("family", MODELS)
 def test_a_family_config_brings_a_search_space_of_existing_keys(composed, family):
     config = composed(f"model={family}")
-    space = parse_space([], is_group=lambda _: False, own_space=lambda _: dict(config.space))
+    space = parse_space(
+        [], is_group=lambda _: False, own_space=lambda _: dict(config.space)
+    )
 
     assert len(space.all_distributions()) >= 3
-    assert "nowhere" not in {OmegaConf.select(config, key, default="nowhere") for key in space.all_distributions()}
+    assert "nowhere" not in {
+        OmegaConf.select(config, key, default="nowhere")
+        for key in space.all_distributions()
+    }
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -89,13 +106,18 @@ def test_a_data_config_has_the_keys_of_its_function(composed, name):
     assert set(splitting) - {"_target_"} == {field.name for field in fields(Splitting)}
 
 
-@pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "optimizer"])
+@pytest.mark.parametrize(
+    "name", [name for group, name in OPTIONS if group == "optimizer"]
+)
 def test_an_optimizer_config_makes_an_optimizer(composed, name):
     config = composed(f"optimizer={name}")
     net = models.build(OmegaConf.to_container(config.model))
     config.optimizer.lr = 0.0123
 
-    assert 0.0123 in [group["lr"] for group in instantiate(config.optimizer)(net.parameters()).param_groups]
+    assert 0.0123 in [
+        group["lr"]
+        for group in instantiate(config.optimizer)(net.parameters()).param_groups
+    ]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -110,7 +132,11 @@ def test_every_sweep_composes_under_its_own_name_with_a_cap(composed, name):
 
 @pytest.mark.parametrize(
     ("name", "sampler"),
-    [("digits_demo", "FrontSampler"), ("dense_grid", "GridSampler"), ("record_middle_random", "RandomSampler")],
+    [
+        ("digits_demo", "FrontSampler"),
+        ("dense_grid", "GridSampler"),
+        ("record_middle_random", "RandomSampler"),
+    ],
 )
 def test_a_sweep_file_says_which_sampler_draws(composed, name, sampler):
     config = composed(f"sweeps={name}", "hydra.searchpath=[file://.]", hydra=True)
@@ -119,23 +145,44 @@ def test_a_sweep_file_says_which_sampler_draws(composed, name, sampler):
 
 
 def test_the_command_line_says_which_sampler_draws_before_a_sweep_file(composed):
-    config = composed("sweeps=dense_grid", "hydra/sweeper/sampler=tpe", "hydra.searchpath=[file://.]", hydra=True)
+    config = composed(
+        "sweeps=dense_grid",
+        "hydra/sweeper/sampler=tpe",
+        "hydra.searchpath=[file://.]",
+        hydra=True,
+    )
 
     assert config.hydra.sweeper.sampler._target_ == "optuna.samplers.TPESampler"
 
 
-@pytest.mark.parametrize("path", sorted((paths.CONF / "references").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    sorted((paths.CONF / "references").glob("*.yaml")),
+    ids=lambda path: path.stem,
+)
 def test_references_are_complete(path):
     references = read_references(path)
 
     assert len(references) == len(yaml.safe_load(path.read_text())["points"])
-    assert all(reference.params > 0 and 0 < reference.score <= 1 and reference.source for reference in references)
+    assert all(
+        reference.params > 0 and 0 < reference.score <= 1 and reference.source
+        for reference in references
+    )
 
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, 3, 0.5, float("inf"), [1, None], ["0", "a,b", "it's", "null", "", "(1)", "x=1", "back\\", "é/ü"], {"a": 1, "b": {"c": False}}],
-)  # fmt: skip
+    [
+        None,
+        True,
+        3,
+        0.5,
+        float("inf"),
+        [1, None],
+        ["0", "a,b", "it's", "null", "", "(1)", "x=1", "back\\", "é/ü"],
+        {"a": 1, "b": {"c": False}},
+    ],
+)
 def test_values_of_a_sweep_file_are_what_hydra_reads(value):
     from hydra_plugins.paretune_sweeper._space import write_sweep
 
@@ -151,7 +198,10 @@ def test_text_of_a_sweep_file_is_grammar():
 
 
 def test_the_words_for_costs_are_those_of_the_code():
-    sweeper = yaml.safe_load((paths.CONF / "train.yaml").read_text())["hydra"]["sweeper"]
+    sweeper = yaml.safe_load((paths.CONF / "train.yaml").read_text())["hydra"][
+        "sweeper"
+    ]
 
     assert sweeper["cap"]["units"] == UNITS
-    assert UNITS["flash_bytes"] == "bytes of flash for weights"  # the program takes more
+    # The program takes more.
+    assert UNITS["flash_bytes"] == "bytes of flash for weights"

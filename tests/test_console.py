@@ -28,7 +28,11 @@ def unread() -> Iterator[TextIO]:
         stream.close()
 
 
-@pytest.mark.parametrize("arguments", [[], ["--version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--version"], *([name, "--help"] for name in COMMANDS)],
+    ids=" ".join,
+)
 def test_a_command_ends_silently_when_nobody_reads(unread, monkeypatch, arguments):
     monkeypatch.setattr(sys, "stdout", unread)
     monkeypatch.setattr(sys, "argv", ["paretune", *arguments])
@@ -42,7 +46,9 @@ def test_nothing_is_said_when_the_interpreter_ends():
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "paretune", "--version"]
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
     os.close(writer)
 
     assert (done.returncode, done.stderr) == (141, "")
@@ -55,7 +61,11 @@ def test_a_broken_connection_is_no_reader_that_has_gone():
 
 def test_log_lines_that_nobody_reads_are_dropped_without_a_traceback(unread, capsys):
     handler = console.Console(unread)
-    handler.handle(logging.LogRecord("paretune.train", logging.INFO, __file__, 0, "x" * 100_000, None, None))
+    handler.handle(
+        logging.LogRecord(
+            "paretune.train", logging.INFO, __file__, 0, "x" * 100_000, None, None
+        )
+    )
 
     assert capsys.readouterr().err == ""
 
@@ -71,13 +81,23 @@ LIBRARY = matplotlib.font_manager.__file__
         ("matplotlib.font_manager", LIBRARY, logging.WARNING, logging.INFO, True),
         ("matplotlib.font_manager", LIBRARY, logging.INFO, logging.DEBUG, True),
         ("paretune.training.fit", LIBRARY, logging.INFO, logging.INFO, True),
-        ("hydra_plugins.paretune_sweeper._session", LIBRARY, logging.INFO, logging.INFO, True),
+        (
+            "hydra_plugins.paretune_sweeper._session",
+            LIBRARY,
+            logging.INFO,
+            logging.INFO,
+            True,
+        ),
         ("my_models", "/home/me/my_models.py", logging.INFO, logging.INFO, True),
     ],
 )
-def test_the_console_is_for_ours_and_for_warnings(monkeypatch, name, path, level, root_level, is_shown):
+def test_the_console_is_for_ours_and_for_warnings(
+    monkeypatch, name, path, level, root_level, is_shown
+):
     monkeypatch.setattr(logging.getLogger(), "level", root_level)
     stream = io.StringIO()
-    console.Console(stream).handle(logging.LogRecord(name, level, path, 0, "said", None, None))
+    console.Console(stream).handle(
+        logging.LogRecord(name, level, path, 0, "said", None, None)
+    )
 
     assert (stream.getvalue() == "said\n") == is_shown

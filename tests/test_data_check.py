@@ -1,4 +1,6 @@
-"""``paretune data check`` says of a data set what a training would make of it, and what would stop it."""
+"""``paretune data check`` says of a data set what a training would make of it, and what
+would stop it.
+"""
 
 import os
 import shlex
@@ -21,7 +23,11 @@ from paretune.data.survey import survey
 from paretune.data_check import cli
 from paretune.paths import printable
 
-SPLITTING = {"_target_": "paretune.data.images.Splitting", "val_size": 0.2, "how": "stratified"}
+SPLITTING = {
+    "_target_": "paretune.data.images.Splitting",
+    "val_size": 0.2,
+    "how": "stratified",
+}
 
 
 @pytest.fixture
@@ -55,7 +61,9 @@ def test_a_folder_that_a_training_can_read(pictures, answered):
 
     assert answer.code == 0
     assert answer.out.splitlines()[0] == "pictures: 12 images, 2 classes"
-    assert answer.out.endswith("a training can read it: paretune train data=folder data.path=pictures\n")
+    assert answer.out.endswith(
+        "a training can read it: paretune train data=folder data.path=pictures\n"
+    )
 
 
 @given(st.lists(st.integers(3, 8), min_size=2, max_size=4), st.integers(0, 2))
@@ -65,15 +73,27 @@ def test_the_splits_are_those_of_a_training(tmp_path_factory, counts, seed):
     for number, count in enumerate(counts):
         for shade in range(count):
             paint(root / f"class {number}" / f"{shade}.png", 10 * number + shade)
-    data = {"_target_": "paretune.data.folder.load", "path": str(root), "splitting": {**SPLITTING, "seed": seed}}
+    data = {
+        "_target_": "paretune.data.folder.load",
+        "path": str(root),
+        "splitting": {**SPLITTING, "seed": seed},
+    }
     parts = survey(data).parts
-    trained = folder.load(path=str(root), splitting=Splitting(val_size=0.2, how="stratified", seed=seed))
+    trained = folder.load(
+        path=str(root), splitting=Splitting(val_size=0.2, how="stratified", seed=seed)
+    )
 
-    for split, images in {"train": trained.train, "val": trained.val, "test": trained.load_test()}.items():
+    for split, images in {
+        "train": trained.train,
+        "val": trained.val,
+        "test": trained.load_test(),
+    }.items():
         assert parts[split].labels.tolist() == images.labels.tolist()
 
 
-def test_it_says_what_is_left_out_and_what_is_damaged_and_every_mistake(pictures, answered):
+def test_it_says_what_is_left_out_and_what_is_damaged_and_every_mistake(
+    pictures, answered
+):
     paint(pictures / "cat/.ipynb_checkpoints/a.png")
     paint(pictures / "cat/large.bmp", size=(9, 9))
     paint(pictures / "owl/a.png")
@@ -85,7 +105,10 @@ def test_it_says_what_is_left_out_and_what_is_damaged_and_every_mistake(pictures
     assert "damaged     dog/001.png: it is empty" in answer.out
     assert "sizes       12 of [4,6], 1 of [9,9] (height, width)" in answer.out
     assert [line.split(" (")[0] for line in answer.err.splitlines()] == [
-        "paretune data check: 1 of 14 pictures cannot be read: see `damaged`; mend or delete them, or set data.skip_damaged=true to leave them out",
+        (
+            "paretune data check: 1 of 14 pictures cannot be read: see `damaged`; "
+            "mend or delete them, or set data.skip_damaged=true to leave them out"
+        ),
         "paretune data check: data folder `pictures` has pictures of 2 sizes: [4,6]",
         "paretune data check: data `pictures` has too few images of the class `owl`",
     ]
@@ -97,7 +120,9 @@ def test_types_modes_channels_and_blank_pictures_are_counted(pictures, said):
 
     assert found["types"] == ["13 .png"]
     assert found["modes"] == ["12 L (grey), 1 RGBA (colours, transparent)"]
-    assert found["channels"] == ["3: 1 of 13 pictures has colours: `cat/red.png`; data.channels=1 makes all grey"]
+    assert found["channels"] == [
+        "3: 1 of 13 pictures has colours: `cat/red.png`; data.channels=1 makes all grey"
+    ]
     assert found["blank"][0].startswith("13 of one shade all over: `cat/000.png`, ")
 
 
@@ -110,10 +135,14 @@ def test_copies_are_found_by_what_they_show(tmp_path, said, copy_as):
     found = said(str(tmp_path), "data.splitting.val_size=0")
 
     assert any(
-        line.startswith("9 of 9 test images are among the training images, too, such as") for line in found["beware"]
+        line.startswith(
+            "9 of 9 test images are among the training images, too, such as"
+        )
+        for line in found["beware"]
     )
     assert any(
-        line.startswith("1 image is in more than one class, such as `train/dog/other") for line in found["beware"]
+        line.startswith("1 image is in more than one class, such as `train/dog/other")
+        for line in found["beware"]
     )
 
 
@@ -159,15 +188,33 @@ def test_names_of_any_kind_are_printed(pictures, answered):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "`nowhere` is neither a folder nor an .npz file, nor a setting; expected such as data=folder data.path="),
+        (
+            ["nowhere"],
+            (
+                "`nowhere` is neither a folder nor an .npz file, nor a setting; "
+                "expected such as data=folder data.path="
+            ),
+        ),
         (["data=folder"], "data.path is missing; expected a value; set data.path"),
-        (["data=folder", "data.path=nowhere"], "data.path `nowhere` is not there; expected your pictures or arrays; check the path"),
+        (
+            ["data=folder", "data.path=nowhere"],
+            (
+                "data.path `nowhere` is not there; expected your pictures or arrays; "
+                "check the path"
+            ),
+        ),
         (["data=flder"], "data `flder` is unknown; expected one of cifar10, "),
-        (["data=folder", "data.path=pictures", "data.channels=2"], "data.channels `2` is unknown; expected one of null, 1, 3"),
-        (["data=folder", "data.path=pictures/cat/000.png"], "is a file, not a folder of class folders"),
+        (
+            ["data=folder", "data.path=pictures", "data.channels=2"],
+            "data.channels `2` is unknown; expected one of null, 1, 3",
+        ),
+        (
+            ["data=folder", "data.path=pictures/cat/000.png"],
+            "is a file, not a folder of class folders",
+        ),
         (["data=npz", "data.path=pictures"], "data file `pictures` cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line(pictures, answered, arguments, message):
     answer = answered(cli, "check", *arguments)
 
@@ -180,7 +227,13 @@ def test_a_mistake_is_one_line(pictures, answered, arguments, message):
 def write_arrays(place: Path) -> str:
     labels = np.arange(20) % 2
     pixels = np.arange(20, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
-    np.savez(place / "own.npz", x_train=pixels, y_train=labels, x_test=pixels[:4] + 9, y_test=labels[:4])
+    np.savez(
+        place / "own.npz",
+        x_train=pixels,
+        y_train=labels,
+        x_test=pixels[:4] + 9,
+        y_test=labels[:4],
+    )
     return "own.npz"
 
 
@@ -188,9 +241,13 @@ def test_arrays_and_data_sets_are_counted(pictures, said):
     found = said(write_arrays(Path()), "data.splitting.val_size=0")
 
     assert found["images"] == ["1 x 4 x 4 (channels, height, width)"]
-    assert found["blank"] == ["20 training images of one shade all over", "4 test images of one shade all over"]
+    assert found["blank"] == [
+        "20 training images of one shade all over",
+        "4 test images of one shade all over",
+    ]
     assert found["beware"][0].startswith(
-        "4 of 4 test images are among the training images, too, such as `test[0]` as `train[9]`"
+        "4 of 4 test images are among the training images, too, such as `test[0]` as "
+        "`train[9]`"
     )
 
 
@@ -206,9 +263,12 @@ def test_what_paretune_knows_is_read_without_torch(pictures):
     code = (
         "import sys; from paretune.data_check import cli\n"
         "for data in ('pictures', 'own.npz', 'data=digits'): cli(['check', data])\n"
-        "print([module for module in ('torch', 'mlflow', 'optuna') if module in sys.modules])"
+        "print([module for module in ('torch', 'mlflow', 'optuna') if module in "
+        "sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
 
     assert Counter(done.stdout.splitlines())["[]"] == 1
     assert done.stdout.count("a training can read it") == 3
@@ -216,26 +276,49 @@ def test_what_paretune_knows_is_read_without_torch(pictures):
 
 @pytest.mark.parametrize("command", [train.cli, lambda: cli(["check", *sys.argv[1:]])])
 @pytest.mark.parametrize("name", [b"pi\xe9cs", b"\xff", b"a/\x80b"])
-def test_an_argument_that_no_config_can_hold_is_one_line(tmp_path, monkeypatch, answered, command, name):
+def test_an_argument_that_no_config_can_hold_is_one_line(
+    tmp_path, monkeypatch, answered, command, name
+):
     monkeypatch.chdir(tmp_path)
     argument = os.fsdecode(b"data.path='" + name + b"'")
     answer = answered(command, "data=folder", argument)
 
     assert answer.code == 2
     assert f"argument `{printable(argument)}` is not UTF-8" in answer.err
-    assert answer.err.endswith("rename the file or folder, or make a link to it whose name is text\n")
+    assert answer.err.endswith(
+        "rename the file or folder, or make a link to it whose name is text\n"
+    )
 
 
 @pytest.mark.parametrize(
-    "name", ["1.10", "my pics", "it's [a], b", "a=b", "null", "caf\u00e9", "1e3", "(x)", " edge", "a\\"]
+    "name",
+    [
+        "1.10",
+        "my pics",
+        "it's [a], b",
+        "a=b",
+        "null",
+        "caf\u00e9",
+        "1e3",
+        "(x)",
+        " edge",
+        "a\\",
+    ],
 )
-def test_a_folder_of_any_name_can_be_checked_and_trained_on_as_it_says(pictures, answered, name):
+def test_a_folder_of_any_name_can_be_checked_and_trained_on_as_it_says(
+    pictures, answered, name
+):
     pictures.rename(name)
     answer = answered(cli, "check", f"./{name}" if "=" in name else name)
-    line = answer.out.splitlines()[-1].removeprefix("a training can read it: paretune train ")
+    line = answer.out.splitlines()[-1].removeprefix(
+        "a training can read it: paretune train "
+    )
 
     assert answer.code == 0, answer.err
-    assert answered(cli, "check", *shlex.split(line)).out.splitlines()[1:] == answer.out.splitlines()[1:]
+    assert (
+        answered(cli, "check", *shlex.split(line)).out.splitlines()[1:]
+        == answer.out.splitlines()[1:]
+    )
 
 
 def test_two_data_sets_at_once_are_refused(pictures, answered):
@@ -245,7 +328,8 @@ def test_two_data_sets_at_once_are_refused(pictures, answered):
 
     assert answer.code == 2
     assert answer.err == (
-        "paretune data check: `pictures` and `others` are two data sets; expected one; check them one by one\n"
+        "paretune data check: `pictures` and `others` are two data sets; expected "
+        "one; check them one by one\n"
     )
 
 

@@ -1,4 +1,6 @@
-"""The documents: links that lead somewhere, short sentences, a README of one screen, one version."""
+"""The documents: links that lead somewhere, short sentences, a README of one screen,
+one version.
+"""
 
 import re
 import tomllib
@@ -27,7 +29,9 @@ def name_of(path: Path) -> str:
 def links(path: Path) -> list[str]:
     """What a page links to and shows of this repository."""
     targets = re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", path.read_text()))
-    return [target for target in targets if not target.startswith(("http://", "https://"))]
+    return [
+        target for target in targets if not target.startswith(("http://", "https://"))
+    ]
 
 
 @cache
@@ -35,7 +39,10 @@ def anchors(path: Path) -> set[str]:
     """The names of a page's headings, as GitHub and MkDocs make them."""
     text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+        for heading in headings
+    }
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
@@ -47,7 +54,9 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_heading(path):
         assert not anchor or anchor in anchors(target), f"{link} names no heading"
 
 
-PUBLIC_NAMES = re.findall(r"^::: (\S+)$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+PUBLIC_NAMES = re.findall(
+    r"^::: (\S+)$", (ROOT / "docs/api.md").read_text(), re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("name", PUBLIC_NAMES)
@@ -62,11 +71,21 @@ EXAMPLES = re.compile(r"(mine|yours|NAME)\.yaml|yours\.py")  # files of a reader
 FOLDERS = (ROOT, ROOT / "src/paretune")  # what a path of a page starts from
 
 
-@pytest.mark.parametrize("path", [*REFERENCE, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [*REFERENCE, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"], ids=name_of
+)
 def test_every_file_that_a_page_names_is_there(path):
-    named = [name for name in re.findall(PARTS_OF_A_PATH, path.read_text()) if not EXAMPLES.search(name)]
+    named = [
+        name
+        for name in re.findall(PARTS_OF_A_PATH, path.read_text())
+        if not EXAMPLES.search(name)
+    ]
 
-    assert [name for name in named if not any((folder / name).is_file() for folder in FOLDERS)] == []
+    assert [
+        name
+        for name in named
+        if not any((folder / name).is_file() for folder in FOLDERS)
+    ] == []
 
 
 @pytest.mark.parametrize("path", REFERENCE, ids=name_of)
@@ -92,14 +111,24 @@ def test_the_readme_is_one_screen():
 def test_the_readme_has_the_figures_that_are_committed():
     lines = (ROOT / "README.md").read_text().splitlines()
 
-    assert [line for line in lines if re.match(r"\| [\d,]+ \|", line)] == readme_rows(found())
+    assert [line for line in lines if re.match(r"\| [\d,]+ \|", line)] == readme_rows(
+        found()
+    )
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_a_page_is_in_an_index(path):
     """README, or the index of the documents or of the journal, leads to each."""
-    indexes = [ROOT / "README.md", ROOT / "docs/README.md", ROOT / "docs/journal/README.md"]
-    reached = {(index.parent / link.partition("#")[0]).resolve() for index in indexes for link in links(index)}
+    indexes = [
+        ROOT / "README.md",
+        ROOT / "docs/README.md",
+        ROOT / "docs/journal/README.md",
+    ]
+    reached = {
+        (index.parent / link.partition("#")[0]).resolve()
+        for index in indexes
+        for link in links(index)
+    }
 
     assert path in reached | {indexes[0]}
 

@@ -1,4 +1,6 @@
-"""How a training computes is chosen once for a sweep, and not by timing anywhere else."""
+"""How a training computes is chosen once for a sweep, and not by timing anywhere
+else.
+"""
 
 from itertools import cycle
 
@@ -11,14 +13,21 @@ from paretune.training import settings
 from paretune.training.execution import Execution
 from paretune.training.programs import load_kernels
 
-QUICK = ("data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "model=conv")
+QUICK = (
+    "data=digits",
+    "data.splitting.train_size=200",
+    "trainer.max_epochs=1",
+    "model=conv",
+)
 SWEEP = ("-m", *QUICK, "name=small", "cap.max_params=4000")
 
 
 @pytest.fixture(autouse=True)
 def _moody_timer(monkeypatch):
     """Another execution is the fastest each time."""
-    fastest = cycle([Execution("channels_last", "bf16", 1), Execution("contiguous", "fp32", 1)])
+    fastest = cycle(
+        [Execution("channels_last", "bf16", 1), Execution("contiguous", "fp32", 1)]
+    )
     monkeypatch.setattr(settings, "autotune", lambda *arguments: (next(fastest), {}))
 
 
@@ -27,30 +36,49 @@ def layouts(kind: str, tmp_path) -> list[str]:
     return [run.data.tags["layout"] for run in runs]
 
 
-def test_all_trials_of_a_sweep_compute_in_one_way_also_after_a_restart(command, tmp_path):
+def test_all_trials_of_a_sweep_compute_in_one_way_also_after_a_restart(
+    command, tmp_path
+):
     command(*SWEEP, "hydra.sweeper.n_trials=2")
     command(*SWEEP, "hydra.sweeper.n_trials=3")
-    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+    study = optuna.load_study(
+        study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
+    )
 
     assert layouts("trial", tmp_path) == ["channels_last/bf16/1 threads"] * 3
     kept = study_notes(study)["shared:execution of conv on cpu"]
     assert Execution(**kept) == Execution("channels_last", "bf16", 1)
 
 
-def test_a_single_training_is_fp32_by_our_own_kernels_unless_told_otherwise(command, tmp_path):
+def test_a_single_training_is_fp32_by_our_own_kernels_unless_told_otherwise(
+    command, tmp_path
+):
     command(*QUICK)
     command(*QUICK, "trainer.precision=bf16")
     command(*QUICK, "trainer.memory_format=contiguous")
 
     fastest_fp32 = "batch_last/fp32" if load_kernels() else "contiguous/fp32"
-    assert layouts("run", tmp_path) == [fastest_fp32, "contiguous/bf16", "contiguous/fp32"]
+    assert layouts("run", tmp_path) == [
+        fastest_fp32,
+        "contiguous/bf16",
+        "contiguous/fp32",
+    ]
 
 
-def test_a_worker_without_the_chosen_kernels_trains_without_them(command, tmp_path, monkeypatch):
+def test_a_worker_without_the_chosen_kernels_trains_without_them(
+    command, tmp_path, monkeypatch
+):
     """As on a cluster some of whose machines have no compiler."""
-    monkeypatch.setattr(settings, "autotune", lambda *arguments: (Execution("batch_last", threads=1), {}))
+    monkeypatch.setattr(
+        settings,
+        "autotune",
+        lambda *arguments: (Execution("batch_last", threads=1), {}),
+    )
     monkeypatch.setattr("paretune.training.programs.load_kernels", lambda: None)
     answer = command(*SWEEP, "hydra.sweeper.n_trials=1")
 
-    assert "this machine cannot run batch_last/fp32/1 threads, which the sweep has chosen" in answer.out
+    assert (
+        "this machine cannot run batch_last/fp32/1 threads, which the sweep has chosen"
+        in answer.out
+    )
     assert layouts("trial", tmp_path) == ["contiguous/fp32/1 threads"]

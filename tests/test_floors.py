@@ -22,21 +22,34 @@ def test_the_plugin_folder_is_a_namespace():
 
 
 def has_all(path: Path) -> bool:
-    return any(getattr(node, "id", "") == "__all__" for node in ast.walk(ast.parse(path.read_text())))
+    return any(
+        getattr(node, "id", "") == "__all__"
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
 
 
 def offered(tree: ast.Module) -> set[str]:
     """The classes and functions that a module defines for others."""
-    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    defined = [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
     return {name for name in defined if not name.startswith("_")}
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in FILES if has_all(path)], ids=lambda path: str(path.relative_to(SOURCE))
+    "path",
+    [path for path in FILES if has_all(path)],
+    ids=lambda path: str(path.relative_to(SOURCE)),
 )
 def test_all_names_exactly_what_a_module_offers(path):
-    """Each public class and function of the module is in ``__all__``, and what is in it exists."""
-    name = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    """Each public class and function of the module is in ``__all__``, and what is in it
+    exists.
+    """
+    name = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
     module = importlib.import_module(name)
 
     assert offered(ast.parse(path.read_text())) - set(module.__all__) == set()
@@ -49,8 +62,17 @@ OWN = {"paretune", "hydra_plugins"}
 
 def imported(tree: ast.AST) -> set[str]:
     """The packages that a file imports, at its head or late."""
-    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level]
+    names = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    ]
+    names += [
+        node.module or ""
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and not node.level
+    ]
     return {name.partition(".")[0] for name in names}
 
 
@@ -66,17 +88,25 @@ def packages() -> Mapping[str, list[str]]:
 
 @cache
 def declared() -> set[str]:
-    lines = tomllib.loads((SOURCE.parent / "pyproject.toml").read_text())["project"]["dependencies"]
+    lines = tomllib.loads((SOURCE.parent / "pyproject.toml").read_text())["project"][
+        "dependencies"
+    ]
     return {plain(re.match(r"[\w.-]+", line)[0]) for line in lines}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_what_a_file_imports_is_declared(path):
-    """A package that only comes with another one is gone when that one does without it."""
+    """A package that only comes with another one is gone when that one does without
+    it.
+    """
     others = imported(ast.parse(path.read_text())) - OWN - sys.stdlib_module_names
-    brought_by = {name: {plain(one) for one in packages().get(name, [])} for name in others}
+    brought_by = {
+        name: {plain(one) for one in packages().get(name, [])} for name in others
+    }
 
-    assert {name for name, brings in brought_by.items() if not brings & declared()} == set()
+    assert {
+        name for name, brings in brought_by.items() if not brings & declared()
+    } == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
@@ -85,4 +115,6 @@ def test_every_file_says_what_it_is(path):
 
 
 def test_no_file_is_a_grab_bag():
-    assert not {"utils", "helpers", "common", "misc", "manager"} & {path.stem for path in FILES}
+    assert not {"utils", "helpers", "common", "misc", "manager"} & {
+        path.stem for path in FILES
+    }

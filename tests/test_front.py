@@ -14,10 +14,14 @@ def dominates(a: np.ndarray, b: np.ndarray) -> bool:
 
 @given(costs)
 def test_front_is_what_brute_force_finds(rows):
-    """No other point dominates a member; every other point is dominated, equal to an earlier one, or has a NaN."""
+    """No other point dominates a member; every other point is dominated, equal to an
+    earlier one, or has a NaN.
+    """
     known = [i for i in range(len(rows)) if not np.isnan(rows[i]).any()]
     free = [i for i in known if not any(dominates(rows[j], rows[i]) for j in known)]
-    first = [i for i in free if not any((rows[j] == rows[i]).all() for j in free if j < i)]
+    first = [
+        i for i in free if not any((rows[j] == rows[i]).all() for j in free if j < i)
+    ]
 
     assert sorted(front(rows).tolist()) == first
 
@@ -67,7 +71,9 @@ def test_hypervolume_is_the_area_of_the_union_of_boxes(rows):
 
 
 def test_hypervolume_of_a_staircase_has_a_closed_form():
-    """Points (i, n-1-i) below (n, n) leave out the squares under the stairs: n(n+1)/2 remain."""
+    """Points (i, n-1-i) below (n, n) leave out the squares under the stairs: n(n+1)/2
+    remain.
+    """
     n = 7
     rows = [(i, n - 1 - i) for i in range(n)]
 
@@ -87,4 +93,7 @@ def test_knee_of_an_empty_front_is_none():
 
 
 def test_costs_minimise_params_and_one_minus_f1():
-    assert costs_of([10, 20], [0.9, 1.0]).tolist() == [[10, pytest.approx(0.1)], [20, 0]]
+    assert costs_of([10, 20], [0.9, 1.0]).tolist() == [
+        [10, pytest.approx(0.1)],
+        [20, 0],
+    ]

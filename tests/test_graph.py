@@ -14,7 +14,14 @@ def lifetimes(draw) -> list[Buffer]:
     buffers = []
     for number in range(draw(st.integers(1, 9))):
         start = draw(st.integers(0, 8))
-        buffers.append(Buffer((f"v{number}",), draw(st.integers(1, 50)), start, start + draw(st.integers(0, 5))))
+        buffers.append(
+            Buffer(
+                (f"v{number}",),
+                draw(st.integers(1, 50)),
+                start,
+                start + draw(st.integers(0, 5)),
+            )
+        )
     return buffers
 
 
@@ -24,18 +31,31 @@ def test_no_two_values_that_are_needed_share_memory(buffers):
     for a in buffers:
         for b in buffers:
             (start_a, start_b) = (plan.offsets[buffer.values[0]] for buffer in (a, b))
-            assert a is b or not a.meets(b) or start_a + a.size <= start_b or start_b + b.size <= start_a
+            assert (
+                a is b
+                or not a.meets(b)
+                or start_a + a.size <= start_b
+                or start_b + b.size <= start_a
+            )
         assert 0 <= plan.offsets[a.values[0]] <= plan.size - a.size
 
 
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=12))
 def test_a_chain_needs_no_more_than_two_neighbours_at_a_time(sizes):
-    chain = [Buffer((str(number),), size, number, number + 1) for number, size in enumerate(sizes)]
+    chain = [
+        Buffer((str(number),), size, number, number + 1)
+        for number, size in enumerate(sizes)
+    ]
 
-    assert plan_memory(chain).size == max(a + b for a, b in zip([0, *sizes], [*sizes, 0], strict=True))
+    assert plan_memory(chain).size == max(
+        a + b for a, b in zip([0, *sizes], [*sizes, 0], strict=True)
+    )
 
 
-@pytest.mark.parametrize("family", ["dense", "conv", "squeeze", "separable", "inception", "recurrent", "squeeze_deep"])
+@pytest.mark.parametrize(
+    "family",
+    ["dense", "conv", "squeeze", "separable", "inception", "recurrent", "squeeze_deep"],
+)
 def test_the_families_waste_no_memory(composed, family):
     graph = graph_of(build(composed(f"model={family}").model), (1, 28, 28))
     buffers = buffers_of(graph)
@@ -51,7 +71,10 @@ def test_an_operation_value_by_value_writes_over_what_nobody_reads_again():
 
     buffers = buffers_of(graph_of(Forked(), (1, 2, 2)))
 
-    assert [buffer.values for buffer in buffers] == [("image", "mul_0", "relu_1"), ("relu_2", "add_values_3")]
+    assert [buffer.values for buffer in buffers] == [
+        ("image", "mul_0", "relu_1"),
+        ("relu_2", "add_values_3"),
+    ]
 
 
 def test_operations_in_place_and_views_of_an_image_are_followed():
@@ -61,7 +84,10 @@ def test_operations_in_place_and_views_of_an_image_are_followed():
 
     graph = graph_of(Viewing(), (1, 2, 2))
 
-    assert [(op.kind, op.inputs) for op in graph.ops] == [("relu", ("image",)), ("mul", ("relu_0",))]
+    assert [(op.kind, op.inputs) for op in graph.ops] == [
+        ("relu", ("image",)),
+        ("mul", ("relu_0",)),
+    ]
 
 
 def test_a_layer_that_is_applied_twice_is_stored_once():
@@ -85,8 +111,17 @@ def test_a_network_is_left_in_the_mode_that_it_was_in():
 
 
 def test_shared_kernels_are_stored_once_however_often_they_are_applied():
-    """As they are applied: a kernel for each of twelve maps, and what mixes the maps."""
-    form = {"stem": 1, "width": 12, "widen": "repeat", "depthwise_kernels": 4, "steps": 4, "class_maps": True}
+    """As they are applied: a kernel for each of twelve maps, and what mixes the
+    maps.
+    """
+    form = {
+        "stem": 1,
+        "width": 12,
+        "widen": "repeat",
+        "depthwise_kernels": 4,
+        "steps": 4,
+        "class_maps": True,
+    }
     plain = {"norm": "none", "bias": False, "head": []}
     net = build({"_target_": "paretune.models.recurrent.Recurrent", **form, **plain})
 
@@ -98,15 +133,25 @@ class Split(nn.Module):
 
     def __init__(self, by_slices: bool) -> None:
         super().__init__()
-        self.by_slices, self.first, self.second = by_slices, nn.Conv2d(2, 5, 3), nn.Conv2d(2, 5, 3)
+        self.by_slices, self.first, self.second = (
+            by_slices,
+            nn.Conv2d(2, 5, 3),
+            nn.Conv2d(2, 5, 3),
+        )
 
     def forward(self, images):
-        upper, lower = (images[:, :2], images[:, 2:]) if self.by_slices else images.chunk(2, dim=1)
-        return torch.cat([self.first(upper), self.second(lower)], dim=1).mean(dim=(2, 3))
+        upper, lower = (
+            (images[:, :2], images[:, 2:]) if self.by_slices else images.chunk(2, dim=1)
+        )
+        return torch.cat([self.first(upper), self.second(lower)], dim=1).mean(
+            dim=(2, 3)
+        )
 
 
 def test_parts_of_what_is_split_are_counted_as_slices_are():
-    split, sliced = (graph_of(Split(by_slices), (4, 8, 8)) for by_slices in (False, True))
+    split, sliced = (
+        graph_of(Split(by_slices), (4, 8, 8)) for by_slices in (False, True)
+    )
 
     assert split.macs == sliced.macs == 2 * 5 * 36 * 18
     assert split.stored == sliced.stored == 190
@@ -118,5 +163,7 @@ def test_an_operation_of_several_values_that_are_no_slices_is_refused():
         def forward(self, images):
             return images.unbind(1)[1].flatten(1)
 
-    with pytest.raises(RuntimeError, match="unbind gives several values, which cannot be counted"):
+    with pytest.raises(
+        RuntimeError, match="unbind gives several values, which cannot be counted"
+    ):
         graph_of(Unbound(), (2, 3, 3))

@@ -10,7 +10,9 @@ SOURCE = Path(paretune.__file__).parents[1]
 
 
 def test_the_journey_from_the_command_to_the_first_step_is_short(command, monkeypatch):
-    """At most twelve functions of Paretune in seven files are on the stack; docs/architecture.md draws them."""
+    """At most twelve functions of Paretune in seven files are on the stack;
+    docs/architecture.md draws them.
+    """
     stacks: list[list[traceback.FrameSummary]] = []
     loss = Distillation.loss
 
@@ -19,8 +21,15 @@ def test_the_journey_from_the_command_to_the_first_step_is_short(command, monkey
         return loss(*arguments, **settings)
 
     monkeypatch.setattr(Distillation, "loss", watched)
-    command("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "model=dense", "name=small",
-            "hydra.sweeper.n_trials=1")  # fmt: skip
+    command(
+        "-m",
+        "data=digits",
+        "data.splitting.train_size=200",
+        "trainer.max_epochs=1",
+        "model=dense",
+        "name=small",
+        "hydra.sweeper.n_trials=1",
+    )
     own = [frame for frame in stacks[0] if SOURCE in Path(frame.filename).parents]
     journey = [f"{Path(frame.filename).name}:{frame.name}" for frame in own]
 

@@ -43,7 +43,9 @@ def test_a_new_family_trains(command, searchpath):
     assert "pooled with 310 parameters" in answer.out  # 49 * 5 + 5 + 5 * 10 + 10
 
 
-def test_a_new_family_sweeps_over_its_own_space_under_a_cap(command, searchpath, tmp_path):
+def test_a_new_family_sweeps_over_its_own_space_under_a_cap(
+    command, searchpath, tmp_path
+):
     sweep = ("name=new", "cap.max_params=400", "hydra.sweeper.n_trials=3")
     answer = command("-m", searchpath, *sweep, *SMALL)
     assert answer.code == 0, answer.err
@@ -51,5 +53,8 @@ def test_a_new_family_sweeps_over_its_own_space_under_a_cap(command, searchpath,
     points = read_points(store, "new")
 
     assert [point.family for point in points] == ["pooled"] * 3
-    assert find(store, ["new"], Query(families=("mine",))).table["model"].tolist() == ["mine"] * 3
+    assert (
+        find(store, ["new"], Query(families=("mine",))).table["model"].tolist()
+        == ["mine"] * 3
+    )
     assert max(point.params for point in points) <= 400

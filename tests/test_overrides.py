@@ -15,8 +15,25 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 NUMBERS = st.one_of(
     st.floats().map(str),
     st.integers().map(str),
-    st.from_regex(r"[0-9]{1,3}\.[0-9]{0,2}0|[0-9]e[0-9]|[1-9]_[0-9]|0[0-9]", fullmatch=True),
-    st.sampled_from(["true", "False", "NaN", "-inf", "[a]", "{a:1}", "a b", "a=b", "it's", "größe", "(", "x("]),
+    st.from_regex(
+        r"[0-9]{1,3}\.[0-9]{0,2}0|[0-9]e[0-9]|[1-9]_[0-9]|0[0-9]", fullmatch=True
+    ),
+    st.sampled_from(
+        [
+            "true",
+            "False",
+            "NaN",
+            "-inf",
+            "[a]",
+            "{a:1}",
+            "a b",
+            "a=b",
+            "it's",
+            "größe",
+            "(",
+            "x(",
+        ]
+    ),
 )
 
 
@@ -35,7 +52,9 @@ def test_every_text_in_quotes_is_read_as_itself(text):
     assert is_text(quoted(text))
 
 
-@pytest.mark.parametrize("line", ["name=null", "name=a,b", "name='1.10'", "name=mnist", "seed=1", "name"])
+@pytest.mark.parametrize(
+    "line", ["name=null", "name=a,b", "name='1.10'", "name=mnist", "seed=1", "name"]
+)
 def test_a_line_that_needs_no_quotes_is_left_as_it_is(line):
     assert as_typed(line, ["name"]) == line
 
@@ -45,7 +64,9 @@ def test_the_config_has_the_name_as_typed(command, typed):
     assert yaml.safe_load(command(f"name={typed}", "--cfg", "job").out)["name"] == typed
 
 
-def test_a_sweep_whose_file_is_called_like_a_number_is_found(answered, monkeypatch, tmp_path):
+def test_a_sweep_whose_file_is_called_like_a_number_is_found(
+    answered, monkeypatch, tmp_path
+):
     (tmp_path / "sweeps").mkdir()
     (tmp_path / "sweeps/1.10.yaml").write_text("# @package _global_\nname: '1.10'\n")
     monkeypatch.chdir(tmp_path)
@@ -55,26 +76,48 @@ def test_a_sweep_whose_file_is_called_like_a_number_is_found(answered, monkeypat
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "../../x", "a/../../x", "/x", "a//b", "./a", "a/", ".", "", "a,b", "runs", "runs/x"]
+    "name",
+    [
+        "../x",
+        "../../x",
+        "a/../../x",
+        "/x",
+        "a//b",
+        "./a",
+        "a/",
+        ".",
+        "",
+        "a,b",
+        "runs",
+        "runs/x",
+    ],
 )
 def test_a_name_that_leads_elsewhere_is_refused(name):
-    with pytest.raises(ConfigError, match="is invalid; expected one for a folder of its own, without a comma"):
+    with pytest.raises(
+        ConfigError,
+        match="is invalid; expected one for a folder of its own, without a comma",
+    ):
         check("name", name)
 
 
 @pytest.mark.parametrize("name", ["../../x", "runs"])
 @pytest.mark.parametrize("setting", ["name", "hydra.sweeper.study_name"])
-def test_such_a_name_is_refused_before_anything_is_written(command, tmp_path, setting, name):
+def test_such_a_name_is_refused_before_anything_is_written(
+    command, tmp_path, setting, name
+):
     before = set(tmp_path.rglob("*"))
     answer = command("-m", "data=digits", "model=dense", f"{setting}={name}")
 
     assert answer.code == 2
-    assert f"name `{name}` is invalid; expected one for a folder of its own" in answer.err
+    assert (
+        f"name `{name}` is invalid; expected one for a folder of its own" in answer.err
+    )
     assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
-    ("value", "is_quoted"), [("5", True), ("1.5", True), ("true", True), ("conv", False), ("{a: 1}", False)]
+    ("value", "is_quoted"),
+    [("5", True), ("1.5", True), ("true", True), ("conv", False), ("{a: 1}", False)],
 )
 def test_an_option_that_reads_as_a_number_or_a_truth_value_is_text(value, is_quoted):
     line = as_option(f"model={value}", {"model"})

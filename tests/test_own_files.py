@@ -1,4 +1,6 @@
-"""Files of one's own, sweeps/NAME.yaml and conf/model/NAME.yaml, and what people get wrong in them."""
+"""Files of one's own, sweeps/NAME.yaml and conf/model/NAME.yaml, and what people get
+wrong in them.
+"""
 
 import sys
 from collections.abc import Callable
@@ -25,7 +27,9 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, answered, migrated) -> Run:
-    """Runs ``paretune`` in a folder that holds ``sweeps/mine.yaml``; returns the exit code and what stderr says."""
+    """Runs ``paretune`` in a folder that holds ``sweeps/mine.yaml``; returns the exit
+    code and what stderr says.
+    """
     migrated(paths.store() / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     Path("sweeps").mkdir()
@@ -40,20 +44,45 @@ def run(monkeypatch, tmp_path, answered, migrated) -> Run:
 
 def test_a_sweep_without_a_name_has_that_of_its_file_which_may_be_given_as_a_path(run):
     assert run("sweep sweeps/mine.yaml -m")[0] == 0
-    assert [trial.data.tags["state"] for trial in Store(paths.tracking_uri(paths.store())).trials("mine")] == [
-        "complete"
-    ]
+    assert [
+        trial.data.tags["state"]
+        for trial in Store(paths.tracking_uri(paths.store())).trials("mine")
+    ] == ["complete"]
 
 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ("cap: {max_param: 3000}", "setting `cap.max_param` is unknown; expected one that --cfg job shows; did you mean cap.max_params?"),
-        ("cap: {max_params: 3k}", "cap.max_params `3k` is invalid; expected a whole number of at least 1, or null"),
-        ("cap: {max_params: 5", "mine.yaml` cannot be read (line 7, column 20: expected ',' or '}', but got '<stream end>'); expected YAML"),
-        ("space: {optimiser.lr: 'interval(0.1,1)'}", "setting `optimiser.lr` is unknown; expected one that --cfg job shows; did you mean optimizer.lr?"),
+        (
+            "cap: {max_param: 3000}",
+            (
+                "setting `cap.max_param` is unknown; expected one that --cfg job "
+                "shows; did you mean cap.max_params?"
+            ),
+        ),
+        (
+            "cap: {max_params: 3k}",
+            (
+                "cap.max_params `3k` is invalid; expected a whole number of at least "
+                "1, or null"
+            ),
+        ),
+        (
+            "cap: {max_params: 5",
+            (
+                "mine.yaml` cannot be read (line 7, column 20: expected ',' or '}', "
+                "but got '<stream end>'); expected YAML"
+            ),
+        ),
+        (
+            "space: {optimiser.lr: 'interval(0.1,1)'}",
+            (
+                "setting `optimiser.lr` is unknown; expected one that --cfg job "
+                "shows; did you mean optimizer.lr?"
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_in_a_sweep_is_one_line_and_no_trial_begins(run, lines, said):
     code, err = run("sweep mine", SWEEP + lines)
 
@@ -76,7 +105,9 @@ space: {model.width: 'int(interval(2, 6))'}
 """
 
 
-def test_a_family_of_the_folder_is_swept_confirmed_and_exported_like_any_other(run, monkeypatch):
+def test_a_family_of_the_folder_is_swept_confirmed_and_exported_like_any_other(
+    run, monkeypatch
+):
     """What its YAML names is trusted; where that is gone the user names the module."""
     monkeypatch.delitem(sys.modules, "net_of_mine", raising=False)
     Path("net_of_mine.py").write_text(NET)
@@ -102,33 +133,56 @@ def test_a_teacher_is_of_code_that_the_folder_or_the_user_names(run, monkeypatch
     taught = f"train {model} trainer.distillation.teacher={teacher}"
 
     code, err = run(taught)
-    assert (code, "model._target_ `net_of_mine.Mine`; none of it was run" in err) == (2, True)
+    assert (code, "model._target_ `net_of_mine.Mine`; none of it was run" in err) == (
+        2,
+        True,
+    )
     assert run(f"{taught} trust=[net_of_mine]")[0] == 0
 
 
 def test_a_model_that_has_the_name_of_one_of_paretunes_is_refused(run):
     Path("conf/model").mkdir(parents=True)
-    Path("conf/model/conv.yaml").write_text("# @package _global_\nmodel: {_target_: my_models.MyNet}")
+    Path("conf/model/conv.yaml").write_text(
+        "# @package _global_\nmodel: {_target_: my_models.MyNet}"
+    )
 
     code, err = run("train model=conv")
 
     assert code == 2
     assert err.startswith(
-        "paretune train: config `conf/model/conv.yaml` has the name of one of Paretune's, which comes first;"
+        "paretune train: config `conf/model/conv.yaml` has the name of one of "
+        "Paretune's, which comes first;"
     )
 
 
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("import no_such_thing", "cannot be imported (problem in nets_20 - ModuleNotFoundError: No module named"),
-        ("from torch import nn\nclass Net(nn.Linear):\n    def __init__(self, **_): super().__init__(28, 5)",
-         "model `net` gives values (2, 1, 28, 5) of 2 images; expected logits (2, 10); mend its forward"),
+        (
+            "import no_such_thing",
+            (
+                "cannot be imported (problem in nets_20 - ModuleNotFoundError: No "
+                "module named"
+            ),
+        ),
+        (
+            (
+                "from torch import nn\nclass Net(nn.Linear):\n    def __init__(self, "
+                "**_): super().__init__(28, 5)"
+            ),
+            (
+                "model `net` gives values (2, 1, 28, 5) of 2 images; expected logits "
+                "(2, 10); mend its forward"
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_network_of_ones_own_that_does_not_work_is_one_line(run, code, said):
-    Path(f"nets_{len(code)}.py").write_text(code)  # a name that no other test has imported
-    exit_code, err = run(f"train data=digits model=dense model._target_=nets_{len(code)}.Net")
+    # A name that no other test has imported.
+    Path(f"nets_{len(code)}.py").write_text(code)
+    exit_code, err = run(
+        f"train data=digits model=dense model._target_=nets_{len(code)}.Net"
+    )
 
     assert exit_code == 2
     assert said in err
@@ -145,14 +199,27 @@ def write_idx(folder: Path) -> None:
     for start in ("train", "t10k"):
         images = rng.integers(0, 256, (60, 28, 28)).astype(np.uint8)
         (folder / f"{start}-images-idx3-ubyte").write_bytes(idx_bytes(images))
-        (folder / f"{start}-labels-idx1-ubyte").write_bytes(idx_bytes(np.arange(60, dtype=np.uint8) % 10))
+        (folder / f"{start}-labels-idx1-ubyte").write_bytes(
+            idx_bytes(np.arange(60, dtype=np.uint8) % 10)
+        )
 
 
 @pytest.mark.parametrize(
-    "how", ["", pytest.param("-m hydra.sweeper.n_trials=1 trainer.autotune=false name=moved", marks=pytest.mark.slow)]
+    "how",
+    [
+        "",
+        pytest.param(
+            "-m hydra.sweeper.n_trials=1 trainer.autotune=false name=moved",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 @pytest.mark.parametrize(
-    "data", ["data=folder data.path=pictures", "data=kmnist data.root=own data.splitting.val_size=20"]
+    "data",
+    [
+        "data=folder data.path=pictures",
+        "data=kmnist data.root=own data.splitting.val_size=20",
+    ],
 )
 def test_relative_paths_start_in_the_folder_of_the_command_also_if_jobs_have_their_own(
     run, monkeypatch, tmp_path, how, data
@@ -161,7 +228,9 @@ def test_relative_paths_start_in_the_folder_of_the_command_also_if_jobs_have_the
     two_classes(Path("pictures"))
     write_idx(Path("own/kmnist"))
     code, said = run(f"train {how} {data} {BRIEF} {CHDIR}")
-    (done,) = Store(paths.tracking_uri(paths.store())).runs({"kind": "trial" if how else "run"})
+    (done,) = Store(paths.tracking_uri(paths.store())).runs(
+        {"kind": "trial" if how else "run"}
+    )
 
     assert (code, done.info.status) == (0, "FINISHED"), said
 
@@ -171,7 +240,10 @@ def test_a_model_and_a_store_of_ones_own_are_found_if_jobs_have_their_own_folder
     Path("conf/model").mkdir(parents=True)
     dense = (paths.CONF / "model/dense.yaml").read_text()
     Path("conf/model/mine.yaml").write_text(dense)
-    line = f"train data=digits data.splitting.train_size=200 {BRIEF.replace('dense', 'mine')} {CHDIR} tracking.uri=sqlite:///own.db"
+    line = (
+        "train data=digits data.splitting.train_size=200 "
+        f"{BRIEF.replace('dense', 'mine')} {CHDIR} tracking.uri=sqlite:///own.db"
+    )
 
     assert run(line) == (0, "")
     assert Path("own.db").is_file()

@@ -16,8 +16,13 @@ def test_an_empty_sweep_is_one_line(tmp_path, capsys, migrated):
     migrated(tmp_path / "mlflow.db")
     store = Store(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
     store.create()
-    store.client.create_run(store.experiment_id, tags={"kind": "sweep", "sweep": "demo"})
+    store.client.create_run(
+        store.experiment_id, tags={"kind": "sweep", "sweep": "demo"}
+    )
     with pytest.raises(SystemExit, match="2"):
         cli(["demo", "--store", str(tmp_path)])
 
-    assert "sweep `demo` has no finished trial that was asked for (0 finished in all)" in capsys.readouterr().err
+    assert (
+        "sweep `demo` has no finished trial that was asked for (0 finished in all)"
+        in capsys.readouterr().err
+    )

@@ -1,4 +1,6 @@
-"""From a sweep to a model that somebody can use, each command on what the last one left."""
+"""From a sweep to a model that somebody can use, each command on what the last one
+left.
+"""
 
 import csv
 import json
@@ -28,8 +30,17 @@ from paretune.training import load as load_net
 
 pytestmark = pytest.mark.xdist_group("path")  # one process makes the sweep for all
 
-SWEEP = ("-m", "name=path", "data=digits", "data.splitting.train_size=400", "model=conv", "cap.max_params=3000", "trainer.max_epochs=2",
-         "trainer.autotune=false", "hydra.sweeper.n_trials=3")  # fmt: skip
+SWEEP = (
+    "-m",
+    "name=path",
+    "data=digits",
+    "data.splitting.train_size=400",
+    "model=conv",
+    "cap.max_params=3000",
+    "trainer.max_epochs=2",
+    "trainer.autotune=false",
+    "hydra.sweeper.n_trials=3",
+)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +86,9 @@ def follow(capfd, command: str, *options: str) -> str:
     return out.splitlines()[-1].removeprefix("Next: paretune ")
 
 
-def test_a_part_of_a_front_and_another_store_are_in_the_next_command(swept, capfd, monkeypatch):
+def test_a_part_of_a_front_and_another_store_are_in_the_next_command(
+    swept, capfd, monkeypatch
+):
     monkeypatch.delenv("PARETUNE_STORE")
     said = follow(capfd, f"pareto path --max-params 3000 --uri {swept.uri}")
     run = pareto.front("path", uri=swept.uri, max_params=3000)["run_id"].iloc[-1]
@@ -87,8 +100,13 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
     """Each command on what the last one left, and as the last one says at its end."""
     assert follow(capfd, "pareto path") == "confirm path"
     assert follow(capfd, "confirm path", "--seeds", "2") == "pareto path --confirmed"
-    assert follow(capfd, "pareto path --confirmed") == "export path model.onnx --confirmed"
-    assert follow(capfd, "export path model.onnx --confirmed", "--c") == "predict model.onnx PICTURE.png"
+    assert (
+        follow(capfd, "pareto path --confirmed") == "export path model.onnx --confirmed"
+    )
+    assert (
+        follow(capfd, "export path model.onnx --confirmed", "--c")
+        == "predict model.onnx PICTURE.png"
+    )
     digit = load(splitting=Splitting(val_size=200)).load_test().pixels[0, 0]
     Image.fromarray(255 - digit.numpy()).resize((90, 120)).save("digit.png")
     _, said, _ = answer(capfd, predict.cli, "model.onnx", "digit.png", "--json")
@@ -97,12 +115,32 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
     assert np.argmax(shown["probabilities"]) == shown["class"]
     assert shown["steps"].startswith("inverted: its border is bright")
     report = {"front.csv", "front.json", "front.png", "front.svg", "report.html"}
-    assert {path.name for path in Path("sweeps/path").iterdir()} == {*report, "confirmed.csv", "confirmed"}
+    assert {path.name for path in Path("sweeps/path").iterdir()} == {
+        *report,
+        "confirmed.csv",
+        "confirmed",
+    }
     assert {path.name for path in Path("sweeps/path/confirmed").iterdir()} == report
-    assert {path.suffix for path in Path().glob("model.*")} == {".onnx", ".safetensors", ".md", ".h"}
-    assert re.search(r"\| C program \| [\d,]+ bytes of code and constants", Path("model.md").read_text())
-    assert Path("sweeps/path/front.csv").read_text().startswith("params,macs,ram_bytes,flash_bytes,val_f1")
-    assert Path("sweeps/path/confirmed/front.csv").read_text().startswith("params,macs,ram_bytes,flash_bytes,test_f1")
+    assert {path.suffix for path in Path().glob("model.*")} == {
+        ".onnx",
+        ".safetensors",
+        ".md",
+        ".h",
+    }
+    assert re.search(
+        r"\| C program \| [\d,]+ bytes of code and constants",
+        Path("model.md").read_text(),
+    )
+    assert (
+        Path("sweeps/path/front.csv")
+        .read_text()
+        .startswith("params,macs,ram_bytes,flash_bytes,val_f1")
+    )
+    assert (
+        Path("sweeps/path/confirmed/front.csv")
+        .read_text()
+        .startswith("params,macs,ram_bytes,flash_bytes,test_f1")
+    )
 
 
 def test_a_model_in_int8_predicts_and_its_card_says_what_it_lost(swept, capfd):
@@ -112,19 +150,36 @@ def test_a_model_in_int8_predicts_and_its_card_says_what_it_lost(swept, capfd):
     _, said, _ = answer(capfd, predict.cli, "model.int8.onnx", "line.png")
 
     assert said.startswith("line.png: ")
-    assert re.search(r"validation F1 in int8: 0\.\d{4} \(0\.\d{4} in float32, these weights\)", out)
+    assert re.search(
+        r"validation F1 in int8: 0\.\d{4} \(0\.\d{4} in float32, these weights\)", out
+    )
     assert "| validation F1 in int8 |" in Path("model.md").read_text()
 
 
 def test_what_is_shipped_in_int8_is_confirmed_by_one_look_at_the_test_set(swept, capfd):
     run = pareto.front("path")["run_id"].iloc[0]
-    assert answer(capfd, confirm.cli, "path", "--seeds", "1", "--epochs", "1", "--run", run[:8], "--int8")[0] == 0
+    assert (
+        answer(
+            capfd,
+            confirm.cli,
+            "path",
+            "--seeds",
+            "1",
+            "--epochs",
+            "1",
+            "--run",
+            run[:8],
+            "--int8",
+        )[0]
+        == 0
+    )
     (training,) = read_confirmations(swept, "path").itertuples()
     metrics = swept.client.get_run(training.run_id).data.metrics
 
     assert training.how == "1 epoch on train, best on validation, in int8"
     assert 0 < training.test_f1 < 1
-    assert "test_loss" not in metrics  # of the network in float32, whose look at the test set would be a second one
+    # Of the network in float32, whose look at the test set would be a second one.
+    assert "test_loss" not in metrics
 
 
 def test_a_card_says_how_to_have_the_model_again_and_whose_scores_it_has(swept, capfd):
@@ -134,9 +189,14 @@ def test_a_card_says_how_to_have_the_model_again_and_whose_scores_it_has(swept, 
     for file, *options in (("search.onnx",), ("again.onnx", "--confirmed")):
         assert answer(capfd, export.cli, "path", file, "--run", run, *options)[0] == 0
 
-    assert f"paretune confirm path --run {run} --seeds 1 {' '.join(way)}\n" in Path("again.md").read_text()
+    assert (
+        f"paretune confirm path --run {run} --seeds 1 {' '.join(way)}\n"
+        in Path("again.md").read_text()
+    )
     assert "| test F1 |" in Path("again.md").read_text()
-    assert "| test F1 of other weights, trained again |" in Path("search.md").read_text()
+    assert (
+        "| test F1 of other weights, trained again |" in Path("search.md").read_text()
+    )
 
 
 def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
@@ -145,14 +205,18 @@ def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
 
     assert code == 0, err
     assert {path.name for path in Path("zoo").iterdir()} == {
-        f"{params}{suffix}" for params in members for suffix in (".onnx", ".safetensors", ".md")
+        f"{params}{suffix}"
+        for params in members
+        for suffix in (".onnx", ".safetensors", ".md")
     }
     assert "paretune export path --run" in Path(f"zoo/{members.iloc[0]}.md").read_text()
 
 
 @contextmanager
 def group_norms(swept, run: str) -> Iterator[None]:
-    """Within the block the run has a network of another kind, whose norms cannot be written in whole numbers."""
+    """Within the block the run has a network of another kind, whose norms cannot be
+    written in whole numbers.
+    """
     with weights_of(swept, run) as path:
         content, own = torch.load(path, weights_only=True), path.read_bytes()
         content["config"]["model"] |= {"norm": "group", "bias": True}
@@ -167,16 +231,32 @@ def group_norms(swept, run: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("why", "target", "says"),
     [
-        ("no compiler", "zoo", "model `[0-9]+.onnx`: C compiler `gcc` is not on the PATH; .*; no file was written"),
-        ("no compiler", "model.onnx", "C compiler `gcc` is not on the PATH; .*; no file was written"),
+        (
+            "no compiler",
+            "zoo",
+            (
+                "model `[0-9]+.onnx`: C compiler `gcc` is not on the PATH; .*; no "
+                "file was written"
+            ),
+        ),
+        (
+            "no compiler",
+            "model.onnx",
+            "C compiler `gcc` is not on the PATH; .*; no file was written",
+        ),
         (
             "group norm",
             "model.onnx",
-            r"layer `norm1` \(GroupNorm\) cannot be exported: operation `.*` cannot be written in C",
+            (
+                r"layer `norm1` \(GroupNorm\) cannot be exported: operation `.*` "
+                r"cannot be written in C"
+            ),
         ),
     ],
 )
-def test_a_refused_export_leaves_everything_as_it_was(swept, capfd, monkeypatch, why, target, says):
+def test_a_refused_export_leaves_everything_as_it_was(
+    swept, capfd, monkeypatch, why, target, says
+):
     run = pareto.front("path")["run_id"].iloc[0]
     Path("model.onnx").write_text("an older model")
     before = sorted(Path().iterdir())
@@ -184,7 +264,9 @@ def test_a_refused_export_leaves_everything_as_it_was(swept, capfd, monkeypatch,
         monkeypatch.setenv("PATH", "")
     options = () if target == "zoo" else ("--run", run)
     with group_norms(swept, run) if why == "group norm" else nullcontext():
-        code, _, err = answer(capfd, export.cli, "path", target, "--c", "--int8", *options)
+        code, _, err = answer(
+            capfd, export.cli, "path", target, "--c", "--int8", *options
+        )
 
     assert (code, len(err.splitlines())) == (2, 1)
     assert re.fullmatch(f"paretune export: {says}.*", err.strip())
@@ -196,14 +278,18 @@ def test_a_refused_export_leaves_everything_as_it_was(swept, capfd, monkeypatch,
 def test_confirming_again_trains_only_what_is_missing(swept, capfd):
     counts = []
     for seeds in ("1", "1", "2"):
-        assert answer(capfd, confirm.cli, "path", "--seeds", seeds, "--epochs", "1")[0] == 0
+        assert (
+            answer(capfd, confirm.cli, "path", "--seeds", seeds, "--epochs", "1")[0]
+            == 0
+        )
         counts.append(len(read_confirmations(swept, "path")))
     with Path("sweeps/path/confirmed.csv").open() as file:
         rows = list(csv.DictReader(file))
 
     assert counts == [len(rows), len(rows), 2 * len(rows)]
     assert {row["how"] for row in rows} == {"1 epoch on train, best on validation"}
-    assert set(read_confirmations(swept, "path")["seed"]) == {1, 2}  # not the search's own
+    # Not the search's own.
+    assert set(read_confirmations(swept, "path")["seed"]) == {1, 2}
 
 
 @pytest.mark.slow
@@ -219,8 +305,12 @@ def test_a_seed_that_was_missed_is_made_up_for(swept, capfd):
     assert list(read_confirmations(swept, "path")["seed"]) == [2, 1]
 
 
-def test_a_training_that_cannot_begin_is_a_failed_run_and_tried_again(swept, capfd, monkeypatch):
-    """Without the run the same command would find its study complete, and say that nothing is left to do."""
+def test_a_training_that_cannot_begin_is_a_failed_run_and_tried_again(
+    swept, capfd, monkeypatch
+):
+    """Without the run the same command would find its study complete, and say that
+    nothing is left to do.
+    """
     run = pareto.front("path")["run_id"].iloc[0]
     ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds", "1")
     with monkeypatch.context() as patch:
@@ -237,7 +327,9 @@ def test_a_training_that_was_killed_every_time_is_made_up_for(swept, capfd):
     run = pareto.front("path")["run_id"].iloc[0]
     ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds", "1")
     answer(capfd, confirm.cli, *ask)
-    swept.client.set_tag(read_confirmations(swept, "path")["run_id"][0], "state", "killed")
+    swept.client.set_tag(
+        read_confirmations(swept, "path")["run_id"][0], "state", "killed"
+    )
     _, out, _ = answer(capfd, confirm.cli, *ask)
 
     assert "1 training to go" in out
@@ -248,23 +340,51 @@ def test_a_training_that_was_killed_every_time_is_made_up_for(swept, capfd):
 def test_a_confirmed_export_is_of_one_way_of_confirming(swept, capfd):
     run = pareto.front("path")["run_id"].iloc[-1]
     for epochs in ("1", "3"):
-        answer(capfd, confirm.cli, "path", "--seeds", "1", "--epochs", epochs, "--run", run[:8])
+        answer(
+            capfd,
+            confirm.cli,
+            "path",
+            "--seeds",
+            "1",
+            "--epochs",
+            epochs,
+            "--run",
+            run[:8],
+        )
     best = read_confirmations(swept, "path").sort_values("test_f1").iloc[-1]
-    code, _, _ = answer(capfd, export.cli, "path", "model.onnx", "--confirmed", "--run", run[:8])
+    code, _, _ = answer(
+        capfd, export.cli, "path", "model.onnx", "--confirmed", "--run", run[:8]
+    )
     with weights_of(swept, best.run_id) as path:
         net, config, _ = load_net(path)
 
     assert code == 0
-    assert f"{best.test_f1:.4f} over 1 seed ({best.how})" in Path("model.md").read_text()
-    assert f"max_epochs: {config['trainer']['max_epochs']}" in Path("model.md").read_text()
+    assert (
+        f"{best.test_f1:.4f} over 1 seed ({best.how})" in Path("model.md").read_text()
+    )
+    assert (
+        f"max_epochs: {config['trainer']['max_epochs']}" in Path("model.md").read_text()
+    )
     kept = load_file("model.safetensors")
-    assert all(torch.equal(kept[name], value) for name, value in net.state_dict().items())
+    assert all(
+        torch.equal(kept[name], value) for name, value in net.state_dict().items()
+    )
 
 
 @pytest.mark.slow
 def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, capfd):
     run = pareto.front("path")["run_id"].iloc[0]
-    code, _, _ = answer(capfd, confirm.cli, "path", "--seeds", "1", "--train-on", "train+val", "--run", run[:8])
+    code, _, _ = answer(
+        capfd,
+        confirm.cli,
+        "path",
+        "--seeds",
+        "1",
+        "--train-on",
+        "train+val",
+        "--run",
+        run[:8],
+    )
     (training,) = read_confirmations(swept, "path").itertuples()
     config = json.loads(swept.client.get_run(training.run_id).data.tags["config"])
 
@@ -276,23 +396,97 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
 @pytest.mark.parametrize(
     ("cli", "arguments", "said"),
     [
-        (pareto.cli, ["pth"], "paretune pareto: sweep `pth` is not in the tracking store"),
-        (pareto.cli, ["path", "--min-f1", "99"], "--min-f1 `99.0` is invalid; expected a number from 0 to 1"),
-        (pareto.cli, ["path", "--confirmed"], "has no confirmed model; expected at least one; run paretune confirm path first"),
-        (pareto.cli, ["path", "--family", "dense"], "--family `dense` is of no trial of path; the families there are conv"),
-        (pareto.cli, ["path", "--beats", "LeNet"], "--beats `LeNet` names 0 published points; expected one of: none for this data"),
-        (confirm.cli, ["path", "--run", "xyz"], "--run `xyz` fits 0 complete trials of path; expected one"),
-        (pareto.cli, ["path", "--over", "nothing"], "--over `nothing` cannot be drawn (0 of 3 trials have a number"),
-        (confirm.cli, ["path", "seeds=3"], "argument `seeds=3` is no setting of Hydra; expected such as hydra/launcher=submitit_slurm, or storage=URL; write --set"),
-        (confirm.cli, ["path", "--near", "2"], "--near `2.0` is invalid; expected a number from 0 to 1"),
-        (confirm.cli, ["path", "--teacher", "store/mlflow.db"], "checkpoint `store/mlflow.db` cannot be read (no weights); expected the weights.pt"),
-        (confirm.cli, ["path", "--store", "nowhere"], "does not exist; expected the file that a sweep writes"),
+        (
+            pareto.cli,
+            ["pth"],
+            "paretune pareto: sweep `pth` is not in the tracking store",
+        ),
+        (
+            pareto.cli,
+            ["path", "--min-f1", "99"],
+            "--min-f1 `99.0` is invalid; expected a number from 0 to 1",
+        ),
+        (
+            pareto.cli,
+            ["path", "--confirmed"],
+            (
+                "has no confirmed model; expected at least one; run paretune confirm "
+                "path first"
+            ),
+        ),
+        (
+            pareto.cli,
+            ["path", "--family", "dense"],
+            "--family `dense` is of no trial of path; the families there are conv",
+        ),
+        (
+            pareto.cli,
+            ["path", "--beats", "LeNet"],
+            (
+                "--beats `LeNet` names 0 published points; expected one of: none for "
+                "this data"
+            ),
+        ),
+        (
+            confirm.cli,
+            ["path", "--run", "xyz"],
+            "--run `xyz` fits 0 complete trials of path; expected one",
+        ),
+        (
+            pareto.cli,
+            ["path", "--over", "nothing"],
+            "--over `nothing` cannot be drawn (0 of 3 trials have a number",
+        ),
+        (
+            confirm.cli,
+            ["path", "seeds=3"],
+            (
+                "argument `seeds=3` is no setting of Hydra; expected such as "
+                "hydra/launcher=submitit_slurm, or storage=URL; write --set"
+            ),
+        ),
+        (
+            confirm.cli,
+            ["path", "--near", "2"],
+            "--near `2.0` is invalid; expected a number from 0 to 1",
+        ),
+        (
+            confirm.cli,
+            ["path", "--teacher", "store/mlflow.db"],
+            (
+                "checkpoint `store/mlflow.db` cannot be read (no weights); expected "
+                "the weights.pt"
+            ),
+        ),
+        (
+            confirm.cli,
+            ["path", "--store", "nowhere"],
+            "does not exist; expected the file that a sweep writes",
+        ),
         (export.cli, ["path", "model.pt"], "MODEL `model.pt` does not end with .onnx"),
-        (export.cli, ["path", "model.onnx", "--run", "xyz"], "--run `xyz` fits 0 complete trials"),
-        (confirm.cli, ["path", "--run", "a", "--near", "0.1"], "argument --near: not allowed with argument --run; paretune confirm --help says more"),
-        (predict.cli, ["none.onnx", "a.png"], "model `none.onnx` cannot be read (no such file); expected a file that paretune export wrote; check the path"),
+        (
+            export.cli,
+            ["path", "model.onnx", "--run", "xyz"],
+            "--run `xyz` fits 0 complete trials",
+        ),
+        (
+            confirm.cli,
+            ["path", "--run", "a", "--near", "0.1"],
+            (
+                "argument --near: not allowed with argument --run; paretune confirm "
+                "--help says more"
+            ),
+        ),
+        (
+            predict.cli,
+            ["none.onnx", "a.png"],
+            (
+                "model `none.onnx` cannot be read (no such file); expected a file "
+                "that paretune export wrote; check the path"
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_and_exit_code_two(swept, capfd, cli, arguments, said):
     code, _, err = answer(capfd, cli, *arguments)
 
@@ -316,7 +510,10 @@ def test_an_export_runs_nothing_that_a_foreign_weights_file_names(swept, capfd):
         swept.client.log_artifact(run, str(path))  # other tests have these files, too
 
     assert (code, len(err.splitlines())) == (2, 1)
-    assert "folder name: model._target_ `os.system`, data._target_ `os.system`; none of it was run" in err
+    assert (
+        "folder name: model._target_ `os.system`, data._target_ `os.system`; none "
+        "of it was run"
+    ) in err
     assert not Path("run").exists()
     assert not list(Path().glob("model.*"))
 
@@ -325,10 +522,14 @@ def test_an_export_runs_nothing_that_a_foreign_weights_file_names(swept, capfd):
 def test_confirming_runs_nothing_that_a_foreign_run_names(swept, capfd, part):
     member = find(swept, ["path"], Query()).members.iloc[0]
     swept.set_tags(member["run_id"], config_tags({**member["config"], part: COMMAND}))
-    code, _, err = answer(capfd, confirm.cli, "path", "--seeds", "1", "--run", member["run_id"])
+    code, _, err = answer(
+        capfd, confirm.cli, "path", "--seeds", "1", "--run", member["run_id"]
+    )
 
     assert code == 2
-    assert f"run `{member['run_id']}` names code or files that neither Paretune nor" in err
+    assert (
+        f"run `{member['run_id']}` names code or files that neither Paretune nor" in err
+    )
     assert f"{part}._target_ `os.system`" in err
     assert not Path("run").exists()
 
@@ -339,7 +540,9 @@ def test_the_library_gives_trials_and_front_as_tables(swept):
 
     assert list(table["trial"]) == [0, 1, 2]
     assert set(table["state"]) == {"complete"}
-    assert {"param.model.widths.0", "val_f1", "n_params", "seconds"} <= set(table.columns)
+    assert {"param.model.widths.0", "val_f1", "n_params", "seconds"} <= set(
+        table.columns
+    )
     assert members["n_params"].is_monotonic_increasing
     assert members["val_f1"].is_monotonic_increasing
     assert set(members["run_id"]) == set(table[table["front"]]["run_id"])

@@ -1,4 +1,6 @@
-"""What is waited for and what a person has to mend, told from real errors of SQLite and of the operating system."""
+"""What is waited for and what a person has to mend, told from real errors of SQLite and
+of the operating system.
+"""
 
 import errno
 import os
@@ -82,9 +84,16 @@ def error_in(path: Path, opened: Callable[[Path], sqlite3.Connection]) -> sqlite
 
 @pytest.mark.parametrize(
     ("opened", "fault"),
-    [(busy, None), (full, DISK_FULL), (in_no_folder, GONE), (garbled, DAMAGED), (emptied, EMPTIED),
-     (another_file, NO_DATABASE), (deleted_while_open, GONE)],
-)  # fmt: skip
+    [
+        (busy, None),
+        (full, DISK_FULL),
+        (in_no_folder, GONE),
+        (garbled, DAMAGED),
+        (emptied, EMPTIED),
+        (another_file, NO_DATABASE),
+        (deleted_while_open, GONE),
+    ],
+)
 def test_errors_of_sqlite(tmp_path, opened, fault):
     path = tmp_path / "x.db"
     error = error_in(path, opened)
@@ -103,7 +112,9 @@ def test_a_database_that_was_opened_to_be_read_has_no_fault(tmp_path):
 
 def test_an_error_within_sqlalchemys_and_ours_is_found(tmp_path):
     with pytest.raises(SQLAlchemyError) as caught:
-        create_engine(f"sqlite:///{tmp_path}/x.db").connect().execute(text("SELECT * FROM missing"))
+        create_engine(f"sqlite:///{tmp_path}/x.db").connect().execute(
+            text("SELECT * FROM missing")
+        )
     ours = ValueError("a library's")
     ours.__cause__ = caught.value
 
@@ -112,15 +123,29 @@ def test_an_error_within_sqlalchemys_and_ours_is_found(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "fault"),
-    [(errno.ENOSPC, DISK_FULL), (errno.EDQUOT, FILE_TOO_LARGE), (errno.EFBIG, FILE_TOO_LARGE), (errno.EROFS, READ_ONLY),
-     (errno.EIO, DISK_FAILS), (errno.ENOENT, None), (errno.ECONNREFUSED, None), (errno.ETIMEDOUT, None)],
-)  # fmt: skip
+    [
+        (errno.ENOSPC, DISK_FULL),
+        (errno.EDQUOT, FILE_TOO_LARGE),
+        (errno.EFBIG, FILE_TOO_LARGE),
+        (errno.EROFS, READ_ONLY),
+        (errno.EIO, DISK_FAILS),
+        (errno.ENOENT, None),
+        (errno.ECONNREFUSED, None),
+        (errno.ETIMEDOUT, None),
+    ],
+)
 def test_errors_of_the_operating_system(number, fault: Fault | None):
     assert fault_of(OSError(number, os.strerror(number))) == fault
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("x"), KeyboardInterrupt(), RuntimeError(), sqlite3.NotSupportedError("x")]
+    "error",
+    [
+        ValueError("x"),
+        KeyboardInterrupt(),
+        RuntimeError(),
+        sqlite3.NotSupportedError("x"),
+    ],
 )
 def test_what_says_nothing_of_the_machine_is_no_fault(error):
     assert fault_of(error) is None
@@ -147,4 +172,7 @@ def test_an_outage_is_told_once_when_it_begins_and_once_when_it_is_over(caplog):
         outage.noticed(ValueError("it is locked"))
     outage.ended()
 
-    assert caplog.messages == ["the database is away (it is locked); waiting for it", "the database is back"]
+    assert caplog.messages == [
+        "the database is away (it is locked); waiting for it",
+        "the database is back",
+    ]

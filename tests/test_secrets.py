@@ -38,11 +38,20 @@ def refusal_of(text: str) -> str:
 @example(URLS[0], "2026/SECRET")
 @example(URLS[1], "fir@st:se/co nd://x")
 def test_the_refusal_is_the_same_whatever_the_password(url, password):
-    assert refusal_of(f"storage={url.format(password)}") == refusal_of(f"storage={url.format('other')}")
+    assert refusal_of(f"storage={url.format(password)}") == refusal_of(
+        f"storage={url.format('other')}"
+    )
 
 
-@given(st.sampled_from(SETTINGS), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="&"), min_size=1))
-def test_a_password_among_the_settings_of_a_url_is_refused_without_repeating_it(url, password):
+@given(
+    st.sampled_from(SETTINGS),
+    st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="&"), min_size=1
+    ),
+)
+def test_a_password_among_the_settings_of_a_url_is_refused_without_repeating_it(
+    url, password
+):
     assert refusal_of(url.format(password)) == refusal_of(url.format("other"))
 
 
@@ -79,9 +88,18 @@ def test_what_holds_no_password_is_let_through(harmless):
 @pytest.mark.parametrize("url", [URLS[0], URLS[1], SETTINGS[0]])
 @pytest.mark.parametrize("command", [*COMMANDS, "misspelt"])
 @pytest.mark.parametrize(
-    "form", ["{}", "name {}", "name --uri {}", "storage={}", "name hydra.sweeper.storage={} --nonsense"]
+    "form",
+    [
+        "{}",
+        "name {}",
+        "name --uri {}",
+        "storage={}",
+        "name hydra.sweeper.storage={} --nonsense",
+    ],
 )
-def test_no_command_repeats_or_keeps_a_password(answered, monkeypatch, tmp_path, command, url, form):
+def test_no_command_repeats_or_keeps_a_password(
+    answered, monkeypatch, tmp_path, command, url, form
+):
     monkeypatch.chdir(tmp_path)
     name, *rest = form.split(" ")
     arguments = [part.format(url.format(SECRET)) for part in (name, *rest)]
@@ -93,7 +111,10 @@ def test_no_command_repeats_or_keeps_a_password(answered, monkeypatch, tmp_path,
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["train", "-m"], ["sweep", "mine"]])
-@pytest.mark.parametrize("setting", ["tracking: {uri: '%s'}", "storage: '%s'", "hydra: {sweeper: {storage: '%s'}}"])
+@pytest.mark.parametrize(
+    "setting",
+    ["tracking: {uri: '%s'}", "storage: '%s'", "hydra: {sweeper: {storage: '%s'}}"],
+)
 def test_a_password_in_a_config_file_is_refused_before_hydra_saves_it(
     answered, monkeypatch, tmp_path, arguments, setting
 ):
@@ -102,21 +123,34 @@ def test_a_password_in_a_config_file_is_refused_before_hydra_saves_it(
     file.write_text("# @package _global_\n" + setting % URLS[0].format(SECRET))
     monkeypatch.chdir(tmp_path / "work")
     answer = answered(
-        main, *arguments, *(["sweeps=mine"] if "mine" not in arguments else []), "data=digits", "model=dense"
+        main,
+        *arguments,
+        *(["sweeps=mine"] if "mine" not in arguments else []),
+        "data=digits",
+        "model=dense",
     )
 
     assert answer.code == 2
-    assert answer.err.startswith("paretune: URL `postgresql+psycopg://me:***@host:5432/db` holds a password")
+    assert answer.err.startswith(
+        "paretune: URL `postgresql+psycopg://me:***@host:5432/db` holds a password"
+    )
     assert len(answer.err.splitlines()) == 1
     assert files_with("SEC", tmp_path) == [file]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", ["train tracking.uri=%s", "train -m tracking.uri=%s", "train -m storage=%s"])
-def test_a_password_from_the_environment_is_refused_where_it_is_used(answered, monkeypatch, tmp_path, arguments):
+@pytest.mark.parametrize(
+    "arguments",
+    ["train tracking.uri=%s", "train -m tracking.uri=%s", "train -m storage=%s"],
+)
+def test_a_password_from_the_environment_is_refused_where_it_is_used(
+    answered, monkeypatch, tmp_path, arguments
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PRIVATE", URLS[0].format(SECRET))
-    answer = answered(main, *(arguments % "${oc.env:PRIVATE}").split(), "data=digits", "model=dense")
+    answer = answered(
+        main, *(arguments % "${oc.env:PRIVATE}").split(), "data=digits", "model=dense"
+    )
 
     assert answer.code == 2
     assert "SEC" not in answer.out + answer.err
@@ -124,12 +158,21 @@ def test_a_password_from_the_environment_is_refused_where_it_is_used(answered, m
 
 
 def files_with(text: str, folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and text.encode() in path.read_bytes()
+    ]
 
 
 def test_a_foreign_apps_password_is_not_in_the_command_to_go_on_with(monkeypatch):
     from hydra_plugins.paretune_sweeper._session import resume_command
 
-    monkeypatch.setattr(sys, "orig_argv", ["python", "app.py", "-m", f"db={URLS[0].format(SECRET)}"])
+    monkeypatch.setattr(
+        sys, "orig_argv", ["python", "app.py", "-m", f"db={URLS[0].format(SECRET)}"]
+    )
 
-    assert resume_command() == "python app.py -m 'db=postgresql+psycopg://me:***@host:5432/db'"
+    assert (
+        resume_command()
+        == "python app.py -m 'db=postgresql+psycopg://me:***@host:5432/db'"
+    )

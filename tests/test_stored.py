@@ -12,9 +12,22 @@ from paretune import paths
 from paretune.pareto import front, trials
 
 STORED = Path(__file__).parent / "stored" / "version_0_1_0.tar.xz"
-SETTINGS = ("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "trainer.autotune=false", "cap.max_params=4000", "optimizer=adamw")  # fmt: skip
+SETTINGS = (
+    "-m",
+    "data=digits",
+    "data.splitting.train_size=200",
+    "trainer.max_epochs=1",
+    "trainer.autotune=false",
+    "cap.max_params=4000",
+    "optimizer=adamw",
+)
 ONE_FAMILY = (*SETTINGS, "name=one_family", "model=conv")
-FAMILIES = (*SETTINGS, "name=families", "model=choice(conv,squeeze)", "hydra.sweeper.race.eta=2")
+FAMILIES = (
+    *SETTINGS,
+    "name=families",
+    "model=choice(conv,squeeze)",
+    "hydra.sweeper.race.eta=2",
+)
 
 
 @pytest.fixture
@@ -24,9 +37,16 @@ def store(command) -> Path:
     with tarfile.open(STORED) as archive:
         archive.extractall(folder, filter="data")
     with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
-        database.execute("UPDATE runs SET artifact_uri = replace(artifact_uri, '/STORE', ?)", [str(folder)])
         database.execute(
-            "UPDATE experiments SET artifact_location = replace(artifact_location, '/STORE', ?)", [str(folder)]
+            "UPDATE runs SET artifact_uri = replace(artifact_uri, '/STORE', ?)",
+            [str(folder)],
+        )
+        database.execute(
+            (
+                "UPDATE experiments SET artifact_location = "
+                "replace(artifact_location, '/STORE', ?)"
+            ),
+            [str(folder)],
         )
     return folder
 
@@ -36,13 +56,21 @@ def test_its_trials_and_its_front_are_read(store):
 
     assert sorted(table["state"]) == ["complete"] * 5 + ["raced"]
     trials_of_one = table[table["sweep"] == "one_family"].sort_values("n_params")
-    is_best_so_far = trials_of_one["val_f1"] > trials_of_one["val_f1"].cummax().shift(fill_value=-1)
-    assert list(front("one_family")["run_id"]) == list(trials_of_one[is_best_so_far]["run_id"])
+    is_best_so_far = trials_of_one["val_f1"] > trials_of_one["val_f1"].cummax().shift(
+        fill_value=-1
+    )
+    assert list(front("one_family")["run_id"]) == list(
+        trials_of_one[is_best_so_far]["run_id"]
+    )
 
 
-@pytest.mark.parametrize("sweep", [ONE_FAMILY, FAMILIES], ids=["one_family", "families"])
+@pytest.mark.parametrize(
+    "sweep", [ONE_FAMILY, FAMILIES], ids=["one_family", "families"]
+)
 def test_its_sweeps_go_on(store, command, sweep):
-    """The settings that it kept of a space of one family were those that were counted last; adamw was the default."""
+    """The settings that it kept of a space of one family were those that were counted
+    last; adamw was the default.
+    """
     answer = command(*sweep, "hydra.sweeper.n_trials=4")
     name = sweep[len(SETTINGS)].removeprefix("name=")
     study = optuna.load_study(study_name=name, storage=f"sqlite:///{store}/optuna.db")

@@ -19,7 +19,11 @@ from paretune.tracking import Store, read_trials
 from shapes import CLASSES, draw
 
 PAGE = (Path(__file__).parents[1] / "docs/your-data.md").read_text()
-COMMANDS = [line for line in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)[0].splitlines() if line]
+COMMANDS = [
+    line
+    for line in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL)[0].splitlines()
+    if line
+]
 LESS = {
     "max_epochs=20": "max_epochs=3",
     "n_trials=24": "n_trials=3",
@@ -51,27 +55,49 @@ def test_the_page_leads_from_pictures_to_a_c_header(working_folder, monkeypatch,
     for line in COMMANDS:
         run(line, monkeypatch)
     said = capfd.readouterr().out.splitlines()[-1]
-    trials = read_trials(Store(f"sqlite:///{working_folder}/mlruns/mlflow.db"), "shapes")
+    trials = read_trials(
+        Store(f"sqlite:///{working_folder}/mlruns/mlflow.db"), "shapes"
+    )
 
     assert list(trials["state"]) == ["complete"] * 3
     assert (trials["n_params"] <= 2000).all()
     assert (trials["ram_bytes"] <= 16_384).all()
-    assert re.fullmatch(rf"pictures/disc/0000.png: ({'|'.join(CLASSES)}) \(.*; as it is\)", said)
+    assert re.fullmatch(
+        rf"pictures/disc/0000.png: ({'|'.join(CLASSES)}) \(.*; as it is\)", said
+    )
     assert "model_int8_class(pixels)" in Path("model.int8.h").read_text()
 
 
 def test_the_code_of_the_page_brings_a_cameras_image_into_order(tmp_path):
-    """Red, green and blue of every pixel side by side: the class of the network, and its name."""
+    """Red, green and blue of every pixel side by side: the class of the network, and
+    its name.
+    """
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 2 * 4, 3))
     samples = (torch.rand(30, 3, 2, 4) * 255).round() / 255
-    model = Deployable(WithScaling(net, Scaling(127.0, 60.0)).eval(), Point(1, 0.5), samples, 1.0, "resize", CLASSES)
+    model = Deployable(
+        WithScaling(net, Scaling(127.0, 60.0)).eval(),
+        Point(1, 0.5),
+        samples,
+        1.0,
+        "resize",
+        CLASSES,
+    )
     write_c(model, tmp_path / "model.int8.h", "a test")
     code = re.findall(r"```c\n(.*?)```", PAGE, re.DOTALL)[0]
-    main = "int main(void) { uint8_t image[24]; while (fread(image, 1, 24, stdin)) puts(seen(image)); return 0; }"
+    main = (
+        "int main(void) { uint8_t image[24]; while (fread(image, 1, 24, stdin)) "
+        "puts(seen(image)); return 0; }"
+    )
     (tmp_path / "main.c").write_text(f"#include <stdio.h>\n{code}\n{main}\n")
-    subprocess.run(["gcc", "-Wall", "-Werror", "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
+    subprocess.run(
+        ["gcc", "-Wall", "-Werror", "main.c", "-o", "main", "-lm"],
+        cwd=tmp_path,
+        check=True,
+    )
 
     camera = (samples.permute(0, 2, 3, 1) * 255).byte().numpy().tobytes()
-    said = subprocess.run([tmp_path / "main"], input=camera, stdout=subprocess.PIPE, check=True).stdout.decode()
+    said = subprocess.run(
+        [tmp_path / "main"], input=camera, stdout=subprocess.PIPE, check=True
+    ).stdout.decode()
     assert said.split() == [CLASSES[number] for number in model.logits().argmax(1)]

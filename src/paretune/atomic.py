@@ -1,4 +1,6 @@
-"""Files that are there whole or not at all, whatever ends the process that writes them."""
+"""Files that are there whole or not at all, whatever ends the process that writes
+them.
+"""
 
 import errno
 import os
@@ -10,9 +12,11 @@ from tempfile import TemporaryDirectory
 
 @contextmanager
 def atomically(path: Path) -> Iterator[Path]:
-    """Where to write what takes the place of ``path`` when the block ends; after an error ``path`` is what it was.
+    """Where to write what takes the place of ``path`` when the block ends; after an
+    error ``path`` is what it was.
 
-    The file to write has the same name and is on the same disk. Raises ``OSError`` where it cannot be written.
+    The file to write has the same name and is on the same disk. Raises ``OSError``
+    where it cannot be written.
     """
     with all_or_nothing(path.parent) as staged:
         yield staged / path.name
@@ -20,9 +24,11 @@ def atomically(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def all_or_nothing(folder: Path) -> Iterator[Path]:
-    """A temporary folder whose files move to ``folder`` when the block ends; after an error none does.
+    """A temporary folder whose files move to ``folder`` when the block ends; after an
+    error none does.
 
-    ``folder`` is made at the end, if it is not there. Raises ``OSError`` where it cannot be written.
+    ``folder`` is made at the end, if it is not there. Raises ``OSError`` where it
+    cannot be written.
     """
     near = next(place for place in (folder, *folder.parents) if place.exists())
     with _temporary_below(near) as staged:
@@ -44,7 +50,9 @@ def _temporary_below(folder: Path) -> Iterator[Path]:
 def _move(files: Sequence[Path], folder: Path) -> None:
     for file in files:
         if (folder / file.name).is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(folder / file.name))
+            raise IsADirectoryError(
+                errno.EISDIR, os.strerror(errno.EISDIR), str(folder / file.name)
+            )
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         file.replace(folder / file.name)

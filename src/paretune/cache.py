@@ -1,4 +1,6 @@
-"""What is kept in the user's cache folder, up to a bound: what was not used for longest is removed first."""
+"""What is kept in the user's cache folder, up to a bound: what was not used for longest
+is removed first.
+"""
 
 import os
 import shutil
@@ -14,7 +16,8 @@ from paretune.errors import ConfigError
 BOUND = "PARETUNE_CACHE_BYTES"  # the environment variable
 DEFAULT_BOUND_BYTES = 5_000_000_000
 LEAST_ENTRY_BYTES = 4096  # what the smallest file takes on a disk
-IN_THE_MAKING_S = 3600  # a temporary file that was not touched for longer is what a killed process left
+# A temporary file that was not touched for longer is what a killed process left.
+IN_THE_MAKING_S = 3600
 KINDS = {
     "pictures-*.safetensors": "pictures",
     "seen-*": "pictures",
@@ -26,7 +29,9 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder of the cache, its size, and when it was last used, in seconds since 1970."""
+    """A file or folder of the cache, its size, and when it was last used, in seconds
+    since 1970.
+    """
 
     path: Path
     kind: str
@@ -35,18 +40,25 @@ class Entry:
 
 
 def bound_bytes() -> int:
-    """The most that the cache may hold. Raises :class:`~paretune.errors.ConfigError` if it is no whole number."""
+    """The most that the cache may hold. Raises :class:`~paretune.errors.ConfigError` if
+    it is no whole number.
+    """
     text = os.environ.get(BOUND, str(DEFAULT_BOUND_BYTES))
     if not text.isdecimal():
         raise ConfigError(
-            f"{BOUND} `{text}` is invalid; expected a whole number of bytes, such as 5000000000; set it so"
+            f"{BOUND} `{text}` is invalid; expected a whole number of bytes, such as "
+            "5000000000; set it so"
         )
     return int(text)
 
 
 def entries() -> list[Entry]:
-    """What Paretune keeps, the longest unused first. Raises ``RuntimeError`` for a user without a home folder."""
-    found = [entry for pattern, kind in KINDS.items() for entry in _matching(pattern, kind)]
+    """What Paretune keeps, the longest unused first. Raises ``RuntimeError`` for a user
+    without a home folder.
+    """
+    found = [
+        entry for pattern, kind in KINDS.items() for entry in _matching(pattern, kind)
+    ]
     return sorted(found, key=lambda entry: entry.used_s)
 
 
@@ -58,13 +70,17 @@ def _matching(pattern: str, kind: str) -> Iterator[Entry]:
 
 
 def mark_used(path: Path) -> None:
-    """Note that a file of the cache is used now. The time of the last access is no measure: many systems do not keep it."""
+    """Note that a file of the cache is used now. The time of the last access is no
+    measure: many systems do not keep it.
+    """
     with suppress(OSError):
         os.utime(path)
 
 
 def make_room(newest: Path) -> None:
-    """Remove what was not used for longest until the cache is within its bound; the ``newest`` file stays."""
+    """Remove what was not used for longest until the cache is within its bound; the
+    ``newest`` file stays.
+    """
     kept = entries()
     excess_bytes = sum(entry.size_bytes for entry in kept) - bound_bytes()
     for entry in kept:
@@ -76,7 +92,9 @@ def make_room(newest: Path) -> None:
 
 
 def clear() -> list[Entry]:
-    """Remove everything that is kept, and return what that was. What other processes are just making stays."""
+    """Remove everything that is kept, and return what that was. What other processes
+    are just making stays.
+    """
     removed = [entry for entry in entries() if not _in_the_making(entry)]
     for entry in removed:
         _remove(entry)

@@ -1,7 +1,9 @@
-"""``paretune confirm``: models that a sweep found, trained again with other seeds; the test set read once a seed.
+"""``paretune confirm``: models that a sweep found, trained again with other seeds; the
+test set read once a seed.
 
-Each training is a trial of a sweep of its own, so that ``--jobs`` and Hydra's launchers work as they do in any. What is
-finished is in the store; the same command trains what is missing.
+Each training is a trial of a sweep of its own, so that ``--jobs`` and Hydra's launchers
+work as they do in any. What is finished is in the store; the same command trains what
+is missing.
 """
 
 import argparse
@@ -56,7 +58,9 @@ MISSING = object()
 
 @hydra.main(config_path=str(paths.CONF), config_name="confirm", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
-    """Train one model again as ``cfg.training`` says; returns (parameters, validation F1)."""
+    """Train one model again as ``cfg.training`` says; returns (parameters, validation
+    F1).
+    """
     from paretune.experiment import train_recorded, trusted
     from paretune.start import start_point, tell_without_effect
     from paretune.tracking import RunRecorder, Store, read_run
@@ -67,16 +71,27 @@ def main(cfg: DictConfig) -> Sequence[float]:
     member, sweep = read_run(store, run_id)
     lines, trust = tuple(cfg.settings), trusted(cfg)
     check_code(member.config, run_id, trust)
-    again = confirmation(changed(member.config, lines), int(seed), cfg.epochs, cfg.train_on, cfg.teacher)
+    again = confirmation(
+        changed(member.config, lines), int(seed), cfg.epochs, cfg.train_on, cfg.teacher
+    )
     # what is shipped reads the test set, once
     config = OmegaConf.create({**again, "test": not cfg.int8, "trust": list(cfg.trust)})
     tell_without_effect(config.trainer, lines)
-    tags = {"kind": "confirm", "sweep": sweep, "confirms": run_id, "seed": seed, "data": member.data,
-            "how": str(Confirmation.of(again, cfg.train_on, cfg.int8, lines))}  # fmt: skip
+    tags = {
+        "kind": "confirm",
+        "sweep": sweep,
+        "confirms": run_id,
+        "seed": seed,
+        "data": member.data,
+        "how": str(Confirmation.of(again, cfg.train_on, cfg.int8, lines)),
+    }
     name = f"{sweep}-{member.params}-confirm-{seed}"
     same = ("kind", "confirms", "seed", "how")
-    with RunRecorder(store, name, tags=tags, searched={"seed": seed}, replaces=same) as recorder:
-        point = train_recorded(config, start_point(config, member.data), recorder)  # what fails here is tried again
+    with RunRecorder(
+        store, name, tags=tags, searched={"seed": seed}, replaces=same
+    ) as recorder:
+        # What fails here is tried again.
+        point = train_recorded(config, start_point(config, member.data), recorder)
         if cfg.int8:
             from paretune.deploy.int8 import score_on_test
 
@@ -86,26 +101,36 @@ def main(cfg: DictConfig) -> Sequence[float]:
 
 
 def check_code(config: Mapping[str, Any], run_id: str, trust: Trust) -> None:
-    """Raise :class:`~paretune.errors.StoreError` if training by the config of a run would run other code than is trusted."""
+    """Raise :class:`~paretune.errors.StoreError` if training by the config of a run
+    would run other code than is trusted.
+    """
     source = f"run `{run_id}`"
     trust.check(config, source, OF_A_TRAINING)
     refuse_lookups(config, source)
 
 
 def changed(config: Mapping[str, Any], lines: tuple[str, ...]) -> dict[str, Any]:
-    """The config of a run with other settings of its training: ``lines`` such as ``augment=affine``, as ``paretune train`` takes them.
+    """The config of a run with other settings of its training: ``lines`` such as
+    ``augment=affine``, as ``paretune train`` takes them.
 
     Raises :class:`~paretune.errors.ConfigError` for a line that is no such setting.
     """
     for line in lines:
         if "=" not in line:
             raise ConfigError(
-                f"--set `{line}` has no value; expected SETTING=VALUE, such as trainer.batch_size=64; add its value"
+                f"--set `{line}` has no value; expected SETTING=VALUE, such as "
+                "trainer.batch_size=64; add its value"
             )
     overrides = OverridesParser.create().parse_overrides(list(lines))
-    options = [f"{o.key_or_group}={o.get_value_string()}" for o in overrides if o.key_or_group in GROUPS]
+    options = [
+        f"{o.key_or_group}={o.get_value_string()}"
+        for o in overrides
+        if o.key_or_group in GROUPS
+    ]
     new, composed = OmegaConf.create(dict(config)), _composed(tuple(options))
-    for override in sorted(overrides, key=lambda override: override.key_or_group not in GROUPS):
+    for override in sorted(
+        overrides, key=lambda override: override.key_or_group not in GROUPS
+    ):
         name = override.key_or_group
         if name in GROUPS:
             new[name] = composed[name]
@@ -113,10 +138,14 @@ def changed(config: Mapping[str, Any], lines: tuple[str, ...]) -> dict[str, Any]
         within = name.startswith(tuple(f"{node}." for node in (*GROUPS, "trainer")))
         if (
             not within
-            or OmegaConf.select(new, name, default=OmegaConf.select(composed, name, default=MISSING)) is MISSING
+            or OmegaConf.select(
+                new, name, default=OmegaConf.select(composed, name, default=MISSING)
+            )
+            is MISSING
         ):
             raise ConfigError(
-                f"--set `{override.input_line}` is no setting of a training; expected one of trainer, optimizer, scheduler or augment, "
+                f"--set `{override.input_line}` is no setting of a training; expected "
+                "one of trainer, optimizer, scheduler or augment, "
                 f"such as trainer.batch_size=64 or augment=affine; correct its name"
             )
         check(name, override.value())
@@ -129,31 +158,55 @@ def _composed(options: tuple[str, ...]) -> DictConfig:
     """The config of ``paretune train`` with these ``options`` of groups."""
     running = GlobalHydra.instance().is_initialized()
     schema.register()
-    with nullcontext() if running else initialize_config_dir(str(paths.CONF), version_base="1.3"):
+    with (
+        nullcontext()
+        if running
+        else initialize_config_dir(str(paths.CONF), version_base="1.3")
+    ):
         return compose("train", list(options))
 
 
 def confirmation(
-    config: Any, seed: int, epochs: int | None, train_on: str, teacher: str | None = None
+    config: Any,
+    seed: int,
+    epochs: int | None,
+    train_on: str,
+    teacher: str | None = None,
 ) -> dict[str, Any]:
-    """The config of a run, to be trained with another seed, for so many epochs, on the training images or on all, by a teacher.
+    """The config of a run, to be trained with another seed, for so many epochs, on the
+    training images or on all, by a teacher.
 
-    How the network is executed is not timed: fp32, unless the config says otherwise. On all images there is
-    nothing to choose the epoch by: the weights of the last one are kept.
+    How the network is executed is not timed: fp32, unless the config says otherwise. On
+    all images there is nothing to choose the epoch by: the weights of the last one are
+    kept.
     """
     data, selection = paths.data_now(config["data"]), config["selection"]
-    trainer = {**config["trainer"], "autotune": False, **({"max_epochs": epochs} if epochs else {})}
+    trainer = {
+        **config["trainer"],
+        "autotune": False,
+        **({"max_epochs": epochs} if epochs else {}),
+    }
     if teacher:
-        trainer["distillation"] = {**trainer.get("distillation", {}), "teacher": str(Path(teacher).resolve())}
+        trainer["distillation"] = {
+            **trainer.get("distillation", {}),
+            "teacher": str(Path(teacher).resolve()),
+        }
     if train_on == TRAIN_AND_VAL:
         if "splitting" not in data:
             raise ConfigError(
-                f"data `{data.get('_target_')}` has no splitting; expected one to train on train+val; use --train-on train"
+                f"data `{data.get('_target_')}` has no splitting; expected one to "
+                "train on train+val; use --train-on train"
             )
         data["splitting"] = {**data["splitting"], "train_on_val": True}
         trainer["patience"] = None
         selection = {**selection, "epoch": "last"}
-    return {**config, "seed": seed, "data": data, "trainer": trainer, "selection": selection}
+    return {
+        **config,
+        "seed": seed,
+        "data": data,
+        "trainer": trainer,
+        "selection": selection,
+    }
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -162,12 +215,15 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     options, overrides = _parser().parse_known_args(arguments)
     os.environ["PARETUNE_STORE"] = str(Path(options.store).resolve())
     paths.import_from_working_folder()
-    with exit_on_mistake("paretune confirm", CompactHydraException, OmegaConfBaseException):
+    with exit_on_mistake(
+        "paretune confirm", CompactHydraException, OmegaConfBaseException
+    ):
         check_least("--near", options.near, 0, most=1, whole=False, null=True)
         for override in overrides:
             if not override.lstrip("+~").startswith(("hydra", "storage=", "tracking.")):
                 raise ConfigError(
-                    f"argument `{override}` is no setting of Hydra; expected such as hydra/launcher=submitit_slurm, or storage=URL; "
+                    f"argument `{override}` is no setting of Hydra; expected such as "
+                    "hydra/launcher=submitit_slurm, or storage=URL; "
                     f"write --set {override} for one of the training"
                 )
         _confirm(options, overrides)
@@ -178,14 +234,19 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
 
     from paretune.reports.files import folder_of, write_confirmed
     from paretune.reports.findings import find
-    from paretune.reports.terminal import build_confirmed_table, format_beaten_references
+    from paretune.reports.terminal import (
+        build_confirmed_table,
+        format_beaten_references,
+    )
     from paretune.tracking import Store
 
     store, query = Store(uri_of(options)).require(), query_of(options)
     results = find(store, [options.sweep], query)
     chosen = _chosen(results, options)
     trust = Trust(tuple(options.trust))
-    configs = dict(zip(results.complete["run_id"], results.complete["config"], strict=True))
+    configs = dict(
+        zip(results.complete["run_id"], results.complete["config"], strict=True)
+    )
     for chosen_run in chosen:
         check_code(configs[chosen_run], chosen_run, trust)
     missing = _missing(results, chosen, options, store)
@@ -199,9 +260,18 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
     models = results.confirmed[results.confirmed["run_id"].isin(chosen)]
     console = Console()
     console.print(
-        build_confirmed_table(models, f"{options.sweep}: {counted(models['run_id'].nunique(), 'model')} trained again")
+        build_confirmed_table(
+            models,
+            (
+                f"{options.sweep}: {counted(models['run_id'].nunique(), 'model')} "
+                "trained again"
+            ),
+        )
     )
-    for line in [_optimism(models), *format_beaten_references(models, results.references)]:
+    for line in [
+        _optimism(models),
+        *format_beaten_references(models, results.references),
+    ]:
         console.print(line, soft_wrap=True)
     path = folder_of(options.sweep) / "confirmed.csv"
     write_confirmed(results.confirmed, path)
@@ -210,7 +280,9 @@ def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
 
 
 def _chosen(results: "SweepResults", options: argparse.Namespace) -> list[str]:
-    """The runs asked for by ``--run``, or those of the front and of models that come within ``--near`` of it at their size."""
+    """The runs asked for by ``--run``, or those of the front and of models that come
+    within ``--near`` of it at their size.
+    """
     if options.run:
         return list(dict.fromkeys(results.point(run).run_id for run in options.run))
     front, models, cost = results.members, results.complete, results.cost
@@ -221,31 +293,65 @@ def _chosen(results: "SweepResults", options: argparse.Namespace) -> list[str]:
     return models[is_chosen].sort_values(cost, kind="stable")["run_id"].tolist()
 
 
-def _missing(results: "SweepResults", chosen: Sequence[str], options: argparse.Namespace, store: "Store") -> list[str]:
-    """Trainings that the store has not got, as ``run<id>-seed<n>``; every model's first seed before any second."""
+def _missing(
+    results: "SweepResults",
+    chosen: Sequence[str],
+    options: argparse.Namespace,
+    store: "Store",
+) -> list[str]:
+    """Trainings that the store has not got, as ``run<id>-seed<n>``; every model's first
+    seed before any second.
+    """
     from paretune.tracking import read_confirmations
 
     done = read_confirmations(store, options.sweep)
-    configs = dict(zip(results.complete["run_id"], results.complete["config"], strict=True))
+    configs = dict(
+        zip(results.complete["run_id"], results.complete["config"], strict=True)
+    )
     unused, lines = int(results.table["seed"].max()) + 1, tuple(options.set)
 
     def missing_seeds(run_id: str) -> list[int]:
         config = confirmation(
-            changed(configs[run_id], lines), unused, options.epochs, options.train_on, options.teacher
+            changed(configs[run_id], lines),
+            unused,
+            options.epochs,
+            options.train_on,
+            options.teacher,
         )
         way = str(Confirmation.of(config, options.train_on, options.int8, lines))
-        seeds = set(done.loc[(done["confirms"] == run_id) & (done["how"] == way), "seed"])
-        return list(islice((seed for seed in count(unused) if seed not in seeds), max(0, options.seeds - len(seeds))))
+        seeds = set(
+            done.loc[(done["confirms"] == run_id) & (done["how"] == way), "seed"]
+        )
+        return list(
+            islice(
+                (seed for seed in count(unused) if seed not in seeds),
+                max(0, options.seeds - len(seeds)),
+            )
+        )
 
-    rounds = zip_longest(*([f"run{run_id}-seed{seed}" for seed in missing_seeds(run_id)] for run_id in chosen))
+    rounds = zip_longest(
+        *(
+            [f"run{run_id}-seed{seed}" for seed in missing_seeds(run_id)]
+            for run_id in chosen
+        )
+    )
     return [training for trainings in rounds for training in trainings if training]
 
 
-def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[str], store: "Store") -> None:
-    """Train them as the trials of a sweep that is named after what it is to train, and anew after each that broke off."""
+def _train(
+    missing: Sequence[str],
+    options: argparse.Namespace,
+    overrides: list[str],
+    store: "Store",
+) -> None:
+    """Train them as the trials of a sweep that is named after what it is to train, and
+    anew after each that broke off.
+    """
     from paretune.tracking import read_confirmations
 
-    n_broken_off = len(store.confirmations(options.sweep)) - len(read_confirmations(store, options.sweep))
+    n_broken_off = len(store.confirmations(options.sweep)) - len(
+        read_confirmations(store, options.sweep)
+    )
     question = [
         *missing,
         str(options.epochs),
@@ -258,11 +364,19 @@ def _train(missing: Sequence[str], options: argparse.Namespace, overrides: list[
     name = hashlib.sha256(" ".join(question).encode()).hexdigest()[:8]
     print(f"{counted(len(missing), 'training')} to go", flush=True)
     sys.argv[1:] = [
-        "-m", f"training=choice({','.join(missing)})", f"epochs={options.epochs or 'null'}", f"train_on='{options.train_on}'",
+        "-m",
+        f"training=choice({','.join(missing)})",
+        f"epochs={options.epochs or 'null'}",
+        f"train_on='{options.train_on}'",
         f"teacher={quoted(options.teacher) if options.teacher else 'null'}",
-        f"settings=[{','.join(map(quoted, options.set))}]", f"int8={str(options.int8).lower()}", f"trust=[{','.join(map(quoted, options.trust))}]", f"hydra.sweeper.study_name=confirm-{name}", f"hydra.sweeper.n_jobs={options.jobs}",
-        f"tracking.uri={quoted(store.uri)}", *overrides,
-    ]  # fmt: skip
+        f"settings=[{','.join(map(quoted, options.set))}]",
+        f"int8={str(options.int8).lower()}",
+        f"trust=[{','.join(map(quoted, options.trust))}]",
+        f"hydra.sweeper.study_name=confirm-{name}",
+        f"hydra.sweeper.n_jobs={options.jobs}",
+        f"tracking.uri={quoted(store.uri)}",
+        *overrides,
+    ]
     main()
 
 
@@ -270,13 +384,22 @@ def _optimism(models: "DataFrame") -> str:
     gaps = models["optimism"]
     if gaps.empty:
         return "nothing was confirmed"
-    return f"The search's validation F1 was above the mean test F1 by {gaps.mean():+.4f} on average, {gaps.max():+.4f} at most."
+    return (
+        f"The search's validation F1 was above the mean test F1 by {gaps.mean():+.4f} "
+        f"on average, {gaps.max():+.4f} at most."
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = parser_of("paretune confirm", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
-    parser.add_argument("--seeds", type=whole, default=5, metavar="K", help="trainings of each model (default 5)")
+    parser.add_argument(
+        "--seeds",
+        type=whole,
+        default=5,
+        metavar="K",
+        help="trainings of each model (default 5)",
+    )
     chosen = parser.add_mutually_exclusive_group()
     near = "also models whose F1 is this close to the front's, such as 0.002"
     chosen.add_argument("--near", type=float, metavar="F", help=near)
@@ -286,20 +409,37 @@ def _parser() -> argparse.ArgumentParser:
     epochs = "train for so many epochs (default: as the sweep did)"
     parser.add_argument("--epochs", type=whole, metavar="N", help=epochs)
     images = "train+val: all images, last epoch"
-    parser.add_argument("--train-on", choices=(TRAIN, TRAIN_AND_VAL), default=TRAIN, help=images)
-    teacher = "weights.pt of a run whose probabilities are learnt from, too (trainer.distillation)"
+    parser.add_argument(
+        "--train-on", choices=(TRAIN, TRAIN_AND_VAL), default=TRAIN, help=images
+    )
+    teacher = (
+        "weights.pt of a run whose probabilities are learnt from, too "
+        "(trainer.distillation)"
+    )
     parser.add_argument("--teacher", metavar="FILE", help=teacher)
-    setting = "a setting of the training, such as augment=affine or trainer.restarts.starts=16 (may be repeated)"
-    parser.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help=setting)
-    parser.add_argument("--int8", action="store_true", help="in whole numbers, as paretune export --int8 writes them")
+    setting = (
+        "a setting of the training, such as augment=affine or "
+        "trainer.restarts.starts=16 (may be repeated)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SETTING=VALUE", help=setting
+    )
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="in whole numbers, as paretune export --int8 writes them",
+    )
     parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="workers")
     add_trust(parser)
     add_store(parser)
-    parser.epilog = "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."
+    parser.epilog = (
+        "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."
+    )
     return parser
 
 
 if __name__ == "__main__":
-    from paretune.confirm import cli as command  # workers find what they are sent by the name of its module
+    # Workers find what they are sent by the name of its module.
+    from paretune.confirm import cli as command
 
     command()

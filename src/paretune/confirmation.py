@@ -1,4 +1,6 @@
-"""How ``paretune confirm`` trained a model again: as a record, and as the words that the store keeps of it."""
+"""How ``paretune confirm`` trained a model again: as a record, and as the words that
+the store keeps of it.
+"""
 
 import hashlib
 import re
@@ -12,10 +14,13 @@ from paretune.errors import ConfigError, StoreError
 from paretune.settings import line_of
 
 TRAIN, TRAIN_AND_VAL = "train", "train+val"
-# Stores hold these words: under others, what earlier versions confirmed would not be averaged with what is confirmed now.
+# Stores hold these words: under others, what earlier versions confirmed would not be
+# averaged with what is confirmed now.
 WORDS = re.compile(
-    r"(?P<epochs>[\d,]+) epochs? on (?P<train_on>train(?:\+val)?), (?P<rule>the last|best on validation)"
-    r"(?:, taught by (?P<teacher>[0-9a-f]{8}))?(?P<int8>, in int8)?(?:, with (?P<settings>.+))?",
+    r"(?P<epochs>[\d,]+) epochs? on (?P<train_on>train(?:\+val)?), (?P<rule>the "
+    r"last|best on validation)"
+    r"(?:, taught by (?P<teacher>[0-9a-f]{8}))?(?P<int8>, in int8)?(?:, with "
+    r"(?P<settings>.+))?",
     re.DOTALL,
 )
 
@@ -24,8 +29,8 @@ WORDS = re.compile(
 class Confirmation:
     """How a model is trained again. Trainings that differ here are not averaged.
 
-    ``teacher`` tells the file that was learnt from apart from others; ``settings`` are override lines of what was set otherwise
-    than in the sweep, each setting once.
+    ``teacher`` tells the file that was learnt from apart from others; ``settings`` are
+    override lines of what was set otherwise than in the sweep, each setting once.
     """
 
     epochs: int
@@ -36,8 +41,15 @@ class Confirmation:
     settings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], train_on: str, int8: bool = False, lines: Iterable[str] = ()) -> Self:
-        """How a training by this ``config`` goes; of a setting that stands twice in ``lines`` the last one counts.
+    def of(
+        cls,
+        config: Mapping[str, Any],
+        train_on: str,
+        int8: bool = False,
+        lines: Iterable[str] = (),
+    ) -> Self:
+        """How a training by this ``config`` goes; of a setting that stands twice in
+        ``lines`` the last one counts.
 
         Raises :class:`~paretune.errors.ConfigError` if the teacher's file is not there.
         """
@@ -55,11 +67,14 @@ class Confirmation:
 
     @classmethod
     def read(cls, words: str) -> Self:
-        """The confirmation that ``words`` of the store say. Raises :class:`~paretune.errors.StoreError` for others."""
+        """The confirmation that ``words`` of the store say. Raises
+        :class:`~paretune.errors.StoreError` for others.
+        """
         found = WORDS.fullmatch(words)
         if not found:
             raise StoreError(
-                f"confirmation `{words}` cannot be read; another version of Paretune wrote it; confirm again"
+                f"confirmation `{words}` cannot be read; another version of Paretune "
+                "wrote it; confirm again"
             )
         return cls(
             epochs=int(found["epochs"].replace(",", "")),
@@ -72,12 +87,17 @@ class Confirmation:
 
     @property
     def sees_validation(self) -> bool:
-        """Whether the validation images were trained on, so that their scores tell nothing."""
+        """Whether the validation images were trained on, so that their scores tell
+        nothing.
+        """
         return self.train_on == TRAIN_AND_VAL
 
     def __str__(self) -> str:
         number = "1 epoch" if self.epochs == 1 else f"{self.epochs:,} epochs"
-        words = f"{number} on {self.train_on}, {'the last' if self.keeps_last else 'best on validation'}"
+        words = (
+            f"{number} on {self.train_on}, "
+            f"{'the last' if self.keeps_last else 'best on validation'}"
+        )
         if self.teacher:
             words += f", taught by {self.teacher}"
         if self.int8:
@@ -88,7 +108,12 @@ class Confirmation:
 
 
 def digest(path: Path) -> str:
-    """Eight letters that tell the file's content apart from others'. Raises :class:`~paretune.errors.ConfigError` if it is not there."""
+    """Eight letters that tell the file's content apart from others'. Raises
+    :class:`~paretune.errors.ConfigError` if it is not there.
+    """
     if not path.is_file():
-        raise ConfigError(f"teacher `{path}` is not there; expected the weights.pt of a Paretune run; check --teacher")
+        raise ConfigError(
+            f"teacher `{path}` is not there; expected the weights.pt of a Paretune "
+            "run; check --teacher"
+        )
     return hashlib.sha256(path.read_bytes()).hexdigest()[:8]

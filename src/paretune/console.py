@@ -1,4 +1,6 @@
-"""The console: which log lines it shows, and what happens when nobody reads it any more (``paretune train --help | head``)."""
+"""The console: which log lines it shows, and what happens when nobody reads it any more
+(``paretune train --help | head``).
+"""
 
 import logging
 import os
@@ -18,8 +20,9 @@ ENDED_BY_PIPE = 128 + signal.SIGPIPE  # as shells show it
 class Console(logging.StreamHandler[TextIO]):
     """Log lines on the console.
 
-    What libraries say below a warning is for log files alone, unless everything is asked for (``hydra.verbose=true``). Lines
-    that nobody reads any more are dropped, without a traceback for each: the training goes on.
+    What libraries say below a warning is for log files alone, unless everything is
+    asked for (``hydra.verbose=true``). Lines that nobody reads any more are dropped,
+    without a traceback for each: the training goes on.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -35,12 +38,17 @@ class Console(logging.StreamHandler[TextIO]):
 def _is_chatter(record: logging.LogRecord) -> bool:
     if record.levelno >= logging.WARNING or logging.getLogger().level <= logging.DEBUG:
         return False
-    return record.pathname.startswith(LIBRARIES) and record.name.partition(".")[0] not in OUR_LOGGERS
+    return (
+        record.pathname.startswith(LIBRARIES)
+        and record.name.partition(".")[0] not in OUR_LOGGERS
+    )
 
 
 @contextmanager
 def end_with_the_reader() -> Iterator[None]:
-    """If what reads this process's output has gone, end as other programs do: silently, with exit code 141."""
+    """If what reads this process's output has gone, end as other programs do: silently,
+    with exit code 141.
+    """
     try:
         try:
             yield
@@ -49,7 +57,8 @@ def end_with_the_reader() -> Iterator[None]:
     except BrokenPipeError:
         if not _reader_is_gone():  # a socket's pipe, which is an error
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed when the interpreter ends
+        # For what is flushed when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(ENDED_BY_PIPE) from None
 
 

@@ -1,4 +1,6 @@
-"""What the models of a sweep cost, counted by the thousand: a sweep asks this before it proposes a trial. No torch."""
+"""What the models of a sweep cost, counted by the thousand: a sweep asks this before it
+proposes a trial. No torch.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,26 +18,34 @@ Counts = dict[str, int | Sequence[int]]
 
 
 class ModelCounter:
-    """Counts the model of a composed config, and the same with other values: no config is composed again for them."""
+    """Counts the model of a composed config, and the same with other values: no config
+    is composed again for them.
+    """
 
     def __init__(self, cfg: DictConfig) -> None:
-        self.config: dict[str, Any] = {"model": to_plain(cfg.model), "data": to_plain(cfg.data)}
+        self.config: dict[str, Any] = {
+            "model": to_plain(cfg.model),
+            "data": to_plain(cfg.data),
+        }
         self.fitted = self._fit(self.config)
         self.cap = Cap(**cfg.cap)
         self.cost: str = cfg.cost
 
     def __call__(self, drawn: Mapping[str, Any]) -> Counts:
-        """What the model costs, by the names of the costs, with ``drawn`` values by their dotted names.
+        """What the model costs, by the names of the costs, with ``drawn`` values by
+        their dotted names.
 
-        Of RAM it gives what is in use at each operation. Raises :class:`~paretune.errors.ConfigError` for a model that cannot
-        be built.
+        Of RAM it gives what is in use at each operation. Raises
+        :class:`~paretune.errors.ConfigError` for a model that cannot be built.
         """
         model = self._draw_model(drawn)
         if self.cost == "params" and set(self.cap.most) <= {"params"}:
             return {"params": models.count(model)}
         costs = models.measure(model, self.cap.dtype)
         check_counted(models.family_of(model), costs, [self.cost, *self.cap.most])
-        return {cost: getattr(costs, cost) for cost in UNITS} | {"ram_bytes": costs.ram_bytes_in_use}
+        return {cost: getattr(costs, cost) for cost in UNITS} | {
+            "ram_bytes": costs.ram_bytes_in_use
+        }
 
     def _draw_model(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The model with these values, for the images that the data then have."""
@@ -43,7 +53,9 @@ class ModelCounter:
         config = self.config if has_other_images else self.fitted
         for name, value in drawn.items():
             config = set_value(config, name.split("."), value)
-        model: dict[str, Any] = self._fit(config)["model"] if has_other_images else config["model"]
+        model: dict[str, Any] = (
+            self._fit(config)["model"] if has_other_images else config["model"]
+        )
         return model
 
     @staticmethod
@@ -53,7 +65,8 @@ class ModelCounter:
 
 
 def set_value(config: Any, path: Sequence[str], value: Any) -> Any:
-    """A copy of a plain config with another value at a path; what is not on the path is shared with ``config``.
+    """A copy of a plain config with another value at a path; what is not on the path is
+    shared with ``config``.
 
     Raises :class:`~paretune.errors.ConfigError` for an entry that a list does not have.
     """
@@ -66,10 +79,13 @@ def set_value(config: Any, path: Sequence[str], value: Any) -> Any:
     return {**known, name: set_value(known.get(name), path[1:], value)}
 
 
-def _set_entry(entries: Sequence[Any], name: str, path: Sequence[str], value: Any) -> list[Any]:
+def _set_entry(
+    entries: Sequence[Any], name: str, path: Sequence[str], value: Any
+) -> list[Any]:
     if not name.isdigit() or int(name) >= len(entries):
         raise ConfigError(
-            f"entry `{name}` is not there; expected one of the {len(entries)} entries of {list(entries)}, from 0; "
+            f"entry `{name}` is not there; expected one of the {len(entries)} entries "
+            f"of {list(entries)}, from 0; "
             "mend the search space"
         )
     changed = list(entries)

@@ -41,7 +41,9 @@ class ExportError(ParetuneError):
 
 
 class StoreError(ParetuneError):
-    """A study or a tracking store is missing, or does not fit the question asked of it."""
+    """A study or a tracking store is missing, or does not fit the question asked of
+    it.
+    """
 
 
 class SweepError(ParetuneError):
@@ -49,7 +51,9 @@ class SweepError(ParetuneError):
 
 
 class Raced(Exception):  # noqa: N818 - no error
-    """A trial was stopped at a rung because its curve cannot reach the front any more."""
+    """A trial was stopped at a rung because its curve cannot reach the front any
+    more.
+    """
 
 
 def first_line(error: BaseException) -> str:
@@ -58,25 +62,46 @@ def first_line(error: BaseException) -> str:
 
 
 def check_choice(setting: str, value: object, choices: Iterable[object]) -> None:
-    """Raise :class:`ConfigError` unless the ``value`` of ``setting`` is one of ``choices``."""
+    """Raise :class:`ConfigError` unless the ``value`` of ``setting`` is one of
+    ``choices``.
+    """
     known = list(choices)
     if value not in known:
         names = ["null" if choice is None else str(choice) for choice in known]
-        expected = f"one of {', '.join(names)}" if len(names) > 2 else " or ".join(names)
-        raise ConfigError(f"{setting} `{value}` is unknown; expected {expected}; set {setting}")
+        expected = (
+            f"one of {', '.join(names)}" if len(names) > 2 else " or ".join(names)
+        )
+        raise ConfigError(
+            f"{setting} `{value}` is unknown; expected {expected}; set {setting}"
+        )
 
 
 def check_least(
-    setting: str, value: object, least: float, *, most: float | None = None, whole: bool = True, null: bool = False
+    setting: str,
+    value: object,
+    least: float,
+    *,
+    most: float | None = None,
+    whole: bool = True,
+    null: bool = False,
 ) -> None:
-    """Raise :class:`ConfigError` unless the ``value`` of ``setting`` is a number from ``least`` to ``most``.
+    """Raise :class:`ConfigError` unless the ``value`` of ``setting`` is a number from
+    ``least`` to ``most``.
 
     ``whole``: a whole one; ``null``: or ``None``.
     """
     if null and value is None:
         return
-    is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, int if whole else (int, float)) and not isinstance(
+        value, bool
+    )
     if not is_number or not least <= value <= (value if most is None else most):  # type: ignore[operator]
-        span = f"of at least {least:,}" if most is None else f"from {least:,} to {most:,}"
-        expected = f"a {'whole ' if whole else ''}number {span}{', or null' if null else ''}"
-        raise ConfigError(f"{setting} `{value}` is invalid; expected {expected}; set {setting}")
+        span = (
+            f"of at least {least:,}" if most is None else f"from {least:,} to {most:,}"
+        )
+        expected = (
+            f"a {'whole ' if whole else ''}number {span}{', or null' if null else ''}"
+        )
+        raise ConfigError(
+            f"{setting} `{value}` is invalid; expected {expected}; set {setting}"
+        )

@@ -34,8 +34,11 @@ from paretune.trust import Trust
 log = logging.getLogger(__name__)
 
 
-def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) -> Point:
-    """Train as the config says, from the point that :func:`paretune.start.start_point` gave; returns it with its scores.
+def train_recorded(
+    cfg: DictConfig, start: Point, recorder: RunRecorder | None
+) -> Point:
+    """Train as the config says, from the point that :func:`paretune.start.start_point`
+    gave; returns it with its scores.
 
     The weights are left in Hydra's output folder, and with a recorder in the store.
     """
@@ -54,7 +57,8 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     starts_s = perf_counter() - started_s
     seed_everything(training.seed)
     net = build()
-    trial, cost = current_trial(), OmegaConf.select(cfg, "cost", default="params")  # that of a sweep
+    # That of a sweep.
+    trial, cost = current_trial(), OmegaConf.select(cfg, "cost", default="params")
 
     def listener(epoch: Epoch) -> None:
         if recorder:
@@ -62,12 +66,19 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
         if trial:
             trial.report(epoch.number, getattr(start, cost), epoch.val_f1)
 
-    trained = fit(net, data, training, listener=listener, test=cfg.test, execution=execution)
+    trained = fit(
+        net, data, training, listener=listener, test=cfg.test, execution=execution
+    )
     best = trained.best
     point = replace(
-        start, f1=best.val_f1, accuracy=best.val_accuracy, loss=best.val_loss, seconds=starts_s + trained.seconds,
-        best_epoch=best.number, run_id=recorder.run_id if recorder else "",
-    )  # fmt: skip
+        start,
+        f1=best.val_f1,
+        accuracy=best.val_accuracy,
+        loss=best.val_loss,
+        seconds=starts_s + trained.seconds,
+        best_epoch=best.number,
+        run_id=recorder.run_id if recorder else "",
+    )
     weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
     save(weights, net, start.config, data.scaling(training.scaling))
     if recorder:
@@ -79,30 +90,46 @@ def train_recorded(cfg: DictConfig, start: Point, recorder: RunRecorder | None) 
     return point
 
 
-def _execution(training: Training, family: str, net: nn.Module, data: ImageData) -> Execution:
-    """What is pinned; in a sweep what was chosen by timing for the first trial of the family, and is kept in the study.
+def _execution(
+    training: Training, family: str, net: nn.Module, data: ImageData
+) -> Execution:
+    """What is pinned; in a sweep what was chosen by timing for the first trial of the
+    family, and is kept in the study.
 
-    Timing differs from one time to the next, and rounding with the choice: the same config and seed give the same numbers
-    only if nothing is chosen for a single training, and once for all trials that are compared with each other.
+    Timing differs from one time to the next, and rounding with the choice: the same
+    config and seed give the same numbers only if nothing is chosen for a single
+    training, and once for all trials that are compared with each other.
     """
     trial = current_trial()
     if trial is None or not training.autotune:
         return replace(training, autotune=False).choose_execution(net, data.train)
     device, shape = training.torch_device, data.train.pixels.shape[1:]
     name = f"execution of {family} on {device.type}"
-    execution = Execution(**trial.shared(name, lambda: asdict(training.choose_execution(net, data.train))))
+    execution = Execution(
+        **trial.shared(name, lambda: asdict(training.choose_execution(net, data.train)))
+    )
     if execution.memory_format in formats_for(net, shape, device):
         return execution
-    log.warning("this machine cannot run %s, which the sweep has chosen; it runs contiguous/fp32 instead", execution)
+    log.warning(
+        (
+            "this machine cannot run %s, which the sweep has chosen; it runs "
+            "contiguous/fp32 instead"
+        ),
+        execution,
+    )
     return Execution(threads=execution.threads)
 
 
 def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
-    expected = {"image_shape": list(data.train.pixels.shape[1:]), "num_classes": data.num_classes}
+    expected = {
+        "image_shape": list(data.train.pixels.shape[1:]),
+        "num_classes": data.num_classes,
+    }
     for name, value in expected.items():
         if model.get(name, value) != value:
             raise ConfigError(
-                f"model.{name} `{model[name]}` does not fit data `{data.name}`; expected {value}; set model.{name}"
+                f"model.{name} `{model[name]}` does not fit data `{data.name}`; "
+                f"expected {value}; set model.{name}"
             )
 
 
@@ -113,17 +140,21 @@ def _check_logits(net: nn.Module, family: str, data: ImageData) -> None:
     net.train()
     if shape != (2, data.num_classes):
         raise ConfigError(
-            f"model `{family}` gives values {shape} of 2 images; expected logits {(2, data.num_classes)}; mend its forward"
+            f"model `{family}` gives values {shape} of 2 images; expected logits "
+            f"{(2, data.num_classes)}; mend its forward"
         )
 
 
 def training_of(cfg: DictConfig) -> Training:
-    """The training settings of a composed config. Raises :class:`~paretune.errors.ConfigError` for an unknown or invalid one."""
+    """The training settings of a composed config. Raises
+    :class:`~paretune.errors.ConfigError` for an unknown or invalid one.
+    """
     settings = to_plain(cfg.trainer)
     if unknown := set(settings) - {field.name for field in fields(Training)}:
         name = min(unknown)
         raise ConfigError(
-            f"trainer.{name} `{settings[name]}` is unknown; expected a field of conf/trainer; leave it out"
+            f"trainer.{name} `{settings[name]}` is unknown; expected a field of "
+            "conf/trainer; leave it out"
         )
     return Training(
         optimizer=hydra.utils.instantiate(cfg.optimizer),
@@ -140,34 +171,62 @@ def training_of(cfg: DictConfig) -> Training:
 
 
 def _distillation(settings: Mapping[str, Any], trust: Trust) -> Distillation:
-    """Trials of version 0.1.0 have no such settings. ``trust`` comes last: what a stored config says of it does not count."""
+    """Trials of version 0.1.0 have no such settings. ``trust`` comes last: what a
+    stored config says of it does not count.
+    """
     return Distillation(**{**settings, "trust": trust})
 
 
 def trusted(cfg: DictConfig) -> Trust:
-    """Whose code a stored file may name: that of Paretune, of the folder that the command was given in, and of ``trust``."""
+    """Whose code a stored file may name: that of Paretune, of the folder that the
+    command was given in, and of ``trust``.
+    """
     folder = HydraConfig.get().runtime.cwd if HydraConfig.initialized() else "."
     return Trust(tuple(OmegaConf.select(cfg, "trust", default=())), Path(folder))
 
 
 def _augment(cfg: DictConfig) -> Augment | None:
     """The augmentation; ``None`` for ``augment=none``, which then costs nothing."""
-    return None if cfg.augment._target_ == "paretune.augment.unchanged" else hydra.utils.instantiate(cfg.augment)
+    return (
+        None
+        if cfg.augment._target_ == "paretune.augment.unchanged"
+        else hydra.utils.instantiate(cfg.augment)
+    )
 
 
 def _more(trained: Trained) -> dict[str, float]:
-    """Figures beyond a point's own: the speed, and the test scores where they were asked for."""
+    """Figures beyond a point's own: the speed, and the test scores where they were
+    asked for.
+    """
     figures = {"images_per_s": trained.images_per_s}
     if trained.test:
-        figures |= {"test_f1": trained.test.f1, "test_accuracy": trained.test.accuracy, "test_loss": trained.test.loss}
+        figures |= {
+            "test_f1": trained.test.f1,
+            "test_accuracy": trained.test.accuracy,
+            "test_loss": trained.test.loss,
+        }
     return figures
 
 
 def _tell(point: Point, trained: Trained, split: str) -> None:
     log.info(
-        "%s, %s parameters: %s F1 %.4f, accuracy %.4f at epoch %d of %d, %.1f s, %s images/s",
-        point.family, f"{point.params:,}", split, point.f1, point.accuracy, point.best_epoch, len(trained.epochs),
-        point.seconds, f"{trained.images_per_s:,.0f}",
-    )  # fmt: skip
+        (
+            "%s, %s parameters: %s F1 %.4f, accuracy %.4f at epoch %d of %d, %.1f s, "
+            "%s images/s"
+        ),
+        point.family,
+        f"{point.params:,}",
+        split,
+        point.f1,
+        point.accuracy,
+        point.best_epoch,
+        len(trained.epochs),
+        point.seconds,
+        f"{trained.images_per_s:,.0f}",
+    )
     if trained.test:
-        log.info("test F1 %.4f, accuracy %.4f (the test set is read once)", trained.test.f1, trained.test.accuracy)
+        log.info(
+            "test F1 %.4f, accuracy %.4f (the test set is read once)",
+            trained.test.f1,
+            trained.test.accuracy,
+        )

@@ -1,9 +1,11 @@
 """``paretune export``: a model that a sweep found, as files that run without Paretune.
 
-Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header MODEL.h. Outputs are compared
-with torch on 1,000 test images (their labels are not read). All files are written, or none. With --int8
-MODEL.int8.onnx (and MODEL.int8.h), too: weights and activations in whole numbers, calibrated on 1,000 training
-images. Given a folder instead of MODEL.onnx it writes every member of the front, named after its parameters.
+Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header
+MODEL.h. Outputs are compared with torch on 1,000 test images (their labels are not
+read). All files are written, or none. With --int8 MODEL.int8.onnx (and MODEL.int8.h),
+too: weights and activations in whole numbers, calibrated on 1,000 training images.
+Given a folder instead of MODEL.onnx it writes every member of the front, named after
+its parameters.
 """
 
 import argparse
@@ -19,7 +21,17 @@ from hydra.errors import CompactHydraException
 
 from paretune import paths
 from paretune.atomic import all_or_nothing
-from paretune.cli import add_query, add_store, add_trust, counted, exit_on_mistake, parser_of, query_of, run_id, uri_of
+from paretune.cli import (
+    add_query,
+    add_store,
+    add_trust,
+    counted,
+    exit_on_mistake,
+    parser_of,
+    query_of,
+    run_id,
+    uri_of,
+)
 from paretune.confirmation import Confirmation
 from paretune.errors import ConfigError, ExportError
 from paretune.hints import next_command
@@ -32,7 +44,8 @@ if TYPE_CHECKING:
     from paretune.reports.findings import SweepResults
     from paretune.tracking import Store
 
-AGREEMENT = 0.999  # of the samples that the C code and the ONNX file in int8 must give the same class
+# Of the samples that the C code and the ONNX file in int8 must give the same class.
+AGREEMENT = 0.999
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,9 @@ class Request:
 
     @property
     def of_confirmation(self) -> dict[str, Any] | None:
-        """The confirmation whose weights are exported; ``None`` for those of the search."""
+        """The confirmation whose weights are exported; ``None`` for those of the
+        search.
+        """
         return self.confirmation if self.confirmed else None
 
     @property
@@ -106,13 +121,18 @@ def _check_name(options: argparse.Namespace) -> None:
     suffix = options.model.suffix
     if suffix not in (".onnx", "") or (options.run and not suffix):
         raise ConfigError(
-            f"MODEL `{options.model}` does not end with .onnx; expected a path such as model.onnx, or without --run a "
+            f"MODEL `{options.model}` does not end with .onnx; expected a path such "
+            "as model.onnx, or without --run a "
             f"folder for all members of the front; name it so"
         )
 
 
-def _choose_points(results: "SweepResults", options: argparse.Namespace) -> "dict[Path, Point]":
-    """The points to export by the files that they go to: one, or all members of the front."""
+def _choose_points(
+    results: "SweepResults", options: argparse.Namespace
+) -> "dict[Path, Point]":
+    """The points to export by the files that they go to: one, or all members of the
+    front.
+    """
     from paretune.tracking.read import points_of
 
     if options.model.suffix:
@@ -127,7 +147,9 @@ def _describe_files(folder: Path, files: "Sequence[Path]") -> str:
 
 @contextmanager
 def _naming_model(path: Path, *, among: int) -> Iterator[None]:
-    """Have an error say that nothing was written, and, of several models, which one cannot be."""
+    """Have an error say that nothing was written, and, of several models, which one
+    cannot be.
+    """
     try:
         yield
     except ExportError as error:
@@ -136,8 +158,8 @@ def _naming_model(path: Path, *, among: int) -> Iterator[None]:
 
 
 def file_names(folder: Path, points: "Sequence[Point]") -> "dict[Path, Point]":
-    """The points by their files in ``folder``: their parameter counts, and the starts of their runs' ids where these
-    are equal.
+    """The points by their files in ``folder``: their parameter counts, and the starts
+    of their runs' ids where these are equal.
     """
     alike = Counter(point.params for point in points)
     files = {}
@@ -162,8 +184,8 @@ def _load(store: "Store", point: "Point", request: Request) -> "Deployable":
 
 
 def _choose_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> str:
-    """The run of the seed that was best on validation; of the first seed, where the validation images were trained
-    on.
+    """The run of the seed that was best on validation; of the first seed, where the
+    validation images were trained on.
     """
     from paretune.tracking import read_confirmations
 
@@ -177,7 +199,9 @@ def _choose_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> st
 
 
 def _write(model: "Deployable", path: Path, request: Request) -> list[Path]:
-    """Write all files of a model, the ONNX file to ``path``; prints what the card says, and returns the files."""
+    """Write all files of a model, the ONNX file to ``path``; prints what the card says,
+    and returns the files.
+    """
     from paretune.deploy.card import describe_costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
@@ -222,7 +246,10 @@ def _describe_model(model: "Deployable") -> dict[str, object]:
 
 
 def _describe_difference(model: "Deployable", difference: float) -> str:
-    return f"{len(model.samples):,} test images, same class for all, logits within {difference:.1g}"
+    return (
+        f"{len(model.samples):,} test images, same class for all, logits within "
+        f"{difference:.1g}"
+    )
 
 
 def _write_c(model: "Deployable", header: Path) -> dict[str, str]:
@@ -230,13 +257,21 @@ def _write_c(model: "Deployable", header: Path) -> dict[str, str]:
     from paretune.deploy.c_header import write_c
     from paretune.deploy.c_program import describe_program
 
-    difference = write_c(model, header, f"{_describe_training(model)} (run {model.point.run_id}).")
-    return {"C against torch": _describe_difference(model, difference), "C program": describe_program(header)}
+    difference = write_c(
+        model, header, f"{_describe_training(model)} (run {model.point.run_id})."
+    )
+    return {
+        "C against torch": _describe_difference(model, difference),
+        "C program": describe_program(header),
+    }
 
 
 def _describe_training(model: "Deployable") -> str:
     point = model.point
-    return f"{point.family}, {point.params:,} parameters, trained on {point.data} with Paretune"
+    return (
+        f"{point.family}, {point.params:,} parameters, trained on {point.data} with "
+        "Paretune"
+    )
 
 
 def _write_int8(model: "Deployable", path: Path, *, c: bool) -> dict[str, str]:
@@ -248,14 +283,20 @@ def _write_int8(model: "Deployable", path: Path, *, c: bool) -> dict[str, str]:
     operations = write_int8(model, path, whole)
     before = score(path, model.validation)["f1"]
     after = score(whole, model.validation)["f1"]
-    facts = {"validation F1 in int8": f"{after:.4f} ({before:.4f} in float32, these weights)"}
+    facts = {
+        "validation F1 in int8": f"{after:.4f} ({before:.4f} in float32, these weights)"
+    }
     if c:
         facts |= _write_c_int8(operations, model, whole)
     return facts
 
 
-def _write_c_int8(operations: "Quantised", model: "Deployable", whole: Path) -> dict[str, str]:
-    """Write the header of the file in int8 ``whole`` beside it; returns what the card says of it."""
+def _write_c_int8(
+    operations: "Quantised", model: "Deployable", whole: Path
+) -> dict[str, str]:
+    """Write the header of the file in int8 ``whole`` beside it; returns what the card
+    says of it.
+    """
     from paretune.deploy.c_int8 import write_c_int8
     from paretune.deploy.c_program import describe_program
 
@@ -264,7 +305,10 @@ def _write_c_int8(operations: "Quantised", model: "Deployable", whole: Path) -> 
     same = _count_same_classes(model, whole, header)
     return {
         "int8 RAM": f"{sizes.ram_bytes:,} bytes: the image and the activations",
-        "int8 flash for weights": f"{sizes.flash_bytes:,} bytes with factors and shifts; the code comes on top",
+        "int8 flash for weights": (
+            f"{sizes.flash_bytes:,} bytes with factors and shifts; the code comes on "
+            "top"
+        ),
         "int8 program": describe_program(header),
         "int8 C against ONNX": f"{same:,} of {len(model.samples):,} test images get the same class",
     }
@@ -273,7 +317,8 @@ def _write_c_int8(operations: "Quantised", model: "Deployable", whole: Path) -> 
 def _count_same_classes(model: "Deployable", whole: Path, header: Path) -> int:
     """Samples to which the header and the ONNX file in int8 give the same class.
 
-    Raises :class:`~paretune.errors.ExportError` for fewer than :data:`AGREEMENT` of them.
+    Raises :class:`~paretune.errors.ExportError` for fewer than :data:`AGREEMENT` of
+    them.
     """
     from paretune.deploy.c_int8 import run_c_int8
     from paretune.deploy.runtime import Runtime
@@ -284,7 +329,8 @@ def _count_same_classes(model: "Deployable", whole: Path, header: Path) -> int:
     same = int((classes == logits.argmax(1)).sum())
     if same < AGREEMENT * len(pixels):
         raise ExportError(
-            f"the C header in int8 gives {same:,} of {len(pixels):,} images the class of the ONNX file; "
+            f"the C header in int8 gives {same:,} of {len(pixels):,} images the class "
+            "of the ONNX file; "
             f"expected {AGREEMENT:.1%}; please report the model's config"
         )
     return same
@@ -323,7 +369,9 @@ def _describe_confirmation(point: "Point", confirmation: dict[str, Any]) -> str:
 
 
 def _describe_scores(point: "Point", request: Request) -> dict[str, str]:
-    """Scores by what they are; weights of the search, not of a confirmation, have no test score of their own."""
+    """Scores by what they are; weights of the search, not of a confirmation, have no
+    test score of their own.
+    """
     from paretune.reports.confirmed import format_mean_and_sd
 
     confirmation = request.confirmation
@@ -334,9 +382,15 @@ def _describe_scores(point: "Point", request: Request) -> dict[str, str]:
         }
     others = "" if request.confirmed else " of other weights, trained again"
     seeds = counted(confirmation["seeds"], "seed")
-    f1 = f"{format_mean_and_sd(confirmation, 'test_f1')} over {seeds} ({confirmation['how']})"
+    f1 = (
+        f"{format_mean_and_sd(confirmation, 'test_f1')} over {seeds} "
+        f"({confirmation['how']})"
+    )
     if confirmation["seeds"] > 1:
-        f1 += f", 95 % {confirmation['test_f1_low']:.4f} to {confirmation['test_f1_high']:.4f}"
+        f1 += (
+            f", 95 % {confirmation['test_f1_low']:.4f} to "
+            f"{confirmation['test_f1_high']:.4f}"
+        )
     return {
         "validation F1 in the search": f"{confirmation['val_f1']:.4f}",
         f"test F1{others}": f1,
@@ -348,15 +402,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = parser_of("paretune export", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument(
-        "model", type=Path, help="file to write, such as model.onnx (the others go beside it), or a folder"
+        "model",
+        type=Path,
+        help="file to write, such as model.onnx (the others go beside it), or a folder",
     )
     add_query(parser)
-    parser.add_argument("--run", type=run_id, metavar="ID", help="this run, by the start of its id")
     parser.add_argument(
-        "--confirmed", action="store_true", help="choose by confirmed test F1; weights of the seed best on validation"
+        "--run", type=run_id, metavar="ID", help="this run, by the start of its id"
     )
-    parser.add_argument("--c", action="store_true", help="a C header for microcontrollers, too")
-    parser.add_argument("--int8", action="store_true", help="in whole numbers, too: a quarter of the memory")
+    parser.add_argument(
+        "--confirmed",
+        action="store_true",
+        help="choose by confirmed test F1; weights of the seed best on validation",
+    )
+    parser.add_argument(
+        "--c", action="store_true", help="a C header for microcontrollers, too"
+    )
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="in whole numbers, too: a quarter of the memory",
+    )
     add_trust(parser)
     add_store(parser)
     return parser

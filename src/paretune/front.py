@@ -1,8 +1,9 @@
 """Pareto fronts of two costs, in pure numpy.
 
-Everything here minimises and takes ``costs`` of shape ``(N, 2)``: by convention (params, 1 - f1). A point dominates
-another if it is no worse in both costs and better in one. A row with a NaN takes no part: it is on no front, gets the
-last rank and adds no hypervolume.
+Everything here minimises and takes ``costs`` of shape ``(N, 2)``: by convention
+(params, 1 - f1). A point dominates another if it is no worse in both costs and better
+in one. A row with a NaN takes no part: it is on no front, gets the last rank and adds
+no hypervolume.
 """
 
 from collections.abc import Mapping
@@ -18,9 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 class Point:
     """A trained model as a point of the params-vs-F1 plane.
 
-    ``params`` counts every trainable scalar, ``macs``, ``ram_bytes`` and ``flash_bytes`` are as in
-    :class:`paretune.budget.Footprint`, NaN if they were not counted. ``f1`` (macro) and ``accuracy``
-    are fractions in [0, 1], ``loss`` is the mean cross-entropy in nats, all on the split that the caller scored.
+    ``params`` counts every trainable scalar, ``macs``, ``ram_bytes`` and
+    ``flash_bytes`` are as in
+    :class:`paretune.budget.Footprint`, NaN if they were not counted. ``f1`` (macro) and
+    ``accuracy`` are fractions in [0, 1], ``loss`` is the mean cross-entropy in nats,
+    all on the split that the caller scored.
     """
 
     params: int
@@ -46,29 +49,42 @@ FAR = {"macs": 1e10, "ram_bytes": 1e10, "flash_bytes": 1e10}  # the same for oth
 
 
 def costs_of(params: ArrayLike, f1: ArrayLike) -> Costs:
-    """Costs ``(N, 2)`` of points given by their parameter counts ``(N,)`` and F1 ``(N,)``."""
-    return np.column_stack([np.asarray(params, float), 1.0 - np.asarray(f1, float)]).reshape(-1, 2)
+    """Costs ``(N, 2)`` of points given by their parameter counts ``(N,)`` and F1
+    ``(N,)``.
+    """
+    return np.column_stack(
+        [np.asarray(params, float), 1.0 - np.asarray(f1, float)]
+    ).reshape(-1, 2)
 
 
 def front(costs: ArrayLike) -> NDArray[np.intp]:
-    """Indices of the points that no other dominates, by rising first cost; of equal points the earliest only.
+    """Indices of the points that no other dominates, by rising first cost; of equal
+    points the earliest only.
 
-    One sort: O(N log N) (Kung, Luccio and Preparata 1975, https://doi.org/10.1145/321906.321910).
+    One sort: O(N log N) (Kung, Luccio and Preparata 1975,
+    https://doi.org/10.1145/321906.321910).
     """
     rows = _rows(costs)
     known = np.flatnonzero(~np.isnan(rows).any(axis=1))
     order = known[np.lexsort((known, rows[known, 1], rows[known, 0]))]
     second = rows[order, 1]
-    best_before = np.minimum.accumulate(np.concatenate([[np.inf], second[:-1]])) if order.size else second
-    first = np.arange(order.size) == 0  # the very first point stays even at an infinite second cost
+    best_before = (
+        np.minimum.accumulate(np.concatenate([[np.inf], second[:-1]]))
+        if order.size
+        else second
+    )
+    # The very first point stays even at an infinite second cost.
+    first = np.arange(order.size) == 0
     kept: NDArray[np.intp] = order[(second < best_before) | first]
     return kept
 
 
 def ranks(costs: ArrayLike) -> NDArray[np.intp]:
-    """Non-domination rank ``(N,)`` of each point: 0 on the front, 1 on the front of the rest, and so on.
+    """Non-domination rank ``(N,)`` of each point: 0 on the front, 1 on the front of the
+    rest, and so on.
 
-    Equal points share a rank. (Goldberg 1989; the sorting step of NSGA-II, https://doi.org/10.1109/4235.996017.)
+    Equal points share a rank. (Goldberg 1989; the sorting step of NSGA-II,
+    https://doi.org/10.1109/4235.996017.)
     """
     rows = _rows(costs)
     known = ~np.isnan(rows).any(axis=1)
@@ -86,7 +102,9 @@ def ranks(costs: ArrayLike) -> NDArray[np.intp]:
 
 
 def hypervolume(costs: ArrayLike, reference: tuple[float, float]) -> float:
-    """Area that the points dominate below ``reference``; points not strictly below it in both costs add nothing."""
+    """Area that the points dominate below ``reference``; points not strictly below it
+    in both costs add nothing.
+    """
     rows = _rows(costs)
     inside = rows[(rows < np.asarray(reference, float)).all(axis=1)]
     stairs = inside[front(inside)]
@@ -96,11 +114,15 @@ def hypervolume(costs: ArrayLike, reference: tuple[float, float]) -> float:
     return float(np.sum((right - stairs[:, 0]) * (reference[1] - stairs[:, 1])))
 
 
-def front_volume(values: ArrayLike, f1: ArrayLike, cap: float | None = None, cost: str = "params") -> float:
-    """What points dominate below the cap and an F1 of 0, in decades of ``cost`` times decades of the error 1 - F1.
+def front_volume(
+    values: ArrayLike, f1: ArrayLike, cap: float | None = None, cost: str = "params"
+) -> float:
+    """What points dominate below the cap and an F1 of 0, in decades of ``cost`` times
+    decades of the error 1 - F1.
 
-    One unit is ten times fewer parameters, say, at a tenth of the error. It grows only, trial by trial, and two sweeps under
-    one cap can be compared by it. Points at the cap add nothing.
+    One unit is ten times fewer parameters, say, at a tenth of the error. It grows only,
+    trial by trial, and two sweeps under one cap can be compared by it. Points at the
+    cap add nothing.
     """
     costs = costs_of(values, f1)
     logs = np.log10(np.maximum(costs, [1.0, LEAST_ERROR]))
@@ -108,9 +130,11 @@ def front_volume(values: ArrayLike, f1: ArrayLike, cap: float | None = None, cos
 
 
 def knee(costs: ArrayLike) -> int | None:
-    """Index of the front member furthest below the straight line between the front's two ends; ``None`` if empty.
+    """Index of the front member furthest below the straight line between the front's
+    two ends; ``None`` if empty.
 
-    Both costs are scaled to [0, 1] over the front first (Das 1999, https://doi.org/10.1007/BF01195985).
+    Both costs are scaled to [0, 1] over the front first (Das 1999,
+    https://doi.org/10.1007/BF01195985).
     """
     rows = _rows(costs)
     members = front(rows)

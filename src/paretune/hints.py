@@ -9,7 +9,8 @@ from paretune.secrets import masked
 def next_command(command: str, *arguments: str, uri: str | None = None) -> str:
     """``Next: paretune COMMAND ARGUMENTS``, quoted for a shell.
 
-    ``uri`` is that of the tracking store; it is named unless it is the one of this folder. Passwords in it are masked.
+    ``uri`` is that of the tracking store; it is named unless it is the one of this
+    folder. Passwords in it are masked.
     """
     store: list[str] = []
     if uri and uri != paths.tracking_uri(paths.store()):

@@ -1,4 +1,5 @@
-"""A plan of the memory that one inference works in: which values are needed when, and where each of them lies.
+"""A plan of the memory that one inference works in: which values are needed when, and
+where each of them lies.
 
 Sizes and places are in numbers, not in bytes.
 """
@@ -13,7 +14,8 @@ from math import inf
 class Operation:
     """What a plan has to know of an operation.
 
-    ``overwrites``: it goes through its first input value by value, so that its output may take that input's place.
+    ``overwrites``: it goes through its first input value by value, so that its output
+    may take that input's place.
     """
 
     inputs: tuple[Hashable, ...]
@@ -24,7 +26,9 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A place for values that follow each other in it, and the numbers of the first and the last operation that needs it."""
+    """A place for values that follow each other in it, and the numbers of the first and
+    the last operation that needs it.
+    """
 
     values: tuple[Hashable, ...]
     size: int
@@ -37,11 +41,17 @@ class Buffer:
 
 
 def find_buffers(
-    operations: Sequence[Operation], image: Hashable, image_size: int, *, with_image: bool = True
+    operations: Sequence[Operation],
+    image: Hashable,
+    image_size: int,
+    *,
+    with_image: bool = True,
 ) -> list[Buffer]:
-    """The places that an inference needs; an operation that overwrites takes the place of an input that nobody reads again.
+    """The places that an inference needs; an operation that overwrites takes the place
+    of an input that nobody reads again.
 
-    ``with_image`` has one for the image, too, till its last use; else its memory is the caller's.
+    ``with_image`` has one for the image, too, till its last use; else its memory is the
+    caller's.
     """
     last_use = _find_last_uses(operations)
     buffers: dict[Hashable, Buffer] = {}  # by the last value of each
@@ -50,18 +60,28 @@ def find_buffers(
     for number, operation in enumerate(operations):
         source = buffers.get(operation.inputs[0])
         end = last_use[operation.output]
-        is_free = source is not None and source.end == number and source.size == operation.size
+        is_free = (
+            source is not None
+            and source.end == number
+            and source.size == operation.size
+        )
         if operation.overwrites and is_free:
             before = buffers.pop(operation.inputs[0])
             values = (*before.values, operation.output)
-            buffers[operation.output] = Buffer(values, operation.size, before.start, end)
+            buffers[operation.output] = Buffer(
+                values, operation.size, before.start, end
+            )
         else:
-            buffers[operation.output] = Buffer((operation.output,), operation.size, number, end)
+            buffers[operation.output] = Buffer(
+                (operation.output,), operation.size, number, end
+            )
     return list(buffers.values())
 
 
 def _find_last_uses(operations: Sequence[Operation]) -> dict[Hashable, int]:
-    """The number of the last operation that needs each value; the result is read by the caller, after all of them."""
+    """The number of the last operation that needs each value; the result is read by the
+    caller, after all of them.
+    """
     last_use: dict[Hashable, int] = {}
     for number, operation in enumerate(operations):
         last_use[operation.output] = number
@@ -72,7 +92,9 @@ def _find_last_uses(operations: Sequence[Operation]) -> dict[Hashable, int]:
 
 
 def measure_in_use(n_operations: int, buffers: Iterable[Buffer]) -> list[int]:
-    """How many numbers are needed at each operation: no plan can do with less than the largest of these."""
+    """How many numbers are needed at each operation: no plan can do with less than the
+    largest of these.
+    """
     in_use = [0] * n_operations
     for buffer in buffers:
         for number in range(buffer.start, min(buffer.end + 1, n_operations)):
@@ -81,10 +103,11 @@ def measure_in_use(n_operations: int, buffers: Iterable[Buffer]) -> list[int]:
 
 
 def measure_needs(n_operations: int, buffers: Sequence[Buffer]) -> list[int]:
-    """Numbers of which the largest is the size of the block: what is in use at each operation, and the plan's own size
-    where that is larger.
+    """Numbers of which the largest is the size of the block: what is in use at each
+    operation, and the plan's own size where that is larger.
 
-    Each is a sum of sizes of maps, so that it is a polynomial of the widths; the largest of them is none.
+    Each is a sum of sizes of maps, so that it is a polynomial of the widths; the
+    largest of them is none.
     """
     in_use = measure_in_use(n_operations, buffers)
     size = plan_memory(buffers).size
@@ -102,9 +125,9 @@ class MemoryPlan:
 def plan_memory(buffers: Sequence[Buffer]) -> MemoryPlan:
     """A place in one block for each of ``buffers``: the smaller of two plans.
 
-    First fit by falling size, as TensorFlow Lite Micro's planner does (David et al. 2021,
-    https://arxiv.org/abs/2010.08678); and by turns from the block's two ends, which for a chain of operations is the
-    least there is.
+    First fit by falling size, as TensorFlow Lite Micro's planner does (David et al.
+    2021, https://arxiv.org/abs/2010.08678); and by turns from the block's two ends,
+    which for a chain of operations is the least there is.
     """
     peak = _measure_peak(buffers)
     by_size = _place(sorted(buffers, key=lambda buffer: -buffer.size), inf)
@@ -118,13 +141,17 @@ def _measure_peak(buffers: Sequence[Buffer]) -> int:
     """The most numbers that are needed at a time."""
     peak = 0
     for start in {buffer.start for buffer in buffers}:
-        needed = sum(buffer.size for buffer in buffers if buffer.start <= start <= buffer.end)
+        needed = sum(
+            buffer.size for buffer in buffers if buffer.start <= start <= buffer.end
+        )
         peak = max(peak, needed)
     return peak
 
 
 def _place(buffers: Sequence[Buffer], ceiling: float) -> MemoryPlan:
-    """Each at the lowest free place; every other one just below the ``ceiling`` instead, where that is free."""
+    """Each at the lowest free place; every other one just below the ``ceiling``
+    instead, where that is free.
+    """
     placed: list[tuple[int, Buffer]] = []
     for number, buffer in enumerate(buffers):
         gaps = _find_gaps(placed, buffer)
@@ -137,9 +164,15 @@ def _place(buffers: Sequence[Buffer], ceiling: float) -> MemoryPlan:
     return MemoryPlan(offsets, max(offset + buffer.size for offset, buffer in placed))
 
 
-def _find_gaps(placed: Sequence[tuple[int, Buffer]], buffer: Buffer) -> list[tuple[int, float]]:
-    """First and last place of each stretch that is free whenever ``buffer`` is needed, the lowest first."""
-    taken = sorted((offset, offset + other.size) for offset, other in placed if other.meets(buffer))
+def _find_gaps(
+    placed: Sequence[tuple[int, Buffer]], buffer: Buffer
+) -> list[tuple[int, float]]:
+    """First and last place of each stretch that is free whenever ``buffer`` is needed,
+    the lowest first.
+    """
+    taken = sorted(
+        (offset, offset + other.size) for offset, other in placed if other.meets(buffer)
+    )
     starts = accumulate((end for _, end in taken), max, initial=0)
     ends = [*(start for start, _ in taken), inf]
     return list(zip(starts, ends, strict=True))
@@ -149,7 +182,9 @@ def _find_lowest(gaps: Iterable[tuple[int, float]], size: int) -> int:
     return next(start for start, end in gaps if end - start >= size)
 
 
-def _find_highest(gaps: Iterable[tuple[int, float]], size: int, ceiling: float) -> int | None:
+def _find_highest(
+    gaps: Iterable[tuple[int, float]], size: int, ceiling: float
+) -> int | None:
     highest: int | None = None
     for start, end in gaps:
         offset = min(end, ceiling) - size

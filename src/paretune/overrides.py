@@ -15,7 +15,9 @@ def quoted(text: str) -> str:
 
 
 def is_text(value: str) -> bool:
-    """Whether Hydra reads this part of an override as text, as nothing (``null``) or as a sweep; not ``1.10``, ``on it's``."""
+    """Whether Hydra reads this part of an override as text, as nothing (``null``) or as
+    a sweep; not ``1.10``, ``on it's``.
+    """
     try:
         read = OverridesParser.create().parse_override(f"value={value}").value()
     except HydraException:
@@ -24,8 +26,9 @@ def is_text(value: str) -> bool:
 
 
 def as_option(line: str, groups: Collection[str]) -> str:
-    """The override ``line``, in quotes if it chooses an option of one of ``groups`` that Hydra would read as a number or a
-    truth value: ``model=5``, which Hydra answers with a traceback.
+    """The override ``line``, in quotes if it chooses an option of one of ``groups``
+    that Hydra would read as a number or a truth value: ``model=5``, which Hydra answers
+    with a traceback.
     """
     key, equals, value = line.partition("=")
     if not equals or key.lstrip("+") not in groups:
@@ -38,7 +41,9 @@ def as_option(line: str, groups: Collection[str]) -> str:
 
 
 def as_typed(line: str, names: Collection[str]) -> str:
-    """The override ``line``, in quotes if it sets one of ``names`` to what Hydra would not read as text: ``name=1.10``."""
+    """The override ``line``, in quotes if it sets one of ``names`` to what Hydra would
+    not read as text: ``name=1.10``.
+    """
     key, equals, value = line.partition("=")
     if not equals or key.lstrip("+") not in names or is_text(value):
         return line

@@ -1,4 +1,5 @@
-"""The trials and the front of sweeps: as tables for a notebook, and as the command ``paretune pareto``.
+"""The trials and the front of sweeps: as tables for a notebook, and as the command
+``paretune pareto``.
 
 >>> from paretune.pareto import front, trials
 >>> front("first_mnist", max_params=5000)[["n_params", "val_f1", "family"]]     # doctest: +SKIP
@@ -10,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paretune import paths
-from paretune.cli import add_query, add_store, exit_on_mistake, parser_of, query_of, uri_of
+from paretune.cli import (
+    add_query,
+    add_store,
+    exit_on_mistake,
+    parser_of,
+    query_of,
+    uri_of,
+)
 from paretune.hints import next_command
 
 if TYPE_CHECKING:
@@ -22,15 +30,19 @@ if TYPE_CHECKING:
 def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     """A row for each trial of the sweeps, raced and failed ones too: see ``state``.
 
-    ``uri`` is any MLflow tracking URI (default: the store of this folder). Columns: sweep, trial, attempt, state (complete,
-    raced, failed, running), front (whether it is on the front of all these sweeps), family, model (its YAML's name), n_params, val_f1, val_accuracy,
-    val_loss, best_epoch, seconds, images_per_s, seed, data, started, ended, error, run_id, and ``param.<name>`` for each
-    parameter searched. Raises :class:`~paretune.errors.StoreError`.
+    ``uri`` is any MLflow tracking URI (default: the store of this folder). Columns:
+    sweep, trial, attempt, state (complete, raced, failed, running), front (whether it
+    is on the front of all these sweeps), family, model (its YAML's name), n_params,
+    val_f1, val_accuracy, val_loss, best_epoch, seconds, images_per_s, seed, data,
+    started, ended, error, run_id, and ``param.<name>`` for each parameter searched.
+    Raises :class:`~paretune.errors.StoreError`.
     """
     from paretune.tracking import Store, read_trials
 
     store = Store(uri or paths.tracking_uri(paths.store())).require()
-    return read_trials(store, *sweeps).drop(columns=["searched", "config", "layers", "experiment_id"])
+    return read_trials(store, *sweeps).drop(
+        columns=["searched", "config", "layers", "experiment_id"]
+    )
 
 
 def front(
@@ -40,18 +52,26 @@ def front(
     min_f1: float | None = None,
     families: str | Sequence[str] = (),
 ) -> "DataFrame":
-    """The rows of :func:`trials` on the front of those that are asked for, by the rising cost that the sweeps weighed."""
+    """The rows of :func:`trials` on the front of those that are asked for, by the
+    rising cost that the sweeps weighed.
+    """
     from paretune.reports.query import Query
     from paretune.tracking.read import column_of, complete_rows, front_rows
 
-    query = Query(max_params, min_f1, (families,) if isinstance(families, str) else tuple(families))
+    query = Query(
+        max_params,
+        min_f1,
+        (families,) if isinstance(families, str) else tuple(families),
+    )
     table = trials(*sweeps, uri=uri)
     query.check_families(table)
     return front_rows(query.rows(complete_rows(table)), column_of(table))
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
-    """Print the front and write its files; a person's mistake is one line and exit code 2."""
+    """Print the front and write its files; a person's mistake is one line and exit code
+    2.
+    """
     options = _parser().parse_args(arguments)
     with exit_on_mistake("paretune pareto"):
         _report(options)
@@ -68,7 +88,9 @@ def _report(options: argparse.Namespace) -> None:
     console = Console()
     store = Store(uri_of(options)).require()
     with console.status(f"reading {options.sweep}"):
-        results = find(store, [*dict.fromkeys(options.sweep.split(","))], query_of(options))
+        results = find(
+            store, [*dict.fromkeys(options.sweep.split(","))], query_of(options)
+        )
     out = Path(options.out or folder_of(options.sweep, results.query.part))
     if options.over:
         from paretune.reports.figure import draw_over
@@ -79,35 +101,60 @@ def _report(options: argparse.Namespace) -> None:
     for line in answer_query(results, beats=options.beats):
         console.print(line, soft_wrap=True)
     with console.status("writing the report"):
-        names = [*write_files(results, store, out, options.ui), *(["over.png"] if options.over else [])]
+        names = [
+            *write_files(results, store, out, options.ui),
+            *(["over.png"] if options.over else []),
+        ]
     console.print(f"Written to {out}: {', '.join(names)}", soft_wrap=True)
     print(_next(results, uri_of(options)))
 
 
 def _next(results: "SweepResults", uri: str) -> str:
-    """What usually comes after the table: the front is confirmed, or a confirmed model exported."""
+    """What usually comes after the table: the front is confirmed, or a confirmed model
+    exported.
+    """
     best = results.members.iloc[-1]
     is_part = len(results.sweeps) > 1 or results.query.part not in ("", "confirmed")
     run = ["--run", best["run_id"][:8]] if is_part else []
     if results.query.confirmed:
-        return next_command("export", best["sweep"], "model.onnx", "--confirmed", *run, uri=uri)
+        return next_command(
+            "export", best["sweep"], "model.onnx", "--confirmed", *run, uri=uri
+        )
     if best["run_id"] in set(results.confirmed["run_id"]):
         return next_command("pareto", ",".join(results.sweeps), "--confirmed", uri=uri)
     return next_command("confirm", best["sweep"], *run, uri=uri)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("paretune pareto", "The params-vs-F1 front of a sweep, or of several.")
-    parser.add_argument("sweep", help="name of a sweep, such as first_mnist; several as a,b")
+    parser = parser_of(
+        "paretune pareto", "The params-vs-F1 front of a sweep, or of several."
+    )
+    parser.add_argument(
+        "sweep", help="name of a sweep, such as first_mnist; several as a,b"
+    )
     add_query(parser)
     confirmed = "only what paretune confirm trained again, by its test F1"
     parser.add_argument("--confirmed", action="store_true", help=confirmed)
-    parser.add_argument("--beats", metavar="NAME", help="which models beat this published one (part of its name)")
-    over = "also draw F1 over this setting that was searched, such as data.splitting.train_size"
+    parser.add_argument(
+        "--beats",
+        metavar="NAME",
+        help="which models beat this published one (part of its name)",
+    )
+    over = (
+        "also draw F1 over this setting that was searched, such as "
+        "data.splitting.train_size"
+    )
     parser.add_argument("--over", metavar="SETTING", help=over)
     add_store(parser)
-    parser.add_argument("--ui", default="http://127.0.0.1:5000", help="where the MLflow UI is, for the report's links")
-    folder = "folder for the files (default: sweeps/SWEEP, a folder below it for a part of the models)"
+    parser.add_argument(
+        "--ui",
+        default="http://127.0.0.1:5000",
+        help="where the MLflow UI is, for the report's links",
+    )
+    folder = (
+        "folder for the files (default: sweeps/SWEEP, a folder below it for a part of "
+        "the models)"
+    )
     parser.add_argument("--out", help=folder)
     return parser
 

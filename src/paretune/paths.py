@@ -14,7 +14,10 @@ from urllib.request import url2pathname
 
 from paretune.errors import StoreError
 
-_INSTALLED, _CHECKOUT = Path(__file__).parent / "conf", Path(__file__).parents[2] / "conf"
+_INSTALLED, _CHECKOUT = (
+    Path(__file__).parent / "conf",
+    Path(__file__).parents[2] / "conf",
+)
 CONF = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 SWEEPS = CONF.parent / "sweeps"
 OWN_SWEEPS = Path("sweeps"), Path("conf/sweeps")  # of the working folder
@@ -22,16 +25,25 @@ OWN_SWEEPS = Path("sweeps"), Path("conf/sweeps")  # of the working folder
 
 def sweep_names() -> list[str]:
     """The names of the sweeps of the working folder and of Paretune's own."""
-    return sorted({path.stem for folder in (*OWN_SWEEPS, SWEEPS) for path in folder.glob("*.yaml")})
+    return sorted(
+        {
+            path.stem
+            for folder in (*OWN_SWEEPS, SWEEPS)
+            for path in folder.glob("*.yaml")
+        }
+    )
 
 
 def store() -> Path:
-    """The folder for all state of this machine: ``PARETUNE_STORE``, else ``mlruns`` in the working folder."""
+    """The folder for all state of this machine: ``PARETUNE_STORE``, else ``mlruns`` in
+    the working folder.
+    """
     return Path(os.environ.get("PARETUNE_STORE", "mlruns")).resolve()
 
 
 def cache() -> Path:
-    """Where this user's compiled kernels and decoded pictures are kept: ``paretune`` in ``XDG_CACHE_HOME``, else in ``~/.cache``.
+    """Where this user's compiled kernels and decoded pictures are kept: ``paretune`` in
+    ``XDG_CACHE_HOME``, else in ``~/.cache``.
 
     Raises ``RuntimeError`` for a user without a home folder.
     """
@@ -41,7 +53,8 @@ def cache() -> Path:
 def printable(name: Path | str) -> str:
     r"""A file's name as text that any terminal, log or config can hold.
 
-    Bytes that are not UTF-8 and control characters, a line's end too, become such as ``\xe9``.
+    Bytes that are not UTF-8 and control characters, a line's end too, become such as
+    ``\xe9``.
     """
     return "".join(_printable(char) for char in str(name))
 
@@ -59,14 +72,20 @@ def tracking_uri(folder: Path | str) -> str:
 
 
 def sqlite_url(path: Path | str) -> str:
-    """The SQLAlchemy URL of a SQLite file. What means something in URLs, such as ``?`` and ``%``, is escaped."""
-    from sqlalchemy.engine.url import URL  # takes a sixth of a second, which no --help should pay for
+    """The SQLAlchemy URL of a SQLite file. What means something in URLs, such as ``?``
+    and ``%``, is escaped.
+    """
+    # Takes a sixth of a second, which no --help should pay for.
+    from sqlalchemy.engine.url import URL
 
-    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+    return URL.create("sqlite", database=str(path)).render_as_string(
+        hide_password=False
+    )
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite URL; ``None`` for any other URL, and for a database in memory.
+    """The file of a SQLite URL; ``None`` for any other URL, and for a database in
+    memory.
 
     Raises ``sqlalchemy.exc.ArgumentError`` for what is no URL.
     """
@@ -83,12 +102,18 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def is_cut_off(file: Path) -> bool:
-    """Whether a SQLite file is shorter than its first bytes say, as a copy is that broke off."""
+    """Whether a SQLite file is shorter than its first bytes say, as a copy is that
+    broke off.
+    """
     with file.open("rb") as stream:
         header = stream.read(32)
     size = file.stat().st_size
-    if not header.startswith(b"SQLite format 3\0") or file.with_name(f"{file.name}-journal").exists():
-        return False  # of another kind, or in the middle of a change that the next reader takes back
+    if (
+        not header.startswith(b"SQLite format 3\0")
+        or file.with_name(f"{file.name}-journal").exists()
+    ):
+        # Of another kind, or in the middle of a change that the next reader takes back.
+        return False
     page_bytes = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     return size < pages * (65536 if page_bytes == 1 else page_bytes)
@@ -110,21 +135,30 @@ def temporary_folder() -> Iterator[Path]:
             if error.errno not in NO_ROOM:
                 raise
             raise StoreError(
-                f"temporary folder `{tempfile.gettempdir()}` is full ({NO_ROOM[error.errno]}); free some space, or name "
+                f"temporary folder `{tempfile.gettempdir()}` is full "
+                f"({NO_ROOM[error.errno]}); free some space, or name "
                 f"another folder: TMPDIR=..."
             ) from error
 
 
 def import_from_working_folder() -> None:
-    """Let a setting such as ``model._target_=my_models.MyNet`` name what a module of the working folder holds.
+    """Let a setting such as ``model._target_=my_models.MyNet`` name what a module of
+    the working folder holds.
 
-    Installed modules come first: a file that happens to have the name of one does not take its place.
+    Installed modules come first: a file that happens to have the name of one does not
+    take its place.
     """
     if (folder := os.getcwd()) not in sys.path:
         sys.path.append(folder)
 
 
 def data_now(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``data`` section of a run's config, with its files where ``PARETUNE_DATA`` says now."""
-    here = {"root": os.environ["PARETUNE_DATA"]} if "root" in data and "PARETUNE_DATA" in os.environ else {}
+    """The ``data`` section of a run's config, with its files where ``PARETUNE_DATA``
+    says now.
+    """
+    here = (
+        {"root": os.environ["PARETUNE_DATA"]}
+        if "root" in data and "PARETUNE_DATA" in os.environ
+        else {}
+    )
     return {**data, **here}

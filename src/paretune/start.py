@@ -1,4 +1,6 @@
-"""What is known of a training before it begins: its config as plain data, and what the model costs. No torch."""
+"""What is known of a training before it begins: its config as plain data, and what the
+model costs. No torch.
+"""
 
 import logging
 from collections.abc import Iterable
@@ -14,16 +16,27 @@ from paretune.front import Point
 from paretune.schema import TrainerSettings
 from paretune.settings import UNITS, without_effect
 
-TRAINED_BY = ("model", "data", "optimizer", "scheduler", "augment", "trainer", "selection", "cap", "seed")
+TRAINED_BY = (
+    "model",
+    "data",
+    "optimizer",
+    "scheduler",
+    "augment",
+    "trainer",
+    "selection",
+    "cap",
+    "seed",
+)
 
 log = logging.getLogger(__name__)
 
 
 def start_point(cfg: DictConfig, data: str) -> Point:
-    """The point of a training that has not begun: all but its scores. ``data`` is the name of the data set.
+    """The point of a training that has not begun: all but its scores. ``data`` is the
+    name of the data set.
 
-    Raises :class:`~paretune.errors.CapError` before torch is imported if the model exceeds the cap, and before
-    images are read, unless only they tell their shape.
+    Raises :class:`~paretune.errors.CapError` before torch is imported if the model
+    exceeds the cap, and before images are read, unless only they tell their shape.
     """
     config = {name: to_plain(cfg[name]) for name in TRAINED_BY}
     config["model"] = fitted(config["model"], config["data"])
@@ -32,18 +45,37 @@ def start_point(cfg: DictConfig, data: str) -> Point:
     costs = models.measure(config["model"], cap.dtype)
     cap.check(family, costs)
     counted = {cost: getattr(costs, cost) for cost in UNITS}
-    log.info("%s with %s", family, ", ".join(f"{counted[cost]:,} {unit}" for cost, unit in UNITS.items()))
-    return Point(**counted, f1=float("nan"), seed=cfg.seed, family=family, data=data, config=config)
+    log.info(
+        "%s with %s",
+        family,
+        ", ".join(f"{counted[cost]:,} {unit}" for cost, unit in UNITS.items()),
+    )
+    return Point(
+        **counted,
+        f1=float("nan"),
+        seed=cfg.seed,
+        family=family,
+        data=data,
+        config=config,
+    )
 
 
 def tell_without_effect(trainer: DictConfig, overrides: Iterable[str]) -> None:
-    """Log a warning for each setting of the trainer that ``overrides`` or a config file set, and that does nothing as the others are."""
+    """Log a warning for each setting of the trainer that ``overrides`` or a config file
+    set, and that does nothing as the others are.
+    """
     usual = asdict(TrainerSettings())
     named = [override.partition("=")[0].lstrip("+") for override in overrides]
-    for line in without_effect({"trainer": to_plain(trainer)}, {"trainer": usual}, named):
+    for line in without_effect(
+        {"trainer": to_plain(trainer)}, {"trainer": usual}, named
+    ):
         log.warning(line)
 
 
 def to_plain(node: Any) -> Any:
     """A part of a config as plain data, what it refers to filled in."""
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    return (
+        OmegaConf.to_container(node, resolve=True)
+        if OmegaConf.is_config(node)
+        else node
+    )

@@ -1,6 +1,8 @@
-"""``paretune train``: one training, or with ``-m`` a sweep of them; ``paretune sweep`` and ``paretune worker``.
+"""``paretune train``: one training, or with ``-m`` a sweep of them; ``paretune sweep``
+and ``paretune worker``.
 
-Imports of torch, Lightning and MLflow are late, so that ``--help`` and a wrong override answer at once.
+Imports of torch, Lightning and MLflow are late, so that ``--help`` and a wrong override
+answer at once.
 """
 
 import argparse
@@ -41,23 +43,40 @@ log = logging.getLogger(__name__)
 schema.register()  # before Hydra composes
 
 JOIN = "hydra.sweeper.join=true"
-RELATIVE = (*PATHS, "data.root", "tracking.artifacts", "tracking.spool")  # settings that may hold relative paths
+# Settings that may hold relative paths.
+RELATIVE = (*PATHS, "data.root", "tracking.artifacts", "tracking.spool")
 SQLITE = "sqlite:///"
 NAMES = ("name", "data.name", STUDY_NAME)  # text as typed
 HYDRA_OPTIONS = (
-    "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun", "--shell-completion", "--config-path",
-    "--config-name", "--config-dir", "--experimental-rerun", "--info",
-)  # fmt: skip
+    "--help",
+    "--hydra-help",
+    "--version",
+    "--cfg",
+    "--resolve",
+    "--package",
+    "--run",
+    "--multirun",
+    "--shell-completion",
+    "--config-path",
+    "--config-name",
+    "--config-dir",
+    "--experimental-rerun",
+    "--info",
+)
 
 
 @hydra.main(config_path=str(paths.CONF), config_name="train", version_base="1.3")
 def main(cfg: DictConfig) -> Sequence[float]:
-    """Train once and record it; returns (the cost that ``cost`` names, validation F1)."""
-    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN  # which counts a failed trial and goes on
+    """Train once and record it; returns (the cost that ``cost`` names, validation
+    F1).
+    """
+    # Which counts a failed trial and goes on.
+    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     with nullcontext() if in_sweep else _exit_in_a_line():
         keep_paths(cfg)
         if not in_sweep:
-            with chdir(HydraConfig.get().runtime.cwd):  # where relative options of Hydra's lead
+            # Where relative options of Hydra's lead.
+            with chdir(HydraConfig.get().runtime.cwd):
                 _check_settings(cfg)
             _refuse_sweeper(HydraConfig.get().overrides.hydra)
         from paretune.search import current_trial
@@ -68,7 +87,9 @@ def main(cfg: DictConfig) -> Sequence[float]:
         _check_unseen(cfg, in_sweep=trial is not None)
         if trial is None or trial.number == 0:  # a sweep says it once
             tell_without_effect(cfg.trainer, HydraConfig.get().overrides.task)
-        start = start_point(cfg, cfg.data.get("name") or HydraConfig.get().runtime.choices["data"])
+        start = start_point(
+            cfg, cfg.data.get("name") or HydraConfig.get().runtime.choices["data"]
+        )
         from paretune.experiment import train_recorded  # imports torch
 
         with _recorder(cfg, start, trial) as recorder:
@@ -79,17 +100,26 @@ def main(cfg: DictConfig) -> Sequence[float]:
 
 
 def _next(overrides: Sequence[str]) -> str:
-    """What usually comes after a single training: a search for smaller networks, on the same data and under the same cap."""
-    kept = [override for override in overrides if override.startswith(("data=", "data.", "model=", "cap."))]
+    """What usually comes after a single training: a search for smaller networks, on the
+    same data and under the same cap.
+    """
+    kept = [
+        override
+        for override in overrides
+        if override.startswith(("data=", "data.", "model=", "cap."))
+    ]
     return next_command("train", "-m", *kept, "hydra.sweeper.n_trials=50")
 
 
 @contextmanager
 def _exit_in_a_line() -> Iterator[None]:
-    """A mistake in one training is one line and exit code 2; SIGTERM and Ctrl-C are one line and 130."""
+    """A mistake in one training is one line and exit code 2; SIGTERM and Ctrl-C are one
+    line and 130.
+    """
     from paretune.search.interrupts import interrupted, listen
 
-    logging.raiseExceptions = False  # a log that cannot be written is no reason for a traceback at each of its lines
+    # A log that cannot be written is no reason for a traceback at each of its lines.
+    logging.raiseExceptions = False
     listen()
     with exit_on_mistake("paretune train", CompactHydraException):
         try:
@@ -102,13 +132,19 @@ def _exit_in_a_line() -> Iterator[None]:
 
 
 def cli(command: str = "paretune train") -> None:
-    """Run the command; a person's mistake is one line that names it and exit code 2, not a traceback."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises its errors instead of printing them
+    """Run the command; a person's mistake is one line that names it and exit code 2,
+    not a traceback.
+    """
+    # Hydra then raises its errors instead of printing them.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     os.environ["PARETUNE_STORE"] = str(paths.store())
     paths.import_from_working_folder()
     if Path("conf").is_dir() and Path("conf").resolve() != paths.CONF.resolve():
-        sys.argv[1:1] = ["--config-dir", "conf"]  # options of one's own, beside Paretune's
-    with exit_on_mistake(command, CompactHydraException, OmegaConfBaseException, YAMLError):
+        # Options of one's own, beside Paretune's.
+        sys.argv[1:1] = ["--config-dir", "conf"]
+    with exit_on_mistake(
+        command, CompactHydraException, OmegaConfBaseException, YAMLError
+    ):
         refuse_passwords(*sys.argv[1:])  # before Hydra saves them
         check_text(sys.argv[1:])
         _refuse_options(sys.argv[1:])
@@ -118,33 +154,55 @@ def cli(command: str = "paretune train") -> None:
 
 
 def sweep_cli() -> None:
-    """Run ``paretune sweep NAME ...``: the sweep of ``sweeps/NAME.yaml``, as ``paretune train sweeps=NAME ...`` does."""
-    names = f"of a file sweeps/NAME.yaml, here or of Paretune's own: {', '.join(paths.sweep_names())}"
+    """Run ``paretune sweep NAME ...``: the sweep of ``sweeps/NAME.yaml``, as ``paretune
+    train sweeps=NAME ...`` does.
+    """
+    names = (
+        "of a file sweeps/NAME.yaml, here or of Paretune's own: "
+        f"{', '.join(paths.sweep_names())}"
+    )
     parser = parser_of(
-        "paretune sweep", "The sweep of sweeps/NAME.yaml. The same command goes on with it, up to its total of trials."
+        "paretune sweep",
+        (
+            "The sweep of sweeps/NAME.yaml. The same command goes on with it, up to "
+            "its total of trials."
+        ),
     )
     parser.add_argument("name", nargs="?", default="", metavar="NAME", help=names)
-    settings = "Hydra's, such as hydra.sweeper.n_trials=100; paretune train --help says what there is"
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="OVERRIDE", help=settings)
+    settings = (
+        "Hydra's, such as hydra.sweeper.n_trials=100; paretune train --help says what "
+        "there is"
+    )
+    parser.add_argument(
+        "overrides", nargs=argparse.REMAINDER, metavar="OVERRIDE", help=settings
+    )
     options = parser.parse_args()
     with exit_on_mistake("paretune sweep"):
         if not _is_name(options.name):
             raise ConfigError(
-                f"sweep `{options.name}` is not a name; expected one of {', '.join(paths.sweep_names())}, first; without a file: "
+                f"sweep `{options.name}` is not a name; expected one of "
+                f"{', '.join(paths.sweep_names())}, first; without a file: "
                 f"paretune train -m"
             )
-        overrides = [override for override in options.overrides if override not in ("-m", "--multirun")]
+        overrides = [
+            override
+            for override in options.overrides
+            if override not in ("-m", "--multirun")
+        ]
         sys.argv[1:] = ["hydra.mode=MULTIRUN", *_named([options.name, *overrides])]
     cli("paretune sweep")
 
 
 def worker_cli() -> None:
-    """Run ``paretune worker``: join the sweep that the same arguments started elsewhere, until it is over."""
+    """Run ``paretune worker``: join the sweep that the same arguments started
+    elsewhere, until it is over.
+    """
     with exit_on_mistake("paretune worker"):
         refuse_passwords(*sys.argv[1:])
         if not sys.argv[1:]:
             raise ConfigError(
-                "the sweep is missing; expected what it was started with; for instance: paretune worker under_2k"
+                "the sweep is missing; expected what it was started with; for "
+                "instance: paretune worker under_2k"
             )
         sys.argv[1:] = ["-m", JOIN, *_named(sys.argv[1:])]
     cli("paretune worker")
@@ -152,20 +210,32 @@ def worker_cli() -> None:
 
 def _list_groups() -> set[str]:
     """The config groups of Paretune and of the working folder."""
-    folders = [folder for parent in (paths.CONF, Path("conf")) for folder in parent.glob("*/")]
+    folders = [
+        folder for parent in (paths.CONF, Path("conf")) for folder in parent.glob("*/")
+    ]
     return {"trainer", *(folder.name for folder in folders)}
 
 
 def _refuse_options(arguments: Sequence[str]) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` for an option such as ``--epochs``, as other programs have them."""
-    for option in (argument.partition("=")[0] for argument in arguments if argument.startswith("--")):
+    """Raise :class:`~paretune.errors.ConfigError` for an option such as ``--epochs``,
+    as other programs have them.
+    """
+    for option in (
+        argument.partition("=")[0]
+        for argument in arguments
+        if argument.startswith("--")
+    ):
         if option not in HYDRA_OPTIONS:
             raise ConfigError(
-                f"option `{option}` is unknown; expected settings as NAME=VALUE; {mend(option[2:], SETTINGS, 'see --help')}"
+                f"option `{option}` is unknown; expected settings as NAME=VALUE; "
+                f"{mend(option[2:], SETTINGS, 'see --help')}"
             )
-    if "--resolve" in arguments and not any(argument.startswith(("--cfg", "-c", "--help")) for argument in arguments):
+    if "--resolve" in arguments and not any(
+        argument.startswith(("--cfg", "-c", "--help")) for argument in arguments
+    ):
         raise ConfigError(
-            "option `--resolve` shows nothing alone; expected the config with it; write --cfg job --resolve"
+            "option `--resolve` shows nothing alone; expected the config with it; "
+            "write --cfg job --resolve"
         )
 
 
@@ -174,9 +244,11 @@ def _is_name(argument: str) -> bool:
 
 
 def _named(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the name of a sweep at their head, if there is one, as overrides that bring it.
+    """The arguments with the name of a sweep at their head, if there is one, as
+    overrides that bring it.
 
-    A sweep of the working folder comes before Paretune's own of that name, which it may build on. Raises
+    A sweep of the working folder comes before Paretune's own of that name, which it may
+    build on. Raises
     :class:`~paretune.errors.ConfigError`.
     """
     name, *overrides = arguments or [""]
@@ -185,7 +257,10 @@ def _named(arguments: Sequence[str]) -> list[str]:
     if name.endswith(".yaml") or name.startswith("sweeps/"):
         name = Path(name).stem
     chosen = as_typed(f"sweeps={name}", ["sweeps"])
-    if any(override.startswith(("--config-dir", "-cd", "hydra.searchpath")) for override in overrides):
+    if any(
+        override.startswith(("--config-dir", "-cd", "hydra.searchpath"))
+        for override in overrides
+    ):
         return [chosen, *overrides]
     check_name("sweep", name, paths.sweep_names())
     if paths.SWEEPS.parent.resolve() == Path.cwd():
@@ -198,18 +273,21 @@ class ModelCount:
     """What models cost. A sweep asks this before it proposes a trial."""
 
     def __call__(self, cfg: DictConfig) -> "Counts":
-        """The costs of the model of a composed config, by their names; of RAM what is in use at each operation.
+        """The costs of the model of a composed config, by their names; of RAM what is
+        in use at each operation.
 
         Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
         """
         return self.prepare(cfg)({})
 
     def prepare(self, cfg: DictConfig) -> "Callable[[Mapping[str, Any]], Counts]":
-        """A function from drawn values, by their dotted names, to the costs of the config with these values.
+        """A function from drawn values, by their dotted names, to the costs of the
+        config with these values.
 
         Raises :class:`~paretune.errors.ConfigError` if no sweep may run the config.
         """
-        if GlobalHydra.instance().is_initialized():  # not in a worker, whose parent has checked
+        # Not in a worker, whose parent has checked.
+        if GlobalHydra.instance().is_initialized():
             _check_settings(cfg)
         _check_cost(cfg)
         _check_unseen(cfg, in_sweep=True)
@@ -222,7 +300,9 @@ count = ModelCount()
 
 
 def keep_paths(cfg: DictConfig) -> None:
-    """Have relative paths start in the folder of the command, also where ``hydra.job.chdir`` has put the job into its own."""
+    """Have relative paths start in the folder of the command, also where
+    ``hydra.job.chdir`` has put the job into its own.
+    """
     folder = Path(HydraConfig.get().runtime.cwd)
     if folder == Path.cwd():
         return
@@ -236,37 +316,66 @@ def keep_paths(cfg: DictConfig) -> None:
 
 
 def _check_settings(cfg: DictConfig) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` for a setting that is wrong beside what its groups alone say."""
+    """Raise :class:`~paretune.errors.ConfigError` for a setting that is wrong beside
+    what its groups alone say.
+    """
     hydra_config = cfg.hydra if "hydra" in cfg else HydraConfig.get()
     check("name", hydra_config.sweeper.study_name)
-    found_by = tuple(line for line in hydra_config.overrides.hydra if line.startswith("hydra.searchpath="))
+    found_by = tuple(
+        line
+        for line in hydra_config.overrides.hydra
+        if line.startswith("hydra.searchpath=")
+    )
     choices = hydra_config.runtime.choices.items()
     chosen = {
-        group: option for group, option in choices if option and group != "sweeps" and not group.startswith("hydra/")
+        group: option
+        for group, option in choices
+        if option and group != "sweeps" and not group.startswith("hydra/")
     }
-    check_all(_settings(cfg), _defaults(Path.cwd(), hydra_config.job.config_name, found_by, tuple(chosen.items())))
+    check_all(
+        _settings(cfg),
+        _defaults(
+            Path.cwd(), hydra_config.job.config_name, found_by, tuple(chosen.items())
+        ),
+    )
 
 
 @cache
 def _defaults(
-    folder: Path, config_name: str, found_by: tuple[str, ...], chosen: tuple[tuple[str, str], ...]
+    folder: Path,
+    config_name: str,
+    found_by: tuple[str, ...],
+    chosen: tuple[tuple[str, str], ...],
 ) -> dict[str, Any]:
-    """The settings with these options of the groups, those of a working folder too, before a sweep's file or the command line changes them.
+    """The settings with these options of the groups, those of a working folder too,
+    before a sweep's file or the command line changes them.
 
-    Raises :class:`~paretune.errors.ConfigError` for an option of the working folder that Paretune's own takes the place of.
+    Raises :class:`~paretune.errors.ConfigError` for an option of the working folder
+    that Paretune's own takes the place of.
     """
     for group, option in chosen:
         name = f"{group}/{option}.yaml"
         own, theirs = folder / "conf" / name, paths.CONF / name
-        if own.is_file() and theirs.is_file() and own.read_bytes() != theirs.read_bytes():
+        if (
+            own.is_file()
+            and theirs.is_file()
+            and own.read_bytes() != theirs.read_bytes()
+        ):
             raise ConfigError(
-                f"config `conf/{name}` has the name of one of Paretune's, which comes first; expected another name; rename the file"
+                f"config `conf/{name}` has the name of one of Paretune's, which comes "
+                "first; expected another name; rename the file"
             )
-    load = partial(GlobalHydra.instance().config_loader().load_configuration, config_name, run_mode=RunMode.RUN)
+    load = partial(
+        GlobalHydra.instance().config_loader().load_configuration,
+        config_name,
+        run_mode=RunMode.RUN,
+    )
     plain = load([*found_by])
     usual = plain.hydra.runtime.choices
     others = [(group, option) for group, option in chosen if usual.get(group) != option]
-    lines = [f"{'' if group in usual else '+'}{group}={option}" for group, option in others]
+    lines = [
+        f"{'' if group in usual else '+'}{group}={option}" for group, option in others
+    ]
     return _settings(load([*found_by, *lines]) if lines else plain)
 
 
@@ -276,39 +385,53 @@ def _settings(config: DictConfig) -> dict[str, Any]:
 
 
 def _refuse_sweeper(overrides: Sequence[str]) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` for what one training does not heed."""
+    """Raise :class:`~paretune.errors.ConfigError` for what one training does not
+    heed.
+    """
     for override in overrides:
         if override.startswith(("hydra.sweeper", "hydra/sweeper")):
             raise ConfigError(
-                f"`{override}` says nothing of one training; expected -m with it; write paretune train -m {override}"
+                f"`{override}` says nothing of one training; expected -m with it; "
+                f"write paretune train -m {override}"
             )
 
 
 def _check_cost(cfg: DictConfig) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` unless the cost that a front is drawn over is known."""
+    """Raise :class:`~paretune.errors.ConfigError` unless the cost that a front is drawn
+    over is known.
+    """
     if cfg.cost != "params" and cfg.cap.min_params is not None:
         raise ConfigError(
-            f"cap.min_params `{cfg.cap.min_params}` says nothing of a front over {cfg.cost}; expected null; leave it out"
+            f"cap.min_params `{cfg.cap.min_params}` says nothing of a front over "
+            f"{cfg.cost}; expected null; leave it out"
         )
 
 
 def _check_unseen(cfg: DictConfig, *, in_sweep: bool) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` if an epoch or a trial would be chosen by images that it may not see."""
+    """Raise :class:`~paretune.errors.ConfigError` if an epoch or a trial would be
+    chosen by images that it may not see.
+    """
     choosers = {
         "in a sweep": in_sweep,
         f"with selection.epoch `{cfg.selection.epoch}`": cfg.selection.epoch != "last",
-        f"with trainer.patience `{cfg.trainer.patience}`": cfg.trainer.patience is not None,
+        f"with trainer.patience `{cfg.trainer.patience}`": cfg.trainer.patience
+        is not None,
     }
     where = next((words for words, chooses in choosers.items() if chooses), None)
     if where and OmegaConf.select(cfg, "data.splitting.train_on_val"):
         raise ConfigError(
-            f"data.splitting.train_on_val `true` {where} would choose by images that were trained on; expected false; "
-            f"set it for a last training, with selection.epoch=last trainer.patience=null"
+            f"data.splitting.train_on_val `true` {where} would choose by images that "
+            "were trained on; expected false; "
+            "set it for a last training, with selection.epoch=last "
+            "trainer.patience=null"
         )
     if in_sweep and (cfg.test or cfg.selection.split != "validation"):
-        setting = "test `true`" if cfg.test else f"selection.split `{cfg.selection.split}`"
+        setting = (
+            "test `true`" if cfg.test else f"selection.split `{cfg.selection.split}`"
+        )
         raise ConfigError(
-            f"{setting} would let a sweep see the test set; expected test=false and selection.split=validation in a sweep"
+            f"{setting} would let a sweep see the test set; expected test=false and "
+            "selection.split=validation in a sweep"
         )
 
 
@@ -320,17 +443,34 @@ def _recorder(
     from paretune.tracking import RunRecorder, Store
 
     tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
-    store, tags = Store(**tracking), {"data": start.data} | ({"recipe": cfg.recipe} if cfg.recipe else {})
+    store, tags = (
+        Store(**tracking),
+        {"data": start.data} | ({"recipe": cfg.recipe} if cfg.recipe else {}),
+    )
     tags["model"] = str(HydraConfig.get().runtime.choices["model"])
     if trial is None:
         name = cfg.recipe or f"{start.family}-{start.params}"
-        return RunRecorder(store, name, tags={**tags, "kind": "run"}, searched={"seed": str(cfg.seed)})
-    tags |= {"kind": "trial", "sweep": trial.sweep, "trial": str(trial.number), "attempt": str(trial.attempt)}
+        return RunRecorder(
+            store, name, tags={**tags, "kind": "run"}, searched={"seed": str(cfg.seed)}
+        )
+    tags |= {
+        "kind": "trial",
+        "sweep": trial.sweep,
+        "trial": str(trial.number),
+        "attempt": str(trial.attempt),
+    }
     same = ("sweep", "trial") if trial.attempt else ()
-    return RunRecorder(store, f"{trial.sweep}-{trial.number:05d}", tags=tags, searched=trial.searched, replaces=same)
+    return RunRecorder(
+        store,
+        f"{trial.sweep}-{trial.number:05d}",
+        tags=tags,
+        searched=trial.searched,
+        replaces=same,
+    )
 
 
 if __name__ == "__main__":
-    from paretune.train import cli as command  # workers find what they are sent by the name of its module
+    # Workers find what they are sent by the name of its module.
+    from paretune.train import cli as command
 
     command()

@@ -38,7 +38,8 @@ def test_a_damaged_file_is_replaced(tmp_path, content):
 
 def test_processes_that_compile_at_once_all_have_them(tmp_path):
     code = (
-        "import sys; from paretune.batch_last import *; Library(build_library(['g++', '-O0'], Path(sys.argv[1])).path)"
+        "import sys; from paretune.batch_last import *; Library(build_library(['g++', "
+        "'-O0'], Path(sys.argv[1])).path)"
     )
     command = [sys.executable, "-c", f"from pathlib import Path; {code}", str(tmp_path)]
     running = [subprocess.Popen(command) for _ in range(3)]
@@ -81,7 +82,8 @@ def test_operations_are_written_as_the_kernels_read_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("named", "expected"), [("", ["g++"]), ("clang++", ["clang++"]), ("g++ -O2 -g", ["g++", "-O2", "-g"])]
+    ("named", "expected"),
+    [("", ["g++"]), ("clang++", ["clang++"]), ("g++ -O2 -g", ["g++", "-O2", "-g"])],
 )
 def test_the_compiler_is_the_one_that_is_named(monkeypatch, named, expected):
     monkeypatch.setenv("CXX", named)

@@ -18,7 +18,10 @@ def test_a_relu_is_part_of_the_convolution_before_it():
     maps = builder.convolve(builder.image, Weights(weight), Window(3, 3))
     builder.rectify(builder.rectify(maps, 0.1), 0.5)
 
-    assert [operation.kind for operation in builder.operations] == [Kind.CONVOLUTION, Kind.ACTIVATION]
+    assert [operation.kind for operation in builder.operations] == [
+        Kind.CONVOLUTION,
+        Kind.ACTIVATION,
+    ]
     assert [operation.slope for operation in builder.operations] == [0.1, 0.5]
 
 
@@ -31,7 +34,8 @@ def test_evaluation_needs_no_gradients():
         sizes[training] = builder.finish(logits).block_floats
 
     assert sizes[False] == LANES * (16 + 1 + 3)
-    assert sizes[True] == sizes[False] + LANES * 3  # of the logits; before the weights there is nothing that is trained
+    # Of the logits; before the weights there is nothing that is trained.
+    assert sizes[True] == sizes[False] + LANES * 3
 
 
 def test_a_frozen_parameter_is_not_known_in_training():
@@ -42,7 +46,11 @@ def test_a_frozen_parameter_is_not_known_in_training():
         builder.connect(builder.average(builder.image), Weights(weight))
 
 
-@pytest.mark.parametrize("window", [Window(33, 1), Window(1, 1, pad_rows=1), Window(2, 1, pad_columns=1)], ids=str)
+@pytest.mark.parametrize(
+    "window",
+    [Window(33, 1), Window(1, 1, pad_rows=1), Window(2, 1, pad_columns=1)],
+    ids=str,
+)
 def test_a_kernel_that_is_too_long_or_all_padding_is_not_known(window):
     weight = torch.ones(2, 1, window.rows, window.columns)
     builder = make_builder(weight)
@@ -55,7 +63,9 @@ def test_weights_of_another_shape_are_not_known():
     weight = torch.ones(2, 1, 3, 3)
     builder = make_builder(weight)
 
-    with pytest.raises(UnknownLayerError, match=r"weights \(2, 1, 3, 3\) on values \(1, 4, 4\)"):
+    with pytest.raises(
+        UnknownLayerError, match=r"weights \(2, 1, 3, 3\) on values \(1, 4, 4\)"
+    ):
         builder.convolve(builder.image, Weights(weight), Window(2, 2))
 
 

@@ -14,7 +14,9 @@ SIZES = st.lists(st.integers(1, 50), min_size=2, max_size=12)
 
 
 def make_chain(sizes: list[int]) -> list[Operation]:
-    """One operation after the other; the gradient of each value is needed by two of them."""
+    """One operation after the other; the gradient of each value is needed by two of
+    them.
+    """
     values = [Value((1, 1, 1), at=0, gradient=Gradient(size)) for size in sizes]
     return [Operation(Kind.ACTIVATION, x, y) for x, y in pairwise(values)]
 
@@ -25,7 +27,10 @@ def test_gradients_of_one_operation_do_not_overlap(sizes):
     end = place_gradients(operations, START)
 
     for operation in operations:
-        first, second = sorted((operation.x.gradient, operation.y.gradient), key=lambda gradient: gradient.at)
+        first, second = sorted(
+            (operation.x.gradient, operation.y.gradient),
+            key=lambda gradient: gradient.at,
+        )
         assert first.at >= START
         assert first.at + first.floats <= second.at
         assert second.at + second.floats <= end

@@ -1,4 +1,6 @@
-"""The three services, started once; the tests are skipped where this machine lacks one."""
+"""The three services, started once; the tests are skipped where this machine lacks
+one.
+"""
 
 import os
 import shutil

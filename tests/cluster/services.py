@@ -1,4 +1,6 @@
-"""A one-node Slurm cluster and a PostgreSQL, started in a folder of the test and stopped with it. Both need Debian's packages and root."""
+"""A one-node Slurm cluster and a PostgreSQL, started in a folder of the test and
+stopped with it. Both need Debian's packages and root.
+"""
 
 import os
 import pwd
@@ -53,18 +55,25 @@ def missing() -> str:
         for name in ("slurmctld", "slurmd", "sbatch", "squeue", "munged")
         if not shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
     ]
-    lacks = [*programs, *([] if (POSTGRES_BIN / "initdb").is_file() else ["postgresql"])]
+    lacks = [
+        *programs,
+        *([] if (POSTGRES_BIN / "initdb").is_file() else ["postgresql"]),
+    ]
     if lacks:
         return f"lacks {', '.join(lacks)} (make cluster-deps installs them on Debian)"
     return "" if os.geteuid() == 0 else "needs root to start Slurm"
 
 
 def pids_of_workers(folder: Path) -> list[int]:
-    """The processes of submitit's workers whose files are below this test's ``folder``; no others of the machine."""
+    """The processes of submitit's workers whose files are below this test's ``folder``;
+    no others of the machine.
+    """
     pids = []
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if "submitit.core._submit" in words and any(folder in Path(word).parents for word in words):
+        if "submitit.core._submit" in words and any(
+            folder in Path(word).parents for word in words
+        ):
             pids.append(process.pid)
     return sorted(pids)
 
@@ -78,7 +87,11 @@ class Slurm:
             (folder / name).mkdir(parents=True)
         conf = folder / "slurm.conf"
         host = socket.gethostname().split(".")[0]
-        conf.write_text(CONF.format(folder=folder, host=host, ctld_port=free_port(), slurmd_port=free_port()))
+        conf.write_text(
+            CONF.format(
+                folder=folder, host=host, ctld_port=free_port(), slurmd_port=free_port()
+            )
+        )
         os.environ["SLURM_CONF"] = str(conf)
 
     def start(self) -> None:
@@ -88,7 +101,14 @@ class Slurm:
         os.chown("/run/munge", munge.pw_uid, munge.pw_gid)
         if subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode:
             subprocess.run(
-                ["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "/usr/sbin/munged"], check=True
+                [
+                    "setpriv",
+                    "--reuid=munge",
+                    "--regid=munge",
+                    "--clear-groups",
+                    "/usr/sbin/munged",
+                ],
+                check=True,
             )
         subprocess.run(["/usr/sbin/slurmctld"], check=True)
         time.sleep(2)
@@ -106,12 +126,19 @@ class Slurm:
     def wait_idle(self, at_most_s: float = 60) -> None:
         """Wait until the node takes jobs."""
         deadline_s = time.monotonic() + at_most_s
-        while not any(state in self._said("sinfo", "-h", "-o", "%T") for state in ("idle", "mixed", "allocated")):
-            assert time.monotonic() < deadline_s, (self.folder / "slurmctld.log").read_text()[-3000:]
+        while not any(
+            state in self._said("sinfo", "-h", "-o", "%T")
+            for state in ("idle", "mixed", "allocated")
+        ):
+            assert time.monotonic() < deadline_s, (
+                self.folder / "slurmctld.log"
+            ).read_text()[-3000:]
             time.sleep(0.5)
 
     def jobs(self, state: str = "R") -> list[str]:
-        """Ids of the jobs that run, or are in another of Slurm's states (``PD``: waiting)."""
+        """Ids of the jobs that run, or are in another of Slurm's states (``PD``:
+        waiting).
+        """
         return self._said("squeue", "-h", "-t", state, "-o", "%i").split()
 
     def stop(self) -> None:
@@ -122,7 +149,9 @@ class Slurm:
             self._stop(name)
 
     def _said(self, *command: str) -> str:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False
+        ).stdout
 
     def _stop(self, name: str) -> None:
         path = self.folder / f"{name}.pid"
@@ -134,7 +163,9 @@ class Slurm:
 
 
 class Postgres:
-    """PostgreSQL on a loopback port that asks for a password; ``passfile`` holds it, ``url`` does not."""
+    """PostgreSQL on a loopback port that asks for a password; ``passfile`` holds it,
+    ``url`` does not.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.data, self.port = folder / "data", free_port()
@@ -143,7 +174,15 @@ class Postgres:
         secret = folder / "secret"
         secret.write_text(PASSWORD)
         shutil.chown(secret, "postgres")
-        self._as_postgres("initdb", "-D", str(self.data), "-U", "ann", "--auth=scram-sha-256", f"--pwfile={secret}")
+        self._as_postgres(
+            "initdb",
+            "-D",
+            str(self.data),
+            "-U",
+            "ann",
+            "--auth=scram-sha-256",
+            f"--pwfile={secret}",
+        )
         secret.unlink()
         self.log = folder / "log"
         self.url = f"postgresql+psycopg://ann@127.0.0.1:{self.port}/postgres"
@@ -153,12 +192,26 @@ class Postgres:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = f"-h 127.0.0.1 -p {self.port} -k '' -c max_connections=300 -c fsync=off"
-        self._as_postgres("pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-o", options, "start")
+        options = (
+            f"-h 127.0.0.1 -p {self.port} -k '' -c max_connections=300 -c fsync=off"
+        )
+        self._as_postgres(
+            "pg_ctl",
+            "-D",
+            str(self.data),
+            "-l",
+            str(self.log),
+            "-w",
+            "-o",
+            options,
+            "start",
+        )
 
     def stop(self) -> None:
         """Stop it, open connections or not."""
-        self._as_postgres("pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "stop")
+        self._as_postgres(
+            "pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "stop"
+        )
 
     def _as_postgres(self, program: str, *arguments: str) -> None:
         command = [

@@ -23,10 +23,20 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
 ROOT = Path(__file__).parents[2]
 WORKERS = 4
 SWEEP = (
-    "-m", "data=digits", "data.splitting.train_size=400", "model=squeeze", "cap.max_params=4000", "trainer.max_epochs=3",
-    "trainer.autotune=false", f"hydra.sweeper.n_jobs={WORKERS}", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=all",
-    "hydra.launcher.timeout_min=30", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=null",
-)  # fmt: skip
+    "-m",
+    "data=digits",
+    "data.splitting.train_size=400",
+    "model=squeeze",
+    "cap.max_params=4000",
+    "trainer.max_epochs=3",
+    "trainer.autotune=false",
+    f"hydra.sweeper.n_jobs={WORKERS}",
+    "hydra/launcher=submitit_slurm",
+    "hydra.launcher.partition=all",
+    "hydra.launcher.timeout_min=30",
+    "hydra.launcher.cpus_per_task=1",
+    "hydra.launcher.mem_gb=null",
+)
 
 
 @pytest.fixture
@@ -39,10 +49,24 @@ def cluster(slurm, postgres, server, tmp_path, request) -> SimpleNamespace:
         "PARETUNE_STORE": str(tmp_path / "store"),
         "OMP_NUM_THREADS": "1",
     }
-    settings = [*SWEEP, f"name={name}", f"storage={postgres.url}", f"tracking.uri={server.uri}"]
+    settings = [
+        *SWEEP,
+        f"name={name}",
+        f"storage={postgres.url}",
+        f"tracking.uri={server.uri}",
+    ]
     os.environ["PGPASSFILE"] = str(postgres.passfile)
-    return SimpleNamespace(slurm=slurm, postgres=postgres, server=server, name=name, env=env, settings=settings, out=tmp_path / "out.log",
-                           store=Store(server.uri), folder=tmp_path)  # fmt: skip
+    return SimpleNamespace(
+        slurm=slurm,
+        postgres=postgres,
+        server=server,
+        name=name,
+        env=env,
+        settings=settings,
+        out=tmp_path / "out.log",
+        store=Store(server.uri),
+        folder=tmp_path,
+    )
 
 
 def start(cluster: SimpleNamespace, n_trials: int) -> subprocess.Popen[bytes]:
@@ -56,7 +80,9 @@ def start(cluster: SimpleNamespace, n_trials: int) -> subprocess.Popen[bytes]:
         f"hydra.sweeper.n_trials={n_trials}",
     ]
     with cluster.out.open("a") as log:
-        return subprocess.Popen(command, cwd=ROOT, env=cluster.env, stdout=log, stderr=log)
+        return subprocess.Popen(
+            command, cwd=ROOT, env=cluster.env, stdout=log, stderr=log
+        )
 
 
 def study_of(cluster: SimpleNamespace) -> optuna.Study:
@@ -78,22 +104,38 @@ def _holds(condition: Callable[[], bool]) -> bool:
 
 
 def done(cluster: SimpleNamespace) -> int:
-    return len(study_of(cluster).get_trials(states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)))
+    return len(
+        study_of(cluster).get_trials(
+            states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)
+        )
+    )
 
 
 def check_agreement(cluster: SimpleNamespace, n_trials: int) -> None:
-    """Exactly ``n_trials`` in Optuna; the same in MLflow, number by number; nothing RUNNING, nothing twice, nothing spooled."""
+    """Exactly ``n_trials`` in Optuna; the same in MLflow, number by number; nothing
+    RUNNING, nothing twice, nothing spooled.
+    """
     trials = study_of(cluster).trials
     counted = [trial for trial in trials if trial.state != TrialState.WAITING]
     runs = cluster.store.runs({"sweep": cluster.name, "kind": "trial"})
-    complete = {int(run.data.tags["trial"]): run for run in runs if run.data.tags.get("state") == "complete"}
-    finished = {trial.number: trial for trial in counted if trial.state == TrialState.COMPLETE}
+    complete = {
+        int(run.data.tags["trial"]): run
+        for run in runs
+        if run.data.tags.get("state") == "complete"
+    }
+    finished = {
+        trial.number: trial for trial in counted if trial.state == TrialState.COMPLETE
+    }
 
     assert [trial.number for trial in counted] == list(range(n_trials))
     assert {trial.state for trial in counted} <= {TrialState.COMPLETE, TrialState.FAIL}
     assert sorted(complete) == sorted(finished)
     assert (
-        Counter(run.data.tags["trial"] for run in runs if run.data.tags.get("state") == "complete").most_common(1)[0][1]
+        Counter(
+            run.data.tags["trial"]
+            for run in runs
+            if run.data.tags.get("state") == "complete"
+        ).most_common(1)[0][1]
         == 1
     )
     assert all(run.info.status != "RUNNING" for run in runs)
@@ -116,13 +158,27 @@ def test_a_sweep_through_all_three_agrees_and_keeps_the_password(cluster, folder
 
 
 def files_with(text: str, folder: Path, but: Path | None = None) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and path != but and text.encode() in path.read_bytes()]
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path != but and text.encode() in path.read_bytes()
+    ]
 
 
 def test_a_password_in_a_setting_is_refused_before_anything_is_written(cluster):
     secret = cluster.postgres.url.replace("ann@", f"ann:{PASSWORD}@")
-    command = [sys.executable, "-W", "ignore", "-m", "paretune.train", *cluster.settings, f"storage={secret}"]
-    answer = subprocess.run(command, cwd=ROOT, env=cluster.env, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "paretune.train",
+        *cluster.settings,
+        f"storage={secret}",
+    ]
+    answer = subprocess.run(
+        command, cwd=ROOT, env=cluster.env, capture_output=True, text=True, check=False
+    )
 
     assert answer.returncode == 2
     assert "ann:***@127.0.0.1" in answer.stderr
@@ -134,7 +190,9 @@ def test_a_worker_joins_from_anywhere_by_hand(cluster):
     parent = start(cluster, 16)
     wait_for(lambda: done(cluster) >= 1, 300, cluster.out)
     entry = "from paretune.train import worker_cli; worker_cli()"
-    mine = [setting for setting in cluster.settings if setting != "-m"] + ["hydra.sweeper.n_trials=16"]
+    mine = [setting for setting in cluster.settings if setting != "-m"] + [
+        "hydra.sweeper.n_trials=16"
+    ]
     joined = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", entry, *mine],
         cwd=ROOT,
@@ -152,9 +210,19 @@ def test_a_worker_joins_from_anywhere_by_hand(cluster):
 
 
 def test_a_finished_sweep_leaves_no_worker_in_the_queue(cluster):
-    """Another job holds three of four cores, so that one worker does all and three wait for longer than the sweep takes."""
-    command = ["sbatch", "--parsable", "--cpus-per-task=3", "--output=/dev/null", "--wrap=sleep 900"]
-    other = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    """Another job holds three of four cores, so that one worker does all and three wait
+    for longer than the sweep takes.
+    """
+    command = [
+        "sbatch",
+        "--parsable",
+        "--cpus-per-task=3",
+        "--output=/dev/null",
+        "--wrap=sleep 900",
+    ]
+    other = subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.strip()
     wait_for(lambda: other in cluster.slurm.jobs(), 60, cluster.out)
 
     assert start(cluster, 3).wait(timeout=600) == 0, cluster.out.read_text()[-4000:]
@@ -166,7 +234,9 @@ def test_a_finished_sweep_leaves_no_worker_in_the_queue(cluster):
 
 
 def test_everything_breaks_once_and_the_sweep_ends_at_its_total(cluster):
-    """scancel, kill -9, PostgreSQL restarted, the server away for 30 s, slurmd restarted, the parent killed and started again."""
+    """scancel, kill -9, PostgreSQL restarted, the server away for 30 s, slurmd
+    restarted, the parent killed and started again.
+    """
     total = 120
     parent = start(cluster, total)
     wait_for(lambda: done(cluster) >= 2, 300, cluster.out)

@@ -12,7 +12,11 @@ def test_jobs_that_the_queue_has_no_more_are_done():
     known = watcher.read_info("41|RUNNING|n1\n43_1|PENDING|\n99|RUNNING|n2\n")
     watcher._info_dict.update(known)
 
-    assert {job: known[job]["State"] for job in known} == {"41": "RUNNING", "42_0": "GONE", "43_1": "PENDING"}
+    assert {job: known[job]["State"] for job in known} == {
+        "41": "RUNNING",
+        "42_0": "GONE",
+        "43_1": "PENDING",
+    }
     assert watcher.is_done("42_0", mode="cache")
     assert not watcher.is_done("44", mode="cache")
     assert not watcher.is_done("43_1", mode="cache")

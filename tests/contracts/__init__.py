@@ -1,1 +1,3 @@
-"""Suites that a new family, data set, sampler or report inherits by adding itself to a table."""
+"""Suites that a new family, data set, sampler or report inherits by adding itself to a
+table.
+"""

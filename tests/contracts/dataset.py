@@ -1,4 +1,6 @@
-"""What every data set promises. A new one inherits the suite by defining the fixture ``make``: splitting -> data."""
+"""What every data set promises. A new one inherits the suite by defining the fixture
+``make``: splitting -> data.
+"""
 
 import torch
 
@@ -16,7 +18,9 @@ class DatasetContract:
             assert images.labels.shape == images.pixels.shape[:1]
             assert images.labels.min() >= 0 and images.labels.max() < data.num_classes  # noqa: PT018
 
-    def test_the_split_decides_what_validates_and_never_touches_the_test_images(self, make):
+    def test_the_split_decides_what_validates_and_never_touches_the_test_images(
+        self, make
+    ):
         small, large = make(Splitting(val_size=4)), make(Splitting(val_size=8))
 
         assert (len(small.val), len(large.val)) == (4, 8)

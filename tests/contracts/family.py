@@ -1,4 +1,6 @@
-"""What every family promises. ``tests/models/test_families.py`` runs it over every ``conf/model/*.yaml``."""
+"""What every family promises. ``tests/models/test_families.py`` runs it over every
+``conf/model/*.yaml``.
+"""
 
 import torch
 from torch import nn
@@ -13,14 +15,21 @@ IMAGES = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 
 def images_for(config: dict[str, object]) -> torch.Tensor:
     """Six images of the shape that the model takes."""
-    return torch.rand(6, *config["image_shape"], generator=torch.Generator().manual_seed(0))
+    return torch.rand(
+        6, *config["image_shape"], generator=torch.Generator().manual_seed(0)
+    )
 
 
 class FamilyContract:
-    """Tests of a plain ``model`` config, given as ``config``, and of the same with wider layers, ``wider``."""
+    """Tests of a plain ``model`` config, given as ``config``, and of the same with
+    wider layers, ``wider``.
+    """
 
     def test_it_turns_images_into_logits(self, config):
-        assert models.build(config)(images_for(config)).shape == (6, config["num_classes"])
+        assert models.build(config)(images_for(config)).shape == (
+            6,
+            config["num_classes"],
+        )
 
     def test_every_parameter_gets_a_gradient(self, config):
         net = models.build(config)
@@ -40,7 +49,10 @@ class FamilyContract:
             torch.manual_seed(7)
             nets.append(models.build(config))
 
-        assert all(torch.equal(a, b) for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True))
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(nets[0].parameters(), nets[1].parameters(), strict=True)
+        )
 
     def test_it_reloads_from_its_checkpoint(self, config, tmp_path):
         net, images = models.build(config).eval(), images_for(config)
@@ -51,10 +63,16 @@ class FamilyContract:
         assert torch.equal(reloaded(images), net(images))
 
     def test_it_learns_a_batch_by_heart(self, wider):
-        """From He's start, so that no layer of two or three maps is dead from the beginning."""
+        """From He's start, so that no layer of two or three maps is dead from the
+        beginning.
+        """
         torch.manual_seed(0)
         net = models.build(
-            {key: 0.0 if key.endswith("dropout") else value for key, value in wider.items()} | {"init": "he"}
+            {
+                key: 0.0 if key.endswith("dropout") else value
+                for key, value in wider.items()
+            }
+            | {"init": "he"}
         )
         optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
         losses = [float("inf")]

@@ -1,4 +1,6 @@
-"""What every sampler under a cap promises. A new one inherits the suite by defining ``make``."""
+"""What every sampler under a cap promises. A new one inherits the suite by defining
+``make``.
+"""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,7 +18,11 @@ from paretune.search.space_parser import parse_space
 from paretune.search.storage import suggest
 
 SPACE = parse_space(
-    [*(f"w{i}=tag(log,int(interval(2,64)))" for i in range(5)), "k=choice(1,3)", "lr=interval(0,1)"],
+    [
+        *(f"w{i}=tag(log,int(interval(2,64)))" for i in range(5)),
+        "k=choice(1,3)",
+        "lr=interval(0,1)",
+    ],
     is_group=lambda _: False,
     own_space=lambda _: {},
 )
@@ -30,11 +36,16 @@ CONDITIONAL = parse_space(
     own_space=lambda own: BRANCHES[own[-1]],
 )
 DEEP = parse_space(
-    ["depth=range(1,5)", "w0=tag(log,int(interval(2,64)))", "optimizer=choice(a,b)", "lr=interval(0,1)",
-     *(f"w{i}=tag(log,'if depth > {i}',int(interval(2,64)))" for i in range(1, 5))],
+    [
+        "depth=range(1,5)",
+        "w0=tag(log,int(interval(2,64)))",
+        "optimizer=choice(a,b)",
+        "lr=interval(0,1)",
+        *(f"w{i}=tag(log,'if depth > {i}',int(interval(2,64)))" for i in range(1, 5)),
+    ],
     is_group=lambda _: False,
     own_space=lambda _: {},
-)  # fmt: skip
+)
 
 
 def deep_count(params: dict[str, object]) -> int:
@@ -50,19 +61,28 @@ def count(params: dict[str, object]) -> int:
 
 
 def conditional_count(params: dict[str, object]) -> int:
-    return params["a/w"] * 30 if params["model"] == "a" else params["b/w"] * params["b/v"]
+    return (
+        params["a/w"] * 30 if params["model"] == "a" else params["b/w"] * params["b/v"]
+    )
 
 
-def asked(sampler: CappedSampler, n: int, score: Callable[[dict], float] | None = None) -> list[dict[str, object]]:
+def asked(
+    sampler: CappedSampler, n: int, score: Callable[[dict], float] | None = None
+) -> list[dict[str, object]]:
     """``n`` trials of a study that scores them, and their parameters."""
-    study, trials = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler), []
+    study, trials = (
+        optuna.create_study(directions=["minimize", "maximize"], sampler=sampler),
+        [],
+    )
     for _ in range(n):
         trials = told(study, trials, score)
     return trials
 
 
 def told(
-    study: optuna.Study, trials: list[dict[str, object]], score: Callable[[dict], float] | None = None
+    study: optuna.Study,
+    trials: list[dict[str, object]],
+    score: Callable[[dict], float] | None = None,
 ) -> list[dict[str, object]]:
     """``trials`` and one more of the study, which scores it."""
     feasible, trial = study.sampler.feasible, study.ask()
@@ -84,13 +104,22 @@ class SamplerContract:
 
     def test_a_trial_that_broke_off_is_given_the_same_draw_again(self, tmp_path):
         """Half of it was handed over, and meanwhile the sampler has learnt."""
-        sampler, storage = self.make(FeasibleSpace(SPACE, count, 5000)), f"sqlite:///{tmp_path}/optuna.db"
-        study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler, storage=storage)
+        sampler, storage = (
+            self.make(FeasibleSpace(SPACE, count, 5000)),
+            f"sqlite:///{tmp_path}/optuna.db",
+        )
+        study = optuna.create_study(
+            directions=["minimize", "maximize"], sampler=sampler, storage=storage
+        )
         first = study.ask()
         suggest(first, "w0", SPACE.common["w0"])
         for score in range(12):
             study.add_trial(
-                create_trial(params=first.relative_params, distributions=SPACE.common, values=[100, score / 99])
+                create_trial(
+                    params=first.relative_params,
+                    distributions=SPACE.common,
+                    values=[100, score / 99],
+                )
             )
         requeue(study, first)
         again = study.ask()
@@ -100,16 +129,25 @@ class SamplerContract:
 
     @pytest.mark.parametrize(
         ("space", "counted", "cap", "enqueued"),
-        [(SPACE, count, 1000, {"w2": 40}), (SPACE, count, 1000, {"w4": 30, "k": 3, "lr": 0.5}), (DEEP, deep_count, 500, {"depth": 5}),
-         (CONDITIONAL, conditional_count, 300, {"model": "b", "b/v": 20})],
-    )  # fmt: skip
+        [
+            (SPACE, count, 1000, {"w2": 40}),
+            (SPACE, count, 1000, {"w4": 30, "k": 3, "lr": 0.5}),
+            (DEEP, deep_count, 500, {"depth": 5}),
+            (CONDITIONAL, conditional_count, 300, {"model": "b", "b/v": 20}),
+        ],
+    )
     def test_what_is_enqueued_with_some_of_its_parameters_is_completed_under_the_cap(
         self, space, counted, cap, enqueued
     ):
         """At the start and after it."""
         for number in (0, 21):
             sampler = self.make(FeasibleSpace(space, counted, cap))
-            study, trials = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler), []
+            study, trials = (
+                optuna.create_study(
+                    directions=["minimize", "maximize"], sampler=sampler
+                ),
+                [],
+            )
             for n in range(number + 1):
                 if n == number:
                     study.enqueue_trial(enqueued)
@@ -120,34 +158,52 @@ class SamplerContract:
 
     def test_what_is_enqueued_and_never_fits_is_refused(self):
         study = optuna.create_study(
-            directions=["minimize", "maximize"], sampler=self.make(FeasibleSpace(SPACE, count, 500))
+            directions=["minimize", "maximize"],
+            sampler=self.make(FeasibleSpace(SPACE, count, 500)),
         )
         study.enqueue_trial({"w0": 64, "w1": 64})
 
         with pytest.raises(
             CapError,
-            match=r"trial 0, enqueued with `\{'w0': 64, 'w1': 64\}`, has 4,\d+ parameters, over the cap of 500",
+            match=(
+                r"trial 0, enqueued with `\{'w0': 64, 'w1': 64\}`, has 4,\d+ "
+                r"parameters, over the cap of 500"
+            ),
         ):
             told(study, [])
 
     @pytest.mark.parametrize("cap", [100, 1000, 20_000])
     def test_nothing_over_the_cap_is_ever_proposed(self, cap):
-        assert max(count(params) for params in asked(self.make(FeasibleSpace(SPACE, count, cap)), 40)) <= cap
+        assert (
+            max(
+                count(params)
+                for params in asked(self.make(FeasibleSpace(SPACE, count, cap)), 40)
+            )
+            <= cap
+        )
 
     def test_forty_trials_reach_every_tenth_of_the_costs(self):
-        """Tenths of the way that the start goes, from the smallest configuration to the cap."""
+        """Tenths of the way that the start goes, from the smallest configuration to the
+        cap.
+        """
         feasible = FeasibleSpace(SPACE, count, 5000)
         tenths = 10 * feasible.shares_of(asked(self.make(feasible), 40), START_EXPONENT)
 
         assert set(np.minimum(tenths.astype(int), 9)) == set(range(10))
 
     def test_a_seed_and_a_number_make_the_same_draw(self):
-        draws = [asked(self.make(FeasibleSpace(SPACE, count, 5000), seed), 25) for seed in (1, 1, 2)]
+        draws = [
+            asked(self.make(FeasibleSpace(SPACE, count, 5000), seed), 25)
+            for seed in (1, 1, 2)
+        ]
 
         assert draws[0] == draws[1] != draws[2]
 
     def test_nothing_is_proposed_twice(self):
-        draws = [frozenset(params.items()) for params in asked(self.make(FeasibleSpace(SPACE, count, 100)), 40)]
+        draws = [
+            frozenset(params.items())
+            for params in asked(self.make(FeasibleSpace(SPACE, count, 100)), 40)
+        ]
 
         assert len(set(draws)) == len(draws)
 
@@ -162,5 +218,9 @@ class SamplerContract:
         draws = asked(self.make(FeasibleSpace(DEEP, deep_count, 2000)), 40)
 
         assert {params["depth"] for params in draws} == {1, 2, 3, 4, 5}
-        assert all((f"w{i}" in params) == (params["depth"] > i) for params in draws for i in range(5))
+        assert all(
+            (f"w{i}" in params) == (params["depth"] > i)
+            for params in draws
+            for i in range(5)
+        )
         assert max(map(deep_count, draws)) <= 2000

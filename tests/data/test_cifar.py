@@ -39,15 +39,32 @@ def archive(root: Path, **members: bytes) -> dict[str, str]:
 
 def loaded(root: Path, splitting: Splitting = SPLITTING, **members: bytes):
     files = archive(root, **members)
-    return load(name="cifar", root=str(root), files=files, mirrors=[], splitting=splitting, class_names=NAMES)
+    return load(
+        name="cifar",
+        root=str(root),
+        files=files,
+        mirrors=[],
+        splitting=splitting,
+        class_names=NAMES,
+    )
 
 
 class TestCifar(DatasetContract):
     @pytest.fixture
     def make(self, tmp_path):
-        files = archive(tmp_path, data_batch_1=records(30, 1), data_batch_2=records(30, 2), test_batch=records(12, 3))
+        files = archive(
+            tmp_path,
+            data_batch_1=records(30, 1),
+            data_batch_2=records(30, 2),
+            test_batch=records(12, 3),
+        )
         return lambda splitting: load(
-            name="cifar", root=str(tmp_path), files=files, mirrors=[], splitting=splitting, class_names=NAMES
+            name="cifar",
+            root=str(tmp_path),
+            files=files,
+            mirrors=[],
+            splitting=splitting,
+            class_names=NAMES,
         )
 
 
@@ -55,12 +72,21 @@ def test_a_model_is_counted_before_the_archive_is_there(composed):
     config = composed("data=cifar10", "data.root=/nowhere")
     data = OmegaConf.to_container(config.data, resolve=True)
 
-    assert fitted({"image_shape": None, "num_classes": None}, data) == {"image_shape": [3, 32, 32], "num_classes": 10}
+    assert fitted({"image_shape": None, "num_classes": None}, data) == {
+        "image_shape": [3, 32, 32],
+        "num_classes": 10,
+    }
 
 
 def test_channels_come_first_and_files_in_order(tmp_path):
     first, second = records(9, 1), records(9, 2)
-    data = loaded(tmp_path, Splitting(val_size=6), data_batch_2=second, data_batch_1=first, test_batch=records(3, 3))
+    data = loaded(
+        tmp_path,
+        Splitting(val_size=6),
+        data_batch_2=second,
+        data_batch_1=first,
+        test_batch=records(3, 3),
+    )
 
     assert data.train.pixels[0].numpy().tobytes() == first[1:3073]
     assert data.val.pixels[-1].numpy().tobytes() == second[-3072:]
@@ -70,9 +96,18 @@ def test_channels_come_first_and_files_in_order(tmp_path):
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"data_batch_1": b"x" * 3000}, r"has 3,000 bytes in `data_batch_\*`; expected images of 3,073 bytes each"),
-        ({"readme": b"x"}, r"has 0 bytes in `data_batch_\*`; expected images of 3,073 bytes each"),
-        ({"data_batch_1": records(9, 1, classes=5)}, r"has the label 4; expected 0 to 2; check data.class_names"),
+        (
+            {"data_batch_1": b"x" * 3000},
+            r"has 3,000 bytes in `data_batch_\*`; expected images of 3,073 bytes each",
+        ),
+        (
+            {"readme": b"x"},
+            r"has 0 bytes in `data_batch_\*`; expected images of 3,073 bytes each",
+        ),
+        (
+            {"data_batch_1": records(9, 1, classes=5)},
+            r"has the label 4; expected 0 to 2; check data.class_names",
+        ),
     ],
 )
 def test_an_archive_of_another_kind_is_one_line(tmp_path, members, message):
@@ -86,6 +121,17 @@ def test_a_damaged_archive_is_one_line(tmp_path):
     path.write_bytes(b"no archive")
     files = {path.name: f"sha256:{hashlib.sha256(b'no archive').hexdigest()}"}
     with pytest.raises(
-        DataError, match=r"cannot be read \(.*\); expected the archive of CIFAR's binary version; nothing was changed"
+        DataError,
+        match=(
+            r"cannot be read \(.*\); expected the archive of CIFAR's binary version; "
+            r"nothing was changed"
+        ),
     ):
-        load(name="cifar", root=str(tmp_path), files=files, mirrors=[], splitting=SPLITTING, class_names=NAMES)
+        load(
+            name="cifar",
+            root=str(tmp_path),
+            files=files,
+            mirrors=[],
+            splitting=SPLITTING,
+            class_names=NAMES,
+        )

@@ -1,4 +1,6 @@
-"""What of a messy folder is read as a picture of a class, and what is said of the rest."""
+"""What of a messy folder is read as a picture of a class, and what is said of the
+rest.
+"""
 
 import logging
 import os
@@ -18,11 +20,32 @@ from paretune.errors import DataError
 
 SPLITTING = Splitting(val_size=0.2, how="stratified")
 VISIBLE_FOLDERS = ("deeper", "2nd batch", "scan.png")
-FOREIGN_FOLDERS = (".ipynb_checkpoints", ".thumbnails", "__MACOSX", "@eaDir", "lost+found")
+FOREIGN_FOLDERS = (
+    ".ipynb_checkpoints",
+    ".thumbnails",
+    "__MACOSX",
+    "@eaDir",
+    "lost+found",
+)
 PICTURES = ("a.png", "B.PNG", "c.bmp", "d.webp", "e.tif", "f.gif", "g.pgm")
-OTHERS = ("._a.png", ".hidden.bmp", "Thumbs.db", ".DS_Store", "notes.txt", "a.png~", "no suffix")
-PLACES = st.lists(st.sampled_from(VISIBLE_FOLDERS + FOREIGN_FOLDERS), max_size=3).map(tuple)
-TREES = st.lists(st.tuples(PLACES, st.sampled_from(PICTURES + OTHERS)), unique=True, min_size=1, max_size=12)
+OTHERS = (
+    "._a.png",
+    ".hidden.bmp",
+    "Thumbs.db",
+    ".DS_Store",
+    "notes.txt",
+    "a.png~",
+    "no suffix",
+)
+PLACES = st.lists(st.sampled_from(VISIBLE_FOLDERS + FOREIGN_FOLDERS), max_size=3).map(
+    tuple
+)
+TREES = st.lists(
+    st.tuples(PLACES, st.sampled_from(PICTURES + OTHERS)),
+    unique=True,
+    min_size=1,
+    max_size=12,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +64,12 @@ def shades(data: ImageData) -> Counter[int]:
 
 
 def seen_shades(path: Path) -> Counter[int]:
-    """Those of the pictures below ``path`` that are in addition to the ones of ``two_classes``."""
-    return Counter({shade: count for shade, count in shades(read(path)).items() if shade < 100})
+    """Those of the pictures below ``path`` that are in addition to the ones of
+    ``two_classes``.
+    """
+    return Counter(
+        {shade: count for shade, count in shades(read(path)).items() if shade < 100}
+    )
 
 
 @given(TREES)
@@ -76,14 +103,23 @@ def make_pipe(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda p: (p / "a.png").symlink_to(p / "gone.png"), "1 leading nowhere (`cat/a.png`)"),
+        (
+            lambda p: (p / "a.png").symlink_to(p / "gone.png"),
+            "1 leading nowhere (`cat/a.png`)",
+        ),
         (lambda p: (p / "a").symlink_to(p / "a"), "1 leading nowhere (`cat/a`)"),
         (lambda p: make_pipe(p / "a.png"), "1 neither file nor folder (`cat/a.png`)"),
         (lambda p: (p / "a.heic").touch(), "1 .heic (`cat/a.heic`)"),
         (lambda p: (p / ".a.png").touch(), "1 hidden (`cat/.a.png`)"),
         (lambda p: paint(p / "@eaDir" / "a.png"), "1 of the system (`cat/@eaDir`)"),
-        (lambda p: paint(p.parent / "a.png"), "1 outside of the class folders (`a.png`)"),
-        (lambda p: (p / "up").symlink_to(p.parent), "1 leading back to a folder above (`cat/up`)"),
+        (
+            lambda p: paint(p.parent / "a.png"),
+            "1 outside of the class folders (`a.png`)",
+        ),
+        (
+            lambda p: (p / "up").symlink_to(p.parent),
+            "1 leading back to a folder above (`cat/up`)",
+        ),
     ],
 )
 def test_what_is_left_out_is_said(tmp_path, caplog, make, reason):
@@ -163,13 +199,19 @@ FILE_NAMES = st.binary(min_size=1, max_size=12).filter(
 def test_names_of_any_bytes_are_read_and_become_text(name, class_folder):
     with TemporaryDirectory() as temporary:
         root = two_classes(Path(temporary) / "pictures")
-        path = Path(os.fsdecode(os.fsencode(root) + b"/" + class_folder + b"_x/" + name + b".png"))
+        path = Path(
+            os.fsdecode(
+                os.fsencode(root) + b"/" + class_folder + b"_x/" + name + b".png"
+            )
+        )
         for shade in range(3):
             paint(path.with_name(f"{shade}{path.name}"), shade)
         data = read(root)
 
         assert seen_shades(root) == {0: 1, 1: 1, 2: 1}
-        assert "".join(data.class_names).encode().decode().splitlines() == ["".join(data.class_names)]
+        assert "".join(data.class_names).encode().decode().splitlines() == [
+            "".join(data.class_names)
+        ]
 
 
 def test_both_ways_to_write_an_accent_are_one_class(tmp_path):
@@ -196,7 +238,9 @@ def test_every_damaged_picture_is_told_at_once(tmp_path):
     assert "has 13 of 30 pictures that cannot be read: `cat/000.png` (" in said
     assert said.count("cat/") == 10
     assert " and 3 more; " in said
-    assert said.endswith("mend or delete them, or set data.skip_damaged=true to leave them out")
+    assert said.endswith(
+        "mend or delete them, or set data.skip_damaged=true to leave them out"
+    )
 
 
 def test_damaged_pictures_can_be_skipped_and_are_named_each_time(tmp_path, caplog):
@@ -206,8 +250,15 @@ def test_damaged_pictures_can_be_skipped_and_are_named_each_time(tmp_path, caplo
         folder._load.cache_clear()
         caplog.clear()
 
-        assert sorted(shades(read(root, skip_damaged=True))) == [101, 103, *range(104, 112)]
-        assert "left out, as data.skip_damaged says: 2 of 12, `cat/000.png`, `cat/002.png`" in caplog.text
+        assert sorted(shades(read(root, skip_damaged=True))) == [
+            101,
+            103,
+            *range(104, 112),
+        ]
+        assert (
+            "left out, as data.skip_damaged says: 2 of 12, `cat/000.png`, `cat/002.png`"
+            in caplog.text
+        )
 
 
 def test_a_folder_of_damaged_pictures_cannot_be_skipped(tmp_path):
@@ -215,20 +266,48 @@ def test_a_folder_of_damaged_pictures_cannot_be_skipped(tmp_path):
     for path in root.rglob("*.png"):
         path.write_bytes(b"no")
 
-    with pytest.raises(DataError, match=r"has 6 of 6 pictures that cannot be read: .*; check data.path"):
+    with pytest.raises(
+        DataError, match=r"has 6 of 6 pictures that cannot be read: .*; check data.path"
+    ):
         read(root, skip_damaged=True)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: [(p / name).mkdir() for name in ("fox", "owl")], r"`.*fox`, `.*owl` have no pictures; expected PNG"),
-        (lambda p: [(p / "owl").mkdir(), (p / "owl/a.heic").touch()], r"`.*owl \(with 1 .heic\)` has no picture"),
-        (lambda p: [paint(p / s / c / "a.png") for s, c in [("train", "a"), ("train", "b"), ("test", "c"), ("test", "d")]],
-         r"`.*test/c`, `.*test/d` are no classes of the training images; expected a, b; .*\(and 1 more: paretune data check"),
-        (lambda p: [paint(p / s / c / "a.png") for s in ("train", "val", "valid") for c in "ab"], r"2 folders of the split val, `val` and `valid`; expected one"),
+        (
+            lambda p: [(p / name).mkdir() for name in ("fox", "owl")],
+            r"`.*fox`, `.*owl` have no pictures; expected PNG",
+        ),
+        (
+            lambda p: [(p / "owl").mkdir(), (p / "owl/a.heic").touch()],
+            r"`.*owl \(with 1 .heic\)` has no picture",
+        ),
+        (
+            lambda p: [
+                paint(p / s / c / "a.png")
+                for s, c in [
+                    ("train", "a"),
+                    ("train", "b"),
+                    ("test", "c"),
+                    ("test", "d"),
+                ]
+            ],
+            (
+                r"`.*test/c`, `.*test/d` are no classes of the training images; "
+                r"expected a, b; .*\(and 1 more: paretune data check"
+            ),
+        ),
+        (
+            lambda p: [
+                paint(p / s / c / "a.png")
+                for s in ("train", "val", "valid")
+                for c in "ab"
+            ],
+            r"2 folders of the split val, `val` and `valid`; expected one",
+        ),
     ],
-)  # fmt: skip
+)
 def test_all_mistakes_of_a_kind_are_told_at_once(tmp_path, make, message):
     make(two_classes(tmp_path / "pictures"))
     with pytest.raises(DataError, match=message):
@@ -238,6 +317,10 @@ def test_all_mistakes_of_a_kind_are_told_at_once(tmp_path, make, message):
 def test_pictures_without_class_folders_are_counted(tmp_path):
     paint(tmp_path / "pictures" / "a.png")
     with pytest.raises(
-        DataError, match=r"has 0 classes \(none\), and 1 pictures in no class folder; expected a folder"
+        DataError,
+        match=(
+            r"has 0 classes \(none\), and 1 pictures in no class folder; expected a "
+            r"folder"
+        ),
     ):
         read(tmp_path / "pictures")

@@ -36,7 +36,10 @@ def test_stratified_splits_are_disjoint_whole_and_even(val_size, seed):
 
 
 def test_the_same_seed_draws_the_same_split():
-    splits = [Splitting(val_size=20, how="stratified", seed=seed).split(IMAGES)[1] for seed in (3, 3, 4)]
+    splits = [
+        Splitting(val_size=20, how="stratified", seed=seed).split(IMAGES)[1]
+        for seed in (3, 3, 4)
+    ]
 
     assert ids(splits[0]) == ids(splits[1]) != ids(splits[2])
 
@@ -44,11 +47,20 @@ def test_the_same_seed_draws_the_same_split():
 @pytest.mark.parametrize(
     ("splitting", "message"),
     [
-        (Splitting(val_size=100), r"data.splitting.val_size `100` does not fit 100 images; expected 1 to 99"),
-        (Splitting(val_size=10, train_size=91), r"data.splitting.train_size `91` does not fit 90 images; expected 1 to 89"),
-        (Splitting(val_size=10, how="first"), r"data.splitting.how `first` is unknown; expected last or stratified"),
+        (
+            Splitting(val_size=100),
+            r"data.splitting.val_size `100` does not fit 100 images; expected 1 to 99",
+        ),
+        (
+            Splitting(val_size=10, train_size=91),
+            r"data.splitting.train_size `91` does not fit 90 images; expected 1 to 89",
+        ),
+        (
+            Splitting(val_size=10, how="first"),
+            r"data.splitting.how `first` is unknown; expected last or stratified",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_split_that_cannot_be_is_refused(splitting, message):
     with pytest.raises(ConfigError, match=message):
         splitting.split(IMAGES)

@@ -48,7 +48,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def mirror(folder: Path) -> Iterator[str]:
     """The address of a server of those files."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))
+    )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -58,18 +60,31 @@ def mirror(folder: Path) -> Iterator[str]:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {name: f"sha256:{hashlib.sha256((folder / name).read_bytes()).hexdigest()}" for name in NAMES}
+    return {
+        name: f"sha256:{hashlib.sha256((folder / name).read_bytes()).hexdigest()}"
+        for name in NAMES
+    }
 
 
 def load(root: Path, folder: Path, *mirrors: str):
-    return load_idx(name="tiny", root=str(root), files=hashes(folder), mirrors=mirrors, splitting=SPLITTING)
+    return load_idx(
+        name="tiny",
+        root=str(root),
+        files=hashes(folder),
+        mirrors=mirrors,
+        splitting=SPLITTING,
+    )
 
 
 class TestIdx(DatasetContract):
     @pytest.fixture
     def make(self, tmp_path, folder):
         return lambda splitting: load_idx(
-            name="served", root=str(tmp_path), files=hashes(folder), mirrors=[], splitting=splitting
+            name="served",
+            root=str(tmp_path),
+            files=hashes(folder),
+            mirrors=[],
+            splitting=splitting,
         )
 
 
@@ -98,13 +113,26 @@ def test_a_wrong_download_never_gets_its_name(tmp_path, folder, mirror):
     expected = hashes(folder)
     (folder / NAMES[0]).write_bytes(b"something else")
 
-    with pytest.raises(DataError, match=r"no mirror gave it \(http://127.0.0.1:\d+: .*hash"):
-        load_idx(name="tiny", root=str(tmp_path), files=expected, mirrors=[mirror], splitting=SPLITTING)
+    with pytest.raises(
+        DataError, match=r"no mirror gave it \(http://127.0.0.1:\d+: .*hash"
+    ):
+        load_idx(
+            name="tiny",
+            root=str(tmp_path),
+            files=expected,
+            mirrors=[mirror],
+            splitting=SPLITTING,
+        )
     assert not (tmp_path / "tiny" / NAMES[0]).exists()
 
 
-def test_without_files_and_network_the_error_names_folder_file_and_digits(tmp_path, folder):
-    message = r"data file `.*tiny/train-images.gz` is missing .* expected it in the folder `.*tiny`; .* PARETUNE_DATA .* data=digits"
+def test_without_files_and_network_the_error_names_folder_file_and_digits(
+    tmp_path, folder
+):
+    message = (
+        r"data file `.*tiny/train-images.gz` is missing .* expected it in the folder "
+        r"`.*tiny`; .* PARETUNE_DATA .* data=digits"
+    )
     with pytest.raises(DataError, match=message):
         load(tmp_path, folder, "http://127.0.0.1:9")
     assert not (tmp_path / "tiny").exists()  # nor is a folder left behind
@@ -115,7 +143,10 @@ def test_files_that_are_others_are_refused_together_and_kept(tmp_path, folder):
     mine.mkdir()
     (mine / NAMES[0]).write_bytes(b"mine")
     (mine / NAMES[1]).write_bytes(b"mine, too")
-    message = r"`.*train-images.gz` \(expected sha256 \w{64}, got \w{64}\), `.*train-labels.gz` .*: damaged, or not of `tiny`; nothing was changed"
+    message = (
+        r"`.*train-images.gz` \(expected sha256 \w{64}, got \w{64}\), "
+        r"`.*train-labels.gz` .*: damaged, or not of `tiny`; nothing was changed"
+    )
     with pytest.raises(DataError, match=message) as refused:
         load(tmp_path, folder)
 
@@ -126,19 +157,34 @@ def test_files_that_are_others_are_refused_together_and_kept(tmp_path, folder):
 WRAPPINGS = {
     "unpacked": (lambda content: content, ""),
     "fast gzip": (lambda content: gzip.compress(content, 1), ".gz"),
-    "best gzip of another day": (lambda content: gzip.compress(content, 9, mtime=1), ".gz"),
-    "gzip in two members": (lambda content: gzip.compress(content[:9]) + gzip.compress(content[9:]), ".gz"),
+    "best gzip of another day": (
+        lambda content: gzip.compress(content, 9, mtime=1),
+        ".gz",
+    ),
+    "gzip in two members": (
+        lambda content: gzip.compress(content[:9]) + gzip.compress(content[9:]),
+        ".gz",
+    ),
     "unpacked, under the name of the packed": (lambda content: content, ".gz"),
 }
 
 
 def content_hashes(folder: Path) -> dict[str, str]:
     contents = {name: gzip.decompress((folder / name).read_bytes()) for name in NAMES}
-    return {name: f"content-sha256:{hashlib.sha256(content).hexdigest()}" for name, content in contents.items()}
+    return {
+        name: f"content-sha256:{hashlib.sha256(content).hexdigest()}"
+        for name, content in contents.items()
+    }
 
 
 def load_content(root: Path, folder: Path, *mirrors: str, name: str = "tiny"):
-    return load_idx(name=name, root=str(root), files=content_hashes(folder), mirrors=mirrors, splitting=SPLITTING)
+    return load_idx(
+        name=name,
+        root=str(root),
+        files=content_hashes(folder),
+        mirrors=mirrors,
+        splitting=SPLITTING,
+    )
 
 
 def wrap(folder: Path, place: Path, wrapping: str) -> None:
@@ -164,7 +210,13 @@ def test_a_mirror_may_have_any_wrapping(tmp_path, folder, mirror, wrapping):
     pack, _ = WRAPPINGS[wrapping]
     for name in NAMES:
         (folder / name).write_bytes(pack(gzip.decompress((folder / name).read_bytes())))
-    fetched = load_idx(name="tiny", root=str(tmp_path), files=contents, mirrors=[mirror], splitting=SPLITTING)
+    fetched = load_idx(
+        name="tiny",
+        root=str(tmp_path),
+        files=contents,
+        mirrors=[mirror],
+        splitting=SPLITTING,
+    )
 
     assert torch.equal(fetched.train.pixels, expected.train.pixels)
 
@@ -174,7 +226,10 @@ def test_another_content_is_refused_in_any_wrapping(tmp_path, folder, wrapping):
     wrap(folder, tmp_path / "tiny", wrapping)
     (folder / NAMES[0]).write_bytes(gzip.compress(b"another"))
 
-    with pytest.raises(DataError, match=r"train-images.*expected sha256 of the content \w{64}, got \w{64}"):
+    with pytest.raises(
+        DataError,
+        match=r"train-images.*expected sha256 of the content \w{64}, got \w{64}",
+    ):
         load_content(tmp_path, folder)
 
 
@@ -183,12 +238,16 @@ def test_a_cut_gzip_file_is_called_damaged(tmp_path, folder):
     path = tmp_path / "tiny" / NAMES[0]
     path.write_bytes(path.read_bytes()[:-9])
 
-    with pytest.raises(DataError, match=r"got a damaged gzip file \(.*\)\): damaged, or not of `tiny`"):
+    with pytest.raises(
+        DataError, match=r"got a damaged gzip file \(.*\)\): damaged, or not of `tiny`"
+    ):
         load_content(tmp_path, folder)
 
 
 @pytest.mark.parametrize("spelling", ["my_set", "my-set"])
-def test_the_systems_data_sets_serve_and_are_not_copied(tmp_path, folder, monkeypatch, spelling):
+def test_the_systems_data_sets_serve_and_are_not_copied(
+    tmp_path, folder, monkeypatch, spelling
+):
     monkeypatch.setenv("XDG_DATA_DIRS", f"{tmp_path / 'nowhere'}:{tmp_path / 'share'}")
     wrap(folder, tmp_path / "share/datasets" / spelling, "fast gzip")
 
@@ -196,7 +255,9 @@ def test_the_systems_data_sets_serve_and_are_not_copied(tmp_path, folder, monkey
     assert not (tmp_path / "data").exists()
 
 
-def test_unpacked_files_serve_where_only_the_hash_of_the_packed_is_known(tmp_path, folder):
+def test_unpacked_files_serve_where_only_the_hash_of_the_packed_is_known(
+    tmp_path, folder
+):
     wrap(folder, tmp_path / "tiny", "unpacked")
 
     assert len(load(tmp_path, folder).load_test()) == 6
@@ -205,19 +266,45 @@ def test_unpacked_files_serve_where_only_the_hash_of_the_packed_is_known(tmp_pat
 def test_images_and_labels_that_do_not_match_are_refused(tmp_path, folder):
     (folder / NAMES[1]).write_bytes((folder / NAMES[3]).read_bytes())
 
-    with pytest.raises(DataError, match=r"do not belong together; expected images \(N, H, W\) and labels \(N,\), got"):
-        load_idx(name="served", root=str(tmp_path), files=hashes(folder), mirrors=[], splitting=SPLITTING)
+    with pytest.raises(
+        DataError,
+        match=(
+            r"do not belong together; expected images \(N, H, W\) and labels \(N,\), "
+            r"got"
+        ),
+    ):
+        load_idx(
+            name="served",
+            root=str(tmp_path),
+            files=hashes(folder),
+            mirrors=[],
+            splitting=SPLITTING,
+        )
 
 
 def served(tmp_path: Path, folder: Path):
-    return load_idx(name="served", root=str(tmp_path), files=hashes(folder), mirrors=[], splitting=SPLITTING)
+    return load_idx(
+        name="served",
+        root=str(tmp_path),
+        files=hashes(folder),
+        mirrors=[],
+        splitting=SPLITTING,
+    )
 
 
 @pytest.mark.parametrize(("part", "count"), [("train", 20), ("test", 6)])
 def test_labels_beyond_the_classes_are_refused(tmp_path, folder, part, count):
-    (folder / f"{part}-labels.gz").write_bytes(gzip.compress(idx_bytes(np.full(count, 10, np.uint8))))
+    (folder / f"{part}-labels.gz").write_bytes(
+        gzip.compress(idx_bytes(np.full(count, 10, np.uint8)))
+    )
 
-    with pytest.raises(DataError, match=r"has the label 10; expected 0 to 9; check that it is the right file, or set"):
+    with pytest.raises(
+        DataError,
+        match=(
+            r"has the label 10; expected 0 to 9; check that it is the right file, or "
+            r"set"
+        ),
+    ):
         served(tmp_path, folder).load_test()
 
 
@@ -228,7 +315,9 @@ def test_a_worker_reads_and_measures_the_images_once(tmp_path, folder):
 def test_the_test_images_are_not_read_before_somebody_asks(tmp_path, folder):
     files = hashes(folder)
     (folder / NAMES[2]).unlink()
-    data = load_idx(name="served", root=str(tmp_path), files=files, mirrors=[], splitting=SPLITTING)
+    data = load_idx(
+        name="served", root=str(tmp_path), files=files, mirrors=[], splitting=SPLITTING
+    )
 
     assert len(data.train) == 16
     with pytest.raises(DataError, match="is missing"):
@@ -244,10 +333,17 @@ def test_digits_need_no_file_and_keep_their_test_images_apart():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "mean", "std"), [("mnist", 0.1307, 0.3081), ("fashion_mnist", 0.2860, 0.3530)])
-def test_known_data_has_the_published_mean_and_deviation(composed, known_data, name, mean, std):
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [("mnist", 0.1307, 0.3081), ("fashion_mnist", 0.2860, 0.3530)],
+)
+def test_known_data_has_the_published_mean_and_deviation(
+    composed, known_data, name, mean, std
+):
     """https://github.com/pytorch/examples has them for both."""
-    config = composed(f"data={name}", f"data.root={known_data(name)}", "data.splitting.val_size=0").data
+    config = composed(
+        f"data={name}", f"data.root={known_data(name)}", "data.splitting.val_size=0"
+    ).data
     data = load_config(OmegaConf.to_container(config, resolve=True))
 
     assert (len(data.train), len(data.load_test())) == (60_000, 10_000)

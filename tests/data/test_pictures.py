@@ -24,7 +24,8 @@ def _own_cache(tmp_path, monkeypatch):
 
 def save(path: Path, picture: Image.Image, kind: str) -> Path:
     """Writes a picture of that kind, whatever its name is."""
-    file = io.BytesIO()  # Pillow takes the suffix of a SPIDER file's name for one of SPIDER ever after
+    # Pillow takes the suffix of a SPIDER file's name for one of SPIDER ever after.
+    file = io.BytesIO()
     picture.save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))
     path.write_bytes(file.getvalue())
     return path
@@ -37,12 +38,18 @@ def test_announced_formats_are_read(tmp_path, kind):
     assert np.abs(np.asarray(read_picture(path).convert("L"), int) - 90).max() <= 1
 
 
-@pytest.mark.parametrize("kind", ["EPS", "ICO", "TGA", "PCX", "SGI", "ICNS", "DDS", "JPEG2000", "AVIF", "SPIDER"])
+@pytest.mark.parametrize(
+    "kind",
+    ["EPS", "ICO", "TGA", "PCX", "SGI", "ICNS", "DDS", "JPEG2000", "AVIF", "SPIDER"],
+)
 def test_other_formats_are_refused_whatever_the_file_is_called(tmp_path, kind):
     mode = "F" if kind == "SPIDER" else "RGBA" if kind == "ICNS" else "RGB"
     path = save(tmp_path / "a.png", Image.new(mode, (16, 16)), kind)
 
-    with pytest.raises(PictureError, match=r"cannot be read \(its content is of another format\); expected PNG, JPEG"):
+    with pytest.raises(
+        PictureError,
+        match=r"cannot be read \(its content is of another format\); expected PNG, JPEG",
+    ):
         read_picture(path)
 
 
@@ -65,9 +72,13 @@ def damaged(whole: bytes, length: float, bytes_at: dict[float, int]) -> bytes:
 
 
 @given(
-    st.sampled_from(whole_files()), st.floats(0, 1), st.dictionaries(st.floats(0, 1), st.integers(0, 255), max_size=9)
+    st.sampled_from(whole_files()),
+    st.floats(0, 1),
+    st.dictionaries(st.floats(0, 1), st.integers(0, 255), max_size=9),
 )
-def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path_factory, whole, length, bytes_at):
+def test_a_damaged_file_is_read_or_refused_in_one_line(
+    tmp_path_factory, whole, length, bytes_at
+):
     path = tmp_path_factory.getbasetemp() / "damaged.png"
     path.write_bytes(damaged(whole, length, bytes_at))
     try:
@@ -75,7 +86,9 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path_factory, whole, 
     except PictureError as error:
         said = str(error)
 
-    assert said in ("L", "RGB") or (said.startswith("picture `") and len(said.splitlines()) == 1)
+    assert said in ("L", "RGB") or (
+        said.startswith("picture `") and len(said.splitlines()) == 1
+    )
 
 
 GREY = Image.new("L", (6, 4), 40)
@@ -106,14 +119,19 @@ def test_grey_pictures_are_grey_however_they_are_saved(tmp_path, name):
 
 @pytest.mark.parametrize("mode", ["RGB", "P", "RGBA", "CMYK"])
 @pytest.mark.parametrize("image_size", [None, [8, 8]])
-def test_one_picture_with_a_colour_makes_all_of_them_coloured_and_is_named(tmp_path, caplog, mode, image_size):
+def test_one_picture_with_a_colour_makes_all_of_them_coloured_and_is_named(
+    tmp_path, caplog, mode, image_size
+):
     caplog.set_level("INFO")
     root = two_classes(tmp_path / "pictures")
     RED.convert(mode).save(root / "dog" / "red.tif")
     data = folder.load(path=str(root), splitting=SPLITTING, image_size=image_size)
 
     assert data.train.pixels.shape[1] == 3
-    assert "3 channels: 1 of 13 pictures has colours: `dog/red.tif`; data.channels=1 makes all grey" in caplog.text
+    assert (
+        "3 channels: 1 of 13 pictures has colours: `dog/red.tif`; data.channels=1 "
+        "makes all grey"
+    ) in caplog.text
 
 
 def test_grey_is_said_too(tmp_path, caplog):
@@ -127,16 +145,27 @@ def test_grey_is_said_too(tmp_path, caplog):
 def test_floats_from_0_to_1_are_shades(tmp_path, top):
     Image.fromarray(np.array([[0, top]], np.float32)).save(tmp_path / "a.tif")
 
-    assert np.asarray(read_picture(tmp_path / "a.tif")).tolist() == [[0, round(255 * top)]]
+    assert np.asarray(read_picture(tmp_path / "a.tif")).tolist() == [
+        [0, round(255 * top)]
+    ]
 
 
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        (np.array([[0, 255]], np.float32), r"its floats go from 0 to 255, not from 0 to 1: convert it to 8 or 16 bits"),
-        (np.array([[-1, 1]], np.float32), r"its floats go from -1 to 1, not from 0 to 1"),
+        (
+            np.array([[0, 255]], np.float32),
+            r"its floats go from 0 to 255, not from 0 to 1: convert it to 8 or 16 bits",
+        ),
+        (
+            np.array([[-1, 1]], np.float32),
+            r"its floats go from -1 to 1, not from 0 to 1",
+        ),
         (np.array([[0, np.nan]], np.float32), r"its floats go from nan to nan"),
-        (np.array([[0, 255]], np.int32), r"it holds whole numbers of 32 bits, whose range is not known: convert it"),
+        (
+            np.array([[0, 255]], np.int32),
+            r"it holds whole numbers of 32 bits, whose range is not known: convert it",
+        ),
     ],
 )
 def test_numbers_of_an_unknown_range_are_refused(tmp_path, values, reason):

@@ -17,7 +17,9 @@ def images(counts: list[int]) -> Images:
     """So many images of each class, each with a value of its own."""
     total = sum(counts)
     pixels = torch.arange(total, dtype=torch.int32).reshape(total, 1, 1, 1)
-    return Images(pixels, torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)))
+    return Images(
+        pixels, torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    )
 
 
 def names(counts: list[int]) -> list[str]:
@@ -27,10 +29,14 @@ def names(counts: list[int]) -> list[str]:
 @given(COUNTS, st.floats(0.01, 0.6), st.floats(0.01, 0.6), st.integers(0, 3))
 def test_each_class_of_three_is_in_each_part(counts, val_size, test_size, seed):
     splitting = Splitting(val_size=val_size, how="stratified", seed=seed)
-    data = assembled("own", {"train": images(counts)}, names(counts), splitting, test_size)
+    data = assembled(
+        "own", {"train": images(counts)}, names(counts), splitting, test_size
+    )
     parts = (data.train, data.val, data.load_test())
 
-    assert sorted(torch.cat([part.pixels.flatten() for part in parts]).tolist()) == [*range(sum(counts))]
+    assert sorted(torch.cat([part.pixels.flatten() for part in parts]).tolist()) == [
+        *range(sum(counts))
+    ]
     for part in parts:
         assert torch.bincount(part.labels, minlength=len(counts)).min() >= 1
 
@@ -40,7 +46,9 @@ def test_a_train_size_keeps_one_of_each_class(counts, data):
     part = images([count + 1 for count in counts])
     left = sum(counts)
     size = data.draw(st.integers(len(counts), left - 1)) if left > len(counts) else None
-    train, _ = Splitting(val_size=len(counts), how="stratified", train_size=size).split(part)
+    train, _ = Splitting(val_size=len(counts), how="stratified", train_size=size).split(
+        part
+    )
 
     assert torch.bincount(train.labels, minlength=len(counts)).min() >= 1
     assert len(train) == (size or left)
@@ -52,7 +60,9 @@ def test_what_scikit_learn_draws_well_stays_as_it_was(classes, each, seed):
     size = classes * each // 4
     _, val = Splitting(val_size=size, how="stratified", seed=seed).split(part)
     rows = np.arange(classes * each)
-    _, expected = train_test_split(rows, test_size=size, random_state=seed, stratify=part.labels.numpy())
+    _, expected = train_test_split(
+        rows, test_size=size, random_state=seed, stratify=part.labels.numpy()
+    )
 
     assert val.pixels.flatten().tolist() == sorted(expected.tolist())
 
@@ -60,13 +70,48 @@ def test_what_scikit_learn_draws_well_stays_as_it_was(classes, each, seed):
 @pytest.mark.parametrize(
     ("counts", "given_parts", "how", "message"),
     [
-        ([9, 2, 1], (), "stratified", r"data `own` has too few images of the class `c1` \(2\), `c2` \(1\); expected at least 3 of each class, one to train, one to val"),
-        ([9, 1], ("test",), "stratified", r"`c1` \(1\); expected at least 2 of each class, one to train, one to validate; add some, leave the class out, or bring images to validate of its own"),
-        ([9, 0], ("val", "test"), "stratified", r"`c1` \(0\); expected at least 1 of each class, one to train; add some, or leave the class out"),
-        ([9, 9], ("test",), "last", r"has no validation image of the class `c0`; expected some of every class; add some, or set data.splitting.how=strat"),
+        (
+            [9, 2, 1],
+            (),
+            "stratified",
+            (
+                r"data `own` has too few images of the class `c1` \(2\), `c2` \(1\); "
+                r"expected at least 3 of each class, one to train, one to val"
+            ),
+        ),
+        (
+            [9, 1],
+            ("test",),
+            "stratified",
+            (
+                r"`c1` \(1\); expected at least 2 of each class, one to train, one to "
+                r"validate; add some, leave the class out, or bring images to "
+                r"validate of its own"
+            ),
+        ),
+        (
+            [9, 0],
+            ("val", "test"),
+            "stratified",
+            (
+                r"`c1` \(0\); expected at least 1 of each class, one to train; add "
+                r"some, or leave the class out"
+            ),
+        ),
+        (
+            [9, 9],
+            ("test",),
+            "last",
+            (
+                r"has no validation image of the class `c0`; expected some of every "
+                r"class; add some, or set data.splitting.how=strat"
+            ),
+        ),
     ],
-)  # fmt: skip
-def test_classes_with_too_few_are_named_with_advice_that_works(counts, given_parts, how, message):
+)
+def test_classes_with_too_few_are_named_with_advice_that_works(
+    counts, given_parts, how, message
+):
     parts = {"train": images(counts)} | {split: images([2, 2]) for split in given_parts}
     with pytest.raises(DataError, match=message):
         assembled("own", parts, names(counts), Splitting(val_size=0.2, how=how), 0.2)
@@ -75,14 +120,21 @@ def test_classes_with_too_few_are_named_with_advice_that_works(counts, given_par
 def test_a_part_given_without_a_class_can_be_left_out(tmp_path):
     parts = {"train": images([5, 5]), "val": images([2, 0])}
     with pytest.raises(
-        DataError, match=r"no validation image of the class `c1`; .* or leave the validation images out"
+        DataError,
+        match=(
+            r"no validation image of the class `c1`; .* or leave the validation "
+            r"images out"
+        ),
     ):
-        assembled("own", parts, names([5, 5]), Splitting(val_size=0.2, how="stratified"), 0.2)
+        assembled(
+            "own", parts, names([5, 5]), Splitting(val_size=0.2, how="stratified"), 0.2
+        )
 
 
 @pytest.mark.parametrize(("val_size", "fitting"), [(2, "3 to 6"), (7, "3 to 6")])
 def test_a_number_that_leaves_a_class_out_is_told_what_fits(val_size, fitting):
     with pytest.raises(
-        ConfigError, match=rf"data.splitting.val_size `{val_size}` .*; expected {fitting}; set data.spl"
+        ConfigError,
+        match=rf"data.splitting.val_size `{val_size}` .*; expected {fitting}; set data.spl",
     ):
         Splitting(val_size=val_size, how="stratified").split(images([3, 3, 3]))

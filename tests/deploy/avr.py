@@ -1,4 +1,6 @@
-"""A header on an ATmega1284P, whose ``int`` has 16 bits, emulated by simavr: the logits of images."""
+"""A header on an ATmega1284P, whose ``int`` has 16 bits, emulated by simavr: the logits
+of images.
+"""
 
 import shutil
 import subprocess
@@ -56,17 +58,35 @@ def missing() -> str:
 
 
 def run(header: Path, pixels: np.ndarray, classes: int, *, is_int8: bool) -> np.ndarray:
-    """The logits ``(N, classes)`` of images uint8 ``(N, C, H, W)``, as the header has them."""
-    rows = ", ".join("{" + ",".join(map(str, image.reshape(-1))) + "}" for image in pixels)
+    """The logits ``(N, classes)`` of images uint8 ``(N, C, H, W)``, as the header has
+    them.
+    """
+    rows = ", ".join(
+        "{" + ",".join(map(str, image.reshape(-1))) + "}" for image in pixels
+    )
     types = {"pixel": "uint8_t", "logit": "int32_t", "unit": "1"}
     if not is_int8:
         types = {"pixel": "float", "logit": "float", "unit": "(1.0f / 255.0f)"}
     sizes = {"count": len(pixels), "pixels": pixels[0].size, "classes": classes}
     folder = header.parent
-    (folder / "main.c").write_text(MAIN.format(header=header.name, name=c_name(header), images=rows, **sizes, **types))
-    subprocess.run(["avr-gcc", *FLAGS, "main.c", "-o", "program.elf", "-lm"], cwd=folder, check=True)
+    (folder / "main.c").write_text(
+        MAIN.format(
+            header=header.name, name=c_name(header), images=rows, **sizes, **types
+        )
+    )
+    subprocess.run(
+        ["avr-gcc", *FLAGS, "main.c", "-o", "program.elf", "-lm"],
+        cwd=folder,
+        check=True,
+    )
     board = ["simavr", "-m", "atmega1284p", "-f", CLOCK_HZ, "program.elf"]
-    done = subprocess.run(board, cwd=folder, capture_output=True, text=True, timeout=300, check=True)
-    words = [word[1:9] for word in (done.stdout + done.stderr).split() if word.startswith("=")]
+    done = subprocess.run(
+        board, cwd=folder, capture_output=True, text=True, timeout=300, check=True
+    )
+    words = [
+        word[1:9]
+        for word in (done.stdout + done.stderr).split()
+        if word.startswith("=")
+    ]
     bits = np.array([int(word, 16) for word in words], np.uint32)
     return bits.view(np.int32 if is_int8 else np.float32).reshape(len(pixels), classes)

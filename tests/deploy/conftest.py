@@ -18,7 +18,15 @@ def deployable(composed):
         samples, net = torch.rand(40, 1, 28, 28), build(config)
         for _ in range(2):
             net.train()(samples * 3)
-        point = Point(params=count(config), f1=0.9, family=config["_target_"], data="digits", config={"model": config})
-        return Deployable(WithScaling(net, Scaling(33.0, 78.0)).eval(), point, samples, 0.7)
+        point = Point(
+            params=count(config),
+            f1=0.9,
+            family=config["_target_"],
+            data="digits",
+            config={"model": config},
+        )
+        return Deployable(
+            WithScaling(net, Scaling(33.0, 78.0)).eval(), point, samples, 0.7
+        )
 
     return make

@@ -1,4 +1,6 @@
-"""A header in whole numbers on a Cortex-M3 without floating point, emulated by QEMU: classes, instructions, sizes."""
+"""A header in whole numbers on a Cortex-M3 without floating point, emulated by QEMU:
+classes, instructions, sizes.
+"""
 
 import re
 import shutil
@@ -10,7 +12,8 @@ import numpy as np
 from paretune.deploy.c_text import c_name
 
 TOOLS = ("arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm")
-NS_A_TICK = 40  # of the board's 25 MHz timer; with -icount shift=0 an instruction takes a nanosecond
+# Of the board's 25 MHz timer; with -icount shift=0 an instruction takes a nanosecond.
+NS_A_TICK = 40
 LINKER = """
 MEMORY { FLASH (rx): ORIGIN = 0, LENGTH = 4M  RAM (rwx): ORIGIN = 0x20000000, LENGTH = 4M }
 SECTIONS {
@@ -58,9 +61,18 @@ def missing() -> str:
 
 
 def run(header: Path, pixels: np.ndarray, folder: Path) -> tuple[list[int], int]:
-    """The classes of images ``(N, C, H, W)``, and the instructions of the last one's inference."""
-    images = ", ".join("{" + ",".join(map(str, image.reshape(-1))) + "}" for image in pixels)
-    main = MAIN.format(header=header.resolve(), pixels=pixels[0].size, images=images, name=c_name(header))
+    """The classes of images ``(N, C, H, W)``, and the instructions of the last one's
+    inference.
+    """
+    images = ", ".join(
+        "{" + ",".join(map(str, image.reshape(-1))) + "}" for image in pixels
+    )
+    main = MAIN.format(
+        header=header.resolve(),
+        pixels=pixels[0].size,
+        images=images,
+        name=c_name(header),
+    )
     (folder / "main.c").write_text(main)
     (folder / "link.ld").write_text(LINKER)
     flags = [
@@ -74,7 +86,16 @@ def run(header: Path, pixels: np.ndarray, folder: Path) -> tuple[list[int], int]
         "-Werror",
         "-Wno-main",
     ]
-    gcc = ["arm-none-eabi-gcc", *flags, "-T", "link.ld", "main.c", "-lgcc", "-o", "program.elf"]
+    gcc = [
+        "arm-none-eabi-gcc",
+        *flags,
+        "-T",
+        "link.ld",
+        "main.c",
+        "-lgcc",
+        "-o",
+        "program.elf",
+    ]
     subprocess.run(gcc, cwd=folder, check=True)
     board = [
         "qemu-system-arm",
@@ -87,21 +108,42 @@ def run(header: Path, pixels: np.ndarray, folder: Path) -> tuple[list[int], int]
         "-kernel",
         "program.elf",
     ]
-    done = subprocess.run(board, cwd=folder, capture_output=True, text=True, timeout=300, check=True)
-    rows = [line.split() for line in (done.stdout + done.stderr).splitlines() if re.fullmatch(r"\d+ +\d+ *", line)]
+    done = subprocess.run(
+        board, cwd=folder, capture_output=True, text=True, timeout=300, check=True
+    )
+    rows = [
+        line.split()
+        for line in (done.stdout + done.stderr).splitlines()
+        if re.fullmatch(r"\d+ +\d+ *", line)
+    ]
     return [int(row[0]) for row in rows], int(rows[-1][1]) * NS_A_TICK
 
 
 def sizes(header: Path, folder: Path) -> tuple[int, int]:
-    """Bytes of code and constants, and of data, of the object file that has the function of the class."""
+    """Bytes of code and constants, and of data, of the object file that has the
+    function of the class.
+    """
     source = (
-        f'#include "{header.resolve()}"\nint classify(const unsigned char *p) {{ return {c_name(header)}_class(p); }}\n'
+        f'#include "{header.resolve()}"\nint classify(const unsigned char *p) {{ '
+        f"return {c_name(header)}_class(p); }}\n"
     )
     (folder / "object.c").write_text(source)
-    gcc = ["arm-none-eabi-gcc", "-mcpu=cortex-m3", "-mthumb", "-Os", "-ffreestanding", "-c", "object.c"]
+    gcc = [
+        "arm-none-eabi-gcc",
+        "-mcpu=cortex-m3",
+        "-mthumb",
+        "-Os",
+        "-ffreestanding",
+        "-c",
+        "object.c",
+    ]
     subprocess.run(gcc, cwd=folder, check=True)
     said = subprocess.run(
-        ["arm-none-eabi-size", "object.o"], cwd=folder, capture_output=True, text=True, check=True
+        ["arm-none-eabi-size", "object.o"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     text, data, bss = map(int, said.splitlines()[1].split()[:3])
     return text, data + bss

@@ -12,7 +12,22 @@ from paretune.deploy.c_text import as_string, c_name, in_comment
 
 COMPILERS = ("gcc", "clang")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
-ENDS = ("*/", "/*", "//", "??/", "\\", "*\\", '"', "\n", "\u202e", "\0", "é", "\udc80", "pics/*.png", "%s")
+ENDS = (
+    "*/",
+    "/*",
+    "//",
+    "??/",
+    "\\",
+    "*\\",
+    '"',
+    "\n",
+    "\u202e",
+    "\0",
+    "é",
+    "\udc80",
+    "pics/*.png",
+    "%s",
+)
 TEXTS = st.lists(st.text(max_size=8) | st.sampled_from(ENDS), max_size=5).map("".join)
 MANY = st.lists(TEXTS, min_size=1, max_size=30)
 
@@ -22,7 +37,12 @@ def compiled(compiler: str, source: str, folder: Path) -> Path:
     if not shutil.which(compiler):
         pytest.skip(f"needs {compiler}")
     (folder / "main.c").write_text(source, encoding="utf-8")
-    done = subprocess.run([compiler, *STRICT, "main.c", "-o", "main"], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run(
+        [compiler, *STRICT, "main.c", "-o", "main"],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, b"")
     return folder / "main"
 
@@ -34,7 +54,11 @@ def compiled(compiler: str, source: str, folder: Path) -> Path:
 def test_any_text_stays_in_its_comment(tmp_path_factory, compiler, texts):
     comment = "\n".join(f" * {in_comment(text)}" for text in texts)
 
-    compiled(compiler, f"/*\n{comment}\n */\nint main(void) {{ return 0; }}\n", tmp_path_factory.mktemp("comment"))
+    compiled(
+        compiler,
+        f"/*\n{comment}\n */\nint main(void) {{ return 0; }}\n",
+        tmp_path_factory.mktemp("comment"),
+    )
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -47,12 +71,17 @@ def test_any_text_is_the_string_that_c_has(tmp_path_factory, compiler, texts):
     main = f"""#include <stdio.h>
 static const char *const texts[] = {{ {strings} }};
 static const unsigned sizes[] = {{ {sizes} }};
-int main(void) {{ for (unsigned i = 0; i < {2 * len(texts)}; i++) fwrite(texts[i], 1, sizes[i] - 1, stdout); return 0; }}
+int main(void) {{
+    for (unsigned i = 0; i < {2 * len(texts)}; i++) fwrite(texts[i], 1, sizes[i] - 1, stdout);
+    return 0;
+}}
 """
     program = compiled(compiler, main, tmp_path_factory.mktemp("string"))
     said = subprocess.run([program], capture_output=True, check=True).stdout
 
-    assert said == b"".join(text.encode("utf-8", "surrogateescape") + b"|" for text in texts)
+    assert said == b"".join(
+        text.encode("utf-8", "surrogateescape") + b"|" for text in texts
+    )
 
 
 @given(TEXTS)

@@ -39,42 +39,72 @@ DEEP = [
     ("squeeze_deep", "kernel_size.7=1 depth=3"),
     ("recurrent_deep", "pool_after_steps=[2] norm_each_step=false activation=silu"),
     ("squeeze", "views=5"),
-    ("recurrent_tiny", "stem=2 width=13 depthwise_kernels=3 widen=repeat class_maps=true norm=scalar bias=false"),
+    (
+        "recurrent_tiny",
+        (
+            "stem=2 width=13 depthwise_kernels=3 widen=repeat class_maps=true "
+            "norm=scalar bias=false"
+        ),
+    ),
 ]
-VARIANTS = [(family, "activation=relu") for family in FAMILIES] + [("conv", variant) for variant in EVERY] + DEEP
+VARIANTS = (
+    [(family, "activation=relu") for family in FAMILIES]
+    + [("conv", variant) for variant in EVERY]
+    + DEEP
+)
 
 
 @pytest.mark.parametrize(("family", "settings"), VARIANTS)
 def test_the_c_header_says_what_torch_says(deployable, tmp_path, family, settings):
-    model = deployable(f"model={family}", *(f"model.{setting}" for setting in settings.split()))
+    model = deployable(
+        f"model={family}", *(f"model.{setting}" for setting in settings.split())
+    )
 
     assert write_c(model, tmp_path / "model.h", "a test") < 1e-4
     assert [path.name for path in tmp_path.iterdir()] == ["model.h"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_onnx_says_what_torch_says_for_a_batch_of_any_size(deployable, tmp_path, family):
+def test_onnx_says_what_torch_says_for_a_batch_of_any_size(
+    deployable, tmp_path, family
+):
     model = deployable(f"model={family}")
     write_onnx(model, tmp_path / "model.onnx", {"ink_share": 0.7})
     runtime = Runtime(tmp_path / "model.onnx")
 
     for size in (1, 3, 40):
-        assert np.allclose(runtime.logits(model.samples[:size].numpy()), model.logits()[:size], atol=1e-4)
-    assert (runtime.placing, runtime.class_names[3]) == (Placing((1, 28, 28), "ink", 0.7), "3")
+        assert np.allclose(
+            runtime.logits(model.samples[:size].numpy()),
+            model.logits()[:size],
+            atol=1e-4,
+        )
+    assert (runtime.placing, runtime.class_names[3]) == (
+        Placing((1, 28, 28), "ink", 0.7),
+        "3",
+    )
 
 
 @pytest.mark.parametrize(
     "forward",
-    [lambda x: torch.linalg.svdvals(x.reshape(-1, 4, 4)), lambda x: x.flatten(1) if x.sum() > 0 else -x.flatten(1)],
+    [
+        lambda x: torch.linalg.svdvals(x.reshape(-1, 4, 4)),
+        lambda x: x.flatten(1) if x.sum() > 0 else -x.flatten(1),
+    ],
     ids=["an operation that ONNX has not", "a choice by values"],
 )
 def test_a_network_that_onnx_cannot_hold_is_refused_in_one_line(tmp_path, forward):
     net = torch.nn.Module()
     net.forward = forward
-    model = Deployable(WithScaling(net, Scaling(0.0, 1.0)).eval(), Point(1, 0.5), torch.rand(2, 1, 4, 4), 1.0)
+    model = Deployable(
+        WithScaling(net, Scaling(0.0, 1.0)).eval(),
+        Point(1, 0.5),
+        torch.rand(2, 1, 4, 4),
+        1.0,
+    )
 
     with pytest.raises(
-        ExportError, match=r"network cannot be written as ONNX \(.+\); .* change the model's code"
+        ExportError,
+        match=r"network cannot be written as ONNX \(.+\); .* change the model's code",
     ) as said:
         write_onnx(model, tmp_path / "model.onnx", {})
     assert "\n" not in str(said.value)
@@ -89,11 +119,18 @@ def test_onnx_holds_no_path_of_this_machine(deployable, tmp_path):
     assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
-def test_a_model_that_says_something_else_is_not_kept(deployable, tmp_path, monkeypatch):
+def test_a_model_that_says_something_else_is_not_kept(
+    deployable, tmp_path, monkeypatch
+):
     model = deployable("model=conv")
-    monkeypatch.setattr(Deployable, "logits", lambda self: np.zeros((40, 10), np.float32))
+    monkeypatch.setattr(
+        Deployable, "logits", lambda self: np.zeros((40, 10), np.float32)
+    )
 
-    with pytest.raises(ExportError, match=r"ONNX differs from torch by .* of 40 images another class; .* not kept"):
+    with pytest.raises(
+        ExportError,
+        match=r"ONNX differs from torch by .* of 40 images another class; .* not kept",
+    ):
         write_onnx(model, tmp_path / "model.onnx", {})
     assert list(tmp_path.iterdir()) == []
 
@@ -103,8 +140,16 @@ def test_an_operation_that_c_has_not_is_named(tmp_path):
         def forward(self, images):
             return torch.sort(images.flatten(1))[0][:, :10]
 
-    model = Deployable(WithScaling(Odd(), Scaling(0.0, 1.0)).eval(), Point(1, 0.5), torch.rand(2, 1, 4, 4), 1.0)
-    with pytest.raises(ExportError, match=r"operation `sort` cannot be written in C; .* export without --c"):
+    model = Deployable(
+        WithScaling(Odd(), Scaling(0.0, 1.0)).eval(),
+        Point(1, 0.5),
+        torch.rand(2, 1, 4, 4),
+        1.0,
+    )
+    with pytest.raises(
+        ExportError,
+        match=r"operation `sort` cannot be written in C; .* export without --c",
+    ):
         write_c(model, tmp_path / "model.h", "odd")
     assert describe_costs(model)["MACs per image"] == "0"
 
@@ -112,16 +157,27 @@ def test_an_operation_that_c_has_not_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("forward", "operation"),
     [
-        (lambda x: (x * x.mean(dim=(2, 3), keepdim=True)).flatten(1), r"mul_values of \[\(1, 4, 4\), \(1, 1, 1\)\]"),
+        (
+            lambda x: (x * x.mean(dim=(2, 3), keepdim=True)).flatten(1),
+            r"mul_values of \[\(1, 4, 4\), \(1, 1, 1\)\]",
+        ),
         (lambda x: x[..., ::2].flatten(1), "slice with a step"),
-        (lambda x: torch.nn.functional.max_pool2d(x, 2, 1, dilation=2).flatten(1), "max_pool2d with dilation"),
+        (
+            lambda x: torch.nn.functional.max_pool2d(x, 2, 1, dilation=2).flatten(1),
+            "max_pool2d with dilation",
+        ),
     ],
 )
 def test_a_form_of_an_operation_that_c_has_not_is_named(tmp_path, forward, operation):
     layer = torch.nn.Module()
     layer.forward = forward
     net = torch.nn.Sequential(OrderedDict(odd=layer))
-    model = Deployable(WithScaling(net, Scaling(0.0, 1.0)).eval(), Point(1, 0.5), torch.rand(2, 1, 4, 4), 1.0)
+    model = Deployable(
+        WithScaling(net, Scaling(0.0, 1.0)).eval(),
+        Point(1, 0.5),
+        torch.rand(2, 1, 4, 4),
+        1.0,
+    )
     said = rf"layer `odd` \(Module\) cannot be exported: operation `{operation}` cannot be written in C"
     with pytest.raises(ExportError, match=said):
         write_c(model, tmp_path / "model.h", "odd")
@@ -130,7 +186,9 @@ def test_a_form_of_an_operation_that_c_has_not_is_named(tmp_path, forward, opera
 def test_without_a_compiler_the_header_is_not_kept(deployable, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(ExportError, match=r"C compiler `gcc` is not on the PATH; .* leave out --c"):
+    with pytest.raises(
+        ExportError, match=r"C compiler `gcc` is not on the PATH; .* leave out --c"
+    ):
         write_c(deployable("model=dense"), tmp_path / "model.h", "a test")
     assert list(tmp_path.iterdir()) == []
 
@@ -140,11 +198,16 @@ def test_the_class_function_of_the_header_takes_bytes(deployable, tmp_path):
     write_c(model, tmp_path / "tiny.h", "a test")
     pixels = (model.samples[0] * 255).round()
     numbers = ",".join(str(int(value)) for value in pixels.reshape(-1))
-    main = f'#include <stdio.h>\n#include "tiny.h"\nint main(void) {{ static unsigned char p[] = {{{numbers}}}; printf("%d", tiny_class(p)); }}'
+    main = (
+        f'#include <stdio.h>\n#include "tiny.h"\nint main(void) {{ static unsigned '
+        f'char p[] = {{{numbers}}}; printf("%d", tiny_class(p)); }}'
+    )
     (tmp_path / "main.c").write_text(main)
     subprocess.run(["gcc", "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
 
-    said = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [tmp_path / "main"], capture_output=True, text=True, check=True
+    ).stdout
     assert int(said) == int(model.net(pixels[None] / 255).argmax())
 
 
@@ -156,10 +219,15 @@ def test_the_header_works_in_the_counted_bytes(deployable, tmp_path, family):
     text = (tmp_path / "model.h").read_text()
     costs = models.measure(model.point.config["model"])
 
-    assert f"one static block\n * of {costs.ram_bytes} bytes. Weights: {costs.flash_bytes} bytes" in text
+    assert (
+        f"one static block\n * of {costs.ram_bytes} bytes. Weights: "
+        f"{costs.flash_bytes} bytes"
+    ) in text
 
 
-def test_a_header_that_looks_several_times_has_the_code_of_one_look(deployable, tmp_path):
+def test_a_header_that_looks_several_times_has_the_code_of_one_look(
+    deployable, tmp_path
+):
     model = deployable("model=squeeze", "model.views=13")
     write_c(model, tmp_path / "often.h", "a test")
     write_c(model.single_view, tmp_path / "once.h", "a test")
@@ -172,7 +240,12 @@ def test_a_header_that_looks_several_times_has_the_code_of_one_look(deployable, 
 
 def test_the_card_and_the_weights_stand_for_themselves(deployable, tmp_path):
     model = deployable("model=dense")
-    write_card(model, tmp_path / "model.md", {"parameters": "7"}, ["paretune export x model.onnx"])
+    write_card(
+        model,
+        tmp_path / "model.md",
+        {"parameters": "7"},
+        ["paretune export x model.onnx"],
+    )
     write_safetensors(model, tmp_path / "model.safetensors")
     text = (tmp_path / "model.md").read_text()
 
@@ -187,16 +260,25 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
     (tmp_path / "model.onnx").write_text("no model")
 
     with pytest.raises(
-        StoreError, match=r"model `.*model.onnx` cannot be read \(.*\); expected a file that paretune export"
+        StoreError,
+        match=(
+            r"model `.*model.onnx` cannot be read \(.*\); expected a file that "
+            r"paretune export"
+        ),
     ):
         Runtime(tmp_path / "model.onnx")
     info = onnx.helper.make_tensor_value_info("x", 1, [1])
     graph = onnx.helper.make_graph([], "g", [info], [info])
     onnx.save(
-        onnx.helper.make_model(graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid("", 20)]),
+        onnx.helper.make_model(
+            graph, ir_version=10, opset_imports=[onnx.helper.make_opsetid("", 20)]
+        ),
         tmp_path / "model.onnx",
     )
-    with pytest.raises(StoreError, match=r"model `.*model.onnx` cannot be read \(it is of another program\)"):
+    with pytest.raises(
+        StoreError,
+        match=r"model `.*model.onnx` cannot be read \(it is of another program\)",
+    ):
         Runtime(tmp_path / "model.onnx")
 
 
@@ -213,7 +295,11 @@ def test_the_ink_share_is_the_longer_side_of_what_is_shown(height, width):
 def test_nothing_that_is_shared_names_a_folder_of_this_machine(deployable, tmp_path):
     model = deployable("model=dense")
     trainer = {"distillation": {"teacher": "/home/me/teacher.pt"}}
-    config = {**model.point.config, "data": {"root": "/home/me/data", "name": "mnist"}, "trainer": trainer}
+    config = {
+        **model.point.config,
+        "data": {"root": "/home/me/data", "name": "mnist"},
+        "trainer": trainer,
+    }
     model = replace(model, point=replace(model.point, config=config))
     write_card(model, tmp_path / "m.md", {}, [])
     write_safetensors(model, tmp_path / "m.safetensors")
@@ -226,7 +312,12 @@ def test_nothing_that_is_shared_names_a_folder_of_this_machine(deployable, tmp_p
 
 def test_a_point_without_a_family_is_still_a_card(deployable, tmp_path):
     model = deployable("model=dense")
-    write_card(replace(model, point=replace(model.point, family="")), Path(tmp_path / "m.md"), {}, [])
+    write_card(
+        replace(model, point=replace(model.point, family="")),
+        Path(tmp_path / "m.md"),
+        {},
+        [],
+    )
 
     assert (tmp_path / "m.md").read_text().startswith("# , ")
 
@@ -241,6 +332,14 @@ def test_a_norm_of_one_number_is_not_stored_value_by_value(deployable, tmp_path)
 
 def test_members_of_equal_parameters_have_files_of_their_own():
     """On a front over multiply-accumulates, say."""
-    points = [Point(100, 0.8, run_id="a" * 32), Point(200, 0.9, run_id="b" * 32), Point(200, 0.95, run_id="c" * 32)]
+    points = [
+        Point(100, 0.8, run_id="a" * 32),
+        Point(200, 0.9, run_id="b" * 32),
+        Point(200, 0.95, run_id="c" * 32),
+    ]
 
-    assert [path.name for path in file_names(Path(), points)] == ["100.onnx", "200-bbbbbbbb.onnx", "200-cccccccc.onnx"]
+    assert [path.name for path in file_names(Path(), points)] == [
+        "100.onnx",
+        "200-bbbbbbbb.onnx",
+        "200-cccccccc.onnx",
+    ]

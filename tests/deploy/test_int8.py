@@ -24,9 +24,12 @@ from paretune.deploy.onnx import write_onnx
 from paretune.deploy.runtime import Runtime
 from paretune.errors import ExportError
 
-PIXELS = (torch.rand(200, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 255).byte()
+PIXELS = (
+    torch.rand(200, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 255
+).byte()
 IMAGES = (PIXELS / 255).numpy()
-pytestmark = pytest.mark.xdist_group("int8")  # one process writes what several tests read
+# One process writes what several tests read.
+pytestmark = pytest.mark.xdist_group("int8")
 
 WRITTEN = [
     ("conv", "norm=batch activation=silu"),
@@ -38,17 +41,30 @@ WRITTEN = [
     ("recurrent_deep", "pool_after_steps=[2]"),
     ("recurrent_deep", "norm=scalar bias=false activation=leaky_relu"),
     ("recurrent_deep", "norm=scalar norm_each_step=false activation=silu"),
-    ("recurrent_tiny", "stem=2 width=13 depthwise_kernels=3 widen=repeat class_maps=true norm=scalar bias=false"),
+    (
+        "recurrent_tiny",
+        (
+            "stem=2 width=13 depthwise_kernels=3 widen=repeat class_maps=true "
+            "norm=scalar bias=false"
+        ),
+    ),
     ("conv", "norm=scalar"),
     ("squeeze", "views=5"),
-    pytest.param("squeeze", "views=13", marks=pytest.mark.slow),  # the same code, more copies
+    # The same code, more copies.
+    pytest.param("squeeze", "views=13", marks=pytest.mark.slow),
 ]
 
 
 def in_int8(model: Deployable, folder: Path) -> Quantised:
     """The model exported, quantised into ``folder/model.int8.onnx`` and read back."""
-    write_onnx(model, folder / "model.onnx", {"ink_share": 0.7, "class_names": list("abcdefghij")})
-    model = replace(model, training=Images(PIXELS, torch.zeros(len(PIXELS), dtype=torch.int64)))
+    write_onnx(
+        model,
+        folder / "model.onnx",
+        {"ink_share": 0.7, "class_names": list("abcdefghij")},
+    )
+    model = replace(
+        model, training=Images(PIXELS, torch.zeros(len(PIXELS), dtype=torch.int64))
+    )
     return write_int8(model, folder / "model.onnx", folder / "model.int8.onnx")
 
 
@@ -65,17 +81,24 @@ class Written:
 
 @pytest.fixture(scope="module")
 def written_once() -> dict[str, Written]:
-    """By the settings, what :func:`written` has written; exporting one takes seconds."""
+    """By the settings, what :func:`written` has written; exporting one takes
+    seconds.
+    """
     return {}
 
 
 @pytest.fixture
 def written(deployable, written_once, tmp_path_factory) -> Callable[[str], Written]:
-    """Writes the network of such settings as ``model.int8.onnx`` and ``model.h`` in a folder, once for all tests."""
+    """Writes the network of such settings as ``model.int8.onnx`` and ``model.h`` in a
+    folder, once for all tests.
+    """
 
     def write(settings: str) -> Written:
         if settings not in written_once:
-            model, folder = deployable(*settings.split()), tmp_path_factory.mktemp("written")
+            model, folder = (
+                deployable(*settings.split()),
+                tmp_path_factory.mktemp("written"),
+            )
             quantised = in_int8(model, folder)
             sizes = write_c_int8(quantised, model, folder / "model.h", "a test")
             written_once[settings] = Written(model, quantised, folder, *sizes)
@@ -85,41 +108,78 @@ def written(deployable, written_once, tmp_path_factory) -> Callable[[str], Writt
 
 
 @pytest.mark.parametrize(("family", "settings"), WRITTEN)
-def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(deployable, tmp_path, family, settings):
-    model = deployable(f"model={family}", *(f"model.{setting}" for setting in settings.split()))
+def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(
+    deployable, tmp_path, family, settings
+):
+    model = deployable(
+        f"model={family}", *(f"model.{setting}" for setting in settings.split())
+    )
     for parameter in model.net.parameters():
         parameter.data += 0.1  # norms' factors are not 1, nor what they add 0
     write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
     logits = Runtime(tmp_path / "model.int8.onnx").logits(IMAGES)
     whole = run_c_int8(tmp_path / "model.h", PIXELS.numpy(), 10)
-    scale = float((tmp_path / "model.h").read_text().partition("; times ")[2].split()[0])
+    scale = float(
+        (tmp_path / "model.h").read_text().partition("; times ")[2].split()[0]
+    )
 
     assert np.abs(whole * scale - logits).max() < 0.05 * logits.std()
 
 
 @pytest.mark.parametrize(
     "family",
-    ["conv", "dense", "squeeze", "squeeze_deep model.activation=silu", "separable", "recurrent", "recurrent_deep"],
+    [
+        "conv",
+        "dense",
+        "squeeze",
+        "squeeze_deep model.activation=silu",
+        "separable",
+        "recurrent",
+        "recurrent_deep",
+    ],
 )
 def test_it_takes_the_counted_memory(written, family):
     took = written(f"model={family}")
-    wide, costs = (models.measure(took.model.point.config["model"], dtype) for dtype in ("float32", "int8"))
+    wide, costs = (
+        models.measure(took.model.point.config["model"], dtype)
+        for dtype in ("float32", "int8")
+    )
 
     assert took.ram_bytes == costs.ram_bytes == wide.ram_bytes / 4
-    assert 0.85 * costs.flash_bytes < took.flash_bytes <= costs.flash_bytes < wide.flash_bytes
+    assert (
+        0.85 * costs.flash_bytes
+        < took.flash_bytes
+        <= costs.flash_bytes
+        < wide.flash_bytes
+    )
 
 
-@pytest.mark.parametrize("family", ["separable", "recurrent_deep model.norm=scalar model.activation=leaky_relu"])
-def test_a_rectifier_and_the_scale_of_a_norm_are_part_of_what_comes_before_them(deployable, tmp_path, family):
+@pytest.mark.parametrize(
+    "family",
+    ["separable", "recurrent_deep model.norm=scalar model.activation=leaky_relu"],
+)
+def test_a_rectifier_and_the_scale_of_a_norm_are_part_of_what_comes_before_them(
+    deployable, tmp_path, family
+):
     """Each would round all values once more."""
     model = deployable(*f"model={family}".split())
     for parameter in model.net.parameters():
         parameter.data += 0.1  # a factor of 1 would be left out
     ops = in_int8(model, tmp_path).ops
-    joined = {name for op in ops for name, part in vars(op.joined).items() if part is not None}
+    joined = {
+        name for op in ops for name, part in vars(op.joined).items() if part is not None
+    }
 
-    assert {op.kind for op in ops} <= {"conv2d", "max_pool2d", "map_mean", "linear", "layer_norm"}
-    assert joined == ({"slope"} if family == "separable" else {"slope", "factor", "added"})
+    assert {op.kind for op in ops} <= {
+        "conv2d",
+        "max_pool2d",
+        "map_mean",
+        "linear",
+        "layer_norm",
+    }
+    assert joined == (
+        {"slope"} if family == "separable" else {"slope", "factor", "added"}
+    )
 
 
 def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(written):
@@ -141,16 +201,23 @@ def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(written)
         ("squeeze model.norm=group model.views=5", r"norm1` \(GroupNorm", "shape"),
     ],
 )
-def test_a_layer_that_has_no_whole_numbers_is_named(deployable, tmp_path, family, layer, what):
+def test_a_layer_that_has_no_whole_numbers_is_named(
+    deployable, tmp_path, family, layer, what
+):
     model = deployable(*f"model={family}".split())
     operation = rf"operation `.*{what}.*` cannot be written in C; expected .*; export without --int8 with --c"
-    with pytest.raises(ExportError, match=rf"layer `{layer}\) cannot be exported: {operation}"):
+    with pytest.raises(
+        ExportError, match=rf"layer `{layer}\) cannot be exported: {operation}"
+    ):
         write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
 
 
 def test_a_value_without_a_finite_range_is_refused(deployable, tmp_path):
     """Inception pads with minus infinity before it pools."""
-    said = r"layer `[a-z0-9.]+` gives values without a finite range; expected finite numbers, .* without --int8"
+    said = (
+        r"layer `[a-z0-9.]+` gives values without a finite range; expected finite "
+        r"numbers, .* without --int8"
+    )
     with pytest.raises(ExportError, match=said):
         in_int8(deployable("model=inception"), tmp_path)
 
@@ -168,14 +235,20 @@ def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(written
 
 @pytest.mark.slow
 @pytest.mark.skipif(
-    bool(cortex.missing()), reason=f"needs {cortex.missing()} (Debian: gcc-arm-none-eabi, qemu-system-arm)"
+    bool(cortex.missing()),
+    reason=f"needs {cortex.missing()} (Debian: gcc-arm-none-eabi, qemu-system-arm)",
 )
 def test_a_cortex_without_floating_point_gives_the_same_classes(deployable, tmp_path):
     model = deployable("model=separable")
     write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
-    classes, instructions = cortex.run(tmp_path / "model.h", PIXELS[:10].numpy(), tmp_path)
+    classes, instructions = cortex.run(
+        tmp_path / "model.h", PIXELS[:10].numpy(), tmp_path
+    )
 
-    assert classes == run_c_int8(tmp_path / "model.h", PIXELS[:10].numpy(), 10).argmax(1).tolist()
+    assert (
+        classes
+        == run_c_int8(tmp_path / "model.h", PIXELS[:10].numpy(), 10).argmax(1).tolist()
+    )
     assert instructions > models.measure(model.point.config["model"]).macs
 
 

@@ -1,4 +1,6 @@
-"""Networks that no family makes, in whole numbers: each a few layers between the image and ten logits."""
+"""Networks that no family makes, in whole numbers: each a few layers between the image
+and ten logits.
+"""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,7 +15,13 @@ from deploy.test_int8 import IMAGES, PIXELS, in_int8
 from paretune.data.images import Scaling
 from paretune.deploy import c_program
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
-from paretune.deploy.int8_operations import Int8Op, Linear, Quantised, Steps, WholeConstant
+from paretune.deploy.int8_operations import (
+    Int8Op,
+    Linear,
+    Quantised,
+    Steps,
+    WholeConstant,
+)
 from paretune.deploy.model import Deployable, WithScaling
 from paretune.deploy.runtime import Runtime
 from paretune.errors import ExportError
@@ -27,8 +35,16 @@ class HandMade(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.conv, self.other, self.same = nn.Conv2d(1, 4, 3), nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
-        self.ten, self.whole, self.last = nn.Conv2d(1, 10, 3), nn.Conv2d(4, 10, 13), nn.Linear(4, 10)
+        self.conv, self.other, self.same = (
+            nn.Conv2d(1, 4, 3),
+            nn.Conv2d(1, 4, 3),
+            nn.Conv2d(4, 4, 3, padding=1),
+        )
+        self.ten, self.whole, self.last = (
+            nn.Conv2d(1, 10, 3),
+            nn.Conv2d(4, 10, 13),
+            nn.Linear(4, 10),
+        )
 
     def logits(self, maps: Tensor) -> Tensor:
         return self.last(maps.mean((2, 3)))
@@ -51,22 +67,40 @@ def residual(net, x):
 
 WRITTEN = {
     "a sigmoid read twice": sigmoid_read_twice,
-    "a gate by other maps": lambda net, x: net.logits(net.conv(x) * torch.sigmoid(net.other(x))),
+    "a gate by other maps": lambda net, x: net.logits(
+        net.conv(x) * torch.sigmoid(net.other(x))
+    ),
     "a residual": residual,
-    "a pool before a rectifier": lambda net, x: net.logits(torch.relu(max_pool2d(net.conv(x), 2))),
-    "a pool before a leaky rectifier": lambda net, x: net.logits(leaky_relu(max_pool2d(net.conv(x), 2), 0.1)),
+    "a pool before a rectifier": lambda net, x: net.logits(
+        torch.relu(max_pool2d(net.conv(x), 2))
+    ),
+    "a pool before a leaky rectifier": lambda net, x: net.logits(
+        leaky_relu(max_pool2d(net.conv(x), 2), 0.1)
+    ),
     "means of maps as the last": lambda net, x: torch.relu(net.ten(x)).mean((2, 3)),
-    "a flatten as the last": lambda net, x: net.whole(max_pool2d(net.conv(x), 2)).flatten(1),
-    "a factor for each map": lambda net, x: net.logits(torch.relu(net.conv(x) * torch.arange(1, 5).reshape(4, 1, 1))),
+    "a flatten as the last": lambda net, x: net.whole(
+        max_pool2d(net.conv(x), 2)
+    ).flatten(1),
+    "a factor for each map": lambda net, x: net.logits(
+        torch.relu(net.conv(x) * torch.arange(1, 5).reshape(4, 1, 1))
+    ),
 }
 REFUSED = {
     "what follows the last linear": lambda net, x: torch.relu(net.logits(net.conv(x))),
     "max_pool2d as the last": lambda net, x: max_pool2d(net.ten(x), 26).flatten(1),
-    "what reads `image`, which is not rounded,": lambda net, x: net.logits(net.conv(max_pool2d(x, 2))),
-    r"mul by constants of shape \(26, 1\)": lambda net, x: net.logits(net.conv(x) * torch.arange(1, 27).reshape(26, 1)),
-    "leaky_relu with a slope of 3": lambda net, x: net.logits(leaky_relu(net.conv(x), 3.0)),
+    "what reads `image`, which is not rounded,": lambda net, x: net.logits(
+        net.conv(max_pool2d(x, 2))
+    ),
+    r"mul by constants of shape \(26, 1\)": lambda net, x: net.logits(
+        net.conv(x) * torch.arange(1, 27).reshape(26, 1)
+    ),
+    "leaky_relu with a slope of 3": lambda net, x: net.logits(
+        leaky_relu(net.conv(x), 3.0)
+    ),
     "slice of rows or columns": lambda net, x: net.logits(net.conv(x)[:, :, 2:20]),
-    "mul_values of other shapes": lambda net, x: net.logits(net.conv(x) * net.other(x).mean((2, 3), keepdim=True)),
+    "mul_values of other shapes": lambda net, x: net.logits(
+        net.conv(x) * net.other(x).mean((2, 3), keepdim=True)
+    ),
 }
 
 
@@ -75,7 +109,10 @@ def written(deployable, tmp_path):
     """Writes a network in C to ``model.h``, beside ``model.int8.onnx``."""
 
     def write(forward):
-        model = replace(deployable("model=conv"), net=WithScaling(hand_made(forward), Scaling(33.0, 78.0)).eval())
+        model = replace(
+            deployable("model=conv"),
+            net=WithScaling(hand_made(forward), Scaling(33.0, 78.0)).eval(),
+        )
         write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
         return tmp_path / "model.h"
 
@@ -83,10 +120,14 @@ def written(deployable, tmp_path):
 
 
 @pytest.mark.parametrize("what", WRITTEN)
-def test_the_c_code_gives_the_logits_of_the_onnx_file_without_undefined_behaviour(written, monkeypatch, what):
+def test_the_c_code_gives_the_logits_of_the_onnx_file_without_undefined_behaviour(
+    written, monkeypatch, what
+):
     header = written(WRITTEN[what])
     monkeypatch.setattr(
-        c_program, "STRICT", (*c_program.STRICT, "-fsanitize=undefined", "-fno-sanitize-recover=undefined")
+        c_program,
+        "STRICT",
+        (*c_program.STRICT, "-fsanitize=undefined", "-fno-sanitize-recover=undefined"),
     )
     logits = Runtime(header.with_name("model.int8.onnx")).logits(IMAGES)
     whole = run_c_int8(header, PIXELS.numpy(), 10)
@@ -97,7 +138,9 @@ def test_the_c_code_gives_the_logits_of_the_onnx_file_without_undefined_behaviou
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_has_no_whole_numbers_is_named(written, what):
-    with pytest.raises(ExportError, match=rf"operation `{what}` cannot be written in C; expected .*"):
+    with pytest.raises(
+        ExportError, match=rf"operation `{what}` cannot be written in C; expected .*"
+    ):
         written(REFUSED[what])
 
 
@@ -105,12 +148,18 @@ def test_what_has_no_whole_numbers_is_named(written, what):
 def test_a_dense_layer_whose_sums_may_exceed_32_bits_is_refused(tmp_path, inputs, fits):
     layer = Linear(WholeConstant(np.full((inputs, 10), 127), np.float32(0.01)))
     op = Int8Op("linear", "logits", (IMAGE,), (10,), layer)
-    net, images = WithScaling(nn.Flatten(), Scaling(0.0, 255.0)), torch.zeros(1, 1, 1, inputs)
+    net, images = (
+        WithScaling(nn.Flatten(), Scaling(0.0, 255.0)),
+        torch.zeros(1, 1, 1, inputs),
+    )
     model, network = (
         Deployable(net, Point(1, 0.5), images, 1.0),
         Quantised((op,), (1, 1, inputs), {IMAGE: Steps(1 / 255, -128)}),
     )
-    refused = pytest.raises(ExportError, match=r"operation `linear with sums up to 2,150,[0-9]{3},[0-9]{3}` cannot")
+    refused = pytest.raises(
+        ExportError,
+        match=r"operation `linear with sums up to 2,150,[0-9]{3},[0-9]{3}` cannot",
+    )
 
     with nullcontext() if fits else refused:
         write_c_int8(network, model, tmp_path / "model.h", "a test")

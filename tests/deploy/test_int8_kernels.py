@@ -1,4 +1,6 @@
-"""The C functions that all others call, over every number that they may be given, against Python's unbounded ones."""
+"""The C functions that all others call, over every number that they may be given,
+against Python's unbounded ones.
+"""
 
 import ctypes
 import subprocess
@@ -11,22 +13,37 @@ from paretune.deploy.c_int8_calls import ROUNDING_KERNELS
 from paretune.deploy.c_kernels import read_kernels
 
 WHOLE = st.integers(-(2**31), 2**31 - 1)
-FACTORS, SHIFTS, ZEROS = st.integers(-(2**30), 2**30), st.integers(1, 62), st.integers(-128, 127)
-SLOPES = st.sampled_from([0, 1, 2**24]) | st.integers(-(2**25) + 1, 2**25 - 1)  # in 1/2^24
+FACTORS, SHIFTS, ZEROS = (
+    st.integers(-(2**30), 2**30),
+    st.integers(1, 62),
+    st.integers(-128, 127),
+)
+# In 1/2^24.
+SLOPES = st.sampled_from([0, 1, 2**24]) | st.integers(-(2**25) + 1, 2**25 - 1)
 
 
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory):
     """The functions, compiled, without the prefix of a model."""
     folder = tmp_path_factory.mktemp("kernels")
-    sources = [read_kernels("kernels_int8.c")[name].replace("static inline ", "") for name in ROUNDING_KERNELS]
+    sources = [
+        read_kernels("kernels_int8.c")[name].replace("static inline ", "")
+        for name in ROUNDING_KERNELS
+    ]
     (folder / "kernels.c").write_text("#include <stdint.h>\n" + "\n".join(sources))
-    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "kernels.c", "-o", "kernels.so"], cwd=folder, check=True)
+    subprocess.run(
+        ["gcc", "-O1", "-shared", "-fPIC", "kernels.c", "-o", "kernels.so"],
+        cwd=folder,
+        check=True,
+    )
     library = ctypes.CDLL(str(folder / "kernels.so"))
     whole, wide, byte = ctypes.c_int32, ctypes.c_int64, ctypes.c_int8
     library.KERNEL_rounded.argtypes, library.KERNEL_rounded.restype = [whole] * 5, byte
     library.KERNEL_fine.argtypes, library.KERNEL_fine.restype = [wide, whole], wide
-    library.KERNEL_sloped.argtypes, library.KERNEL_sloped.restype = [wide, whole, whole], byte
+    library.KERNEL_sloped.argtypes, library.KERNEL_sloped.restype = (
+        [wide, whole, whole],
+        byte,
+    )
     return library
 
 
@@ -40,9 +57,14 @@ def clipped(number: int) -> int:
 
 
 @given(WHOLE, FACTORS, SHIFTS, ZEROS, SLOPES)
-def test_a_sum_of_any_size_is_rounded_and_clipped(kernels, total, factor, shift, zero, slope):
+def test_a_sum_of_any_size_is_rounded_and_clipped(
+    kernels, total, factor, shift, zero, slope
+):
     is_below = (total < 0) != (factor < 0)
-    expected = clipped(nearest(total * (nearest(factor * slope, 24) if is_below else factor), shift) + zero)
+    expected = clipped(
+        nearest(total * (nearest(factor * slope, 24) if is_below else factor), shift)
+        + zero
+    )
 
     assert kernels.KERNEL_rounded(total, factor, shift, zero, slope) == expected
 

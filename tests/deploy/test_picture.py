@@ -37,9 +37,14 @@ def test_a_picture_of_the_right_size_stays_as_it_is():
 
 
 def test_an_idx_file_of_labels_is_one_line(tmp_path):
-    (tmp_path / "labels").write_bytes(b"\0\0\x08\x01" + (3).to_bytes(4, "big") + bytes([1, 2, 3]))
+    (tmp_path / "labels").write_bytes(
+        b"\0\0\x08\x01" + (3).to_bytes(4, "big") + bytes([1, 2, 3])
+    )
 
-    with pytest.raises(DataError, match=r"picture `.*labels` holds an array \(3,\); expected images \(N, H, W\)"):
+    with pytest.raises(
+        DataError,
+        match=r"picture `.*labels` holds an array \(3,\); expected images \(N, H, W\)",
+    ):
         list(read_pictures(tmp_path / "labels"))
 
 
@@ -50,18 +55,24 @@ def test_dark_on_bright_is_inverted_and_says_so():
     assert one.steps == "inverted: its border is bright"
 
 
-@pytest.mark.parametrize(("invert", "steps"), [(True, "inverted as asked"), (False, "as it is")])
+@pytest.mark.parametrize(
+    ("invert", "steps"), [(True, "inverted as asked"), (False, "as it is")]
+)
 def test_inverting_can_be_asked_for_and_forbidden(invert, steps):
     one = place("a", stroke(28, 28, white=False), DIGITS, invert)
 
     assert one.steps == steps
-    assert one.image.mean() == pytest.approx(floats(stroke(28, 28, white=invert)).mean())
+    assert one.image.mean() == pytest.approx(
+        floats(stroke(28, 28, white=invert)).mean()
+    )
 
 
 @given(st.integers(8, 300), st.integers(8, 300), st.floats(0.3, 1.0))
 def test_another_size_keeps_the_share_of_the_ink_and_is_centred(height, width, share):
     assume((height, width) != (28, 28))  # stays as it is
-    (image,) = place("a", stroke(height, width), Placing((1, 28, 28), "ink", share)).image
+    (image,) = place(
+        "a", stroke(height, width), Placing((1, 28, 28), "ink", share)
+    ).image
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     longer = max(np.ptp(rows), np.ptp(columns)) + 1
 
@@ -99,7 +110,9 @@ def test_a_bright_border_of_such_a_picture_stays_bright():
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_an_idx_file_holds_many(tmp_path, suffix):
-    content = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2]) + bytes(range(0, 160, 20))
+    content = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2]) + bytes(
+        range(0, 160, 20)
+    )
     path = tmp_path / f"some{suffix}"
     path.write_bytes(gzip.compress(content) if suffix else content)
     found = list(read_pictures(path))
@@ -108,20 +121,33 @@ def test_an_idx_file_holds_many(tmp_path, suffix):
     assert np.asarray(found[1][1]).tolist() == [[80, 100], [120, 140]]
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n and then nothing"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n and then nothing"]
+)
 def test_what_is_no_picture_is_one_line(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
 
     with pytest.raises(
-        DataError, match=r"picture `.*a.png` cannot be read \(.*\); expected PNG, JPEG, .*, or an IDX file"
+        DataError,
+        match=(
+            r"picture `.*a.png` cannot be read \(.*\); expected PNG, JPEG, .*, or an "
+            r"IDX file"
+        ),
     ):
         list(read_pictures(tmp_path / "a.png"))
 
 
-@given(st.integers(8, 80), st.integers(8, 80), st.floats(0.3, 2.0), st.sampled_from([(28, 56), (56, 28)]))
+@given(
+    st.integers(8, 80),
+    st.integers(8, 80),
+    st.floats(0.3, 2.0),
+    st.sampled_from([(28, 56), (56, 28)]),
+)
 def test_ink_fits_into_an_image_that_is_not_square(height, width, share, size):
     assume((height, width) != size)
-    (image,) = place("a", stroke(height, width), Placing((1, *size), "ink", share)).image
+    (image,) = place(
+        "a", stroke(height, width), Placing((1, *size), "ink", share)
+    ).image
 
     assert image.shape == size
     assert image.max() > 0
@@ -132,13 +158,19 @@ def test_a_picture_of_floats_is_predicted_by_its_shades(tmp_path):
     Image.fromarray(shades).save(tmp_path / "a.tif")
     ((name, picture),) = read_pictures(tmp_path / "a.tif")
 
-    assert np.abs(place(name, picture, DIGITS, False).image - shades).max() <= 0.5 / 255 + 1e-6
+    assert (
+        np.abs(place(name, picture, DIGITS, False).image - shades).max()
+        <= 0.5 / 255 + 1e-6
+    )
 
 
 def test_floats_that_are_no_shades_are_not_predicted(tmp_path):
     Image.fromarray(np.full((28, 28), 300, np.float32)).save(tmp_path / "a.tif")
 
-    with pytest.raises(DataError, match=r"a.tif` cannot be read \(its floats go from 300 to 300, not from 0 to 1"):
+    with pytest.raises(
+        DataError,
+        match=r"a.tif` cannot be read \(its floats go from 300 to 300, not from 0 to 1",
+    ):
         list(read_pictures(tmp_path / "a.tif"))
 
 
@@ -154,12 +186,23 @@ def test_what_is_no_announced_format_is_not_predicted(tmp_path):
     with (tmp_path / "a.png").open("wb") as file:
         stroke(28, 28).save(file, "EPS")
 
-    with pytest.raises(DataError, match=r"a.png` cannot be read \(its content is of another format\); expected PNG"):
+    with pytest.raises(
+        DataError,
+        match=r"a.png` cannot be read \(its content is of another format\); expected PNG",
+    ):
         list(read_pictures(tmp_path / "a.png"))
 
 
-def test_every_picture_that_can_be_read_is_answered_and_every_other_one_is_named(tmp_path, answered):
-    model = str(next((paths.CONF.parent / "sweeps" / "record_kernels" / "models").glob("193.onnx")))
+def test_every_picture_that_can_be_read_is_answered_and_every_other_one_is_named(
+    tmp_path, answered
+):
+    model = str(
+        next(
+            (paths.CONF.parent / "sweeps" / "record_kernels" / "models").glob(
+                "193.onnx"
+            )
+        )
+    )
     stroke(28, 28).save(tmp_path / "good.png")
     (tmp_path / "empty.png").touch()
     names = [str(tmp_path / name) for name in ("empty.png", "good.png", "nothing.png")]
@@ -168,7 +211,12 @@ def test_every_picture_that_can_be_read_is_answered_and_every_other_one_is_named
 
     assert answer.code == 2
     assert [line.partition(":")[0] for line in answer.out.splitlines()] == [names[1]]
-    assert [line.count(name) for line, name in zip(answer.err.splitlines(), (names[0], names[2]), strict=True)] == [
+    assert [
+        line.count(name)
+        for line, name in zip(
+            answer.err.splitlines(), (names[0], names[2]), strict=True
+        )
+    ] == [
         1,
         1,
     ]

@@ -18,7 +18,10 @@ def _listed(draw, name: str, layers: int, values) -> dict[str, object]:
 @st.composite
 def dense_settings(draw) -> dict[str, object]:
     widths = draw(st.lists(WIDTHS, max_size=3))
-    return {"widths": widths, **_listed(draw, "dropout", len(widths), st.sampled_from([0.0, 0.5]))}
+    return {
+        "widths": widths,
+        **_listed(draw, "dropout", len(widths), st.sampled_from([0.0, 0.5])),
+    }
 
 
 @st.composite
@@ -103,7 +106,9 @@ def recurrent_settings(draw) -> dict[str, object]:
         "steps": draw(st.integers(1, 3)),
         "stem_kernel": draw(st.sampled_from([1, 3, 5])),
         "widen": draw(st.sampled_from(["conv", "repeat"])),
-        "depthwise_kernels": draw(st.none() | st.integers(1, width)) if separable else None,
+        "depthwise_kernels": draw(st.none() | st.integers(1, width))
+        if separable
+        else None,
         "class_maps": has_class_maps,
         "separable": separable,
         "norm": draw(st.sampled_from(NORMS)),
@@ -133,7 +138,8 @@ def models(draw) -> dict[str, object]:
     """A plain ``model`` config of any family; it may be one that leaves no pixel."""
     family = draw(st.sampled_from(sorted(SETTINGS)))
     settings = {
-        name: sorted(value) if isinstance(value, set) else value for name, value in draw(SETTINGS[family]).items()
+        name: sorted(value) if isinstance(value, set) else value
+        for name, value in draw(SETTINGS[family]).items()
     }
     if family != "dense":
         settings["norm_first"] = draw(st.booleans()) or settings["norm"] == "instance"

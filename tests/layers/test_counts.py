@@ -45,14 +45,21 @@ def test_the_closed_form_counts_what_a_trace_of_the_network_counts(model, dtype)
 @pytest.mark.slow
 @given(drawn_models(), st.sampled_from(["float32", "int8"]))
 @settings(CARELESS, max_examples=3000)
-def test_the_closed_form_counts_what_a_trace_counts_in_thousands_of_networks(model, dtype):
+def test_the_closed_form_counts_what_a_trace_counts_in_thousands_of_networks(
+    model, dtype
+):
     assert_counts_are_those_of_a_trace(model, dtype)
 
 
-@pytest.mark.parametrize("family", ["dense", "conv", "squeeze", "separable", "inception", "recurrent"])
+@pytest.mark.parametrize(
+    "family", ["dense", "conv", "squeeze", "separable", "inception", "recurrent"]
+)
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_the_default_network_of_a_family_is_counted_as_traced(composed, family, dtype):
     model = dict(composed(f"model={family}").model)
 
-    assert asdict(models.measure(model, dtype)).keys() == asdict(traced(model, dtype)).keys()
+    assert (
+        asdict(models.measure(model, dtype)).keys()
+        == asdict(traced(model, dtype)).keys()
+    )
     assert models.measure(model, dtype) == traced(model, dtype)

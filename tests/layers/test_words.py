@@ -16,6 +16,11 @@ def test_layers_are_told_in_order_and_what_a_trained_network_has_not_is_left_out
 
 
 def test_a_layer_that_is_used_several_times_is_told_once():
-    model = {"_target_": "paretune.models.recurrent.Recurrent", "width": 6, "steps": 4, "separable": False}
+    model = {
+        "_target_": "paretune.models.recurrent.Recurrent",
+        "width": 6,
+        "steps": 4,
+        "separable": False,
+    }
 
     assert describe(model).count("conv 3x3 6>6") == 1

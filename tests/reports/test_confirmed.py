@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 from pandas import DataFrame
 from scipy.stats import ttest_1samp
 
-from paretune.reports.confirmed import Reference, format_mean_and_sd, summarize_trainings
+from paretune.reports.confirmed import (
+    Reference,
+    format_mean_and_sd,
+    summarize_trainings,
+)
 from paretune.reports.terminal import format_beaten_references
 from paretune.tracking.read import records
 from reports.tables import TRAININGS, confirmed_of, table_of, training, trial
@@ -18,7 +22,11 @@ MODEL = trial(0, 900, 0.96)
 def test_the_interval_is_students(correct):
     """Of scores on 10,000 images."""
     scores = [number / 10_000 for number in correct]
-    (row,) = records(confirmed_of([MODEL], *(training(seed, score) for seed, score in enumerate(scores))))
+    (row,) = records(
+        confirmed_of(
+            [MODEL], *(training(seed, score) for seed, score in enumerate(scores))
+        )
+    )
     expected = ttest_1samp(scores, 0.0).confidence_interval(0.95)
 
     assert row["test_f1_low"] == pytest.approx(max(0, expected.low))
@@ -34,7 +42,12 @@ def test_one_seed_has_no_deviation_and_no_interval():
 
 
 def test_ways_of_training_again_are_not_averaged_and_the_newest_of_a_seed_counts():
-    trainings = [training(1, 0.2), training(1, 0.9), training(2, 0.8), training(1, 0.7, "9 epochs")]
+    trainings = [
+        training(1, 0.2),
+        training(1, 0.9),
+        training(2, 0.8),
+        training(1, 0.7, "9 epochs"),
+    ]
     models = confirmed_of([MODEL], *trainings, training(1, 0.1, run="gone"))
 
     assert list(models["how"]) == ["3 epochs", "9 epochs"]
@@ -45,11 +58,22 @@ def test_ways_of_training_again_are_not_averaged_and_the_newest_of_a_seed_counts
 
 @pytest.mark.parametrize(
     ("params", "score", "metric", "beats"),
-    [(1000, 0.90, "f1", True), (899, 0.90, "f1", False), (900, 0.9499, "f1", False), (900, 0.955, "accuracy", True)],
+    [
+        (1000, 0.90, "f1", True),
+        (899, 0.90, "f1", False),
+        (900, 0.9499, "f1", False),
+        (900, 0.955, "accuracy", True),
+    ],
 )
-def test_it_beats_a_published_point_only_with_the_lower_end_of_its_interval(params, score, metric, beats):
-    """Mean 0.95 with a half-width of 0.0025: below 0.9499 in the worst case; accuracies are 0.01 higher."""
-    models = confirmed_of([MODEL], training(1, 0.949), training(2, 0.95), training(3, 0.951))
+def test_it_beats_a_published_point_only_with_the_lower_end_of_its_interval(
+    params, score, metric, beats
+):
+    """Mean 0.95 with a half-width of 0.0025: below 0.9499 in the worst case; accuracies
+    are 0.01 higher.
+    """
+    models = confirmed_of(
+        [MODEL], training(1, 0.949), training(2, 0.95), training(3, 0.951)
+    )
     reference = Reference("known", params, score, "honest", "x", metric)
 
     assert reference.is_beaten_by(records(models)[0]) is beats
@@ -66,4 +90,6 @@ def test_where_nothing_is_finished_nothing_is_confirmed():
     """As of a sweep that is stopped in its first trial."""
     trials = table_of([MODEL]).astype({"run_id": "str"}).iloc[:0]
 
-    assert summarize_trainings(trials, DataFrame({name: [] for name in TRAININGS})).empty
+    assert summarize_trainings(
+        trials, DataFrame({name: [] for name in TRAININGS})
+    ).empty

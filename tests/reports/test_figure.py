@@ -21,9 +21,14 @@ def test_the_picture_is_drawn_for_any_scores(tmp_path, scores):
 
 
 def test_confirmed_models_have_their_intervals_in_the_picture(tmp_path):
-    trials, trainings = [trial(0, 100, 0.9), trial(1, 200, 0.95)], [training(1, 0.89), training(2, 0.91)]
+    trials, trainings = (
+        [trial(0, 100, 0.9), trial(1, 200, 0.95)],
+        [training(1, 0.89), training(2, 0.91)],
+    )
     for name, query in {"plain": Query(), "confirmed": Query(confirmed=True)}.items():
-        draw_front(results_of(trials, *trainings, query=query), [tmp_path / f"{name}.svg"])
+        draw_front(
+            results_of(trials, *trainings, query=query), [tmp_path / f"{name}.svg"]
+        )
 
     assert "95 % interval of the mean" in (tmp_path / "confirmed.svg").read_text()
     assert "95 % interval" not in (plain := (tmp_path / "plain.svg").read_text())
@@ -31,9 +36,14 @@ def test_confirmed_models_have_their_intervals_in_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize(("seeds", "has_bars"), [(1, False), (2, True), (5, True)])
-def test_a_confirmed_report_has_bars_for_models_of_several_seeds(tmp_path, seeds, has_bars):
+def test_a_confirmed_report_has_bars_for_models_of_several_seeds(
+    tmp_path, seeds, has_bars
+):
     trainings = [training(seed, 0.9 + seed / 1000) for seed in range(1, seeds + 1)]
-    draw_front(results_of([trial(0, 100, 0.9)], *trainings, query=Query(confirmed=True)), [tmp_path / "front.svg"])
+    draw_front(
+        results_of([trial(0, 100, 0.9)], *trainings, query=Query(confirmed=True)),
+        [tmp_path / "front.svg"],
+    )
     picture = (tmp_path / "front.svg").read_text()
 
     assert ("95 % interval of the mean" in picture) == has_bars
@@ -51,9 +61,13 @@ def test_an_axis_has_three_labels_or_more_inside_it(lowest, length):
 
 
 def test_a_confirmed_model_above_all_trials_is_inside_the_picture(tmp_path):
-    draw_front(results_of([trial(0, 100, 0.9)], training(1, 0.9988), training(2, 0.9992)), [tmp_path / "front.svg"])
+    draw_front(
+        results_of([trial(0, 100, 0.9)], training(1, 0.9988), training(2, 0.9992)),
+        [tmp_path / "front.svg"],
+    )
 
-    assert "<!-- 0.998 -->" in (tmp_path / "front.svg").read_text()  # the mark on the axis next below it
+    # The mark on the axis next below it.
+    assert "<!-- 0.998 -->" in (tmp_path / "front.svg").read_text()
 
 
 def over(tmp_path, setting: str, rows: list[dict]) -> str:
@@ -68,15 +82,24 @@ def test_f1_over_a_setting_has_a_line_for_each_choice_of_the_others(tmp_path):
         for recipe in ("a_net", "b_net")
         for seed in "01"
     ]
-    rows = [trial(n, 100, 0.9 + n / 100) | {"searched": drawn} for n, drawn in enumerate(searched)]
+    rows = [
+        trial(n, 100, 0.9 + n / 100) | {"searched": drawn}
+        for n, drawn in enumerate(searched)
+    ]
     picture = over(tmp_path, "data.size", rows)
 
-    assert all(f"<!-- {text} -->" in picture for text in ("a_net", "b_net", "recipe", "data.size"))
+    assert all(
+        f"<!-- {text} -->" in picture
+        for text in ("a_net", "b_net", "recipe", "data.size")
+    )
 
 
 def test_trials_of_a_family_that_lacks_the_setting_are_left_out(tmp_path):
-    rows = [trial(0, 100, 0.9) | {"searched": {"lr": "0.1", "model": "conv", "width": "3"}},
-            trial(1, 200, 0.8) | {"searched": {"lr": "0.2", "model": "dense"}}, trial(2, 300, 0.9) | {"searched": {"model": "gap"}}]  # fmt: skip
+    rows = [
+        trial(0, 100, 0.9) | {"searched": {"lr": "0.1", "model": "conv", "width": "3"}},
+        trial(1, 200, 0.8) | {"searched": {"lr": "0.2", "model": "dense"}},
+        trial(2, 300, 0.9) | {"searched": {"model": "gap"}},
+    ]
     picture = over(tmp_path, "lr", rows)
 
     assert "<!-- conv" in picture
@@ -85,7 +108,11 @@ def test_trials_of_a_family_that_lacks_the_setting_are_left_out(tmp_path):
 
 def test_a_setting_that_was_not_searched_cannot_be_drawn_over(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"--over `lr` cannot be drawn .0 of 1 trials have a number.*; name one of data.size"
+        ConfigError,
+        match=(
+            r"--over `lr` cannot be drawn .0 of 1 trials have a number.*; name one of "
+            r"data.size"
+        ),
     ):
         over(tmp_path, "lr", [trial(0, 100, 0.9) | {"searched": {"data.size": "3"}}])
 
@@ -106,7 +133,9 @@ def test_joined_sweeps_have_a_line_each(tmp_path):
     ]
     draw_over(results_of(rows, sweeps=["s", "t"]), "size", tmp_path / "over.svg")
 
-    assert all(f"<!-- {name} -->" in (tmp_path / "over.svg").read_text() for name in "st")
+    assert all(
+        f"<!-- {name} -->" in (tmp_path / "over.svg").read_text() for name in "st"
+    )
 
 
 @pytest.mark.parametrize("name", ["日本", "é日本", "한국어"])

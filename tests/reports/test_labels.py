@@ -11,9 +11,18 @@ from matplotlib.figure import Figure
 from studies.record import found
 
 from paretune.reports import figure as figures
-from paretune.reports.labels import box_of, boxes_of_lines, boxes_of_points, label_points
+from paretune.reports.labels import (
+    box_of,
+    boxes_of_lines,
+    boxes_of_points,
+    label_points,
+)
 
-NAMED = st.tuples(st.integers(0, 1000), st.integers(0, 1000), st.text("abc 12", min_size=1, max_size=20))
+NAMED = st.tuples(
+    st.integers(0, 1000),
+    st.integers(0, 1000),
+    st.text("abc 12", min_size=1, max_size=20),
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +39,17 @@ def axes() -> Axes:
 @settings(max_examples=20)
 def test_names_cover_no_other_and_stay_in_the_picture(axes, named):
     points = np.array([(x, y) for x, y, _ in named], float)
-    texts = label_points(axes, [name for *_, name in named], points, boxes_of_points(axes, points))
+    texts = label_points(
+        axes, [name for *_, name in named], points, boxes_of_points(axes, points)
+    )
     boxes = [box_of(text) for text in texts]
     for text in texts:
         text.remove()
 
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
-    assert all(axes.figure.bbox.x0 <= box.x0 and box.x1 <= axes.figure.bbox.x1 for box in boxes)
+    assert all(
+        axes.figure.bbox.x0 <= box.x0 and box.x1 <= axes.figure.bbox.x1 for box in boxes
+    )
 
 
 def test_no_name_of_the_record_picture_covers_anything(monkeypatch, tmp_path):

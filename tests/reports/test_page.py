@@ -24,12 +24,19 @@ from reports.tables import results_of, training, trial
 
 pytestmark = pytest.mark.xdist_group("browser")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 TRIALS = [
-    trial(0, 100, 0.80), trial(1, 200, 0.90), trial(2, 250, 0.85, "squeeze"), trial(3, 900, 0.97, "squeeze"),
+    trial(0, 100, 0.80),
+    trial(1, 200, 0.90),
+    trial(2, 250, 0.85, "squeeze"),
+    trial(3, 900, 0.97, "squeeze"),
     trial(4, 50, 0.1, state="failed", error="<script>alert(1)</script> out of memory"),
     *(trial(n, 100 * n, 0.5) for n in range(5, 20)),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +46,20 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
         yield started
         started.close()
 
 
 @contextmanager
-def opened(browser: Any, path: Path, results: SweepResults) -> Iterator[SimpleNamespace]:
-    """The page of the results in Chromium: its ``tab``, what its console said and where it went."""
+def opened(
+    browser: Any, path: Path, results: SweepResults
+) -> Iterator[SimpleNamespace]:
+    """The page of the results in Chromium: its ``tab``, what its console said and where
+    it went.
+    """
     write_page(results, None, path, "http://127.0.0.1:5000/")
     said: list[str] = []
     went: list[str] = []
@@ -68,19 +81,33 @@ def page(browser: Any, tmp_path: Path) -> Iterator[SimpleNamespace]:
 
 
 def test_a_confirmed_report_has_bars_and_three_labels_or_more(browser, tmp_path):
-    trainings = [training(1, 0.95), training(2, 0.96), training(3, 0.97), training(1, 0.965, run=f"{1:032x}")]
+    trainings = [
+        training(1, 0.95),
+        training(2, 0.96),
+        training(3, 0.97),
+        training(1, 0.965, run=f"{1:032x}"),
+    ]
     results = results_of(TRIALS, *trainings, query=Query(confirmed=True))
     with opened(browser, tmp_path / "report.html", results) as page:
         bars = page.tab.evaluate(
-            "(({ array, arrayminus }) => [array, arrayminus])(byId('front-plot').data.at(-1).error_y)"
+            "(({ array, arrayminus }) => [array, "
+            "arrayminus])(byId('front-plot').data.at(-1).error_y)"
         )
-        axis = page.tab.evaluate("(({ range, ticktext }) => ({ range, ticktext }))(byId('front-plot').layout.yaxis)")
+        axis = page.tab.evaluate(
+            "(({ range, ticktext }) => ({ range, ticktext "
+            "}))(byId('front-plot').layout.yaxis)"
+        )
     model = results.members.iloc[0]
-    below, above = model["test_f1"] - model["test_f1_low"], model["test_f1_high"] - model["test_f1"]
+    below, above = (
+        model["test_f1"] - model["test_f1_low"],
+        model["test_f1_high"] - model["test_f1"],
+    )
     highest, lowest = (10**end for end in axis["range"])
 
     assert bars == [pytest.approx([below, 0]), pytest.approx([above, 0])]
-    assert [float(tick) for tick in axis["ticktext"]] == f1_ticks(1 - highest, 1 - lowest)
+    assert [float(tick) for tick in axis["ticktext"]] == f1_ticks(
+        1 - highest, 1 - lowest
+    )
     assert page.said == []
 
 
@@ -92,12 +119,18 @@ def test_the_best_stay_on_top_when_the_whole_is_shown(page):
 
 
 def rows(tab) -> list[str]:
-    return tab.eval_on_selector_all("#front-table tbody tr td:first-child", "cells => cells.map(c => c.textContent)")
+    return tab.eval_on_selector_all(
+        "#front-table tbody tr td:first-child", "cells => cells.map(c => c.textContent)"
+    )
 
 
 def drawn(tab) -> int:
     return tab.eval_on_selector(
-        "#front-plot", "plot => plot.data.filter(t => t.mode === 'markers').reduce((n, t) => n + t.x.length, 0)"
+        "#front-plot",
+        (
+            "plot => plot.data.filter(t => t.mode === 'markers').reduce((n, t) => n + "
+            "t.x.length, 0)"
+        ),
     )
 
 
@@ -123,10 +156,17 @@ def test_filters_redraw_plot_and_table(page):
 def test_a_click_opens_the_run_and_nothing_else_leaves_the_page(page):
     page.tab.evaluate("window.open = url => { window.opened = url; }")
     page.tab.eval_on_selector(
-        "#front-plot", "plot => plot.emit('plotly_click', {points: [{customdata: plot.data.at(-1).customdata[0]}]})"
+        "#front-plot",
+        (
+            "plot => plot.emit('plotly_click', {points: [{customdata: "
+            "plot.data.at(-1).customdata[0]}]})"
+        ),
     )
 
-    assert page.tab.evaluate("window.opened") == f"http://127.0.0.1:5000/#/experiments/7/runs/{0:032x}"
+    assert (
+        page.tab.evaluate("window.opened")
+        == f"http://127.0.0.1:5000/#/experiments/7/runs/{0:032x}"
+    )
     assert page.went == [page.url]
 
 
@@ -138,14 +178,25 @@ def test_a_phone_scrolls_down_only(page):
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.5, 0.5, 1.0])), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.5, 0.5, 1.0])),
+        min_size=1,
+        max_size=6,
+    ),
     st.text(max_size=20),
 )
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_front_and_any_name_make_a_page_whose_data_can_be_read(tmp_path, pairs, name):
+def test_any_front_and_any_name_make_a_page_whose_data_can_be_read(
+    tmp_path, pairs, name
+):
     """Ties, duplicates, F1 of 0 and 1; names that look like markup stay text."""
     trials = [trial(n, params, f1, family=name) for n, (params, f1) in enumerate(pairs)]
-    write_page(results_of(trials, sweeps=[name, "</script><b>"]), None, tmp_path / "p.html", "http://x")
+    write_page(
+        results_of(trials, sweeps=[name, "</script><b>"]),
+        None,
+        tmp_path / "p.html",
+        "http://x",
+    )
     text = (tmp_path / "p.html").read_text()
     packed = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1]
     data = json.loads(gzip.decompress(b64decode(packed)))
@@ -155,13 +206,17 @@ def test_any_front_and_any_name_make_a_page_whose_data_can_be_read(tmp_path, pai
 
 
 def test_a_trial_whose_run_is_about_to_be_closed_is_on_no_curve():
-    curve = volume_curve(results_of([trial(0, 100, 0.8), trial(1, 200, 0.9, ended=nan)]))
+    curve = volume_curve(
+        results_of([trial(0, 100, 0.8), trial(1, 200, 0.9, ended=nan)])
+    )
 
     assert len(curve["hours"]) == len(curve["volume"]) == 1
 
 
 def test_the_curve_begins_with_the_first_trial_and_grows_where_the_front_does():
-    curve = volume_curve(results_of([trial(0, 100, 0.8), trial(1, 200, 0.7), trial(2, 200, 0.9)]))
+    curve = volume_curve(
+        results_of([trial(0, 100, 0.8), trial(1, 200, 0.7), trial(2, 200, 0.9)])
+    )
 
     assert curve["gain"] == [0, 2]
     assert curve["volume"][0] == curve["volume"][1] < curve["volume"][2]
@@ -169,7 +224,9 @@ def test_the_curve_begins_with_the_first_trial_and_grows_where_the_front_does():
 
 
 def test_confirmed_models_have_a_table_and_one_seed_no_interval(tmp_path):
-    results = results_of(TRIALS, training(1, 0.7), training(2, 0.8), training(1, 0.6, "9 epochs"))
+    results = results_of(
+        TRIALS, training(1, 0.7), training(2, 0.8), training(1, 0.6, "9 epochs")
+    )
     write_page(results, None, tmp_path / "p.html", "http://x")
     text = (tmp_path / "p.html").read_text()
 

@@ -6,7 +6,13 @@ from paretune.search.racing import Race
 from paretune.search.stopping import Limits
 
 LIMITS = Limits(
-    n_trials=9, max_failure_rate=0.5, retry=3, timeout_s=None, trial_timeout_s=None, flat_trials=None, tolerance=0.001
+    n_trials=9,
+    max_failure_rate=0.5,
+    retry=3,
+    timeout_s=None,
+    trial_timeout_s=None,
+    flat_trials=None,
+    tolerance=0.001,
 )
 RACE = Race(eta=4, rungs=2, min_epochs=1, margin=0.15)
 

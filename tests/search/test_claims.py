@@ -1,4 +1,6 @@
-"""Who has a trial, whatever other processes do at the same time, and whatever the local time is."""
+"""Who has a trial, whatever other processes do at the same time, and whatever the local
+time is.
+"""
 
 import subprocess
 import sys
@@ -26,7 +28,9 @@ def study_at(url: str | None) -> optuna.Study:
 
 
 def ask_and_take_away(url: str) -> None:
-    """Ask again and again for one of three trials, and put all that run back, as if their workers had been silent for too long."""
+    """Ask again and again for one of three trials, and put all that run back, as if
+    their workers had been silent for too long.
+    """
     study = study_at(url)
     for _ in range(ROUNDS):
         if asked := ask(study, up_to(3)):
@@ -36,11 +40,18 @@ def ask_and_take_away(url: str) -> None:
 
 
 def contend(url: str, processes: int) -> list[list[str]]:
-    """What each of several processes printed that did so at the same time: the trials it had, and which attempt at each."""
+    """What each of several processes printed that did so at the same time: the trials
+    it had, and which attempt at each.
+    """
     study_at(url)
-    code = f"from search.test_claims import ask_and_take_away; ask_and_take_away({url!r})"
+    code = (
+        f"from search.test_claims import ask_and_take_away; ask_and_take_away({url!r})"
+    )
     command = [sys.executable, "-W", "ignore", "-c", code]
-    crowd = [subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    crowd = [
+        subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
+    ]
     return [worker.communicate()[0].splitlines() for worker in crowd]
 
 
@@ -61,7 +72,9 @@ def test_each_attempt_at_a_trial_has_one_worker(tmp_path):
 
 @pytest.fixture(params=["memory", "database"])
 def study(request, tmp_path) -> optuna.Study:
-    return study_at(f"sqlite:///{tmp_path}/optuna.db" if request.param == "database" else None)
+    return study_at(
+        f"sqlite:///{tmp_path}/optuna.db" if request.param == "database" else None
+    )
 
 
 def test_a_trial_that_is_asked_for_has_its_worker_at_once(study):
@@ -73,9 +86,13 @@ def test_a_trial_that_is_asked_for_has_its_worker_at_once(study):
     assert reclaim(study, retry=1) == 0
 
 
-@pytest.mark.parametrize("change", [requeue, lambda study, trial: fail(study, trial, "a reason")])
+@pytest.mark.parametrize(
+    "change", [requeue, lambda study, trial: fail(study, trial, "a reason")]
+)
 def test_who_has_read_a_trial_before_it_changed_hands_changes_nothing(study, change):
-    """It was away for minutes; meanwhile the trial was put back, and another process has it."""
+    """It was away for minutes; meanwhile the trial was put back, and another process
+    has it.
+    """
     ask(study, up_to(1))
     (seen,) = study.get_trials(deepcopy=True)
     requeue(study, seen)
@@ -119,11 +136,14 @@ def in_zone(monkeypatch) -> Iterator[Callable[[str], None]]:
     time.tzset()
 
 
-ZONES = [("UTC-14", "UTC+12"), ("UTC+12", "UTC-14"), ("CEST-2", "CET-1")]  # the last: daylight saving ends
+# The last: daylight saving ends.
+ZONES = [("UTC-14", "UTC+12"), ("UTC+12", "UTC-14"), ("CEST-2", "CET-1")]
 
 
 @pytest.mark.parametrize(("first", "second"), ZONES)
-def test_an_orphan_is_taken_back_and_a_worker_is_alive_in_any_zone(study, in_zone, first, second):
+def test_an_orphan_is_taken_back_and_a_worker_is_alive_in_any_zone(
+    study, in_zone, first, second
+):
     in_zone(first)
     ask(study, up_to(2))
     study.ask()
@@ -134,7 +154,9 @@ def test_an_orphan_is_taken_back_and_a_worker_is_alive_in_any_zone(study, in_zon
 
 
 @pytest.mark.parametrize(("first", "second"), ZONES)
-def test_what_failed_first_is_told_by_seconds_not_by_the_local_time(study, in_zone, first, second):
+def test_what_failed_first_is_told_by_seconds_not_by_the_local_time(
+    study, in_zone, first, second
+):
     began_s = time.time()
     for zone, reason in ((first, "the cause"), (second, "what followed")):
         in_zone(zone)

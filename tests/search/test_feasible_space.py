@@ -19,18 +19,32 @@ from paretune.search.space import Space
 
 def draws(n: int) -> list[dict]:
     rng = np.random.default_rng(0)
-    return [{name: draw_uniform(dist, rng) for name, dist in SPACE.all_distributions().items()} for _ in range(n)]
+    return [
+        {
+            name: draw_uniform(dist, rng)
+            for name, dist in SPACE.all_distributions().items()
+        }
+        for _ in range(n)
+    ]
 
 
-@given(st.lists(st.integers(-9, 9), min_size=6, max_size=6), st.lists(st.integers(1, 64), min_size=2, max_size=2))
+@given(
+    st.lists(st.integers(-9, 9), min_size=6, max_size=6),
+    st.lists(st.integers(1, 64), min_size=2, max_size=2),
+)
 def test_a_quadratic_polynomial_is_found_from_its_values(factors, where):
     def value(x: int, y: int) -> int:
-        return sum(f * term for f, term in zip(factors, (x * x, x * y, x, y * y, y, 1), strict=True))
+        return sum(
+            f * term
+            for f, term in zip(factors, (x * x, x * y, x, y * y, y, 1), strict=True)
+        )
 
     rows = [[1, 1], [2, 1], [7, 3], [1, 9], [30, 4], [64, 64]]
 
     terms = [(i, j) for i in range(3) for j in range(i, 3)]
-    polynomials = fit_polynomials(rows, [{"cost": (value(*row),)} for row in rows], terms)
+    polynomials = fit_polynomials(
+        rows, [{"cost": (value(*row),)} for row in rows], terms
+    )
     assert polynomials["cost"][0](where) == value(*where)
 
 
@@ -38,7 +52,9 @@ def test_costs_are_the_counted_ones_and_few_are_counted():
     counted = []
     costs = Costs(SPACE, lambda params: counted.append(params) or count(params))
 
-    assert [costs(params) for params in draws(500)] == [count(params) for params in draws(500)]
+    assert [costs(params) for params in draws(500)] == [
+        count(params) for params in draws(500)
+    ]
     assert len(counted) < 70
 
 
@@ -50,7 +66,12 @@ def test_branches_have_costs_of_their_own():
 
 
 def test_a_choice_of_fractions_is_no_number_in_between():
-    space = Space(common={"w": IntDistribution(4, 8), "mult": CategoricalDistribution([1.0, 0.25])})
+    space = Space(
+        common={
+            "w": IntDistribution(4, 8),
+            "mult": CategoricalDistribution([1.0, 0.25]),
+        }
+    )
     costs = Costs(space, lambda params: int(params["mult"] * params["w"] * 100))
 
     assert [costs({"w": 4, "mult": mult}) for mult in (1.0, 0.25)] == [400, 100]
@@ -59,15 +80,23 @@ def test_a_choice_of_fractions_is_no_number_in_between():
 def test_a_cost_that_is_no_polynomial_is_counted():
     costs = Costs(SPACE, lambda params: count(params) + params["w0"] ** 3)
 
-    assert [costs(params) for params in draws(50)] == [count(params) + params["w0"] ** 3 for params in draws(50)]
+    assert [costs(params) for params in draws(50)] == [
+        count(params) + params["w0"] ** 3 for params in draws(50)
+    ]
 
 
 def layered(params: dict) -> dict:
-    """The count as before, and the memory in use at each layer, of which the largest is the cost."""
+    """The count as before, and the memory in use at each layer, of which the largest is
+    the cost.
+    """
     widths = [params[f"w{i}"] for i in range(5)]
     sides = (28, 28, 14, 7, 7)
     sizes = [784, *(width * side**2 for width, side in zip(widths, sides, strict=True))]
-    return {"params": count(params), "ram": [a + b for a, b in pairwise(sizes)], "unlimited": 7}
+    return {
+        "params": count(params),
+        "ram": [a + b for a, b in pairwise(sizes)],
+        "unlimited": 7,
+    }
 
 
 TWO_CAPS = Caps({"params": 5000, "ram": 9000}, "params", {"ram": "bytes of RAM"})
@@ -75,9 +104,15 @@ TWO_CAPS = Caps({"params": 5000, "ram": 9000}, "params", {"ram": "bytes of RAM"}
 
 def test_the_largest_of_several_costs_of_a_name_is_its_cost_and_few_are_counted():
     counted = []
-    costs = Costs(SPACE, lambda params: counted.append(params) or layered(params), caps=Caps({}, "ram"))
+    costs = Costs(
+        SPACE,
+        lambda params: counted.append(params) or layered(params),
+        caps=Caps({}, "ram"),
+    )
 
-    assert [costs(params) for params in draws(500)] == [max(layered(params)["ram"]) for params in draws(500)]
+    assert [costs(params) for params in draws(500)] == [
+        max(layered(params)["ram"]) for params in draws(500)
+    ]
     assert len(counted) < 70
 
 
@@ -91,7 +126,11 @@ def test_over_another_cap_a_configuration_costs_more_than_anything():
 
 def test_a_configuration_may_cost_nothing():
     space = Space(common={"width": IntDistribution(0, 64)})
-    feasible = FeasibleSpace(space, lambda params: {"params": 3 * params["width"]}, Caps({"params": 90}, "params"))
+    feasible = FeasibleSpace(
+        space,
+        lambda params: {"params": 3 * params["width"]},
+        Caps({"params": 90}, "params"),
+    )
 
     assert feasible.cost_at_share(0.0) == 1
     assert feasible.shares_of([{"width": 0}, {"width": 30}]).tolist() == [0.0, 1.0]
@@ -106,16 +145,26 @@ def test_draws_keep_to_every_cap():
 
 
 def test_no_trial_of_the_front_sampler_is_over_either_cap():
-    for params in asked(FrontSampler(FeasibleSpace(SPACE, layered, TWO_CAPS), n_startup=20), 60):
+    for params in asked(
+        FrontSampler(FeasibleSpace(SPACE, layered, TWO_CAPS), n_startup=20), 60
+    ):
         assert layered(params)["params"] <= 5000
         assert max(layered(params)["ram"]) <= 9000
 
 
 def test_the_refusal_names_the_cap_that_nothing_fits():
     with pytest.raises(
-        CapError, match=r"search space has 3,136 bytes of RAM in its smallest model, over the cap of 99;"
+        CapError,
+        match=(
+            r"search space has 3,136 bytes of RAM in its smallest model, over the cap "
+            r"of 99;"
+        ),
     ):
-        FeasibleSpace(SPACE, layered, Caps({"params": 5000, "ram": 99}, "params", {"ram": "bytes of RAM"}))
+        FeasibleSpace(
+            SPACE,
+            layered,
+            Caps({"params": 5000, "ram": 99}, "params", {"ram": "bytes of RAM"}),
+        )
 
 
 def test_a_polynomial_that_misleads_is_dropped_and_nothing_over_the_cap_is_proposed():
@@ -123,7 +172,11 @@ def test_a_polynomial_that_misleads_is_dropped_and_nothing_over_the_cap_is_propo
     bump = {f"w{i}": 2 for i in range(5)} | {"k": 1}
 
     def bumped(params: dict) -> int:
-        return 10_000 if all(params[name] == value for name, value in bump.items()) else count(params)
+        return (
+            10_000
+            if all(params[name] == value for name, value in bump.items())
+            else count(params)
+        )
 
     feasible = FeasibleSpace(SPACE, bumped, 5000)
     assert feasible.fits(bump | {"lr": 0.5})
@@ -134,7 +187,9 @@ def test_a_polynomial_that_misleads_is_dropped_and_nothing_over_the_cap_is_propo
 def test_a_configuration_that_shows_a_polynomial_wrong_may_fit_all_the_same():
     bump = {f"w{i}": 2 for i in range(5)} | {"k": 1}
     feasible = FeasibleSpace(
-        SPACE, lambda params: count(params) + all(params[name] == bump[name] for name in bump), 5000
+        SPACE,
+        lambda params: count(params) + all(params[name] == bump[name] for name in bump),
+        5000,
     )
 
     assert feasible.verify_fits(bump | {"lr": 0.5})
@@ -146,11 +201,18 @@ def test_resizing_keeps_whole_numbers_that_cost_nothing(share, seed):
     space = Space(common={"w": IntDistribution(1, 64), "seed": IntDistribution(0, 9)})
     feasible = FeasibleSpace(space, lambda params: params["w"], 50, unread={"seed"})
 
-    assert feasible.resize({"w": 20, "seed": seed}, feasible.cost_at_share(share))["seed"] == seed
+    assert (
+        feasible.resize({"w": 20, "seed": seed}, feasible.cost_at_share(share))["seed"]
+        == seed
+    )
 
 
 def test_draws_are_spread_over_the_costs_where_the_cheapest_costs_nothing():
-    feasible = FeasibleSpace(Space(common={"w": IntDistribution(0, 64)}), lambda params: params["w"], 50)
+    feasible = FeasibleSpace(
+        Space(common={"w": IntDistribution(0, 64)}), lambda params: params["w"], 50
+    )
     rng = np.random.default_rng(0)
 
-    assert [feasible.cost(feasible.draw_at_share(rng, share)) for share in (0.0, 0.5, 1.0)] == [1, 7, 50]
+    assert [
+        feasible.cost(feasible.draw_at_share(rng, share)) for share in (0.0, 0.5, 1.0)
+    ] == [1, 7, 50]

@@ -3,7 +3,11 @@ import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
 from paretune.errors import ConfigError
@@ -29,35 +33,50 @@ REFERENCE = (10.0, 5.0)
 @settings(max_examples=40, deadline=None)
 def test_the_closed_form_is_the_mean_of_many_draws(known, cost, mean, deviation):
     known = np.array(known).reshape(-1, 2)
-    (closed,) = expected_improvement(np.array([cost]), np.array([mean]), np.array([deviation]), known, REFERENCE)
+    (closed,) = expected_improvement(
+        np.array([cost]), np.array([mean]), np.array([deviation]), known, REFERENCE
+    )
     losses = mean + deviation * np.random.default_rng(0).standard_normal(500)
     before = hypervolume(known, REFERENCE)
-    gains = [hypervolume(np.vstack([known, (cost, loss)]), REFERENCE) - before for loss in losses]
+    gains = [
+        hypervolume(np.vstack([known, (cost, loss)]), REFERENCE) - before
+        for loss in losses
+    ]
 
     # five standard errors, and room for an improvement too rare to be among the draws
-    assert closed == pytest.approx(np.mean(gains), abs=5 * np.std(gains) / np.sqrt(len(gains)) + 0.02)
+    assert closed == pytest.approx(
+        np.mean(gains), abs=5 * np.std(gains) / np.sqrt(len(gains)) + 0.02
+    )
 
 
 def test_a_certain_improvement_is_the_area_it_adds():
     known = np.array([[2.0, 3.0], [6.0, 1.0]])
-    (gain,) = expected_improvement(np.array([4.0]), np.array([2.0]), np.array([1e-9]), known, REFERENCE)
+    (gain,) = expected_improvement(
+        np.array([4.0]), np.array([2.0]), np.array([1e-9]), known, REFERENCE
+    )
 
     assert gain == pytest.approx((6 - 4) * (3 - 2))
 
 
 def test_beyond_the_reference_there_is_nothing_to_gain():
-    gains = expected_improvement(np.array([10.0, 11.0]), np.zeros(2), np.ones(2), np.empty((0, 2)), REFERENCE)
+    gains = expected_improvement(
+        np.array([10.0, 11.0]), np.zeros(2), np.ones(2), np.empty((0, 2)), REFERENCE
+    )
 
     assert gains.tolist() == [0.0, 0.0]
 
 
 def test_features_are_positions_in_ranges_and_columns_of_choices():
     branch = {
-        "w": IntDistribution(2, 32, log=True), "lr": FloatDistribution(0, 2), "k": CategoricalDistribution([3, 5]),
+        "w": IntDistribution(2, 32, log=True),
+        "lr": FloatDistribution(0, 2),
+        "k": CategoricalDistribution([3, 5]),
         "one": IntDistribution(4, 4),
-    }  # fmt: skip
+    }
 
-    assert make_features({"w": 8, "lr": 0.5, "k": 5, "one": 4}, branch) == pytest.approx([0.5, 0.25, 0.0, 1.0, 0.0])
+    assert make_features(
+        {"w": 8, "lr": 0.5, "k": 5, "one": 4}, branch
+    ) == pytest.approx([0.5, 0.25, 0.0, 1.0, 0.0])
 
 
 def test_a_surrogate_learns_a_smooth_loss_and_knows_where_it_knows():
@@ -74,7 +93,9 @@ def test_a_surrogate_learns_a_smooth_loss_and_knows_where_it_knows():
 
 def test_what_is_believed_is_no_longer_uncertain():
     rows = np.random.default_rng(0).random((20, 2))
-    surrogate = Surrogate(rows, rows.sum(axis=1) + np.random.default_rng(1).normal(0, 0.3, 20))
+    surrogate = Surrogate(
+        rows, rows.sum(axis=1) + np.random.default_rng(1).normal(0, 0.3, 20)
+    )
     place = np.array([[2.0, 2.0]])
     before = surrogate.predict(place)[1]
     surrogate.add_fantasies(place)
@@ -83,27 +104,44 @@ def test_what_is_believed_is_no_longer_uncertain():
 
 
 def smooth_score(params: dict[str, object]) -> float:
-    """Larger is better, with returns that fall; the third layer counts twice; one learning rate is best."""
+    """Larger is better, with returns that fall; the third layer counts twice; one
+    learning rate is best.
+    """
     widths = np.log([params[f"w{i}"] for i in range(5)])
-    return 1 - np.exp(-0.35 * (widths.sum() + widths[2]) + 1.2 * (params["lr"] - 0.3) ** 2 - 0.5 * (params["k"] == 3))
+    return 1 - np.exp(
+        -0.35 * (widths.sum() + widths[2])
+        + 1.2 * (params["lr"] - 0.3) ** 2
+        - 0.5 * (params["k"] == 3)
+    )
 
 
 def grown(sampler, n: int) -> float:
     draws = asked(sampler, n, score=smooth_score)
-    points = [(np.log(count(params)), np.log(max(1 - smooth_score(params), 1e-4))) for params in draws]
+    points = [
+        (np.log(count(params)), np.log(max(1 - smooth_score(params), 1e-4)))
+        for params in draws
+    ]
     return hypervolume(points, (np.log(5000), 0.0))
 
 
 def test_it_finds_more_in_forty_trials_than_chance_in_a_hundred():
     feasible = FeasibleSpace(SPACE, count, 5000)
-    chance = FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), feasible, n_startup=100)
+    chance = FeasibleSampler(
+        lambda seed: optuna.samplers.RandomSampler(seed=seed), feasible, n_startup=100
+    )
 
     assert grown(FrontSampler(feasible), 40) > grown(chance, 100)
 
 
 def test_fewer_proposals_are_below_the_least_size_that_counts():
-    free, floored = (FrontSampler(FeasibleSpace(SPACE, count, 5000, floor=floor)) for floor in (None, 500))
-    below = [sum(count(params) < 500 for params in asked(s, 30, score=smooth_score)[20:]) for s in (free, floored)]
+    free, floored = (
+        FrontSampler(FeasibleSpace(SPACE, count, 5000, floor=floor))
+        for floor in (None, 500)
+    )
+    below = [
+        sum(count(params) < 500 for params in asked(s, 30, score=smooth_score)[20:])
+        for s in (free, floored)
+    ]
 
     assert below[1] < below[0]
 
@@ -111,21 +149,35 @@ def test_fewer_proposals_are_below_the_least_size_that_counts():
 def test_an_exponent_of_one_has_more_proposals_in_the_upper_half_of_the_sizes():
     feasible = FeasibleSpace(SPACE, count, 5000)
     samplers = [FrontSampler(feasible, exponent=exponent) for exponent in (0.0, 1.0)]
-    large = [sum(count(params) > 2500 for params in asked(s, 40, score=smooth_score)[20:]) for s in samplers]
+    large = [
+        sum(count(params) > 2500 for params in asked(s, 40, score=smooth_score)[20:])
+        for s in samplers
+    ]
 
     assert large[0] < large[1]
 
 
 def test_an_exponent_that_is_none_is_refused_in_a_sentence():
-    with pytest.raises(ConfigError, match=r"sampler.exponent `2` is invalid; expected a number from 0 to 1"):
+    with pytest.raises(
+        ConfigError,
+        match=r"sampler.exponent `2` is invalid; expected a number from 0 to 1",
+    ):
         FrontSampler(FeasibleSpace(SPACE, count, 5000), exponent=2)
 
 
 def test_it_works_in_a_plain_study():
-    feasible = FeasibleSpace(Space(common={"w": IntDistribution(2, 64), "lr": FloatDistribution(0, 1)}),
-                      count=lambda params: params["w"] ** 2, cap=900)  # fmt: skip
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=4))
-    study.optimize(lambda t: (t.suggest_int("w", 2, 64) ** 2, 1 - t.suggest_float("lr", 0, 1) / 2), n_trials=12)
+    feasible = FeasibleSpace(
+        Space(common={"w": IntDistribution(2, 64), "lr": FloatDistribution(0, 1)}),
+        count=lambda params: params["w"] ** 2,
+        cap=900,
+    )
+    study = optuna.create_study(
+        directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=4)
+    )
+    study.optimize(
+        lambda t: (t.suggest_int("w", 2, 64) ** 2, 1 - t.suggest_float("lr", 0, 1) / 2),
+        n_trials=12,
+    )
 
     assert max(trial.values[0] for trial in study.trials) <= 900
 
@@ -136,17 +188,27 @@ def test_a_study_of_one_objective_or_without_a_count_is_refused_in_a_sentence():
         (FeasibleSpace(space, lambda params: params["w"], 60), ["maximize"]),
         (FeasibleSpace(space), ["minimize", "maximize"]),
     ):
-        study = optuna.create_study(directions=directions, sampler=FrontSampler(feasible))
+        study = optuna.create_study(
+            directions=directions, sampler=FrontSampler(feasible)
+        )
         with pytest.raises(
-            ConfigError, match=r"sampler `front` weighs a counted cost against a score, and this study has directions"
+            ConfigError,
+            match=(
+                r"sampler `front` weighs a counted cost against a score, and this "
+                r"study has directions"
+            ),
         ):
             study.ask().suggest_int("w", 2, 64)
 
 
 def test_trials_teach_also_where_the_task_does_not_ask_for_everything():
-    space = Space(common={"w": IntDistribution(2, 64), "unasked": IntDistribution(1, 4)})
+    space = Space(
+        common={"w": IntDistribution(2, 64), "unasked": IntDistribution(1, 4)}
+    )
     feasible = FeasibleSpace(space, lambda params: params["w"], 60)
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=6))
+    study = optuna.create_study(
+        directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=6)
+    )
     study.optimize(lambda trial: (trial.suggest_int("w", 2, 64), 0.9), n_trials=8)
     (observation,) = Observation.all_of(study.trials[7], 1)
 
@@ -155,20 +217,42 @@ def test_trials_teach_also_where_the_task_does_not_ask_for_everything():
 
 
 def test_where_every_model_costs_the_same_it_seeks_the_best_score():
-    feasible = FeasibleSpace(Space(common={"lr": FloatDistribution(0, 1)}), count=lambda params: 900)
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=8))
-    study.optimize(lambda trial: (900, 1 - (trial.suggest_float("lr", 0, 1) - 0.7) ** 2), n_trials=20)
+    feasible = FeasibleSpace(
+        Space(common={"lr": FloatDistribution(0, 1)}), count=lambda params: 900
+    )
+    study = optuna.create_study(
+        directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=8)
+    )
+    study.optimize(
+        lambda trial: (900, 1 - (trial.suggest_float("lr", 0, 1) - 0.7) ** 2),
+        n_trials=20,
+    )
 
-    assert np.median([abs(trial.params["lr"] - 0.7) for trial in study.trials[10:]]) < 0.05
+    assert (
+        np.median([abs(trial.params["lr"] - 0.7) for trial in study.trials[10:]]) < 0.05
+    )
 
 
 def test_models_of_the_dearest_choice_are_proposed_too():
-    space = Space(common={"w": IntDistribution(2, 30), "k": CategoricalDistribution([1, 5])})
-    feasible = FeasibleSpace(space, count=lambda params: params["w"] * params["k"] ** 2, cap=10_000)
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=10))
+    space = Space(
+        common={"w": IntDistribution(2, 30), "k": CategoricalDistribution([1, 5])}
+    )
+    feasible = FeasibleSpace(
+        space, count=lambda params: params["w"] * params["k"] ** 2, cap=10_000
+    )
+    study = optuna.create_study(
+        directions=["minimize", "maximize"],
+        sampler=FrontSampler(feasible, n_startup=10),
+    )
     for _ in range(16):
         trial = study.ask(space.all_distributions())
-        study.tell(trial, [feasible.cost(trial.params), 1 - 1 / (1 + trial.params["w"] * trial.params["k"])])
+        study.tell(
+            trial,
+            [
+                feasible.cost(trial.params),
+                1 - 1 / (1 + trial.params["w"] * trial.params["k"]),
+            ],
+        )
 
     assert feasible.upper == 750
     assert max(trial.values[0] for trial in study.trials[10:]) > 500
@@ -176,18 +260,24 @@ def test_models_of_the_dearest_choice_are_proposed_too():
 
 def test_running_trials_are_not_asked_for_again():
     feasible = FeasibleSpace(SPACE, count, 5000)
-    study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=8))
+    study = optuna.create_study(
+        directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=8)
+    )
     for _ in range(10):
         trial = study.ask(SPACE.all_distributions())
         study.tell(trial, [count(trial.params), smooth_score(trial.params)])
-    in_flight = [frozenset(study.ask(SPACE.all_distributions()).params.items()) for _ in range(4)]
+    in_flight = [
+        frozenset(study.ask(SPACE.all_distributions()).params.items()) for _ in range(4)
+    ]
 
     assert len(set(in_flight)) == 4
 
 
 def test_a_branch_whose_trials_all_fail_or_race_out_gets_no_more_than_its_share():
     """Branch b always fails: after its first trials the sampler looks elsewhere."""
-    sampler = FrontSampler(FeasibleSpace(CONDITIONAL, conditional_count, 300), n_startup=10)
+    sampler = FrontSampler(
+        FeasibleSpace(CONDITIONAL, conditional_count, 300), n_startup=10
+    )
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     asked_for = []
     for _ in range(30):
@@ -199,7 +289,10 @@ def test_a_branch_whose_trials_all_fail_or_race_out_gets_no_more_than_its_share(
         if trial.params["model"] == "b":
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
-            study.tell(trial, [conditional_count(trial.params), 1 - 1 / (2 + trial.params["a/w"])])
+            study.tell(
+                trial,
+                [conditional_count(trial.params), 1 - 1 / (2 + trial.params["a/w"])],
+            )
 
     assert asked_for[10:].count("b") == 0
 
@@ -213,4 +306,6 @@ def test_of_many_points_the_front_and_a_spread_of_the_others_are_learnt():
     assert set(front(costs)) <= set(chosen)
     assert 500 <= len(chosen) <= 1000
     assert losses[chosen].max() > -0.1
-    assert list(select_training_points(log_costs[:1000], losses[:1000])) == list(range(1000))
+    assert list(select_training_points(log_costs[:1000], losses[:1000])) == list(
+        range(1000)
+    )

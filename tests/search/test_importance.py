@@ -4,10 +4,17 @@ from paretune.search.importance import compute_importances
 
 
 def draws(n: int) -> tuple[list[dict[str, str]], list[float]]:
-    """``width`` decides the score, ``kind`` and ``noise`` do not; ``same`` never differs."""
+    """``width`` decides the score, ``kind`` and ``noise`` do not; ``same`` never
+    differs.
+    """
     draw = random.Random(1)
     rows = [
-        {"width": str(draw.randint(2, 64)), "kind": draw.choice("ab"), "noise": str(draw.random()), "same": "1"}
+        {
+            "width": str(draw.randint(2, 64)),
+            "kind": draw.choice("ab"),
+            "noise": str(draw.random()),
+            "same": "1",
+        }
         for _ in range(n)
     ]
     return rows, [float(row["width"]) for row in rows]

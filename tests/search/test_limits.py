@@ -13,13 +13,19 @@ from search.settings import LIMITS
 TWO = ("minimize", "maximize")
 
 
-def study_of(*values: tuple[float, ...] | None, directions: tuple[str, ...] = TWO) -> optuna.Study:
+def study_of(
+    *values: tuple[float, ...] | None, directions: tuple[str, ...] = TWO
+) -> optuna.Study:
     """A study with these finished trials; ``None`` is a failed one."""
     study = optuna.create_study(directions=directions)
     for one in values:
         state = TrialState.FAIL if one is None else TrialState.COMPLETE
         space = {"x": FloatDistribution(0, 1)}
-        study.add_trial(create_trial(values=one, state=state, params={"x": 0.5}, distributions=space))
+        study.add_trial(
+            create_trial(
+                values=one, state=state, params={"x": 0.5}, distributions=space
+            )
+        )
     return study
 
 
@@ -51,12 +57,18 @@ def test_one_objective_is_flat_when_its_best_value_stays():
 
 
 def test_costs_and_scores_become_logarithms_and_other_numbers_stay():
-    assert compute_losses(study_of((1.0, 0.0)).trials, study_of().directions).tolist() == [[0.0, 0.0]]
-    assert compute_losses(study_of((-1.0, 5.0)).trials, study_of().directions).tolist() == [[-1.0, -5.0]]
+    assert compute_losses(
+        study_of((1.0, 0.0)).trials, study_of().directions
+    ).tolist() == [[0.0, 0.0]]
+    assert compute_losses(
+        study_of((-1.0, 5.0)).trials, study_of().directions
+    ).tolist() == [[-1.0, -5.0]]
 
 
 def test_too_many_failures_end_a_sweep():
-    with pytest.raises(SweepError, match=r"2 trials of 3 failed, more than the share 0.5 it allows"):
+    with pytest.raises(
+        SweepError, match=r"2 trials of 3 failed, more than the share 0.5 it allows"
+    ):
         replace(LIMITS, n_trials=3).reached(study_of(None, None))
 
 
@@ -66,7 +78,11 @@ def test_the_error_of_the_first_trial_that_failed_is_in_the_message_in_a_line():
         fail(study, study.ask(), reason)
 
     with pytest.raises(
-        SweepError, match=r"trial 0: KeyError: 'x' full_key: a.x; their tracebacks are in the logs in their folders"
+        SweepError,
+        match=(
+            r"trial 0: KeyError: 'x' full_key: a.x; their tracebacks are in the logs "
+            r"in their folders"
+        ),
     ):
         replace(LIMITS, n_trials=3).reached(study)
 
@@ -96,6 +112,10 @@ def test_a_sweep_is_over_for_a_reason(changes, reason):
 
 def test_a_limit_below_what_makes_sense_is_refused():
     with pytest.raises(
-        ConfigError, match=r"hydra.sweeper.flat_trials `0` is invalid; expected a whole number of at least 1"
+        ConfigError,
+        match=(
+            r"hydra.sweeper.flat_trials `0` is invalid; expected a whole number of at "
+            r"least 1"
+        ),
     ):
         replace(LIMITS, flat_trials=0)

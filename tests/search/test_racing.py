@@ -18,18 +18,24 @@ from paretune.search.worker import Sweep, work
 from search.settings import LIMITS, RACE
 from strategies import finite_costs
 
-SPACE = parse_space(["x=int(interval(1,200))"], is_group=lambda _: False, own_space=lambda _: {})
+SPACE = parse_space(
+    ["x=int(interval(1,200))"], is_group=lambda _: False, own_space=lambda _: {}
+)
 
 
 @given(finite_costs, st.integers(2, 5))
 def test_whoever_is_on_the_front_of_a_rung_stays(costs, eta):
-    assert all(stays(costs, int(member), replace(RACE, eta=eta)) for member in front(costs))
+    assert all(
+        stays(costs, int(member), replace(RACE, eta=eta)) for member in front(costs)
+    )
 
 
 @given(finite_costs, st.integers(2, 5))
 def test_who_is_dominated_by_a_whole_share_does_not_stay(costs, eta):
     for mine, row in enumerate(costs):
-        dominating = sum(bool(other[0] <= row[0] and other[1] < row[1]) for other in costs)
+        dominating = sum(
+            bool(other[0] <= row[0] and other[1] < row[1]) for other in costs
+        )
         if dominating >= len(costs) / eta:
             assert not stays(costs, mine, replace(RACE, eta=eta, margin=0))
 
@@ -42,27 +48,40 @@ def test_who_is_close_to_the_front_stays_whatever_its_rank():
     """Ten trials of one size, a hundredth apart in error."""
     costs = [(100, 0.20 + 0.01 * i) for i in range(10)]
 
-    assert [stays(costs, i, replace(RACE, eta=5, margin=0.0)) for i in range(10)] == [True] * 2 + [False] * 8
-    assert [stays(costs, i, replace(RACE, eta=5, margin=0.21)) for i in range(10)] == [True] * 5 + [False] * 5
+    assert [stays(costs, i, replace(RACE, eta=5, margin=0.0)) for i in range(10)] == [
+        True
+    ] * 2 + [False] * 8
+    assert [stays(costs, i, replace(RACE, eta=5, margin=0.21)) for i in range(10)] == [
+        True
+    ] * 5 + [False] * 5
 
 
 def test_rungs_grow_by_eta():
     assert replace(RACE, eta=3, rungs=3, min_epochs=2).epochs() == [2, 6, 18]
 
 
-@pytest.mark.parametrize("wrong", [{"eta": 1}, {"rungs": 0}, {"min_epochs": 0}, {"margin": -0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"eta": 1}, {"rungs": 0}, {"min_epochs": 0}, {"margin": -0.1}]
+)
 def test_a_race_that_compares_nothing_is_refused(wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(
-        ConfigError, match=rf"hydra.sweeper.race.{name} `{value}` is invalid; expected a .*of at least \d"
+        ConfigError,
+        match=rf"hydra.sweeper.race.{name} `{value}` is invalid; expected a .*of at least \d",
     ):
         replace(RACE, **wrong)
 
 
 def raced_study(tmp_path, n: int) -> tuple[optuna.Study, list[int]]:
-    """Trials of four epochs whose scores say at once whether they are good; and the epochs that each ran."""
-    sampler = FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), FeasibleSpace(SPACE))
-    study = open_study("raced", f"sqlite:///{tmp_path}/optuna.db", ["minimize", "maximize"], sampler)
+    """Trials of four epochs whose scores say at once whether they are good; and the
+    epochs that each ran.
+    """
+    sampler = FeasibleSampler(
+        lambda seed: optuna.samplers.RandomSampler(seed=seed), FeasibleSpace(SPACE)
+    )
+    study = open_study(
+        "raced", f"sqlite:///{tmp_path}/optuna.db", ["minimize", "maximize"], sampler
+    )
     epochs_run = []
 
     def objective(trial, overrides):
@@ -74,7 +93,11 @@ def raced_study(tmp_path, n: int) -> tuple[optuna.Study, list[int]]:
             trial.report(epoch, cost, quality * epoch / 4)
         return cost, quality
 
-    work(study, Sweep("raced", SPACE, replace(LIMITS, n_trials=n), race=replace(RACE, eta=2)), objective)
+    work(
+        study,
+        Sweep("raced", SPACE, replace(LIMITS, n_trials=n), race=replace(RACE, eta=2)),
+        objective,
+    )
     return study, epochs_run
 
 
@@ -106,21 +129,40 @@ def test_a_stopped_trial_keeps_what_it_had(tmp_path):
 
 
 def test_raced_trials_teach_the_front_sampler():
-    """Trials around 100 were stopped with scores far above all others: that is where to look."""
-    narrow = parse_space(["x=int(interval(60,200))"], is_group=lambda _: False, own_space=lambda _: {})
-    feasible, space = FeasibleSpace(narrow, lambda params: params["x"], cap=200), narrow.all_distributions()
+    """Trials around 100 were stopped with scores far above all others: that is where to
+    look.
+    """
+    narrow = parse_space(
+        ["x=int(interval(60,200))"], is_group=lambda _: False, own_space=lambda _: {}
+    )
+    feasible, space = (
+        FeasibleSpace(narrow, lambda params: params["x"], cap=200),
+        narrow.all_distributions(),
+    )
     ends = {60: 0.3, 65: 0.31, 70: 0.32, 75: 0.33, 150: 0.34, 175: 0.35, 200: 0.36}
 
     def trial(x: int, early: float, end: float | None) -> optuna.trial.FrozenTrial:
-        attrs, state = {"rung:3": [x, early]}, TrialState.PRUNED if end is None else TrialState.COMPLETE
+        attrs, state = (
+            {"rung:3": [x, early]},
+            TrialState.PRUNED if end is None else TrialState.COMPLETE,
+        )
         values = None if end is None else [x, end]
-        return optuna.create_trial(params={"x": x}, distributions=space, values=values, state=state, user_attrs=attrs)
+        return optuna.create_trial(
+            params={"x": x},
+            distributions=space,
+            values=values,
+            state=state,
+            user_attrs=attrs,
+        )
 
     done = [trial(x, end - 0.05, end) for x, end in ends.items()]
     raced = [trial(x, 0.9, None) for x in (90, 95, 100, 105, 110)]
     proposed = []
     for trials in (done, [*done, *raced]):
-        study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=0))
+        study = optuna.create_study(
+            directions=["minimize", "maximize"],
+            sampler=FrontSampler(feasible, n_startup=0),
+        )
         study.add_trials(trials)
         proposed.append(study.ask(space).params["x"])
 
@@ -129,9 +171,17 @@ def test_raced_trials_teach_the_front_sampler():
 
 
 def test_a_race_wants_a_cost_and_a_score():
-    for directions in (["minimize", "minimize"], ["maximize", "minimize"], ["maximize"]):
+    for directions in (
+        ["minimize", "minimize"],
+        ["maximize", "minimize"],
+        ["maximize"],
+    ):
         with pytest.raises(
-            ConfigError, match=r"race `eta=4` ranks trials by a cost and a score.*set hydra.sweeper.direction"
+            ConfigError,
+            match=(
+                r"race `eta=4` ranks trials by a cost and a score.*set "
+                r"hydra.sweeper.direction"
+            ),
         ):
             check_race(RACE, directions)
     check_race(RACE, ["minimize", "maximize"])

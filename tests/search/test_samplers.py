@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from contracts.sampler import CONDITIONAL, SPACE, SamplerContract, asked, conditional_count, count, told
+from contracts.sampler import (
+    CONDITIONAL,
+    SPACE,
+    SamplerContract,
+    asked,
+    conditional_count,
+    count,
+    told,
+)
 from paretune.errors import CapError, ConfigError
 from paretune.search import costs
 from paretune.search.capped_sampler import DRAWN, START_EXPONENT, van_der_corput
@@ -22,8 +30,12 @@ from paretune.search.space_parser import parse_space
 from paretune.search.storage import noted
 
 
-def wrapped(base: type, feasible: FeasibleSpace, seed: int = 0, **options: object) -> FeasibleSampler:
-    return FeasibleSampler(lambda derived: base(seed=derived, **options), feasible, seed=seed)
+def wrapped(
+    base: type, feasible: FeasibleSpace, seed: int = 0, **options: object
+) -> FeasibleSampler:
+    return FeasibleSampler(
+        lambda derived: base(seed=derived, **options), feasible, seed=seed
+    )
 
 
 class TestFeasibleRandom(SamplerContract):
@@ -51,37 +63,70 @@ class TestFront(SamplerContract):
         return FrontSampler(feasible, seed=seed)
 
 
-@given(st.integers(28, 200_000), st.integers(0, 5), st.floats(0, 1), st.just(0.0) | st.floats(1e-6, 1))
+@given(
+    st.integers(28, 200_000),
+    st.integers(0, 5),
+    st.floats(0, 1),
+    st.just(0.0) | st.floats(1e-6, 1),
+)
 @settings(max_examples=40, deadline=None)
-def test_a_draw_spread_over_the_costs_fits_and_keeps_to_its_target(cap, seed, share, exponent):
+def test_a_draw_spread_over_the_costs_fits_and_keeps_to_its_target(
+    cap, seed, share, exponent
+):
     feasible = FeasibleSpace(SPACE, count, cap)
-    params = feasible.draw_at_share(np.random.default_rng(seed), share, exponent=exponent)
+    params = feasible.draw_at_share(
+        np.random.default_rng(seed), share, exponent=exponent
+    )
 
-    assert feasible.smallest <= count(params) <= feasible.cost_at_share(share, exponent) * (1 + 1e-6)
+    assert (
+        feasible.smallest
+        <= count(params)
+        <= feasible.cost_at_share(share, exponent) * (1 + 1e-6)
+    )
     assert feasible.shares_of([params], exponent)[0] <= share + 1e-6
 
 
 def test_halfway_is_the_middle_of_the_logarithm_or_of_the_cost_or_in_between():
     feasible = FeasibleSpace(SPACE, count, 10_000, floor=100)
 
-    assert [round(feasible.cost_at_share(0.5, exponent)) for exponent in (0.0, 0.5, 1.0)] == [1000, 3025, 5050]
+    assert [
+        round(feasible.cost_at_share(0.5, exponent)) for exponent in (0.0, 0.5, 1.0)
+    ] == [1000, 3025, 5050]
 
 
 def test_an_exponent_has_more_of_the_first_trials_in_the_upper_half_of_the_sizes():
     feasible = FeasibleSpace(SPACE, count, 5000)
-    starts = [FrontSampler(feasible, start_exponent=exponent) for exponent in (0.0, START_EXPONENT, 1.0)]
-    large = [sum(count(params) > 2500 for params in asked(sampler, 20)) for sampler in starts]
+    starts = [
+        FrontSampler(feasible, start_exponent=exponent)
+        for exponent in (0.0, START_EXPONENT, 1.0)
+    ]
+    large = [
+        sum(count(params) > 2500 for params in asked(sampler, 20)) for sampler in starts
+    ]
 
     assert large[0] < large[1] < large[2]
 
 
-@given(st.integers(1000, 5000), st.integers(0, 100), st.sampled_from([FrontSampler, None]))
+@given(
+    st.integers(1000, 5000), st.integers(0, 100), st.sampled_from([FrontSampler, None])
+)
 @settings(max_examples=10)
-def test_the_start_tries_no_network_twice_whatever_the_ranges_of_the_branches(cap, seed, make):
-    """Costs of one branch are 30 to 1,500, of the other 1 to 400; the learning rate changes none."""
+def test_the_start_tries_no_network_twice_whatever_the_ranges_of_the_branches(
+    cap, seed, make
+):
+    """Costs of one branch are 30 to 1,500, of the other 1 to 400; the learning rate
+    changes none.
+    """
     feasible = FeasibleSpace(CONDITIONAL, conditional_count, cap)
-    sampler = make(feasible, seed=seed) if make else wrapped(optuna.samplers.RandomSampler, feasible, seed)
-    networks = [tuple(sorted((n, v) for n, v in drawn.items() if n != "lr")) for drawn in asked(sampler, 16)]
+    sampler = (
+        make(feasible, seed=seed)
+        if make
+        else wrapped(optuna.samplers.RandomSampler, feasible, seed)
+    )
+    networks = [
+        tuple(sorted((n, v) for n, v in drawn.items() if n != "lr"))
+        for drawn in asked(sampler, 16)
+    ]
 
     assert len({*networks}) == 16
 
@@ -96,11 +141,18 @@ def test_where_all_networks_were_tried_the_start_tries_other_settings_of_their_t
 
 
 @pytest.mark.parametrize(("choice", "least", "most"), [("a", 30, 1500), ("b", 1, 400)])
-def test_draws_of_a_branch_are_spread_over_the_costs_of_that_branch(choice, least, most):
+def test_draws_of_a_branch_are_spread_over_the_costs_of_that_branch(
+    choice, least, most
+):
     feasible = FeasibleSpace(CONDITIONAL, conditional_count, 10_000)
     chosen = {"model": choice}
     ends = [feasible.cost_at_share(share, choice=chosen) for share in (0.0, 0.5, 1.0)]
-    counts = [conditional_count(feasible.draw_at_share(np.random.default_rng(n), n / 20, chosen)) for n in range(21)]
+    counts = [
+        conditional_count(
+            feasible.draw_at_share(np.random.default_rng(n), n / 20, chosen)
+        )
+        for n in range(21)
+    ]
 
     assert ends == pytest.approx([least, (least * most) ** 0.5, most])
     assert sum(count < ends[1] for count in counts) == pytest.approx(10, abs=1)
@@ -109,14 +161,25 @@ def test_draws_of_a_branch_are_spread_over_the_costs_of_that_branch(choice, leas
 def test_draws_are_spread_over_the_costs_that_count():
     feasible = FeasibleSpace(SPACE, count, 5000, floor=500)
     shares = np.linspace(0.05, 0.95, 30)
-    costs = np.array([count(feasible.draw_at_share(np.random.default_rng(seed), s)) for seed, s in enumerate(shares)])
+    costs = np.array(
+        [
+            count(feasible.draw_at_share(np.random.default_rng(seed), s))
+            for seed, s in enumerate(shares)
+        ]
+    )
 
     assert np.median(costs / [feasible.cost_at_share(share) for share in shares]) > 0.95
     assert feasible.cost_at_share(0.0) == 500
 
 
 def test_a_least_size_above_every_model_is_refused_with_both_numbers():
-    with pytest.raises(CapError, match=r"cap.min `6000` is above the 5,000 parameters of the largest model that fits"):
+    with pytest.raises(
+        CapError,
+        match=(
+            r"cap.min `6000` is above the 5,000 parameters of the largest model that "
+            r"fits"
+        ),
+    ):
         FeasibleSpace(SPACE, count, 5000, floor=6000)
 
 
@@ -131,23 +194,34 @@ def test_resizing_keeps_what_costs_nothing():
 def test_resizing_takes_a_smaller_kernel_where_widths_alone_do_not_help():
     feasible = FeasibleSpace(SPACE, count, 100)
 
-    assert feasible.resize({**{f"w{i}": 2 for i in range(5)}, "k": 3, "lr": 0.3}, 60)["k"] == 1
+    assert (
+        feasible.resize({**{f"w{i}": 2 for i in range(5)}, "k": 3, "lr": 0.3}, 60)["k"]
+        == 1
+    )
 
 
 def test_the_smallest_and_the_largest_configuration_bound_the_costs():
     feasible = FeasibleSpace(SPACE, count, None)
 
     assert feasible.smallest == count({**{f"w{i}": 2 for i in range(5)}, "k": 1})
-    assert FeasibleSpace(SPACE, count, 10**9).upper == count({**{f"w{i}": 64 for i in range(5)}, "k": 3})
+    assert FeasibleSpace(SPACE, count, 10**9).upper == count(
+        {**{f"w{i}": 64 for i in range(5)}, "k": 3}
+    )
 
 
 def test_a_space_without_a_small_enough_model_is_refused_with_both_numbers():
-    with pytest.raises(CapError, match=r"search space has 28 parameters in its smallest model, over the cap of 26"):
+    with pytest.raises(
+        CapError,
+        match=r"search space has 28 parameters in its smallest model, over the cap of 26",
+    ):
         FeasibleSpace(SPACE, count, 26)
 
 
 def test_a_cost_of_another_kind_is_called_by_its_name():
-    with pytest.raises(CapError, match=r"search space has 28 bytes in its smallest model, over the cap of 26"):
+    with pytest.raises(
+        CapError,
+        match=r"search space has 28 bytes in its smallest model, over the cap of 26",
+    ):
         FeasibleSpace(SPACE, count, 26, cost="bytes")
 
 
@@ -179,19 +253,37 @@ def test_without_a_count_every_draw_is_the_samplers_own():
 
 
 def test_a_small_space_is_drawn_without_repeats_until_it_is_empty():
-    space = parse_space(["a=choice(1,2,3)", "b=choice(1,2,3)"], is_group=lambda _: False, own_space=lambda _: {})
-    draws = asked(wrapped(optuna.samplers.RandomSampler, FeasibleSpace(space)), 9, score=lambda params: params["a"])
+    space = parse_space(
+        ["a=choice(1,2,3)", "b=choice(1,2,3)"],
+        is_group=lambda _: False,
+        own_space=lambda _: {},
+    )
+    draws = asked(
+        wrapped(optuna.samplers.RandomSampler, FeasibleSpace(space)),
+        9,
+        score=lambda params: params["a"],
+    )
 
     assert len({frozenset(params.items()) for params in draws}) >= 8
 
 
 def test_the_even_sequence_halves_what_is_left():
-    assert [van_der_corput(n) for n in range(1, 8)] == [1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8, 3 / 8, 7 / 8]
+    assert [van_der_corput(n) for n in range(1, 8)] == [
+        1 / 2,
+        1 / 4,
+        3 / 4,
+        1 / 8,
+        5 / 8,
+        3 / 8,
+        7 / 8,
+    ]
 
 
 def test_uniform_is_even_in_the_logarithm_if_asked():
     dist = optuna.distributions.FloatDistribution(0.001, 1.0, log=True)
-    draws = np.log([draw_uniform(dist, np.random.default_rng(seed)) for seed in range(400)])
+    draws = np.log(
+        [draw_uniform(dist, np.random.default_rng(seed)) for seed in range(400)]
+    )
 
     assert abs(np.median(draws) - (log(0.001) / 2)) < 0.5
     assert exp(draws.min()) >= 0.001
@@ -200,7 +292,11 @@ def test_uniform_is_even_in_the_logarithm_if_asked():
 def test_uniform_keeps_steps():
     dist = optuna.distributions.IntDistribution(1, 9, step=4)
 
-    assert {draw_uniform(dist, np.random.default_rng(seed)) for seed in range(40)} == {1, 5, 9}
+    assert {draw_uniform(dist, np.random.default_rng(seed)) for seed in range(40)} == {
+        1,
+        5,
+        9,
+    }
 
 
 def test_a_branch_of_which_no_model_fits_is_never_drawn():
@@ -217,8 +313,14 @@ def test_a_branch_of_which_no_model_fits_is_never_drawn():
 
 
 def test_a_grid_under_a_cap_is_every_point_that_fits_once():
-    space = parse_space(["a=choice(1,2,3)", "b=range(1,4)"], is_group=lambda _: False, own_space=lambda _: {})
-    sampler = GridSampler(FeasibleSpace(space, lambda params: params["a"] * params["b"], 6))
+    space = parse_space(
+        ["a=choice(1,2,3)", "b=range(1,4)"],
+        is_group=lambda _: False,
+        own_space=lambda _: {},
+    )
+    sampler = GridSampler(
+        FeasibleSpace(space, lambda params: params["a"] * params["b"], 6)
+    )
 
     assert len(sampler.points) == 9
     assert {frozenset(params.items()) for params in asked(sampler, 10)} == {
@@ -227,18 +329,26 @@ def test_a_grid_under_a_cap_is_every_point_that_fits_once():
 
 
 def test_a_grid_that_is_not_shuffled_keeps_the_order_of_the_values():
-    space = parse_space(["a=choice(z,b,y)", "b=choice(2,1)"], is_group=lambda _: False, own_space=lambda _: {})
+    space = parse_space(
+        ["a=choice(z,b,y)", "b=choice(2,1)"],
+        is_group=lambda _: False,
+        own_space=lambda _: {},
+    )
     sampler = GridSampler(FeasibleSpace(space), shuffle=False)
 
-    assert [(point["a"], point["b"]) for point in asked(sampler, 6)] == [(a, b) for a in "zby" for b in (2, 1)]
+    assert [(point["a"], point["b"]) for point in asked(sampler, 6)] == [
+        (a, b) for a in "zby" for b in (2, 1)
+    ]
 
 
 def test_a_grid_tries_every_step_of_a_range_of_fractions():
-    space = parse_space(["x=range(0.0,0.5,0.1)"], is_group=lambda _: False, own_space=lambda _: {})
-
-    assert sorted(point["x"] for point in GridSampler(FeasibleSpace(space)).points) == pytest.approx(
-        [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    space = parse_space(
+        ["x=range(0.0,0.5,0.1)"], is_group=lambda _: False, own_space=lambda _: {}
     )
+
+    assert sorted(
+        point["x"] for point in GridSampler(FeasibleSpace(space)).points
+    ) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
 
 
 def test_a_grid_takes_everything_of_finitely_many_values():
@@ -249,22 +359,38 @@ def test_a_grid_takes_everything_of_finitely_many_values():
         "d=interval(0.5,0.5)",
         "e=range(1,7,3)",
     ]
-    points = GridSampler(FeasibleSpace(parse_space(sweeps, is_group=lambda _: False, own_space=lambda _: {}))).points
+    points = GridSampler(
+        FeasibleSpace(
+            parse_space(sweeps, is_group=lambda _: False, own_space=lambda _: {})
+        )
+    ).points
     values = {name: {point[name] for point in points} for name in "abcde"}
 
-    assert values == {"a": {1.5, 2.0, 2.5, 3.0}, "b": {2, 3, 4}, "c": {True, False}, "d": {0.5}, "e": {1, 4, 7}}
+    assert values == {
+        "a": {1.5, 2.0, 2.5, 3.0},
+        "b": {2, 3, 4},
+        "c": {True, False},
+        "d": {0.5},
+        "e": {1, 4, 7},
+    }
     assert len(points) == 4 * 3 * 2 * 1 * 3
 
 
 def test_a_grid_of_real_numbers_is_refused():
     with pytest.raises(
-        ConfigError, match=r"sampler `grid` cannot try every value of `lr`; expected choice\(...\), int"
+        ConfigError,
+        match=(
+            r"sampler `grid` cannot try every value of `lr`; expected choice\(...\), "
+            r"int"
+        ),
     ):
         GridSampler(FeasibleSpace(SPACE, count, 5000))
 
 
 LARGE = parse_space(
-    [*(f"w{i}=choice(2,3,5,8,12,20,32,50,64,80)" for i in range(6))], is_group=lambda _: False, own_space=lambda _: {}
+    [*(f"w{i}=choice(2,3,5,8,12,20,32,50,64,80)" for i in range(6))],
+    is_group=lambda _: False,
+    own_space=lambda _: {},
 )
 
 
@@ -280,7 +406,10 @@ class Counting:
 
 
 def test_a_grid_is_counted_as_its_trials_come_and_another_process_goes_on_from_there():
-    counts, study = [Counting(), Counting()], optuna.create_study(directions=["minimize", "maximize"])
+    counts, study = (
+        [Counting(), Counting()],
+        optuna.create_study(directions=["minimize", "maximize"]),
+    )
     for count_of_process in counts:
         study.sampler = GridSampler(FeasibleSpace(LARGE, count_of_process, 5000))
         for _ in range(30):
@@ -304,10 +433,15 @@ def test_the_counts_that_are_kept_are_bounded(monkeypatch):
 
 
 def test_trials_of_several_processes_are_each_configuration_of_a_grid_once():
-    """Also where a condition leaves out what two configurations differ in, and one value is given twice."""
+    """Also where a condition leaves out what two configurations differ in, and one
+    value is given twice.
+    """
     lines = ["a=choice(1,2,1)", "b=range(1,9)", "c=tag('if a == 2',choice(1,5,9))"]
     space = parse_space(lines, is_group=lambda _: False, own_space=lambda _: {})
-    samplers = [GridSampler(FeasibleSpace(space, lambda p: p["a"] * p["b"] * p.get("c", 1), 12)) for _ in range(2)]
+    samplers = [
+        GridSampler(FeasibleSpace(space, lambda p: p["a"] * p["b"] * p.get("c", 1), 12))
+        for _ in range(2)
+    ]
     study = optuna.create_study(directions=["minimize", "maximize"])
     expected = {frozenset(point.items()) for point in samplers[0].points}
     while samplers[len(study.trials) % 2].has_trial(study, len(study.trials)):
@@ -317,7 +451,11 @@ def test_trials_of_several_processes_are_each_configuration_of_a_grid_once():
     assert len(study.trials) == len(expected) == 9 + (6 + 1 + 0)
     assert {frozenset(trial.params.items()) for trial in study.trials} == expected
     assert not any(sampler.has_trial(study, len(expected)) for sampler in samplers)
-    assert all(sampler.has_trial(study, number) for sampler in samplers for number in range(len(expected)))
+    assert all(
+        sampler.has_trial(study, number)
+        for sampler in samplers
+        for number in range(len(expected))
+    )
 
 
 def test_a_grid_that_no_machine_holds_is_refused():
@@ -325,14 +463,18 @@ def test_a_grid_that_no_machine_holds_is_refused():
 
     with pytest.raises(
         ConfigError,
-        match=r"sampler `grid` would try 28,629,151 configurations, the cap aside; expected at most 1,000,000",
+        match=(
+            r"sampler `grid` would try 28,629,151 configurations, the cap aside; "
+            r"expected at most 1,000,000"
+        ),
     ):
         GridSampler(FeasibleSpace(space))
 
 
 def test_nothing_is_drawn_for_a_whole_configuration_that_is_enqueued():
     study = optuna.create_study(
-        directions=["minimize", "maximize"], sampler=FrontSampler(FeasibleSpace(SPACE, count, 5000))
+        directions=["minimize", "maximize"],
+        sampler=FrontSampler(FeasibleSpace(SPACE, count, 5000)),
     )
     study.enqueue_trial({**{f"w{i}": 4 for i in range(5)}, "k": 3, "lr": 0.5})
     told(study, [])

@@ -29,22 +29,32 @@ from paretune.search.study import ask_to_stop, finished, open_study
 from paretune.search.worker import Interrupted, Sweep, work
 from search.settings import LIMITS, up_to
 
-SPACE = parse_space(["x=interval(0,1)"], is_group=lambda _: False, own_space=lambda _: {})
+SPACE = parse_space(
+    ["x=interval(0,1)"], is_group=lambda _: False, own_space=lambda _: {}
+)
 TESTS = Path(__file__).parents[1]
 DIRECTIONS = ["minimize", "maximize"]
 
 
 def sampler(space=SPACE) -> FeasibleSampler:
-    return FeasibleSampler(lambda seed: optuna.samplers.RandomSampler(seed=seed), FeasibleSpace(space))
+    return FeasibleSampler(
+        lambda seed: optuna.samplers.RandomSampler(seed=seed), FeasibleSpace(space)
+    )
 
 
 @pytest.fixture
 def study(tmp_path) -> optuna.Study:
-    return open_study("small", f"sqlite:///{tmp_path}/new/optuna.db", DIRECTIONS, sampler())
+    return open_study(
+        "small", f"sqlite:///{tmp_path}/new/optuna.db", DIRECTIONS, sampler()
+    )
 
 
 def sweep(n_trials: int, max_failure_rate: float = 0.5) -> Sweep:
-    return Sweep("small", SPACE, replace(LIMITS, n_trials=n_trials, max_failure_rate=max_failure_rate))
+    return Sweep(
+        "small",
+        SPACE,
+        replace(LIMITS, n_trials=n_trials, max_failure_rate=max_failure_rate),
+    )
 
 
 def claimed(study: optuna.Study) -> optuna.Trial:
@@ -61,7 +71,11 @@ def square(trial, overrides):
 def test_a_worker_stops_at_the_total_and_a_larger_total_adds_the_difference(study):
     numbers = []
     for total in (3, 3, 5):
-        work(study, sweep(total), lambda trial, o: numbers.append(trial.number) or square(trial, o))
+        work(
+            study,
+            sweep(total),
+            lambda trial, o: numbers.append(trial.number) or square(trial, o),
+        )
 
     assert numbers == [0, 1, 2, 3, 4]
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 5
@@ -69,13 +83,24 @@ def test_a_worker_stops_at_the_total_and_a_larger_total_adds_the_difference(stud
 
 def test_the_task_sees_its_trial(study):
     seen = []
-    work(study, sweep(1), lambda trial, o: seen.append(current_trial()) or square(trial, o))
+    work(
+        study,
+        sweep(1),
+        lambda trial, o: seen.append(current_trial()) or square(trial, o),
+    )
 
-    assert (seen[0].sweep, seen[0].number, seen[0].attempt, list(seen[0].searched)) == ("small", 0, 0, ["x"])
+    assert (seen[0].sweep, seen[0].number, seen[0].attempt, list(seen[0].searched)) == (
+        "small",
+        0,
+        0,
+        ["x"],
+    )
     assert current_trial() is None
 
 
-def test_the_study_has_what_a_running_trial_reported_last_until_the_trial_is_put_back(study):
+def test_the_study_has_what_a_running_trial_reported_last_until_the_trial_is_put_back(
+    study,
+):
     def interrupted(trial, overrides):
         trial.report(1, *square(trial, overrides))
         assert noted(study.get_trials()[0], LATEST)[0] == 1
@@ -95,28 +120,51 @@ def test_trials_that_fail_are_failed_and_the_sweep_goes_on(study):
 
     work(study, sweep(5), objective)
 
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "FAIL", "COMPLETE", "COMPLETE"]
+    assert [trial.state.name for trial in study.trials] == [
+        "COMPLETE",
+        "FAIL",
+        "FAIL",
+        "COMPLETE",
+        "COMPLETE",
+    ]
 
 
 def test_a_sweep_stops_when_too_many_trials_fail(study):
     with pytest.raises(
-        SweepError, match=r"sweep `small` stops: 3 trials of 10 failed, more than the share 0.2 it allows"
+        SweepError,
+        match=(
+            r"sweep `small` stops: 3 trials of 10 failed, more than the share 0.2 it "
+            r"allows"
+        ),
     ):
         work(study, sweep(10, max_failure_rate=0.2), lambda *_: 1 / 0)
     assert len(finished(study)) == 3
 
 
 @pytest.mark.parametrize(
-    ("returned", "shown"), [(1.0, "1.0"), ((1, 2, 3), r"\(1, 2, 3\)"), (("a", 1), r"\('a', 1\)"), (None, "None")]
+    ("returned", "shown"),
+    [
+        (1.0, "1.0"),
+        ((1, 2, 3), r"\(1, 2, 3\)"),
+        (("a", 1), r"\('a', 1\)"),
+        (None, "None"),
+    ],
 )
-def test_a_task_that_returns_something_else_fails_with_what_was_expected(study, caplog, returned, shown):
+def test_a_task_that_returns_something_else_fails_with_what_was_expected(
+    study, caplog, returned, shown
+):
     with pytest.raises(SweepError, match="1 trials of 1 failed"):
         work(study, sweep(1), lambda *_: returned)
-    assert f"returned `{returned}`; expected 2 finite numbers, one for each direction" in caplog.text
+    assert (
+        f"returned `{returned}`; expected 2 finite numbers, one for each direction"
+        in caplog.text
+    )
 
 
 def test_an_interrupted_trial_goes_back_in_the_queue_and_runs_as_itself(study):
-    """Ctrl-C during trial 1: the next start runs trial 1 again, with the same draw, as its second attempt."""
+    """Ctrl-C during trial 1: the next start runs trial 1 again, with the same draw, as
+    its second attempt.
+    """
     seen = []
 
     def objective(trial, overrides):
@@ -125,7 +173,9 @@ def test_an_interrupted_trial_goes_back_in_the_queue_and_runs_as_itself(study):
             raise KeyboardInterrupt
         return square(trial, overrides)
 
-    with pytest.raises(Interrupted, match="trial 1 was interrupted, and is in the queue again"):
+    with pytest.raises(
+        Interrupted, match="trial 1 was interrupted, and is in the queue again"
+    ):
         work(study, sweep(3), objective)
     work(study, sweep(3), objective)
 
@@ -136,12 +186,15 @@ def test_an_interrupted_trial_goes_back_in_the_queue_and_runs_as_itself(study):
 
 
 def test_the_trial_of_a_killed_process_is_taken_back(study, tmp_path):
-    """Another process claims a trial and dies with SIGKILL; a living one's trial is left alone."""
+    """Another process claims a trial and dies with SIGKILL; a living one's trial is
+    left alone.
+    """
     code = (
         "import os, signal, sys, optuna\n"
         "from paretune.search.claims import ask\n"
         "from search.settings import up_to\n"
-        f"study = optuna.load_study(study_name='small', storage='sqlite:///{tmp_path}/new/optuna.db')\n"
+        "study = optuna.load_study(study_name='small', "
+        f"storage='sqlite:///{tmp_path}/new/optuna.db')\n"
         "ask(study, up_to(1))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -149,12 +202,19 @@ def test_the_trial_of_a_killed_process_is_taken_back(study, tmp_path):
     claimed(study)
 
     assert reclaim(study, retry=1) == 1
-    assert [trial.state for trial in study.trials] == [TrialState.WAITING, TrialState.RUNNING]
+    assert [trial.state for trial in study.trials] == [
+        TrialState.WAITING,
+        TrialState.RUNNING,
+    ]
 
 
 def test_a_process_number_that_was_given_again_is_another_process(study):
     trial = study.ask()
-    identity = {"host": os.uname().nodename, "pid": os.getpid(), "started": psutil.Process().create_time() - 60}
+    identity = {
+        "host": os.uname().nodename,
+        "pid": os.getpid(),
+        "started": psutil.Process().create_time() - 60,
+    }
     note(study, trial, "worker", identity)
 
     assert reclaim(study, retry=1) == 1
@@ -168,11 +228,16 @@ def test_a_trial_that_breaks_off_again_and_again_is_failed(study):
         reclaim(study, retry=2)
 
     assert [trial.state for trial in study.trials] == [TrialState.FAIL]
-    assert study.trials[0].user_attrs["reason"] == "its worker died 3 times (killed, or out of memory or time)"
+    assert (
+        study.trials[0].user_attrs["reason"]
+        == "its worker died 3 times (killed, or out of memory or time)"
+    )
 
 
 def test_what_earlier_versions_noted_of_a_trial_in_the_users_attributes_counts(study):
-    """A study that was started before goes on: its workers that died are known, and how often."""
+    """A study that was started before goes on: its workers that died are known, and how
+    often.
+    """
     trial = study.ask()
     dead = {"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0}
     for name, value in {"attempt": 2, "deaths": 1, "worker": json.dumps(dead)}.items():
@@ -195,7 +260,9 @@ def test_stops_and_starts_are_no_deaths(study):
 
 
 def test_a_trial_whose_worker_alone_is_terminated_again_and_again_is_failed(study):
-    """A scheduler that ends every worker after its time would otherwise have it started for ever."""
+    """A scheduler that ends every worker after its time would otherwise have it started
+    for ever.
+    """
     endings, small = [], sweep(1, max_failure_rate=1.0)
     for _ in range(4):
         with pytest.raises(Interrupted) as caught:
@@ -203,15 +270,24 @@ def test_a_trial_whose_worker_alone_is_terminated_again_and_again_is_failed(stud
         endings.append(str(caught.value).partition(", and ")[2])
 
     assert endings == ["is in the queue again"] * 3 + ["counts as failed"]
-    assert study.trials[0].user_attrs["reason"] == "its worker died 4 times (killed, or out of memory or time)"
+    assert (
+        study.trials[0].user_attrs["reason"]
+        == "its worker died 4 times (killed, or out of memory or time)"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_amid_an_import_is_no_failure_though_pydoc_makes_an_error_of_it(study, tmp_path, monkeypatch, number):
+def test_a_stop_amid_an_import_is_no_failure_though_pydoc_makes_an_error_of_it(
+    study, tmp_path, monkeypatch, number
+):
     """Hydra's ``_target_`` and others are found by ``pydoc.locate``."""
-    (tmp_path / f"stops_{number.name}.py").write_text(f"import os\nos.kill(os.getpid(), {number.value})\n")
+    (tmp_path / f"stops_{number.name}.py").write_text(
+        f"import os\nos.kill(os.getpid(), {number.value})\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(Interrupted, match="trial 0 was interrupted, and is in the queue again"):
+    with pytest.raises(
+        Interrupted, match="trial 0 was interrupted, and is in the queue again"
+    ):
         work(study, sweep(1), lambda *_: pydoc.locate(f"stops_{number.name}.x"))
 
     assert [trial.state for trial in study.trials] == [TrialState.WAITING]
@@ -234,7 +310,9 @@ def test_a_task_that_exits_under_slurm_is_a_failed_trial_too(study, monkeypatch)
 
 
 @pytest.mark.parametrize("executor", ["slurm", "local"])
-def test_a_job_that_submitit_takes_away_puts_its_trial_back(study, monkeypatch, tmp_path, executor):
+def test_a_job_that_submitit_takes_away_puts_its_trial_back(
+    study, monkeypatch, tmp_path, executor
+):
     """Submitit's handler of the signal has the job queued again, and exits."""
     monkeypatch.setenv("SUBMITIT_EXECUTOR", executor)
     job = SlurmJobEnvironment()
@@ -248,7 +326,9 @@ def test_a_job_that_submitit_takes_away_puts_its_trial_back(study, monkeypatch, 
 
 
 def test_an_error_of_the_search_space_is_a_failed_trial(study):
-    broken = replace(sweep(1, max_failure_rate=1.0), suggest=lambda trial, overrides: 1 / 0)
+    broken = replace(
+        sweep(1, max_failure_rate=1.0), suggest=lambda trial, overrides: 1 / 0
+    )
 
     assert work(study, broken, square) == 1
     assert study.trials[0].user_attrs["reason"] == "ZeroDivisionError: division by zero"
@@ -263,7 +343,9 @@ def test_of_two_that_find_the_same_orphan_one_takes_it_back(study):
 
 
 def test_what_comes_of_a_trial_that_went_back_meanwhile_is_dropped(study, caplog):
-    """As when a worker was cut off from the database, and another one took its trial for orphaned."""
+    """As when a worker was cut off from the database, and another one took its trial
+    for orphaned.
+    """
     seen = []
 
     def objective(trial, overrides):
@@ -287,14 +369,20 @@ def test_a_silent_worker_elsewhere_counts_as_gone_when_its_heartbeat_stops(study
     assert reclaim(study, retry=1) == 0
 
     with storage._backend.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
+        connection.exec_driver_sql(
+            "UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'"
+        )
     assert reclaim(study, retry=1) == 1
 
 
 def test_a_worker_in_a_container_of_the_same_name_is_one_elsewhere(study):
     """Its process numbers say nothing here."""
     trial = claimed(study)
-    identity = {**worker_of(study.trials[0]), "pid": 2**22 + 1, "processes": "another boot pid:[1]"}
+    identity = {
+        **worker_of(study.trials[0]),
+        "pid": 2**22 + 1,
+        "processes": "another boot pid:[1]",
+    }
     note(study, trial, "worker", identity)
 
     assert reclaim(study, retry=1) == 0
@@ -337,7 +425,9 @@ def test_a_further_attempt_has_all_that_the_first_was_given(study):
             raise KeyboardInterrupt
         return 1.0, 0.5
 
-    suggesting = replace(sweep(1), suggest=lambda trial, overrides: trial.suggest_float("y", 0, 1))
+    suggesting = replace(
+        sweep(1), suggest=lambda trial, overrides: trial.suggest_float("y", 0, 1)
+    )
     with pytest.raises(Interrupted, match="trial 0 was interrupted"):
         work(study, suggesting, objective)
     work(study, suggesting, objective)
@@ -348,18 +438,24 @@ def test_a_further_attempt_has_all_that_the_first_was_given(study):
 
 @pytest.mark.slow
 def test_workers_that_are_killed_at_random_leave_exactly_the_total(study, tmp_path):
-    """Three processes at a time, one killed every 0.3 s, until a hundred trials are finished: none is lost or run twice."""
+    """Three processes at a time, one killed every 0.3 s, until a hundred trials are
+    finished: none is lost or run twice.
+    """
     code = (
         "import time\n"
-        "from search.test_worker import DIRECTIONS, open_study, sampler, square, sweep, work\n"
-        f"study = open_study('small', 'sqlite:///{tmp_path}/new/optuna.db', DIRECTIONS, sampler())\n"
-        "work(study, sweep(100), lambda trial, o: time.sleep(0.02) or square(trial, o))\n"
+        "from search.test_worker import DIRECTIONS, open_study, sampler, square, "
+        "sweep, work\n"
+        f"study = open_study('small', 'sqlite:///{tmp_path}/new/optuna.db', "
+        "DIRECTIONS, sampler())\n"
+        "work(study, sweep(100), lambda trial, o: time.sleep(0.02) or square(trial, "
+        "o))\n"
     )
     workers: list[subprocess.Popen[bytes]] = []
     while len(finished(study)) < 100:
         workers = [worker for worker in workers if worker.poll() is None]
         workers += [
-            subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], cwd=TESTS) for _ in range(3 - len(workers))
+            subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], cwd=TESTS)
+            for _ in range(3 - len(workers))
         ]
         time.sleep(3)
         workers[0].kill()
@@ -375,15 +471,24 @@ def test_other_directions_than_the_stored_ones_are_refused(tmp_path):
     url = f"sqlite:///{tmp_path}/optuna.db"
     open_study("small", url, DIRECTIONS, sampler())
 
-    with pytest.raises(StoreError, match=r"study `small` optimises \['minimize', 'maximize'\], not \['maximize'\]"):
+    with pytest.raises(
+        StoreError,
+        match=r"study `small` optimises \['minimize', 'maximize'\], not \['maximize'\]",
+    ):
         open_study("small", url, ["maximize"], sampler())
 
 
 def test_a_storage_that_cannot_be_used_is_one_line(tmp_path):
-    (tmp_path / "optuna.db").write_text("no database at all, but long enough to have a header")
+    (tmp_path / "optuna.db").write_text(
+        "no database at all, but long enough to have a header"
+    )
 
     with pytest.raises(
-        StoreError, match=r"study storage `.*optuna.db` \(.* bytes\) is no SQLite database; expected the optuna.db"
+        StoreError,
+        match=(
+            r"study storage `.*optuna.db` \(.* bytes\) is no SQLite database; "
+            r"expected the optuna.db"
+        ),
     ):
         open_study("small", f"sqlite:///{tmp_path}/optuna.db", DIRECTIONS, sampler())
 
@@ -402,14 +507,26 @@ def test_trials_share_the_value_that_the_first_one_chose(study):
 
 
 def test_a_sweep_over_a_grid_ends_with_the_last_configuration_that_fits(tmp_path):
-    """Of a grid that is not counted beforehand; each command and worker has a sampler of its own."""
-    space = parse_space(["a=range(1,40)", "b=range(1,40)"], is_group=lambda _: False, own_space=lambda _: {})
+    """Of a grid that is not counted beforehand; each command and worker has a sampler
+    of its own.
+    """
+    space = parse_space(
+        ["a=range(1,40)", "b=range(1,40)"],
+        is_group=lambda _: False,
+        own_space=lambda _: {},
+    )
     tried = []
     for n_trials in (4, 1600, 1600):
-        grid = GridSampler(FeasibleSpace(space, lambda params: params["a"] * params["b"], 5))
+        grid = GridSampler(
+            FeasibleSpace(space, lambda params: params["a"] * params["b"], 5)
+        )
         study = open_study("grid", f"sqlite:///{tmp_path}/optuna.db", DIRECTIONS, grid)
         limits = replace(LIMITS, n_trials=n_trials, has_trial=grid.has_trial)
-        work(study, Sweep("grid", space, limits), lambda _, overrides: tried.append(tuple(overrides)) or (1, 1))
+        work(
+            study,
+            Sweep("grid", space, limits),
+            lambda _, overrides: tried.append(tuple(overrides)) or (1, 1),
+        )
 
     assert len(grid.grid) > COUNTED_AT_ONCE
     assert len(tried) == len(set(tried)) == 5 + 2 + 1 + 1 + 1  # of a 1 to 5

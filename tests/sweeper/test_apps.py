@@ -1,4 +1,6 @@
-"""Apps written for hydra-optuna-sweeper run with the sweeper's name as the only change."""
+"""Apps written for hydra-optuna-sweeper run with the sweeper's name as the only
+change.
+"""
 
 import os
 import subprocess
@@ -21,11 +23,23 @@ from search.settings import LIMITS, up_to
 APPS = Path(__file__).parent / "apps"
 
 
-def run(app: str, tmp_path: Path, *overrides: str) -> tuple[dict, subprocess.CompletedProcess[str]]:
+def run(
+    app: str, tmp_path: Path, *overrides: str
+) -> tuple[dict, subprocess.CompletedProcess[str]]:
     """Runs the app's sweep; returns its results file and the finished process."""
-    command = [sys.executable, "app.py", "-m", f"hydra.sweep.dir={tmp_path}", *overrides]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(command, cwd=APPS / app, env=env, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "app.py",
+        "-m",
+        f"hydra.sweep.dir={tmp_path}",
+        *overrides,
+    ]
+    env = os.environ | {
+        "PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])
+    }
+    done = subprocess.run(
+        command, cwd=APPS / app, env=env, capture_output=True, text=True, check=False
+    )
     results = tmp_path / "optimization_results.yaml"
     return (yaml.safe_load(results.read_text()) if results.is_file() else {}), done
 
@@ -35,7 +49,11 @@ def test_sphere_finds_its_minimum(tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert results["name"] == "optuna"
-    assert results["best_value"] == results["best_params"]["x"] ** 2 + results["best_params"]["y"] ** 2 <= 1.0
+    assert (
+        results["best_value"]
+        == results["best_params"]["x"] ** 2 + results["best_params"]["y"] ** 2
+        <= 1.0
+    )
     assert (tmp_path / "19" / ".hydra" / "config.yaml").is_file()
 
 
@@ -47,8 +65,12 @@ def test_a_fixed_override_leaves_the_space(tmp_path):
 
 @pytest.mark.slow
 def test_several_workers_need_no_storage(tmp_path):
-    results, done = run("sphere", tmp_path, "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=6")
-    study = optuna.load_study(study_name="sphere", storage=f"sqlite:///{tmp_path}/optuna.db")
+    results, done = run(
+        "sphere", tmp_path, "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=6"
+    )
+    study = optuna.load_study(
+        study_name="sphere", storage=f"sqlite:///{tmp_path}/optuna.db"
+    )
 
     assert done.returncode == 0, done.stderr
     assert [trial.state.name for trial in study.trials[:6]] == ["COMPLETE"] * 6
@@ -58,7 +80,11 @@ def test_several_workers_need_no_storage(tmp_path):
 @pytest.mark.slow
 def test_workers_of_a_sweep_without_a_name_write_where_their_parent_does(tmp_path):
     dir_of_name = f"hydra.sweep.dir={tmp_path}/${{hydra.sweeper.study_name}}"
-    unnamed = ("hydra.sweeper.study_name=null", "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=2")
+    unnamed = (
+        "hydra.sweeper.study_name=null",
+        "hydra.sweeper.n_jobs=2",
+        "hydra.sweeper.n_trials=2",
+    )
     _, done = run("sphere", tmp_path, dir_of_name, *unnamed)
     (folder,) = tmp_path.glob("*")
 
@@ -71,31 +97,61 @@ def test_workers_of_a_sweep_without_a_name_write_where_their_parent_does(tmp_pat
 def test_too_many_failures_end_the_sweep_and_a_rate_allows_them(tmp_path):
     _, strict = run("sphere", tmp_path, "error=true", "hydra.sweeper.n_trials=5")
     results, lenient = run(
-        "sphere", tmp_path / "b", "error=true", "hydra.sweeper.n_trials=5", "hydra.sweeper.max_failure_rate=1.0"
+        "sphere",
+        tmp_path / "b",
+        "error=true",
+        "hydra.sweeper.n_trials=5",
+        "hydra.sweeper.max_failure_rate=1.0",
     )
 
     assert strict.returncode != 0
-    assert "stops: 1 trials of 5 failed, more than the share 0 it allows" in strict.stderr
-    assert ": RuntimeError: negative; their tracebacks are in the logs in their folders" in strict.stderr
+    assert (
+        "stops: 1 trials of 5 failed, more than the share 0 it allows" in strict.stderr
+    )
+    assert (
+        ": RuntimeError: negative; their tracebacks are in the logs in their folders"
+        in strict.stderr
+    )
     assert "Traceback" not in strict.stderr
     assert lenient.returncode == 0
     assert results["best_params"]["x"] >= 0
 
 
-@pytest.mark.parametrize("sampler", ["tpe", pytest.param("grid", marks=pytest.mark.slow)])
-def test_with_nothing_to_search_the_configuration_runs_as_often_as_there_are_trials(tmp_path, sampler):
+@pytest.mark.parametrize(
+    "sampler", ["tpe", pytest.param("grid", marks=pytest.mark.slow)]
+)
+def test_with_nothing_to_search_the_configuration_runs_as_often_as_there_are_trials(
+    tmp_path, sampler
+):
     results, done = run(
-        "sphere", tmp_path, "x=1", "y=2", "hydra.sweeper.n_trials=3", f"hydra/sweeper/sampler={sampler}"
+        "sphere",
+        tmp_path,
+        "x=1",
+        "y=2",
+        "hydra.sweeper.n_trials=3",
+        f"hydra/sweeper/sampler={sampler}",
     )
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("nothing is searched: the same configuration runs 3 times, which measures its noise") == 1
+    assert (
+        done.stdout.count(
+            "nothing is searched: the same configuration runs 3 times, which measures "
+            "its noise"
+        )
+        == 1
+    )
     assert results == {"name": "optuna", "best_params": {}, "best_value": 5.0}
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["0", "1", "2"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        "0",
+        "1",
+        "2",
+    ]
 
 
 @pytest.mark.slow
-def test_workers_find_what_is_named_from_the_commands_folder_also_if_jobs_change_theirs(tmp_path):
+def test_workers_find_what_is_named_from_the_commands_folder_also_if_jobs_change_theirs(
+    tmp_path,
+):
     """As in an app that names no ``version_base``."""
     options = (
         "hydra.sweep.dir=out",
@@ -103,9 +159,19 @@ def test_workers_find_what_is_named_from_the_commands_folder_also_if_jobs_change
         "hydra.sweeper.n_jobs=2",
         "hydra.job.chdir=true",
     )
-    command = [sys.executable, APPS / "sphere" / "app.py", "-m", "hydra.sweeper.n_trials=4", *options]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
-    study = optuna.load_study(study_name="sphere", storage=f"sqlite:///{tmp_path}/study.db")
+    command = [
+        sys.executable,
+        APPS / "sphere" / "app.py",
+        "-m",
+        "hydra.sweeper.n_trials=4",
+        *options,
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    study = optuna.load_study(
+        study_name="sphere", storage=f"sqlite:///{tmp_path}/study.db"
+    )
 
     assert done.returncode == 0, done.stderr
     assert [trial.state.name for trial in study.trials[:4]] == ["COMPLETE"] * 4
@@ -118,22 +184,35 @@ def test_a_mistake_in_any_app_is_a_line(tmp_path):
 
     assert done.returncode == 1
     assert line.startswith(
-        "metric_names `['a', 'b']` do not fit direction `minimize`; expected a name for each direction"
+        "metric_names `['a', 'b']` do not fit direction `minimize`; expected a name "
+        "for each direction"
     )
     assert "Traceback" not in done.stderr
 
 
 def test_optuna_reads_a_study_as_if_it_were_its_own(tmp_path):
-    """What a trial ran, what its values are called and why it failed; nothing that only the sweeper looks at."""
-    names = ("hydra.sweeper.metric_names=[height,distance]", f"hydra.sweeper.storage=sqlite:///{tmp_path}/optuna.db")
+    """What a trial ran, what its values are called and why it failed; nothing that only
+    the sweeper looks at.
+    """
+    names = (
+        "hydra.sweeper.metric_names=[height,distance]",
+        f"hydra.sweeper.storage=sqlite:///{tmp_path}/optuna.db",
+    )
     _, done = run("multi", tmp_path, "hydra.sweeper.n_trials=6", "+comment=a b", *names)
-    study = optuna.load_study(study_name="multi-objective", storage=f"sqlite:///{tmp_path}/optuna.db")
+    study = optuna.load_study(
+        study_name="multi-objective", storage=f"sqlite:///{tmp_path}/optuna.db"
+    )
     (trial, *_), figure = study.trials, optuna.visualization.plot_pareto_front(study)
 
     assert done.returncode == 0, done.stderr
     assert study.metric_names == ["height", "distance"]
-    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("height", "distance")
-    assert trial.user_attrs == {"overrides": f"'+comment=a b' x={trial.params['x']} y={trial.params['y']}"}
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == (
+        "height",
+        "distance",
+    )
+    assert trial.user_attrs == {
+        "overrides": f"'+comment=a b' x={trial.params['x']} y={trial.params['y']}"
+    }
     assert set(study.user_attrs) == {"question", "settings"}
 
 
@@ -155,7 +234,15 @@ def test_a_custom_search_space_suggests_within_what_was_drawn(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "field", ["tpe.group", "tpe.constant_liar", "cmaes.popsize", "cmaes.lr_adapt", "nsgaii.crossover", "grid.seed"]
+    "field",
+    [
+        "tpe.group",
+        "tpe.constant_liar",
+        "cmaes.popsize",
+        "cmaes.lr_adapt",
+        "nsgaii.crossover",
+        "grid.seed",
+    ],
 )
 def test_a_samplers_fields_are_set_on_the_command_line(tmp_path, field):
     sampler, name = field.split(".")
@@ -167,9 +254,16 @@ def test_a_samplers_fields_are_set_on_the_command_line(tmp_path, field):
 
 
 def test_grid_tries_every_combination(tmp_path):
-    sweep = ("hydra/sweeper/sampler=grid", "x=choice(1,2,3)", "y=choice(4,5)", "hydra.sweeper.n_trials=6")
+    sweep = (
+        "hydra/sweeper/sampler=grid",
+        "x=choice(1,2,3)",
+        "y=choice(4,5)",
+        "hydra.sweeper.n_trials=6",
+    )
     results, done = run("sphere", tmp_path, *sweep)
-    tried = {(tmp_path / str(n) / ".hydra/overrides.yaml").read_text() for n in range(6)}
+    tried = {
+        (tmp_path / str(n) / ".hydra/overrides.yaml").read_text() for n in range(6)
+    }
 
     assert done.returncode == 0, done.stderr
     assert len(tried) == 6
@@ -180,14 +274,21 @@ def test_grid_tries_every_combination(tmp_path):
 @pytest.mark.slow
 def test_every_sampler_runs(tmp_path, sampler):
     space = ("x=interval(-5,5)", "y=interval(-5,5)")
-    results, done = run("sphere", tmp_path, f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.n_trials=12", *space)
+    results, done = run(
+        "sphere",
+        tmp_path,
+        f"hydra/sweeper/sampler={sampler}",
+        "hydra.sweeper.n_trials=12",
+        *space,
+    )
 
     assert done.returncode == 0, done.stderr
     assert results["best_value"] < 50
 
 
 @pytest.mark.parametrize(
-    ("visible", "expected"), [("3,5", ["3", "5", "3"]), ("", [None] * 3), ("GPU-a", ["GPU-a"] * 3)]
+    ("visible", "expected"),
+    [("3,5", ["3", "5", "3"]), ("", [None] * 3), ("GPU-a", ["GPU-a"] * 3)],
 )
 def test_workers_take_the_gpus_in_turn(monkeypatch, visible, expected):
     from hydra_plugins.paretune_sweeper._workers import gpu_of
@@ -204,7 +305,11 @@ def test_more_workers_than_the_gpus_are_to_hold_are_refused(monkeypatch):
 
     assert gpu_of(3, 2) == "1"
     with pytest.raises(
-        ConfigError, match=r"n_jobs is over what 2 GPU\(s\) hold with workers_per_gpu `2`; expected at most 4"
+        ConfigError,
+        match=(
+            r"n_jobs is over what 2 GPU\(s\) hold with workers_per_gpu `2`; expected "
+            r"at most 4"
+        ),
     ):
         gpu_of(4, 2)
 
@@ -212,10 +317,20 @@ def test_more_workers_than_the_gpus_are_to_hold_are_refused(monkeypatch):
 def test_workers_of_a_killed_parent_count_as_long_as_they_live(monkeypatch, tmp_path):
     from hydra_plugins.paretune_sweeper._workers import WorkerPool
 
-    study = open_study("s", f"sqlite:///{tmp_path}/optuna.db", ["minimize"], optuna.samplers.RandomSampler())
+    study = open_study(
+        "s",
+        f"sqlite:///{tmp_path}/optuna.db",
+        ["minimize"],
+        optuna.samplers.RandomSampler(),
+    )
     monkeypatch.setenv("PARETUNE_CREW", "an earlier parent")
     trial, _ = ask(study, up_to(1))
-    crew = WorkerPool(study, Sweep("s", Space(), replace(LIMITS, n_trials=5)), lambda slot: [], n_jobs=1)
+    crew = WorkerPool(
+        study,
+        Sweep("s", Space(), replace(LIMITS, n_trials=5)),
+        lambda slot: [],
+        n_jobs=1,
+    )
 
     assert not crew._has_room()
     requeue(study, trial)

@@ -1,4 +1,6 @@
-"""A study and a tracking store of which one was emptied, restored or replaced; runs that were deleted in MLflow's UI."""
+"""A study and a tracking store of which one was emptied, restored or replaced; runs
+that were deleted in MLflow's UI.
+"""
 
 import shutil
 import sqlite3
@@ -15,10 +17,19 @@ from paretune.pareto import trials
 from paretune.tracking import Store
 from paretune.tracking.store import Tag
 
-pytestmark = pytest.mark.xdist_group("out_of_step")  # one process makes the sweep for all
+# One process makes the sweep for all.
+pytestmark = pytest.mark.xdist_group("out_of_step")
 
-SWEEP = ("-m", "data=digits", "data.splitting.train_size=100", "trainer.max_epochs=1", "trainer.autotune=false", "name=small", "model=conv",
-         "cap.max_params=4000")  # fmt: skip
+SWEEP = (
+    "-m",
+    "data=digits",
+    "data.splitting.train_size=100",
+    "trainer.max_epochs=1",
+    "trainer.autotune=false",
+    "name=small",
+    "model=conv",
+    "cap.max_params=4000",
+)
 
 
 def total(number: int) -> str:
@@ -52,7 +63,10 @@ def run_train(patch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 def back_up(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(source)) as before, closing(sqlite3.connect(target)) as after:
+    with (
+        closing(sqlite3.connect(source)) as before,
+        closing(sqlite3.connect(target)) as after,
+    ):
         before.backup(after)
 
 
@@ -85,16 +99,57 @@ def delete_study(file: Path, kept: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "lose", "differs"),
     [
-        ("optuna.db", empty, "has 0 trials, tracking store .* has runs of 3 trials (3 of them, trial 0 to 2, the study"),
+        (
+            "optuna.db",
+            empty,
+            (
+                "has 0 trials, tracking store .* has runs of 3 trials (3 of them, "
+                "trial 0 to 2, the study"
+            ),
+        ),
         ("optuna.db", delete, "has 0 trials, tracking store .* has runs of 3 trials"),
-        ("optuna.db", delete_study, "has 0 trials, tracking store .* has runs of 3 trials"),
-        ("optuna.db", restore, "has 1 trial, tracking store .* has runs of 3 trials (2 of them, trial 1 to 2, the study"),
-        ("mlflow.db", empty, "has 3 complete trials, and 3 of them (trial 0 to 2) have no run in tracking store"),
-        ("mlflow.db", delete, "has 3 complete trials, and 3 of them (trial 0 to 2) have no run in tracking store"),
-        ("mlflow.db", restore, "has 3 complete trials, and 2 of them (trial 1 to 2) have no run in tracking store"),
+        (
+            "optuna.db",
+            delete_study,
+            "has 0 trials, tracking store .* has runs of 3 trials",
+        ),
+        (
+            "optuna.db",
+            restore,
+            (
+                "has 1 trial, tracking store .* has runs of 3 trials (2 of them, "
+                "trial 1 to 2, the study"
+            ),
+        ),
+        (
+            "mlflow.db",
+            empty,
+            (
+                "has 3 complete trials, and 3 of them (trial 0 to 2) have no run in "
+                "tracking store"
+            ),
+        ),
+        (
+            "mlflow.db",
+            delete,
+            (
+                "has 3 complete trials, and 3 of them (trial 0 to 2) have no run in "
+                "tracking store"
+            ),
+        ),
+        (
+            "mlflow.db",
+            restore,
+            (
+                "has 3 complete trials, and 2 of them (trial 1 to 2) have no run in "
+                "tracking store"
+            ),
+        ),
     ],
-)  # fmt: skip
-def test_a_side_that_was_lost_is_refused_with_what_differs_and_two_ways_out(store, kept, command, name, lose, differs):
+)
+def test_a_side_that_was_lost_is_refused_with_what_differs_and_two_ways_out(
+    store, kept, command, name, lose, differs
+):
     lose(store / name, kept)
     other = {"optuna.db": "mlflow.db", "mlflow.db": "optuna.db"}[name]
     before = dump(store / other)
@@ -103,7 +158,8 @@ def test_a_side_that_was_lost_is_refused_with_what_differs_and_two_ways_out(stor
 
     assert answer.code == 2
     assert_matches(
-        rf"sweep `small` is out of step: .*{expected}.* put back the one that .*, or start anew .*name=", answer.err
+        rf"sweep `small` is out of step: .*{expected}.* put back the one that .*, or start anew .*name=",
+        answer.err,
     )
     assert len(answer.err.strip().splitlines()) == 1
     assert dump(store / other) == before
@@ -126,9 +182,14 @@ def dump(file: Path) -> list[str]:
         return list(connection.iterdump())
 
 
-def test_another_study_of_the_same_name_and_length_is_told_by_its_id(store, kept, command):
+def test_another_study_of_the_same_name_and_length_is_told_by_its_id(
+    store, kept, command
+):
     with closing(sqlite3.connect(store / "optuna.db")) as connection, connection:
-        connection.execute("UPDATE study_system_attributes SET value_json = '\"another\"' WHERE key = 'paretune:id'")
+        connection.execute(
+            "UPDATE study_system_attributes SET value_json = '\"another\"' WHERE key "
+            "= 'paretune:id'"
+        )
     answer = command(*SWEEP, total(4))
 
     assert answer.code == 2
@@ -180,12 +241,17 @@ def without_parent(store) -> Store:
     return opened
 
 
-def test_a_sweep_whose_parent_run_was_deleted_is_read_and_says_so(without_parent, answered, caplog, monkeypatch):
+def test_a_sweep_whose_parent_run_was_deleted_is_read_and_says_so(
+    without_parent, answered, caplog, monkeypatch
+):
     monkeypatch.chdir(paths.store().parent)  # where the report goes
     answer = answered(pareto, "small")
 
     assert answer.code == 0, answer.err
-    assert "the parent run of sweep small was deleted; the sweep's own command brings it back" in caplog.messages
+    assert (
+        "the parent run of sweep small was deleted; the sweep's own command "
+        "brings it back"
+    ) in caplog.messages
     assert "3 of 3 complete trials" in answer.out
 
 
@@ -196,14 +262,22 @@ def test_a_sweep_that_goes_on_brings_its_deleted_parent_back(without_parent, com
     assert [run.data.tags["sweep"] for run in without_parent.sweeps()] == ["small"]
 
 
-def test_a_deleted_experiment_is_named_with_the_command_that_brings_it_back(store, command, answered, monkeypatch):
+def test_a_deleted_experiment_is_named_with_the_command_that_brings_it_back(
+    store, command, answered, monkeypatch
+):
     opened = Store(paths.tracking_uri(store))
     opened.client.delete_experiment(opened.experiment_id)
     read, written = answered(pareto, "small"), command(*SWEEP, total(4))
 
     assert (read.code, written.code) == (2, 2)
-    assert_matches("sweep `small` was deleted .*mlflow experiments restore --experiment-id 1", read.err)
     assert_matches(
-        "experiment `paretune` .* was deleted; .*mlflow experiments restore --experiment-id 1, or .*tracking.exp",
+        "sweep `small` was deleted .*mlflow experiments restore --experiment-id 1",
+        read.err,
+    )
+    assert_matches(
+        (
+            "experiment `paretune` .* was deleted; .*mlflow experiments restore "
+            "--experiment-id 1, or .*tracking.exp"
+        ),
         written.err,
     )

@@ -1,4 +1,6 @@
-"""Disks that are full, stores that are gone or locked, and stops meanwhile: real sweeps, on a disk of their own."""
+"""Disks that are full, stores that are gone or locked, and stops meanwhile: real
+sweeps, on a disk of their own.
+"""
 
 import os
 import shutil
@@ -26,7 +28,9 @@ def disk(tmp_path) -> Iterator[Path]:
     folder.mkdir()
     if (
         os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", folder], check=False).returncode
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=24m", "none", folder], check=False
+        ).returncode
     ):
         pytest.skip("only root mounts a disk")
     yield folder
@@ -43,12 +47,22 @@ def start() -> Iterator[Start]:
 
     def run(folder: Path, *overrides: str) -> subprocess.Popen[str]:
         command = [
-            sys.executable, "app.py", "-m", f"hydra.sweep.dir={folder}/trials", f"hydra.sweeper.storage=sqlite:///{folder}/optuna.db",
-            "hydra.sweeper.n_trials=1000000", "hydra/sweeper/sampler=random", *overrides,
-        ]  # fmt: skip
-        env = os.environ | {"PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])}
+            sys.executable,
+            "app.py",
+            "-m",
+            f"hydra.sweep.dir={folder}/trials",
+            f"hydra.sweeper.storage=sqlite:///{folder}/optuna.db",
+            "hydra.sweeper.n_trials=1000000",
+            "hydra/sweeper/sampler=random",
+            *overrides,
+        ]
+        env = os.environ | {
+            "PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])
+        }
         pipe = subprocess.PIPE
-        process = subprocess.Popen(command, cwd=APP, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            command, cwd=APP, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True
+        )
         started.append(process)
         wait_for(lambda: claimed(folder) > 0)
         return process
@@ -62,8 +76,12 @@ def start() -> Iterator[Start]:
 
 def claimed(folder: Path) -> int:
     """How many trials some process has claimed by now."""
-    with closing(sqlite3.connect(f"file:{folder}/optuna.db?mode=ro", uri=True)) as study:
-        return study.execute("SELECT count(*) FROM trial_system_attributes WHERE key = 'paretune:worker'").fetchone()[0]
+    with closing(
+        sqlite3.connect(f"file:{folder}/optuna.db?mode=ro", uri=True)
+    ) as study:
+        return study.execute(
+            "SELECT count(*) FROM trial_system_attributes WHERE key = 'paretune:worker'"
+        ).fetchone()[0]
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -101,7 +119,9 @@ FAULTS = {full: "its disk is full; free some space", deleted: "it ", garbled: "i
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_what_a_person_must_mend_ends_a_sweep_with_one_line(disk, start, fault, n_jobs):
-    process = start(disk, "kind=choice(fine)", f"hydra.sweeper.n_jobs={n_jobs}", "epochs=3")
+    process = start(
+        disk, "kind=choice(fine)", f"hydra.sweeper.n_jobs={n_jobs}", "epochs=3"
+    )
     fault(disk)
     output, _ = process.communicate(timeout=ENDS_WITHIN_S)
 
@@ -123,14 +143,18 @@ def test_paretunes_own_command_ends_with_exit_code_2(disk, capfd):
         "model=conv",
         "trainer.autotune=false",
     ]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PARETUNE_STORE": str(disk)})
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"PARETUNE_STORE": str(disk)}
+    )
     wait_for(lambda: claimed(disk) > 0)
     full(disk)
 
     assert process.wait(ENDS_WITHIN_S) == 2
     err = capfd.readouterr().err.splitlines()
     assert err[-1].startswith("paretune train: ")
-    assert err[-1].endswith("its disk is full; free some space; the same command then goes on from here")
+    assert err[-1].endswith(
+        "its disk is full; free some space; the same command then goes on from here"
+    )
     assert "Traceback" not in "".join(err)
 
 
@@ -151,10 +175,14 @@ def test_once_there_is_room_the_same_command_goes_on(disk, start):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_sigterm_ends_a_sweep_whose_study_is_locked_and_all_its_workers(tmp_path, start, n_jobs):
+def test_sigterm_ends_a_sweep_whose_study_is_locked_and_all_its_workers(
+    tmp_path, start, n_jobs
+):
     process = start(tmp_path, "kind=choice(sleep)", f"hydra.sweeper.n_jobs={n_jobs}")
     workers = workers_of(process)
-    with closing(sqlite3.connect(tmp_path / "optuna.db", timeout=30, isolation_level=None)) as other:
+    with closing(
+        sqlite3.connect(tmp_path / "optuna.db", timeout=30, isolation_level=None)
+    ) as other:
         other.execute("BEGIN EXCLUSIVE")
         time.sleep(3)  # both are waiting for it
         process.send_signal(signal.SIGTERM)
@@ -175,7 +203,9 @@ def test_sigterm_ends_a_trial_that_does_not_hear(tmp_path, start):
 
 @pytest.mark.slow
 def test_no_worker_outlives_its_parent(tmp_path, start):
-    process = start(tmp_path, "kind=choice(fine)", "hydra.sweeper.n_jobs=2", "epochs=100000")
+    process = start(
+        tmp_path, "kind=choice(fine)", "hydra.sweeper.n_jobs=2", "epochs=100000"
+    )
     workers = workers_of(process)
     process.kill()
     process.communicate()

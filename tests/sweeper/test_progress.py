@@ -29,28 +29,43 @@ def test_nothing_heavy_is_imported_before_a_sweep():
         "print(*{'optuna', 'numpy', 'sqlalchemy', 'torch'} & set(sys.modules))"
     )
 
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "\n"
+    )
 
 
 def test_options_travel_to_workers():
     from hydra_plugins.paretune_sweeper import CapOptions, SweepOptions
 
-    options = SweepOptions(sampler={"_target_": "optuna.samplers.RandomSampler"}, cap=CapOptions(max=841, cost="bytes"))
+    options = SweepOptions(
+        sampler={"_target_": "optuna.samplers.RandomSampler"},
+        cap=CapOptions(max=841, cost="bytes"),
+    )
 
     assert pickle.loads(pickle.dumps(options)) == options
 
 
 def test_the_status_line_counts_trials_and_names_the_best():
-    line = Progress(study_of((3670, 0.9871), (900, 0.95), (900, 0.95), None), 10, Caps({}, "params")).line()
+    line = Progress(
+        study_of((3670, 0.9871), (900, 0.95), (900, 0.95), None), 10, Caps({}, "params")
+    ).line()
 
     assert line.startswith("4 of 10 done | 1 failed | front 2 | hypervolume ")
     assert line.endswith("| best 0.9871 at 3,670")
 
 
 def test_the_status_line_has_the_volume_that_the_store_has():
-    progress = Progress(study_of((900, 0.95), (3670, 0.9871)), 9, Caps({"params": 5000}, "params"))
+    progress = Progress(
+        study_of((900, 0.95), (3670, 0.9871)), 9, Caps({"params": 5000}, "params")
+    )
 
-    assert f"hypervolume {front_volume([900, 3670], [0.95, 0.9871], 5000):.3f}" in progress.line()
+    assert (
+        f"hypervolume {front_volume([900, 3670], [0.95, 0.9871], 5000):.3f}"
+        in progress.line()
+    )
 
 
 def test_the_time_to_go_is_told_once_a_trial_has_ended():
@@ -82,7 +97,9 @@ def panel_lines(study: optuna.Study, columns: int, rows: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)])
-def test_the_panel_draws_the_front_and_the_trials_in_hand_into_its_terminal(columns, rows):
+def test_the_panel_draws_the_front_and_the_trials_in_hand_into_its_terminal(
+    columns, rows
+):
     study = study_of((900, 0.95), (3670, 0.9871), (3700, 0.8))
     note(study, study.ask(), LATEST, [7, 2000.0, 0.97])
     lines = panel_lines(study, columns, rows)
@@ -91,15 +108,24 @@ def test_the_panel_draws_the_front_and_the_trials_in_hand_into_its_terminal(colu
     assert max(map(len, lines)) <= columns
     assert sum(line.count(MEMBER) for line in lines[1:]) == 2
     assert sum(line.count(IN_HAND) for line in lines[1:]) == 1
-    assert any(line.startswith("trial 3: ") and "epoch 7: 0.9700 at 2,000" in line for line in lines)
+    assert any(
+        line.startswith("trial 3: ") and "epoch 7: 0.9700 at 2,000" in line
+        for line in lines
+    )
 
 
-@pytest.mark.parametrize("report", [[7, 2000.0, float("nan")], [7, float("inf"), 0.9], [7, 0.9]])
+@pytest.mark.parametrize(
+    "report", [[7, 2000.0, float("nan")], [7, float("inf"), 0.9], [7, 0.9]]
+)
 def test_a_report_that_has_no_place_in_the_plot_is_left_out(report):
     study = study_of((900, 0.95))
     note(study, study.ask(), LATEST, report)
 
-    assert not any(IN_HAND in line for line in panel_lines(study, 80, 24)[1:20] if "trial" not in line)
+    assert not any(
+        IN_HAND in line
+        for line in panel_lines(study, 80, 24)[1:20]
+        if "trial" not in line
+    )
 
 
 def test_a_low_terminal_shows_the_line_without_the_plot():
@@ -115,7 +141,10 @@ def test_one_objective_has_no_plot():
 
 
 def test_a_plot_has_high_scores_above_and_large_costs_to_the_right():
-    groups = [Marks("a", np.array([[100, 0.1]])), Marks("b", np.array([[10_000, 0.01]]))]
+    groups = [
+        Marks("a", np.array([[100, 0.1]])),
+        Marks("b", np.array([[10_000, 0.01]])),
+    ]
     lines = plot_scatter(groups, 40, 5)
 
     assert lines[0] == f"0.9900 ┤{'b':>32}"
@@ -139,7 +168,8 @@ def test_in_a_terminal_a_sweep_with_workers_shows_its_panel(tmp_path):
     with subprocess.Popen(
         command,
         cwd=app,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])},
+        env=os.environ
+        | {"PYTHONPATH": os.pathsep.join([".", os.environ.get("PYTHONPATH", "")])},
         stdout=theirs,
         stderr=theirs,
     ) as process:

@@ -19,22 +19,43 @@ from shapes import draw
 def spec_of(*arguments: str, **options: object) -> SweepSpec:
     """The spec of ``paretune train -m`` with these arguments."""
     schema.register()
-    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(paths.CONF)))
-    config = hydra.compose_config("train", [a for a in arguments if a.startswith("hydra")], run_mode=RunMode.MULTIRUN)
+    hydra = Hydra.create_main_hydra2(
+        "train", create_config_search_path(str(paths.CONF))
+    )
+    config = hydra.compose_config(
+        "train",
+        [a for a in arguments if a.startswith("hydra")],
+        run_mode=RunMode.MULTIRUN,
+    )
     OmegaConf.update(config, "hydra.sweeper.cap.max", 20_000)
-    fields = {name: value for name, value in config.hydra.sweeper.items() if not name.startswith("_")}
+    fields = {
+        name: value
+        for name, value in config.hydra.sweeper.items()
+        if not name.startswith("_")
+    }
     sweeper = ParetuneSweeper(**fields | {"recorder": None, "storage": None} | options)
-    return SweepSpec(sweeper.options, [a for a in arguments if not a.startswith("hydra")], hydra.config_loader, config)
+    return SweepSpec(
+        sweeper.options,
+        [a for a in arguments if not a.startswith("hydra")],
+        hydra.config_loader,
+        config,
+    )
 
 
 def test_a_count_does_not_depend_on_what_was_counted_before():
     """The head of one configuration is not left over for the next, which has none."""
     conditional = "model.head=tag('if model.norm == none',choice([16],[32]))"
-    costs = spec_of("model=conv", "model.widths=[8,8]", "model.norm=choice(none,batch)", conditional).feasible.costs
+    costs = spec_of(
+        "model=conv", "model.widths=[8,8]", "model.norm=choice(none,batch)", conditional
+    ).feasible.costs
     rest = {"model.kernel_size": 3, "model.dropout": 0.0, "optimizer.lr": 0.01}
     counts = [
         costs.count(rest | params)
-        for params in ({"model.norm": "batch"}, {"model.norm": "none", "model.head": "[32]"}, {"model.norm": "batch"})
+        for params in (
+            {"model.norm": "batch"},
+            {"model.norm": "none", "model.head": "[32]"},
+            {"model.norm": "batch"},
+        )
     ]
 
     assert counts[0] == counts[2] != counts[1]
@@ -42,8 +63,15 @@ def test_a_count_does_not_depend_on_what_was_counted_before():
 
 def test_a_model_that_takes_values_from_elsewhere_is_counted_with_them():
     widths = "model.widths=[${trainer.batch_size},${trainer.batch_size}]"
-    feasible = spec_of("model=conv", widths, "trainer.batch_size=int(interval(4,64))").feasible
-    rest = {"model.kernel_size": 3, "model.norm": "none", "model.dropout": 0.0, "optimizer.lr": 0.01}
+    feasible = spec_of(
+        "model=conv", widths, "trainer.batch_size=int(interval(4,64))"
+    ).feasible
+    rest = {
+        "model.kernel_size": 3,
+        "model.norm": "none",
+        "model.dropout": 0.0,
+        "optimizer.lr": 0.01,
+    }
 
     assert feasible.verify_fits(rest | {"trainer.batch_size": 8})
     assert not feasible.verify_fits(rest | {"trainer.batch_size": 64})
@@ -52,17 +80,42 @@ def test_a_model_that_takes_values_from_elsewhere_is_counted_with_them():
 @pytest.mark.parametrize("typed", ["1.10", "1e3", "007", "true", "null and void"])
 @pytest.mark.parametrize("quote", ["", "'"])
 def test_a_study_is_called_as_typed(typed, quote):
-    spec = spec_of("model=dense", "model.widths=[4]", "space=null", f"hydra.sweeper.study_name={quote}{typed}{quote}")
+    spec = spec_of(
+        "model=dense",
+        "model.widths=[4]",
+        "space=null",
+        f"hydra.sweeper.study_name={quote}{typed}{quote}",
+    )
 
     assert spec.name == typed
 
 
 def test_a_trial_is_composed_with_every_text_as_it_was_given():
-    texts = ["a=b", "a(b", "it's", 'a & "b" # c', "größe 😀", " a ", "1.10", "[x]", "", "a\nb", "a\\"]
-    spec = spec_of("model=dense", "model.widths=[4]", "space=null", f"data.name=choice({','.join(map(quoted, texts))})")
+    texts = [
+        "a=b",
+        "a(b",
+        "it's",
+        'a & "b" # c',
+        "größe 😀",
+        " a ",
+        "1.10",
+        "[x]",
+        "",
+        "a\nb",
+        "a\\",
+    ]
+    spec = spec_of(
+        "model=dense",
+        "model.widths=[4]",
+        "space=null",
+        f"data.name=choice({','.join(map(quoted, texts))})",
+    )
     drawn = [{"data.name": choice} for choice in spec.space.common["data.name"].choices]
 
-    assert [spec.composer.compose(spec.space.overrides(params)).data.name for params in drawn] == texts
+    assert [
+        spec.composer.compose(spec.space.overrides(params)).data.name
+        for params in drawn
+    ] == texts
 
 
 @pytest.mark.parametrize("name", ["augment", "optimizer.lr"])
@@ -85,34 +138,77 @@ def test_the_starts_of_the_documents_are_in_the_deep_spaces():
         if line.startswith("  - ") and "_deep" in line
     ]
 
-    assert len(spec_of("model=choice(separable_deep,conv_deep)", start=lines).starts()) == len(lines) == 2
+    assert (
+        len(spec_of("model=choice(separable_deep,conv_deep)", start=lines).starts())
+        == len(lines)
+        == 2
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        (["model=conv"], {"start": ["model=conv model.norm='x"]}, r"start `.*` cannot be read \(No closing quotation\)"),
-        (["model=conv", "model.widths.0=choice(4,5)", "space=null", "hydra/sweeper/sampler=grid"], {"start": ["model=conv"]},
-         r"start `model=conv` has no place in sampler `grid`"),
-        (["model=conv"], {"start": ["model=conv model.bias=false optimizer.lr=0.01"]}, r"start `.*` sets model.bias `False`, which is not searched; expected a parameter"),
-        (["model=conv", "model.widths=[8,8]", "space=null", "seed=range(0,9)"], {"start": ["model.widths=[9,9] seed=1"]},
-         r"start `.*` sets model.widths `\[9, 9\]`, which is not searched"),
-        (["model=conv", "space=null", "model.widths.0=range(4,9)"], {"start": ["model.widths=[8,8,8]"]}, r"start `.*` sets model.widths `\[8, 8, 8\]`"),
+        (
+            ["model=conv"],
+            {"start": ["model=conv model.norm='x"]},
+            r"start `.*` cannot be read \(No closing quotation\)",
+        ),
+        (
+            [
+                "model=conv",
+                "model.widths.0=choice(4,5)",
+                "space=null",
+                "hydra/sweeper/sampler=grid",
+            ],
+            {"start": ["model=conv"]},
+            r"start `model=conv` has no place in sampler `grid`",
+        ),
+        (
+            ["model=conv"],
+            {"start": ["model=conv model.bias=false optimizer.lr=0.01"]},
+            (
+                r"start `.*` sets model.bias `False`, which is not searched; expected "
+                r"a parameter"
+            ),
+        ),
+        (
+            ["model=conv", "model.widths=[8,8]", "space=null", "seed=range(0,9)"],
+            {"start": ["model.widths=[9,9] seed=1"]},
+            r"start `.*` sets model.widths `\[9, 9\]`, which is not searched",
+        ),
+        (
+            ["model=conv", "space=null", "model.widths.0=range(4,9)"],
+            {"start": ["model.widths=[8,8,8]"]},
+            r"start `.*` sets model.widths `\[8, 8, 8\]`",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_start_that_cannot_be_is_refused(arguments, options, message):
     with pytest.raises(ConfigError, match=message):
         spec_of(*arguments, **options).starts()
 
 
 def test_a_size_of_the_images_that_is_searched_counts(tmp_path):
-    """A dense layer on the pixels of pictures has as many weights as they have; none over the cap is proposed."""
+    """A dense layer on the pixels of pictures has as many weights as they have; none
+    over the cap is proposed.
+    """
     draw(tmp_path, 30)
-    pictures = ("data=folder", f"data.path={tmp_path}", "data.image_size=choice([8,12],[16,24],[32,48])", "model=dense")
+    pictures = (
+        "data=folder",
+        f"data.path={tmp_path}",
+        "data.image_size=choice([8,12],[16,24],[32,48])",
+        "model=dense",
+    )
     feasible = spec_of(*pictures, "model.widths=[4]").feasible
-    costs = {feasible.costs.exact(feasible.draw_uniform(np.random.default_rng(seed))) for seed in range(20)}
+    costs = {
+        feasible.costs.exact(feasible.draw_uniform(np.random.default_rng(seed)))
+        for seed in range(20)
+    }
 
-    assert costs == {3 * height * width * 4 + 4 + 4 * 3 + 3 for height, width in ((8, 12), (16, 24), (32, 48))}
+    assert costs == {
+        3 * height * width * 4 + 4 + 4 * 3 + 3
+        for height, width in ((8, 12), (16, 24), (32, 48))
+    }
     assert feasible.upper == max(costs)
 
 
@@ -126,10 +222,18 @@ def test_a_list_that_the_command_line_fixes_leaves_the_space_part_by_part():
 @pytest.mark.parametrize(
     ("choice", "value"),
     [
-        (False, False), (0.0, 0.0), ("[16]", [16]), ("null", None), ("{kind:a,width:4}", {"kind": "a", "width": 4}),
-        ("on", "on"), ("0x10", "0x10"), ("a: b", "a: b"), ("'a,b'", "a,b"), ("${seed}", "${seed}"),
+        (False, False),
+        (0.0, 0.0),
+        ("[16]", [16]),
+        ("null", None),
+        ("{kind:a,width:4}", {"kind": "a", "width": 4}),
+        ("on", "on"),
+        ("0x10", "0x10"),
+        ("a: b", "a: b"),
+        ("'a,b'", "a,b"),
+        ("${seed}", "${seed}"),
     ],
-)  # fmt: skip
+)
 def test_a_choice_is_counted_as_what_hydra_reads(choice, value):
     """And false is not the number zero."""
     assert value_of(choice) == value

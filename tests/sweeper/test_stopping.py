@@ -18,10 +18,31 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "ignore", "-m", "paretune.train", "-m", "name=stop", "data=digits", "model=conv",
-               "trainer.max_epochs=50", "trainer.patience=null", "trainer.autotune=false", "cap.max_params=9000", *overrides]  # fmt: skip
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "paretune.train",
+        "-m",
+        "name=stop",
+        "data=digits",
+        "model=conv",
+        "trainer.max_epochs=50",
+        "trainer.patience=null",
+        "trainer.autotune=false",
+        "cap.max_params=9000",
+        *overrides,
+    ]
     env = os.environ | {"PARETUNE_STORE": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def states(tmp_path: Path) -> list[TrialState]:
@@ -29,7 +50,9 @@ def states(tmp_path: Path) -> list[TrialState]:
 
 
 def study(tmp_path: Path) -> optuna.Study:
-    return optuna.load_study(study_name="stop", storage=f"sqlite:///{tmp_path}/optuna.db")
+    return optuna.load_study(
+        study_name="stop", storage=f"sqlite:///{tmp_path}/optuna.db"
+    )
 
 
 def wait_for(condition, timeout_s: float = 180.0) -> None:
@@ -52,7 +75,9 @@ def mlflow_states(tmp_path: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_ctrl_c_puts_the_trial_back_and_the_same_command_ends_the_sweep(tmp_path, n_jobs):
+def test_ctrl_c_puts_the_trial_back_and_the_same_command_ends_the_sweep(
+    tmp_path, n_jobs
+):
     options = ("hydra.sweeper.n_trials=3", f"hydra.sweeper.n_jobs={n_jobs}")
     process = start(tmp_path, *options)
     wait_for(lambda: "RUNNING" in mlflow_states(tmp_path))
@@ -74,8 +99,14 @@ def test_ctrl_c_puts_the_trial_back_and_the_same_command_ends_the_sweep(tmp_path
 
 @pytest.mark.slow
 def test_a_killed_parent_and_killed_workers_lose_nothing(tmp_path):
-    """Kill -9 of the parent, then of a worker, then the same command again until the end."""
-    options = ("hydra.sweeper.n_trials=6", "hydra.sweeper.n_jobs=2", "trainer.max_epochs=6")
+    """Kill -9 of the parent, then of a worker, then the same command again until the
+    end.
+    """
+    options = (
+        "hydra.sweeper.n_trials=6",
+        "hydra.sweeper.n_jobs=2",
+        "trainer.max_epochs=6",
+    )
     process = start(tmp_path, *options)
     wait_for(lambda: states(tmp_path).count(TrialState.COMPLETE) >= 1)
     process.kill()
@@ -87,6 +118,8 @@ def test_a_killed_parent_and_killed_workers_lose_nothing(tmp_path):
     wait_for(lambda: TrialState.RUNNING not in states(tmp_path))
 
     assert states(tmp_path)[:6] == [TrialState.COMPLETE] * 6, output
-    run_ids = [p.run_id for p in read_points(Store(f"sqlite:///{tmp_path}/mlflow.db"), "stop")]
+    run_ids = [
+        p.run_id for p in read_points(Store(f"sqlite:///{tmp_path}/mlflow.db"), "stop")
+    ]
     assert len(set(run_ids)) == len(run_ids) == 6
     assert "RUNNING" not in mlflow_states(tmp_path)

@@ -17,8 +17,16 @@ from paretune.tracking import Store, read_points
 
 pytestmark = pytest.mark.xdist_group("sweep")  # one process makes the sweep for all
 
-SWEEP = ("-m", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=1", "trainer.autotune=false", "name=small", "cap.max_params=4000",
-         "model=choice(conv,squeeze)")  # fmt: skip
+SWEEP = (
+    "-m",
+    "data=digits",
+    "data.splitting.train_size=200",
+    "trainer.max_epochs=1",
+    "trainer.autotune=false",
+    "name=small",
+    "cap.max_params=4000",
+    "model=choice(conv,squeeze)",
+)
 
 
 def trials(n: int) -> str:
@@ -52,18 +60,35 @@ def store(tmp_path) -> Store:
 
 
 def test_hydra_finds_the_sweeper():
-    assert "ParetuneSweeper" in [plugin.__name__ for plugin in Plugins.instance().discover(Sweeper)]
+    assert "ParetuneSweeper" in [
+        plugin.__name__ for plugin in Plugins.instance().discover(Sweeper)
+    ]
 
 
-def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(swept, store, tmp_path):
-    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(
+    swept, store, tmp_path
+):
+    study = optuna.load_study(
+        study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
+    )
     points = read_points(store, "small")
-    folders = sorted(path.parent.name for path in (tmp_path / "store/outputs/small").glob("*/weights.pt"))
-    results = yaml.safe_load((tmp_path / "store/outputs/small/optimization_results.yaml").read_text())
+    folders = sorted(
+        path.parent.name
+        for path in (tmp_path / "store/outputs/small").glob("*/weights.pt")
+    )
+    results = yaml.safe_load(
+        (tmp_path / "store/outputs/small/optimization_results.yaml").read_text()
+    )
 
-    assert [trial.values for trial in study.trials] == [[point.params, pytest.approx(point.f1)] for point in points]
+    assert [trial.values for trial in study.trials] == [
+        [point.params, pytest.approx(point.f1)] for point in points
+    ]
     assert study.metric_names == ["parameters", "F1"]
-    assert study.trials[0].user_attrs["overrides"].startswith("data=digits data.splitting.train_size=200 ")
+    assert (
+        study.trials[0]
+        .user_attrs["overrides"]
+        .startswith("data=digits data.splitting.train_size=200 ")
+    )
     assert max(point.params for point in points) <= 4000
     assert folders == ["0", "1", "2"]
     assert len(results["solutions"]) == len(study.best_trials)
@@ -78,33 +103,55 @@ def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(swept, 
     again = swept(*SWEEP, trials(3))
     more = swept(*SWEEP, trials(4))
 
-    assert "sweep small is complete: 3 trials are finished, nothing is left to train" in again.out
+    assert (
+        "sweep small is complete: 3 trials are finished, nothing is left to train"
+        in again.out
+    )
     assert "sweep small: 3 of 4 trials are finished, 1 to go" in more.out
     assert len(read_points(store, "small")) == 4
     assert len(store.runs({"kind": "sweep"})) == 1
 
 
-def test_the_settings_a_study_keeps_are_those_of_the_config_and_not_of_what_was_counted(command, tmp_path):
+def test_the_settings_a_study_keeps_are_those_of_the_config_and_not_of_what_was_counted(
+    command, tmp_path
+):
     one_family = (*SWEEP[:-1], "model=conv")
     command(*one_family, trials(1))
     more = command(*one_family, trials(2), "hydra/sweeper/sampler=random")
-    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+    study = optuna.load_study(
+        study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
+    )
 
     assert study.user_attrs["settings"]["model.widths"] == "[16, 16]"
     assert more.code == 0, more.err
 
 
 def test_the_configurations_of_start_run_first_and_once(command, store, tmp_path):
-    """What is searched is taken from them, what is not (the optimizer's name) is the sweep's."""
-    start = "hydra.sweeper.start=['+recipe=minimalist_841 model=conv model.dropout=0.1 model.widths=[4,5] model.norm=batch']"
+    """What is searched is taken from them, what is not (the optimizer's name) is the
+    sweep's.
+    """
+    start = (
+        "hydra.sweeper.start=['+recipe=minimalist_841 model=conv model.dropout=0.1 "
+        "model.widths=[4,5] model.norm=batch']"
+    )
     command(*SWEEP, trials(1), start)
     more = command(*SWEEP, trials(2), start)
-    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+    study = optuna.load_study(
+        study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
+    )
 
     assert more.code == 0, more.err
-    assert [trial.params["conv/model.widths.1"] for trial in study.trials if trial.number == 0] == [5]
+    assert [
+        trial.params["conv/model.widths.1"]
+        for trial in study.trials
+        if trial.number == 0
+    ] == [5]
     assert (
-        study.trials[0].params["optimizer.lr" if "optimizer.lr" in study.trials[0].params else "conv/optimizer.lr"]
+        study.trials[0].params[
+            "optimizer.lr"
+            if "optimizer.lr" in study.trials[0].params
+            else "conv/optimizer.lr"
+        ]
         == 0.001
     )
     assert len(study.trials) == 2
@@ -113,9 +160,18 @@ def test_the_configurations_of_start_run_first_and_once(command, store, tmp_path
 @pytest.mark.parametrize("name", ["record", "record_fashion_mnist", "record_kmnist"])
 @pytest.mark.slow
 def test_the_record_sweep_runs_on_digits(command, store, name):
-    """With its space, its starts and its race; its other data sets have to be fetched."""
-    answer = command(f"sweeps={name}", "data=digits", "data.splitting.train_size=200", "trainer.max_epochs=2", "hydra.sweeper.n_jobs=1",
-                     "hydra.sweeper.race.min_epochs=1", trials(10))  # fmt: skip
+    """With its space, its starts and its race; its other data sets have to be
+    fetched.
+    """
+    answer = command(
+        f"sweeps={name}",
+        "data=digits",
+        "data.splitting.train_size=200",
+        "trainer.max_epochs=2",
+        "hydra.sweeper.n_jobs=1",
+        "hydra.sweeper.race.min_epochs=1",
+        trials(10),
+    )
     points = read_points(store, name)
 
     assert answer.code == 0, answer.err
@@ -125,7 +181,9 @@ def test_the_record_sweep_runs_on_digits(command, store, name):
 
 def test_without_anything_to_search_the_same_configuration_is_repeated(command, store):
     """Which is how noise is measured: other seeds would be searched."""
-    answer = command(*SWEEP[:-1], "model=conv", "model.widths=[4,4]", "space=null", trials(2))
+    answer = command(
+        *SWEEP[:-1], "model=conv", "model.widths=[4,4]", "space=null", trials(2)
+    )
 
     assert "nothing is searched: the same configuration runs 2 times" in answer.out
     assert len({point.f1 for point in read_points(store, "small")}) == 1
@@ -136,20 +194,37 @@ def test_a_start_that_the_space_does_not_hold_is_one_line(command):
     answer = command(*SWEEP, trials(1), "hydra.sweeper.start=['model=dense']")
 
     assert answer.code == 2
-    assert "start `model=dense` has model `dense`, which is not searched; expected one of conv, squeeze" in answer.err
+    assert (
+        "start `model=dense` has model `dense`, which is not searched; expected "
+        "one of conv, squeeze"
+    ) in answer.err
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("cap.max_params=5000", "cap: 4000 -> 5000"),
-        pytest.param("trainer.max_epochs=2", "trainer.max_epochs: 1 -> 2", marks=pytest.mark.slow),
-        pytest.param("scheduler=step", "(config group scheduler: cosine -> step); expected the same space, cap and settings", marks=pytest.mark.slow),
-        pytest.param("optimizer.lr=interval(0.01,0.02)", "optimizer.lr: None -> FloatDistribution(high=0.02, log=False, low=0.01",
-                     marks=pytest.mark.slow),
+        pytest.param(
+            "trainer.max_epochs=2", "trainer.max_epochs: 1 -> 2", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "scheduler=step",
+            (
+                "(config group scheduler: cosine -> step); expected the same space, "
+                "cap and settings"
+            ),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "optimizer.lr=interval(0.01,0.02)",
+            "optimizer.lr: None -> FloatDistribution(high=0.02, log=False, low=0.01",
+            marks=pytest.mark.slow,
+        ),
     ],
-)  # fmt: skip
-def test_another_question_under_the_same_name_is_refused_with_what_changed(swept, store, change, message):
+)
+def test_another_question_under_the_same_name_is_refused_with_what_changed(
+    swept, store, change, message
+):
     answer = swept(*SWEEP, trials(4), change)
 
     assert answer.code == 2
@@ -158,23 +233,36 @@ def test_another_question_under_the_same_name_is_refused_with_what_changed(swept
     assert len(read_points(store, "small")) == 3
 
 
-def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(command, store, tmp_path):
+def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(
+    command, store, tmp_path
+):
     """At this learning rate every second or so trial diverges; the others finish."""
-    lr = ("optimizer.lr=choice(1e38,0.01)", "optimizer=sgd", "hydra.sweeper.sampler.seed=1")
+    lr = (
+        "optimizer.lr=choice(1e38,0.01)",
+        "optimizer=sgd",
+        "hydra.sweeper.sampler.seed=1",
+    )
     command(*SWEEP, trials(3), *lr, "hydra.sweeper.max_failure_rate=1.0")
-    study = optuna.load_study(study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db")
+    study = optuna.load_study(
+        study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
+    )
     failed = [trial.number for trial in study.trials if trial.state is TrialState.FAIL]
     runs = {int(run.data.tags["trial"]): run for run in store.runs({"kind": "trial"})}
 
     assert 0 < len(failed) < 3
-    assert [number for number, run in sorted(runs.items()) if run.info.status == "FAILED"] == failed
+    assert [
+        number for number, run in sorted(runs.items()) if run.info.status == "FAILED"
+    ] == failed
     assert "DivergedError" in runs[failed[0]].data.tags["error"]
 
 
 @pytest.mark.slow
 def test_a_sweep_without_a_name_is_named_after_its_question(command, store):
     for n in (1, 2):
-        command(*(argument for argument in SWEEP if not argument.startswith("name=")), trials(n))
+        command(
+            *(argument for argument in SWEEP if not argument.startswith("name=")),
+            trials(n),
+        )
     (sweep,) = store.runs({"kind": "sweep"})
 
     assert sweep.data.tags["sweep"].startswith("adhoc-")

@@ -28,17 +28,34 @@ LOCAL = "hydra/launcher=submitit_local"
         ([LOCAL, "hydra.launcher.timeout_min=30"], "", True),
         (["sweeps=mine"], "cpus_per_task: 1", False),
         (["sweeps=mine"], "timeout_min: 60", True),
-        (["sweeps=mine", "hydra.launcher.timeout_min=60", "model=choice(conv,dense)"], "timeout_min: 90", True),
+        (
+            [
+                "sweeps=mine",
+                "hydra.launcher.timeout_min=60",
+                "model=choice(conv,dense)",
+            ],
+            "timeout_min: 90",
+            True,
+        ),
     ],
 )
-def test_an_hour_that_somebody_set_is_told_from_the_default(tmp_path, monkeypatch, typed, in_file, is_set):
+def test_an_hour_that_somebody_set_is_told_from_the_default(
+    tmp_path, monkeypatch, typed, in_file, is_set
+):
     monkeypatch.chdir(tmp_path)
     Path("sweeps").mkdir()
     Path("sweeps/mine.yaml").write_text(SWEEP % in_file)
     schema.register()
-    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(paths.CONF)))
+    hydra = Hydra.create_main_hydra2(
+        "train", create_config_search_path(str(paths.CONF))
+    )
     config = hydra.compose_config("train", typed, run_mode=RunMode.MULTIRUN)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
 
     assert _workers.has_time_limit(context, config) is is_set
-    assert ConfigStore.instance().load("hydra/launcher/submitit_local.yaml").node.timeout_min == 60
+    assert (
+        ConfigStore.instance()
+        .load("hydra/launcher/submitit_local.yaml")
+        .node.timeout_min
+        == 60
+    )

@@ -1,4 +1,6 @@
-"""What a command that reads is given instead of a tracking store; and that reading writes nothing."""
+"""What a command that reads is given instead of a tracking store; and that reading
+writes nothing.
+"""
 
 import sqlite3
 from contextlib import closing
@@ -69,14 +71,20 @@ KINDS = [
 
 @pytest.mark.parametrize("cli", [pareto, confirm, export])
 @pytest.mark.parametrize(("make", "said"), KINDS)
-def test_a_command_that_reads_says_what_it_was_given_and_leaves_it_as_it_is(answered, tmp_path, cli, make, said):
+def test_a_command_that_reads_says_what_it_was_given_and_leaves_it_as_it_is(
+    answered, tmp_path, cli, make, said
+):
     file = tmp_path / "given.db"
     make(file)
     before = file.read_bytes() if file.is_file() else b""
-    answer = answered(cli, "s", *(["model.onnx"] if cli is export else []), "--uri", sqlite_url(file))
+    answer = answered(
+        cli, "s", *(["model.onnx"] if cli is export else []), "--uri", sqlite_url(file)
+    )
 
     assert answer.code == 2
-    with pytest.raises(RuntimeError, match=f"tracking store `{file}` {said}; expected .*; .*"):
+    with pytest.raises(
+        RuntimeError, match=f"tracking store `{file}` {said}; expected .*; .*"
+    ):
         raise RuntimeError(answer.err)
     assert len(answer.err.strip().splitlines()) == 1
     assert (file.read_bytes() if file.is_file() else b"") == before
@@ -89,7 +97,11 @@ def test_a_store_that_was_cut_off_is_one_line(store, tmp_path, size):
     Path(path).write_bytes(Path(path).read_bytes()[:size])
 
     with pytest.raises(
-        StoreError, match=r"tracking store `.*` is cut off, as a copy is that broke off; .*copy it again"
+        StoreError,
+        match=(
+            r"tracking store `.*` is cut off, as a copy is that broke off; .*copy it "
+            r"again"
+        ),
     ):
         other.require().trials("small")
 
@@ -121,8 +133,19 @@ def test_any_database_is_looked_at_before_mlflow_makes_its_tables_in_it(tmp_path
 
 
 @pytest.mark.parametrize(
-    "uri", ["file:./mlruns", "file:///tmp/mlruns", "mlruns", "/tmp/store/mlflow.db", "store.db", "C:"]
+    "uri",
+    [
+        "file:./mlruns",
+        "file:///tmp/mlruns",
+        "mlruns",
+        "/tmp/store/mlflow.db",
+        "store.db",
+        "C:",
+    ],
 )
 def test_a_folder_or_a_path_is_refused_with_what_to_write(uri):
-    with pytest.raises(StoreError, match=rf"tracking.uri `{uri}` is a path, .*; write sqlite:////.*\.db \("):
+    with pytest.raises(
+        StoreError,
+        match=rf"tracking.uri `{uri}` is a path, .*; write sqlite:////.*\.db \(",
+    ):
         Store(uri)

@@ -1,4 +1,6 @@
-"""A store that was moved, copied or mounted elsewhere, and stores in folders of any name."""
+"""A store that was moved, copied or mounted elsewhere, and stores in folders of any
+name.
+"""
 
 import shutil
 import subprocess
@@ -22,7 +24,8 @@ from paretune.train import cli as train
 from paretune.training import load, save
 from server import Server
 
-# What means something in URLs, in Hydra's and OmegaConf's grammar, in SQL and in a shell, beside letters of all alphabets.
+# What means something in URLs, in Hydra's and OmegaConf's grammar, in SQL and in a
+# shell, beside letters of all alphabets.
 NAMES = ["a b%2F50%41", "a?b#c{d}", 'it\'s "x"', "ünï&=+;(,)", "a:b@c"]
 
 
@@ -44,7 +47,9 @@ def made(tmp_path, migrated) -> Store:
 def test_a_store_is_read_where_it_is_now(made, tmp_path, move):
     run = read_points(made, "small")[0].run_id
     move(tmp_path / "old", tmp_path / "new")
-    (tmp_path / "new/artifacts" / run / "artifacts/weights.pt").write_bytes(b"of the new place")
+    (tmp_path / "new/artifacts" / run / "artifacts/weights.pt").write_bytes(
+        b"of the new place"
+    )
     new = Store(tracking_uri(tmp_path / "new")).require()
     with weights_of(new, run) as path:
         assert path.read_bytes() == b"of the new place"
@@ -57,7 +62,9 @@ def test_a_moved_store_is_written_where_it_is_now_and_nowhere_else(made, tmp_pat
     run = run_trial(new, tmp_path, 1)
 
     assert not (tmp_path / "old").exists()
-    assert (tmp_path / "new/artifacts" / run / "artifacts/weights.pt").read_bytes() == b"weights"
+    assert (
+        tmp_path / "new/artifacts" / run / "artifacts/weights.pt"
+    ).read_bytes() == b"weights"
 
 
 def test_writing_to_a_copy_leaves_the_original_as_it_was(made, tmp_path):
@@ -71,23 +78,34 @@ def test_writing_to_a_copy_leaves_the_original_as_it_was(made, tmp_path):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(("-shm", "-wal"))]
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.endswith(("-shm", "-wal"))
+    ]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_mlflow_itself_finds_the_files_of_a_moved_store_that_was_written_to(made, tmp_path):
+def test_mlflow_itself_finds_the_files_of_a_moved_store_that_was_written_to(
+    made, tmp_path
+):
     """As its UI does."""
     run = read_points(made, "small")[0].run_id
     shutil.move(tmp_path / "old", tmp_path / "new")
     new = store_in(tmp_path / "new")
     new.create()
 
-    assert {file.path for file in new.client.list_artifacts(run)} == {"config.yaml", "weights.pt"}
+    assert {file.path for file in new.client.list_artifacts(run)} == {
+        "config.yaml",
+        "weights.pt",
+    }
 
 
 def test_files_that_were_kept_elsewhere_are_still_found(tmp_path, migrated):
     migrated(tmp_path / "store" / "mlflow.db")
-    elsewhere = Store(tracking_uri(tmp_path / "store"), str(tmp_path / "big disk"), "tests")
+    elsewhere = Store(
+        tracking_uri(tmp_path / "store"), str(tmp_path / "big disk"), "tests"
+    )
     start_sweep(elsewhere)
     run = run_trial(elsewhere, tmp_path)
     store_in(tmp_path / "store").create()
@@ -121,11 +139,18 @@ def test_a_store_may_be_in_a_folder_of_any_name(tmp_path, migrated, name):
     store = store_in(folder)
     start_sweep(store)
     run = run_trial(store, tmp_path)
-    with weights_of(store.require(), read_points(store.require(), "small")[0].run_id) as path:
+    with weights_of(
+        store.require(), read_points(store.require(), "small")[0].run_id
+    ) as path:
         assert path == folder / "artifacts" / run / "artifacts/weights.pt"
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "weights.pt"])
-    assert {file.path for file in store.client.list_artifacts(run)} == {"config.yaml", "weights.pt"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [name, "weights.pt"]
+    )
+    assert {file.path for file in store.client.list_artifacts(run)} == {
+        "config.yaml",
+        "weights.pt",
+    }
 
 
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1))
@@ -139,8 +164,14 @@ def test_the_url_of_every_file_names_that_file(name):
 def test_a_store_on_a_disk_that_is_mounted_read_only_is_read(made, tmp_path):
     mount = tmp_path / "mounted"
     mount.mkdir()
-    script = f"mount --bind '{tmp_path}/old' '{mount}' && mount -o remount,bind,ro '{mount}' && exec \"$@\""
-    python = "import sys; from paretune.pareto import trials; print(len(trials('small', uri=sys.argv[1])))"
+    script = (
+        f"mount --bind '{tmp_path}/old' '{mount}' && mount -o remount,bind,ro "
+        f"'{mount}' && exec \"$@\""
+    )
+    python = (
+        "import sys; from paretune.pareto import trials; print(len(trials('small', "
+        "uri=sys.argv[1])))"
+    )
     inside = ["unshare", "--mount", "sh", "-c", script, "sh"]
     if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
         pytest.skip("mounting needs rights that this user has not")
@@ -159,14 +190,21 @@ def with_weights(made, tmp_path) -> str:
     """The id of a run of the store with the weights of a network."""
     from paretune.models import build
 
-    model = {"_target_": "paretune.models.dense.Dense", "image_shape": [1, 4, 4], "num_classes": 2, "widths": [2]}
+    model = {
+        "_target_": "paretune.models.dense.Dense",
+        "image_shape": [1, 4, 4],
+        "num_classes": 2,
+        "widths": [2],
+    }
     save(tmp_path / "weights.pt", build(model), {"model": model}, Scaling(0.0, 1.0))
     (run,) = read_points(made, "small")
     made.keep_file(run.run_id, tmp_path / "weights.pt")
     return run.run_id
 
 
-def test_weights_that_were_cut_off_are_named_by_a_file_that_is_there(made, with_weights):
+def test_weights_that_were_cut_off_are_named_by_a_file_that_is_there(
+    made, with_weights
+):
     with weights_of(made, with_weights) as path:
         load(path)
         cut(path)
@@ -178,24 +216,44 @@ def test_weights_that_were_cut_off_are_named_by_a_file_that_is_there(made, with_
     assert path.is_file()
 
 
-SWEEP = ("-m", "data=digits", "data.splitting.train_size=100", "trainer.max_epochs=1", "trainer.autotune=false", "name=small", "model=conv",
-         "cap.max_params=4000", "hydra.sweeper.n_trials=1")  # fmt: skip
+SWEEP = (
+    "-m",
+    "data=digits",
+    "data.splitting.train_size=100",
+    "trainer.max_epochs=1",
+    "trainer.autotune=false",
+    "name=small",
+    "model=conv",
+    "cap.max_params=4000",
+    "hydra.sweeper.n_trials=1",
+)
 
 
 @pytest.mark.slow
-def test_a_sweep_is_made_read_and_exported_in_a_folder_of_any_name(tmp_path, migrated, answered, monkeypatch):
+def test_a_sweep_is_made_read_and_exported_in_a_folder_of_any_name(
+    tmp_path, migrated, answered, monkeypatch
+):
     folder = tmp_path / "".join(NAMES) / "$x"
     migrated(folder / "mlflow.db")
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("PARETUNE_STORE", str(folder))
     Plugins.instance()
-    for cli, *arguments in ((train, *SWEEP), (pareto, "small"), (export, "small", "model.onnx")):
+    for cli, *arguments in (
+        (train, *SWEEP),
+        (pareto, "small"),
+        (export, "small", "model.onnx"),
+    ):
         answer = answered(cli, *arguments)
         assert answer.code == 0, answer.err
 
     assert {path.name for path in tmp_path.iterdir()} == {folder.parent.name, "work"}
-    assert {path.name for path in folder.iterdir()} >= {"mlflow.db", "optuna.db", "artifacts", "outputs"}
+    assert {path.name for path in folder.iterdir()} >= {
+        "mlflow.db",
+        "optuna.db",
+        "artifacts",
+        "outputs",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -216,16 +274,22 @@ def test_a_server_says_of_which_run_a_file_was_cut_off_or_deleted(server, tmp_pa
     with pytest.raises(StoreError, match=named), weights_of(store, run) as path:
         load(path)
     kept.unlink()
-    deleted = rf"weights.pt of run `{run}` cannot be had from .*confirm cut --run {run[:8]}"
+    deleted = (
+        rf"weights.pt of run `{run}` cannot be had from .*confirm cut --run {run[:8]}"
+    )
     with pytest.raises(StoreError, match=deleted), weights_of(store, run):
         pass
 
 
 @pytest.mark.slow
-def test_a_server_that_lost_the_runs_of_a_sweep_is_told_from_one_that_was_away(server, tmp_path, caplog):
+def test_a_server_that_lost_the_runs_of_a_sweep_is_told_from_one_that_was_away(
+    server, tmp_path, caplog
+):
     """What a server has not got yet may wait on another machine."""
     store = Store(server.uri, experiment="tests", spool=str(tmp_path / "spool"))
-    sweep = SweepRecorder({"uri": store.uri, "experiment": "tests", "spool": store.spool})
+    sweep = SweepRecorder(
+        {"uri": store.uri, "experiment": "tests", "spool": store.spool}
+    )
     sweep.start("small", {"study": "a"})
     with pytest.raises(StoreError, match=r"1 of them .* have no run"):
         sweep.compare("small", "study.db", "a", 1, {0})

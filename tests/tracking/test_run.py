@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 from test_store import POINT
 
-from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials
+from paretune.tracking import (
+    RunRecorder,
+    Store,
+    SweepRecorder,
+    read_points,
+    read_trials,
+)
 from paretune.tracking.run import write_leftovers
 from server import Server
 
@@ -37,14 +43,25 @@ def _ask_at_once(monkeypatch):
 
 def sweep(store: Store) -> SweepRecorder:
     recorder = SweepRecorder(
-        {"uri": store.uri, "artifacts": None, "experiment": store.experiment, "spool": store.spool}
+        {
+            "uri": store.uri,
+            "artifacts": None,
+            "experiment": store.experiment,
+            "spool": store.spool,
+        }
     )
     recorder.start(store.experiment, {"cap": 1000})
     return recorder
 
 
 def tags_of(store: Store, number: int, attempt: int = 0) -> dict[str, str]:
-    return {"kind": "trial", "sweep": store.experiment, "trial": str(number), "data": "rows", "attempt": str(attempt)}
+    return {
+        "kind": "trial",
+        "sweep": store.experiment,
+        "trial": str(number),
+        "data": "rows",
+        "attempt": str(attempt),
+    }
 
 
 def test_a_run_beside_a_server_leaves_nothing_behind(store, tmp_path):
@@ -56,11 +73,16 @@ def test_a_run_beside_a_server_leaves_nothing_behind(store, tmp_path):
         run.finish(POINT, {}, [weights])
 
     assert read_points(store, store.experiment) == [replace(POINT, run_id=run.run_id)]
-    assert {file.path for file in store.client.list_artifacts(run.run_id)} == {"config.yaml", "weights.pt"}
+    assert {file.path for file in store.client.list_artifacts(run.run_id)} == {
+        "config.yaml",
+        "weights.pt",
+    }
     assert list((tmp_path / "spool").glob("[!.]*")) == []
 
 
-def test_what_happens_while_the_server_is_away_is_written_in_order_and_once(server, store, tmp_path):
+def test_what_happens_while_the_server_is_away_is_written_in_order_and_once(
+    server, store, tmp_path
+):
     parent = sweep(store)
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"weights")
@@ -83,10 +105,15 @@ def test_what_happens_while_the_server_is_away_is_written_in_order_and_once(serv
     assert [(point.step, point.value) for point in curve] == [(1, 0.5), (2, 0.6)]
     assert curve[0].timestamp <= curve[1].timestamp
     assert list(read_trials(store, store.experiment)["trial"]) == [0, 1]
-    assert {file.path for file in store.client.list_artifacts(run.run_id)} == {"config.yaml", "weights.pt"}
+    assert {file.path for file in store.client.list_artifacts(run.run_id)} == {
+        "config.yaml",
+        "weights.pt",
+    }
 
 
-def test_steps_whose_answers_were_lost_are_sent_again_and_leave_the_same(store, tmp_path):
+def test_steps_whose_answers_were_lost_are_sent_again_and_leave_the_same(
+    store, tmp_path
+):
     parent = sweep(store)
     with RunRecorder(store, "r", tags=tags_of(store, 0), searched={"a": "1"}) as run:
         run.start(POINT)
@@ -118,7 +145,13 @@ os.kill(os.getpid(), 9)
     server.stop()
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False)
     server.start()
-    with RunRecorder(store, "again", tags=tags_of(store, 0, 1), searched={}, replaces=("sweep", "trial")) as run:
+    with RunRecorder(
+        store,
+        "again",
+        tags=tags_of(store, 0, 1),
+        searched={},
+        replaces=("sweep", "trial"),
+    ) as run:
         run.start(POINT)
         run.finish(POINT, {}, [])
     parent.finish("FINISHED", {}, ())
@@ -128,11 +161,15 @@ os.kill(os.getpid(), 9)
         ("complete", "FINISHED"),
         ("superseded", "KILLED"),
     ]
-    assert [point.run_id for point in read_points(store, store.experiment)] == [run.run_id]
+    assert [point.run_id for point in read_points(store, store.experiment)] == [
+        run.run_id
+    ]
     assert list((tmp_path / "spool").glob("[!.]*")) == []
 
 
-def test_two_processes_that_end_the_same_journal_do_not_trip_over_each_other(store, tmp_path):
+def test_two_processes_that_end_the_same_journal_do_not_trip_over_each_other(
+    store, tmp_path
+):
     """One has sent all and removes the folder while the other looks for leftovers."""
     sweep(store)
     for number in range(5):
@@ -149,7 +186,17 @@ def test_a_line_cut_off_by_a_kill_is_no_step(store, tmp_path):
     sweep(store)
     spool = tmp_path / "spool" / "old"
     spool.mkdir(parents=True)
-    step = ["begin", 1000, {"name": "cut", "tags": tags_of(store, 3), "searched": {}, "replaces": [], "key": "old"}]
+    step = [
+        "begin",
+        1000,
+        {
+            "name": "cut",
+            "tags": tags_of(store, 3),
+            "searched": {},
+            "replaces": [],
+            "key": "old",
+        },
+    ]
     (spool / "steps.jsonl").write_text(json.dumps(step) + '\n["start", 2000, {"par')
 
     assert write_leftovers(store) == 0

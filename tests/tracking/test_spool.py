@@ -1,4 +1,6 @@
-"""Runs that wait on disk: beside a database that another process holds, and in folders that are damaged."""
+"""Runs that wait on disk: beside a database that another process holds, and in folders
+that are damaged.
+"""
 
 import json
 import logging
@@ -24,9 +26,16 @@ TAGS = {"kind": "trial", "sweep": "s", "data": "rows", "attempt": "0"}
 @pytest.fixture
 def store(tmp_path: Path, migrated: Callable[[Path], None], monkeypatch) -> Store:
     """A store in a file, with its spool beside it."""
-    monkeypatch.setattr(run_module, "outage", run_module.Outage("the tracking store", (0.0,)))
+    monkeypatch.setattr(
+        run_module, "outage", run_module.Outage("the tracking store", (0.0,))
+    )
     migrated(tmp_path / "mlflow.db")
-    made = Store(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"), "e", str(tmp_path / "spool"))
+    made = Store(
+        f"sqlite:///{tmp_path}/mlflow.db",
+        str(tmp_path / "artifacts"),
+        "e",
+        str(tmp_path / "spool"),
+    )
     made.create()
     return made
 
@@ -45,7 +54,9 @@ def waiting(store: Store) -> list[Path]:
 
 
 def record(store: Store, number: int) -> None:
-    with RunRecorder(store, f"r-{number}", tags=TAGS | {"trial": str(number)}, searched={"a": "1"}) as run:
+    with RunRecorder(
+        store, f"r-{number}", tags=TAGS | {"trial": str(number)}, searched={"a": "1"}
+    ) as run:
         run.start(POINT)
         run.epoch(1, {"val_f1": 0.5})
         run.finish(POINT, {}, [])
@@ -53,7 +64,12 @@ def record(store: Store, number: int) -> None:
 
 def parent(store: Store) -> SweepRecorder:
     recorder = SweepRecorder(
-        {"uri": store.uri, "artifacts": store.artifacts, "experiment": store.experiment, "spool": store.spool}
+        {
+            "uri": store.uri,
+            "artifacts": store.artifacts,
+            "experiment": store.experiment,
+            "spool": store.spool,
+        }
     )
     recorder.start("s", {"cap": 1000})
     return recorder
@@ -92,7 +108,10 @@ def test_without_a_spool_a_run_waits_for_a_lock(store, monkeypatch):
 
 def test_an_interrupt_of_which_a_library_made_an_error_is_a_killed_run(store):
     parent(store)
-    with suppress(ImportError), RunRecorder(store, "r", tags=TAGS | {"trial": "0"}, searched={}):
+    with (
+        suppress(ImportError),
+        RunRecorder(store, "r", tags=TAGS | {"trial": "0"}, searched={}),
+    ):
         try:
             raise KeyboardInterrupt
         except BaseException:
@@ -106,12 +125,25 @@ def test_a_store_that_was_deleted_is_no_outage(store):
     _ = store.experiment_id
     store.file.unlink()
 
-    with pytest.raises(FaultError, match=r"mlflow.db` cannot be used: it is not there any more; put it back"):
+    with pytest.raises(
+        FaultError,
+        match=r"mlflow.db` cannot be used: it is not there any more; put it back",
+    ):
         record(store, 0)
 
 
 STEPS = [
-    Step("begin", 1000, {"name": "r", "tags": TAGS | {"trial": "7"}, "searched": {}, "replaces": [], "key": "k"}),
+    Step(
+        "begin",
+        1000,
+        {
+            "name": "r",
+            "tags": TAGS | {"trial": "7"},
+            "searched": {},
+            "replaces": [],
+            "key": "k",
+        },
+    ),
     Step("metrics", 1001, {"values": {"val_f1": 0.5}}),
 ]
 
@@ -120,7 +152,9 @@ def leave(store: Store, key: str = "1-a") -> Path:
     """A folder of a process that was killed."""
     path = store.spool_folder / key
     path.mkdir(parents=True)
-    lines = [json.dumps([step.name, step.at_ms, step.arguments]) + "\n" for step in STEPS]
+    lines = [
+        json.dumps([step.name, step.at_ms, step.arguments]) + "\n" for step in STEPS
+    ]
     (path / "steps.jsonl").write_text("".join(lines))
     return path
 
@@ -142,19 +176,28 @@ DAMAGES = {
     "a line that is no step": spoil("steps.jsonl", b"[1, 2]\n"),
     "an unknown step": spoil("steps.jsonl", step("unknown", 1, {})),
     "an unknown argument": spoil("steps.jsonl", step("metrics", 1, {"value": 1})),
-    "an argument of another type": spoil("steps.jsonl", step("metrics", 1, {"values": {"a": "b"}})),
-    "files that are gone": spoil("steps.jsonl", step("attach", 1, {"files": ["/gone"]})),
+    "an argument of another type": spoil(
+        "steps.jsonl", step("metrics", 1, {"values": {"a": "b"}})
+    ),
+    "files that are gone": spoil(
+        "steps.jsonl", step("attach", 1, {"files": ["/gone"]})
+    ),
     "an empty state": spoil("state.json", b""),
     "a state of garbage": spoil("state.json", b"\xff\x00"),
     "another state": spoil("state.json", b'{"done": 1}'),
     "a state below zero": spoil("state.json", b'[-1, ""]'),
-    "a folder for steps": lambda folder: ((folder / "steps.jsonl").unlink(), (folder / "steps.jsonl").mkdir()),
+    "a folder for steps": lambda folder: (
+        (folder / "steps.jsonl").unlink(),
+        (folder / "steps.jsonl").mkdir(),
+    ),
     "a folder for the lock": lambda folder: (folder / "lock").mkdir(),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_folder_is_set_aside_with_one_line_and_stops_nothing(store, caplog, damage):
+def test_a_damaged_folder_is_set_aside_with_one_line_and_stops_nothing(
+    store, caplog, damage
+):
     parent(store)
     damage(leave(store))
     leave(store, "2-b")
@@ -163,7 +206,9 @@ def test_a_damaged_folder_is_set_aside_with_one_line_and_stops_nothing(store, ca
     warnings = [line for line in caplog.records if line.levelno >= logging.WARNING]
 
     assert waiting(store) == []
-    assert [path.name for path in store.spool_folder.with_name("spool.damaged").iterdir()] == ["1-a"]
+    assert [
+        path.name for path in store.spool_folder.with_name("spool.damaged").iterdir()
+    ] == ["1-a"]
     assert ["is set aside in" in line.getMessage() for line in warnings] == [True]
 
 
@@ -177,13 +222,19 @@ def test_a_file_among_the_folders_is_set_aside(store):
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    name=st.sampled_from(["steps.jsonl", "state.json"]), position=st.integers(0, 200), content=st.binary(max_size=30)
+    name=st.sampled_from(["steps.jsonl", "state.json"]),
+    position=st.integers(0, 200),
+    content=st.binary(max_size=30),
 )
-def test_whatever_bytes_a_disk_puts_there_recording_goes_on(store, name, position, content):
+def test_whatever_bytes_a_disk_puts_there_recording_goes_on(
+    store, name, position, content
+):
     path = leave(store)
     (path / "state.json").write_text('[0, ""]')
     before = (path / name).read_bytes()
-    (path / name).write_bytes(before[:position] + content + before[position + len(content) :])
+    (path / name).write_bytes(
+        before[:position] + content + before[position + len(content) :]
+    )
 
     assert write_leftovers(store) == 0
     assert waiting(store) == []
@@ -196,7 +247,9 @@ def test_a_full_disk_is_told_where_a_step_is_noted(store, tmp_path, monkeypatch)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        with pytest.raises(FaultError, match="it may not grow any further; raise the limit"):
+        with pytest.raises(
+            FaultError, match="it may not grow any further; raise the limit"
+        ):
             writer.write("tag", name="long", value="x" * 4000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -15,34 +15,77 @@ from requests import Response
 
 from paretune.errors import ConfigError, Raced, StoreError
 from paretune.front import Point, front_volume
-from paretune.tracking import RunRecorder, Store, SweepRecorder, read_points, read_trials
+from paretune.tracking import (
+    RunRecorder,
+    Store,
+    SweepRecorder,
+    read_points,
+    read_trials,
+)
 from paretune.tracking.run import RunWriter, write_leftovers
 from paretune.tracking.spool import Step
 from paretune.tracking.store import config_tags, configs_of, one_line
 from paretune.tracking.tables import COLUMNS_READ, Part, tables_in
 
-POINT = Point(params=120, f1=0.91, accuracy=0.92, loss=0.3, seconds=1.5, seed=4, family="conv", data="rows",
-              best_epoch=2, config={"seed": 4, "model": {"widths": [2, 3]}}, macs=900, ram_bytes=160, flash_bytes=480)  # fmt: skip
+POINT = Point(
+    params=120,
+    f1=0.91,
+    accuracy=0.92,
+    loss=0.3,
+    seconds=1.5,
+    seed=4,
+    family="conv",
+    data="rows",
+    best_epoch=2,
+    config={"seed": 4, "model": {"widths": [2, 3]}},
+    macs=900,
+    ram_bytes=160,
+    flash_bytes=480,
+)
 
 
 @pytest.fixture
 def store(tmp_path: Path, migrated) -> Store:
     migrated(tmp_path / "deep" / "mlflow.db")
-    return Store(f"sqlite:///{tmp_path}/deep/mlflow.db", str(tmp_path / "deep/artifacts"), "tests")
+    return Store(
+        f"sqlite:///{tmp_path}/deep/mlflow.db",
+        str(tmp_path / "deep/artifacts"),
+        "tests",
+    )
 
 
 def start_sweep(store: Store, name: str = "small") -> SweepRecorder:
-    recorder = SweepRecorder({"uri": store.uri, "artifacts": store.artifacts, "experiment": store.experiment})
+    recorder = SweepRecorder(
+        {"uri": store.uri, "artifacts": store.artifacts, "experiment": store.experiment}
+    )
     recorder.start(name, {"cap": 1000})
     return recorder
 
 
-def run_trial(store: Store, tmp_path: Path, number: int = 0, sweep: str = "small", attempt: int = 0) -> str:
-    tags = {"kind": "trial", "sweep": sweep, "trial": str(number), "data": "rows", "attempt": str(attempt)}
+def run_trial(
+    store: Store,
+    tmp_path: Path,
+    number: int = 0,
+    sweep: str = "small",
+    attempt: int = 0,
+) -> str:
+    tags = {
+        "kind": "trial",
+        "sweep": sweep,
+        "trial": str(number),
+        "data": "rows",
+        "attempt": str(attempt),
+    }
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"weights")
     again = ("sweep", "trial") if attempt else ()
-    with RunRecorder(store, f"{sweep}-{number}", tags=tags, searched={"model.widths.0": "2"}, replaces=again) as run:
+    with RunRecorder(
+        store,
+        f"{sweep}-{number}",
+        tags=tags,
+        searched={"model.widths.0": "2"},
+        replaces=again,
+    ) as run:
         run.start(replace(POINT, f1=math.nan))
         run.epoch(1, {"val_f1": 0.5})
         run.epoch(2, {"val_f1": 0.91})
@@ -58,13 +101,21 @@ def test_a_trial_comes_back_as_the_point_that_went_in(store, tmp_path):
 
 
 def test_a_config_longer_than_a_tag_comes_back_whole(store, tmp_path, monkeypatch):
-    """Data of hundreds of classes has as many names in its config. Cuts fall on blanks, too."""
+    """Data of hundreds of classes has as many names in its config. Cuts fall on blanks,
+    too.
+    """
     names = [" " * (i % 7) + f"class {i}" for i in range(3000)]
-    monkeypatch.setattr(sys.modules[__name__], "POINT", replace(POINT, config={"seed": 4, "data": {"names": names}}))
+    monkeypatch.setattr(
+        sys.modules[__name__],
+        "POINT",
+        replace(POINT, config={"seed": 4, "data": {"names": names}}),
+    )
     start_sweep(store)
     run_trial(store, tmp_path)
 
-    assert [point.config for point in read_points(store, "small")] == [{"seed": 4, "data": {"names": names}}]
+    assert [point.config for point in read_points(store, "small")] == [
+        {"seed": 4, "data": {"names": names}}
+    ]
 
 
 def test_a_trial_is_a_child_of_its_sweep_with_figures_curves_and_files(store, tmp_path):
@@ -75,7 +126,12 @@ def test_a_trial_is_a_child_of_its_sweep_with_figures_curves_and_files(store, tm
 
     assert run.data.tags["mlflow.parentRunId"] == parent.run_id
     assert run.data.params == {"model.widths.0": "2"}
-    assert {"n_params": 120.0, "val_f1": 0.91, "val_accuracy": 0.92, "seconds": 1.5}.items() <= run.data.metrics.items()
+    assert {
+        "n_params": 120.0,
+        "val_f1": 0.91,
+        "val_accuracy": 0.92,
+        "seconds": 1.5,
+    }.items() <= run.data.metrics.items()
     assert [(point.step, point.value) for point in curve] == [(1, 0.5), (2, 0.91)]
     assert files == {"config.yaml", "weights.pt"}
 
@@ -92,7 +148,12 @@ def test_the_end_of_a_sweep_closes_the_runs_of_killed_workers(store):
     """Trial 0 failed for a reason, trial 1 was cut off, a worker still has trial 2."""
     sweep = start_sweep(store)
     tags = {"kind": "trial", "sweep": "small"}
-    runs = [store.client.create_run(store.experiment_id, tags={**tags, "trial": str(n)}).info.run_id for n in range(3)]
+    runs = [
+        store.client.create_run(
+            store.experiment_id, tags={**tags, "trial": str(n)}
+        ).info.run_id
+        for n in range(3)
+    ]
     sweep.finish("FINISHED", {0: "its worker died"}, {2})
     closed = [store.client.get_run(run_id) for run_id in runs]
 
@@ -100,7 +161,10 @@ def test_the_end_of_a_sweep_closes_the_runs_of_killed_workers(store):
     assert closed[0].data.tags["error"] == "its worker died"
 
 
-@pytest.mark.parametrize(("error", "status"), [(RuntimeError("x"), "FAILED"), (KeyboardInterrupt("x"), "KILLED")])
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(RuntimeError("x"), "FAILED"), (KeyboardInterrupt("x"), "KILLED")],
+)
 def test_a_trial_that_breaks_off_is_closed_and_no_point(store, error, status):
     start_sweep(store)
     tags = {"kind": "trial", "sweep": "small", "trial": "0"}
@@ -115,9 +179,13 @@ def test_a_trial_that_breaks_off_is_closed_and_no_point(store, error, status):
 
 
 def test_a_further_attempt_replaces_what_the_earlier_ones_left(store, tmp_path):
-    """One earlier attempt died running, one after it had finished but before the study knew."""
+    """One earlier attempt died running, one after it had finished but before the study
+    knew.
+    """
     start_sweep(store)
-    died = store.client.create_run(store.experiment_id, tags={"kind": "trial", "sweep": "small", "trial": "0"})
+    died = store.client.create_run(
+        store.experiment_id, tags={"kind": "trial", "sweep": "small", "trial": "0"}
+    )
     run_trial(store, tmp_path)
     last = run_trial(store, tmp_path, attempt=2)
 
@@ -129,7 +197,13 @@ def test_an_attempt_that_a_server_hears_of_late_replaces_no_later_one(store, tmp
     start_sweep(store)
     last = run_trial(store, tmp_path, attempt=2)
     tags = {"kind": "trial", "sweep": "small", "trial": "0", "attempt": "1"}
-    begun = {"name": "small-0", "tags": tags, "searched": {}, "replaces": ["sweep", "trial"], "key": ""}
+    begun = {
+        "name": "small-0",
+        "tags": tags,
+        "searched": {},
+        "replaces": ["sweep", "trial"],
+        "key": "",
+    }
     RunWriter(store)._apply(Step("begin", 1_000, begun))
 
     assert [point.run_id for point in read_points(store, "small")] == [last]
@@ -138,7 +212,12 @@ def test_an_attempt_that_a_server_hears_of_late_replaces_no_later_one(store, tmp
 def test_what_was_added_to_the_config_is_searched_with_its_plus(store):
     start_sweep(store)
     tags = {"kind": "trial", "sweep": "small", "trial": "0"}
-    with RunRecorder(store, "small-0", tags=tags, searched={"+optimizer.amsgrad": "true", "seed": "1"}):
+    with RunRecorder(
+        store,
+        "small-0",
+        tags=tags,
+        searched={"+optimizer.amsgrad": "true", "seed": "1"},
+    ):
         pass
     (row,) = read_trials(store, "small").to_dict("records")
 
@@ -148,7 +227,12 @@ def test_what_was_added_to_the_config_is_searched_with_its_plus(store):
 
 def test_a_raced_trial_is_closed_and_no_point(store):
     start_sweep(store)
-    recorder = RunRecorder(store, "small-0", tags={"kind": "trial", "sweep": "small", "trial": "0"}, searched={})
+    recorder = RunRecorder(
+        store,
+        "small-0",
+        tags={"kind": "trial", "sweep": "small", "trial": "0"},
+        searched={},
+    )
     with pytest.raises(Raced, match=r"^$"), recorder:
         raise Raced
 
@@ -168,23 +252,37 @@ def test_a_sweep_that_is_not_there_is_named_with_the_nearest(store):
     start_sweep(store, "under_10k")
 
     with pytest.raises(
-        StoreError, match=r"sweep `under10k` is not in the tracking store .*; did you mean `under_10k`\?"
+        StoreError,
+        match=(
+            r"sweep `under10k` is not in the tracking store .*; did you mean "
+            r"`under_10k`\?"
+        ),
     ):
         read_points(store, "under10k")
 
 
 def test_a_store_that_is_not_there_says_how_to_make_one(tmp_path):
     with pytest.raises(
-        StoreError, match=r"tracking store `.*/none.db` does not exist; .*paretune sweep digits_demo.* PARETUNE_STORE"
+        StoreError,
+        match=(
+            r"tracking store `.*/none.db` does not exist; .*paretune sweep "
+            r"digits_demo.* PARETUNE_STORE"
+        ),
     ):
         Store(f"sqlite:///{tmp_path}/none.db").require()
 
 
 def test_a_store_that_is_no_database_is_one_line(tmp_path):
-    (tmp_path / "mlflow.db").write_text("not a database, though long enough to look at: " + "x" * 200)
+    (tmp_path / "mlflow.db").write_text(
+        "not a database, though long enough to look at: " + "x" * 200
+    )
 
     with pytest.raises(
-        StoreError, match=r"tracking store `sqlite:///.*mlflow.db` cannot be used \(.*\); expected an MLflow"
+        StoreError,
+        match=(
+            r"tracking store `sqlite:///.*mlflow.db` cannot be used \(.*\); expected "
+            r"an MLflow"
+        ),
     ):
         Store(f"sqlite:///{tmp_path}/mlflow.db").create()
 
@@ -200,7 +298,10 @@ def finished(store: Store, number: int, params: int, f1: float) -> str:
 
 def test_the_tag_of_the_front_stays_true_while_trials_come_in(store):
     start_sweep(store)
-    ids = [finished(store, n, *pair) for n, pair in enumerate([(100, 0.8), (200, 0.9), (50, 0.85), (200, 0.7)])]
+    ids = [
+        finished(store, n, *pair)
+        for n, pair in enumerate([(100, 0.8), (200, 0.9), (50, 0.85), (200, 0.7)])
+    ]
     tags = [store.client.get_run(run_id).data.tags["front"] for run_id in ids]
 
     assert tags == ["false", "true", "true", "false"]
@@ -214,7 +315,12 @@ def test_the_parent_has_the_volume_of_the_front_over_the_trials(store):
     expected = front_volume([50], [0.85], 1000)
 
     assert [point.step for point in history] == [0, 1, 2]
-    assert history[0].value < history[1].value == history[2].value == pytest.approx(expected)
+    assert (
+        history[0].value
+        < history[1].value
+        == history[2].value
+        == pytest.approx(expected)
+    )
 
 
 def test_trials_that_end_out_of_turn_leave_the_parent_with_the_figures_of_all(store):
@@ -227,7 +333,9 @@ def test_trials_that_end_out_of_turn_leave_the_parent_with_the_figures_of_all(st
     assert latest["hypervolume"] == pytest.approx(front_volume([50], [0.85], 1000))
 
 
-def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(store, tmp_path, monkeypatch):
+def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(
+    store, tmp_path, monkeypatch
+):
     def refused(writer: RunWriter, at_ms: int, *, files: list[str]) -> None:
         answer = Response()
         answer.status_code = 413
@@ -248,25 +356,58 @@ def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(s
 def test_a_spool_folder_of_an_earlier_version_is_written(store, tmp_path, monkeypatch):
     """The names of the steps and of their arguments, as they stand on disk."""
     (tmp_path / "weights.pt").write_bytes(b"weights")
-    tags = {"kind": "trial", "sweep": "small", "trial": "0", "attempt": "0", "data": "rows"}
+    tags = {
+        "kind": "trial",
+        "sweep": "small",
+        "trial": "0",
+        "attempt": "0",
+        "data": "rows",
+    }
     steps = [
-        ["begin", 1000, {"name": "small-0", "tags": tags, "searched": {"a": "1"}, "replaces": ["sweep", "trial"], "key": "old"}],
+        [
+            "begin",
+            1000,
+            {
+                "name": "small-0",
+                "tags": tags,
+                "searched": {"a": "1"},
+                "replaces": ["sweep", "trial"],
+                "key": "old",
+            },
+        ],
         ["start", 1001, {"params": 120, "family": "conv", "config": {"seed": 4}}],
         ["metrics", 1002, {"values": {"epoch/val_f1": 0.5}, "step": 1}],
         ["tag", 1003, {"name": "rule", "value": "best f1"}],
         ["metrics", 1004, {"values": {"val_f1": 0.5}}],
         ["attach", 1005, {"files": [str(tmp_path / "weights.pt")]}],
-        ["end", 1006, {"status": "FINISHED", "tags": {"state": "complete", "front": "true"}, "trial_of": "small", "trial": 0}],
-    ]  # fmt: skip
+        [
+            "end",
+            1006,
+            {
+                "status": "FINISHED",
+                "tags": {"state": "complete", "front": "true"},
+                "trial_of": "small",
+                "trial": 0,
+            },
+        ],
+    ]
     folder = tmp_path / "spool" / "old"
     folder.mkdir(parents=True)
-    (folder / "steps.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    (folder / "steps.jsonl").write_text(
+        "".join(json.dumps(step) + "\n" for step in steps)
+    )
     start_sweep(store)
     monkeypatch.setattr(Store, "spool_folder", tmp_path / "spool")
 
     assert write_leftovers(store) == 0
     (trial,) = read_trials(store, "small").itertuples()
-    assert (trial.state, trial.front, trial.n_params, trial.val_f1, trial.seed) == ("complete", True, 120, 0.5, 4)
+    assert (trial.state, trial.front, trial.n_params, trial.val_f1, trial.seed) == (
+        "complete",
+        True,
+        120,
+        0.5,
+        4,
+    )
     assert not folder.exists()
 
 
@@ -285,7 +426,12 @@ def test_a_raced_trial_keeps_its_best_epoch_and_is_apart(store):
         raise Raced
     (trial,) = read_trials(store, "small").itertuples()
 
-    assert (trial.state, trial.val_f1, trial.best_epoch, trial.n_params) == ("raced", 0.5, 1, 120.0)
+    assert (trial.state, trial.val_f1, trial.best_epoch, trial.n_params) == (
+        "raced",
+        0.5,
+        1,
+        120.0,
+    )
 
 
 def test_a_run_says_what_it_was_made_with(store, tmp_path):
@@ -303,13 +449,22 @@ def test_a_sweep_name_with_quotes_and_slashes_is_found(store, tmp_path):
     assert len(read_points(store, "it's/one of ünser")) == 1
 
 
-@given(value=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20))
+@given(
+    value=st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+        min_size=1,
+        max_size=20,
+    )
+)
 @example(value="""a'b"c""")
 @example(value="""it's a "b\\""")
 @example(value="a' or tags.kind = 'b")
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mlflow_finds_the_runs_of_any_name_and_no_others(store, value):
-    runs = [store.client.create_run(store.experiment_id, tags={"sweep": name}) for name in (value, f"{value}'", "x")]
+    runs = [
+        store.client.create_run(store.experiment_id, tags={"sweep": name})
+        for name in (value, f"{value}'", "x")
+    ]
 
     found = store.runs_by_client({"sweep": value})
 
@@ -318,17 +473,30 @@ def test_mlflow_finds_the_runs_of_any_name_and_no_others(store, value):
 
 
 def test_a_store_is_made_from_nothing(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/a/b/mlflow.db", str(tmp_path / "a/artifacts"), "mine")
+    store = Store(
+        f"sqlite:///{tmp_path}/a/b/mlflow.db", str(tmp_path / "a/artifacts"), "mine"
+    )
     store.create()
 
-    assert store.client.get_experiment_by_name("mine").artifact_location == (tmp_path / "a/artifacts").as_uri()
+    assert (
+        store.client.get_experiment_by_name("mine").artifact_location
+        == (tmp_path / "a/artifacts").as_uri()
+    )
 
 
 @pytest.mark.slow
 def test_processes_may_make_a_store_at_the_same_time(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/new/mlflow.db", str(tmp_path / "new/artifacts"), "tests")
-    make = f"from paretune.tracking import Store; Store({store.uri!r}, {store.artifacts!r}, 'tests').create()"
-    processes = [subprocess.Popen([sys.executable, "-c", make], stderr=subprocess.PIPE) for _ in range(4)]
+    store = Store(
+        f"sqlite:///{tmp_path}/new/mlflow.db", str(tmp_path / "new/artifacts"), "tests"
+    )
+    make = (
+        f"from paretune.tracking import Store; Store({store.uri!r}, "
+        f"{store.artifacts!r}, 'tests').create()"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", make], stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
 
     assert [process.communicate()[1] for process in processes] == [b""] * 4
     assert store.experiment_id
@@ -338,7 +506,11 @@ def test_a_trial_of_a_sweep_without_a_parent_run_is_complete(store, tmp_path):
     """Somebody deleted the parent, or the sweep has no recorder."""
     run = store.client.get_run(run_trial(store, tmp_path))
 
-    assert (run.info.status, run.data.tags["state"], run.data.tags["front"]) == ("FINISHED", "complete", "true")
+    assert (run.info.status, run.data.tags["state"], run.data.tags["front"]) == (
+        "FINISHED",
+        "complete",
+        "true",
+    )
 
 
 def test_the_tables_give_the_same_as_the_client(store, tmp_path, monkeypatch):
@@ -349,7 +521,9 @@ def test_the_tables_give_the_same_as_the_client(store, tmp_path, monkeypatch):
     failed = run_trial(store, tmp_path, 3)
     store.client.log_metric(failed, "val_f1", math.nan)
     tables, curve = read_trials(store, "small"), store.curve(failed, "epoch/val_f1")
-    monkeypatch.setitem(COLUMNS_READ, "runs", {"run_uuid", "a_column_of_another_version"})
+    monkeypatch.setitem(
+        COLUMNS_READ, "runs", {"run_uuid", "a_column_of_another_version"}
+    )
 
     assert_frame_equal(tables, read_trials(store, "small"))
     assert curve == store.curve(failed, "epoch/val_f1") == [(1, 0.5), (2, 0.91)]
@@ -363,14 +537,22 @@ def test_a_deleted_run_is_not_read(store, tmp_path):
     assert [run.data.tags["trial"] for run in store.trials("small")] == ["1"]
 
 
-def test_the_columns_that_are_read_are_in_a_store_of_the_mlflow_that_is_installed(store):
-    """Else reading is right but slow: check :mod:`paretune.tracking.tables` against the new tables."""
+def test_the_columns_that_are_read_are_in_a_store_of_the_mlflow_that_is_installed(
+    store,
+):
+    """Else reading is right but slow: check :mod:`paretune.tracking.tables` against the
+    new tables.
+    """
     there = tables_in(store.file)
 
-    assert [table for table, columns in COLUMNS_READ.items() if columns - there[table]] == []
+    assert [
+        table for table, columns in COLUMNS_READ.items() if columns - there[table]
+    ] == []
 
 
-def test_a_store_of_another_revision_with_the_same_columns_is_read_from_its_tables(store, tmp_path, caplog):
+def test_a_store_of_another_revision_with_the_same_columns_is_read_from_its_tables(
+    store, tmp_path, caplog
+):
     start_sweep(store)
     run_trial(store, tmp_path)
     other, path = copied(store)
@@ -381,7 +563,9 @@ def test_a_store_of_another_revision_with_the_same_columns_is_read_from_its_tabl
     assert not caplog.messages
 
 
-def test_reading_without_the_columns_falls_back_to_mlflow_and_says_so_once(store, tmp_path, monkeypatch, caplog):
+def test_reading_without_the_columns_falls_back_to_mlflow_and_says_so_once(
+    store, tmp_path, monkeypatch, caplog
+):
     start_sweep(store)
     run_trial(store, tmp_path)
     other, path = copied(store)
@@ -391,24 +575,35 @@ def test_reading_without_the_columns_falls_back_to_mlflow_and_says_so_once(store
 
     (said,) = [message for message in caplog.messages if "read directly" in message]
     assert said.startswith(
-        f"the tables of {path} are not read directly (its table runs has no column a_new_column), but"
+        f"the tables of {path} are not read directly (its table runs has no column "
+        "a_new_column), but"
     )
 
 
 def test_reading_a_table_imports_neither_mlflow_nor_torch(store, tmp_path):
     start_sweep(store)
     run_trial(store, tmp_path)
-    code = f"import sys; from paretune.pareto import front; front('small', uri='{store.uri}'); print({{'mlflow', 'torch'}} & set(sys.modules))"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        "import sys; from paretune.pareto import front; front('small', "
+        f"uri='{store.uri}'); print({{'mlflow', 'torch'}} & set(sys.modules))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
 
     assert answer.stdout.strip() == "set()"
 
 
 def copied(store: Store) -> tuple[Store, str]:
-    """A store that this process has not opened yet (MLflow keeps what it has), and its file."""
+    """A store that this process has not opened yet (MLflow keeps what it has), and its
+    file.
+    """
     store.create()
     path = str(store.file.with_name("other.db"))
-    with closing(sqlite3.connect(store.file)) as source, closing(sqlite3.connect(path)) as target:
+    with (
+        closing(sqlite3.connect(store.file)) as source,
+        closing(sqlite3.connect(path)) as target,
+    ):
         source.backup(target)
     return Store(f"sqlite:///{path}", store.artifacts, store.experiment), path
 
@@ -419,7 +614,11 @@ def test_a_store_of_another_schema_says_what_to_do(store):
         connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
 
     with pytest.raises(
-        StoreError, match=r"cannot be used \(Detected out-of-date .*\); .*; back it up and run `mlflow db upg"
+        StoreError,
+        match=(
+            r"cannot be used \(Detected out-of-date .*\); .*; back it up and run "
+            r"`mlflow db upg"
+        ),
     ):
         other.create()
 
@@ -431,15 +630,22 @@ def test_a_locked_store_says_what_to_do(store):
     with closing(sqlite3.connect(path)) as holder:
         holder.executescript("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE;")
         with pytest.raises(
-            StoreError, match=r"cannot be used \(.*is locked.*\); .*; another process holds it; wait, or"
+            StoreError,
+            match=(
+                r"cannot be used \(.*is locked.*\); .*; another process holds it; "
+                r"wait, or"
+            ),
         ):
             other.runs({"kind": "sweep"})
 
 
-@pytest.mark.parametrize("uri", ["postgresql+psycopg://ann:secret@host/db", "http://ann:secret@host:5000"])
+@pytest.mark.parametrize(
+    "uri", ["postgresql+psycopg://ann:secret@host/db", "http://ann:secret@host:5000"]
+)
 def test_a_password_in_the_uri_is_refused_and_not_repeated(uri):
     with pytest.raises(
-        ConfigError, match=r"URL `.*://ann:\*\*\*@host.*` holds a password, .*PGPASSWORD or ~/.pgpass"
+        ConfigError,
+        match=r"URL `.*://ann:\*\*\*@host.*` holds a password, .*PGPASSWORD or ~/.pgpass",
     ) as refusal:
         Store(uri)
     assert "secret" not in str(refusal.value)
@@ -448,7 +654,12 @@ def test_a_password_in_the_uri_is_refused_and_not_repeated(uri):
 SECTIONS = st.dictionaries(
     st.sampled_from(["seed", "model", "cap"]),
     st.recursive(
-        st.none() | st.booleans() | st.integers(0, 1) | st.sampled_from([0.0, 1.0, "1"]), st.lists, max_leaves=3
+        st.none()
+        | st.booleans()
+        | st.integers(0, 1)
+        | st.sampled_from([0.0, 1.0, "1"]),
+        st.lists,
+        max_leaves=3,
     ),
 )
 
@@ -461,7 +672,13 @@ def test_configs_that_are_read_together_are_those_that_were_kept(configs):
 
 def test_equal_sections_of_configs_are_one_object():
     first, second = configs_of(
-        map(config_tags, [{"seed": 1, "model": {"widths": [4]}}, {"seed": 2, "model": {"widths": [4]}}])
+        map(
+            config_tags,
+            [
+                {"seed": 1, "model": {"widths": [4]}},
+                {"seed": 2, "model": {"widths": [4]}},
+            ],
+        )
     )
 
     assert first["model"] is second["model"]
@@ -471,7 +688,8 @@ def test_a_part_of_a_run_is_what_was_asked_for(store, tmp_path):
     start_sweep(store)
     run_trial(store, tmp_path)
     (whole,), (part,) = (
-        store.trials("small", only=only).copy() for only in (None, Part(("trial", "val_f1"), config=True))
+        store.trials("small", only=only).copy()
+        for only in (None, Part(("trial", "val_f1"), config=True))
     )
 
     assert set(part.data.tags) == {"trial", "config"}

@@ -16,7 +16,12 @@ STUDENT = {"_target_": "paretune.models.dense.Dense", "widths": [4]}
 def teacher(data, path):
     """A checkpoint of a dense network of that data, trained for ten epochs."""
     seed_everything(0)
-    config = {"_target_": "paretune.models.dense.Dense", "widths": [64], "image_shape": [1, 28, 28], "num_classes": 10}
+    config = {
+        "_target_": "paretune.models.dense.Dense",
+        "widths": [64],
+        "image_shape": [1, 28, 28],
+        "num_classes": 10,
+    }
     net = models.build(config)
     fit(net, data, training(max_epochs=10))
     save(path, net, {"model": config}, data.scaling("standard"))
@@ -24,18 +29,32 @@ def teacher(data, path):
 
 
 def training(**changes):
-    fields = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "schedule": schedule.constant, "max_epochs": 4}
-    return Training(**(fields | {"batch_size": 32, "device": "cpu", "patience": None, "autotune": False} | changes))
+    fields = {
+        "optimizer": lambda p: torch.optim.Adam(p, lr=0.01),
+        "schedule": schedule.constant,
+        "max_epochs": 4,
+    }
+    return Training(
+        **(
+            fields
+            | {"batch_size": 32, "device": "cpu", "patience": None, "autotune": False}
+            | changes
+        )
+    )
 
 
 def test_without_a_teacher_the_loss_is_that_of_the_labels():
-    assert Distillation().loss(LOGITS, LABELS, smoothing=0.1) == cross_entropy(LOGITS, LABELS, label_smoothing=0.1)
+    assert Distillation().loss(LOGITS, LABELS, smoothing=0.1) == cross_entropy(
+        LOGITS, LABELS, label_smoothing=0.1
+    )
 
 
 def test_a_teacher_that_agrees_adds_nothing():
     soft = softmax(LOGITS / 3, dim=1)
 
-    assert Distillation(weight=1.0, temperature=3.0).loss(LOGITS, LABELS, soft).item() == pytest.approx(0, abs=1e-6)
+    assert Distillation(weight=1.0, temperature=3.0).loss(
+        LOGITS, LABELS, soft
+    ).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_the_loss_is_the_weighted_sum_of_both_parts():
@@ -44,52 +63,80 @@ def test_the_loss_is_the_weighted_sum_of_both_parts():
     taught = (soft * (soft / student).log()).sum(dim=1).mean()
     expected = 0.75 * cross_entropy(LOGITS, LABELS) + 0.25 * 4 * taught
 
-    assert Distillation(weight=0.25, temperature=2.0).loss(LOGITS, LABELS, soft).item() == pytest.approx(
-        expected.item()
-    )
+    assert Distillation(weight=0.25, temperature=2.0).loss(
+        LOGITS, LABELS, soft
+    ).item() == pytest.approx(expected.item())
 
 
 def test_a_network_learns_its_teachers_probabilities(tiny_data, tmp_path):
-    """With no weight on the labels the student comes nearer to the teacher's answers than one that has labels alone."""
+    """With no weight on the labels the student comes nearer to the teacher's answers
+    than one that has labels alone.
+    """
     distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"), weight=1.0)
-    soft = distillation.teacher_for(tiny_data, torch.device("cpu"))(tiny_data.train.pixels)
+    soft = distillation.teacher_for(tiny_data, torch.device("cpu"))(
+        tiny_data.train.pixels
+    )
     distances = []
     for settings in (distillation, Distillation()):
         seed_everything(0)
         net = models.build(STUDENT)
         fit(net, tiny_data, training(distillation=settings, max_epochs=10))
         images = tiny_data.scaling("standard")(tiny_data.train.pixels.float())
-        distances.append(distillation.loss(net.eval()(images), tiny_data.train.labels, soft).item())
+        distances.append(
+            distillation.loss(net.eval()(images), tiny_data.train.labels, soft).item()
+        )
 
     assert distances[0] < distances[1]
 
 
 def test_soft_labels_are_probabilities_of_each_image(tiny_data, tmp_path):
-    soft_labels = Distillation(teacher(tiny_data, tmp_path / "weights.pt")).teacher_for(tiny_data, torch.device("cpu"))
+    soft_labels = Distillation(teacher(tiny_data, tmp_path / "weights.pt")).teacher_for(
+        tiny_data, torch.device("cpu")
+    )
     soft = soft_labels(tiny_data.train.pixels)
 
     assert soft.shape == (len(tiny_data.train), 10)
     assert torch.allclose(soft.sum(dim=1), torch.ones(len(soft)))
 
 
-def test_the_teacher_sees_each_image_as_the_student_does(tiny_data, tmp_path, monkeypatch):
-    """Augmented images that are black all over get the teacher's answer to a black image."""
+def test_the_teacher_sees_each_image_as_the_student_does(
+    tiny_data, tmp_path, monkeypatch
+):
+    """Augmented images that are black all over get the teacher's answer to a black
+    image.
+    """
     distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"))
-    black = distillation.teacher_for(tiny_data, torch.device("cpu"))(torch.zeros(1, 1, 28, 28))
+    black = distillation.teacher_for(tiny_data, torch.device("cpu"))(
+        torch.zeros(1, 1, 28, 28)
+    )
     seen, loss = [], Distillation.loss
     monkeypatch.setattr(
         Distillation,
         "loss",
-        lambda self, logits, labels, soft, **more: seen.append(soft) or loss(self, logits, labels, soft, **more),
+        lambda self, logits, labels, soft, **more: (
+            seen.append(soft) or loss(self, logits, labels, soft, **more)
+        ),
     )
-    settings = training(distillation=distillation, max_epochs=1, augment=lambda images, draws, strength: images * 0)
-    fit(models.build({**STUDENT, "image_shape": [1, 28, 28], "num_classes": 10}), tiny_data, settings)
+    settings = training(
+        distillation=distillation,
+        max_epochs=1,
+        augment=lambda images, draws, strength: images * 0,
+    )
+    fit(
+        models.build({**STUDENT, "image_shape": [1, 28, 28], "num_classes": 10}),
+        tiny_data,
+        settings,
+    )
 
     assert torch.allclose(torch.cat(seen), black.expand(len(tiny_data.train), -1))
 
 
-def test_a_teacher_of_images_that_stay_the_same_is_asked_once(tiny_data, tmp_path, monkeypatch):
-    """Once for each image, and what the student learns from is what asking in every epoch would give."""
+def test_a_teacher_of_images_that_stay_the_same_is_asked_once(
+    tiny_data, tmp_path, monkeypatch
+):
+    """Once for each image, and what the student learns from is what asking in every
+    epoch would give.
+    """
     distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"))
     asked, net_of = [], Distillation.teacher_for
 
@@ -102,8 +149,12 @@ def test_a_teacher_of_images_that_stay_the_same_is_asked_once(tiny_data, tmp_pat
     for augment in (None, lambda images, draws, strength: images):
         seed_everything(0)
         settings = training(distillation=distillation, max_epochs=3, augment=augment)
-        student = models.build({**STUDENT, "image_shape": [1, 28, 28], "num_classes": 10})
-        losses.append([epoch.train_loss for epoch in fit(student, tiny_data, settings).epochs])
+        student = models.build(
+            {**STUDENT, "image_shape": [1, 28, 28], "num_classes": 10}
+        )
+        losses.append(
+            [epoch.train_loss for epoch in fit(student, tiny_data, settings).epochs]
+        )
 
     assert asked[0] == len(tiny_data.train)
     assert sum(asked[1:]) == 3 * len(tiny_data.train)
@@ -112,24 +163,42 @@ def test_a_teacher_of_images_that_stay_the_same_is_asked_once(tiny_data, tmp_pat
 
 def test_a_teacher_of_other_classes_is_refused(tiny_data, tmp_path):
     distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"))
-    other = type(tiny_data)(tiny_data.name, tiny_data.train, tiny_data.val, tiny_data.load_test, num_classes=3)
+    other = type(tiny_data)(
+        tiny_data.name,
+        tiny_data.train,
+        tiny_data.val,
+        tiny_data.load_test,
+        num_classes=3,
+    )
 
     with pytest.raises(
-        ConfigError, match=r"teacher `.*weights.pt` was trained on `rows`, images .* of 10 classes; expected data"
+        ConfigError,
+        match=(
+            r"teacher `.*weights.pt` was trained on `rows`, images .* of 10 classes; "
+            r"expected data"
+        ),
     ):
         distillation.teacher_for(other, torch.device("cpu"))
 
 
 def test_a_teacher_that_is_no_checkpoint_is_refused(tiny_data, tmp_path):
     with pytest.raises(StoreError, match=r"checkpoint `.*nowhere.pt` cannot be read"):
-        Distillation(str(tmp_path / "nowhere.pt")).teacher_for(tiny_data, torch.device("cpu"))
+        Distillation(str(tmp_path / "nowhere.pt")).teacher_for(
+            tiny_data, torch.device("cpu")
+        )
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"weight": 1.5}, r"trainer.distillation.weight `1.5` is invalid; expected .*1"),
-        ({"temperature": 0}, r"trainer.distillation.temperature `0` is invalid; expected above 0"),
+        (
+            {"weight": 1.5},
+            r"trainer.distillation.weight `1.5` is invalid; expected .*1",
+        ),
+        (
+            {"temperature": 0},
+            r"trainer.distillation.temperature `0` is invalid; expected above 0",
+        ),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

@@ -13,19 +13,40 @@ from paretune.errors import ConfigError, StoreError
 from paretune.schema import Restarts
 from paretune.training import load, save, schedule
 from paretune.training.execution import Execution
-from paretune.training.fit import DivergedError, TensorBatches, best_start, fit, seed_everything
+from paretune.training.fit import (
+    DivergedError,
+    TensorBatches,
+    best_start,
+    fit,
+    seed_everything,
+)
 from paretune.training.settings import Training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
-SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [2], "padding": "same", "pool_after": [1]}
+SQUEEZE = {
+    "_target_": "paretune.models.squeeze.Squeeze",
+    "widths": [2],
+    "padding": "same",
+    "pool_after": [1],
+}
 
 
 def settings(**changes: object) -> Training:
-    fields = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "schedule": schedule.constant, "max_epochs": 4}
+    fields = {
+        "optimizer": lambda p: torch.optim.Adam(p, lr=0.01),
+        "schedule": schedule.constant,
+        "max_epochs": 4,
+    }
     return Training(
         **(
             fields
-            | {"batch_size": 32, "eval_batch_size": 30, "device": "cpu", "patience": None, "autotune": False}
+            | {
+                "batch_size": 32,
+                "eval_batch_size": 30,
+                "device": "cpu",
+                "patience": None,
+                "autotune": False,
+            }
             | changes
         )
     )
@@ -49,8 +70,12 @@ def test_the_scores_are_those_of_scikit_learn_for_the_weights_it_leaves(tiny_dat
     normal = (tiny_data.val.pixels.float() - tiny_data.mean) / tiny_data.std
     predicted = net.eval()(normal).argmax(1)
 
-    assert result.best.val_f1 == pytest.approx(f1_score(tiny_data.val.labels, predicted, average="macro"))
-    assert result.best.val_accuracy == pytest.approx(accuracy_score(tiny_data.val.labels, predicted))
+    assert result.best.val_f1 == pytest.approx(
+        f1_score(tiny_data.val.labels, predicted, average="macro")
+    )
+    assert result.best.val_accuracy == pytest.approx(
+        accuracy_score(tiny_data.val.labels, predicted)
+    )
 
 
 def test_the_best_epoch_is_the_earliest_with_the_highest_f1(tiny_data):
@@ -67,7 +92,12 @@ def test_the_same_seed_gives_the_same_numbers(tiny_data):
 
 
 def test_training_stops_when_the_validation_loss_stops_falling(tiny_data):
-    _, result = trained(tiny_data, max_epochs=50, patience=2, optimizer=lambda p: torch.optim.SGD(p, lr=0.0))
+    _, result = trained(
+        tiny_data,
+        max_epochs=50,
+        patience=2,
+        optimizer=lambda p: torch.optim.SGD(p, lr=0.0),
+    )
 
     assert len(result.epochs) == 3
 
@@ -83,7 +113,12 @@ def test_the_listener_hears_every_epoch(tiny_data):
 
 def test_the_test_images_are_read_only_when_asked(tiny_data):
     read = []
-    data = type(tiny_data)("rows", tiny_data.train, tiny_data.val, load_test=lambda: read.append(1) or tiny_data.val)
+    data = type(tiny_data)(
+        "rows",
+        tiny_data.train,
+        tiny_data.val,
+        load_test=lambda: read.append(1) or tiny_data.val,
+    )
     seed_everything(0)
 
     assert fit(models.build(CONFIG), data, settings()).test is None
@@ -91,7 +126,9 @@ def test_the_test_images_are_read_only_when_asked(tiny_data):
 
 
 def test_the_test_scores_are_those_of_the_best_weights(tiny_data):
-    """With the validation images as test images, the scores must be the best epoch's."""
+    """With the validation images as test images, the scores must be the best
+    epoch's.
+    """
     seed_everything(0)
     result = fit(models.build(CONFIG), tiny_data, settings(), test=True)
 
@@ -101,28 +138,52 @@ def test_the_test_scores_are_those_of_the_best_weights(tiny_data):
 
 def test_a_training_that_diverges_says_so(tiny_data):
     seed_everything(0)
-    with pytest.raises(DivergedError, match="training diverged: no epoch ended with a finite validation loss"):
-        fit(models.build(CONFIG), tiny_data, settings(optimizer=lambda p: torch.optim.SGD(p, lr=1e30)))
+    with pytest.raises(
+        DivergedError,
+        match="training diverged: no epoch ended with a finite validation loss",
+    ):
+        fit(
+            models.build(CONFIG),
+            tiny_data,
+            settings(optimizer=lambda p: torch.optim.SGD(p, lr=1e30)),
+        )
 
 
 @pytest.mark.parametrize("name", ["max_epochs", "batch_size", "eval_batch_size"])
 def test_settings_that_train_nothing_are_refused(name):
-    with pytest.raises(ConfigError, match=rf"trainer.{name} `0` is invalid; expected a whole number of at least 1"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"trainer.{name} `0` is invalid; expected a whole number of at least 1",
+    ):
         settings(**{name: 0})
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("patience", 0, "`0` is invalid; expected a whole number of at least 1, or null"),
-        ("threads", -1, "`-1` is invalid; expected a whole number of at least 1, or null"),
+        (
+            "patience",
+            0,
+            "`0` is invalid; expected a whole number of at least 1, or null",
+        ),
+        (
+            "threads",
+            -1,
+            "`-1` is invalid; expected a whole number of at least 1, or null",
+        ),
         ("class_weights", "even", "`even` is unknown; expected null or balanced"),
         ("label_smoothing", 2, "`2` is invalid; expected a number from 0 to 1"),
-        ("augment_rampdown_epochs", -1, "`-1` is invalid; expected a whole number of at least 0"),
+        (
+            "augment_rampdown_epochs",
+            -1,
+            "`-1` is invalid; expected a whole number of at least 0",
+        ),
     ],
 )
 def test_settings_out_of_their_range_are_refused(name, value, message):
-    with pytest.raises(ConfigError, match=rf"trainer.{name} {message}; set trainer.{name}"):
+    with pytest.raises(
+        ConfigError, match=rf"trainer.{name} {message}; set trainer.{name}"
+    ):
         settings(**{name: value})
 
 
@@ -163,7 +224,9 @@ def test_cosine_warms_up_and_falls_to_nothing():
 
 
 def test_cosine_half_way_is_half_the_rate():
-    assert rates(schedule.cosine)[10] == pytest.approx(0.5 * (1 + math.cos(math.pi / 2)))
+    assert rates(schedule.cosine)[10] == pytest.approx(
+        0.5 * (1 + math.cos(math.pi / 2))
+    )
 
 
 def test_one_cycle_peaks_at_the_optimizers_rate():
@@ -175,7 +238,9 @@ def test_one_cycle_peaks_at_the_optimizers_rate():
 
 @pytest.mark.parametrize(("momentum", "seen"), [(0.0, {0.0}), (0.9, {0.95, 0.85})])
 def test_one_cycle_moves_the_momentum_of_an_optimizer_that_has_one(momentum, seen):
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=momentum)
+    optimizer = torch.optim.SGD(
+        [torch.zeros(1, requires_grad=True)], lr=1.0, momentum=momentum
+    )
     made = schedule.one_cycle(optimizer, schedule.TrainingLength(10, 1))
     momenta = set()
     for _ in range(10):
@@ -186,10 +251,14 @@ def test_one_cycle_moves_the_momentum_of_an_optimizer_that_has_one(momentum, see
     assert {min(momenta), max(momenta)} == seen
 
 
-@pytest.mark.parametrize(("steps", "share"), [(1, 0.3), (2, 0.3), (3, 0.3), (10, 0.1), (10, 0.0)])
+@pytest.mark.parametrize(
+    ("steps", "share"), [(1, 0.3), (2, 0.3), (3, 0.3), (10, 0.1), (10, 0.0)]
+)
 def test_one_cycle_of_few_steps_learns(steps, share):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    made = schedule.one_cycle(optimizer, schedule.TrainingLength(steps, 1), warmup_share=share)
+    made = schedule.one_cycle(
+        optimizer, schedule.TrainingLength(steps, 1), warmup_share=share
+    )
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -200,13 +269,19 @@ def test_one_cycle_of_few_steps_learns(steps, share):
     assert max(rates) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(("name", "factor"), [("step", {"every_epochs": 1}), ("plateau", {"patience": 0})])
+@pytest.mark.parametrize(
+    ("name", "factor"), [("step", {"every_epochs": 1}), ("plateau", {"patience": 0})]
+)
 def test_schedules_by_epoch_cut_the_rate(tiny_data, name, factor):
     def make(optimizer, length):
         return getattr(schedule, name)(optimizer, length, factor=0.5, **factor)
 
     used = []
-    trained(tiny_data, schedule=make, optimizer=lambda p: used.append(torch.optim.SGD(p, lr=1e-6)) or used[0])
+    trained(
+        tiny_data,
+        schedule=make,
+        optimizer=lambda p: used.append(torch.optim.SGD(p, lr=1e-6)) or used[0],
+    )
 
     assert used[0].param_groups[0]["lr"] < 1e-6
 
@@ -215,21 +290,33 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path):
     path = tmp_path / "weights.pt"
     path.write_bytes(b"no checkpoint")
 
-    with pytest.raises(StoreError, match=r"checkpoint `.*weights.pt` cannot be read \(.*\); expected the weights.pt"):
+    with pytest.raises(
+        StoreError,
+        match=r"checkpoint `.*weights.pt` cannot be read \(.*\); expected the weights.pt",
+    ):
         load(path)
 
 
-@pytest.mark.parametrize("content", [torch.zeros(2), [], {"config": None}, {"config": {"model": 3}}])
+@pytest.mark.parametrize(
+    "content", [torch.zeros(2), [], {"config": None}, {"config": {"model": 3}}]
+)
 def test_a_torch_file_of_another_program_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pt")
 
-    with pytest.raises(StoreError, match=r"checkpoint `.*weights.pt` cannot be read \(.*\); expected the weights.pt"):
+    with pytest.raises(
+        StoreError,
+        match=r"checkpoint `.*weights.pt` cannot be read \(.*\); expected the weights.pt",
+    ):
         load(tmp_path / "weights.pt")
 
 
 def test_a_schedule_of_no_epochs_is_refused():
     with pytest.raises(
-        ConfigError, match=r"scheduler.every_epochs `0` is invalid; expected a whole number of at least 1"
+        ConfigError,
+        match=(
+            r"scheduler.every_epochs `0` is invalid; expected a whole number of at "
+            r"least 1"
+        ),
     ):
         rates(lambda o, n: schedule.step(o, n, every_epochs=0, factor=0.5))
 
@@ -237,12 +324,17 @@ def test_a_schedule_of_no_epochs_is_refused():
 def restarted(data, **changes) -> Training:
     training = settings(**{"restarts": Restarts(4, 1), "max_epochs": 3} | changes)
     return best_start(
-        lambda: models.build(CONFIG), data, training, training.choose_execution(models.build(CONFIG), data.train)
+        lambda: models.build(CONFIG),
+        data,
+        training,
+        training.choose_execution(models.build(CONFIG), data.train),
     )
 
 
 def test_a_training_leaves_no_maps_in_memory(tiny_data, monkeypatch):
-    """Python collects Lightning's circular references late: after a dozen trainings they held gigabytes."""
+    """Python collects Lightning's circular references late: after a dozen trainings
+    they held gigabytes.
+    """
     programs, forward_of = [], Execution.forward_of
 
     def remembered(self, net, shape):
@@ -261,10 +353,15 @@ def test_a_training_leaves_no_maps_in_memory(tiny_data, monkeypatch):
 
 def test_of_several_starts_the_one_whose_first_epochs_score_best_goes_on(tiny_data):
     seeds = [0, *np.random.SeedSequence(0).generate_state(3).tolist()]
-    firsts = {seed: trained(tiny_data, seed=seed, max_epochs=3, stop_after=1)[1].epochs for seed in seeds}
+    firsts = {
+        seed: trained(tiny_data, seed=seed, max_epochs=3, stop_after=1)[1].epochs
+        for seed in seeds
+    }
 
     assert {len(epochs) for epochs in firsts.values()} == {1}
-    assert restarted(tiny_data).seed == max(firsts, key=lambda seed: firsts[seed][0].val_f1)
+    assert restarted(tiny_data).seed == max(
+        firsts, key=lambda seed: firsts[seed][0].val_f1
+    )
 
 
 def test_without_restarts_the_seed_is_the_trainings_own(tiny_data):
@@ -273,7 +370,11 @@ def test_without_restarts_the_seed_is_the_trainings_own(tiny_data):
 
 def test_a_start_that_diverges_is_not_chosen(tiny_data):
     rates = iter([1e30, 0.01])
-    training = restarted(tiny_data, restarts=Restarts(2, 1), optimizer=lambda p: torch.optim.SGD(p, lr=next(rates)))
+    training = restarted(
+        tiny_data,
+        restarts=Restarts(2, 1),
+        optimizer=lambda p: torch.optim.SGD(p, lr=next(rates)),
+    )
 
     assert training.seed != 0
 
@@ -281,7 +382,13 @@ def test_a_start_that_diverges_is_not_chosen(tiny_data):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("layers.0.weight", "was written by version 0.1.0, which called parameters otherwise; train the model again"),
+        (
+            "layers.0.weight",
+            (
+                "was written by version 0.1.0, which called parameters otherwise; "
+                "train the model again"
+            ),
+        ),
         ("net.entry.0.weight", "was written by version 0.1.0"),
         ("mine.weight", "has other parameters than its network, such as conv1.bias"),
     ],
@@ -289,7 +396,11 @@ def test_a_start_that_diverges_is_not_chosen(tiny_data):
 def test_weights_whose_parameters_have_other_names_are_told_apart(tmp_path, name, said):
     model = {"_target_": "paretune.models.conv.Conv", "widths": [2]}
     torch.save(
-        {"state_dict": {name: torch.zeros(1)}, "config": {"model": model}, "scaling": (0.0, 1.0)},
+        {
+            "state_dict": {name: torch.zeros(1)},
+            "config": {"model": model},
+            "scaling": (0.0, 1.0),
+        },
         tmp_path / "weights.pt",
     )
 
@@ -305,5 +416,7 @@ def test_weights_that_were_cut_off_are_called_so(tmp_path, share):
     left = whole.read_bytes()[: int(share * whole.stat().st_size)]
     (tmp_path / "weights.pt").write_bytes(left)
 
-    with pytest.raises(StoreError, match=rf"it is cut off or damaged, {len(left):,} bytes are left"):
+    with pytest.raises(
+        StoreError, match=rf"it is cut off or damaged, {len(left):,} bytes are left"
+    ):
         load(tmp_path / "weights.pt")

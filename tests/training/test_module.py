@@ -1,4 +1,6 @@
-"""Averaged weights, smoothed labels, faded augmentation, and the rules by which a result is read."""
+"""Averaged weights, smoothed labels, faded augmentation, and the rules by which a
+result is read.
+"""
 
 from dataclasses import replace
 from math import inf, log
@@ -23,11 +25,26 @@ CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 def trained(data, config=CONFIG, **changes):
     seed_everything(0)
     net = models.build(config)
-    fields = {"optimizer": lambda p: torch.optim.Adam(p, lr=0.01), "schedule": schedule.constant, "max_epochs": 4}
+    fields = {
+        "optimizer": lambda p: torch.optim.Adam(p, lr=0.01),
+        "schedule": schedule.constant,
+        "max_epochs": 4,
+    }
     return net, fit(
         net,
         data,
-        Training(**(fields | {"batch_size": 32, "device": "cpu", "patience": None, "autotune": False} | changes)),
+        Training(
+            **(
+                fields
+                | {
+                    "batch_size": 32,
+                    "device": "cpu",
+                    "patience": None,
+                    "autotune": False,
+                }
+                | changes
+            )
+        ),
     )
 
 
@@ -48,7 +65,9 @@ def test_ema_moves_to_the_weights_by_what_the_decay_leaves():
 
 
 def test_in_the_beginning_ema_follows_the_weights():
-    """After the second step by 9 / 11, so that a race does not judge the first weights."""
+    """After the second step by 9 / 11, so that a race does not judge the first
+    weights.
+    """
     net = nn.Linear(1, 1)
     average = Average(net, Averaging("ema", decay=0.999), max_epochs=4)
     moved(net, 0.0, average)
@@ -63,16 +82,24 @@ def test_swa_is_the_mean_of_the_last_epochs():
     for epoch, weight in enumerate((5.0, 7.0, 1.0, 2.0)):
         moved(net, weight, average)
         average.after_epoch(epoch)
-        assert average.scored.weight.item() == pytest.approx([5.0, 7.0, 1.0, 1.5][epoch])
+        assert average.scored.weight.item() == pytest.approx(
+            [5.0, 7.0, 1.0, 1.5][epoch]
+        )
 
 
 @pytest.mark.parametrize("kind", ["ema", "swa"])
 def test_an_average_is_scored_and_kept(tiny_data, kind):
     """The scores are those of the network that fit leaves behind."""
-    net, result = trained(tiny_data, averaging=Averaging(kind, decay=0.9, start=0.0), selection=Selection("last"))
+    net, result = trained(
+        tiny_data,
+        averaging=Averaging(kind, decay=0.9, start=0.0),
+        selection=Selection("last"),
+    )
     plain, _ = trained(tiny_data, selection=Selection("last"))
     normal = (tiny_data.val.pixels.float() - tiny_data.mean) / tiny_data.std
-    accuracy = (net.eval()(normal).argmax(1) == tiny_data.val.labels).float().mean().item()
+    accuracy = (
+        (net.eval()(normal).argmax(1) == tiny_data.val.labels).float().mean().item()
+    )
 
     assert result.best.val_accuracy == pytest.approx(accuracy)
     assert not torch.equal(net.dense1.weight, plain.dense1.weight)
@@ -86,10 +113,11 @@ def test_smoothed_labels_raise_the_training_loss_only(tiny_data):
     assert smooth.epochs[-1].val_f1 > 0.9
 
 
-def test_balanced_classes_weigh_the_same_in_the_training_loss_however_many_images_they_have(tiny_data):
-    rows = torch.cat(
-        [torch.arange(200)[tiny_data.train.labels == 3], torch.arange(30)]
-    )  # of class 3 twenty more than of others
+def test_balanced_classes_weigh_the_same_in_the_training_loss_however_many_images_they_have(
+    tiny_data,
+):
+    # Of class 3 twenty more than of others.
+    rows = torch.cat([torch.arange(200)[tiny_data.train.labels == 3], torch.arange(30)])
     uneven = replace(tiny_data, train=tiny_data.train.take(rows))
     training = Training(optimizer=None, schedule=None, class_weights="balanced")
     counts, weights = torch.bincount(uneven.train.labels), training.weights_of(uneven)
@@ -101,25 +129,47 @@ def test_balanced_classes_weigh_the_same_in_the_training_loss_however_many_image
 
 
 def test_a_class_weighs_its_weight_also_in_a_batch_of_itself_alone():
-    logits, labels, weights = torch.zeros(2, 2), torch.tensor([1, 1]), torch.tensor([0.5, 10.0])
+    logits, labels, weights = (
+        torch.zeros(2, 2),
+        torch.tensor([1, 1]),
+        torch.tensor([0.5, 10.0]),
+    )
     loss = Distillation().loss(logits, labels, weights=weights)
 
     assert loss.item() == pytest.approx(10 * log(2))
 
 
 def test_a_last_batch_of_one_image_that_a_norm_cannot_use_is_one_line(tiny_data):
-    config = {"_target_": "paretune.models.conv.Conv", "widths": [2], "head": [4], "norm": "batch", "head_norm": True}
+    config = {
+        "_target_": "paretune.models.conv.Conv",
+        "widths": [2],
+        "head": [4],
+        "norm": "batch",
+        "head_norm": True,
+    }
     rows = tiny_data.train.take(slice(33))
     with pytest.raises(
-        ConfigError, match=r"trainer.batch_size leaves one image to a last batch, which a norm cannot use"
+        ConfigError,
+        match=(
+            r"trainer.batch_size leaves one image to a last batch, which a norm "
+            r"cannot use"
+        ),
     ):
         trained(replace(tiny_data, train=rows), config, memory_format="contiguous")
 
 
 def test_augmentation_fades_out_over_the_last_epochs():
-    training = Training(optimizer=None, schedule=None, max_epochs=5, augment_rampdown_epochs=2)
+    training = Training(
+        optimizer=None, schedule=None, max_epochs=5, augment_rampdown_epochs=2
+    )
 
-    assert [training.augment_strength(epoch) for epoch in range(5)] == [1.0, 1.0, 1.0, 0.5, 0.0]
+    assert [training.augment_strength(epoch) for epoch in range(5)] == [
+        1.0,
+        1.0,
+        1.0,
+        0.5,
+        0.0,
+    ]
 
 
 def test_an_augmentation_without_strength_changes_nothing():
@@ -152,7 +202,9 @@ def test_the_best_epoch_may_be_chosen_by_accuracy(tiny_data):
 
 
 def test_a_rule_says_what_it_is():
-    assert Selection("best", "accuracy", "test").rule == "best epoch by accuracy on test"
+    assert (
+        Selection("best", "accuracy", "test").rule == "best epoch by accuracy on test"
+    )
     assert Selection("last").rule == "last epoch"
 
 
@@ -167,7 +219,10 @@ def test_unit_scaling_leaves_pixels_between_0_and_1(tiny_data):
     [
         (
             lambda: Averaging("mean"),
-            r"trainer.averaging.kind `mean` is unknown; expected one of ema, swa, null; set trainer.averaging.kind",
+            (
+                r"trainer.averaging.kind `mean` is unknown; expected one of ema, swa, "
+                r"null; set trainer.averaging.kind"
+            ),
         ),
         (
             lambda: Averaging("ema", decay=1.5),
@@ -175,10 +230,19 @@ def test_unit_scaling_leaves_pixels_between_0_and_1(tiny_data):
         ),
         (
             lambda: Averaging("ema", decay=None),
-            r"trainer.averaging.decay `None` is invalid; expected at least 0 and below 1",
+            (
+                r"trainer.averaging.decay `None` is invalid; expected at least 0 and "
+                r"below 1"
+            ),
         ),
-        (lambda: Selection("first"), r"selection.epoch `first` is unknown; expected best or last"),
-        (lambda: Selection(split="train"), r"selection.split `train` is unknown; expected validation or test"),
+        (
+            lambda: Selection("first"),
+            r"selection.epoch `first` is unknown; expected best or last",
+        ),
+        (
+            lambda: Selection(split="train"),
+            r"selection.split `train` is unknown; expected validation or test",
+        ),
     ],
 )
 def test_settings_that_are_unknown_are_refused(make, message):

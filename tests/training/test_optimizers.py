@@ -20,18 +20,26 @@ SCALES = torch.logspace(-3, 1, 6)
 CURVATURE, ROOT = TURN @ SCALES.diag() @ TURN.T, TURN @ SCALES.sqrt().diag() @ TURN.T
 
 
-def minimised(optimizer: torch.optim.Optimizer, point: Tensor, steps: int = 300) -> float:
-    """The value of a badly scaled and turned quadratic after so many steps on noisy gradients, the rate falling to 0."""
+def minimised(
+    optimizer: torch.optim.Optimizer, point: Tensor, steps: int = 300
+) -> float:
+    """The value of a badly scaled and turned quadratic after so many steps on noisy
+    gradients, the rate falling to 0.
+    """
     rate, draws = optimizer.param_groups[0]["lr"], torch.Generator().manual_seed(0)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
-        point.grad = CURVATURE @ point.detach() + 0.3 * ROOT @ torch.randn(6, generator=draws)
+        point.grad = CURVATURE @ point.detach() + 0.3 * ROOT @ torch.randn(
+            6, generator=draws
+        )
         optimizer.step()
     return float(0.5 * point.detach() @ CURVATURE @ point.detach())
 
 
 def after_noise(steps: int = 4000, **settings) -> FullMatrix:
-    """An optimizer that has seen gradients of ``(x - noise)' A (x - noise) / 2``, whose covariance is A, at x = 0."""
+    """An optimizer that has seen gradients of ``(x - noise)' A (x - noise) / 2``, whose
+    covariance is A, at x = 0.
+    """
     point, draws = nn.Parameter(torch.zeros(6)), torch.Generator().manual_seed(0)
     optimizer = FullMatrix([point], lr=0.0, **settings)
     for _ in range(steps):
@@ -54,7 +62,9 @@ def test_a_turned_quadratic_is_solved_further_than_by_adam():
     full, adam = (nn.Parameter(3 * TURN.sum(1)) for _ in range(2))
     left = minimised(FullMatrix([full], lr=0.1, renew_every=10), full)
 
-    assert left < 0.5 * minimised(torch.optim.Adam([adam], lr=0.1, betas=(0.9, 0.95)), adam)
+    assert left < 0.5 * minimised(
+        torch.optim.Adam([adam], lr=0.1, betas=(0.9, 0.95)), adam
+    )
 
 
 def test_before_the_first_renewal_it_is_adam():
@@ -73,7 +83,10 @@ def test_before_the_first_renewal_it_is_adam():
 
 def test_blocks_are_optimized_apart_from_each_other():
     both, first = nn.Parameter(torch.ones(8)), nn.Parameter(torch.ones(4))
-    together, alone = FullMatrix([both], block=4, renew_every=5), FullMatrix([first], block=4, renew_every=5)
+    together, alone = (
+        FullMatrix([both], block=4, renew_every=5),
+        FullMatrix([first], block=4, renew_every=5),
+    )
     draws = torch.Generator().manual_seed(0)
     for _ in range(20):
         both.grad = torch.randn(8, generator=draws)
@@ -102,7 +115,9 @@ def test_an_optimizer_goes_on_from_its_saved_state():
         each.param_groups[0]["params"][0].grad = torch.arange(6.0)
         each.step()
 
-    assert torch.equal(optimizer.param_groups[0]["params"][0], resumed.param_groups[0]["params"][0])
+    assert torch.equal(
+        optimizer.param_groups[0]["params"][0], resumed.param_groups[0]["params"][0]
+    )
 
 
 @pytest.mark.parametrize("setting", ["block", "renew_every"])
@@ -113,7 +128,11 @@ def test_a_setting_below_one_is_refused(setting):
 
 def test_a_network_too_large_for_full_matrix_is_refused():
     with pytest.raises(
-        ConfigError, match=r"`full_matrix` is too large for a network of 100,001 .*at most 100,000; use optimi"
+        ConfigError,
+        match=(
+            r"`full_matrix` is too large for a network of 100,001 .*at most 100,000; "
+            r"use optimi"
+        ),
     ):
         FullMatrix([nn.Parameter(torch.ones(100_001))])
 
@@ -132,7 +151,12 @@ def test_every_optimizer_of_the_configs_learns(name, tiny_data):
     seed_everything(0)
     net = models.build({"_target_": "paretune.models.conv.Conv", "widths": [4, 4]})
     training = Training(
-        optimizer=optimizer, schedule=schedule.constant, max_epochs=6, batch_size=8, device="cpu", patience=None
+        optimizer=optimizer,
+        schedule=schedule.constant,
+        max_epochs=6,
+        batch_size=8,
+        device="cpu",
+        patience=None,
     )
     trained = fit(net, tiny_data, training)
 

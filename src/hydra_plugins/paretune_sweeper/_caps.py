@@ -35,7 +35,9 @@ def read_caps(cap: CapOptions) -> Caps:
 
 
 def describe_caps(caps: Caps) -> str:
-    """The caps as text, in the form that earlier studies have of a single cap on their objective."""
+    """The caps as text, in the form that earlier studies have of a single cap on their
+    objective.
+    """
     parts = [str(caps.most.get(caps.axis))]
     if caps.axis not in ("parameters", "params"):
         parts[0] += f" {caps.axis}"
@@ -44,12 +46,15 @@ def describe_caps(caps: Caps) -> str:
     return ", ".join(parts)
 
 
-def make_feasible_space(cap: CapOptions, caps: Caps, space: Space, composer: Composer) -> FeasibleSpace:
+def make_feasible_space(
+    cap: CapOptions, caps: Caps, space: Space, composer: Composer
+) -> FeasibleSpace:
     """The space with what its configurations cost."""
     if cap.count is None:
         if caps.most:
             raise ConfigError(
-                f"cap.max `{cap.max}` has nothing to count with; expected a function; set hydra.sweeper.cap.count"
+                f"cap.max `{cap.max}` has nothing to count with; expected a function; "
+                "set hydra.sweeper.cap.count"
             )
         return FeasibleSpace(space)
     nodes = cap.reads or []
@@ -70,7 +75,9 @@ def make_feasible_space(cap: CapOptions, caps: Caps, space: Space, composer: Com
 
 
 def _refers_elsewhere(node: str, space: Space, composer: Composer) -> bool:
-    """Whether the config ``node`` takes values from other nodes, which may be drawn, in any branch."""
+    """Whether the config ``node`` takes values from other nodes, which may be drawn, in
+    any branch.
+    """
     for choice in space.combinations():
         groups, _ = space.split_groups(choice)
         config = composer.compose((*space.fixed, *groups))
@@ -99,7 +106,9 @@ class _Count:
         self.space = space
 
     def split_read(self, params: Params) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """The overrides that choose groups, behind the fixed ones, and the values that matter, as Hydra reads them."""
+        """The overrides that choose groups, behind the fixed ones, and the values that
+        matter, as Hydra reads them.
+        """
         read: dict[str, Any] = {}
         for name, value in params.items():
             if name not in self.unread:
@@ -115,17 +124,24 @@ class _Count:
 class _ComposedCount(_Count):
     """A count of configs that are composed.
 
-    Composing takes Hydra 40 ms, so the fixed part is composed once; what an earlier draw set and this one has not
-    goes back to its usual value.
+    Composing takes Hydra 40 ms, so the fixed part is composed once; what an earlier
+    draw set and this one has not goes back to its usual value.
     """
 
     def __init__(
-        self, count: Callable[[DictConfig], Any], unread: Collection[str], space: Space, composer: Composer
+        self,
+        count: Callable[[DictConfig], Any],
+        unread: Collection[str],
+        space: Space,
+        composer: Composer,
     ) -> None:
         super().__init__(unread, space)
         self.count = count
-        # configs whose values are those that were counted last, and the usual values of what was drawn
-        self._composed = lru_cache(maxsize=MAX_COMPOSED)(lambda lines: (composer.compose(lines), dict[str, Any]()))
+        # configs whose values are those that were counted last, and the usual values of
+        # what was drawn
+        self._composed = lru_cache(maxsize=MAX_COMPOSED)(
+            lambda lines: (composer.compose(lines), dict[str, Any]())
+        )
 
     def __call__(self, params: dict[str, Any]) -> Any:
         """The count of the composed config with these ``params``."""
@@ -139,11 +155,21 @@ class _ComposedCount(_Count):
 
 
 class _PreparedCount(_Count):
-    """A count of what is drawn beside the groups, each choice of which is composed once."""
+    """A count of what is drawn beside the groups, each choice of which is composed
+    once.
+    """
 
-    def __init__(self, prepare: Prepare, unread: Collection[str], space: Space, composer: Composer) -> None:
+    def __init__(
+        self,
+        prepare: Prepare,
+        unread: Collection[str],
+        space: Space,
+        composer: Composer,
+    ) -> None:
         super().__init__(unread, space)
-        self._prepared = lru_cache(maxsize=MAX_COMPOSED)(lambda lines: prepare(composer.compose(lines)))
+        self._prepared = lru_cache(maxsize=MAX_COMPOSED)(
+            lambda lines: prepare(composer.compose(lines))
+        )
 
     def __call__(self, params: dict[str, Any]) -> Any:
         """The count of the prepared config with these ``params``."""

@@ -15,7 +15,9 @@ class Composer:
         self.config = config
 
     def compose(self, overrides: Iterable[str]) -> DictConfig:
-        """The configuration of the app with these overrides; further keys may be set."""
+        """The configuration of the app with these overrides; further keys may be
+        set.
+        """
         config = self.loader.load_sweep_config(self.config, list(overrides))
         OmegaConf.set_struct(config, False)
         return config

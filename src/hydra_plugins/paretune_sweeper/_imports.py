@@ -7,12 +7,16 @@ from paretune.errors import ConfigError
 
 
 def import_named(get: Callable[[str], Any], field: str, path: str) -> Any:
-    """The class or function at the dotted ``path`` that is set as ``field``, by Hydra's ``get``.
+    """The class or function at the dotted ``path`` that is set as ``field``, by Hydra's
+    ``get``.
 
     Raises :class:`~paretune.errors.ConfigError` if it cannot be imported.
     """
     try:
         return get(path)
     except Exception as error:  # Hydra lets through whatever importing raises
-        message = f"{field} `{path}` cannot be imported ({error}); expected a dotted path; set hydra.sweeper.{field}"
+        message = (
+            f"{field} `{path}` cannot be imported ({error}); expected a dotted path; "
+            f"set hydra.sweeper.{field}"
+        )
         raise ConfigError(message.replace("\n", " ")) from error

@@ -15,7 +15,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
-from hydra_plugins.paretune_sweeper._progress import Progress, format_duration, format_score
+from hydra_plugins.paretune_sweeper._progress import (
+    Progress,
+    format_duration,
+    format_score,
+)
 from hydra_plugins.paretune_sweeper._scatter import Marks, plot_scatter
 from paretune.front import Costs, costs_of, front
 from paretune.search.caps import Caps
@@ -35,7 +39,9 @@ MEMBER = "●"
 
 
 class Panel:
-    """For a terminal: the front as it grows, the trials in hand with what they have by now, and the status line."""
+    """For a terminal: the front as it grows, the trials in hand with what they have by
+    now, and the status line.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -47,8 +53,12 @@ class Panel:
         self.trials = running(self.progress.study)
         self.line = self.progress.line()
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """At most as wide and as high as the terminal; in a low one there is no plot."""
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
+        """At most as wide and as high as the terminal; in a low one there is no
+        plot.
+        """
         columns = min(options.max_width, MAX_COLUMNS)
         rows = min(console.height - FREE_ROWS, MAX_ROWS)
         lines = self._list_trials(rows)
@@ -87,7 +97,9 @@ class Panel:
 
 
 def _list_reported(trials: Sequence[FrozenTrial]) -> list[list[float]]:
-    """The cost and the score that running trials reported last, where they have a place in the plot."""
+    """The cost and the score that running trials reported last, where they have a place
+    in the plot.
+    """
     reported: list[list[float]] = []
     for trial in trials:
         report = noted(trial, LATEST) or []
@@ -97,7 +109,9 @@ def _list_reported(trials: Sequence[FrozenTrial]) -> list[list[float]]:
 
 
 def _describe_trial(trial: FrozenTrial) -> str:
-    """A running trial: its number, what it reported last, for how long it has been running, what was drawn."""
+    """A running trial: its number, what it reported last, for how long it has been
+    running, what was drawn.
+    """
     epoch, *values = noted(trial, LATEST) or [0]
     report = "starting"
     if values:
@@ -111,8 +125,12 @@ def _describe_trial(trial: FrozenTrial) -> str:
 
 
 @contextmanager
-def show_progress(study: Study, n_trials: int, caps: Caps, is_live: bool) -> Iterator[Progress]:
-    """The console of a sweep. If ``is_live``, in a terminal, a panel stays at the bottom."""
+def show_progress(
+    study: Study, n_trials: int, caps: Caps, is_live: bool
+) -> Iterator[Progress]:
+    """The console of a sweep. If ``is_live``, in a terminal, a panel stays at the
+    bottom.
+    """
     progress = Progress(study, n_trials, caps)
     if not (is_live and sys.stdout.isatty()):
         yield progress
@@ -125,7 +143,9 @@ def show_progress(study: Study, n_trials: int, caps: Caps, is_live: bool) -> Ite
 
 @contextmanager
 def _log_above() -> Iterator[None]:
-    """Have the console's log go to standard output, which a live panel prints above itself."""
+    """Have the console's log go to standard output, which a live panel prints above
+    itself.
+    """
     before: list[tuple[logging.StreamHandler[TextIO], TextIO | None]] = []
     for handler in logging.getLogger().handlers:
         if _is_console(handler):
@@ -140,4 +160,6 @@ def _log_above() -> Iterator[None]:
 
 
 def _is_console(handler: logging.Handler) -> TypeGuard["logging.StreamHandler[TextIO]"]:
-    return isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler)
+    return isinstance(handler, logging.StreamHandler) and not isinstance(
+        handler, logging.FileHandler
+    )

@@ -1,4 +1,6 @@
-"""A callback of Hydra that refuses passwords in config files: Hydra saves a run's config before the run can look at it."""
+"""A callback of Hydra that refuses passwords in config files: Hydra saves a run's
+config before the run can look at it.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -12,9 +14,11 @@ from paretune.secrets import refuse_passwords
 
 
 class RefusePasswords(Callback):
-    """Ends the command with a line and exit code 2 before anything is written, if a text of the config holds a password.
+    """Ends the command with a line and exit code 2 before anything is written, if a
+    text of the config holds a password.
 
-    What is taken from the environment (``${oc.env:NAME}``) is saved by its name, and looked at where it is used.
+    What is taken from the environment (``${oc.env:NAME}``) is saved by its name, and
+    looked at where it is used.
     """
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -29,7 +33,9 @@ class RefusePasswords(Callback):
 def _refuse(config: DictConfig) -> None:
     try:
         refuse_passwords(*_texts(OmegaConf.to_container(config, resolve=False)))
-    except ConfigError as error:  # Hydra makes a warning of every exception in a callback
+    except (
+        ConfigError
+    ) as error:  # Hydra makes a warning of every exception in a callback
         print(f"paretune: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -1,4 +1,6 @@
-"""How far a sweep is, in lines on the console: one for each trial, and the status line."""
+"""How far a sweep is, in lines on the console: one for each trial, and the status
+line.
+"""
 
 import logging
 import time
@@ -21,10 +23,11 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """How far a sweep is, on the console: call it often. It logs each newly finished trial once, and the status line.
+    """How far a sweep is, on the console: call it often. It logs each newly finished
+    trial once, and the status line.
 
-    Its argument is the number of a trial that this process ran and has logged itself. ``show``, where it is set, is
-    called instead of logging the line.
+    Its argument is the number of a trial that this process ran and has logged itself.
+    ``show``, where it is set, is called instead of logging the line.
     """
 
     def __init__(self, study: Study, n_trials: int, caps: Caps) -> None:
@@ -37,19 +40,25 @@ class Progress:
         self.show: Callable[[], None] | None = None
 
     def __call__(self, ran: int | None = None) -> None:
-        fresh = [trial for trial in finished(self.study) if trial.number not in self.logged]
+        fresh = [
+            trial for trial in finished(self.study) if trial.number not in self.logged
+        ]
         for trial in fresh:
             self.logged.add(trial.number)
             if trial.number != ran:
                 result = shown(trial.values or ()) or reason_of(trial)
-                log.info("trial %d: %s %s", trial.number, trial.state.name.lower(), result)
+                log.info(
+                    "trial %d: %s %s", trial.number, trial.state.name.lower(), result
+                )
         if self.show:
             self.show()
         elif fresh:
             log.info(self.line())
 
     def line(self) -> str:
-        """Counts of trials, the front, its hypervolume, the best score and its cost, the time to go."""
+        """Counts of trials, the front, its hypervolume, the best score and its cost,
+        the time to go.
+        """
         done = finished(self.study)
         parts = [f"{len(done)} of {self.n_trials} done", *self._count_others(done)]
         complete = _list_complete(done)
@@ -86,7 +95,8 @@ class Progress:
             return [best]
 
         if len(values) == 2:
-            n_members = len(front(losses))  # of equal trials one is on the front, as in reports
+            # Of equal trials one is on the front, as in reports.
+            n_members = len(front(losses))
         else:
             n_members = len({tuple(trial.values) for trial in best_trials(self.study)})
         volume = self._compute_volume(losses)

@@ -16,14 +16,19 @@ from paretune.search.study import Direction
 N_STARTUP = 20
 
 
-def make_sampler(options: Any, feasible: FeasibleSpace, directions: Sequence[Direction]) -> CappedSampler:
-    """The sampler of ``options`` (a ``_target_`` and its arguments); one of Optuna's is wrapped.
+def make_sampler(
+    options: Any, feasible: FeasibleSpace, directions: Sequence[Direction]
+) -> CappedSampler:
+    """The sampler of ``options`` (a ``_target_`` and its arguments); one of Optuna's is
+    wrapped.
 
-    Raises :class:`~paretune.errors.ConfigError` for one that does not exist or does not work for ``directions``.
+    Raises :class:`~paretune.errors.ConfigError` for one that does not exist or does not
+    work for ``directions``.
     """
     if not isinstance(options, Mapping):
         raise ConfigError(
-            f"hydra.sweeper.sampler `{options}` is no sampler; expected an option of its group; "
+            f"hydra.sweeper.sampler `{options}` is no sampler; expected an option of "
+            "its group; "
             f"write hydra/sweeper/sampler={options}"
         )
     config = {name: value for name, value in options.items() if value is not None}
@@ -33,7 +38,8 @@ def make_sampler(options: Any, feasible: FeasibleSpace, directions: Sequence[Dir
         sampler = cast("CappedSampler", instantiate(config, feasible, seed=seed))
         sampler.check_objectives(directions)
         return sampler
-    is_one_sequence = issubclass(target, QMCSampler)  # all trials walk along the same points
+    # All trials walk along the same points.
+    is_one_sequence = issubclass(target, QMCSampler)
 
     def make_base(derived_seed: int) -> BaseSampler:
         base_seed = seed if is_one_sequence else derived_seed

@@ -26,8 +26,9 @@ class Marks:
 def plot_scatter(groups: Sequence[Marks], columns: int, height: int) -> list[str]:
     """Lines of a plot of (cost, error) points on logarithmic axes.
 
-    They are ``height`` rows of ``columns`` characters, the axis, its labels. A later group of points lies over
-    earlier ones. A score, 1 - error, is written left of its row.
+    They are ``height`` rows of ``columns`` characters, the axis, its labels. A later
+    group of points lies over earlier ones. A score, 1 - error, is written left of its
+    row.
     """
     width = columns - LABEL_WIDTH - AXIS_WIDTH
     logs = [_take_logs(group.costs) for group in groups]
@@ -69,14 +70,18 @@ def _take_logs(costs: Costs) -> Floats:
 
 
 def _draw(cells: list[list[str]], mark: str, shares: Floats) -> None:
-    """Set the mark at points ``(N, 2)`` of shares of the columns, from the left, and of the rows, from above."""
+    """Set the mark at points ``(N, 2)`` of shares of the columns, from the left, and of
+    the rows, from above.
+    """
     last = (len(cells[0]) - 1, len(cells) - 1)
     for column, row in np.rint(shares * last).astype(int):
         cells[row][column] = mark
 
 
 def _label_rows(low: float, high: float, height: int) -> dict[int, str]:
-    """Scores for the first, the middle and the last row, whose errors have logarithms from ``low`` to ``high``."""
+    """Scores for the first, the middle and the last row, whose errors have logarithms
+    from ``low`` to ``high``.
+    """
     levels = np.linspace(low, high, height)
     labels: dict[int, str] = {}
     for row in (0, height // 2, height - 1):

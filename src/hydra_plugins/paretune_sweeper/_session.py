@@ -1,4 +1,6 @@
-"""A whole sweep in this process: prepare, start or resume, close; and a worker's part of it."""
+"""A whole sweep in this process: prepare, start or resume, close; and a worker's part
+of it.
+"""
 
 import logging
 import os
@@ -21,14 +23,26 @@ from optuna.trial import TrialState
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._panel import show_progress
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
-from hydra_plugins.paretune_sweeper._workers import WORKER_ENDS_WITHIN_S, WorkerJob, WorkerPool, launching
+from hydra_plugins.paretune_sweeper._workers import (
+    WORKER_ENDS_WITHIN_S,
+    WorkerJob,
+    WorkerPool,
+    launching,
+)
 from paretune.errors import Raced, StoreError
 from paretune.retry import FaultError, error_of, fault_of, fault_of_file, patience
 from paretune.search import TrialHandle
 from paretune.search.claims import reclaim, this_process
 from paretune.search.interrupts import end_soon, listen, under_slurm
 from paretune.search.storage import best_trials
-from paretune.search.study import ask_to_stop, finished, name_values, running, stopping, study_id
+from paretune.search.study import (
+    ask_to_stop,
+    finished,
+    name_values,
+    running,
+    stopping,
+    study_id,
+)
 from paretune.search.worker import Interrupted, work
 from paretune.secrets import masked
 
@@ -38,12 +52,18 @@ Given = tuple[HydraContext, TaskFunction, DictConfig]
 
 
 class Session:
-    """A sweep as this process sees it: what was asked for (``spec``), its space and limits (``sweep``) and its ``study``."""
+    """A sweep as this process sees it: what was asked for (``spec``), its space and
+    limits (``sweep``) and its ``study``.
+    """
 
-    def __init__(self, options: SweepOptions, arguments: Sequence[str], given: Given) -> None:
+    def __init__(
+        self, options: SweepOptions, arguments: Sequence[str], given: Given
+    ) -> None:
         self.options, (self.context, self.task, self.config) = options, given
         self.work_elsewhere = partial(_work_in_job, options, arguments, given)
-        self.spec = SweepSpec(options, arguments, self.context.config_loader, self.config)
+        self.spec = SweepSpec(
+            options, arguments, self.context.config_loader, self.config
+        )
         self.sweep, self.study = self.spec.sweep, self.spec.open_study()
 
     def run(self) -> None:
@@ -61,53 +81,108 @@ class Session:
         done, total = len(finished(study)), limits.n_trials
         is_complete = not limits.leaves_room(study, done)
         if is_complete:
-            advice = f"nothing is left to train; raise hydra.sweeper.n_trials (now {total}) for more"
-            log.info("sweep %s is complete: %d trials are finished, %s", self.sweep.name, done, advice)
+            advice = (
+                "nothing is left to train; raise hydra.sweeper.n_trials (now "
+                f"{total}) for more"
+            )
+            log.info(
+                "sweep %s is complete: %d trials are finished, %s",
+                self.sweep.name,
+                done,
+                advice,
+            )
         else:
-            log.info("sweep %s: %d of %d trials are finished, %d to go", self.sweep.name, done, total, total - done)
+            log.info(
+                "sweep %s: %d of %d trials are finished, %d to go",
+                self.sweep.name,
+                done,
+                total,
+                total - done,
+            )
             if not self.sweep.space.all_distributions() and not self.sweep.suggest:
-                log.info("nothing is searched: the same configuration runs %d times, which measures its noise", total)
+                log.info(
+                    (
+                        "nothing is searched: the same configuration runs %d times, "
+                        "which measures its noise"
+                    ),
+                    total,
+                )
             for params in self.spec.starts():
                 study.enqueue_trial(params, skip_if_exists=True)
-        with self._recorded(recorder):  # a complete one, too: a parent that was killed has not closed its runs
+        # A complete one, too: a parent that was killed has not closed its runs.
+        with self._recorded(recorder):
             if not is_complete:
                 listen()
                 limits.begin(study)
-                with show_progress(study, total, self.spec.caps, is_live=self.spec.is_isolated) as tell:
+                with show_progress(
+                    study, total, self.spec.caps, is_live=self.spec.is_isolated
+                ) as tell:
                     if self.spec.is_isolated:
                         self._pool().run(tell)
                     else:
-                        work(study, replace(self.sweep, after_trial=tell), self.run_trial, to_the_end=True)
+                        work(
+                            study,
+                            replace(self.sweep, after_trial=tell),
+                            self.run_trial,
+                            to_the_end=True,
+                        )
                 if reason := limits.reached(study):
-                    log.info("sweep %s ends with %s: %s", self.sweep.name, _count_trials(len(finished(study))), reason)
+                    log.info(
+                        "sweep %s ends with %s: %s",
+                        self.sweep.name,
+                        _count_trials(len(finished(study))),
+                        reason,
+                    )
         _write_results(study, Path(self.config.hydra.sweep.dir))
 
     def join(self) -> None:
-        """Work on the study until the sweep is over; its parent, wherever that is, prepares and closes it."""
+        """Work on the study until the sweep is over; its parent, wherever that is,
+        prepares and closes it.
+        """
         name, study, n_trials = self.sweep.name, self.study, self.sweep.limits.n_trials
         self.spec.check_same_setup(study)
         listen()
-        log.info("joined sweep %s: %d of %d trials are finished", name, len(finished(study)), n_trials)
+        log.info(
+            "joined sweep %s: %d of %d trials are finished",
+            name,
+            len(finished(study)),
+            n_trials,
+        )
         try:
-            ran = work(study, self.sweep, self.run_trial, self.options.recycle_after, to_the_end=True)
+            ran = work(
+                study,
+                self.sweep,
+                self.run_trial,
+                self.options.recycle_after,
+                to_the_end=True,
+            )
         except (Interrupted, KeyboardInterrupt):
             log.info("stopped; the trial in flight is in the queue again")
             raise SystemExit(130) from None
         log.info("this worker leaves sweep %s after %d trials", name, ran)
         if stopping(study):
-            log.warning("sweep %s was stopped; this worker may join again when it goes on", name)
+            log.warning(
+                "sweep %s was stopped; this worker may join again when it goes on", name
+            )
             raise SystemExit(130)
 
     def run_trial(self, trial: TrialHandle, drawn: list[str]) -> Sequence[float]:
-        """Run one trial as Hydra job number ``trial.number`` (about 50 ms on top of the task); raises what the task raises."""
-        config = self.context.config_loader.load_sweep_config(self.config, [*self.sweep.space.fixed, *drawn])
+        """Run one trial as Hydra job number ``trial.number`` (about 50 ms on top of the
+        task); raises what the task raises.
+        """
+        config = self.context.config_loader.load_sweep_config(
+            self.config, [*self.sweep.space.fixed, *drawn]
+        )
         with open_dict(config):
             config.hydra.job.id = f"{trial.sweep}_{trial.number}"
             config.hydra.job.num = trial.number
             config.hydra.sweeper.study_name = trial.sweep
         try:
-            job = run_job(self.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.context)
-            if isinstance(job._return_value, Raced):  # no error, as which Hydra would print it
+            job = run_job(
+                self.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.context
+            )
+            # No error, as which Hydra would print it.
+            if isinstance(job._return_value, Raced):
                 raise job._return_value
             return cast("Sequence[float]", job.return_value)
         except (Raced, FaultError):
@@ -119,19 +194,33 @@ class Session:
 
     def _pool(self) -> WorkerPool:
         """Worker processes: the app's launcher starts them."""
-        n_jobs, folder = self.options.n_jobs, Path(self.config.hydra.sweep.dir) / ".submitit"
+        n_jobs, folder = (
+            self.options.n_jobs,
+            Path(self.config.hydra.sweep.dir) / ".submitit",
+        )
         log.info("starting %d worker(s); their logs are in %s", n_jobs, folder)
         job = WorkerJob(self.work_elsewhere, this_process())
-        return WorkerPool(self.study, self.sweep, launching(job, self.context, self.config, self.options), n_jobs)
+        return WorkerPool(
+            self.study,
+            self.sweep,
+            launching(job, self.context, self.config, self.options),
+            n_jobs,
+        )
 
     def _check_in_step(self, recorder: Any) -> None:
-        """Have a recorder that can tell refuse a study that is not of the trials that it has recorded."""
+        """Have a recorder that can tell refuse a study that is not of the trials that
+        it has recorded.
+        """
         if not hasattr(recorder, "compare"):
             return
         trials = self.study.get_trials(deepcopy=False)
-        complete = {trial.number for trial in trials if trial.state is TrialState.COMPLETE}
+        complete = {
+            trial.number for trial in trials if trial.state is TrialState.COMPLETE
+        }
         storage = self.options.storage or "memory"
-        recorder.compare(self.sweep.name, storage, study_id(self.study), len(trials), complete)
+        recorder.compare(
+            self.sweep.name, storage, study_id(self.study), len(trials), complete
+        )
 
     @contextmanager
     def _recorded(self, recorder: Any) -> Iterator[None]:
@@ -140,8 +229,15 @@ class Session:
         if recorder:
             space = self.sweep.space.describe()
             caps = self.spec.caps
-            facts = {"cap": caps.most.get(caps.axis), "caps": dict(caps.most), "cost": caps.axis, "space": space}
-            recorder.start(name, {**facts, "command": resume_command(), "study": study_id(study)})
+            facts = {
+                "cap": caps.most.get(caps.axis),
+                "caps": dict(caps.most),
+                "cost": caps.axis,
+                "space": space,
+            }
+            recorder.start(
+                name, {**facts, "command": resume_command(), "study": study_id(study)}
+            )
         status = "FAILED"
         try:
             yield
@@ -150,7 +246,8 @@ class Session:
             status = "KILLED"
             self._leave()
         except FaultError:
-            if patience.is_ended() and not self.spec.is_isolated:  # somebody stopped the sweep while its study was away
+            # Somebody stopped the sweep while its study was away.
+            if patience.is_ended() and not self.spec.is_isolated:
                 status = "KILLED"
                 self._leave()
             patience.end()
@@ -164,12 +261,18 @@ class Session:
         end_soon()
         with suppress(FaultError):
             ask_to_stop(self.study)  # those who joined from elsewhere, too
-        log.warning("sweep %s was stopped; the same command goes on from here: %s", self.sweep.name, resume_command())
+        log.warning(
+            "sweep %s was stopped; the same command goes on from here: %s",
+            self.sweep.name,
+            resume_command(),
+        )
         raise SystemExit(130) from None
 
 
 def _close(recorder: Any, study: Study, status: str) -> None:
-    """Tell the recorder that the sweep ended; of one that did not finish, only as far as the stores can be used."""
+    """Tell the recorder that the sweep ended; of one that did not finish, only as far
+    as the stores can be used.
+    """
     try:
         failed = [trial for trial in finished(study) if trial.state is TrialState.FAIL]
         reasons = {trial.number: trial.user_attrs.get("reason", "") for trial in failed}
@@ -177,28 +280,37 @@ def _close(recorder: Any, study: Study, status: str) -> None:
     except StoreError as error:
         if status == "FINISHED":
             raise
-        log.debug("the sweep's runs are closed when the same command goes on (%s)", error)
+        log.debug(
+            "the sweep's runs are closed when the same command goes on (%s)", error
+        )
 
 
 def _refuse_broken_folder(error: Exception, folder: Path) -> None:
-    """Raise :class:`~paretune.retry.FaultError` if the trial's ``error`` comes of a disk that is full, or of a ``folder`` that is gone."""
+    """Raise :class:`~paretune.retry.FaultError` if the trial's ``error`` comes of a
+    disk that is full, or of a ``folder`` that is gone.
+    """
     if fault := fault_of(error) or fault_of_file(folder):
         raise error_of(fault, f"the folder of the trials `{folder}`") from error
 
 
 def _keep_the_console_clean() -> None:
-    """A log file that cannot be written is no reason for a traceback at each of its lines."""
+    """A log file that cannot be written is no reason for a traceback at each of its
+    lines.
+    """
     logging.raiseExceptions = False
 
 
 def _work_in_job(options: SweepOptions, arguments: Sequence[str], given: Given) -> int:
     """What a worker process does; returns the number of trials that it ran."""
-    os.chdir(given[2].hydra.runtime.cwd)  # from a folder of its own, where ``hydra.job.chdir`` has put it
+    # From a folder of its own, where ``hydra.job.chdir`` has put it.
+    os.chdir(given[2].hydra.runtime.cwd)
     _keep_the_console_clean()
     listen(WORKER_ENDS_WITHIN_S)
     session = Session(options, arguments, given)
     try:
-        return work(session.study, session.sweep, session.run_trial, options.recycle_after)
+        return work(
+            session.study, session.sweep, session.run_trial, options.recycle_after
+        )
     except (Interrupted, KeyboardInterrupt) as error:
         log.info("stopped; the trial in flight is in the queue again")
         if isinstance(error.__cause__, SystemExit) and under_slurm():
@@ -207,16 +319,28 @@ def _work_in_job(options: SweepOptions, arguments: Sequence[str], given: Given) 
 
 
 def resume_command() -> str:
-    """The command that this process was started with; passwords that another app's settings may hold are hidden."""
+    """The command that this process was started with; passwords that another app's
+    settings may hold are hidden.
+    """
     interpreter, *rest = sys.orig_argv
-    is_script = bool(rest) and not rest[0].startswith("-") and not rest[0].endswith(".py")
-    words = [Path(rest[0]).name, *rest[1:]] if is_script else [Path(interpreter).name, *rest]
+    is_script = (
+        bool(rest) and not rest[0].startswith("-") and not rest[0].endswith(".py")
+    )
+    words = (
+        [Path(rest[0]).name, *rest[1:]]
+        if is_script
+        else [Path(interpreter).name, *rest]
+    )
     return shlex.join(map(masked, words))
 
 
 def _to_files(message: str, error: Any) -> None:
-    """A traceback for the log of the trial, which Hydra has set up, and not for the console."""
-    record = logging.LogRecord(__name__, logging.ERROR, __file__, 0, message, None, error)
+    """A traceback for the log of the trial, which Hydra has set up, and not for the
+    console.
+    """
+    record = logging.LogRecord(
+        __name__, logging.ERROR, __file__, 0, message, None, error
+    )
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(record)
@@ -224,10 +348,16 @@ def _to_files(message: str, error: Any) -> None:
 
 def _write_results(study: Study, folder: Path) -> None:
     """``optimization_results.yaml``, in hydra-optuna-sweeper's form."""
-    best = [{"params": trial.params, "values": trial.values} for trial in best_trials(study)]
+    best = [
+        {"params": trial.params, "values": trial.values} for trial in best_trials(study)
+    ]
     results: dict[str, Any] = {"name": "optuna"}
     if len(study.directions) == 1:
-        results |= {"best_params": best[0]["params"], "best_value": best[0]["values"][0]} if best else {}
+        results |= (
+            {"best_params": best[0]["params"], "best_value": best[0]["values"][0]}
+            if best
+            else {}
+        )
     else:
         results["solutions"] = best
     folder.mkdir(parents=True, exist_ok=True)

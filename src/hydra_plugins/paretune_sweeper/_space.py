@@ -1,4 +1,6 @@
-"""The space that a sweep searches: the command line's, its file's, and what options of config groups bring along."""
+"""The space that a sweep searches: the command line's, its file's, and what options of
+config groups bring along.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -14,8 +16,12 @@ from paretune.search.space import Space
 from paretune.search.space_parser import is_named, parse_space
 
 
-def read_space(options: SweepOptions, arguments: Sequence[str], composer: Composer) -> Space:
-    """The space that ``arguments`` and the sweeper's ``params`` span; the former take precedence."""
+def read_space(
+    options: SweepOptions, arguments: Sequence[str], composer: Composer
+) -> Space:
+    """The space that ``arguments`` and the sweeper's ``params`` span; the former take
+    precedence.
+    """
     lines = _write_params(options.params or {}, arguments, composer)
     return parse_space(
         [*lines, *arguments],
@@ -26,14 +32,17 @@ def read_space(options: SweepOptions, arguments: Sequence[str], composer: Compos
 
 
 def check_may_vary(space: Space, single: Collection[str]) -> None:
-    """Refuse to search a setting that the sweeper itself takes a ``single`` value of, such as its name or its cap."""
+    """Refuse to search a setting that the sweeper itself takes a ``single`` value of,
+    such as its name or its cap.
+    """
     for name, distribution in space.all_distributions().items():
         key = name.lstrip("+")
         if is_named(key, single):
             choices = getattr(distribution, "choices", [distribution])
             values = ",".join(map(str, choices))
             raise ConfigError(
-                f"{key} `{values}` cannot be searched; expected one value for a sweep; start a sweep for each"
+                f"{key} `{values}` cannot be searched; expected one value for a "
+                "sweep; start a sweep for each"
             )
 
 
@@ -42,10 +51,15 @@ def fixed_names(lines: Sequence[str]) -> set[str]:
     return {line.split("=", 1)[0].lstrip("+~") for line in lines}
 
 
-def _write_params(params: Mapping[str, Any], arguments: Sequence[str], composer: Composer) -> list[str]:
-    """The override lines of ``params`` that ``arguments`` do not name; null leaves one out that a sweep builds on."""
+def _write_params(
+    params: Mapping[str, Any], arguments: Sequence[str], composer: Composer
+) -> list[str]:
+    """The override lines of ``params`` that ``arguments`` do not name; null leaves one
+    out that a sweep builds on.
+    """
     named = fixed_names(arguments)
-    wholes = [name for name in named if not composer.is_group(name)]  # model=squeeze fixes no width
+    # model=squeeze fixes no width.
+    wholes = [name for name in named if not composer.is_group(name)]
     lines: list[str] = []
     for key, value in params.items():
         name = key.lstrip("+~")
@@ -55,8 +69,12 @@ def _write_params(params: Mapping[str, Any], arguments: Sequence[str], composer:
     return lines
 
 
-def _read_own_space(composer: Composer, node: str | None, overrides: list[str]) -> Mapping[str, Any]:
-    """The search space that the configuration with these overrides brings along at ``node``."""
+def _read_own_space(
+    composer: Composer, node: str | None, overrides: list[str]
+) -> Mapping[str, Any]:
+    """The search space that the configuration with these overrides brings along at
+    ``node``.
+    """
     if not node:
         return {}
     config = composer.compose(overrides)
@@ -64,7 +82,9 @@ def _read_own_space(composer: Composer, node: str | None, overrides: list[str]) 
 
 
 def write_sweep(value: Any) -> str:
-    """A value of a YAML file in Hydra's override grammar; text is grammar already, such as ``choice(a,b)``."""
+    """A value of a YAML file in Hydra's override grammar; text is grammar already, such
+    as ``choice(a,b)``.
+    """
     if isinstance(value, str):
         return value
     return _write_plain(value)

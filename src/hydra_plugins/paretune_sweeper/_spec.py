@@ -1,4 +1,6 @@
-"""From the sweeper's options and the command line to a sweep, its sampler and its study: the same in every process."""
+"""From the sweeper's options and the command line to a sweep, its sampler and its
+study: the same in every process.
+"""
 
 import hashlib
 import re
@@ -15,11 +17,19 @@ from optuna.study import Study
 from optuna.trial import Trial
 
 from hydra_plugins.paretune_sweeper import SweepOptions
-from hydra_plugins.paretune_sweeper._caps import describe_caps, make_feasible_space, read_caps
+from hydra_plugins.paretune_sweeper._caps import (
+    describe_caps,
+    make_feasible_space,
+    read_caps,
+)
 from hydra_plugins.paretune_sweeper._composer import Composer
 from hydra_plugins.paretune_sweeper._imports import import_named
 from hydra_plugins.paretune_sweeper._sampler import make_sampler
-from hydra_plugins.paretune_sweeper._space import check_may_vary, fixed_names, read_space
+from hydra_plugins.paretune_sweeper._space import (
+    check_may_vary,
+    fixed_names,
+    read_space,
+)
 from hydra_plugins.paretune_sweeper._starts import StartReader
 from paretune.errors import ConfigError, check_choice, check_least
 from paretune.overrides import STUDY_NAME, is_text
@@ -35,23 +45,32 @@ BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 class SweepSpec:
-    """The parts that the parent and every worker derive from the same options and arguments.
+    """The parts that the parent and every worker derive from the same options and
+    arguments.
 
-    The space, the sampler, the study. Raises :class:`~paretune.errors.ConfigError` for options that cannot work.
+    The space, the sampler, the study. Raises :class:`~paretune.errors.ConfigError` for
+    options that cannot work.
     """
 
     def __init__(
-        self, options: SweepOptions, arguments: Sequence[str], loader: ConfigLoader, config: DictConfig
+        self,
+        options: SweepOptions,
+        arguments: Sequence[str],
+        loader: ConfigLoader,
+        config: DictConfig,
     ) -> None:
         check_least("hydra.sweeper.n_jobs", options.n_jobs, 1)
         check_least("hydra.sweeper.recycle_after", options.recycle_after, 1, null=True)
-        check_least("hydra.sweeper.workers_per_gpu", options.workers_per_gpu, 1, null=True)
+        check_least(
+            "hydra.sweeper.workers_per_gpu", options.workers_per_gpu, 1, null=True
+        )
         single = re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config.hydra.sweeper))
         self.options = options
         self.name = _find_name(options, arguments, config)
         self.config = config
         with open_dict(config):
-            config.hydra.sweeper.study_name = self.name  # the output folder is called after it
+            # The output folder is called after it.
+            config.hydra.sweeper.study_name = self.name
         setup_globals()
 
         self.composer = Composer(loader, config)
@@ -64,7 +83,9 @@ class SweepSpec:
         race = self._read_race()
 
         self.caps = read_caps(options.cap)
-        self.feasible = make_feasible_space(options.cap, self.caps, self.space, self.composer)
+        self.feasible = make_feasible_space(
+            options.cap, self.caps, self.space, self.composer
+        )
         self.sampler = make_sampler(options.sampler, self.feasible, self.directions)
         if isinstance(self.sampler, GridSampler):
             limits = self._limit_to_grid(limits, self.sampler)
@@ -72,7 +93,9 @@ class SweepSpec:
 
     @property
     def is_isolated(self) -> bool:
-        """Whether trials run in worker processes, which can be killed and replaced, rather than in this one."""
+        """Whether trials run in worker processes, which can be killed and replaced,
+        rather than in this one.
+        """
         options = self.options
         if options.n_jobs > 1 or options.trial_timeout_s or options.recycle_after:
             return True
@@ -83,22 +106,26 @@ class SweepSpec:
     def metric_names(self) -> list[str] | None:
         """The names of the values, in words.
 
-        Raises :class:`~paretune.errors.ConfigError` if these are not as many as directions.
+        Raises :class:`~paretune.errors.ConfigError` if these are not as many as
+        directions.
         """
         names = self.options.metric_names
         if not names:
             return None
         if len(names) != len(self.directions):
             raise ConfigError(
-                f"metric_names `{names}` do not fit direction `{self.options.direction}`; "
+                f"metric_names `{names}` do not fit direction "
+                f"`{self.options.direction}`; "
                 f"expected a name for each direction; set hydra.sweeper.metric_names"
             )
         return [self.caps.unit(name) for name in names]
 
     def open_study(self) -> Study:
-        """The study, to be asked through the sampler; to join a sweep it has to be there.
+        """The study, to be asked through the sampler; to join a sweep it has to be
+        there.
 
-        Workers cannot share memory, so without a storage they share a file in the sweep's folder.
+        Workers cannot share memory, so without a storage they share a file in the
+        sweep's folder.
         """
         storage = self.options.storage
         if storage is None and self.is_isolated:
@@ -109,30 +136,43 @@ class SweepSpec:
         if pruner and len(self.directions) > 1:
             raise ConfigError(
                 f"pruner `{pruner.get('_target_')}` prunes by one objective, "
-                f"and this sweep has {len(self.directions)}; expected none; set hydra.sweeper.race.eta for a cost and a score"
+                f"and this sweep has {len(self.directions)}; expected none; set "
+                "hydra.sweeper.race.eta for a cost and a score"
             )
         if pruner:
             pruner = instantiate(pruner)
-        return open_study(self.name, storage, self.directions, self.sampler, pruner or None, join=self.options.join)
+        return open_study(
+            self.name,
+            storage,
+            self.directions,
+            self.sampler,
+            pruner or None,
+            join=self.options.join,
+        )
 
     def starts(self) -> list[dict[str, Any]]:
         """The configurations to run first, as parameters of the space.
 
-        Raises :class:`~paretune.errors.ConfigError` for one that the space does not hold, and
+        Raises :class:`~paretune.errors.ConfigError` for one that the space does not
+        hold, and
         :class:`~paretune.errors.CapError` for one over the cap.
         """
         reader = StartReader(self.feasible, self.composer)
         return [reader.read(line) for line in self.options.start or []]
 
     def check_searched(self) -> None:
-        """Have Hydra raise its own error if what is searched is no setting of the app."""
+        """Have Hydra raise its own error if what is searched is no setting of the
+        app.
+        """
         for choice in self.feasible.branches:
             smallest = self.feasible.smallest_of(choice)
             drawn = self.space.overrides(smallest)
             self.composer.compose((*self.space.fixed, *drawn))
 
     def check_same_setup(self, study: Study) -> None:
-        """Raise :class:`~paretune.errors.StoreError` if the study was started with another cap, space or settings."""
+        """Raise :class:`~paretune.errors.StoreError` if the study was started with
+        another cap, space or settings.
+        """
         config = self.composer.compose(self.space.fixed)
         left_out: set[str] = set()
         settings: dict[str, str] = {}
@@ -152,7 +192,9 @@ class SweepSpec:
         check_same_setup(study, question, settings, named, left_out)
 
     def _read_suggest(self) -> Callable[[Trial, list[str]], None] | None:
-        """The function of the app that suggests more parameters, as a trial calls it with its overrides."""
+        """The function of the app that suggests more parameters, as a trial calls it
+        with its overrides.
+        """
         path = self.options.custom_search_space
         if not path:
             return None
@@ -175,10 +217,12 @@ class SweepSpec:
         """``limits`` that end with the last configuration of the grid."""
         if self.options.start:
             raise ConfigError(
-                f"start `{self.options.start[0]}` has no place in sampler `grid`, which tries every point once; "
+                f"start `{self.options.start[0]}` has no place in sampler `grid`, "
+                "which tries every point once; "
                 f"expected none; leave out hydra.sweeper.start, or use another sampler"
             )
-        if not self.space.all_distributions():  # where nothing is searched, its one point is repeated
+        # Where nothing is searched, its one point is repeated.
+        if not self.space.all_distributions():
             return limits
         n_trials = min(limits.n_trials, sampler.most_trials)
         return replace(limits, n_trials=n_trials, has_trial=sampler.has_trial)
@@ -220,23 +264,31 @@ def _list_leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _find_name(options: SweepOptions, arguments: Sequence[str], config: DictConfig) -> str:
-    """The study's name: the one that was set, its sweep file's, or one made of the command line.
+def _find_name(
+    options: SweepOptions, arguments: Sequence[str], config: DictConfig
+) -> str:
+    """The study's name: the one that was set, its sweep file's, or one made of the
+    command line.
 
-    Raises :class:`~paretune.errors.ConfigError` if the sweep's folder could not be called so.
+    Raises :class:`~paretune.errors.ConfigError` if the sweep's folder could not be
+    called so.
     """
     file = config.hydra.runtime.choices.get("sweeps")
     name = _find_typed_name(options, config) or file or _make_name(arguments)
     if not is_folder(name):
         raise ConfigError(
-            f"name `{name}` is invalid; expected one for a folder of its own, without .. and // in it; "
-            f"not over {LONGEST_NAME_BYTES} bytes, and with no - in front; choose another name"
+            f"name `{name}` is invalid; expected one for a folder of its own, without "
+            ".. and // in it; "
+            f"not over {LONGEST_NAME_BYTES} bytes, and with no - in front; choose "
+            "another name"
         )
     return str(name)
 
 
 def _find_typed_name(options: SweepOptions, config: DictConfig) -> str | None:
-    """The name that was set for the study, as typed: of ``study_name=1.10`` Hydra makes 1.1."""
+    """The name that was set for the study, as typed: of ``study_name=1.10`` Hydra makes
+    1.1.
+    """
     typed: list[str] = []
     for line in config.hydra.overrides.hydra:
         key, _, value = line.partition("=")
@@ -248,7 +300,9 @@ def _find_typed_name(options: SweepOptions, config: DictConfig) -> str | None:
 
 
 def _make_name(arguments: Sequence[str]) -> str:
-    """A name for a study without one: the same for the same question, so that the same command resumes the sweep."""
+    """A name for a study without one: the same for the same question, so that the same
+    command resumes the sweep.
+    """
     lines = [line for line in arguments if not line.startswith("hydra.")]
     question = " ".join(sorted(lines))
     digest = hashlib.sha256(question.encode()).hexdigest()

@@ -24,13 +24,17 @@ class StartReader:
     def read(self, line: str) -> dict[str, Any]:
         """The parameters of a start, whose overrides stand in a ``line``.
 
-        Raises :class:`~paretune.errors.ConfigError` for one that the space does not hold, and
+        Raises :class:`~paretune.errors.ConfigError` for one that the space does not
+        hold, and
         :class:`~paretune.errors.CapError` for one over the cap.
         """
         space = self.feasible.space
         overrides = _split(line)
         config = self.composer.compose((*space.fixed, *overrides))
-        options = {name.lstrip("+"): option for name, option in config.hydra.runtime.choices.items()}
+        options = {
+            name.lstrip("+"): option
+            for name, option in config.hydra.runtime.choices.items()
+        }
 
         def read_value(name: str) -> Any:
             if name in space.groups:
@@ -42,8 +46,16 @@ class StartReader:
         self.feasible.check_fits(params, f"start `{line}`")
         return params
 
-    def _check_taken(self, line: str, overrides: list[str], config: DictConfig, params: Mapping[str, Any]) -> None:
-        """Refuse a start that sets by name what its trial would not have, as nobody searches it."""
+    def _check_taken(
+        self,
+        line: str,
+        overrides: list[str],
+        config: DictConfig,
+        params: Mapping[str, Any],
+    ) -> None:
+        """Refuse a start that sets by name what its trial would not have, as nobody
+        searches it.
+        """
         space = self.feasible.space
         _, values = space.split_groups(params)
         known = {*config.hydra.runtime.choices, *values}
@@ -59,7 +71,8 @@ class StartReader:
             taken = _take(value, OmegaConf.select(trial, key), is_searched_in_part)
             if not OmegaConf.is_dict(value) and value != taken:
                 raise ConfigError(
-                    f"start `{line}` sets {key} `{value}`, which is not searched; expected a parameter of the space; "
+                    f"start `{line}` sets {key} `{value}`, which is not searched; "
+                    "expected a parameter of the space; "
                     f"add {key} to hydra.sweeper.params or leave it out of the start"
                 )
 
@@ -79,6 +92,7 @@ def _split(line: str) -> list[str]:
         return shlex.split(line)
     except ValueError as error:
         raise ConfigError(
-            f"start `{line}` cannot be read ({error}); expected overrides in a line, as a shell reads them; "
+            f"start `{line}` cannot be read ({error}); expected overrides in a line, "
+            "as a shell reads them; "
             f"mend its quotes"
         ) from error

@@ -1,4 +1,6 @@
-"""Workers as Hydra jobs: the launcher starts a few workers, not every trial, and one that dies is replaced."""
+"""Workers as Hydra jobs: the launcher starts a few workers, not every trial, and one
+that dies is replaced.
+"""
 
 import logging
 import os
@@ -47,10 +49,12 @@ log = logging.getLogger(__name__)
 
 A_YEAR_MIN = 60 * 24 * 365
 LOCAL = "hydra/launcher/submitit_local.yaml"
-ASKS_A_SECOND = 16  # of all threads that wait, so that a hundred do not keep the database busy
+# Of all threads that wait, so that a hundred do not keep the database busy.
+ASKS_A_SECOND = 16
 DEATHS_WITHOUT_PROGRESS = 3
 DRAIN_S = 8
-WORKER_ENDS_WITHIN_S = 7.0  # after SIGTERM, so that its parent, which has END_WITHIN_S, can close what it leaves
+# After SIGTERM, so that its parent, which has END_WITHIN_S, can close what it leaves.
+WORKER_ENDS_WITHIN_S = 7.0
 LAST_KILLS_S = 1.5
 FAULTY_DRAIN_S = 1.0  # for workers whose store fails
 DELAY_S = 15
@@ -59,10 +63,12 @@ GONE = {"State": "GONE", "NodeList": ""}
 
 
 class QueueWatcher(SlurmInfoWatcher):
-    """Asks ``squeue``, which every cluster has, instead of ``sacct``, which needs an accounting database, every few seconds.
+    """Asks ``squeue``, which every cluster has, instead of ``sacct``, which needs an
+    accounting database, every few seconds.
 
-    submitit asks ``sacct`` every ten minutes: so long would a killed worker go unnoticed. A job that the queue has no more is
-    done, whatever became of it; its result file says whether it went well.
+    submitit asks ``sacct`` every ten minutes: so long would a killed worker go
+    unnoticed. A job that the queue has no more is done, whatever became of it; its
+    result file says whether it went well.
     """
 
     def __init__(self, delay_s: int) -> None:
@@ -86,14 +92,25 @@ class QueueWatcher(SlurmInfoWatcher):
         known: dict[str, dict[str, str]] = {}
         for line in text.splitlines():
             job, state, nodes = line.strip().split("|")
-            known["_".join(read_job_id(job)[0][:2])] = {"State": state, "NodeList": nodes}
+            known["_".join(read_job_id(job)[0][:2])] = {
+                "State": state,
+                "NodeList": nodes,
+            }
         return {job: known.get(job, GONE) for job in self._asked}
 
     def cancel_waiting(self) -> None:
-        """Take the jobs that have not begun out of the queue; those that were seen to run are not asked about again."""
-        begun = {job for job, known in self._info_dict.items() if known["State"] == "RUNNING"}
+        """Take the jobs that have not begun out of the queue; those that were seen to
+        run are not asked about again.
+        """
+        begun = {
+            job for job, known in self._info_dict.items() if known["State"] == "RUNNING"
+        }
         if jobs := self._registered - self._finished - begun:
-            subprocess.run(["scancel", "--quiet", "--state=PENDING", *sorted(jobs)], check=False, capture_output=True)
+            subprocess.run(
+                ["scancel", "--quiet", "--state=PENDING", *sorted(jobs)],
+                check=False,
+                capture_output=True,
+            )
 
 
 def watch_the_queue() -> None:
@@ -105,7 +122,8 @@ def watch_the_queue() -> None:
         subprocess.run(["squeue", "--version"], check=True, capture_output=True)
     except (OSError, CalledProcessError) as error:
         raise ConfigError(
-            f"launcher `submitit_slurm` finds no Slurm here ({error}); expected squeue and sbatch on the PATH; run this on a "
+            f"launcher `submitit_slurm` finds no Slurm here ({error}); expected "
+            "squeue and sbatch on the PATH; run this on a "
             f"login node, or use hydra/launcher=submitit_local"
         ) from error
     if not queue_watcher():
@@ -119,7 +137,9 @@ def queue_watcher() -> QueueWatcher | None:
 
 @dataclass
 class WorkerPool:
-    """Keeps ``n_jobs`` workers running until the total is reached, a launch for each, so that none waits for another."""
+    """Keeps ``n_jobs`` workers running until the total is reached, a launch for each,
+    so that none waits for another.
+    """
 
     study: Study
     sweep: Sweep
@@ -134,9 +154,13 @@ class WorkerPool:
     def run(self, tell: Callable[[], None]) -> None:
         """Start the workers and call ``tell`` every second until all are done.
 
-        Raises :class:`~paretune.errors.SweepError` if workers keep dying before they finish a trial.
+        Raises :class:`~paretune.errors.SweepError` if workers keep dying before they
+        finish a trial.
         """
-        slots = [Thread(target=self._keep, args=(slot,), daemon=True) for slot in range(self.n_jobs)]
+        slots = [
+            Thread(target=self._keep, args=(slot,), daemon=True)
+            for slot in range(self.n_jobs)
+        ]
         for thread in slots:
             thread.start()
         with last_act(kill_children):
@@ -146,7 +170,8 @@ class WorkerPool:
                 self._stop(slots)
                 raise Interrupted("the sweep was stopped") from None
             except FaultError as fault:
-                if patience.is_ended():  # somebody stopped the sweep while its study was away
+                # Somebody stopped the sweep while its study was away.
+                if patience.is_ended():
                     self._stop(slots)
                     raise Interrupted("the sweep was stopped") from fault
                 patience.end()
@@ -166,11 +191,15 @@ class WorkerPool:
             self._refuse_faults()
             kill_overdue(self.study, self.sweep.limits.trial_timeout_s)
             if (watcher := queue_watcher()) and self._is_over():
-                watcher.cancel_waiting()  # on a busy cluster the parent would wait for hours for a worker that finds nothing to do
+                # On a busy cluster the parent would wait for hours for a worker that
+                # finds nothing to do.
+                watcher.cancel_waiting()
             tell()
 
     def _refuse_faults(self) -> None:
-        """Raise the :class:`~paretune.retry.FaultError` that a worker met, or of a study that cannot be used any more."""
+        """Raise the :class:`~paretune.retry.FaultError` that a worker met, or of a
+        study that cannot be used any more.
+        """
         for error in self.errors:
             if isinstance(error, FaultError):
                 raise error
@@ -179,7 +208,13 @@ class WorkerPool:
     def _stop(self, slots: Sequence[Thread]) -> None:
         patience.end()
         self.is_ending.set()
-        log.warning("stopping: workers put their trials back, in %d s at most; Ctrl-C again kills them", DRAIN_S)
+        log.warning(
+            (
+                "stopping: workers put their trials back, in %d s at most; Ctrl-C "
+                "again kills them"
+            ),
+            DRAIN_S,
+        )
         with suppress(FaultError):
             ask_to_stop(self.study)
         self._drain(slots, DRAIN_S)
@@ -200,10 +235,14 @@ class WorkerPool:
         self._kill_children(slots)  # one without a trial has nothing to put back
 
     def _kill_children(self, slots: Sequence[Thread]) -> None:
-        """Kill the workers, also those that are just being launched: without a parent one may wait a minute for its job."""
+        """Kill the workers, also those that are just being launched: without a parent
+        one may wait a minute for its job.
+        """
         deadline_s = time.monotonic() + LAST_KILLS_S
         kill_children()
-        while any(thread.is_alive() for thread in slots) and time.monotonic() < deadline_s:
+        while (
+            any(thread.is_alive() for thread in slots) and time.monotonic() < deadline_s
+        ):
             time.sleep(0.1)
             kill_children()
 
@@ -233,10 +272,17 @@ class WorkerPool:
                 begun = starts(self.study)
                 deaths, seen = (0 if begun > seen else deaths + 1), begun
                 if not self.is_ending.is_set() and not self._is_over():
-                    log.warning("worker %d ended early (%s); starting another", slot, first_line(error))
+                    log.warning(
+                        "worker %d ended early (%s); starting another",
+                        slot,
+                        first_line(error),
+                    )
         if not self.is_ending.is_set():
             self.errors.append(
-                SweepError(f"worker {slot} died {deaths} times before it began a trial; its log is under .submitit")
+                SweepError(
+                    f"worker {slot} died {deaths} times before it began a trial; its "
+                    "log is under .submitit"
+                )
             )
 
     def _has_trials(self) -> bool:
@@ -260,12 +306,20 @@ class WorkerPool:
     def _needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""
         kept = len(in_hand(self.study, running(self.study)))
-        return self.sweep.limits.leaves_room(self.study, len(finished(self.study)) + kept)
+        return self.sweep.limits.leaves_room(
+            self.study, len(finished(self.study)) + kept
+        )
 
     def _has_room(self) -> bool:
-        """Whether there is room for one more worker, which is then counted; a killed parent's may still be at it."""
+        """Whether there is room for one more worker, which is then counted; a killed
+        parent's may still be at it.
+        """
         with self.lock:
-            others = [crew for crew in workers_alive(self.study) if crew not in ("", self.name)]
+            others = [
+                crew
+                for crew in workers_alive(self.study)
+                if crew not in ("", self.name)
+            ]
             room = self.launched + len(others) < self.n_jobs
             self.launched += room
         return room
@@ -273,7 +327,9 @@ class WorkerPool:
 
 @dataclass(frozen=True)
 class WorkerJob:
-    """The task of a worker job: it takes its share of the machine, and then works. It imports nothing heavy before."""
+    """The task of a worker job: it takes its share of the machine, and then works. It
+    imports nothing heavy before.
+    """
 
     work: Callable[[], int]
     crew: str
@@ -282,12 +338,16 @@ class WorkerJob:
 
     def __call__(self, _: DictConfig) -> int:
         """Work until the sweep has its total; returns the number of trials run."""
-        share = os.environ.get("SLURM_CPUS_PER_TASK") if under_slurm() else None  # Slurm gives a job its cores itself
-        os.environ["OMP_NUM_THREADS"] = share or str(self.threads)  # torch reads it when it is imported
+        # Slurm gives a job its cores itself.
+        share = os.environ.get("SLURM_CPUS_PER_TASK") if under_slurm() else None
+        # Torch reads it when it is imported.
+        os.environ["OMP_NUM_THREADS"] = share or str(self.threads)
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
         os.environ[CREW] = self.crew
-        if not under_slurm():  # jobs of a cluster may outlive the login node's process, and are taken over by the next
+        # Jobs of a cluster may outlive the login node's process, and are taken over by
+        # the next.
+        if not under_slurm():
             end_with(partial(is_process_alive, self.crew))
         return self.work()
 
@@ -298,7 +358,9 @@ def tell_children() -> None:
 
 
 def kill_children() -> None:
-    """Kill the worker processes that this process launched, also those that have not claimed a trial yet."""
+    """Kill the worker processes that this process launched, also those that have not
+    claimed a trial yet.
+    """
     _signal_children(signal.SIGKILL)
 
 
@@ -309,50 +371,67 @@ def _signal_children(number: signal.Signals) -> None:
                 child.send_signal(number)
 
 
-def launching(job: WorkerJob, context: HydraContext, config: DictConfig, options: SweepOptions) -> Callable[[int], Any]:
-    """A function that starts worker number ``slot`` through the app's launcher and waits for it.
+def launching(
+    job: WorkerJob, context: HydraContext, config: DictConfig, options: SweepOptions
+) -> Callable[[int], Any]:
+    """A function that starts worker number ``slot`` through the app's launcher and
+    waits for it.
 
-    Hydra's own launcher would run one worker after another in this process, so submitit's local one takes its place.
+    Hydra's own launcher would run one worker after another in this process, so
+    submitit's local one takes its place.
     """
     config = config.copy()
     if config.hydra.launcher._target_ == BASIC_LAUNCHER:
         with open_dict(config):
-            config.hydra.launcher = OmegaConf.create(OmegaConf.to_container(_local_launcher()))
+            config.hydra.launcher = OmegaConf.create(
+                OmegaConf.to_container(_local_launcher())
+            )
             config.hydra.launcher.timeout_min = A_YEAR_MIN
-    elif "local" in config.hydra.launcher._target_.lower() and not has_time_limit(context, config):
+    elif "local" in config.hydra.launcher._target_.lower() and not has_time_limit(
+        context, config
+    ):
         with open_dict(config):
             config.hydra.launcher.timeout_min = A_YEAR_MIN
     job = replace(job, threads=max(1, _cores() // options.n_jobs))
     gpus: list[str | None] = [None] * options.n_jobs
-    if "slurm" in config.hydra.launcher._target_.lower():  # Slurm gives its jobs their GPUs itself
+    # Slurm gives its jobs their GPUs itself.
+    if "slurm" in config.hydra.launcher._target_.lower():
         watch_the_queue()
     else:
         gpus = [gpu_of(slot, options.workers_per_gpu) for slot in range(options.n_jobs)]
 
-    # Hydra composes a worker's config anew; without a name of its own the sweep would have another folder there
+    # Hydra composes a worker's config anew; without a name of its own the sweep would
+    # have another folder there
     name = f"{STUDY_NAME}={quoted(config.hydra.sweeper.study_name)}"
 
     def launch(slot: int) -> Any:
         launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=replace(job, gpu=gpus[slot]), config=config
+            hydra_context=context,
+            task_function=replace(job, gpu=gpus[slot]),
+            config=config,
         )
-        return launcher.launch([[name, f"hydra.sweep.subdir=workers/{slot}"]], initial_job_idx=slot)
+        return launcher.launch(
+            [[name, f"hydra.sweep.subdir=workers/{slot}"]], initial_job_idx=slot
+        )
 
     return launch
 
 
 def has_time_limit(context: HydraContext, config: DictConfig) -> bool:
-    """Whether anybody set ``timeout_min`` of submitit's local launcher, be it to its default, on the command line or in a file.
+    """Whether anybody set ``timeout_min`` of submitit's local launcher, be it to its
+    default, on the command line or in a file.
 
-    A default of an hour would end a worker amid a trial. What was set to the default is told by composing the config again with
-    another default: it stays.
+    A default of an hour would end a worker amid a trial. What was set to the default is
+    told by composing the config again with another default: it stays.
     """
     minutes = config.hydra.launcher.timeout_min
     if minutes != _local_launcher().timeout_min:
         return True
     overrides = [*config.hydra.overrides.hydra, *config.hydra.overrides.task]
     with _another_time_limit():
-        again = context.config_loader.load_configuration(config.hydra.job.config_name, overrides, RunMode.MULTIRUN)
+        again = context.config_loader.load_configuration(
+            config.hydra.job.config_name, overrides, RunMode.MULTIRUN
+        )
     return bool(again.hydra.launcher.timeout_min == minutes)
 
 
@@ -366,9 +445,17 @@ def _local_launcher() -> DictConfig:
 
 @contextmanager
 def _another_time_limit() -> Iterator[None]:
-    """A context in which the default ``timeout_min`` of submitit's local launcher is a year."""
+    """A context in which the default ``timeout_min`` of submitit's local launcher is a
+    year.
+    """
     store, usual = ConfigStore.instance(), ConfigStore.instance().load(LOCAL)
-    keep = partial(store.store, Path(LOCAL).stem, group=usual.group, package=usual.package, provider=usual.provider)
+    keep = partial(
+        store.store,
+        Path(LOCAL).stem,
+        group=usual.group,
+        package=usual.package,
+        provider=usual.provider,
+    )
     other = _local_launcher()
     other.timeout_min = A_YEAR_MIN
     keep(other)
@@ -379,18 +466,24 @@ def _another_time_limit() -> Iterator[None]:
 
 
 def gpu_of(slot: int, per_gpu: int | None) -> str | None:
-    """The GPU of worker number ``slot``: each in turn, shared where there are more workers; ``None`` where there is none.
+    """The GPU of worker number ``slot``: each in turn, shared where there are more
+    workers; ``None`` where there is none.
 
-    Raises :class:`~paretune.errors.ConfigError` if that is more than ``per_gpu`` workers for one.
+    Raises :class:`~paretune.errors.ConfigError` if that is more than ``per_gpu``
+    workers for one.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        visible = ",".join(str(i) for i, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*")))
+        visible = ",".join(
+            str(i) for i, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))
+        )
     ids = [name for name in visible.split(",") if name]
     if ids and per_gpu and slot >= len(ids) * per_gpu:
         raise ConfigError(
-            f"n_jobs is over what {len(ids)} GPU(s) hold with workers_per_gpu `{per_gpu}`; expected at most "
-            f"{len(ids) * per_gpu} workers; lower hydra.sweeper.n_jobs or raise hydra.sweeper.workers_per_gpu"
+            f"n_jobs is over what {len(ids)} GPU(s) hold with workers_per_gpu "
+            f"`{per_gpu}`; expected at most "
+            f"{len(ids) * per_gpu} workers; lower hydra.sweeper.n_jobs or raise "
+            "hydra.sweeper.workers_per_gpu"
         )
     return ids[slot % len(ids)] if ids else None
 

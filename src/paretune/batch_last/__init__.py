@@ -1,9 +1,11 @@
-"""Training of small networks on a CPU with the batch innermost: a lane of a vector register is an image.
+"""Training of small networks on a CPU with the batch innermost: a lane of a vector
+register is an image.
 
-So no lane is empty, however few maps a layer has; torch's kernels fill their lanes with maps. A network is told layer
-by layer to a :class:`Builder`. Its plan becomes a :class:`Program` of the kernels in ``kernels/``, whose forward and
-backward pass are one call each. Modules keep their parameters: optimizer, state dict, counting and export see no
-difference.
+So no lane is empty, however few maps a layer has; torch's kernels fill their lanes with
+maps. A network is told layer by layer to a :class:`Builder`. Its plan becomes a
+:class:`Program` of the kernels in ``kernels/``, whose forward and backward pass are one
+call each. Modules keep their parameters: optimizer, state dict, counting and export see
+no difference.
 
 This package imports nothing else of Paretune.
 """

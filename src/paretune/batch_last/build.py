@@ -1,7 +1,8 @@
 """Compiling the kernels at first use, and keeping what was compiled.
 
-One compilation of a few seconds serves every architecture. Its file is kept under a name made of the source, the flags,
-the compiler and the processor, and of its own hash: a damaged one is not loaded.
+One compilation of a few seconds serves every architecture. Its file is kept under a
+name made of the source, the flags, the compiler and the processor, and of its own hash:
+a damaged one is not loaded.
 """
 
 import hashlib
@@ -45,7 +46,9 @@ class Built:
 
 
 def find_compiler() -> list[str]:
-    """The C++ compiler and its flags: those of ``CXX``, else g++ or clang++; empty if there is none."""
+    """The C++ compiler and its flags: those of ``CXX``, else g++ or clang++; empty if
+    there is none.
+    """
     named = shlex.split(os.environ.get("CXX", ""))
     if named:
         return named
@@ -56,7 +59,8 @@ def find_compiler() -> list[str]:
 
 
 def build_library(compiler: Sequence[str], folder: Path) -> Built:
-    """The compiled kernels in ``folder``; where that cannot be written, in one that lasts as long as the process.
+    """The compiled kernels in ``folder``; where that cannot be written, in one that
+    lasts as long as the process.
 
     Raises ``OSError`` or ``subprocess.SubprocessError`` if they cannot be compiled.
     """
@@ -99,7 +103,8 @@ def _describe_processor() -> list[str]:
     if not cpuinfo.is_file():
         return []
 
-    lines = set(cpuinfo.read_text().splitlines())  # each processor has its own, which are the same
+    # Each processor has its own, which are the same.
+    lines = set(cpuinfo.read_text().splitlines())
     return sorted(line for line in lines if line.startswith(PROCESSOR_LINES))
 
 
@@ -131,8 +136,12 @@ def _compile(compiler: Sequence[str]) -> Path:
 
 
 def _run(command: Sequence[str]) -> str:
-    """What a command prints. Raises ``OSError`` or ``subprocess.SubprocessError`` if it fails."""
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+    """What a command prints. Raises ``OSError`` or ``subprocess.SubprocessError`` if it
+    fails.
+    """
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
     return done.stdout
 
 
@@ -142,11 +151,15 @@ def _make_temporary_folder() -> "tempfile.TemporaryDirectory[str]":
 
 
 def _keep(made: Path, path: Path) -> None:
-    """Copy a file to ``path``, whole or not at all: other processes may do the same now."""
+    """Copy a file to ``path``, whole or not at all: other processes may do the same
+    now.
+    """
     folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
 
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".partial") as staged:
+    with tempfile.TemporaryDirectory(
+        dir=folder, prefix=".", suffix=".partial"
+    ) as staged:
         copy = Path(staged, path.name)
         shutil.copyfile(made, copy)
         copy.replace(path)

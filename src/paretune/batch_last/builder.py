@@ -15,7 +15,8 @@ from paretune.batch_last.parameters import Parameters
 from paretune.batch_last.values import LANES, Gradient, Shape, Value, count_floats
 
 LONGEST_KERNEL = 32
-MOST_PARAMETERS = 50_000  # beyond that torch is faster, and sums of lanes take a gigabyte
+# Beyond that torch is faster, and sums of lanes take a gigabyte.
+MOST_PARAMETERS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,9 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class RunningStatistics:
-    """What a batch norm remembers, and how much of it (``momentum``) a new batch replaces."""
+    """What a batch norm remembers, and how much of it (``momentum``) a new batch
+    replaces.
+    """
 
     mean: Tensor
     variance: Tensor
@@ -38,9 +41,11 @@ class RunningStatistics:
 
 @dataclass(slots=True)
 class Plan:
-    """The operations of a network in one mode, and the memory of one block of images that they work in, in floats.
+    """The operations of a network in one mode, and the memory of one block of images
+    that they work in, in floats.
 
-    ``scratch_floats`` is what the backward pass takes beside a block; ``counters`` are increased by each training pass.
+    ``scratch_floats`` is what the backward pass takes beside a block; ``counters`` are
+    increased by each training pass.
     """
 
     operations: list[Operation]
@@ -54,14 +59,19 @@ class Plan:
 class Builder:
     """Adds the layers of a network one after the other.
 
-    Each method takes the value that comes in and returns what comes out. All methods raise
-    :class:`~paretune.batch_last.errors.UnknownLayerError` for what the kernels do not know, such as a value that two
-    layers read: its gradients would have to be added up.
+    Each method takes the value that comes in and returns what comes out. All methods
+    raise
+    :class:`~paretune.batch_last.errors.UnknownLayerError` for what the kernels do not
+    know, such as a value that two layers read: its gradients would have to be added up.
     """
 
-    def __init__(self, image_shape: Sequence[int], parameters: Parameters, *, training: bool) -> None:
+    def __init__(
+        self, image_shape: Sequence[int], parameters: Parameters, *, training: bool
+    ) -> None:
         if parameters.count > MOST_PARAMETERS:
-            raise UnknownLayerError(f"{parameters.count:,} parameters, more than {MOST_PARAMETERS:,}")
+            raise UnknownLayerError(
+                f"{parameters.count:,} parameters, more than {MOST_PARAMETERS:,}"
+            )
         self.parameters = parameters
         self.training = training
 
@@ -87,7 +97,9 @@ class Builder:
         )
 
     def convolve(self, x: Value, weights: Weights, window: Window) -> Value:
-        """A convolution of all maps to all maps, with weights ``(out maps, maps, rows, columns)``."""
+        """A convolution of all maps to all maps, with weights ``(out maps, maps, rows,
+        columns)``.
+        """
         weight = _require_weight(weights)
         seen_at_once = x.maps * window.rows * window.columns
         _require_fit(weight, x, weight[0].numel() == seen_at_once)
@@ -100,7 +112,9 @@ class Builder:
         return self._add(operation)
 
     def filter_maps(self, x: Value, weights: Weights, window: Window) -> Value:
-        """A depthwise convolution: map ``m`` by kernel ``m % kernels`` of weights ``(kernels, 1, rows, columns)``."""
+        """A depthwise convolution: map ``m`` by kernel ``m % kernels`` of weights
+        ``(kernels, 1, rows, columns)``.
+        """
         weight = _require_weight(weights)
         _require_fit(weight, x, weight[0].numel() == window.rows * window.columns)
 
@@ -113,14 +127,18 @@ class Builder:
         return self._add(operation)
 
     def connect(self, x: Value, weights: Weights) -> Value:
-        """A dense layer with weights ``(out values, values)``, of values without rows and columns."""
+        """A dense layer with weights ``(out values, values)``, of values without rows
+        and columns.
+        """
         weight = _require_weight(weights)
         values = weight.shape[1]
         _require_fit(weight, x, x.shape == (values, 1, 1))
         return self.convolve(x, weights, Window())
 
     def rectify(self, x: Value, slope: float = 0.0) -> Value:
-        """A (leaky) ReLU: part of the convolution or norm that made ``x``, if one did."""
+        """A (leaky) ReLU: part of the convolution or norm that made ``x``, if one
+        did.
+        """
         if x.maker is None:
             operation = Operation(Kind.ACTIVATION, x, self._make_like(x))
             operation.curve = Curve.LEAKY
@@ -152,7 +170,9 @@ class Builder:
 
         return self._add(operation)
 
-    def normalise_batch(self, x: Value, weights: Weights, statistics: RunningStatistics, eps: float) -> Value:
+    def normalise_batch(
+        self, x: Value, weights: Weights, statistics: RunningStatistics, eps: float
+    ) -> Value:
         """A batch norm; in evaluation mode one of the running statistics."""
         y = self._make_foldable(x.shape)
         operation = Operation(Kind.AFFINE, x, y)
@@ -174,8 +194,18 @@ class Builder:
 
         return self._add(operation)
 
-    def normalise_groups(self, x: Value, weights: Weights, groups: int, eps: float, *, per_map: bool = True) -> Value:
-        """A norm within an image, over each of ``groups`` groups of maps; its scale may be one for all maps."""
+    def normalise_groups(
+        self,
+        x: Value,
+        weights: Weights,
+        groups: int,
+        eps: float,
+        *,
+        per_map: bool = True,
+    ) -> Value:
+        """A norm within an image, over each of ``groups`` groups of maps; its scale may
+        be one for all maps.
+        """
         y = self._make_foldable(x.shape)
         operation = Operation(Kind.GROUP_NORM, x, y)
         operation.groups = groups
@@ -271,11 +301,18 @@ class Builder:
         rows, columns = window.slide(x)
         return self._make_foldable((maps, rows, columns))
 
-    def _set_weights(self, operation: Operation, weights: Weights, summed_at_once: int) -> None:
-        """``summed_at_once``: how many weights' gradients are summed at the same time, a register for each."""
+    def _set_weights(
+        self, operation: Operation, weights: Weights, summed_at_once: int
+    ) -> None:
+        """``summed_at_once``: how many weights' gradients are summed at the same time,
+        a register for each.
+        """
         weight = _require_weight(weights)
         operation.tensors = Tensors(
-            weight, weights.bias, packed=torch.empty(weight.numel()), flipped=torch.empty(weight.numel())
+            weight,
+            weights.bias,
+            packed=torch.empty(weight.numel()),
+            flipped=torch.empty(weight.numel()),
         )
         floats = LANES * summed_at_once
         self.scratch_floats = max(self.scratch_floats, floats)
@@ -294,7 +331,9 @@ class Builder:
         return operation.y
 
     def _find_parameter(self, parameter: Tensor | None) -> int:
-        """Where the gradient of a parameter starts in that of them all; -1 if there is none."""
+        """Where the gradient of a parameter starts in that of them all; -1 if there is
+        none.
+        """
         if parameter is None:
             return -1
         start = self.parameters.find(parameter)
@@ -303,7 +342,9 @@ class Builder:
         return start
 
     def _make(self, shape: Shape, *, trained: bool) -> Value:
-        """Room for a value, and for its gradient if something before it is ``trained``."""
+        """Room for a value, and for its gradient if something before it is
+        ``trained``.
+        """
         floats = count_floats(shape)
         value = Value(shape, self._reserve(floats))
         if trained and self.training:
@@ -318,7 +359,9 @@ class Builder:
         return self._make_after(x, x.shape)
 
     def _make_foldable(self, shape: Shape) -> Value:
-        """Room for what the operation that is added next makes, which can take over a ReLU."""
+        """Room for what the operation that is added next makes, which can take over a
+        ReLU.
+        """
         value = self._make(shape, trained=True)
         value.maker = len(self.operations)
         return value

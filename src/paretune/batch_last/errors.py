@@ -6,6 +6,8 @@ class UnknownLayerError(Exception):
 
 
 def require(known: bool, layer: object) -> None:
-    """Raise :class:`UnknownLayerError`, which names ``layer``, unless it is ``known``."""
+    """Raise :class:`UnknownLayerError`, which names ``layer``, unless it is
+    ``known``.
+    """
     if not known:
         raise UnknownLayerError(str(layer))

@@ -1,4 +1,6 @@
-"""The compiled kernels, as Python calls them: the two functions of ``kernels/program.cpp``."""
+"""The compiled kernels, as Python calls them: the two functions of
+``kernels/program.cpp``.
+"""
 
 from ctypes import CDLL, POINTER, Structure, byref, c_int64, c_void_p
 from pathlib import Path
@@ -23,7 +25,12 @@ class Batch(Structure):
 class Gradients(Structure):
     """The struct ``Gradients`` of ``kernels/program.cpp``."""
 
-    _fields_ = (("of_blocks", c_void_p), ("parameters", c_int64), ("scratch", c_void_p), ("scratch_floats", c_int64))
+    _fields_ = (
+        ("of_blocks", c_void_p),
+        ("parameters", c_int64),
+        ("scratch", c_void_p),
+        ("scratch_floats", c_int64),
+    )
 
 
 FORWARD = (POINTER(Batch), c_void_p, c_int64, c_void_p, c_int64)
@@ -48,8 +55,12 @@ class Library:
         self.op_bytes = _read_number(library, "batch_last_op_bytes")
         self.lanes = _read_number(library, "batch_last_lanes")
 
-    def forward(self, batch: Batch, images: Tensor, logits: Tensor, logits_at: int) -> None:
-        """Write the logits of the images; the batch's arena keeps what the backward pass needs."""
+    def forward(
+        self, batch: Batch, images: Tensor, logits: Tensor, logits_at: int
+    ) -> None:
+        """Write the logits of the images; the batch's arena keeps what the backward
+        pass needs.
+        """
         self._forward(
             byref(batch),
             images.data_ptr(),
@@ -58,8 +69,12 @@ class Library:
             logits_at,
         )
 
-    def backward(self, batch: Batch, logits_gradient: Tensor, at: int, gradients: Gradients) -> None:
-        """Write the gradients of the parameters, from that of the logits of the last forward pass."""
+    def backward(
+        self, batch: Batch, logits_gradient: Tensor, at: int, gradients: Gradients
+    ) -> None:
+        """Write the gradients of the parameters, from that of the logits of the last
+        forward pass.
+        """
         from_logits = logits_gradient.data_ptr()
         self._backward(byref(batch), from_logits, at, byref(gradients))
 

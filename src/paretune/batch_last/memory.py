@@ -1,4 +1,6 @@
-"""Where gradients lie in a block: behind the values, those that are never needed at the same time in the same place."""
+"""Where gradients lie in a block: behind the values, those that are never needed at the
+same time in the same place.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +31,8 @@ class Need:
 
 
 def place_gradients(operations: Sequence[Operation], start: int) -> int:
-    """Set where each gradient lies, from the float ``start`` of a block on; returns the end of them all.
+    """Set where each gradient lies, from the float ``start`` of a block on; returns the
+    end of them all.
 
     The largest is placed first, each as far to the front as those before it leave room.
     """

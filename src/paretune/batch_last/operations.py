@@ -1,4 +1,6 @@
-"""The operations of a program, and the table of them that the kernels read: the struct ``Op`` of ``kernels/op.h``."""
+"""The operations of a program, and the table of them that the kernels read: the struct
+``Op`` of ``kernels/op.h``.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +41,9 @@ class Curve(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The pixels that a kernel or a pool sees, the zeros around the input, and how far it moves."""
+    """The pixels that a kernel or a pool sees, the zeros around the input, and how far
+    it moves.
+    """
 
     rows: int = 1
     columns: int = 1
@@ -59,7 +63,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """What an operation works with beside its input; ``packed`` and ``flipped`` are room for the kernels."""
+    """What an operation works with beside its input; ``packed`` and ``flipped`` are
+    room for the kernels.
+    """
 
     weight: Tensor | None = None
     bias: Tensor | None = None
@@ -78,7 +84,9 @@ class Tensors:
 
 @dataclass(slots=True)
 class Operation:
-    """An operation from ``x`` to ``y``; the other fields are those of the struct, where what they mean is said."""
+    """An operation from ``x`` to ``y``; the other fields are those of the struct, where
+    what they mean is said.
+    """
 
     kind: Kind
     x: Value
@@ -110,12 +118,16 @@ TENSORS = ("weight", "bias", "running_mean", "running_var", "packed", "flipped")
 WHOLE = ("kind", *PLACES, *SHAPES, *WINDOW, *CHOICES, "seed", *POSITIONS)
 
 RECORD = np.dtype(
-    [(name, "i8") for name in WHOLE] + [(name, "f8") for name in NUMBERS] + [(name, "i8") for name in TENSORS]
+    [(name, "i8") for name in WHOLE]
+    + [(name, "f8") for name in NUMBERS]
+    + [(name, "i8") for name in TENSORS]
 )
 
 
 def encode(operations: Sequence[Operation]) -> Table:
-    """The table of ``operations``, but for the addresses of tensors and the seeds, which each pass writes."""
+    """The table of ``operations``, but for the addresses of tensors and the seeds,
+    which each pass writes.
+    """
     table = np.zeros(len(operations), dtype=RECORD)
     for row, operation in enumerate(operations):
         record = table[row : row + 1]

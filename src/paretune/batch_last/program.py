@@ -41,7 +41,9 @@ class Program:
         return self.plan.parameters.tensors
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits ``(B, classes)`` of images ``(B, C, H, W)``; the arena keeps what the backward pass needs."""
+        """Logits ``(B, classes)`` of images ``(B, C, H, W)``; the arena keeps what the
+        backward pass needs.
+        """
         images = images.contiguous()
         count = len(images)
         self.passes += 1
@@ -58,7 +60,9 @@ class Program:
         return logits
 
     def backward(self, logits_gradient: Tensor) -> list[Tensor]:
-        """The gradient of each parameter, from that of the logits of the last forward pass."""
+        """The gradient of each parameter, from that of the logits of the last forward
+        pass.
+        """
         logits_gradient = logits_gradient.contiguous()
         images = len(logits_gradient)
         blocks = _count_blocks(images)
@@ -73,7 +77,9 @@ class Program:
         )
 
         batch = self._describe_batch(images)
-        self.library.backward(batch, logits_gradient, plan.logits.gradient_at, gradients)
+        self.library.backward(
+            batch, logits_gradient, plan.logits.gradient_at, gradients
+        )
         return plan.parameters.cut(of_blocks[0])  # the sum of them all
 
     def _describe_batch(self, images: int) -> Batch:
@@ -116,17 +122,22 @@ class Program:
 def differentiate(program: Program, images: Tensor) -> Tensor:
     """Logits ``(B, classes)`` by a forward pass that torch can differentiate.
 
-    The backward pass raises ``RuntimeError`` if there was another forward pass since then.
+    The backward pass raises ``RuntimeError`` if there was another forward pass since
+    then.
     """
     logits: Tensor = _Pass.apply(images, program, *program.parameters)  # type: ignore[no-untyped-call]
     return logits
 
 
 class _Pass(torch.autograd.Function):
-    """A forward pass of a program, to torch one function of the images and all parameters."""
+    """A forward pass of a program, to torch one function of the images and all
+    parameters.
+    """
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, program: Program, *parameters: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, images: Tensor, program: Program, *parameters: Tensor
+    ) -> Tensor:
         logits = program.forward(images)
         ctx.program = program
         ctx.number = program.passes
@@ -136,7 +147,9 @@ class _Pass(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         program: Program = ctx.program
         if ctx.number != program.passes:
-            raise RuntimeError("another forward pass has overwritten what this backward pass needs")
+            raise RuntimeError(
+                "another forward pass has overwritten what this backward pass needs"
+            )
 
         return None, None, *program.backward(grad)
 

@@ -1,4 +1,6 @@
-"""What the operations of a program read and write, and where it lies in the memory of a block of images."""
+"""What the operations of a program read and write, and where it lies in the memory of a
+block of images.
+"""
 
 from dataclasses import dataclass
 from math import prod
@@ -11,7 +13,8 @@ Shape = tuple[int, int, int]  # maps, rows, columns
 class Gradient:
     """The gradient of a value: ``floats`` of a block, ``at`` so many from its start.
 
-    ``at`` is known once all operations are: see :func:`paretune.batch_last.memory.place_gradients`.
+    ``at`` is known once all operations are: see
+    :func:`paretune.batch_last.memory.place_gradients`.
     """
 
     floats: int
@@ -20,11 +23,13 @@ class Gradient:
 
 @dataclass(eq=False, slots=True)
 class Value:
-    """What an operation computes: ``shape`` numbers of each image, ``at`` so many floats from the start of a block.
+    """What an operation computes: ``shape`` numbers of each image, ``at`` so many
+    floats from the start of a block.
 
-    ``gradient`` is ``None`` where nothing before the value is trained; a part of a concatenation is
-    ``gradient_offset`` floats behind the start of the whole's. ``maker`` is the number of the convolution or norm that
-    made the value, if that can take over the ReLU that follows.
+    ``gradient`` is ``None`` where nothing before the value is trained; a part of a
+    concatenation is ``gradient_offset`` floats behind the start of the whole's.
+    ``maker`` is the number of the convolution or norm that made the value, if that can
+    take over the ReLU that follows.
     """
 
     shape: Shape

@@ -1,6 +1,8 @@
-"""CIFAR-10 in its binary form: one archive of files, in each of which an image is a byte of label and its bytes of pixels.
+"""CIFAR-10 in its binary form: one archive of files, in each of which an image is a
+byte of label and its bytes of pixels.
 
-Krizhevsky 2009, "Learning multiple layers of features from tiny images", https://www.cs.toronto.edu/~kriz/cifar.html.
+Krizhevsky 2009, "Learning multiple layers of features from tiny images",
+https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
 import tarfile
@@ -34,15 +36,26 @@ def load(
     splitting: Splitting,
     class_names: Sequence[str],
 ) -> "ImageData":
-    """The data set ``name`` from the archive in ``root/name``, fetched from ``mirrors`` if it is missing.
+    """The data set ``name`` from the archive in ``root/name``, fetched from ``mirrors``
+    if it is missing.
 
-    ``files`` maps the archive's name to ``<algorithm>:<hex>``. Its members ``data_batch_*.bin`` are the training images, ``test_batch.bin``
-    the test images. Raises :class:`~paretune.errors.DataError` for an archive that is missing, damaged or of another kind.
+    ``files`` maps the archive's name to ``<algorithm>:<hex>``. Its members
+    ``data_batch_*.bin`` are the training images, ``test_batch.bin`` the test images.
+    Raises :class:`~paretune.errors.DataError` for an archive that is missing, damaged
+    or of another kind.
     """
-    return _load(name, Path(root) / name, tuple(files.items()), tuple(mirrors), splitting, tuple(class_names))
+    return _load(
+        name,
+        Path(root) / name,
+        tuple(files.items()),
+        tuple(mirrors),
+        splitting,
+        tuple(class_names),
+    )
 
 
-@lru_cache(maxsize=2)  # a worker reads, splits and measures the images once, however many trials it runs
+# A worker reads, splits and measures the images once, however many trials it runs.
+@lru_cache(maxsize=2)
 def _load(
     name: str,
     folder: Path,
@@ -60,31 +73,43 @@ def _load(
 
     train, val = splitting.split(read(TRAIN))
     return ImageData(
-        name, train, val, load_test=partial(read, TEST), num_classes=len(class_names), class_names=class_names,
+        name,
+        train,
+        val,
+        load_test=partial(read, TEST),
+        num_classes=len(class_names),
+        class_names=class_names,
         fits_by="resize",
-    )  # fmt: skip
+    )
 
 
 def read_archive(archive: Path, num_classes: int, prefix: str) -> Arrays:
     """The images and labels of all members whose names begin with ``prefix``."""
     try:
         with tarfile.open(archive) as tar:
-            names = sorted(name for name in tar.getnames() if Path(name).name.startswith(prefix))
-            content = b"".join(member.read() for name in names if (member := tar.extractfile(name)))
+            names = sorted(
+                name for name in tar.getnames() if Path(name).name.startswith(prefix)
+            )
+            content = b"".join(
+                member.read() for name in names if (member := tar.extractfile(name))
+            )
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DataError(
-            f"data file `{archive}` cannot be read ({first_line(error)}); expected the archive of CIFAR's binary version; "
+            f"data file `{archive}` cannot be read ({first_line(error)}); expected "
+            "the archive of CIFAR's binary version; "
             f"nothing was changed; give the right file"
         ) from error
     size = 1 + prod(SHAPE)
     if not content or len(content) % size:
         raise DataError(
-            f"data file `{archive}` has {len(content):,} bytes in `{prefix}*`; expected images of {size:,} bytes each; check that it is "
+            f"data file `{archive}` has {len(content):,} bytes in `{prefix}*`; "
+            f"expected images of {size:,} bytes each; check that it is "
             f"CIFAR's binary version"
         )
     rows = np.frombuffer(content, np.uint8).reshape(-1, size)
     if rows[:, 0].max() >= num_classes:
         raise DataError(
-            f"data file `{archive}` has the label {rows[:, 0].max()}; expected 0 to {num_classes - 1}; check data.class_names"
+            f"data file `{archive}` has the label {rows[:, 0].max()}; expected 0 to "
+            f"{num_classes - 1}; check data.class_names"
         )
     return Arrays(rows[:, 1:].reshape(-1, *SHAPE), rows[:, 0].astype("int64"))

@@ -1,6 +1,8 @@
-"""scikit-learn's digits: 1,797 images that come with the library, so that no network is needed, ever.
+"""scikit-learn's digits: 1,797 images that come with the library, so that no network is
+needed, ever.
 
-Optical recognition of handwritten digits, https://archive.ics.uci.edu/dataset/80 (the test part, 8x8).
+Optical recognition of handwritten digits, https://archive.ics.uci.edu/dataset/80 (the
+test part, 8x8).
 """
 
 from functools import lru_cache
@@ -22,7 +24,9 @@ DARKEST = 16
 
 @lru_cache(maxsize=2)
 def load(*, splitting: Splitting) -> "ImageData":
-    """The digits scaled to 28x28; the last 360 are the test images, as no official test set exists."""
+    """The digits scaled to 28x28; the last 360 are the test images, as no official test
+    set exists.
+    """
     import torch
     from torch.nn.functional import interpolate
 
@@ -33,7 +37,9 @@ def load(*, splitting: Splitting) -> "ImageData":
     pixels = interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     images = Images(pixels.round().to(torch.uint8), torch.from_numpy(digits.labels))
     train, val = splitting.split(images.take(slice(-TEST_SIZE)))
-    return ImageData("digits", train, val, load_test=lambda: images.take(slice(-TEST_SIZE, None)))
+    return ImageData(
+        "digits", train, val, load_test=lambda: images.take(slice(-TEST_SIZE, None))
+    )
 
 
 def read_digits() -> Arrays:

@@ -1,4 +1,6 @@
-"""Data files that are looked for in folders and fetched from mirrors where they are missing, whole or not at all."""
+"""Data files that are looked for in folders and fetched from mirrors where they are
+missing, whole or not at all.
+"""
 
 import gzip
 import hashlib
@@ -32,7 +34,9 @@ Hashes = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Expected:
-    """A file that is wanted: its name on the mirrors, and the hash of the file or of what is packed in it."""
+    """A file that is wanted: its name on the mirrors, and the hash of the file or of
+    what is packed in it.
+    """
 
     name: str
     algorithm: str
@@ -45,7 +49,9 @@ class Expected:
         return f"{self.algorithm} of the content" if self.of_content else self.algorithm
 
     def hash_of(self, path: Path) -> str:
-        """The hash of a file or of its content, whatever packed it; words where gzip cannot unpack it."""
+        """The hash of a file or of its content, whatever packed it; words where gzip
+        cannot unpack it.
+        """
         hasher = hashlib.new(self.algorithm)
         try:
             with _opened(path, unpack=self.of_content) as file:
@@ -69,11 +75,14 @@ def _opened(path: Path, unpack: bool) -> BufferedReader | gzip.GzipFile:
 def find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[Path]:
     """Paths of the files of the data set that ``folder`` is named after.
 
-    They are looked for in ``folder`` and where the system has shared data sets. A missing one is fetched into ``folder``, by
-    one of the processes of a node that start together.
+    They are looked for in ``folder`` and where the system has shared data sets. A
+    missing one is fetched into ``folder``, by one of the processes of a node that start
+    together.
 
-    ``hashes`` are file names and their ``<algorithm>:<hex>``, or ``content-<algorithm>:<hex>`` of what is packed in them, which
-    holds whatever packed it. Raises :class:`~paretune.errors.DataError` for files that are others, or that no mirror gives.
+    ``hashes`` are file names and their ``<algorithm>:<hex>``, or
+    ``content-<algorithm>:<hex>`` of what is packed in them, which holds whatever packed
+    it. Raises :class:`~paretune.errors.DataError` for files that are others, or that no
+    mirror gives.
     """
     files = [_expected(name, text) for name, text in hashes]
     found = _find_all(folder, files)
@@ -85,12 +94,14 @@ def find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[
         lock = FileLock(lock_file).acquire()
     except OSError as error:
         raise DataError(
-            f"data folder `{folder}` lacks files and cannot be written ({error}); expected them there, or a folder to "
+            f"data folder `{folder}` lacks files and cannot be written ({error}); "
+            "expected them there, or a folder to "
             f"fetch into; set PARETUNE_DATA"
         ) from error
     with lock:
         missing = [file for file in files if file not in found]
-        found |= _find_all(folder, missing)  # another process may have fetched them meanwhile
+        # Another process may have fetched them meanwhile.
+        found |= _find_all(folder, missing)
         try:
             return [found.get(file) or _fetch(folder, mirrors, file) for file in files]
         except DataError:
@@ -107,13 +118,17 @@ def _remove_if_unused(folder: Path, lock_file: Path) -> None:
 
 def _expected(name: str, text: str) -> Expected:
     algorithm, _, digest = text.partition(":")
-    return Expected(name, algorithm.removeprefix(CONTENT), digest, algorithm.startswith(CONTENT))
+    return Expected(
+        name, algorithm.removeprefix(CONTENT), digest, algorithm.startswith(CONTENT)
+    )
 
 
 def _find_all(folder: Path, files: Sequence[Expected]) -> dict[Expected, Path]:
-    """The files that are in the folder or where the system has data sets, packed or not.
+    """The files that are in the folder or where the system has data sets, packed or
+    not.
 
-    Raises :class:`~paretune.errors.DataError` for all those of the folder that have the names, and not the hashes.
+    Raises :class:`~paretune.errors.DataError` for all those of the folder that have the
+    names, and not the hashes.
     """
     found: dict[Expected, Path] = {}
     differing: list[tuple[Expected, Path]] = []
@@ -139,7 +154,12 @@ def _system_folders(name: str) -> list[Path]:
     """Where packages of the system put data sets: Debian's names have hyphens."""
     shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
     names = dict.fromkeys([name, name.replace("_", "-")])
-    return [Path(share) / "datasets" / spelling for share in shared.split(":") if share for spelling in names]
+    return [
+        Path(share) / "datasets" / spelling
+        for share in shared.split(":")
+        if share
+        for spelling in names
+    ]
 
 
 def _candidates(folder: Path, name: str) -> list[Path]:
@@ -152,7 +172,8 @@ def _candidates(folder: Path, name: str) -> list[Path]:
 def _is_right(path: Path, file: Expected) -> bool:
     """Whether a file is the one that is expected.
 
-    Only of a packed file's hash, an unpacked one cannot be told: reading it checks its header and length.
+    Only of a packed file's hash, an unpacked one cannot be told: reading it checks its
+    header and length.
     """
     if path.name != file.name and not file.of_content:
         return path.name == file.name.removesuffix(GZIP)
@@ -162,40 +183,61 @@ def _is_right(path: Path, file: Expected) -> bool:
 def _refusal(folder: Path, differing: Sequence[tuple[Expected, Path]]) -> DataError:
     said: list[str] = []
     for file, path in differing:
-        said.append(f"`{path}` (expected {file.hashed} {file.digest}, got {file.hash_of(path)})")
+        said.append(
+            f"`{path}` (expected {file.hashed} {file.digest}, got {file.hash_of(path)})"
+        )
     what = "file" if len(said) == 1 else "files"
     return DataError(
-        f"data {what} {', '.join(said)}: damaged, or not of `{folder.name}`; nothing was changed; to have the right "
-        f"{what} fetched, move {'it' if len(said) == 1 else 'them'} away or set PARETUNE_DATA to another folder; "
+        f"data {what} {', '.join(said)}: damaged, or not of `{folder.name}`; nothing "
+        "was changed; to have the right "
+        f"{what} fetched, move {'it' if len(said) == 1 else 'them'} away or set "
+        "PARETUNE_DATA to another folder; "
         f"to use your own, set data.files to the hashes"
     )
 
 
 def _fetch(folder: Path, mirrors: Sequence[str], file: Expected) -> Path:
-    """Download from the first mirror that serves the file; only a file with the right hash gets its name."""
+    """Download from the first mirror that serves the file; only a file with the right
+    hash gets its name.
+    """
     reasons: list[str] = []
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{file.name}"
         log.info("fetching %s", url)
         try:
             return _download(url, folder, file)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, OSError) as error:
-            reasons.append(f"{mirror}: {shorten(first_line(error), 160, placeholder='...')}")
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            ValueError,
+            OSError,
+        ) as error:
+            reasons.append(
+                f"{mirror}: {shorten(first_line(error), 160, placeholder='...')}"
+            )
             log.warning("%s failed (%s)", url, reasons[-1])
     raise DataError(
-        f"data file `{folder / file.name}` is missing and no mirror gave it ({'; '.join(reasons) or 'no mirror is set'}); "
-        f"expected it in the folder `{folder.resolve()}`; put it there, set PARETUNE_DATA to the folder above it, "
+        f"data file `{folder / file.name}` is missing and no mirror gave it "
+        f"({'; '.join(reasons) or 'no mirror is set'}); "
+        f"expected it in the folder `{folder.resolve()}`; put it there, set "
+        "PARETUNE_DATA to the folder above it, "
         f"or use data=digits, which needs no network"
     )
 
 
 def _download(url: str, folder: Path, file: Expected) -> Path:
-    """The file, downloaded beside its place, checked, and only then moved there. Raises ``ValueError`` for another hash."""
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S)
+    """The file, downloaded beside its place, checked, and only then moved there. Raises
+    ``ValueError`` for another hash.
+    """
+    downloader = pooch.HTTPDownloader(
+        progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S
+    )
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as place:
         partial = Path(place) / file.name
         downloader(url, str(partial), None)
         got = file.hash_of(partial)
         if got != file.digest:
-            raise ValueError(f"its hash is another: expected {file.hashed} {file.digest}, got {got}")
+            raise ValueError(
+                f"its hash is another: expected {file.hashed} {file.digest}, got {got}"
+            )
         return partial.replace(folder / file.name)

@@ -1,6 +1,7 @@
 """Your own pictures: a folder that holds a folder of pictures for each class.
 
-They are decoded once, into bytes of one size, and kept in the user's cache folder under a hash of their names and contents.
+They are decoded once, into bytes of one size, and kept in the user's cache folder under
+a hash of their names and contents.
 """
 
 import logging
@@ -16,7 +17,13 @@ from torch import Tensor
 from paretune.data.images import ImageData, Images, Splitting, assembled
 from paretune.data.kept import Decoded, kept_pictures
 from paretune.data.listing import Listing, examples, list_pictures
-from paretune.data.look import Look, check_sizes, colours_in_words, damaged_in_words, look_of
+from paretune.data.look import (
+    Look,
+    check_sizes,
+    colours_in_words,
+    damaged_in_words,
+    look_of,
+)
 from paretune.data.pictures import PictureError, read_each
 from paretune.errors import DataError
 from paretune.paths import printable
@@ -36,11 +43,13 @@ def load(  # noqa: PLR0913 - each is a setting
     channels: int | None = None,
     skip_damaged: bool = False,
 ) -> ImageData:
-    """The pictures below ``path``: a folder for each class, or folders ``train``, ``test`` and perhaps ``val`` of such.
+    """The pictures below ``path``: a folder for each class, or folders ``train``,
+    ``test`` and perhaps ``val`` of such.
 
-    They are scaled to ``image_size``, height and width in pixels; ``None`` takes them as they are, all of one size.
-    ``channels`` are 1 (grey) or 3; ``None``: 3 if a pixel of any picture has a colour. Classes are named after their folders,
-    in alphabetical order. With ``skip_damaged`` pictures that cannot be read are left out. Raises
+    They are scaled to ``image_size``, height and width in pixels; ``None`` takes them
+    as they are, all of one size. ``channels`` are 1 (grey) or 3; ``None``: 3 if a pixel
+    of any picture has a colour. Classes are named after their folders, in alphabetical
+    order. With ``skip_damaged`` pictures that cannot be read are left out. Raises
     :class:`~paretune.errors.DataError`.
     """
     look = look_of(image_size, channels, skip_damaged=skip_damaged)
@@ -48,11 +57,15 @@ def load(  # noqa: PLR0913 - each is a setting
 
 
 @lru_cache(maxsize=2)
-def _load(path: Path, name: str, splitting: Splitting, test_size: float, look: Look) -> ImageData:
+def _load(
+    path: Path, name: str, splitting: Splitting, test_size: float, look: Look
+) -> ImageData:
     listing = list_pictures(path)
     listing.require()
     _tell_files(listing)
-    decoded = kept_pictures(path, listing.paths, repr((look, FORMAT)), partial(_decoded, listing, look))
+    decoded = kept_pictures(
+        path, listing.paths, repr((look, FORMAT)), partial(_decoded, listing, look)
+    )
     pixels, readable = decoded.pixels, decoded.readable
     _tell_damaged(listing, readable)
     _tell_channels(listing, pixels, readable, look)
@@ -67,10 +80,16 @@ def _load(path: Path, name: str, splitting: Splitting, test_size: float, look: L
 
 
 def _decoded(listing: Listing, look: Look) -> Decoded:
-    log.info("reading %s pictures of %s", f"{len(listing.paths):,}", printable(listing.folder))
+    log.info(
+        "reading %s pictures of %s",
+        f"{len(listing.paths):,}",
+        printable(listing.folder),
+    )
     results = read_each(look.of, listing.paths, "reading pictures")
     damaged = {
-        path: result for path, result in zip(listing.paths, results, strict=True) if isinstance(result, PictureError)
+        path: result
+        for path, result in zip(listing.paths, results, strict=True)
+        if isinstance(result, PictureError)
     }
     if damaged and (not look.skip_damaged or len(damaged) == len(results)):
         raise DataError(damaged_in_words(listing, damaged))
@@ -79,15 +98,24 @@ def _decoded(listing: Listing, look: Look) -> Decoded:
         for path, result in zip(listing.paths, results, strict=True)
         if not isinstance(result, PictureError)
     }
-    check_sizes(listing, {path: (array.shape[0], array.shape[1]) for path, array in arrays.items()})
+    check_sizes(
+        listing,
+        {path: (array.shape[0], array.shape[1]) for path, array in arrays.items()},
+    )
     in_colour = any(array.ndim == 3 for array in arrays.values())
-    pixels = np.stack([_coloured(array) if in_colour else array[None] for array in arrays.values()])
+    pixels = np.stack(
+        [_coloured(array) if in_colour else array[None] for array in arrays.values()]
+    )
     readable = torch.tensor([path in arrays for path in listing.paths])
     return Decoded(torch.from_numpy(np.ascontiguousarray(pixels)), readable)
 
 
 def _coloured(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return array.transpose(2, 0, 1) if array.ndim == 3 else np.broadcast_to(array, (3, *array.shape))
+    return (
+        array.transpose(2, 0, 1)
+        if array.ndim == 3
+        else np.broadcast_to(array, (3, *array.shape))
+    )
 
 
 def _tell_files(listing: Listing) -> None:
@@ -97,13 +125,24 @@ def _tell_files(listing: Listing) -> None:
 
 
 def _tell_damaged(listing: Listing, readable: Tensor) -> None:
-    damaged = [path for path, is_read in zip(listing.paths, readable.tolist(), strict=True) if not is_read]
+    damaged = [
+        path
+        for path, is_read in zip(listing.paths, readable.tolist(), strict=True)
+        if not is_read
+    ]
     if damaged:
         names = examples([listing.relative(path) for path in damaged])
-        log.warning("left out, as data.skip_damaged says: %s of %s, %s", len(damaged), len(readable), names)
+        log.warning(
+            "left out, as data.skip_damaged says: %s of %s, %s",
+            len(damaged),
+            len(readable),
+            names,
+        )
 
 
-def _tell_channels(listing: Listing, pixels: Tensor, readable: Tensor, look: Look) -> None:
+def _tell_channels(
+    listing: Listing, pixels: Tensor, readable: Tensor, look: Look
+) -> None:
     """Says how many channels the images have, and why."""
     if look.channels:
         return
@@ -112,6 +151,14 @@ def _tell_channels(listing: Listing, pixels: Tensor, readable: Tensor, look: Loo
         return
     red, green, blue = pixels.unbind(1)
     has_colours = ((red != green) | (green != blue)).flatten(1).any(1)
-    read = [path for path, is_read in zip(listing.paths, readable.tolist(), strict=True) if is_read]
-    coloured = [listing.relative(path) for path, has in zip(read, has_colours.tolist(), strict=True) if has]
+    read = [
+        path
+        for path, is_read in zip(listing.paths, readable.tolist(), strict=True)
+        if is_read
+    ]
+    coloured = [
+        listing.relative(path)
+        for path, has in zip(read, has_colours.tolist(), strict=True)
+        if has
+    ]
     log.info("3 channels: %s", colours_in_words(coloured, len(read)))

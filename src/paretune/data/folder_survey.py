@@ -1,4 +1,6 @@
-"""What a folder of pictures holds: the same files, read in the same way as for a training. Torch is not needed."""
+"""What a folder of pictures holds: the same files, read in the same way as for a
+training. Torch is not needed.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,19 +13,35 @@ import numpy as np
 from paretune.data.found import Found, Rows, hash_of, rows_of
 from paretune.data.listing import Listing, examples, list_pictures
 from paretune.data.look import Look, colours_in_words, shape, sizes_in_words
-from paretune.data.pictures import PictureError, Size, as_seen, opened, read_each, without_unused_colours
+from paretune.data.pictures import (
+    PictureError,
+    Size,
+    as_seen,
+    opened,
+    read_each,
+    without_unused_colours,
+)
 from paretune.paths import printable
 
 MODES = {
-    "1": "black and white", "L": "grey", "LA": "grey, transparent", "P": "palette", "PA": "palette, transparent", "RGB": "colours",
-    "RGBA": "colours, transparent", "CMYK": "print colours", "F": "floats",
-}  # fmt: skip
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey, transparent",
+    "P": "palette",
+    "PA": "palette, transparent",
+    "RGB": "colours",
+    "RGBA": "colours, transparent",
+    "CMYK": "print colours",
+    "F": "floats",
+}
 SIZES = 5  # are shown
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture that was read: how it is saved, its height and width in pixels, and what its pixels hold."""
+    """A picture that was read: how it is saved, its height and width in pixels, and
+    what its pixels hold.
+    """
 
     mode: str
     size: Size
@@ -56,16 +74,29 @@ def look_at(look: Look, path: Path) -> Seen:
 
 
 def survey_folder(path: str, look: Look) -> Found:
-    """What is below ``path``. Raises :class:`~paretune.errors.DataError` if there is no such folder."""
+    """What is below ``path``. Raises :class:`~paretune.errors.DataError` if there is no
+    such folder.
+    """
     listing = list_pictures(Path(path))
     results = read_each(partial(look_at, look), listing.paths, "reading pictures")
     read = dict(zip(listing.paths, results, strict=True))
     seen = {path: result for path, result in read.items() if isinstance(result, Seen)}
-    damaged = {path: result for path, result in read.items() if isinstance(result, PictureError)}
+    damaged = {
+        path: result
+        for path, result in read.items()
+        if isinstance(result, PictureError)
+    }
     parts = {split: _rows(listing, split, seen) for split in listing.files}
-    found = Found(printable(path), listing.class_names, parts, mistakes=[*listing.mistakes])
+    found = Found(
+        printable(path), listing.class_names, parts, mistakes=[*listing.mistakes]
+    )
     _check(found, listing, look, seen, damaged)
-    found.say("pictures", f"{len(listing.paths):,}, {len(damaged):,} of which cannot be read" if damaged else "")
+    found.say(
+        "pictures",
+        f"{len(listing.paths):,}, {len(damaged):,} of which cannot be read"
+        if damaged
+        else "",
+    )
     found.say("types", listing.types())
     found.say("modes", _modes(seen.values()))
     found.say("channels", _channels(listing, look, seen))
@@ -73,7 +104,13 @@ def survey_folder(path: str, look: Look) -> Found:
     found.say("several", _several(listing, seen))
     found.say("blank", _blank(listing, seen))
     found.say("left out", *_left_out(listing))
-    found.say("damaged", *(f"{listing.relative(path)}: {error.reason}" for path, error in damaged.items()))
+    found.say(
+        "damaged",
+        *(
+            f"{listing.relative(path)}: {error.reason}"
+            for path, error in damaged.items()
+        ),
+    )
     return found
 
 
@@ -84,14 +121,23 @@ def _rows(listing: Listing, split: str, seen: Pictures) -> Rows:
     return rows_of(labels, names, [seen[path].pixel_hash for path, _ in files])
 
 
-def _check(found: Found, listing: Listing, look: Look, seen: Pictures, damaged: dict[Path, PictureError]) -> None:
+def _check(
+    found: Found,
+    listing: Listing,
+    look: Look,
+    seen: Pictures,
+    damaged: dict[Path, PictureError],
+) -> None:
     """Add what stops a training."""
     if damaged and (not look.skip_damaged or not seen):
         found.mistakes.append(
-            f"{len(damaged):,} of {len(listing.paths):,} pictures cannot be read: see `damaged`; mend or delete them, or set "
+            f"{len(damaged):,} of {len(listing.paths):,} pictures cannot be read: see "
+            "`damaged`; mend or delete them, or set "
             f"data.skip_damaged=true to leave them out"
         )
-    sizes = sizes_in_words(listing, {path: picture.size for path, picture in seen.items()})
+    sizes = sizes_in_words(
+        listing, {path: picture.size for path, picture in seen.items()}
+    )
     if sizes and not look.size:
         found.mistakes.append(sizes)
 
@@ -110,10 +156,16 @@ def _mode(mode: str) -> str:
 def _channels(listing: Listing, look: Look, seen: Pictures) -> str:
     if look.channels:
         return f"{look.channels}, as data.channels says"
-    coloured = [listing.relative(path) for path, picture in seen.items() if picture.has_colours]
+    coloured = [
+        listing.relative(path) for path, picture in seen.items() if picture.has_colours
+    ]
     if not seen:
         return ""
-    return f"3: {colours_in_words(coloured, len(seen))}" if coloured else "1: every picture is grey"
+    return (
+        f"3: {colours_in_words(coloured, len(seen))}"
+        if coloured
+        else "1: every picture is grey"
+    )
 
 
 def _sizes(look: Look, seen: Pictures) -> str:
@@ -144,4 +196,7 @@ def _left_out(listing: Listing) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for left in listing.left_out:
         reasons.setdefault(left.reason, []).append(listing.relative(left.path))
-    return [f"{len(names):,} {reason}: {examples(names, 3)}" for reason, names in reasons.items()]
+    return [
+        f"{len(names):,} {reason}: {examples(names, 3)}"
+        for reason, names in reasons.items()
+    ]

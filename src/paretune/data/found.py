@@ -13,7 +13,9 @@ from paretune.data.splitting import Mask
 
 @dataclass(frozen=True)
 class Rows:
-    """Stands for images: the number of the class, the name and a hash of the pixels of each."""
+    """Stands for images: the number of the class, the name and a hash of the pixels of
+    each.
+    """
 
     labels: NDArray[np.int64]
     names: NDArray[np.object_]
@@ -45,7 +47,9 @@ class Fact:
 
 @dataclass
 class Found:
-    """The images of each split that the data set itself has, what is said of them, and what stops a training."""
+    """The images of each split that the data set itself has, what is said of them, and
+    what stops a training.
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -60,18 +64,28 @@ class Found:
             self.facts.append(Fact(heading, told))
 
 
-def rows_of(labels: Sequence[int], names: Sequence[str], hashes: Sequence[bytes]) -> Rows:
+def rows_of(
+    labels: Sequence[int], names: Sequence[str], hashes: Sequence[bytes]
+) -> Rows:
     """Rows of lists."""
-    return Rows(np.array(labels, np.int64), np.array(names, object), np.array(hashes, object))
+    return Rows(
+        np.array(labels, np.int64), np.array(names, object), np.array(hashes, object)
+    )
 
 
 def rows_of_arrays(split: str, arrays: Arrays) -> Rows:
-    """Rows of images that have no names of their own: ``train[0]``, ``train[1]``, ..."""
+    """Rows of images that have no names of their own: ``train[0]``, ``train[1]``,
+    ...
+    """
     names = [f"{split}[{number}]" for number in range(len(arrays))]
-    hashes = np.array([hash_of(pixels) for pixels in arrays.pixels] or [b""], object)[: len(arrays)]
+    hashes = np.array([hash_of(pixels) for pixels in arrays.pixels] or [b""], object)[
+        : len(arrays)
+    ]
     return Rows(arrays.labels, np.array(names, object), hashes)
 
 
 def hash_of(pixels: NDArray[np.uint8]) -> bytes:
     """The same for the same shape and pixels, and for no others."""
-    return blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16).digest()
+    return blake2b(
+        repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16
+    ).digest()

@@ -53,12 +53,17 @@ class Images:
 
 def images_of(arrays: Arrays) -> Images:
     """The same as tensors."""
-    return Images(torch.from_numpy(np.ascontiguousarray(arrays.pixels)), torch.from_numpy(arrays.labels))
+    return Images(
+        torch.from_numpy(np.ascontiguousarray(arrays.pixels)),
+        torch.from_numpy(arrays.labels),
+    )
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What pixels become on the device: (pixels - ``mean``) / ``std``, both in units of 1/255."""
+    """What pixels become on the device: (pixels - ``mean``) / ``std``, both in units of
+    1/255.
+    """
 
     mean: float
     std: float
@@ -70,7 +75,9 @@ class Scaling:
 
 @dataclass(frozen=True)
 class ImageData:
-    """A data set ready to train on. The test images are read only when somebody calls ``load_test``."""
+    """A data set ready to train on. The test images are read only when somebody calls
+    ``load_test``.
+    """
 
     name: str
     train: Images
@@ -79,11 +86,14 @@ class ImageData:
     num_classes: int = 10
     class_names: tuple[str, ...] = ()
     fits_by: str = (
-        "ink"  # how a picture of another size becomes such an image: cut to its ink and centred, or by `resize`
+        # How a picture of another size becomes such an image: cut to its ink and
+        # centred, or by `resize`.
+        "ink"
     )
 
     def with_split(self, split: str) -> "ImageData":
-        """The same with the ``test`` images in place of the validation ones, as many published recipes have it.
+        """The same with the ``test`` images in place of the validation ones, as many
+        published recipes have it.
 
         Raises :class:`~paretune.errors.ConfigError` if there are no images to judge by.
         """
@@ -91,14 +101,19 @@ class ImageData:
             return replace(self, val=self.load_test())
         if not len(self.val):
             raise ConfigError(
-                "data.splitting.val_size `0` leaves nothing to choose by; expected at least 1, or selection.split=test"
+                "data.splitting.val_size `0` leaves nothing to choose by; expected at "
+                "least 1, or selection.split=test"
             )
         return self
 
     def scaling(self, how: str) -> Scaling:
-        """``standard``: mean 0 and deviation 1 over the training split; ``unit``: 0 to 1."""
+        """``standard``: mean 0 and deviation 1 over the training split; ``unit``: 0 to
+        1.
+        """
         check("trainer.scaling", how)
-        return Scaling(self.mean, self.std) if how == "standard" else Scaling(0.0, 255.0)
+        return (
+            Scaling(self.mean, self.std) if how == "standard" else Scaling(0.0, 255.0)
+        )
 
     @cached_property
     def mean(self) -> float:
@@ -107,27 +122,39 @@ class ImageData:
 
     @cached_property
     def std(self) -> float:
-        """Standard deviation of the training pixels, in units of 1/255; 1 where all are equal."""
+        """Standard deviation of the training pixels, in units of 1/255; 1 where all are
+        equal.
+        """
         squares = (torch.arange(256.0, dtype=torch.float64) - self.mean) ** 2
         return float((self._histogram @ squares).sqrt()) or 1.0
 
     @cached_property
     def _histogram(self) -> Tensor:
-        counts = torch.from_numpy(np.bincount(self.train.pixels.numpy().reshape(-1), minlength=256)).double()
+        counts = torch.from_numpy(
+            np.bincount(self.train.pixels.numpy().reshape(-1), minlength=256)
+        ).double()
         return counts / counts.sum()
 
 
 def assembled(
-    name: str, images: Mapping[str, Images], class_names: Sequence[str], splitting: Splitting, test_size: float
+    name: str,
+    images: Mapping[str, Images],
+    class_names: Sequence[str],
+    splitting: Splitting,
+    test_size: float,
 ) -> ImageData:
-    """One's own ``images`` by split: ``train``, and where there are any ``val`` and ``test``; what is missing is drawn.
+    """One's own ``images`` by split: ``train``, and where there are any ``val`` and
+    ``test``; what is missing is drawn.
 
     Raises :class:`~paretune.errors.DataError` for images of several shapes, and as
     :func:`~paretune.data.splitting.divided` does.
     """
     shapes = {tuple(part.pixels.shape[1:]) for part in images.values()}
     if len(shapes) > 1:
-        raise DataError(f"data `{name}` has images of the shapes {sorted(shapes)}; expected one; make them equal")
+        raise DataError(
+            f"data `{name}` has images of the shapes {sorted(shapes)}; expected one; "
+            "make them equal"
+        )
     parts = divided(name, images, class_names, splitting, test_size)
     test = parts["test"]
     return ImageData(

@@ -1,6 +1,8 @@
-"""Decoded pictures in the user's cache folder, under a hash of the files' names and contents.
+"""Decoded pictures in the user's cache folder, under a hash of the files' names and
+contents.
 
-Contents are hashed once: afterwards sizes and times of change tell that files are the same, as they tell git and make.
+Contents are hashed once: afterwards sizes and times of change tell that files are the
+same, as they tell git and make.
 """
 
 import hashlib
@@ -24,23 +26,31 @@ from paretune.atomic import atomically
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"pictures-[0-9a-f]{24}\.safetensors")
-WAIT_S = 1800  # for another process that reads pictures; then this one reads them itself
-CLOCK_TICK_S = 3.0  # files that changed within it may change again and have the same time (FAT counts in two seconds)
+# For another process that reads pictures; then this one reads them itself.
+WAIT_S = 1800
+# Files that changed within it may change again and have the same time (FAT counts in
+# two seconds).
+CLOCK_TICK_S = 3.0
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pixels uint8 ``(N, C, H, W)`` of the files that can be read, and which those are, a mask over all files."""
+    """Pixels uint8 ``(N, C, H, W)`` of the files that can be read, and which those are,
+    a mask over all files.
+    """
 
     pixels: Tensor
     readable: Tensor
 
 
-def kept_pictures(folder: Path, files: Sequence[Path], look: str, read: Callable[[], Decoded]) -> Decoded:
-    """The ``files`` below ``folder`` decoded: kept ones, else those that ``read`` gives, which are then kept.
+def kept_pictures(
+    folder: Path, files: Sequence[Path], look: str, read: Callable[[], Decoded]
+) -> Decoded:
+    """The ``files`` below ``folder`` decoded: kept ones, else those that ``read``
+    gives, which are then kept.
 
-    ``look`` says what is made of the files: what is kept for another look is not taken. Of processes that start together
-    one reads, the others wait for it.
+    ``look`` says what is made of the files: what is kept for another look is not taken.
+    Of processes that start together one reads, the others wait for it.
     """
     try:
         place = paths.cache()
@@ -86,12 +96,20 @@ def _name(place: Path, folder: Path, files: Sequence[Path], look: str) -> str:
 
 
 def _signature(folder: Path, files: Sequence[Path], look: str) -> tuple[str, float]:
-    """A hash of names, sizes and times of change, and the last of these times, in seconds since 1970."""
+    """A hash of names, sizes and times of change, and the last of these times, in
+    seconds since 1970.
+    """
     digest = hashlib.sha256(look.encode())
     changed_s = 0.0
     for path in files:
         stat = path.stat()
-        facts = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        facts = (
+            stat.st_dev,
+            stat.st_ino,
+            stat.st_size,
+            stat.st_mtime_ns,
+            stat.st_ctime_ns,
+        )
         digest.update(os.fsencode(path.relative_to(folder)) + repr(facts).encode())
         changed_s = max(changed_s, stat.st_mtime, stat.st_ctime)
     return digest.hexdigest()[:24], changed_s
@@ -102,7 +120,9 @@ def _content_hash(folder: Path, files: Sequence[Path], look: str) -> str:
     digest = hashlib.sha256(look.encode())
     for path in files:
         content = _content(path)
-        digest.update(os.fsencode(path.relative_to(folder)) + f" {len(content)} ".encode())
+        digest.update(
+            os.fsencode(path.relative_to(folder)) + f" {len(content)} ".encode()
+        )
         digest.update(content)
     return digest.hexdigest()[:24]
 
@@ -145,7 +165,9 @@ def _load(path: Path, count: int) -> Decoded | None:
 def _keep(path: Path, decoded: Decoded) -> None:
     try:
         with atomically(path) as partial_file:
-            save_file({"pixels": decoded.pixels, "readable": decoded.readable}, partial_file)
+            save_file(
+                {"pixels": decoded.pixels, "readable": decoded.readable}, partial_file
+            )
         cache.make_room(path)
     except OSError as error:
         log.info("pictures are not kept for the next time (%s)", error)

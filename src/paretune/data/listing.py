@@ -1,6 +1,8 @@
-"""Which files below a folder are pictures of which class and split, and what is left out, and why. Torch is not needed.
+"""Which files below a folder are pictures of which class and split, and what is left
+out, and why. Torch is not needed.
 
-Hidden files and folders are left out at every depth, and so is what systems leave behind. Links are followed.
+Hidden files and folders are left out at every depth, and so is what systems leave
+behind. Links are followed.
 """
 
 import stat
@@ -15,11 +17,24 @@ from paretune.data.pictures import NAMES, SUFFIXES
 from paretune.errors import DataError
 from paretune.paths import printable
 
-SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-# Of macOS, Windows, file servers and Python; most hold small copies of the pictures beside them.
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+# Of macOS, Windows, file servers and Python; most hold small copies of the pictures
+# beside them.
 SYSTEM_FOLDERS = {
-    "__macosx", "__pycache__", "@eadir", "@tmp", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information",
-}  # fmt: skip
+    "__macosx",
+    "__pycache__",
+    "@eadir",
+    "@tmp",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "lost+found",
+    "system volume information",
+}
 SHOWN = 10  # examples in a message
 FileId = tuple[int, int]  # device, inode
 Labelled = tuple[Path, int]  # a picture and the number of its class
@@ -41,7 +56,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file or folder that is not read, and why: a :class:`Reason`, or a type such as ``.txt``."""
+    """A file or folder that is not read, and why: a :class:`Reason`, or a type such as
+    ``.txt``.
+    """
 
     path: Path
     reason: str
@@ -49,7 +66,9 @@ class LeftOut:
 
 @dataclass
 class Listing:
-    """The pictures below ``folder`` by split, ``train`` at least; class numbers are places in ``class_names``."""
+    """The pictures below ``folder`` by split, ``train`` at least; class numbers are
+    places in ``class_names``.
+    """
 
     folder: Path
     class_names: tuple[str, ...] = ()
@@ -77,14 +96,20 @@ class Listing:
     def types(self) -> str:
         """How many pictures there are of which type: ``24 .png, 2 .tif``."""
         counts = Counter(path.suffix.lower() for path in self.paths)
-        return ", ".join(f"{count:,} {suffix}" for suffix, count in counts.most_common())
+        return ", ".join(
+            f"{count:,} {suffix}" for suffix, count in counts.most_common()
+        )
 
     def left_out_in_words(self) -> str:
-        """What is left out by reason, with an example of each: ``3 hidden (such as `cat/.x`), 1 .txt (`notes.txt`)``."""
+        """What is left out by reason, with an example of each: ``3 hidden (such as
+        `cat/.x`), 1 .txt (`notes.txt`)``.
+        """
         reasons: dict[str, list[Path]] = {}
         for left in self.left_out:
             reasons.setdefault(left.reason, []).append(left.path)
-        return ", ".join(self._with_example(reason, paths) for reason, paths in reasons.items())
+        return ", ".join(
+            self._with_example(reason, paths) for reason, paths in reasons.items()
+        )
 
     def _with_example(self, reason: str, paths: Sequence[Path]) -> str:
         such_as = "such as " if len(paths) > 1 else ""
@@ -92,16 +117,20 @@ class Listing:
 
 
 def list_pictures(folder: Path) -> Listing:
-    """The pictures below ``folder``, in the order of their names; what cannot be used is said by the listing's ``mistakes``.
+    """The pictures below ``folder``, in the order of their names; what cannot be used
+    is said by the listing's ``mistakes``.
 
     Raises :class:`~paretune.errors.DataError` if there is no such folder.
     """
     if not folder.is_dir():
         is_there = (
-            f"is a file, not a folder of class folders{_for_arrays(folder)}" if folder.exists() else "is not there"
+            f"is a file, not a folder of class folders{_for_arrays(folder)}"
+            if folder.exists()
+            else "is not there"
         )
         raise DataError(
-            f"data folder `{printable(folder)}` {is_there}; expected a folder of class folders; set data.path"
+            f"data folder `{printable(folder)}` {is_there}; expected a folder of "
+            "class folders; set data.path"
         )
     listing = Listing(folder)
     splits = _split_folders(listing)
@@ -124,21 +153,29 @@ def _for_arrays(path: Path) -> str:
 
 
 def _split_folders(listing: Listing) -> dict[str, Path]:
-    """The folder of each split, or, where none is for training, that of all pictures."""
+    """The folder of each split, or, where none is for training, that of all
+    pictures.
+    """
     here = _look_into(listing.folder)
-    found = {split: [path for path in here.folders if path.name.lower() in names] for split, names in SPLITS.items()}
+    found = {
+        split: [path for path in here.folders if path.name.lower() in names]
+        for split, names in SPLITS.items()
+    }
     if not any(_look_into(path).folders for path in found["train"]):
         return {"train": listing.folder}  # a class may be called `train`
     for split, folders in found.items():
         if len(folders) > 1:
             names = " and ".join(f"`{printable(path.name)}`" for path in folders)
             listing.mistakes.append(
-                f"data folder `{printable(listing.folder)}` has {len(folders)} folders of the split {split}, {names}; expected one; "
+                f"data folder `{printable(listing.folder)}` has {len(folders)} "
+                f"folders of the split {split}, {names}; expected one; "
                 f"put them together, or leave one out"
             )
     of_splits = [path for folders in found.values() for path in folders]
     listing.left_out += here.left_out
-    listing.left_out += [LeftOut(path, Reason.UNUSED) for path in here.folders if path not in of_splits]
+    listing.left_out += [
+        LeftOut(path, Reason.UNUSED) for path in here.folders if path not in of_splits
+    ]
     listing.left_out += [LeftOut(path, _outside(path)) for path in here.files]
     return {split: folders[0] for split, folders in found.items() if folders}
 
@@ -149,7 +186,9 @@ def _classes(listing: Listing, folder: Path) -> dict[str, Path]:
 
 
 def class_name(folder: Path) -> str:
-    """The name of a class, from its folder's; the two ways in which systems write an é are the same."""
+    """The name of a class, from its folder's; the two ways in which systems write an é
+    are the same.
+    """
     return unicodedata.normalize("NFC", printable(folder.name))
 
 
@@ -160,7 +199,8 @@ def _check_number_of_classes(listing: Listing, folder: Path) -> None:
     beside = f", and {pictures:,} pictures in no class folder" if pictures else ""
     word = "class" if len(listing.class_names) == 1 else "classes"
     listing.mistakes.append(
-        f"data `{printable(folder)}` has {len(listing.class_names)} {word} ({', '.join(listing.class_names) or 'none'}){beside}; expected "
+        f"data `{printable(folder)}` has {len(listing.class_names)} {word} "
+        f"({', '.join(listing.class_names) or 'none'}){beside}; expected "
         f"a folder for each of at least two classes; check data.path"
     )
 
@@ -171,7 +211,10 @@ def _labelled(listing: Listing, split_folder: Path) -> list[Labelled]:
     listing.left_out += here.left_out
     listing.left_out += [LeftOut(path, _outside(path)) for path in here.files]
     classes = _classes(listing, split_folder)
-    _check_strangers(listing, [path for name, path in classes.items() if name not in listing.class_names])
+    _check_strangers(
+        listing,
+        [path for name, path in classes.items() if name not in listing.class_names],
+    )
     found: list[Labelled] = []
     without: list[Path] = []
     for label, name in enumerate(listing.class_names):
@@ -191,7 +234,8 @@ def _check_strangers(listing: Listing, strangers: Sequence[Path]) -> None:
         names = examples([printable(path) for path in strangers])
         verb = "is no class" if len(strangers) == 1 else "are no classes"
         listing.mistakes.append(
-            f"data folder {names} {verb} of the training images; expected {', '.join(listing.class_names)}; rename it or leave it out"
+            f"data folder {names} {verb} of the training images; expected "
+            f"{', '.join(listing.class_names)}; rename it or leave it out"
         )
 
 
@@ -200,20 +244,25 @@ def _check_empty(listing: Listing, without: Sequence[Path]) -> None:
         names = [printable(folder) + _instead(listing, folder) for folder in without]
         verb = "has no picture" if len(without) == 1 else "have no pictures"
         listing.mistakes.append(
-            f"data folder {examples(names)} {verb}; expected {NAMES} files; add some or leave the class out"
+            f"data folder {examples(names)} {verb}; expected {NAMES} files; add some "
+            "or leave the class out"
         )
 
 
 def _instead(listing: Listing, folder: Path) -> str:
     """What a folder without pictures holds, if it holds anything."""
-    reasons = Counter(left.reason for left in listing.left_out if folder in left.path.parents)
+    reasons = Counter(
+        left.reason for left in listing.left_out if folder in left.path.parents
+    )
     found = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
     return f" (with {found})" if found else ""
 
 
 @dataclass
 class _Walk:
-    """The pictures of one class: every folder is read once, however many links lead to it."""
+    """The pictures of one class: every folder is read once, however many links lead to
+    it.
+    """
 
     above: set[FileId]
     read: set[FileId] = field(default_factory=set)
@@ -234,9 +283,12 @@ class _Walk:
         self.read.add(identity)
         here = _look_into(folder)
         self.left_out += here.left_out
-        self.left_out += [LeftOut(path, _type(path)) for path in here.files if not _is_picture(path)]
+        self.left_out += [
+            LeftOut(path, _type(path)) for path in here.files if not _is_picture(path)
+        ]
         found = [path for path in here.files if _is_picture(path)]
-        # A link is left out for the folder that it leads to, not the folder for the link.
+        # A link is left out for the folder that it leads to, not the folder for the
+        # link.
         for subfolder in sorted(here.folders, key=Path.is_symlink):
             found += self._below(subfolder, above | {identity})
         return found

@@ -1,4 +1,6 @@
-"""Pictures of any kind that Pillow reads by itself, upright, in 8 bits, grey or in colours. Torch is not needed."""
+"""Pictures of any kind that Pillow reads by itself, upright, in 8 bits, grey or in
+colours. Torch is not needed.
+"""
 
 import sys
 import warnings
@@ -21,8 +23,22 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 NAMES = "PNG, JPEG, BMP, GIF, PPM, TIFF or WebP"
 
 SUFFIXES = {
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".webp",
-}  # fmt: skip
+    ".png",
+    ".apng",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".bmp",
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+    ".tif",
+    ".tiff",
+    ".webp",
+}
 Size = tuple[int, int]  # height, width
 Result = TypeVar("Result")
 
@@ -32,13 +48,15 @@ class PictureError(DataError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
-            f"picture `{printable(path)}` cannot be read ({reason}); expected {NAMES}, or an IDX file; give another"
+            f"picture `{printable(path)}` cannot be read ({reason}); expected "
+            f"{NAMES}, or an IDX file; give another"
         )
         self.reason = reason
 
 
 def read_picture(path: Path) -> Image.Image:
-    """A picture, upright, grey (``L``) or in colours (``RGB``); a transparent ground is white. Of several, the first.
+    """A picture, upright, grey (``L``) or in colours (``RGB``); a transparent ground is
+    white. Of several, the first.
 
     Raises :class:`PictureError`.
     """
@@ -48,14 +66,18 @@ def read_picture(path: Path) -> Image.Image:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """The file as Pillow opens it, its pixels not yet decoded. Raises :class:`PictureError`, also for what fails inside."""
+    """The file as Pillow opens it, its pixels not yet decoded. Raises
+    :class:`PictureError`, also for what fails inside.
+    """
     with readable(path), Image.open(path, formats=FORMATS) as picture:
         yield picture
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turns whatever Pillow and the file system raise into one line: a damaged file may lead to any error."""
+    """Turns whatever Pillow and the file system raise into one line: a damaged file may
+    lead to any error.
+    """
     try:
         yield
     except PictureError:
@@ -65,13 +87,20 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def as_seen(picture: Image.Image) -> Image.Image:
-    """An opened picture, upright, ``L`` or ``RGB``, on white. Raises ``ValueError`` if its numbers have no known range."""
-    has_16_bits = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM"))
+    """An opened picture, upright, ``L`` or ``RGB``, on white. Raises ``ValueError`` if
+    its numbers have no known range.
+    """
+    has_16_bits = picture.mode.startswith("I;16") or (
+        picture.mode == "I" and picture.format in ("PNG", "PPM")
+    )
     upright = ImageOps.exif_transpose(picture)
     if has_16_bits:
         return Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
     if upright.mode == "I":
-        raise ValueError("it holds whole numbers of 32 bits, whose range is not known: convert it to 8 or 16 bits")
+        raise ValueError(
+            "it holds whole numbers of 32 bits, whose range is not known: convert it "
+            "to 8 or 16 bits"
+        )
     if upright.mode == "F":
         return _from_floats(np.asarray(upright))
     is_grey = upright.mode in ("1", "L", "LA")
@@ -83,14 +112,18 @@ def as_seen(picture: Image.Image) -> Image.Image:
 
 
 def scaled(picture: Image.Image, size: Size) -> Image.Image:
-    """The whole picture in another size; pixels are averaged where it becomes smaller."""
+    """The whole picture in another size; pixels are averaged where it becomes
+    smaller.
+    """
     if picture.size[::-1] == size:
         return picture
     return picture.resize(size[::-1], Image.Resampling.BILINEAR)
 
 
 def without_unused_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels ``(H, W)`` of a picture ``(H, W, 3)`` in which every pixel is grey; any other as it is."""
+    """Pixels ``(H, W)`` of a picture ``(H, W, 3)`` in which every pixel is grey; any
+    other as it is.
+    """
     if pixels.ndim == 2:
         return pixels
     red, green, blue = np.moveaxis(pixels, 2, 0)
@@ -101,7 +134,10 @@ def without_unused_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _from_floats(values: NDArray[np.float32]) -> Image.Image:
     lowest, highest = float(values.min()), float(values.max())
     if not 0 <= lowest <= highest <= 1:
-        raise ValueError(f"its floats go from {lowest:g} to {highest:g}, not from 0 to 1: convert it to 8 or 16 bits")
+        raise ValueError(
+            f"its floats go from {lowest:g} to {highest:g}, not from 0 to 1: convert "
+            "it to 8 or 16 bits"
+        )
     return Image.fromarray(np.rint(values * 255).astype(np.uint8))
 
 
@@ -119,8 +155,12 @@ def _reason(path: Path, error: Exception) -> str:
     return printable(first_line(error))
 
 
-def read_each(read: Callable[[Path], Result], paths: Sequence[Path], doing: str) -> list[Result | PictureError]:
-    """What ``read`` makes of every picture, in their order, or why one cannot be read; ``doing`` is shown meanwhile."""
+def read_each(
+    read: Callable[[Path], Result], paths: Sequence[Path], doing: str
+) -> list[Result | PictureError]:
+    """What ``read`` makes of every picture, in their order, or why one cannot be read;
+    ``doing`` is shown meanwhile.
+    """
 
     def attempt(path: Path) -> Result | PictureError:
         try:
@@ -129,6 +169,15 @@ def read_each(read: Callable[[Path], Result], paths: Sequence[Path], doing: str)
             return error
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.filterwarnings("ignore", module="PIL")  # what matters fails; the rest would be said for every picture
+        # What matters fails; the rest would be said for every picture.
+        warnings.filterwarnings("ignore", module="PIL")
         results = pool.map(attempt, paths)
-        return list(track(results, doing, len(paths), transient=True, disable=not sys.stderr.isatty()))
+        return list(
+            track(
+                results,
+                doing,
+                len(paths),
+                transient=True,
+                disable=not sys.stderr.isatty(),
+            )
+        )

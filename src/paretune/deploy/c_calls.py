@@ -28,7 +28,9 @@ def function_of(op: Op) -> str:
 
 @dataclass
 class Calls:
-    """Writes calls; the tensors that they need gather in ``weights`` by their names in C, each once."""
+    """Writes calls; the tensors that they need gather in ``weights`` by their names in
+    C, each once.
+    """
 
     graph: Graph
     memory: MemoryPlan
@@ -37,7 +39,8 @@ class Calls:
     def write(self, op: Op) -> list[str]:
         """The calls of one operation.
 
-        Raises :class:`~paretune.errors.ExportError` for settings that the functions do not know.
+        Raises :class:`~paretune.errors.ExportError` for settings that the functions do
+        not know.
         """
         shapes = [self.graph.shapes[value] for value in op.inputs]
         is_alike = not op.kind.endswith("_values") or len(set(shapes)) == 1
@@ -62,7 +65,10 @@ class Calls:
         start = 0
         for value in op.inputs:
             size = prod(self.graph.shapes[value])
-            lines.append(f"cat({self._place(value)}, {self._place(op.output)} + {start}, {size});")
+            lines.append(
+                f"cat({self._place(value)}, {self._place(op.output)} + {start}, "
+                f"{size});"
+            )
             start += size
         return lines
 
@@ -70,7 +76,10 @@ class Calls:
         """The call that copies whole maps."""
         source = op.inputs[0]
         start = part.first * prod(self.graph.shapes[source][1:])
-        return f"cat({self._place(source)} + {start}, {self._place(op.output)}, {op.size});"
+        return (
+            f"cat({self._place(source)} + {start}, {self._place(op.output)}, "
+            f"{op.size});"
+        )
 
     def _place(self, value: str) -> str:
         if value == IMAGE:
@@ -116,7 +125,9 @@ def find_dynamic(settings: Settings) -> list[str]:
 
 
 def _find_arguments(op: Op, shape: Shape) -> list[Any]:
-    """What follows input and output in the call of the C function: tensors, then numbers. ``shape`` is the input's."""
+    """What follows input and output in the call of the C function: tensors, then
+    numbers. ``shape`` is the input's.
+    """
     match op.settings:
         case operations.Conv() as conv:
             return _find_conv_arguments(op, conv, shape)
@@ -148,38 +159,84 @@ def _find_arguments(op: Op, shape: Shape) -> list[Any]:
 def _find_norm_arguments(op: Op, shape: Shape) -> list[Any]:
     match op.settings:
         case operations.GroupNorm() as norm:
-            return [norm.weight, norm.bias, shape[0], op.size // shape[0], norm.groups, float(norm.eps)]
+            return [
+                norm.weight,
+                norm.bias,
+                shape[0],
+                op.size // shape[0],
+                norm.groups,
+                float(norm.eps),
+            ]
         case operations.InstanceNorm() as norm:
             statistics = "by the image's own"
-            require_known(norm.by_image, "instance_norm by running statistics", statistics)
-            return [norm.weight, norm.bias, shape[0], op.size // shape[0], float(norm.eps)]
+            require_known(
+                norm.by_image, "instance_norm by running statistics", statistics
+            )
+            return [
+                norm.weight,
+                norm.bias,
+                shape[0],
+                op.size // shape[0],
+                float(norm.eps),
+            ]
         case operations.LayerNorm() as norm:
             is_over_all = prod(norm.normalised) == op.size
-            require_known(is_over_all, f"layer_norm over {norm.normalised}", "all values")
+            require_known(
+                is_over_all, f"layer_norm over {norm.normalised}", "all values"
+            )
             return [norm.weight, norm.bias, op.size, float(norm.eps)]
     return [op.size]
 
 
 def _find_conv_arguments(op: Op, conv: operations.Conv, shape: Shape) -> list[Any]:
-    require_known(_find_pair(conv.dilation) == [1, 1], "conv2d with dilation", "a convolution without it")
+    require_known(
+        _find_pair(conv.dilation) == [1, 1],
+        "conv2d with dilation",
+        "a convolution without it",
+    )
     kernel = conv.weight.shape[2:]
     strides = _find_pair(conv.stride)
     padding = _find_pair(conv.padding)
-    return [conv.weight, conv.bias, *shape, *op.shape, *kernel, *strides, *padding, conv.groups]
+    return [
+        conv.weight,
+        conv.bias,
+        *shape,
+        *op.shape,
+        *kernel,
+        *strides,
+        *padding,
+        conv.groups,
+    ]
 
 
 def _find_pool_arguments(op: Op, pool: operations.MaxPool, shape: Shape) -> list[Any]:
-    require_known(_find_pair(pool.dilation) == [1, 1], "max_pool2d with dilation", "a pool without it")
+    require_known(
+        _find_pair(pool.dilation) == [1, 1],
+        "max_pool2d with dilation",
+        "a pool without it",
+    )
     kernel = _find_pair(pool.kernel)
     strides = _find_pair(pool.stride or kernel)
     return [*shape, *op.shape[1:], *kernel, *strides, *_find_pair(pool.padding)]
 
 
-def _find_pad_arguments(op: Op, shape: Shape, sides: Sequence[int], mode: str, value: float | None) -> list[Any]:
-    """The numbers that the function takes which pads; ``sides`` are of the last dimension first."""
+def _find_pad_arguments(
+    op: Op, shape: Shape, sides: Sequence[int], mode: str, value: float | None
+) -> list[Any]:
+    """The numbers that the function takes which pads; ``sides`` are of the last
+    dimension first.
+    """
     require_known(mode in PADS, f"pad with {mode}", f"one of {', '.join(PADS)}")
     left, _, top, _, front, _ = [*sides, 0, 0, 0, 0, 0, 0][:6]
-    return [*_find_maps(shape), *_find_maps(op.shape), front, top, left, PADS.index(mode), float(value or 0.0)]
+    return [
+        *_find_maps(shape),
+        *_find_maps(op.shape),
+        front,
+        top,
+        left,
+        PADS.index(mode),
+        float(value or 0.0),
+    ]
 
 
 def _find_slice_arguments(op: Op, part: operations.Slice, shape: Shape) -> list[Any]:
@@ -199,7 +256,9 @@ def _find_maps(shape: Shape) -> list[int]:
 def _find_single(op: Op, by: Tensor | float) -> float:
     """The one number that values are multiplied by, or that is added to them."""
     numbers = by if isinstance(by, Tensor) else torch.tensor(float(by))
-    require_known(numbers.numel() == 1, f"{op.kind} by {numbers.numel()} values", "one value")
+    require_known(
+        numbers.numel() == 1, f"{op.kind} by {numbers.numel()} values", "one value"
+    )
     return float(numbers.item())
 
 

@@ -1,6 +1,8 @@
-"""A C99 header: the weights, and a forward pass that needs nothing but the C library's ``expf`` and ``sqrtf``.
+"""A C99 header: the weights, and a forward pass that needs nothing but the C library's
+``expf`` and ``sqrtf``.
 
-For microcontrollers: no allocation, no file, one static block of memory, weights in constant storage.
+For microcontrollers: no allocation, no file, one static block of memory, weights in
+constant storage.
 """
 
 from pathlib import Path
@@ -18,10 +20,12 @@ from paretune.memory import plan_memory
 
 
 def write_c(model: Deployable, path: Path, about: str) -> float:
-    """Write the header, compile it, compare it with torch on the samples; returns the largest difference of a logit.
+    """Write the header, compile it, compare it with torch on the samples; returns the
+    largest difference of a logit.
 
-    ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError`, and leaves no file, if the
-    outputs differ, if an operation cannot be written in C, or if there is no compiler to check it with.
+    ``about`` is the comment at its top. Raises :class:`~paretune.errors.ExportError`,
+    and leaves no file, if the outputs differ, if an operation cannot be written in C,
+    or if there is no compiler to check it with.
     """
     name = c_name(path)
     with atomically(path) as partial:
@@ -53,11 +57,15 @@ def _write_header(model: Deployable, name: str, about: str) -> str:
 
 
 def _check_operations(model: Deployable, graph: Graph) -> None:
-    """Raise :class:`~paretune.errors.ExportError` for an operation that has no function."""
+    """Raise :class:`~paretune.errors.ExportError` for an operation that has no
+    function.
+    """
     kernels = read_kernels("kernels.c")
     for op in graph.ops:
         with naming_layer(model, op.layer):
-            require_known(function_of(op) in kernels, op.kind, f"one of {', '.join(kernels)}")
+            require_known(
+                function_of(op) in kernels, op.kind, f"one of {', '.join(kernels)}"
+            )
             dynamic = find_dynamic(op.settings)
             computed = f"{op.kind} with a {dynamic} that depends on the image"
             require_known(not dynamic, computed, "fixed numbers")

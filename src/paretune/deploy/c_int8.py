@@ -1,7 +1,8 @@
-"""A C99 header in whole numbers: int8 weights and activations, int32 sums, no floating point and no library.
+"""A C99 header in whole numbers: int8 weights and activations, int32 sums, no floating
+point and no library.
 
-For microcontrollers without a floating-point unit. It is written from the quantised ONNX file, so that both do the
-same.
+For microcontrollers without a floating-point unit. It is written from the quantised
+ONNX file, so that both do the same.
 """
 
 from math import prod
@@ -44,11 +45,16 @@ class Int8Sizes(NamedTuple):
     flash_bytes: int
 
 
-def write_c_int8(network: Quantised, model: Deployable, path: Path, about: str) -> Int8Sizes:
-    """Write the header of a quantised network whose images are scaled as ``model`` does; returns its sizes.
+def write_c_int8(
+    network: Quantised, model: Deployable, path: Path, about: str
+) -> Int8Sizes:
+    """Write the header of a quantised network whose images are scaled as ``model``
+    does; returns its sizes.
 
-    ``network`` are the operations on one view; the code averages as many views as ``model``. ``about`` is the comment
-    at its top. Raises :class:`~paretune.errors.ExportError` for an operation that is not written in whole numbers.
+    ``network`` are the operations on one view; the code averages as many views as
+    ``model``. ``about`` is the comment at its top. Raises
+    :class:`~paretune.errors.ExportError` for an operation that is not written in whole
+    numbers.
     """
     last = network.ops[-1]
     with naming_layer(model, last.layer):
@@ -76,18 +82,32 @@ def write_c_int8(network: Quantised, model: Deployable, path: Path, about: str) 
 
 
 def _require_logits(last: Int8Op, network: Quantised) -> None:
-    """Raise :class:`~paretune.errors.ExportError` unless the ``last`` operation gives sums, with nothing behind it."""
+    """Raise :class:`~paretune.errors.ExportError` unless the ``last`` operation gives
+    sums, with nothing behind it.
+    """
     can_give_logits = last.kind in LOGIT_KINDS
-    is_sums = can_give_logits and last.output not in network.steps and last.joined.slope is None
-    operation = f"what follows the last {last.kind}" if can_give_logits else f"{last.kind} as the last"
-    expected = "a convolution, a dense layer or the mean of maps, with nothing behind it"
+    is_sums = (
+        can_give_logits
+        and last.output not in network.steps
+        and last.joined.slope is None
+    )
+    operation = (
+        f"what follows the last {last.kind}"
+        if can_give_logits
+        else f"{last.kind} as the last"
+    )
+    expected = (
+        "a convolution, a dense layer or the mean of maps, with nothing behind it"
+    )
     require_known(is_sums, operation, expected, INT8_C)
 
 
 def _plan_memory(network: Quantised) -> MemoryPlan:
     """The places of all values but the logits: the caller has a place for them."""
     logits = network.ops[-1].output
-    buffers = [buffer for buffer in network.find_buffers() if logits not in buffer.values]
+    buffers = [
+        buffer for buffer in network.find_buffers() if logits not in buffer.values
+    ]
     return plan_memory(buffers)
 
 
@@ -99,8 +119,12 @@ def _write_calls(calls: Int8Calls, model: Deployable) -> list[str]:
     return lines
 
 
-def run_c_int8(path: Path, pixels: NDArray[np.uint8], classes: int) -> NDArray[np.int32]:
-    """Whole-number logits ``(N, classes)`` of images ``(N, C, H, W)`` by the header ``path``."""
+def run_c_int8(
+    path: Path, pixels: NDArray[np.uint8], classes: int
+) -> NDArray[np.int32]:
+    """Whole-number logits ``(N, classes)`` of images ``(N, C, H, W)`` by the header
+    ``path``.
+    """
     main = MAIN.format(pixels=pixels[0].size, classes=classes, name=c_name(path))
     output = run_program(main, path, np.ascontiguousarray(pixels).tobytes())
     return np.frombuffer(output, np.int32).reshape(-1, classes)

@@ -28,20 +28,30 @@ class Constants:
     def add(self, dtype: str, values: ArrayLike) -> str:
         """Keep an array of these whole numbers; returns what calls have for its name.
 
-        Raises :class:`~paretune.errors.ExportError` for numbers that do not fit into ``dtype``.
+        Raises :class:`~paretune.errors.ExportError` for numbers that do not fit into
+        ``dtype``.
         """
         given = np.asarray(values).reshape(-1)
         largest = np.abs(given).max(initial=0)
         bounds = np.iinfo(dtype)
-        is_inside = not given.size or bounds.min <= given.min() <= given.max() <= bounds.max
-        require_known(bool(is_inside), f"a constant up to {largest:g}", f"what fits into {dtype}", INT8_C)
+        is_inside = (
+            not given.size or bounds.min <= given.min() <= given.max() <= bounds.max
+        )
+        require_known(
+            bool(is_inside),
+            f"a constant up to {largest:g}",
+            f"what fits into {dtype}",
+            INT8_C,
+        )
         array = given.astype(dtype)
         label = self._find(array) or f"k{len(self.arrays)}"
         self.arrays[label] = array
         return f"NAME_{label}"
 
     def add_factors(self, multipliers: Iterable[float]) -> tuple[str, str]:
-        """Keep the factors and the shifts that stand for ``multipliers``; returns the names of both arrays."""
+        """Keep the factors and the shifts that stand for ``multipliers``; returns the
+        names of both arrays.
+        """
         pairs = [find_factor(float(multiplier)) for multiplier in multipliers]
         factors = self.add("int32", [pair.factor for pair in pairs])
         shifts = self.add("int8", [pair.shift for pair in pairs])
@@ -59,5 +69,7 @@ class Constants:
         described = {}
         for label, array in self.arrays.items():
             numbers = map(str, array.tolist())
-            described[label] = CArray(CTYPES[str(array.dtype)], array.size, wrap_numbers(numbers))
+            described[label] = CArray(
+                CTYPES[str(array.dtype)], array.size, wrap_numbers(numbers)
+            )
         return described

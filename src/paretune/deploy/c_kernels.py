@@ -10,7 +10,9 @@ NORMALISE = "normalise"  # the function that all norms call
 
 
 def read_kernels(template: str) -> dict[str, str]:
-    """The C functions of a file of templates by the kinds of the operations that they do."""
+    """The C functions of a file of templates by the kinds of the operations that they
+    do.
+    """
     text = (TEMPLATES / template).read_text(encoding="utf-8")
     return {kind: function.strip() for kind, function in KERNEL.findall(text)}
 
@@ -20,16 +22,26 @@ def choose_kernels(used: Collection[str]) -> list[str]:
     wanted = set(used)
     if any(kind.endswith("_norm") for kind in used):
         wanted.add(NORMALISE)
-    return [function for kind, function in read_kernels("kernels.c").items() if kind in wanted]
+    return [
+        function
+        for kind, function in read_kernels("kernels.c").items()
+        if kind in wanted
+    ]
 
 
 def choose_int8_kernels(used: Collection[str]) -> list[str]:
-    """The functions in whole numbers that are called; those of the last layer store sums as they are."""
+    """The functions in whole numbers that are called; those of the last layer store
+    sums as they are.
+    """
     functions = []
     for kind, body in read_kernels("kernels_int8.c").items():
         if kind in used:
-            functions.append(body.replace("OUT *", "int8_t *").replace("STORE(", "KERNEL_rounded("))
+            functions.append(
+                body.replace("OUT *", "int8_t *").replace("STORE(", "KERNEL_rounded(")
+            )
         if f"{kind}_sums" in used:
             last = body.replace(f"KERNEL_{kind}(", f"KERNEL_{kind}_sums(")
-            functions.append(last.replace("OUT *", "int32_t *").replace("STORE(", "KERNEL_kept("))
+            functions.append(
+                last.replace("OUT *", "int32_t *").replace("STORE(", "KERNEL_kept(")
+            )
     return functions

@@ -35,10 +35,12 @@ int classify(const uint8_t *p) {{ return {name}_class(p); }}
 
 
 def run_c(path: Path, name: str, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1] by the header ``path``.
+    """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1] by the header
+    ``path``.
 
-    The header's functions begin with ``name``. Raises :class:`~paretune.errors.ExportError` if there is no C
-    compiler, or if it does not take the header.
+    The header's functions begin with ``name``. Raises
+    :class:`~paretune.errors.ExportError` if there is no C compiler, or if it does not
+    take the header.
     """
     header = path.read_text(encoding="utf-8")
     classes = int(re.findall(rf"#define {name.upper()}_CLASSES (\d+)", header)[0])
@@ -48,10 +50,11 @@ def run_c(path: Path, name: str, images: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def run_program(main: str, header: Path, data: bytes) -> bytes:
-    """What the C program ``main``, which includes the ``header`` as ``model.h``, makes of ``data`` on its standard
-    input.
+    """What the C program ``main``, which includes the ``header`` as ``model.h``, makes
+    of ``data`` on its standard input.
 
-    Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it does not take the header.
+    Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it
+    does not take the header.
     """
     compiler = _find_compiler()
     with temporary_folder() as folder:
@@ -61,17 +64,22 @@ def run_program(main: str, header: Path, data: bytes) -> bytes:
         source.write_text(main)
         command = [compiler, *STRICT, str(source), "-o", str(program), "-lm"]
         english = {**os.environ, "LC_ALL": "C"}
-        compiled = subprocess.run(command, capture_output=True, text=True, check=False, env=english)
+        compiled = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=english
+        )
         if compiled.returncode:
             raise _explain_failure(compiler, header, compiled.stderr)
-        return subprocess.run([program], input=data, stdout=subprocess.PIPE, check=True).stdout
+        return subprocess.run(
+            [program], input=data, stdout=subprocess.PIPE, check=True
+        ).stdout
 
 
 def _find_compiler() -> str:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if not compiler:
         raise ExportError(
-            "C compiler `gcc` is not on the PATH; expected it or `cc`, to check the header; "
+            "C compiler `gcc` is not on the PATH; expected it or `cc`, to check the "
+            "header; "
             "install gcc or leave out --c"
         )
     return compiler
@@ -85,14 +93,15 @@ def _explain_failure(compiler: str, header: Path, message: str) -> Exception:
     errors = [line for line in message.splitlines() if "error:" in line]
     reason = errors[0] if errors else message.strip()
     return ExportError(
-        f"C header `{header.name}` is refused by {compiler} ({reason}); expected valid C99; "
+        f"C header `{header.name}` is refused by {compiler} ({reason}); expected "
+        "valid C99; "
         f"please report the model's config"
     )
 
 
 def describe_program(header: Path) -> str:
-    """Bytes of code and constants, of data, and of the deepest call's stack, of an object file with the function of
-    the class.
+    """Bytes of code and constants, of data, and of the deepest call's stack, of an
+    object file with the function of the class.
 
     Compiled by gcc for size, for this machine; nothing is linked.
     """
@@ -105,7 +114,9 @@ def describe_program(header: Path) -> str:
         shutil.copyfile(header, folder / "model.h")
         source.write_text(CLASSIFY.format(name=c_name(header)))
         subprocess.run([compiler, *FOR_SIZE, source.name], cwd=folder, check=True)
-        table = subprocess.run([sizer, "main.o"], cwd=folder, capture_output=True, text=True, check=True).stdout
+        table = subprocess.run(
+            [sizer, "main.o"], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout
         frames = (folder / "main.su").read_text()
     text, data, bss = map(int, table.splitlines()[1].split()[:3])
     machine = platform.machine()

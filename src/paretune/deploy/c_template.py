@@ -1,4 +1,6 @@
-"""What headers in floats and in whole numbers share: comment, guard, macros, and the average over views."""
+"""What headers in floats and in whole numbers share: comment, guard, macros, and the
+average over views.
+"""
 
 import hashlib
 from typing import Any
@@ -11,11 +13,21 @@ from paretune.deploy.model import Deployable
 GUARD = "PARETUNE_GUARD"  # where a header's own stands, which is drawn from its text
 
 
-def render_header(template: str, model: Deployable, about: str, *, name: str, classes: int, **values: Any) -> str:
-    """A header: the ``template`` with ``values``, ``about`` at its top, whose code averages as many views as ``model``.
+def render_header(
+    template: str,
+    model: Deployable,
+    about: str,
+    *,
+    name: str,
+    classes: int,
+    **values: Any,
+) -> str:
+    """A header: the ``template`` with ``values``, ``about`` at its top, whose code
+    averages as many views as ``model``.
 
-    Everything in it begins with ``name``; what only the header calls with ``name_op_``, so that no other model's name
-    begins so. Its guard is drawn from all of its text: two models never have the same one.
+    Everything in it begins with ``name``; what only the header calls with ``name_op_``,
+    so that no other model's name begins so. Its guard is drawn from all of its text:
+    two models never have the same one.
     """
     views = model.net.views
     text: str = _load_template(template).render(
@@ -35,6 +47,9 @@ def render_header(template: str, model: Deployable, about: str, *, name: str, cl
 
 def _load_template(template: str) -> Template:
     environment = Environment(
-        loader=PackageLoader("paretune.deploy"), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        loader=PackageLoader("paretune.deploy"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     return environment.get_template(template)

@@ -1,4 +1,6 @@
-"""Any text as C takes it: in a comment, as a string, as the prefix of a model's names, as the numbers of an array."""
+"""Any text as C takes it: in a comment, as a string, as the prefix of a model's names,
+as the numbers of an array.
+"""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +9,8 @@ from pathlib import Path
 from textwrap import wrap
 
 WIDTH = 110  # of lines of numbers
-PLAIN = re.compile(r'[ -~](?<!["\\?])')  # bytes that stand for themselves in a string, also where C knows trigraphs
+# Bytes that stand for themselves in a string, also where C knows trigraphs.
+PLAIN = re.compile(r'[ -~](?<!["\\?])')
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,9 @@ def c_name(header: Path) -> str:
 
 
 def in_comment(text: str) -> str:
-    """The text on one line, without what begins or ends a comment, and without characters that cannot be seen."""
+    """The text on one line, without what begins or ends a comment, and without
+    characters that cannot be seen.
+    """
     visible = "".join(map(_make_visible, text))
     for opened in ("*/", "/*"):
         visible = visible.replace(opened, " ".join(opened))
@@ -39,7 +44,9 @@ def _make_visible(letter: str) -> str:
 
 
 def as_string(text: str) -> str:
-    """The text as a string of C in UTF-8; every byte that is not plain ASCII is written in octal."""
+    """The text as a string of C in UTF-8; every byte that is not plain ASCII is written
+    in octal.
+    """
     written = map(_write_byte, text.encode("utf-8", "surrogateescape"))
     return '"' + "".join(written) + '"'
 
@@ -52,6 +59,8 @@ def _write_byte(byte: int) -> str:
 
 
 def wrap_numbers(numbers: Iterable[str]) -> str:
-    """The numbers of an array, with commas, in lines of at most :data:`WIDTH` letters."""
+    """The numbers of an array, with commas, in lines of at most :data:`WIDTH`
+    letters.
+    """
     lines = wrap(", ".join(numbers), WIDTH, break_on_hyphens=False)
     return "\n  ".join(lines)

@@ -1,4 +1,6 @@
-"""What goes with an exported model: its weights, and a card that says what it is and how it was made."""
+"""What goes with an exported model: its weights, and a card that says what it is and
+how it was made.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -42,20 +44,28 @@ def describe_costs(model: Deployable) -> dict[str, str]:
         return {"MACs per image": "not counted, the network does not run on one image"}
     return {
         "MACs per image": f"{costs.macs:,}",
-        "RAM": f"{costs.ram_bytes:,} bytes as float32: the scaled image and the activations",
+        "RAM": (
+            f"{costs.ram_bytes:,} bytes as float32: the scaled image and the "
+            "activations"
+        ),
         "flash for weights": f"{costs.flash_bytes:,} bytes as float32; the code comes on top",
     }
 
 
 def write_safetensors(model: Deployable, path: Path) -> None:
-    """The state dict of the network alone, its config as metadata (https://github.com/huggingface/safetensors)."""
+    """The state dict of the network alone, its config as metadata
+    (https://github.com/huggingface/safetensors).
+    """
     config = json.dumps(remove_folders(model.point))
     weights = model.net.net.state_dict()
     tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
-    path.write_bytes(save(tensors, {"config": config}))  # save_file makes files that nobody else may read
+    # save_file makes files that nobody else may read.
+    path.write_bytes(save(tensors, {"config": config}))
 
 
-def write_card(model: Deployable, path: Path, facts: Mapping[str, str], commands: Sequence[str]) -> None:
+def write_card(
+    model: Deployable, path: Path, facts: Mapping[str, str], commands: Sequence[str]
+) -> None:
     """Markdown: ``facts`` as a table, the config, and the ``commands`` that made it."""
     point = model.point
     layout = model.layout(model.logits().shape[1])
@@ -76,10 +86,14 @@ def write_card(model: Deployable, path: Path, facts: Mapping[str, str], commands
 
 
 def remove_folders(point: Point) -> dict[str, Any]:
-    """The config of a point without the folders that this machine has its data and its teacher in."""
+    """The config of a point without the folders that this machine has its data and its
+    teacher in.
+    """
     config = dict(point.config)
     if "data" in config:
-        config["data"] = {name: value for name, value in config["data"].items() if name != "root"}
+        config["data"] = {
+            name: value for name, value in config["data"].items() if name != "root"
+        }
     distillation = config.get("trainer", {}).get("distillation", {})
     teacher = distillation.get("teacher")
     if teacher:

@@ -1,5 +1,5 @@
-"""Products with real numbers in whole ones: a factor of 31 bits and a shift (Jacob et al. 2018,
-https://arxiv.org/abs/1712.05877, section 2.2).
+"""Products with real numbers in whole ones: a factor of 31 bits and a shift (Jacob et
+al. 2018, https://arxiv.org/abs/1712.05877, section 2.2).
 """
 
 from math import frexp
@@ -13,7 +13,9 @@ SLOPE_BITS = 24
 
 
 class Factor(NamedTuple):
-    """Whole numbers that stand for ``factor / 2^shift``; the factor has at most 31 bits and a sign."""
+    """Whole numbers that stand for ``factor / 2^shift``; the factor has at most 31 bits
+    and a sign.
+    """
 
     factor: int
     shift: int

@@ -1,4 +1,6 @@
-"""How much of an image what it shows takes: a picture of another size is placed with the same margin."""
+"""How much of an image what it shows takes: a picture of another size is placed with
+the same margin.
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,8 +11,8 @@ INK = 0.25  # a pixel brighter than this share of the brightest
 
 
 def measure_ink_share(images: Images) -> float:
-    """The median over images of (longer side of the box round the ink) / (shorter side of the image); 1 for empty
-    ones.
+    """The median over images of (longer side of the box round the ink) / (shorter side
+    of the image); 1 for empty ones.
     """
     bright = (images.pixels.amax(dim=1) > INK * 255).numpy()
     boxes = [_measure_box(image) for image in bright]

@@ -20,10 +20,11 @@ from paretune.trust import Trust
 
 
 def write_int8(model: Deployable, source: Path, path: Path) -> Quantised:
-    """Write ``model``, whose float file is ``source``, in int8 to ``path``; returns the operations on one view of an
-    image.
+    """Write ``model``, whose float file is ``source``, in int8 to ``path``; returns the
+    operations on one view of an image.
 
-    Raises :class:`~paretune.errors.ExportError` as :func:`~paretune.deploy.quantise.quantise` does.
+    Raises :class:`~paretune.errors.ExportError` as
+    :func:`~paretune.deploy.quantise.quantise` does.
     """
     assert model.training
     images = model.training.fractions()
@@ -50,8 +51,12 @@ def score(path: Path, images: Images) -> dict[str, float]:
     return {"f1": f1, "accuracy": float((classes == labels).mean())}
 
 
-def score_on_test(weights: Path, point: Point, trust: Trust | None = None) -> dict[str, float]:
-    """Test F1 and accuracy of the network in a ``weights.pt``, quantised as ``paretune export --int8`` does."""
+def score_on_test(
+    weights: Path, point: Point, trust: Trust | None = None
+) -> dict[str, float]:
+    """Test F1 and accuracy of the network in a ``weights.pt``, quantised as ``paretune
+    export --int8`` does.
+    """
     model = load_deployable(weights, point, trust)
     data = load(data_now(model.point.config["data"]))
     with temporary_folder() as folder:

@@ -1,4 +1,5 @@
-"""Operations on int8, as a quantised file has them: read by :mod:`paretune.deploy.int8_reader`, written in C by
+"""Operations on int8, as a quantised file has them: read by
+:mod:`paretune.deploy.int8_reader`, written in C by
 :mod:`paretune.deploy.c_int8`.
 """
 
@@ -67,7 +68,9 @@ def find_reals(constant: Constant) -> Reals:
 
 @dataclass(frozen=True)
 class Window:
-    """Where a convolution or a pool reads: rows, then columns. ``pads`` are above, left, below and right."""
+    """Where a convolution or a pool reads: rows, then columns. ``pads`` are above,
+    left, below and right.
+    """
 
     kernel: Shape
     strides: Shape = (1, 1)
@@ -77,7 +80,9 @@ class Window:
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution; ``weight`` is ``(maps, channels / groups, kernel rows, kernel columns)``."""
+    """A convolution; ``weight`` is ``(maps, channels / groups, kernel rows, kernel
+    columns)``.
+    """
 
     weight: WholeConstant
     bias: WholeConstant | None
@@ -87,7 +92,9 @@ class Conv:
 
 @dataclass(frozen=True)
 class Linear:
-    """A dense layer; ``weight`` is ``(inputs, outputs)``, or the other way round if ``is_transposed``."""
+    """A dense layer; ``weight`` is ``(inputs, outputs)``, or the other way round if
+    ``is_transposed``.
+    """
 
     weight: WholeConstant
     bias: WholeConstant | None = None
@@ -116,7 +123,9 @@ class Rectifier:
 
 @dataclass(frozen=True)
 class Curve:
-    """A sigmoid, tanh or silu; ``sigmoid`` has the steps of the sigmoid within a silu, which is rounded."""
+    """A sigmoid, tanh or silu; ``sigmoid`` has the steps of the sigmoid within a silu,
+    which is rounded.
+    """
 
     sigmoid: Steps | None = None
 
@@ -198,7 +207,9 @@ Settings = (
 
 @dataclass(frozen=True)
 class Joined:
-    """What follows an operation and takes its values before they are rounded, so that the operation does it, too."""
+    """What follows an operation and takes its values before they are rounded, so that
+    the operation does it, too.
+    """
 
     factor: Constant | None = None
     added: Constant | None = None
@@ -207,7 +218,8 @@ class Joined:
 
 @dataclass(frozen=True)
 class Int8Op:
-    """``output`` becomes ``kind`` of ``inputs``; ``shape`` is the output's, for one image.
+    """``output`` becomes ``kind`` of ``inputs``; ``shape`` is the output's, for one
+    image.
 
     ``layer`` is the name of the module that computes it, as ``named_modules`` has it.
     """
@@ -227,7 +239,9 @@ class Int8Op:
 
     @property
     def slope(self) -> float:
-        """The slope below 0 of the rectifier that the operation is or has as its part; 1 without any."""
+        """The slope below 0 of the rectifier that the operation is or has as its part;
+        1 without any.
+        """
         if isinstance(self.settings, Rectifier):
             return self.settings.slope
         if self.joined.slope is None:
@@ -237,10 +251,11 @@ class Int8Op:
 
 @dataclass(frozen=True)
 class Quantised:
-    """A quantised network: its operations in order, the shape of the image, and the :class:`Steps` of every value by
-    name.
+    """A quantised network: its operations in order, the shape of the image, and the
+    :class:`Steps` of every value by name.
 
-    The image, scaled as in training, has steps, too. The last value has none: it is the logits, as sums.
+    The image, scaled as in training, has steps, too. The last value has none: it is the
+    logits, as sums.
     """
 
     ops: tuple[Int8Op, ...]
@@ -255,6 +270,11 @@ class Quantised:
         object.__setattr__(self, "shapes", shapes)
 
     def find_buffers(self) -> list[Buffer]:
-        """The places that an inference needs: see :func:`paretune.memory.find_buffers`."""
-        operations = [Operation(op.inputs, op.output, op.size, op.kind in IN_PLACE) for op in self.ops]
+        """The places that an inference needs: see
+        :func:`paretune.memory.find_buffers`.
+        """
+        operations = [
+            Operation(op.inputs, op.output, op.size, op.kind in IN_PLACE)
+            for op in self.ops
+        ]
         return find_buffers(operations, IMAGE, prod(self.image_shape))

@@ -11,12 +11,22 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from paretune.deploy import int8_operations as ops
-from paretune.deploy.int8_operations import Constant, Int8Op, Joined, Quantised, Settings, Shape, Steps, WholeConstant
+from paretune.deploy.int8_operations import (
+    Constant,
+    Int8Op,
+    Joined,
+    Quantised,
+    Settings,
+    Shape,
+    Steps,
+    WholeConstant,
+)
 from paretune.deploy.onnx_nodes import RESHAPES, find_scaling_nodes, read_layer
 from paretune.graph import IMAGE
 
 UINT8_OFFSET = 128  # the file has activations from 0 to 255
 ONNX_LEAKY_SLOPE = 0.01  # that of a LeakyRelu which does not say it
+# As the C functions are called.
 KINDS = {
     "Conv": "conv2d",
     "Gemm": "linear",
@@ -31,17 +41,21 @@ KINDS = {
     "Tanh": "tanh",
     "BatchNormalization": "affine",
     "LayerNormalization": "layer_norm",
-}  # as the C functions are called
+}
 
 
 def read_int8(path: Path) -> Quantised:
-    """The operations of a file that :func:`~paretune.deploy.quantise.quantise` wrote."""
+    """The operations of a file that :func:`~paretune.deploy.quantise.quantise`
+    wrote.
+    """
     return _Reader(onnx.load(str(path))).read()
 
 
 @dataclass
 class _Reader:
-    """Follows the nodes of a file; ``roots`` are the values that others are reshaped or quantised forms of."""
+    """Follows the nodes of a file; ``roots`` are the values that others are reshaped or
+    quantised forms of.
+    """
 
     model: ModelProto
     roots: dict[str, str] = field(default_factory=dict)
@@ -90,7 +104,8 @@ class _Reader:
     def _read_whole_constant(self, node: NodeProto) -> WholeConstant:
         values = self._read_array(node.input[0]).astype(np.int64)
         zeros = self._read_array(node.input[2]).astype(np.int64)
-        return WholeConstant(values - zeros.min(), self._read_array(node.input[1]))  # each channel has the zero 0
+        # Each channel has the zero 0.
+        return WholeConstant(values - zeros.min(), self._read_array(node.input[1]))
 
     def _read_array(self, name: str) -> NDArray[Any]:
         constant = self.constants[name]
@@ -111,24 +126,32 @@ class _Reader:
             kind += "_values"
         settings = _read_settings(kind, constants, _read_attributes(node))
         self.roots[output] = output
-        self.ops.append(Int8Op(kind, output, tuple(inputs), shape, settings, layer=read_layer(node)))
+        self.ops.append(
+            Int8Op(kind, output, tuple(inputs), shape, settings, layer=read_layer(node))
+        )
 
     def _is_unrounded(self, value: str) -> bool:
         """Whether an operation gave the value as it is, not in steps."""
         return value not in self.steps and any(op.output == value for op in self.ops)
 
     def _join(self, node: NodeProto, source: str) -> None:
-        """Have the operation that made ``source``, which is not rounded, do what the node does, too."""
+        """Have the operation that made ``source``, which is not rounded, do what the
+        node does, too.
+        """
         outputs = [op.output for op in self.ops]
         number = outputs.index(source)
         before = self.ops[number]
         join = JOINERS[node.op_type]
-        joined = join(before.joined, self.constants.get(node.input[-1]), _read_attributes(node))
+        joined = join(
+            before.joined, self.constants.get(node.input[-1]), _read_attributes(node)
+        )
         self.ops[number] = replace(before, joined=joined)
         self.roots[node.output[0]] = source
 
     def _join_silus(self) -> None:
-        """Have a value times its own sigmoid, if nothing else reads that, be one operation on it."""
+        """Have a value times its own sigmoid, if nothing else reads that, be one
+        operation on it.
+        """
         for sigmoid in list(self.ops):
             if sigmoid.kind == "sigmoid":
                 self._join_silu(sigmoid)
@@ -142,7 +165,9 @@ class _Reader:
         if product.kind != "mul_values" or set(product.inputs) != of_both:
             return
         curve = ops.Curve(self.steps.get(sigmoid.output))
-        silu = replace(product, kind="silu", inputs=sigmoid.inputs, settings=curve, joined=Joined())
+        silu = replace(
+            product, kind="silu", inputs=sigmoid.inputs, settings=curve, joined=Joined()
+        )
         self.ops[self.ops.index(product)] = silu
         self.ops.remove(sigmoid)
 
@@ -161,25 +186,36 @@ def _infer_shapes(model: ModelProto) -> dict[str, Shape]:
 
 
 def _read_attributes(node: NodeProto) -> dict[str, Any]:
-    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    return {
+        attribute.name: onnx.helper.get_attribute_value(attribute)
+        for attribute in node.attribute
+    }
 
 
 Join = Callable[[Joined, Constant | None, Mapping[str, Any]], Joined]
 
 
-def _join_rectifier(joined: Joined, constant: Constant | None, attributes: Mapping[str, Any]) -> Joined:
+def _join_rectifier(
+    joined: Joined, constant: Constant | None, attributes: Mapping[str, Any]
+) -> Joined:
     return replace(joined, slope=0.0)
 
 
-def _join_leaky_rectifier(joined: Joined, constant: Constant | None, attributes: Mapping[str, Any]) -> Joined:
+def _join_leaky_rectifier(
+    joined: Joined, constant: Constant | None, attributes: Mapping[str, Any]
+) -> Joined:
     return replace(joined, slope=attributes.get("alpha", ONNX_LEAKY_SLOPE))
 
 
-def _join_factor(joined: Joined, constant: Constant | None, attributes: Mapping[str, Any]) -> Joined:
+def _join_factor(
+    joined: Joined, constant: Constant | None, attributes: Mapping[str, Any]
+) -> Joined:
     return replace(joined, factor=constant)
 
 
-def _join_summand(joined: Joined, constant: Constant | None, attributes: Mapping[str, Any]) -> Joined:
+def _join_summand(
+    joined: Joined, constant: Constant | None, attributes: Mapping[str, Any]
+) -> Joined:
     return replace(joined, added=constant)
 
 
@@ -191,13 +227,19 @@ JOINERS: dict[str, Join] = {
 }
 
 
-def _read_settings(kind: str, constants: Mapping[int, Constant], attributes: Mapping[str, Any]) -> Settings:
-    """The settings of an operation by its constants, by the numbers of its inputs, and the attributes of its node."""
+def _read_settings(
+    kind: str, constants: Mapping[int, Constant], attributes: Mapping[str, Any]
+) -> Settings:
+    """The settings of an operation by its constants, by the numbers of its inputs, and
+    the attributes of its node.
+    """
     match kind:
         case "conv2d" | "linear":
             return _read_weighted(kind, constants, attributes)
         case "max_pool2d":
-            return ops.MaxPool(_read_window(attributes), bool(attributes.get("ceil_mode")))
+            return ops.MaxPool(
+                _read_window(attributes), bool(attributes.get("ceil_mode"))
+            )
         case "map_mean":
             return ops.MeanOfMaps()
         case "relu":
@@ -213,12 +255,16 @@ def _read_settings(kind: str, constants: Mapping[int, Constant], attributes: Map
     return _read_constants(kind, constants, attributes)
 
 
-def _read_constants(kind: str, constants: Mapping[int, Constant], attributes: Mapping[str, Any]) -> Settings:
+def _read_constants(
+    kind: str, constants: Mapping[int, Constant], attributes: Mapping[str, Any]
+) -> Settings:
     """The settings of an operation on one value and constants."""
     epsilon = attributes.get("epsilon", 1e-5)
     match kind, list(constants):
         case "affine", [1, 2, 3, 4]:
-            return ops.BatchNorm(constants[1], constants[2], constants[3], constants[4], epsilon)
+            return ops.BatchNorm(
+                constants[1], constants[2], constants[3], constants[4], epsilon
+            )
         case "mul", [_]:
             return ops.Scale(*constants.values())
         case "add", [_]:
@@ -230,7 +276,9 @@ def _read_constants(kind: str, constants: Mapping[int, Constant], attributes: Ma
     return ops.Unknown()
 
 
-def _read_weighted(kind: str, constants: Mapping[int, Constant], attributes: Mapping[str, Any]) -> Settings:
+def _read_weighted(
+    kind: str, constants: Mapping[int, Constant], attributes: Mapping[str, Any]
+) -> Settings:
     weight = constants.get(1)
     bias = constants.get(2)
     if not isinstance(weight, WholeConstant):

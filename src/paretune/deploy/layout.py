@@ -1,4 +1,6 @@
-"""What the numbers of an image stand for, in the words that a card and a C header need."""
+"""What the numbers of an image stand for, in the words that a card and a C header
+need.
+"""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +15,8 @@ PLANES = {1: "grey", 3: "red, green, blue"}
 class Layout:
     """An image is ``channels`` planes of ``height`` rows of ``width`` values.
 
-    ``is_ink`` has bright ink on a dark ground, as MNIST. ``class_names`` are in the order of the logits.
+    ``is_ink`` has bright ink on a dark ground, as MNIST. ``class_names`` are in the
+    order of the logits.
     """
 
     channels: int
@@ -52,13 +55,14 @@ class Layout:
     def classes(self) -> str:
         """The classes by their numbers, on one line."""
         return ", ".join(
-            f"{number} {json.dumps(name, ensure_ascii=False)}" for number, name in enumerate(self.class_names)
+            f"{number} {json.dumps(name, ensure_ascii=False)}"
+            for number, name in enumerate(self.class_names)
         )
 
     @property
     def c_names(self) -> list[str]:
-        """The names as strings of C, each behind a comment with its number, and with the name where its string is not
-        readable.
+        """The names as strings of C, each behind a comment with its number, and with
+        the name where its string is not readable.
         """
         return [_numbered(number, name) for number, name in enumerate(self.class_names)]
 

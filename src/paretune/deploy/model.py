@@ -22,11 +22,14 @@ from paretune.trust import Trust
 
 LARGEST_DIFFERENCE = 1e-4  # of logits, to the largest of them (or to 1)
 SAMPLES = 1000  # test images on which outputs are compared; their labels are not read
-CALIBRATION = 1000  # training images on which the ranges of int8 activations are measured
+# Training images on which the ranges of int8 activations are measured.
+CALIBRATION = 1000
 
 
 class WithScaling(nn.Module):
-    """``net`` behind the scaling it was trained with: images ``(B, C, H, W)`` in [0, 1] to logits ``(B, classes)``."""
+    """``net`` behind the scaling it was trained with: images ``(B, C, H, W)`` in [0, 1]
+    to logits ``(B, classes)``.
+    """
 
     def __init__(self, net: nn.Module, scaling: Scaling) -> None:
         super().__init__()
@@ -47,11 +50,13 @@ class WithScaling(nn.Module):
 
 @dataclass(frozen=True)
 class Deployable:
-    """A trained network in evaluation mode, its point, and images of its data set to compare outputs on.
+    """A trained network in evaluation mode, its point, and images of its data set to
+    compare outputs on.
 
-    ``samples`` are floats ``(N, C, H, W)`` in [0, 1], of the test images. ``training`` images are there to calibrate
-    on, the ``validation`` images to measure. ``ink_share`` is how much of an image's side what it shows takes, where
-    pictures are placed by their ink.
+    ``samples`` are floats ``(N, C, H, W)`` in [0, 1], of the test images. ``training``
+    images are there to calibrate on, the ``validation`` images to measure.
+    ``ink_share`` is how much of an image's side what it shows takes, where pictures are
+    placed by their ink.
     """
 
     net: WithScaling
@@ -70,7 +75,9 @@ class Deployable:
         return channels, height, width
 
     def layout(self, classes: int) -> Layout:
-        """What the numbers of an image stand for; the names of ``classes`` without any are their numbers."""
+        """What the numbers of an image stand for; the names of ``classes`` without any
+        are their numbers.
+        """
         is_ink = self.fits_by == "ink" and self.image_shape[0] == 1
         names = self.class_names or [str(number) for number in range(classes)]
         return Layout(*self.image_shape, is_ink=is_ink, class_names=names)
@@ -91,10 +98,14 @@ class Deployable:
         return outputs
 
 
-def load_deployable(weights: Path, point: Point, trust: Trust | None = None) -> Deployable:
-    """The network in a ``weights.pt`` that a training left, whose scores are those of ``point``.
+def load_deployable(
+    weights: Path, point: Point, trust: Trust | None = None
+) -> Deployable:
+    """The network in a ``weights.pt`` that a training left, whose scores are those of
+    ``point``.
 
-    Raises :class:`~paretune.errors.StoreError` for a file whose config names other code than ``trust`` allows.
+    Raises :class:`~paretune.errors.StoreError` for a file whose config names other code
+    than ``trust`` allows.
     """
     net, config, scaling = load_net(weights, trust)
     data = load_images(data_now(config["data"]))
@@ -113,11 +124,13 @@ def load_deployable(weights: Path, point: Point, trust: Trust | None = None) -> 
     )
 
 
-def check_same_outputs(what: str, outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def check_same_outputs(
+    what: str, outputs: NDArray[np.float32], expected: NDArray[np.float32]
+) -> float:
     """Largest absolute difference of two sets of logits ``(N, classes)``.
 
-    Raises :class:`~paretune.errors.ExportError` if it is over 1e-4 of the largest logit (or of 1), or any image would
-    get another class.
+    Raises :class:`~paretune.errors.ExportError` if it is over 1e-4 of the largest logit
+    (or of 1), or any image would get another class.
     """
     difference = float("inf")
     n_others = len(expected)
@@ -130,8 +143,10 @@ def check_same_outputs(what: str, outputs: NDArray[np.float32], expected: NDArra
     is_near = difference <= bound  # not if it is no number
     if not is_near or n_others:
         raise ExportError(
-            f"{what} differs from torch by {difference:.2g} and gives {n_others} of {len(expected)} images "
-            f"another class; expected at most {bound:.2g} and none; the file is not kept; "
+            f"{what} differs from torch by {difference:.2g} and gives {n_others} of "
+            f"{len(expected)} images "
+            f"another class; expected at most {bound:.2g} and none; the file is not "
+            "kept; "
             f"please report the model's config"
         )
     return difference

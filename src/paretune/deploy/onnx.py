@@ -22,16 +22,18 @@ LONG = 64  # numbers; shorter constants are stored as they are
 
 
 def write_onnx(model: Deployable, path: Path, facts: Mapping[str, object]) -> float:
-    """Write the file and compare it with torch on the samples; returns the largest difference of a logit.
+    """Write the file and compare it with torch on the samples; returns the largest
+    difference of a logit.
 
-    Its input is ``images`` ``(batch, C, H, W)`` in [0, 1], white on black as in MNIST; its output ``logits``.
-    ``facts`` are kept in it as JSON. Raises :class:`~paretune.errors.ExportError`, and leaves no file, if the outputs
-    differ.
+    Its input is ``images`` ``(batch, C, H, W)`` in [0, 1], white on black as in MNIST;
+    its output ``logits``. ``facts`` are kept in it as JSON. Raises
+    :class:`~paretune.errors.ExportError`, and leaves no file, if the outputs differ.
     """
     proto = _trace(model.single_view)
     for number, node in enumerate(proto.graph.node):
         node.name = f"{_find_layer(node)}/{node.op_type}_{number}"
-        node.ClearField("metadata_props")  # the exporter's notes hold paths of this machine
+        # The exporter's notes hold paths of this machine.
+        node.ClearField("metadata_props")
     _shorten_constants(proto)
     if model.net.views:
         proto = average_views(proto, model.net.views)
@@ -43,10 +45,11 @@ def write_onnx(model: Deployable, path: Path, facts: Mapping[str, object]) -> fl
 
 
 def _trace(model: Deployable) -> ModelProto:
-    """What torch's exporter makes of the network. Raises :class:`~paretune.errors.ExportError` for one that it does
-    not take.
+    """What torch's exporter makes of the network. Raises
+    :class:`~paretune.errors.ExportError` for one that it does not take.
     """
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here needs
+    # It misses torchvision, which nothing here needs.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -62,7 +65,8 @@ def _trace(model: Deployable) -> ModelProto:
     except torch.onnx.OnnxExporterError as error:
         reason = first_line(error.__cause__ or error)[:200]
         raise ExportError(
-            f"network cannot be written as ONNX ({reason}); expected operations that torch.onnx knows, for any batch, "
+            f"network cannot be written as ONNX ({reason}); expected operations that "
+            "torch.onnx knows, for any batch, "
             f"and no choice by values; change the model's code"
         ) from error
     assert program
@@ -70,7 +74,9 @@ def _trace(model: Deployable) -> ModelProto:
 
 
 def _find_layer(node: NodeProto) -> str:
-    """The name of the module that a node of a new file was made from; empty for those of none."""
+    """The name of the module that a node of a new file was made from; empty for those
+    of none.
+    """
     notes = {note.key: note.value for note in node.metadata_props}
     scopes = ast.literal_eval(notes.get("pkg.torch.onnx.name_scopes", "[]"))
     modules = scopes[:-1]  # from outside in; the last one is the operation
@@ -78,7 +84,8 @@ def _find_layer(node: NodeProto) -> str:
 
 
 def _shorten_constants(proto: ModelProto) -> None:
-    """Write what is one number over and over, such as the ones of a norm, as that number and a shape.
+    """Write what is one number over and over, such as the ones of a norm, as that
+    number and a shape.
 
     Runtimes fill it in at load.
     """
@@ -92,7 +99,11 @@ def _shorten(tensor: TensorProto, proto: ModelProto) -> None:
     numbers = numpy_helper.to_array(tensor)
     shape_name = f"{tensor.name}_shape"
     value = numpy_helper.from_array(numbers.reshape(-1)[:1])
-    filled = helper.make_node("ConstantOfShape", [shape_name], [tensor.name], value=value)
+    filled = helper.make_node(
+        "ConstantOfShape", [shape_name], [tensor.name], value=value
+    )
     proto.graph.initializer.remove(tensor)
-    proto.graph.initializer.append(numpy_helper.from_array(np.array(numbers.shape), shape_name))
+    proto.graph.initializer.append(
+        numpy_helper.from_array(np.array(numbers.shape), shape_name)
+    )
     proto.graph.node.insert(0, filled)

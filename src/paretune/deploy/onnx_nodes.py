@@ -2,13 +2,16 @@
 
 from onnx import ModelProto, NodeProto
 
-RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout")  # values stay as they are
+# Values stay as they are.
+RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout")
 SCALING = ("Mul", "Add")  # of the image
 
 
 def find_maker(value: str, model: ModelProto) -> NodeProto | None:
     """The node that computes a value; ``None`` for an input or a constant."""
-    makers: list[NodeProto] = [node for node in model.graph.node if value in node.output]
+    makers: list[NodeProto] = [
+        node for node in model.graph.node if value in node.output
+    ]
     return makers[0] if makers else None
 
 
@@ -37,7 +40,9 @@ def find_scaling_nodes(model: ModelProto) -> list[NodeProto]:
 
 
 def read_layer(node: NodeProto) -> str:
-    """The name of the module that a node stands for, as :func:`~paretune.deploy.onnx.write_onnx` has named it."""
+    """The name of the module that a node stands for, as
+    :func:`~paretune.deploy.onnx.write_onnx` has named it.
+    """
     return str(node.name.rpartition("/")[0])
 
 

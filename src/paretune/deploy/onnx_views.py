@@ -1,4 +1,6 @@
-"""Test-time augmentation in an ONNX file: the mean of the logits over several views of an image, as one batch."""
+"""Test-time augmentation in an ONNX file: the mean of the logits over several views of
+an image, as one batch.
+"""
 
 from typing import Any
 
@@ -9,7 +11,9 @@ from paretune.models.views import Views
 
 
 def average_views(single_view: ModelProto, views: Views) -> ModelProto:
-    """A file like ``single_view``, which sees an image as it is alone, that has the mean over ``views``."""
+    """A file like ``single_view``, which sees an image as it is alone, that has the
+    mean over ``views``.
+    """
     proto = ModelProto()
     proto.CopyFrom(single_view)
     height, width = _find_sides(single_view.graph.input[0])[2:]
@@ -37,11 +41,15 @@ def _rename_ends(proto: ModelProto) -> None:
     """Have the nodes read the copies in place of the images, and give their logits."""
     for node in proto.graph.node:
         node.input[:] = ["copies" if name == "images" else name for name in node.input]
-        node.output[:] = ["logits_of_copies" if name == "logits" else name for name in node.output]
+        node.output[:] = [
+            "logits_of_copies" if name == "logits" else name for name in node.output
+        ]
 
 
 def _make_copies(copies: list[str]) -> list[NodeProto]:
-    """The nodes that put the views behind each other in one batch; what comes in repeats the edge."""
+    """The nodes that put the views behind each other in one batch; what comes in
+    repeats the edge.
+    """
     nodes = [helper.make_node("Pad", ["images", "pads"], ["padded"], mode="edge")]
     for copy in copies:
         cut = ["padded", f"{copy}_from", f"{copy}_to", "sides"]
@@ -52,8 +60,12 @@ def _make_copies(copies: list[str]) -> list[NodeProto]:
 
 def _make_mean() -> list[NodeProto]:
     """The nodes that have the mean of the logits over the views."""
-    by_copy = helper.make_node("Reshape", ["logits_of_copies", "by_copy"], ["logits_by_copy"])
-    mean = helper.make_node("ReduceMean", ["logits_by_copy", "over"], ["logits"], keepdims=0)
+    by_copy = helper.make_node(
+        "Reshape", ["logits_of_copies", "by_copy"], ["logits_by_copy"]
+    )
+    mean = helper.make_node(
+        "ReduceMean", ["logits_by_copy", "over"], ["logits"], keepdims=0
+    )
     return [by_copy, mean]
 
 

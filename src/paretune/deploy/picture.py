@@ -23,8 +23,9 @@ Grey = NDArray[np.float32]
 class Placing:
     """What a picture has to become: ``(channels, height, width)``.
 
-    By ``ink``, a picture of another size is cut to what it shows, which then takes ``ink_share`` of the side: MNIST
-    was made so. By ``resize`` the whole picture is scaled, as the images of a folder are.
+    By ``ink``, a picture of another size is cut to what it shows, which then takes
+    ``ink_share`` of the side: MNIST was made so. By ``resize`` the whole picture is
+    scaled, as the images of a folder are.
     """
 
     shape: tuple[int, int, int]
@@ -34,7 +35,9 @@ class Placing:
 
 @dataclass(frozen=True)
 class Placed:
-    """An image ``(C, H, W)`` in [0, 1] as the model takes it, and what was done to the picture to make it."""
+    """An image ``(C, H, W)`` in [0, 1] as the model takes it, and what was done to the
+    picture to make it.
+    """
 
     name: str
     image: NDArray[np.float32]
@@ -42,7 +45,8 @@ class Placed:
 
 
 def read_pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
-    """(name, picture) for each picture of an IDX file, or the one of any file that Pillow reads by itself.
+    """(name, picture) for each picture of an IDX file, or the one of any file that
+    Pillow reads by itself.
 
     Raises :class:`~paretune.errors.DataError`.
     """
@@ -61,12 +65,15 @@ def read_pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
         yield f"{printable(path)}[{number}]", Image.fromarray(pixels)
 
 
-def place(name: str, picture: Image.Image, placing: Placing, invert: bool | None = None) -> Placed:
+def place(
+    name: str, picture: Image.Image, placing: Placing, invert: bool | None = None
+) -> Placed:
     """The picture as the model's images are.
 
-    A picture that has the right size stays as it is. One placed by its ink is wanted white on black: ``invert``
-    ``None`` decides by the border, and where that is bright, the picture is inverted; its centre of mass comes to the
-    middle (http://yann.lecun.com/exdb/mnist/).
+    A picture that has the right size stays as it is. One placed by its ink is wanted
+    white on black: ``invert`` ``None`` decides by the border, and where that is bright,
+    the picture is inverted; its centre of mass comes to the middle
+    (http://yann.lecun.com/exdb/mnist/).
     """
     channels, height, width = placing.shape
     is_grey = channels == 1
@@ -80,7 +87,9 @@ def place(name: str, picture: Image.Image, placing: Placing, invert: bool | None
     pixels = np.asarray(picture, np.float32) / np.float32(255)
     if invert or (invert is None and is_by_ink and _has_bright_border(pixels)):
         pixels = 1 - pixels
-        steps.append("inverted as asked" if invert else "inverted: its border is bright")
+        steps.append(
+            "inverted as asked" if invert else "inverted: its border is bright"
+        )
     if not fits and is_by_ink:
         pixels = _centre_ink(pixels, (height, width), placing.ink_share)
         steps.append(f"{size} cut to its ink, scaled and centred")
@@ -96,7 +105,9 @@ def _has_bright_border(pixels: Grey) -> bool:
 
 
 def _centre_ink(white: Grey, size: tuple[int, int], share: float) -> Grey:
-    """An image of ``size`` whose ink takes ``share`` of its shorter side, with the centre of mass in the middle."""
+    """An image of ``size`` whose ink takes ``share`` of its shorter side, with the
+    centre of mass in the middle.
+    """
     cut = _cut_to_ink(white)
     if not cut.size:
         return np.zeros(size, np.float32)
@@ -123,7 +134,9 @@ def _cut_to_ink(white: Grey) -> Grey:
 
 
 def _scale_ink(cut: Grey, size: tuple[int, int], share: float) -> Grey:
-    """The ink so large that its longer side takes ``share`` of the image's shorter one, or so that it fits in."""
+    """The ink so large that its longer side takes ``share`` of the image's shorter one,
+    or so that it fits in.
+    """
     wanted = max(1, round(share * min(size)))
     rows, columns = cut.shape
     factor = min(wanted / max(cut.shape), size[0] / rows, size[1] / columns)
@@ -134,7 +147,9 @@ def _scale_ink(cut: Grey, size: tuple[int, int], share: float) -> Grey:
 
 
 def _find_start(weights: Grey, side: int) -> int:
-    """Where ink with these ``weights`` starts on a side of the image, so that their centre is in the middle."""
+    """Where ink with these ``weights`` starts on a side of the image, so that their
+    centre is in the middle.
+    """
     centre = float(np.average(np.arange(len(weights)), weights=weights))
     start = round((side - 1) / 2 - centre)
     return min(max(start, 0), side - len(weights))

@@ -1,8 +1,8 @@
 """A trained network in whole numbers, quantised by onnxruntime.
 
-Weights have a scale for each channel, activations one each, with a zero point, calibrated on training images (Jacob
-et al. 2018, https://arxiv.org/abs/1712.05877). The file is ONNX with pairs of QuantizeLinear and DequantizeLinear,
-which any runtime takes.
+Weights have a scale for each channel, activations one each, with a zero point,
+calibrated on training images (Jacob et al. 2018, https://arxiv.org/abs/1712.05877). The
+file is ONNX with pairs of QuantizeLinear and DequantizeLinear, which any runtime takes.
 """
 
 import logging
@@ -31,25 +31,29 @@ from paretune.errors import ExportError
 from paretune.paths import temporary_folder
 
 ROUNDING_NODES = ("QuantizeLinear", "DequantizeLinear")
-BOUNDED = ("Relu", "Clip")  # which onnxruntime leaves out: rounded values end at the bounds by themselves
+# Which onnxruntime leaves out: rounded values end at the bounds by themselves.
+BOUNDED = ("Relu", "Clip")
 CALIBRATED_AT_ONCE = 100  # images
 
 
 def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
     """Write the ONNX file ``source`` in int8 to ``path``.
 
-    Activations are calibrated on ``images`` ``(N, C, H, W)`` in [0, 1]. The logits stay float32: they are the sums of
-    the last layer, not rounded to 256 steps. Raises :class:`~paretune.errors.ExportError`, and leaves no file, for a
-    network whose values have no finite range.
+    Activations are calibrated on ``images`` ``(N, C, H, W)`` in [0, 1]. The logits stay
+    float32: they are the sums of the last layer, not rounded to 256 steps. Raises
+    :class:`~paretune.errors.ExportError`, and leaves no file, for a network whose
+    values have no finite range.
     """
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with temporary_folder() as folder:
         plain = folder / "plain.onnx"
         whole = folder / "whole.onnx"
-        quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)  # batch norms join the convolutions before
+        # Batch norms join the convolutions before.
+        quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)
         real = onnx.load(str(plain))
-        scaling = [node.name for node in find_scaling_nodes(real)]  # stays as it is: an image is quantised once
+        # Stays as it is: an image is quantised once.
+        scaling = [node.name for node in find_scaling_nodes(real)]
         _quantise_static(plain, whole, images, scaling)
         model = onnx.load(str(whole))
     _check_ranges(model)
@@ -62,9 +66,18 @@ def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
     onnx.save(model, str(path))
 
 
-def _quantise_static(plain: Path, whole: Path, images: NDArray[np.float32], excluded: list[str]) -> None:
-    """Have onnxruntime write the file ``plain`` in int8 to ``whole``, the nodes ``excluded`` as they are."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+def _quantise_static(
+    plain: Path, whole: Path, images: NDArray[np.float32], excluded: list[str]
+) -> None:
+    """Have onnxruntime write the file ``plain`` in int8 to ``whole``, the nodes
+    ``excluded`` as they are.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     class Calibration(CalibrationDataReader):  # type: ignore[misc]
         """The images by the hundred."""
@@ -93,8 +106,8 @@ def _quantise_static(plain: Path, whole: Path, images: NDArray[np.float32], excl
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Hide what onnxruntime warns of: it asks for quant_pre_process, which was run, and infinite ranges are refused
-    later.
+    """Hide what onnxruntime warns of: it asks for quant_pre_process, which was run, and
+    infinite ranges are refused later.
     """
     logger = logging.getLogger()
     level = logger.level
@@ -107,7 +120,9 @@ def _without_warnings() -> Iterator[None]:
 
 
 def _check_ranges(model: ModelProto) -> None:
-    """Raise :class:`~paretune.errors.ExportError` if what is quantised was infinite, such as a pad for maxima."""
+    """Raise :class:`~paretune.errors.ExportError` if what is quantised was infinite,
+    such as a pad for maxima.
+    """
     scales = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type != "QuantizeLinear" or node.input[1] not in scales:
@@ -115,22 +130,27 @@ def _check_ranges(model: ModelProto) -> None:
         scale = numpy_helper.to_array(scales[node.input[1]])
         if not np.isfinite(scale).all():
             raise ExportError(
-                f"layer `{_describe_maker(node, model)}` gives values without a finite range; expected finite numbers, "
+                f"layer `{_describe_maker(node, model)}` gives values without a "
+                "finite range; expected finite numbers, "
                 f"such as a pad with zeros; export without --int8"
             )
 
 
 def _describe_maker(node: NodeProto, model: ModelProto) -> str:
-    """The layer whose values the node quantises, or, for want of one, the name of the value."""
+    """The layer whose values the node quantises, or, for want of one, the name of the
+    value.
+    """
     maker = find_maker(node.input[0], model)
     layer = read_layer(maker) if maker else ""
     return layer.removeprefix("net.") or str(node.input[0])
 
 
 def _take_unrounded(node: NodeProto, model: ModelProto) -> None:
-    """Have a leaky rectifier, or what scales the result of a norm, take what comes before it as it is.
+    """Have a leaky rectifier, or what scales the result of a norm, take what comes
+    before it as it is.
 
-    Deep networks lose several times as much without it: each layer would be rounded to 256 steps two to four times.
+    Deep networks lose several times as much without it: each layer would be rounded to
+    256 steps two to four times.
     """
     dequantised = find_maker(node.input[0], model)
     quantised = find_maker(dequantised.input[0], model) if dequantised else None
@@ -154,13 +174,19 @@ def _find_joinable(node: NodeProto, model: ModelProto) -> tuple[str, ...]:
     if node.op_type == "LayerNormalization":
         return ("Mul", "Add", "LeakyRelu")
     maker = find_maker(node.input[0], model)
-    if node.op_type not in SCALING or not maker or node.op_type not in _find_joinable(maker, model):
+    if (
+        node.op_type not in SCALING
+        or not maker
+        or node.op_type not in _find_joinable(maker, model)
+    ):
         return ()
     return ("Add", "LeakyRelu") if node.op_type == "Mul" else ("LeakyRelu",)
 
 
 def _leave_logits(model: ModelProto) -> None:
-    """Have the last layer give the logits themselves, where they would be rounded first."""
+    """Have the last layer give the logits themselves, where they would be rounded
+    first.
+    """
     logits = model.graph.output[0].name
     last = find_maker(logits, model)
     assert last

@@ -10,18 +10,23 @@ FLOAT_C = "--c"  # the options that ask for C
 INT8_C = "--int8 with --c"
 
 
-def require_known(is_known: bool, operation: str, expected: str, option: str = FLOAT_C) -> None:
-    """Raise :class:`~paretune.errors.ExportError` about an ``operation`` that is not known; ``option`` asked for it."""
+def require_known(
+    is_known: bool, operation: str, expected: str, option: str = FLOAT_C
+) -> None:
+    """Raise :class:`~paretune.errors.ExportError` about an ``operation`` that is not
+    known; ``option`` asked for it.
+    """
     if not is_known:
         raise ExportError(
-            f"operation `{operation}` cannot be written in C; expected {expected}; export without {option}"
+            f"operation `{operation}` cannot be written in C; expected {expected}; "
+            f"export without {option}"
         )
 
 
 @contextmanager
 def naming_layer(model: Deployable, layer: str) -> Iterator[None]:
-    """Have an :class:`~paretune.errors.ExportError` name the ``layer`` of ``model`` that cannot be written, if it is
-    known.
+    """Have an :class:`~paretune.errors.ExportError` name the ``layer`` of ``model``
+    that cannot be written, if it is known.
     """
     try:
         yield
@@ -31,4 +36,6 @@ def naming_layer(model: Deployable, layer: str) -> Iterator[None]:
         if name not in modules:
             raise
         kind = type(modules[name]).__name__
-        raise ExportError(f"layer `{name}` ({kind}) cannot be exported: {error}") from error
+        raise ExportError(
+            f"layer `{name}` ({kind}) cannot be exported: {error}"
+        ) from error

@@ -16,7 +16,8 @@ BATCH = 256
 
 
 class Runtime:
-    """A model that paretune export wrote; ``placing`` of pictures and ``class_names`` as in training.
+    """A model that paretune export wrote; ``placing`` of pictures and ``class_names``
+    as in training.
 
     Raises :class:`~paretune.errors.StoreError` for any other file.
     """
@@ -24,8 +25,12 @@ class Runtime:
     def __init__(self, path: Path) -> None:
         try:
             self.session = _open_session(path)
-            facts = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
-        except Exception as error:  # onnxruntime has an error class for each of its return codes
+            facts = json.loads(
+                self.session.get_modelmeta().custom_metadata_map[METADATA]
+            )
+        except (
+            Exception
+        ) as error:  # onnxruntime has an error class for each of its return codes
             raise StoreError(
                 f"model `{path}` cannot be read ({_explain(error, path)}); "
                 f"expected a file that paretune export wrote; check the path"
@@ -35,7 +40,9 @@ class Runtime:
         ink_share = facts.get("ink_share", 1.0)
         self.placing = Placing((channels, height, width), fits_by, ink_share)
         classes = self.session.get_outputs()[0].shape[-1]
-        self.class_names: list[str] = facts.get("class_names") or [str(number) for number in range(classes)]
+        self.class_names: list[str] = facts.get("class_names") or [
+            str(number) for number in range(classes)
+        ]
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1]."""
@@ -43,7 +50,9 @@ class Runtime:
         return np.concatenate([self._run(part) for part in parts])
 
     def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs: list[NDArray[np.float32]] = self.session.run(["logits"], {"images": images})
+        outputs: list[NDArray[np.float32]] = self.session.run(
+            ["logits"], {"images": images}
+        )
         return outputs[0]
 
     def probabilities(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,9 +66,14 @@ class Runtime:
 
 def _open_session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
-    # its further optimisations let sums of int8 products overflow on processors without VNNI
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    # its further optimisations let sums of int8 products overflow on processors without
+    # VNNI
+    options.graph_optimization_level = (
+        onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    )
+    return onnxruntime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"]
+    )
 
 
 def _explain(error: Exception, path: Path) -> str:

@@ -1,5 +1,5 @@
-"""A network as a short list of operations on one image: for counting what it costs, and for writing it in another
-language.
+"""A network as a short list of operations on one image: for counting what it costs, and
+for writing it in another language.
 """
 
 from paretune.graph.operations import IMAGE, IN_PLACE, Graph, Op, Value, buffers_of

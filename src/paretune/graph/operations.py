@@ -1,7 +1,7 @@
 """Operations on one image, and their settings: plain numbers and tensors.
 
-The fields of settings are in the order in which torch's operations take them, behind the value that they are applied
-to.
+The fields of settings are in the order in which torch's operations take them, behind
+the value that they are applied to.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +14,7 @@ from torch import Tensor
 from paretune.memory import Buffer, Operation, find_buffers
 
 IMAGE = "image"
+# What goes through its first input value by value.
 IN_PLACE = (
     "relu",
     "silu",
@@ -27,7 +28,7 @@ IN_PLACE = (
     "group_norm",
     "instance_norm",
     "layer_norm",
-)  # what goes through its first input value by value
+)
 
 
 class Value(str):
@@ -38,7 +39,9 @@ class Value(str):
 
 @dataclass(frozen=True)
 class Settings:
-    """What an operation is told beside the values that it is applied to; some have no settings."""
+    """What an operation is told beside the values that it is applied to; some have no
+    settings.
+    """
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """Each setting with its name."""
@@ -88,7 +91,9 @@ class MaxPool(Settings):
 
 @dataclass(frozen=True)
 class Pad(Settings):
-    """``sides`` are how many numbers come before and behind, the last dimension first."""
+    """``sides`` are how many numbers come before and behind, the last dimension
+    first.
+    """
 
     sides: list[int]
     mode: str = "constant"
@@ -97,7 +102,9 @@ class Pad(Settings):
 
 @dataclass(frozen=True)
 class ConstantPad(Settings):
-    """A :class:`Pad` by one number, in the order in which another operation of torch takes it."""
+    """A :class:`Pad` by one number, in the order in which another operation of torch
+    takes it.
+    """
 
     sides: list[int]
     value: float | None = None
@@ -139,7 +146,9 @@ class GroupNorm(Settings):
 
 @dataclass(frozen=True)
 class InstanceNorm(Settings):
-    """Each map to mean 0 and deviation 1: its own, or, without ``by_image``, the running ones."""
+    """Each map to mean 0 and deviation 1: its own, or, without ``by_image``, the
+    running ones.
+    """
 
     weight: Tensor | None = None
     bias: Tensor | None = None
@@ -162,7 +171,9 @@ class LayerNorm(Settings):
 
 @dataclass(frozen=True)
 class BatchNorm(Settings):
-    """Each map to mean 0 and deviation 1: the running ones, or, without any, those of the batch."""
+    """Each map to mean 0 and deviation 1: the running ones, or, without any, those of
+    the batch.
+    """
 
     weight: Tensor | None
     bias: Tensor | None
@@ -200,10 +211,12 @@ NO_SETTINGS = Settings()
 
 @dataclass(frozen=True)
 class Op:
-    """``output`` becomes ``kind`` of ``inputs``; ``shape`` is the output's, for one image.
+    """``output`` becomes ``kind`` of ``inputs``; ``shape`` is the output's, for one
+    image.
 
-    ``macs`` are its multiply-accumulates: convolutions, dense layers and products of matrices. ``layer`` is the name
-    of the module that computes it, as ``named_modules`` has it.
+    ``macs`` are its multiply-accumulates: convolutions, dense layers and products of
+    matrices. ``layer`` is the name of the module that computes it, as ``named_modules``
+    has it.
     """
 
     kind: str
@@ -222,7 +235,9 @@ class Op:
 
 @dataclass(frozen=True)
 class Graph:
-    """The operations in order; ``shapes`` of every value by name, the image included."""
+    """The operations in order; ``shapes`` of every value by name, the image
+    included.
+    """
 
     ops: tuple[Op, ...]
     shapes: Mapping[str, tuple[int, ...]]
@@ -234,8 +249,8 @@ class Graph:
 
     @property
     def stored(self) -> int:
-        """Numbers that have to be kept for an inference: weights, and a factor and a shift for each channel of a
-        batch norm.
+        """Numbers that have to be kept for an inference: weights, and a factor and a
+        shift for each channel of a batch norm.
         """
         sizes: dict[int, int] = {}  # by tensor: a shared one once
         for op in self.ops:
@@ -246,5 +261,10 @@ class Graph:
 
 def buffers_of(graph: Graph, *, with_image: bool = True) -> list[Buffer]:
     """The places that an inference needs: see :func:`paretune.memory.find_buffers`."""
-    operations = [Operation(op.inputs, op.output, op.size, op.kind in IN_PLACE) for op in graph.ops]
-    return find_buffers(operations, IMAGE, prod(graph.shapes[IMAGE]), with_image=with_image)
+    operations = [
+        Operation(op.inputs, op.output, op.size, op.kind in IN_PLACE)
+        for op in graph.ops
+    ]
+    return find_buffers(
+        operations, IMAGE, prod(graph.shapes[IMAGE]), with_image=with_image
+    )

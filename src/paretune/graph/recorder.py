@@ -11,8 +11,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from paretune.graph import operations
-from paretune.graph.operations import IMAGE, NO_SETTINGS, Affine, BatchNorm, ByNumber, Graph, Mean, Op, Settings, Value
+from paretune.graph.operations import (
+    IMAGE,
+    NO_SETTINGS,
+    Affine,
+    BatchNorm,
+    ByNumber,
+    Graph,
+    Mean,
+    Op,
+    Settings,
+    Value,
+)
 
+# Of operations on one value.
 SETTINGS: dict[str, type[Settings]] = {
     "conv2d": operations.Conv,
     "linear": operations.Linear,
@@ -30,12 +42,15 @@ SETTINGS: dict[str, type[Settings]] = {
     "batch_norm": BatchNorm,
     "mean": Mean,
     "adaptive_avg_pool2d": Mean,
-}  # of operations on one value
-KINDS = {"constant_pad_nd": "pad"}  # as the C functions are called, where torch has another name
+}
+# As the C functions are called, where torch has another name.
+KINDS = {"constant_pad_nd": "pad"}
 WHOLE_MAPS = (1, [1], [1, 1], [2, 3], [-1, -2], [-2, -1])
-OF_WEIGHTS = ("cat", "slice", "transpose")  # weights that are put together anew wherever they are applied: one
+# Weights that are put together anew wherever they are applied: one.
+OF_WEIGHTS = ("cat", "slice", "transpose")
 KEEP_SHAPE = ("relu", "silu", "leaky_relu", "batch_norm")
 ARITHMETIC = ("mul", "add", "cat")
+# Values stay as they are.
 RESHAPES = (
     "view",
     "reshape",
@@ -51,14 +66,15 @@ RESHAPES = (
     "detach",
     "to",
     "_to_copy",
-)  # values stay as they are
+)
 
 
 def graph_of(net: nn.Module, image_shape: Sequence[int]) -> Graph:
-    """The operations of ``net`` in evaluation mode on one image ``(C, H, W)``; on the meta device without any
-    computing.
+    """The operations of ``net`` in evaluation mode on one image ``(C, H, W)``; on the
+    meta device without any computing.
 
-    Raises what the network raises, a ``RuntimeError`` on meta for one that looks at the values that it computes, say.
+    Raises what the network raises, a ``RuntimeError`` on meta for one that looks at the
+    values that it computes, say.
     """
     device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
     was_training = net.training
@@ -77,7 +93,9 @@ def graph_of(net: nn.Module, image_shape: Sequence[int]) -> Graph:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes each operation on the image or on what was computed from it; tensors are told apart by their memory."""
+    """Notes each operation on the image or on what was computed from it; tensors are
+    told apart by their memory.
+    """
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -85,8 +103,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.values = {_find_place(image): Value(IMAGE)}
         self.kept = [image]  # memory that is in use is not given out again
         self.weights: dict[str, Tensor] = {}  # the first that was put together in a way
-        self.first_of: dict[str, Tensor] = {}  # by each that was put together in the same way later
-        self.norms: dict[tuple[int, ...], Affine] = {}  # of layers that are applied several times: one
+        # By each that was put together in the same way later.
+        self.first_of: dict[str, Tensor] = {}
+        # Of layers that are applied several times: one.
+        self.norms: dict[tuple[int, ...], Affine] = {}
         self.layers: list[str] = []  # the modules that compute now, from outside in
 
     @contextmanager
@@ -94,8 +114,16 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Know, within the block, which module of ``net`` computes."""
         hooks = []
         for name, module in net.named_modules():
-            hooks.append(module.register_forward_pre_hook(lambda *_, name=name: self.layers.append(name)))
-            hooks.append(module.register_forward_hook(lambda *_: self._leave_layer(), always_call=True))
+            hooks.append(
+                module.register_forward_pre_hook(
+                    lambda *_, name=name: self.layers.append(name)
+                )
+            )
+            hooks.append(
+                module.register_forward_hook(
+                    lambda *_: self._leave_layer(), always_call=True
+                )
+            )
         try:
             yield
         finally:
@@ -106,7 +134,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.layers.pop()
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         if not _is_known(func):
@@ -129,7 +161,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _find_value(self, argument: Any) -> Any:
-        """What an argument stands for: the value or the weights that lie in its memory, or what it is."""
+        """What an argument stands for: the value or the weights that lie in its memory,
+        or what it is.
+        """
         if isinstance(argument, list | tuple):
             return [self._find_value(part) for part in argument]
         if not isinstance(argument, Tensor):
@@ -141,19 +175,35 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Know weights that were put together as others were before."""
         self.kept.append(output)
         key = f"{name} {[_describe_memory(argument) for argument in arguments]}"
-        self.first_of[str(_describe_memory(output))] = self.weights.setdefault(key, output)
+        self.first_of[str(_describe_memory(output))] = self.weights.setdefault(
+            key, output
+        )
 
     def _note_result(
-        self, name: str, arguments: list[Any], inputs: tuple[Value, ...], output: Tensor, macs: int
+        self,
+        name: str,
+        arguments: list[Any],
+        inputs: tuple[Value, ...],
+        output: Tensor,
+        macs: int,
     ) -> None:
-        """Note an operation with one result; a reshaped value is the value that it was."""
+        """Note an operation with one result; a reshaped value is the value that it
+        was.
+        """
         self.kept.append(output)
         if name not in RESHAPES:
             self._note(name, arguments, inputs, output, macs)
         else:
             self.values.setdefault(_find_place(output), inputs[0])
 
-    def _note(self, name: str, arguments: list[Any], inputs: tuple[Value, ...], output: Tensor, macs: int) -> None:
+    def _note(
+        self,
+        name: str,
+        arguments: list[Any],
+        inputs: tuple[Value, ...],
+        output: Tensor,
+        macs: int,
+    ) -> None:
         kind, settings = self._describe(name.rstrip("_"), arguments, len(inputs))
         value = Value(f"{kind}_{len(self.ops)}")
         layer = self.layers[-1] if self.layers else ""
@@ -161,7 +211,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.ops.append(Op(kind, value, inputs, shape, settings, macs, layer))
         self.values[_find_place(output)] = value
 
-    def _note_parts(self, name: str, arguments: list[Any], inputs: tuple[Value, ...], parts: list[Tensor]) -> None:
+    def _note_parts(
+        self,
+        name: str,
+        arguments: list[Any],
+        inputs: tuple[Value, ...],
+        parts: list[Tensor],
+    ) -> None:
         """Note each part of what is split as the slice that it is."""
         if not name.startswith("split"):
             raise RuntimeError(f"{name} gives several values, which cannot be counted")
@@ -169,10 +225,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         first = 0
         for part in parts:
             self.kept.append(part)
-            self._note("slice", [arguments[0], dimension % part.ndim, first], inputs, part, 0)
+            self._note(
+                "slice", [arguments[0], dimension % part.ndim, first], inputs, part, 0
+            )
             first += part.shape[dimension]
 
-    def _describe(self, name: str, arguments: list[Any], n_inputs: int) -> tuple[str, Settings]:
+    def _describe(
+        self, name: str, arguments: list[Any], n_inputs: int
+    ) -> tuple[str, Settings]:
         """The kind of an operation, as the C functions are called, and its settings."""
         if name in ("mul", "add"):
             return _describe_arithmetic(name, arguments, n_inputs)
@@ -184,7 +244,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return KINDS.get(name, name), settings
 
     def _find_affine(self, norm: BatchNorm) -> Affine:
-        """A batch norm in evaluation mode: one factor and one shift for each channel."""
+        """A batch norm in evaluation mode: one factor and one shift for each
+        channel.
+        """
         assert norm.mean is not None
         assert norm.variance is not None
         key = tuple(map(id, (norm.weight, norm.bias, norm.mean, norm.variance)))
@@ -204,11 +266,16 @@ def _name_of(func: Any) -> str:
 def _is_known(func: Any) -> bool:
     """Whether an operation is noted as it is, not as those that torch makes it of."""
     name = _name_of(func).rstrip("_")
-    return func._overloadname != "padding" and name in (*SETTINGS, *ARITHMETIC, *RESHAPES)
+    return func._overloadname != "padding" and name in (
+        *SETTINGS,
+        *ARITHMETIC,
+        *RESHAPES,
+    )
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    if _name_of(func) in KEEP_SHAPE and args[0].is_meta:  # torch's own way takes a millisecond for each
+    # Torch's own way takes a millisecond for each.
+    if _name_of(func) in KEEP_SHAPE and args[0].is_meta:
         return torch.empty_like(args[0])
     return func(*args, **kwargs)
 
@@ -217,7 +284,9 @@ def _first_of(result: Any) -> Any:
     return result[0] if isinstance(result, tuple) else result
 
 
-def _describe_arithmetic(name: str, arguments: list[Any], n_inputs: int) -> tuple[str, Settings]:
+def _describe_arithmetic(
+    name: str, arguments: list[Any], n_inputs: int
+) -> tuple[str, Settings]:
     if n_inputs > 1:
         return f"{name}_values", NO_SETTINGS
     numbers = [argument for argument in arguments if not isinstance(argument, Value)]
@@ -225,7 +294,9 @@ def _describe_arithmetic(name: str, arguments: list[Any], n_inputs: int) -> tupl
 
 
 def _read_settings(name: str, arguments: list[Any]) -> Settings:
-    """What follows the value in the arguments of torch's operation; further arguments change nothing."""
+    """What follows the value in the arguments of torch's operation; further arguments
+    change nothing.
+    """
     kind = SETTINGS.get(name, Settings)
     return kind(*arguments[1 : 1 + len(fields(kind))])
 
@@ -235,7 +306,9 @@ def _find_place(tensor: Tensor) -> tuple[int, int, int]:
 
 
 def _describe_memory(argument: Any) -> Any:
-    """An argument as text that is the same for the same memory, seen in the same shape."""
+    """An argument as text that is the same for the same memory, seen in the same
+    shape.
+    """
     if isinstance(argument, list | tuple):
         return [_describe_memory(part) for part in argument]
     if isinstance(argument, Tensor):
@@ -252,7 +325,9 @@ def _find_values(argument: Any) -> Iterator[Value]:
         yield argument
 
 
-def _count_macs(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> int:
+def _count_macs(
+    func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+) -> int:
     if _name_of(func) in ("conv2d", "linear"):
         return int(result.numel() * args[1][0].numel())
     count = flop_registry.get(func._overloadpacket)

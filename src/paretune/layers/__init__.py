@@ -1,7 +1,9 @@
-"""The one description of a network: typed layers, and what follows from them without building anything.
+"""The one description of a network: typed layers, and what follows from them without
+building anything.
 
-``types`` are the layers, ``unroll`` makes the straight line of applications of them, ``counts`` says what they cost and
-``words`` what they are called. Nothing here imports torch.
+``types`` are the layers, ``unroll`` makes the straight line of applications of them,
+``counts`` says what they cost and ``words`` what they are called. Nothing here imports
+torch.
 """
 
 from paretune.layers.counts import count_parameters, measure
@@ -9,4 +11,12 @@ from paretune.layers.types import Layer, Layers, Shape
 from paretune.layers.unroll import unroll
 from paretune.layers.words import describe
 
-__all__ = ["Layer", "Layers", "Shape", "count_parameters", "describe", "measure", "unroll"]
+__all__ = [
+    "Layer",
+    "Layers",
+    "Shape",
+    "count_parameters",
+    "describe",
+    "measure",
+    "unroll",
+]

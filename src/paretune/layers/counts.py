@@ -1,6 +1,8 @@
-"""What a network costs, in closed form from its layers: the same numbers as a trace of the built network, in microseconds.
+"""What a network costs, in closed form from its layers: the same numbers as a trace of
+the built network, in microseconds.
 
-RAM and flash for weights are those of the exported C code, as :class:`paretune.budget.Footprint` says.
+RAM and flash for weights are those of the exported C code, as
+:class:`paretune.budget.Footprint` says.
 """
 
 from collections import Counter
@@ -8,27 +10,51 @@ from collections.abc import Iterable, Sequence
 from math import prod
 
 from paretune.budget import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
-from paretune.layers.types import Activation, Conv, Depthwise, Layers, Linear, Norm, RepeatMaps, Shape
-from paretune.layers.unroll import IMAGE, Application, leave_out_views, once_each, unroll
+from paretune.layers.types import (
+    Activation,
+    Conv,
+    Depthwise,
+    Layers,
+    Linear,
+    Norm,
+    RepeatMaps,
+    Shape,
+)
+from paretune.layers.unroll import (
+    IMAGE,
+    Application,
+    leave_out_views,
+    once_each,
+    unroll,
+)
 from paretune.memory import Operation, find_buffers, measure_needs
 
 
 def count_parameters(layers: Layers, image_shape: Shape) -> int:
-    """Trainable scalars of a network: weights, biases, norm scale and shift, learnable slopes; what is shared counts once."""
-    return sum(_count_parameters(application) for application in once_each(unroll(layers, image_shape)))
+    """Trainable scalars of a network: weights, biases, norm scale and shift, learnable
+    slopes; what is shared counts once.
+    """
+    return sum(
+        _count_parameters(application)
+        for application in once_each(unroll(layers, image_shape))
+    )
 
 
 def measure(layers: Layers, image_shape: Shape, dtype: str = "float32") -> Footprint:
-    """All that one inference of a network takes, exported in ``dtype`` (float32 or int8).
+    """All that one inference of a network takes, exported in ``dtype`` (float32 or
+    int8).
 
-    Raises :class:`~paretune.errors.ConfigError` where a layer does not fit on what comes in.
+    Raises :class:`~paretune.errors.ConfigError` where a layer does not fit on what
+    comes in.
     """
     line = leave_out_views(unroll(layers, image_shape))
     layers_once = once_each(line)
     width = BYTES[dtype]
     in_use = [width * numbers for numbers in _measure_memory(line, image_shape)]
     if dtype == "float32":
-        flash_bytes = width * sum(_count_stored(application) for application in layers_once)
+        flash_bytes = width * sum(
+            _count_stored(application) for application in layers_once
+        )
     else:
         flash_bytes = _count_int8_flash(line, layers_once)
     return Footprint(
@@ -74,7 +100,9 @@ def _count_macs(application: Application) -> int:
 
 
 def _count_stored(application: Application) -> int:
-    """Numbers that the float code keeps of a layer: kernels that maps share are written out for each map."""
+    """Numbers that the float code keeps of a layer: kernels that maps share are written
+    out for each map.
+    """
     match application.layer:
         case Depthwise(kernel=kernel, bias=bias):
             return application.shape_in[0] * (kernel**2 + bias)
@@ -82,8 +110,12 @@ def _count_stored(application: Application) -> int:
             return _count_parameters(application)
 
 
-def _count_int8_flash(line: Sequence[Application], layers_once: Iterable[Application]) -> int:
-    """Weights once, however often they are applied; what a channel needs at every application, which has its own ranges."""
+def _count_int8_flash(
+    line: Sequence[Application], layers_once: Iterable[Application]
+) -> int:
+    """Weights once, however often they are applied; what a channel needs at every
+    application, which has its own ranges.
+    """
     weights = sum(_count_int8_weights(application) for application in layers_once)
     return weights + _count_int8_applied(line)
 
@@ -125,7 +157,9 @@ def _count_int8_applied(line: Sequence[Application]) -> int:
 
 
 def _measure_memory(line: Sequence[Application], image_shape: Shape) -> list[int]:
-    """Numbers of which the largest is what the memory must hold: see :func:`paretune.memory.measure_needs`."""
+    """Numbers of which the largest is what the memory must hold: see
+    :func:`paretune.memory.measure_needs`.
+    """
     operations = find_operations(line)
     buffers = find_buffers(operations, IMAGE, prod(image_shape))
     return measure_needs(len(operations), buffers)
@@ -136,15 +170,28 @@ def find_operations(line: Iterable[Application]) -> list[Operation]:
     operations: list[Operation] = []
     for application in line:
         if isinstance(application.layer, RepeatMaps):
-            operations += _find_operations_of_repeated(application, application.layer.maps)
+            operations += _find_operations_of_repeated(
+                application, application.layer.maps
+            )
         else:
             overwrites = isinstance(application.layer, Norm | Activation)
-            operations.append(Operation(application.inputs, application.output, prod(application.shape), overwrites))
+            operations.append(
+                Operation(
+                    application.inputs,
+                    application.output,
+                    prod(application.shape),
+                    overwrites,
+                )
+            )
     return operations
 
 
-def _find_operations_of_repeated(application: Application, maps: int) -> list[Operation]:
-    """Repeated maps are joined as often as they fit whole, and once more; then they are cut."""
+def _find_operations_of_repeated(
+    application: Application, maps: int
+) -> list[Operation]:
+    """Repeated maps are joined as often as they fit whole, and once more; then they are
+    cut.
+    """
     maps_in = application.shape_in[0]
     times = -(-maps // maps_in)
     size = prod(application.shape)
@@ -152,6 +199,11 @@ def _find_operations_of_repeated(application: Application, maps: int) -> list[Op
         return [Operation(application.inputs * times, application.output, size, False)]
     joined = f"joined {application.output}"
     return [
-        Operation(application.inputs * times, joined, times * prod(application.shape_in), False),
+        Operation(
+            application.inputs * times,
+            joined,
+            times * prod(application.shape_in),
+            False,
+        ),
         Operation((joined,), application.output, size, False),
     ]

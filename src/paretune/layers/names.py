@@ -1,4 +1,6 @@
-"""What layers are called in a network, and so their parameters: ``conv1.weight``, ``repeat1.step2.norm1.bias``."""
+"""What layers are called in a network, and so their parameters: ``conv1.weight``,
+``repeat1.step2.norm1.bias``.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -38,7 +40,9 @@ KIND_NAMES: dict[type, str] = {
 
 
 def name_layers(layers: Iterable[Layer]) -> Iterator[tuple[str, Layer]]:
-    """Each layer with its name: its kind and its number among those of its kind, from 1."""
+    """Each layer with its name: its kind and its number among those of its kind, from
+    1.
+    """
     counts: Counter[str] = Counter()
     for layer in layers:
         kind = KIND_NAMES[type(layer)]

@@ -19,10 +19,13 @@ from paretune.layers.types import (
 
 
 def check_image_shape(image_shape: Sequence[int]) -> Shape:
-    """``image_shape`` as a tuple ``(C, H, W)``. Raises :class:`~paretune.errors.ConfigError` for any other."""
+    """``image_shape`` as a tuple ``(C, H, W)``. Raises
+    :class:`~paretune.errors.ConfigError` for any other.
+    """
     if len(image_shape) != 3:
         raise ConfigError(
-            f"model.image_shape `{list(image_shape)}` is invalid; expected [channels, height, width]; "
+            f"model.image_shape `{list(image_shape)}` is invalid; expected [channels, "
+            "height, width]; "
             f"set model.image_shape"
         )
     channels, height, width = image_shape
@@ -30,15 +33,21 @@ def check_image_shape(image_shape: Sequence[int]) -> Shape:
 
 
 def infer_shape(layer: Layer, shape: Shape) -> Shape:
-    """The shape of what a layer that is neither a repetition nor branches makes of values of ``shape``.
+    """The shape of what a layer that is neither a repetition nor branches makes of
+    values of ``shape``.
 
-    Raises :class:`~paretune.errors.ConfigError` where it does not fit, so that no pixel would be left.
+    Raises :class:`~paretune.errors.ConfigError` where it does not fit, so that no pixel
+    would be left.
     """
     match layer:
         case Conv(maps=maps):
-            return maps, *_slide(shape, layer.kernel, layer.stride, layer.padding, "convolution")
+            return maps, *_slide(
+                shape, layer.kernel, layer.stride, layer.padding, "convolution"
+            )
         case Depthwise():
-            return shape[0], *_slide(shape, layer.kernel, layer.stride, layer.padding, "convolution")
+            return shape[0], *_slide(
+                shape, layer.kernel, layer.stride, layer.padding, "convolution"
+            )
         case MaxPool():
             return shape[0], *_slide(shape, layer.size, layer.stride, 0, "pool")
         case Linear(units=units):
@@ -57,20 +66,29 @@ def infer_shape(layer: Layer, shape: Shape) -> Shape:
 
 
 def infer_shape_after(layers: Iterable[Layer], shape: Shape) -> Shape:
-    """The shape after all of ``layers``, among which there are neither repetitions nor branches."""
+    """The shape after all of ``layers``, among which there are neither repetitions nor
+    branches.
+    """
     for layer in layers:
         shape = infer_shape(layer, shape)
     return shape
 
 
-def _slide(shape: Shape, kernel: int, stride: int, padding: int, kind: str) -> list[int]:
-    """Height and width of what a window of ``kernel`` x ``kernel`` gives on maps of this shape."""
+def _slide(
+    shape: Shape, kernel: int, stride: int, padding: int, kind: str
+) -> list[int]:
+    """Height and width of what a window of ``kernel`` x ``kernel`` gives on maps of
+    this shape.
+    """
     _, height, width = shape
     sides = [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
     if min(sides) < 1:
         raise ConfigError(
-            f"model leaves no pixel: a {kernel}x{kernel} {kind} does not fit on a {height}x{width} map; expected a map "
-            f"of at least 1x1 to be left; use fewer pools, smaller kernels, `same` padding (model.padding=same) or fewer "
-            f"layers, such as model=conv_tiny, or scale pictures of yours up (data.image_size=[28,28])"
+            f"model leaves no pixel: a {kernel}x{kernel} {kind} does not fit on a "
+            f"{height}x{width} map; expected a map "
+            "of at least 1x1 to be left; use fewer pools, smaller kernels, `same` "
+            "padding (model.padding=same) or fewer "
+            "layers, such as model=conv_tiny, or scale pictures of yours up "
+            "(data.image_size=[28,28])"
         )
     return sides

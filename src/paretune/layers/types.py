@@ -1,7 +1,9 @@
 """The kinds of layers that a network is made of: plain data, no torch.
 
-A layer says what it adds (maps, kernel, bias); the shape of what comes in follows from the layers before it (see
-:mod:`paretune.layers.unroll`). Maps are ``(C, H, W)``; values without rows and columns are ``(C,)``.
+A layer says what it adds (maps, kernel, bias); the shape of what comes in follows from
+the layers before it (see
+:mod:`paretune.layers.unroll`). Maps are ``(C, H, W)``; values without rows and columns
+are ``(C,)``.
 """
 
 from dataclasses import dataclass
@@ -11,7 +13,9 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """A convolution to ``maps`` maps; ``padding`` zeros stand on each side of what comes in."""
+    """A convolution to ``maps`` maps; ``padding`` zeros stand on each side of what
+    comes in.
+    """
 
     maps: int
     kernel: int = 3
@@ -22,10 +26,11 @@ class Conv:
 
 @dataclass(frozen=True, slots=True)
 class Depthwise:
-    """A convolution that filters each map by itself, with ``kernels`` kernels: map ``m`` by kernel ``m % kernels``.
+    """A convolution that filters each map by itself, with ``kernels`` kernels: map
+    ``m`` by kernel ``m % kernels``.
 
-    ``kernels`` of ``None`` means one for each map. Kernels of one depthwise convolution are much alike (Haase and Amthor
-    2020, https://arxiv.org/abs/2003.13549).
+    ``kernels`` of ``None`` means one for each map. Kernels of one depthwise convolution
+    are much alike (Haase and Amthor 2020, https://arxiv.org/abs/2003.13549).
     """
 
     kernel: int = 3
@@ -45,14 +50,18 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """A normalisation: ``batch``, ``group``, ``instance`` or ``scalar`` (see :mod:`paretune.models.modules`)."""
+    """A normalisation: ``batch``, ``group``, ``instance`` or ``scalar`` (see
+    :mod:`paretune.models.modules`).
+    """
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """``relu``, ``leaky_relu`` (slope 0.2), ``prelu`` (one learnable slope) or ``silu``."""
+    """``relu``, ``leaky_relu`` (slope 0.2), ``prelu`` (one learnable slope) or
+    ``silu``.
+    """
 
     kind: str
 
@@ -67,7 +76,9 @@ class MaxPool:
 
 @dataclass(frozen=True, slots=True)
 class PadEnd:
-    """One more row below and one more column on the right, smaller than any number: what Keras' ``same`` pools read."""
+    """One more row below and one more column on the right, smaller than any number:
+    what Keras' ``same`` pools read.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,9 @@ class Flatten:
 
 @dataclass(frozen=True, slots=True)
 class Dropout:
-    """Drops values, or whole maps, with a probability of ``rate`` in training; nothing in evaluation mode."""
+    """Drops values, or whole maps, with a probability of ``rate`` in training; nothing
+    in evaluation mode.
+    """
 
     rate: float
     of_maps: bool = False
@@ -90,16 +103,20 @@ class Dropout:
 
 @dataclass(frozen=True, slots=True)
 class RepeatMaps:
-    """The maps that come in over and over until there are ``maps`` of them; with fewer, the first of them."""
+    """The maps that come in over and over until there are ``maps`` of them; with fewer,
+    the first of them.
+    """
 
     maps: int
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """``shared`` layers applied once for each of ``steps``, with the same weights; each step's own layers follow them.
+    """``shared`` layers applied once for each of ``steps``, with the same weights; each
+    step's own layers follow them.
 
-    Liang and Hu 2015, "Recurrent convolutional neural network for object recognition" (CVPR).
+    Liang and Hu 2015, "Recurrent convolutional neural network for object recognition"
+    (CVPR).
     """
 
     shared: tuple["Layer", ...]
@@ -108,7 +125,9 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """``branches`` of layers on the same maps, side by side; what they give is joined map after map."""
+    """``branches`` of layers on the same maps, side by side; what they give is joined
+    map after map.
+    """
 
     branches: tuple[tuple["Layer", ...], ...]
 

@@ -1,7 +1,9 @@
-"""A network as the straight line of applications that one inference takes, from its layers.
+"""A network as the straight line of applications that one inference takes, from its
+layers.
 
-A repetition becomes one application after the other, branches become their applications and one that joins them. All
-that is counted, and all that is written in another language, comes from this line.
+A repetition becomes one application after the other, branches become their applications
+and one that joins them. All that is counted, and all that is written in another
+language, comes from this line.
 """
 
 from collections.abc import Iterable
@@ -9,7 +11,16 @@ from dataclasses import dataclass, field, replace
 
 from paretune.layers.names import name_layers
 from paretune.layers.shapes import infer_shape
-from paretune.layers.types import Dropout, Flatten, Layer, Layers, Parallel, Repeat, RepeatMaps, Shape
+from paretune.layers.types import (
+    Dropout,
+    Flatten,
+    Layer,
+    Layers,
+    Parallel,
+    Repeat,
+    RepeatMaps,
+    Shape,
+)
 
 IMAGE = 0  # the number of the value that comes in
 
@@ -21,10 +32,12 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """``output`` becomes ``layer`` of ``inputs``: numbers of values, the image's being 0.
+    """``output`` becomes ``layer`` of ``inputs``: numbers of values, the image's being
+    0.
 
-    ``name`` is where the layer's parameters are in the network; applications of one layer share it. ``shape_in`` is that of
-    the (first) input, ``shape`` that of the output, for one image.
+    ``name`` is where the layer's parameters are in the network; applications of one
+    layer share it. ``shape_in`` is that of the (first) input, ``shape`` that of the
+    output, for one image.
     """
 
     layer: Layer | Join
@@ -38,7 +51,8 @@ class Application:
 def unroll(layers: Layers, image_shape: Shape) -> list[Application]:
     """The applications of one inference, in order.
 
-    Raises :class:`~paretune.errors.ConfigError` where a layer does not fit on what comes in.
+    Raises :class:`~paretune.errors.ConfigError` where a layer does not fit on what
+    comes in.
     """
     line = _Line()
     line.extend(layers, "", IMAGE, image_shape)
@@ -51,42 +65,63 @@ class _Line:
 
     applications: list[Application] = field(default_factory=list)
 
-    def extend(self, layers: Iterable[Layer], prefix: str, source: int, shape: Shape) -> tuple[int, Shape]:
-        """Add ``layers``, whose names begin with ``prefix``, on the value ``source``; returns the last value and its shape."""
+    def extend(
+        self, layers: Iterable[Layer], prefix: str, source: int, shape: Shape
+    ) -> tuple[int, Shape]:
+        """Add ``layers``, whose names begin with ``prefix``, on the value ``source``;
+        returns the last value and its shape.
+        """
         for name, layer in name_layers(layers):
             source, shape = self._append(layer, f"{prefix}{name}", source, shape)
         return source, shape
 
-    def _append(self, layer: Layer, name: str, source: int, shape: Shape) -> tuple[int, Shape]:
+    def _append(
+        self, layer: Layer, name: str, source: int, shape: Shape
+    ) -> tuple[int, Shape]:
         match layer:
             case Repeat():
                 return self._append_repeat(layer, name, source, shape)
             case Parallel():
                 return self._append_branches(layer, name, source, shape)
             case _:
-                return self._apply(layer, name, (source,), shape, infer_shape(layer, shape))
+                return self._apply(
+                    layer, name, (source,), shape, infer_shape(layer, shape)
+                )
 
-    def _append_repeat(self, layer: Repeat, name: str, source: int, shape: Shape) -> tuple[int, Shape]:
+    def _append_repeat(
+        self, layer: Repeat, name: str, source: int, shape: Shape
+    ) -> tuple[int, Shape]:
         for number, step in enumerate(layer.steps, 1):
             source, shape = self.extend(layer.shared, f"{name}.shared.", source, shape)
             source, shape = self.extend(step, f"{name}.step{number}.", source, shape)
         return source, shape
 
-    def _append_branches(self, layer: Parallel, name: str, source: int, shape: Shape) -> tuple[int, Shape]:
+    def _append_branches(
+        self, layer: Parallel, name: str, source: int, shape: Shape
+    ) -> tuple[int, Shape]:
         ends: list[int] = []
         maps = 0
         end_shape = shape
         for number, branch in enumerate(layer.branches, 1):
-            end, end_shape = self.extend(branch, f"{name}.branch{number}.", source, shape)
+            end, end_shape = self.extend(
+                branch, f"{name}.branch{number}.", source, shape
+            )
             ends.append(end)
             maps += end_shape[0]
         return self._apply(Join(), name, tuple(ends), end_shape, (maps, *end_shape[1:]))
 
     def _apply(
-        self, layer: Layer | Join, name: str, inputs: tuple[int, ...], shape_in: Shape, shape: Shape
+        self,
+        layer: Layer | Join,
+        name: str,
+        inputs: tuple[int, ...],
+        shape_in: Shape,
+        shape: Shape,
     ) -> tuple[int, Shape]:
         output = len(self.applications) + 1
-        self.applications.append(Application(layer, name, inputs, output, shape_in, shape))
+        self.applications.append(
+            Application(layer, name, inputs, output, shape_in, shape)
+        )
         return output, shape
 
 
@@ -99,7 +134,9 @@ def once_each(line: Iterable[Application]) -> list[Application]:
 
 
 def leave_out_views(line: Iterable[Application]) -> list[Application]:
-    """The applications that compute something; what gives the same values as it gets is looked through."""
+    """The applications that compute something; what gives the same values as it gets is
+    looked through.
+    """
     sources = {IMAGE: IMAGE}  # of each value the one that it is a view of, or itself
     computing: list[Application] = []
     for application in line:
@@ -113,7 +150,9 @@ def leave_out_views(line: Iterable[Application]) -> list[Application]:
 
 
 def is_view(application: Application) -> bool:
-    """Whether an application gives what comes in, in evaluation mode: as it is or in another shape."""
+    """Whether an application gives what comes in, in evaluation mode: as it is or in
+    another shape.
+    """
     layer = application.layer
     if isinstance(layer, RepeatMaps):
         return application.shape == application.shape_in

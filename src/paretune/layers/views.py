@@ -1,7 +1,8 @@
-"""Looking at an image several times: at copies of it that are moved by a pixel or two, whose logits are averaged.
+"""Looking at an image several times: at copies of it that are moved by a pixel or two,
+whose logits are averaged.
 
-Averaging over moved copies is as old as Krizhevsky, Sutskever and Hinton 2012, "ImageNet classification with deep
-convolutional neural networks", section 4.1.
+Averaging over moved copies is as old as Krizhevsky, Sutskever and Hinton 2012,
+"ImageNet classification with deep convolutional neural networks", section 4.1.
 """
 
 from collections.abc import Sequence
@@ -11,16 +12,22 @@ from math import prod
 from paretune.budget import BYTES, Footprint
 from paretune.errors import check_choice
 
-REACH = {1: 0, 5: 1, 13: 2}  # of how many views, the moves right or left and down or up that add up to so many pixels
+# Of how many views, the moves right or left and down or up that add up to so many
+# pixels.
+REACH = {1: 0, 5: 1, 13: 2}
 
 
 def check_views(views: object) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` unless a network may look so often at an image."""
+    """Raise :class:`~paretune.errors.ConfigError` unless a network may look so often at
+    an image.
+    """
     check_choice("model.views", views, REACH)
 
 
 def find_corners(views: int) -> list[tuple[int, int]]:
-    """Row and column of the upper left corner of each copy, in an image whose edges were repeated by the reach."""
+    """Row and column of the upper left corner of each copy, in an image whose edges
+    were repeated by the reach.
+    """
     reach = REACH[views]
     corners: list[tuple[int, int]] = []
     for row in range(2 * reach + 1):
@@ -30,10 +37,13 @@ def find_corners(views: int) -> list[tuple[int, int]]:
     return corners
 
 
-def count_views(once: Footprint, views: int, image_shape: Sequence[int], dtype: str) -> Footprint:
+def count_views(
+    once: Footprint, views: int, image_shape: Sequence[int], dtype: str
+) -> Footprint:
     """The costs of looking ``views`` times, from those of looking ``once``.
 
-    Each further look takes the same code and memory; looking several times takes a copy of the image, too.
+    Each further look takes the same code and memory; looking several times takes a copy
+    of the image, too.
     """
     if views == 1:
         return once

@@ -19,7 +19,9 @@ from paretune.layers.unroll import Application, Join, once_each, unroll
 
 
 def describe(layers: Layers, image_shape: Shape) -> str:
-    """Every layer in order, such as ``conv 3x3 1>8, relu, batch norm 8, pool 2, ... dense 40>10``; shared ones stand once."""
+    """Every layer in order, such as ``conv 3x3 1>8, relu, batch norm 8, pool 2, ...
+    dense 40>10``; shared ones stand once.
+    """
     words = map(_describe, once_each(unroll(layers, image_shape)))
     return ", ".join(word for word in words if word)
 
@@ -33,7 +35,10 @@ def _describe(application: Application) -> str:
         case Depthwise(kernel=kernel, kernels=None):
             return f"depthwise conv {kernel}x{kernel} {maps_in}>{maps_in}"
         case Depthwise(kernel=kernel, kernels=kernels):
-            return f"depthwise conv {kernel}x{kernel} {maps_in}>{maps_in} by {kernels} kernels"
+            return (
+                f"depthwise conv {kernel}x{kernel} {maps_in}>{maps_in} by {kernels} "
+                "kernels"
+            )
         case Linear(units=units):
             return f"dense {maps_in}>{units}"
         case Norm(kind="scalar"):

@@ -1,7 +1,9 @@
-"""Architecture families: one file each, its class named in ``conf/model/<family>.yaml``.
+"""Architecture families: one file each, its class named in
+``conf/model/<family>.yaml``.
 
-A family is a dataclass of settings whose ``layers()`` are the network, from images ``(B, C, H, W)`` to logits
-``(B, num_classes)``; counting it takes no torch. Any other ``nn.Module`` class serves as well: it is built to be counted.
+A family is a dataclass of settings whose ``layers()`` are the network, from images
+``(B, C, H, W)`` to logits ``(B, num_classes)``; counting it takes no torch. Any other
+``nn.Module`` class serves as well: it is built to be counted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,18 +31,24 @@ COMMON_SETTINGS = ("init", "norm_eps", "norm_momentum", "views")
 
 @dataclass(frozen=True)
 class Described:
-    """A network that is a list of layers, and the images ``(C, H, W)`` that it takes."""
+    """A network that is a list of layers, and the images ``(C, H, W)`` that it
+    takes.
+    """
 
     layers: Layers
     image_shape: Shape
 
 
 def build(model: Mapping[str, Any]) -> "nn.Module":
-    """The network of a plain ``model`` config: ``_target_`` names its class, the other keys are its settings.
+    """The network of a plain ``model`` config: ``_target_`` names its class, the other
+    keys are its settings.
 
-    ``init`` (torch, glorot or he), ``norm_eps`` and ``norm_momentum`` work with any family: see
-    :func:`paretune.models.network.initialise`; so does ``views``: see :class:`paretune.models.views.Views`. Raises
-    :class:`~paretune.errors.ConfigError` if the class is neither a family nor an ``nn.Module``, or refuses its settings.
+    ``init`` (torch, glorot or he), ``norm_eps`` and ``norm_momentum`` work with any
+    family: see
+    :func:`paretune.models.network.initialise`; so does ``views``: see
+    :class:`paretune.models.views.Views`. Raises
+    :class:`~paretune.errors.ConfigError` if the class is neither a family nor an
+    ``nn.Module``, or refuses its settings.
     """
     from paretune.models.network import Network, initialise
     from paretune.models.views import Views
@@ -48,13 +56,17 @@ def build(model: Mapping[str, Any]) -> "nn.Module":
     views = model.get("views", 1)
     check_views(views)
     made = _make(model)
-    network = Network(made.layers, made.image_shape) if isinstance(made, Described) else made
+    network = (
+        Network(made.layers, made.image_shape) if isinstance(made, Described) else made
+    )
     initialise(network, model)
     return network if views == 1 else Views(network, views)
 
 
 def count(model: Mapping[str, Any]) -> int:
-    """Trainable parameters of a plain ``model`` config, counted without allocating any."""
+    """Trainable parameters of a plain ``model`` config, counted without allocating
+    any.
+    """
     made = _make_on_meta(model)
     if isinstance(made, Described):
         return layers.count_parameters(made.layers, made.image_shape)
@@ -64,7 +76,8 @@ def count(model: Mapping[str, Any]) -> int:
 
 
 def measure(model: Mapping[str, Any], dtype: str = "float32") -> Footprint:
-    """All that a network of a plain ``model`` config costs in ``dtype``, counted without allocating or computing anything.
+    """All that a network of a plain ``model`` config costs in ``dtype``, counted
+    without allocating or computing anything.
 
     Raises :class:`~paretune.errors.ConfigError` like :func:`build`.
     """
@@ -76,13 +89,20 @@ def measure(model: Mapping[str, Any], dtype: str = "float32") -> Footprint:
         return count_views(once, views, made.image_shape, dtype)
     from paretune.models.tracing import measure_network
 
-    return count_views(measure_network(made, model["image_shape"], dtype), views, model["image_shape"], dtype)
+    return count_views(
+        measure_network(made, model["image_shape"], dtype),
+        views,
+        model["image_shape"],
+        dtype,
+    )
 
 
 def describe(model: Mapping[str, Any]) -> str:
-    """Every layer of a plain ``model`` config in order, such as ``conv 3x3 1>8, relu, ... dense 40>10``.
+    """Every layer of a plain ``model`` config in order, such as ``conv 3x3 1>8, relu,
+    ... dense 40>10``.
 
-    Shared ones stand once. Raises :class:`~paretune.errors.ConfigError` like :func:`build`.
+    Shared ones stand once. Raises :class:`~paretune.errors.ConfigError` like
+    :func:`build`.
     """
     made = _make_on_meta(model)
     if isinstance(made, Described):
@@ -98,7 +118,9 @@ def family_of(model: Mapping[str, Any]) -> str:
 
 
 def _make_on_meta(model: Mapping[str, Any]) -> "Described | nn.Module":
-    """Like :func:`_make`; a network that is no list of layers is built without allocating its weights."""
+    """Like :func:`_make`; a network that is no list of layers is built without
+    allocating its weights.
+    """
     family = _locate_family(model)
     if issubclass(family, Family):
         return _describe_layers(family, model)
@@ -131,12 +153,14 @@ def _locate_family(model: Mapping[str, Any]) -> type:
         family = locate(target)
     except ErrorDuringImport as error:
         raise ConfigError(
-            f"model._target_ `{target}` cannot be imported ({first_line(error)}); expected a module without errors; mend it"
+            f"model._target_ `{target}` cannot be imported ({first_line(error)}); "
+            "expected a module without errors; mend it"
         ) from error
     if isinstance(family, type) and _is_network(family):
         return family
     raise ConfigError(
-        f"model._target_ `{target}` is not a network; expected the dotted path of an nn.Module class, such as "
+        f"model._target_ `{target}` is not a network; expected the dotted path of an "
+        "nn.Module class, such as "
         f"paretune.models.squeeze.Squeeze; set model._target_"
     )
 
@@ -151,20 +175,27 @@ def _is_network(family: type) -> bool:
 
 def _call(family: type, model: Mapping[str, Any]) -> Any:
     """The class called with the settings of the config that are its own."""
-    settings = {name: value for name, value in model.items() if name not in ("_target_", *COMMON_SETTINGS)}
+    settings = {
+        name: value
+        for name, value in model.items()
+        if name not in ("_target_", *COMMON_SETTINGS)
+    }
     with _told_by_name(family, model):
         return family(**settings)
 
 
 @contextmanager
 def _told_by_name(family: type, model: Mapping[str, Any]) -> Iterator[None]:
-    """What a family raises for its settings as a :class:`~paretune.errors.ConfigError` that names it."""
+    """What a family raises for its settings as a :class:`~paretune.errors.ConfigError`
+    that names it.
+    """
     try:
         yield
     except ConfigError:
         raise
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise ConfigError(
-            f"model `{family.__name__}` refuses its settings ({first_line(error)}); see its signature in "
+            f"model `{family.__name__}` refuses its settings ({first_line(error)}); "
+            "see its signature in "
             f"{model['_target_']}"
         ) from error

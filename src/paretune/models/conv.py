@@ -1,7 +1,8 @@
 """Conv: a stack of convolutions and pools, flattened into a small dense head.
 
-The form of LeCun et al. 1998 (http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf), of the "Minimalist MNIST" series
-(jamesgeo.com/2018/09/27/minimalist-mnist) and of Keras' ``mnist_cnn`` example.
+The form of LeCun et al. 1998 (http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf), of
+the "Minimalist MNIST" series (jamesgeo.com/2018/09/27/minimalist-mnist) and of Keras'
+``mnist_cnn`` example.
 """
 
 from collections.abc import Sequence
@@ -24,13 +25,17 @@ from paretune.models.family import (
 
 @dataclass(frozen=True, kw_only=True)
 class Conv(Family):
-    """Convolutions of ``widths`` maps, an optional 1x1 ``neck``, then dense layers of ``head`` units and the logits.
+    """Convolutions of ``widths`` maps, an optional 1x1 ``neck``, then dense layers of
+    ``head`` units and the logits.
 
-    ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or one each; a 2x2 max-pool follows each
-    layer whose number (from 1) is in ``pool_after``. ``dropout`` is one rate after every pool, or a list of one after each
-    layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes the last maps to that many channels.
-    ``bias`` is that of the convolutions. Dense layers are normalised with ``head_norm`` and followed by ``head_dropout``.
-    With ``depth`` only the first so many of the ``widths`` are built, with their part of what is listed by layer.
+    ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or
+    one each; a 2x2 max-pool follows each layer whose number (from 1) is in
+    ``pool_after``. ``dropout`` is one rate after every pool, or a list of one after
+    each layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes
+    the last maps to that many channels. ``bias`` is that of the convolutions. Dense
+    layers are normalised with ``head_norm`` and followed by ``head_dropout``. With
+    ``depth`` only the first so many of the ``widths`` are built, with their part of
+    what is listed by layer.
     """
 
     widths: Sequence[int] = (16, 16)
@@ -53,9 +58,17 @@ class Conv(Family):
         normalise = Normalise(self.norm, self.activation, self.norm_first)
         activate = Normalise("none", self.activation)
         units = check_sizes("head", self.head)
-        head = make_dense(units, normalise if self.head_norm else activate, self.head_dropout)
+        head = make_dense(
+            units, normalise if self.head_norm else activate, self.head_dropout
+        )
         body = self._make_body(normalise)
-        return (*body, *self._make_neck(activate), Flatten(), *head, Linear(self.num_classes))
+        return (
+            *body,
+            *self._make_neck(activate),
+            Flatten(),
+            *head,
+            Linear(self.num_classes),
+        )
 
     def _make_body(self, normalise: Normalise) -> list[Layer]:
         listed = len(self.widths)
@@ -65,7 +78,9 @@ class Conv(Family):
         windows = make_windows(kernel_size, padding, len(widths))
         rates = self._find_dropouts(len(widths))
         layers: list[Layer] = []
-        for number, (maps, window, rate) in enumerate(zip(widths, windows, rates, strict=True), 1):
+        for number, (maps, window, rate) in enumerate(
+            zip(widths, windows, rates, strict=True), 1
+        ):
             layers.append(ConvLayer(maps, window.size, window.padding, bias=self.bias))
             layers += normalise.layers()
             if number in self.pool_after:
@@ -77,7 +92,10 @@ class Conv(Family):
         """The rate after each layer; a single one goes after pools alone."""
         dropout = cut_to_depth(self.dropout, self.depth, len(self.widths))
         if isinstance(dropout, (int, float)):
-            return [dropout if number in self.pool_after else 0.0 for number in range(1, layers + 1)]
+            return [
+                dropout if number in self.pool_after else 0.0
+                for number in range(1, layers + 1)
+            ]
         return per_layer("dropout", dropout, layers)
 
     def _make_neck(self, activate: Normalise) -> list[Layer]:

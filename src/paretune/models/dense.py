@@ -14,8 +14,9 @@ from paretune.models.family import Family, Normalise, check_sizes, make_dense, p
 class Dense(Family):
     """Flatten, then hidden layers of ``widths`` units, then ``num_classes`` logits.
 
-    ``dropout`` is the probability after each hidden layer (one for all, or one each), those before number
-    ``dropout_from`` (from 1) left out. ``widths=()`` is logistic regression.
+    ``dropout`` is the probability after each hidden layer (one for all, or one each),
+    those before number ``dropout_from`` (from 1) left out. ``widths=()`` is logistic
+    regression.
     """
 
     widths: Sequence[int] = (64, 64)

@@ -1,4 +1,6 @@
-"""What the families share: the form of a family, and the checks of settings that come by layer. No torch."""
+"""What the families share: the form of a family, and the checks of settings that come
+by layer. No torch.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -6,7 +8,16 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from paretune.errors import ConfigError, check_choice, check_least
-from paretune.layers.types import Activation, Conv, Depthwise, Dropout, Layer, Layers, Linear, Norm
+from paretune.layers.types import (
+    Activation,
+    Conv,
+    Depthwise,
+    Dropout,
+    Layer,
+    Layers,
+    Linear,
+    Norm,
+)
 
 T = TypeVar("T", int, float, str)
 V = TypeVar("V")
@@ -18,7 +29,9 @@ PADDINGS = ("same", "valid")
 
 @dataclass(frozen=True, kw_only=True)
 class Family(ABC):
-    """The settings of a family of networks, from images ``(C, H, W)`` of ``image_shape`` to ``num_classes`` logits."""
+    """The settings of a family of networks, from images ``(C, H, W)`` of
+    ``image_shape`` to ``num_classes`` logits.
+    """
 
     image_shape: Sequence[int] = (1, 28, 28)
     num_classes: int = 10
@@ -32,19 +45,24 @@ class Family(ABC):
 
 
 def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
-    """``value`` for each layer: a single value serves all, a list must hold one entry a layer."""
+    """``value`` for each layer: a single value serves all, a list must hold one entry a
+    layer.
+    """
     if isinstance(value, (str, int, float)):
         return [value] * layers
     if len(value) != layers:
         raise ConfigError(
-            f"model.{name} `{list(value)}` has {len(value)} entries for {layers} layers; expected {layers} entries "
+            f"model.{name} `{list(value)}` has {len(value)} entries for {layers} "
+            f"layers; expected {layers} entries "
             f"or a single value; set model.{name}"
         )
     return list(value)
 
 
 def cut_to_depth(value: V, depth: int | None, layers: int, before: int = 0) -> V:
-    """A setting of ``layers`` layers, ``before`` others and some after them, for the first ``depth`` layers alone."""
+    """A setting of ``layers`` layers, ``before`` others and some after them, for the
+    first ``depth`` layers alone.
+    """
     check_least("model.depth", depth, 1, most=layers, null=True)
     if depth is None or not isinstance(value, (list, tuple)):
         return value
@@ -60,16 +78,21 @@ def check_sizes(name: str, values: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The kernel of a convolution: ``size`` x ``size``, with ``padding`` zeros on each side of what comes in."""
+    """The kernel of a convolution: ``size`` x ``size``, with ``padding`` zeros on each
+    side of what comes in.
+    """
 
     size: int
     padding: int
 
 
-def make_windows(kernel_size: int | Sequence[int], padding: str | Sequence[str], layers: int) -> list[Window]:
+def make_windows(
+    kernel_size: int | Sequence[int], padding: str | Sequence[str], layers: int
+) -> list[Window]:
     """The kernels layer by layer.
 
-    ``same`` keeps the size of the map (an even kernel makes it one larger), ``valid`` adds no zeros.
+    ``same`` keeps the size of the map (an even kernel makes it one larger), ``valid``
+    adds no zeros.
     """
     sizes = check_sizes("kernel_size", per_layer("kernel_size", kernel_size, layers))
     windows: list[Window] = []
@@ -81,7 +104,9 @@ def make_windows(kernel_size: int | Sequence[int], padding: str | Sequence[str],
 
 @dataclass(frozen=True, slots=True)
 class Normalise:
-    """How a layer's output is normalised and activated: which norm, which activation, which of them first."""
+    """How a layer's output is normalised and activated: which norm, which activation,
+    which of them first.
+    """
 
     norm: str
     activation: str
@@ -92,11 +117,15 @@ class Normalise:
         check_choice("model.activation", self.activation, ACTIVATIONS)
 
     def check_averaged(self) -> None:
-        """Refuse what leaves the same mean in every map of every image, before layers that read nothing but means."""
+        """Refuse what leaves the same mean in every map of every image, before layers
+        that read nothing but means.
+        """
         if self.norm == "instance" and not self.norm_first:
             raise ConfigError(
-                "model.norm `instance` after the activation gives maps of the same mean for every image, and the "
-                "global pool reads means only; expected it before the activation, or another norm; "
+                "model.norm `instance` after the activation gives maps of the same "
+                "mean for every image, and the "
+                "global pool reads means only; expected it before the activation, or "
+                "another norm; "
                 "set model.norm_first=true"
             )
 
@@ -109,12 +138,21 @@ class Normalise:
         return [norm, activation] if self.norm_first else [activation, norm]
 
 
-def make_separable(maps: int, window: Window, *, depthwise_bias: bool = False, bias: bool = True, stride: int = 1,
-                   kernels: int | None = None) -> list[Layer]:  # fmt: skip
-    """A depthwise convolution, then a 1x1 one that mixes the maps to ``maps``, nothing in between.
+def make_separable(
+    maps: int,
+    window: Window,
+    *,
+    depthwise_bias: bool = False,
+    bias: bool = True,
+    stride: int = 1,
+    kernels: int | None = None,
+) -> list[Layer]:
+    """A depthwise convolution, then a 1x1 one that mixes the maps to ``maps``, nothing
+    in between.
 
-    Chollet 2016, "Xception" (https://arxiv.org/abs/1610.02357). Keras gives the depthwise part no bias; ``depthwise_bias``
-    does; ``bias`` is that of the other part. ``kernels`` are how many the maps share; ``None``: one for each.
+    Chollet 2016, "Xception" (https://arxiv.org/abs/1610.02357). Keras gives the
+    depthwise part no bias; ``depthwise_bias`` does; ``bias`` is that of the other part.
+    ``kernels`` are how many the maps share; ``None``: one for each.
     """
     depthwise = Depthwise(window.size, window.padding, stride, depthwise_bias, kernels)
     return [depthwise, Conv(maps, 1, bias=bias)]
@@ -125,8 +163,12 @@ def make_dropout(rate: float, *, of_maps: bool = False) -> list[Layer]:
     return [Dropout(rate, of_maps)] if rate else []
 
 
-def make_dense(units: Sequence[int], normalise: Normalise, dropout: float | Sequence[float] = 0.0) -> list[Layer]:
-    """A dense layer to each number of ``units``, each normalised, activated and followed by its dropout."""
+def make_dense(
+    units: Sequence[int], normalise: Normalise, dropout: float | Sequence[float] = 0.0
+) -> list[Layer]:
+    """A dense layer to each number of ``units``, each normalised, activated and
+    followed by its dropout.
+    """
     rates = per_layer("dropout", dropout, len(units))
     layers: list[Layer] = []
     for size, rate in zip(units, rates, strict=True):

@@ -1,4 +1,6 @@
-"""Layers as torch modules: one class or function for each kind of :mod:`paretune.layers.types`."""
+"""Layers as torch modules: one class or function for each kind of
+:mod:`paretune.layers.types`.
+"""
 
 from math import inf
 
@@ -26,10 +28,11 @@ GROUPS = (4, 3, 2)  # of a group norm, the first that fits
 
 
 class ScalarNorm(nn.Module):
-    """Each example to mean 0 and deviation 1 over all its values, then one learnable scale and one shift.
+    """Each example to mean 0 and deviation 1 over all its values, then one learnable
+    scale and one shift.
 
-    Layer normalisation (Ba, Kiros and Hinton 2016, https://arxiv.org/abs/1607.06450) with two parameters, as in
-    github:ruslangrimov/mnist-minimal-model.
+    Layer normalisation (Ba, Kiros and Hinton 2016, https://arxiv.org/abs/1607.06450)
+    with two parameters, as in github:ruslangrimov/mnist-minimal-model.
     """
 
     def __init__(self) -> None:
@@ -40,11 +43,16 @@ class ScalarNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features ``(B, ...)``, normalised."""
-        return layer_norm(features, features.shape[1:], eps=self.eps) * self.weight + self.bias
+        return (
+            layer_norm(features, features.shape[1:], eps=self.eps) * self.weight
+            + self.bias
+        )
 
 
 class RepeatedMaps(nn.Module):
-    """The maps that come in over and over until there are ``maps`` of them; with fewer, the first of them."""
+    """The maps that come in over and over until there are ``maps`` of them; with fewer,
+    the first of them.
+    """
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -57,25 +65,36 @@ class RepeatedMaps(nn.Module):
 
 def _repeat(features: Tensor, maps: int) -> Tensor:
     channels = features.shape[1]
-    repeated = features if channels >= maps else cat([features] * -(-maps // channels), dim=1)
+    repeated = (
+        features if channels >= maps else cat([features] * -(-maps // channels), dim=1)
+    )
     return repeated if repeated.shape[1] == maps else repeated[:, :maps]
 
 
 class SharedDepthwise(nn.Conv2d):
-    """A depthwise convolution of ``maps`` maps with only ``kernels`` kernels: map ``m`` is filtered by kernel ``m % kernels``.
+    """A depthwise convolution of ``maps`` maps with only ``kernels`` kernels: map ``m``
+    is filtered by kernel ``m % kernels``.
 
     See :class:`paretune.layers.types.Depthwise`.
     """
 
     def __init__(self, maps: int, layer: Depthwise) -> None:
         assert layer.kernels is not None
-        super().__init__(1, layer.kernels, layer.kernel, layer.stride, layer.padding, bias=False)
+        super().__init__(
+            1, layer.kernels, layer.kernel, layer.stride, layer.padding, bias=False
+        )
         self.groups = self.in_channels = self.out_channels = maps
 
     def forward(self, features: Tensor) -> Tensor:
         """Features ``(B, maps, H, W)``, filtered."""
         weight = _repeat(self.weight.transpose(0, 1), self.groups).transpose(0, 1)
-        return conv2d(features, weight, stride=self.stride, padding=self.padding, groups=self.groups)
+        return conv2d(
+            features,
+            weight,
+            stride=self.stride,
+            padding=self.padding,
+            groups=self.groups,
+        )
 
 
 class MapMeans(nn.Module):
@@ -87,11 +106,20 @@ class MapMeans(nn.Module):
 
 
 def make_module(layer: Layer, shape: Shape) -> nn.Module:
-    """The module of a layer, of those that have no layers within, for values of ``shape``; weights are torch's own draw."""
+    """The module of a layer, of those that have no layers within, for values of
+    ``shape``; weights are torch's own draw.
+    """
     maps_in = shape[0]
     match layer:
         case Conv():
-            return nn.Conv2d(maps_in, layer.maps, layer.kernel, layer.stride, layer.padding, bias=layer.bias)
+            return nn.Conv2d(
+                maps_in,
+                layer.maps,
+                layer.kernel,
+                layer.stride,
+                layer.padding,
+                bias=layer.bias,
+            )
         case Depthwise(kernels=None):
             return _make_depthwise(layer, maps_in)
         case Depthwise():
@@ -119,11 +147,21 @@ def make_module(layer: Layer, shape: Shape) -> nn.Module:
 
 
 def _make_depthwise(layer: Depthwise, maps: int) -> nn.Conv2d:
-    return nn.Conv2d(maps, maps, layer.kernel, layer.stride, layer.padding, groups=maps, bias=layer.bias)
+    return nn.Conv2d(
+        maps,
+        maps,
+        layer.kernel,
+        layer.stride,
+        layer.padding,
+        groups=maps,
+        bias=layer.bias,
+    )
 
 
 def _make_norm(kind: str, shape: Shape) -> nn.Module:
-    """A norm of maps ``(C, H, W)``, or of values ``(C,)``, of which an instance norm is one over all of them."""
+    """A norm of maps ``(C, H, W)``, or of values ``(C,)``, of which an instance norm is
+    one over all of them.
+    """
     channels = shape[0]
     has_maps = len(shape) == 3
     match kind:
@@ -132,7 +170,11 @@ def _make_norm(kind: str, shape: Shape) -> nn.Module:
         case "group":
             return nn.GroupNorm(choose_groups(channels), channels)
         case "instance":
-            return nn.InstanceNorm2d(channels, affine=True) if has_maps else nn.LayerNorm(channels)
+            return (
+                nn.InstanceNorm2d(channels, affine=True)
+                if has_maps
+                else nn.LayerNorm(channels)
+            )
         case "scalar":
             return ScalarNorm()
         case _:
@@ -142,7 +184,8 @@ def _make_norm(kind: str, shape: Shape) -> nn.Module:
 def choose_groups(channels: int) -> int:
     """As many groups of two or more channels, four at most, as divide them.
 
-    A group of one channel would be an instance norm. Wu and He 2018, https://arxiv.org/abs/1803.08494.
+    A group of one channel would be an instance norm. Wu and He 2018,
+    https://arxiv.org/abs/1803.08494.
     """
     for groups in GROUPS:
         if channels % groups == 0 and channels > groups:

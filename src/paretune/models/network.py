@@ -15,10 +15,13 @@ from paretune.models.modules import make_module
 
 
 class Network(nn.Sequential):
-    """Layers one after another, from images ``(B, C, H, W)`` to logits ``(B, num_classes)``.
+    """Layers one after another, from images ``(B, C, H, W)`` to logits ``(B,
+    num_classes)``.
 
-    Parameters are called after their layers: ``conv1.weight``, ``repeat1.step2.norm1.bias`` (see
-    :mod:`paretune.layers.names`). ``layers`` and ``image_shape`` are kept: what is written of the network comes from them.
+    Parameters are called after their layers: ``conv1.weight``,
+    ``repeat1.step2.norm1.bias`` (see
+    :mod:`paretune.layers.names`). ``layers`` and ``image_shape`` are kept: what is
+    written of the network comes from them.
     """
 
     def __init__(self, layers: Layers, image_shape: Shape) -> None:
@@ -29,7 +32,9 @@ class Network(nn.Sequential):
 
 
 class Repeated(nn.Module):
-    """Layers with the same weights at each step, and each step's own layers: see :class:`paretune.layers.types.Repeat`."""
+    """Layers with the same weights at each step, and each step's own layers: see
+    :class:`paretune.layers.types.Repeat`.
+    """
 
     def __init__(self, layer: Repeat, shape: Shape) -> None:
         super().__init__()
@@ -49,7 +54,9 @@ class Repeated(nn.Module):
 
 
 class Branches(nn.Module):
-    """Layers side by side on the same maps, joined: see :class:`paretune.layers.types.Parallel`."""
+    """Layers side by side on the same maps, joined: see
+    :class:`paretune.layers.types.Parallel`.
+    """
 
     def __init__(self, layer: Parallel, shape: Shape) -> None:
         super().__init__()
@@ -64,12 +71,19 @@ class Branches(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps ``(B, C, H, W)`` of all branches, in their order."""
-        ends = [self.get_submodule(f"branch{number}")(features) for number in range(1, self.n_branches + 1)]
+        ends = [
+            self.get_submodule(f"branch{number}")(features)
+            for number in range(1, self.n_branches + 1)
+        ]
         return cat(ends, dim=1)
 
 
-def _make_modules(layers: Iterable[Layer], shape: Shape) -> tuple[OrderedDict[str, nn.Module], Shape]:
-    """The modules of ``layers`` by their names, for values of ``shape``, and the shape of what they give."""
+def _make_modules(
+    layers: Iterable[Layer], shape: Shape
+) -> tuple[OrderedDict[str, nn.Module], Shape]:
+    """The modules of ``layers`` by their names, for values of ``shape``, and the shape
+    of what they give.
+    """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     for name, layer in name_layers(layers):
         match layer:
@@ -80,12 +94,16 @@ def _make_modules(layers: Iterable[Layer], shape: Shape) -> tuple[OrderedDict[st
                 branches = Branches(layer, shape)
                 modules[name], shape = branches, branches.shape
             case _:
-                modules[name], shape = make_module(layer, shape), infer_shape(layer, shape)
+                modules[name], shape = (
+                    make_module(layer, shape),
+                    infer_shape(layer, shape),
+                )
     return modules, shape
 
 
-# Glorot and Bengio 2010 (https://proceedings.mlr.press/v9/glorot10a.html), Keras' default; He et al. 2015
-# (https://arxiv.org/abs/1502.01852); torch's own draws weights and biases from a uniform of 1 / sqrt(fan-in).
+# Glorot and Bengio 2010 (https://proceedings.mlr.press/v9/glorot10a.html), Keras'
+# default; He et al. 2015 (https://arxiv.org/abs/1502.01852); torch's own draws weights
+# and biases from a uniform of 1 / sqrt(fan-in).
 INITIALS: dict[str, Callable[[Tensor], Tensor] | None] = {
     "glorot": nn.init.xavier_uniform_,
     "he": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
@@ -94,9 +112,11 @@ INITIALS: dict[str, Callable[[Tensor], Tensor] | None] = {
 
 
 def initialise(net: nn.Module, settings: Mapping[str, Any]) -> None:
-    """Draw the weights of ``net`` anew as ``init`` says (biases 0), set ``norm_eps`` and ``norm_momentum`` of its norms.
+    """Draw the weights of ``net`` anew as ``init`` says (biases 0), set ``norm_eps``
+    and ``norm_momentum`` of its norms.
 
-    ``norm_momentum`` is torch's: the weight of the newest batch in the running statistics (Keras' 0.99 is 0.01). Raises
+    ``norm_momentum`` is torch's: the weight of the newest batch in the running
+    statistics (Keras' 0.99 is 0.01). Raises
     :class:`~paretune.errors.ConfigError` for an unknown ``init``.
     """
     init = settings.get("init", "torch")

@@ -1,14 +1,24 @@
 """Recurrent: one convolution applied again and again with the same weights.
 
-The form of github:ruslangrimov/mnist-minimal-model (1,936 and 2,180 parameters); the idea from Liang and Hu 2015,
-"Recurrent convolutional neural network for object recognition" (CVPR).
+The form of github:ruslangrimov/mnist-minimal-model (1,936 and 2,180 parameters); the
+idea from Liang and Hu 2015, "Recurrent convolutional neural network for object
+recognition" (CVPR).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paretune.errors import ConfigError, check_choice, check_least
-from paretune.layers.types import Conv, Layer, Layers, Linear, MaxPool, MeanOfMaps, Repeat, RepeatMaps
+from paretune.layers.types import (
+    Conv,
+    Layer,
+    Layers,
+    Linear,
+    MaxPool,
+    MeanOfMaps,
+    Repeat,
+    RepeatMaps,
+)
 from paretune.models.family import (
     Family,
     Normalise,
@@ -23,19 +33,23 @@ from paretune.models.family import (
 
 @dataclass(frozen=True, kw_only=True)
 class Recurrent(Family):
-    """A convolution of ``stem`` maps and a pool, a layer of ``width`` maps, one of ``width`` maps ``steps`` times,
-    averages, ``head`` units, the logits.
+    """A convolution of ``stem`` maps and a pool, a layer of ``width`` maps, one of
+    ``width`` maps ``steps`` times, averages, ``head`` units, the logits.
 
-    The repeated layer counts once; with ``norm_each_step`` every step has a norm of its own. ``separable`` layers are
-    depthwise-separable, else plain; ``pool_middle`` puts a 2x2 max-pool before the steps, too. ``padding`` (``same`` or
-    ``valid``) is that of the stem and the layer after it; steps keep the size, but for a pool after each whose number
-    (from 1) is in ``pool_after_steps``. ``dropout`` drops single values. ``bias`` is that of all convolutions but
-    depthwise parts, ``head_bias`` that of the logits.
+    The repeated layer counts once; with ``norm_each_step`` every step has a norm of its
+    own. ``separable`` layers are depthwise-separable, else plain; ``pool_middle`` puts
+    a 2x2 max-pool before the steps, too. ``padding`` (``same`` or ``valid``) is that of
+    the stem and the layer after it; steps keep the size, but for a pool after each
+    whose number (from 1) is in ``pool_after_steps``. ``dropout`` drops single values.
+    ``bias`` is that of all convolutions but depthwise parts, ``head_bias`` that of the
+    logits.
 
-    Three ways to fewer parameters: ``widen: repeat`` has no layer between stem and steps but the maps of the stem over
-    and over, ``depthwise_kernels`` is how many kernels the maps of the repeated layer share (null: one each), and
-    ``class_maps`` makes the averages of the first maps the logits, one for each class, in place of ``head`` and a dense
-    layer (Lin, Chen and Yan 2013, "Network in network", section 3.2, https://arxiv.org/abs/1312.4400).
+    Three ways to fewer parameters: ``widen: repeat`` has no layer between stem and
+    steps but the maps of the stem over and over, ``depthwise_kernels`` is how many
+    kernels the maps of the repeated layer share (null: one each), and ``class_maps``
+    makes the averages of the first maps the logits, one for each class, in place of
+    ``head`` and a dense layer (Lin, Chen and Yan 2013, "Network in network", section
+    3.2, https://arxiv.org/abs/1312.4400).
     """
 
     stem: int = 8
@@ -75,10 +89,17 @@ class Recurrent(Family):
             self._check_class_maps()
 
     def _check_shared_kernels(self) -> None:
-        check_least("model.depthwise_kernels", self.depthwise_kernels, 1, most=self.width, null=True)
+        check_least(
+            "model.depthwise_kernels",
+            self.depthwise_kernels,
+            1,
+            most=self.width,
+            null=True,
+        )
         if self.depthwise_kernels is not None and not self.separable:
             raise ConfigError(
-                f"model.depthwise_kernels `{self.depthwise_kernels}` has no meaning for plain convolutions; expected "
+                f"model.depthwise_kernels `{self.depthwise_kernels}` has no meaning "
+                "for plain convolutions; expected "
                 "null, or model.separable=true; set one of them"
             )
 
@@ -86,7 +107,8 @@ class Recurrent(Family):
         check_least("model.width", self.width, self.num_classes)  # a map for each class
         if len(self.head):
             raise ConfigError(
-                f"model.head `{list(self.head)}` has no place where the averages of maps are the logits; expected [], "
+                f"model.head `{list(self.head)}` has no place where the averages of "
+                "maps are the logits; expected [], "
                 "or model.class_maps=false; set one of them"
             )
 
@@ -101,7 +123,12 @@ class Recurrent(Family):
         if self.widen == "repeat":
             return [RepeatMaps(self.width), *middle, *self._dropout()]
         window = Window(3, 1 if self.padding == "same" else 0)
-        return [*self._make_conv(window), *normalise.layers(), *middle, *self._dropout()]
+        return [
+            *self._make_conv(window),
+            *normalise.layers(),
+            *middle,
+            *self._dropout(),
+        ]
 
     def _make_conv(self, window: Window, kernels: int | None = None) -> list[Layer]:
         if self.separable:
@@ -116,7 +143,9 @@ class Recurrent(Family):
             own = after
         else:
             shared += after
-        steps = [(*own, *self._make_pool(number)) for number in range(1, self.steps + 1)]
+        steps = [
+            (*own, *self._make_pool(number)) for number in range(1, self.steps + 1)
+        ]
         return Repeat(tuple(shared), tuple(steps))
 
     def _make_pool(self, step: int) -> list[Layer]:

@@ -1,7 +1,8 @@
 """Separable: depthwise-separable convolutions, flattened or averaged into the logits.
 
-The forms of github:aknakshay/MNIST-Challenge (flattened, Keras) and of github:JoshWarn/Parameter-Efficient-MNIST
-(averaged: 697 and 997 parameters); the layer from Chollet 2016 (https://arxiv.org/abs/1610.02357).
+The forms of github:aknakshay/MNIST-Challenge (flattened, Keras) and of
+github:JoshWarn/Parameter-Efficient-MNIST (averaged: 697 and 997 parameters); the layer
+from Chollet 2016 (https://arxiv.org/abs/1610.02357).
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from paretune.errors import check_least
-from paretune.layers.types import Conv, Flatten, Layer, Layers, Linear, MaxPool, MeanOfMaps
+from paretune.layers.types import (
+    Conv,
+    Flatten,
+    Layer,
+    Layers,
+    Linear,
+    MaxPool,
+    MeanOfMaps,
+)
 from paretune.models.family import (
     Family,
     Normalise,
@@ -27,14 +36,18 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, kw_only=True)
 class Separable(Family):
-    """An optional plain convolution of ``stem`` maps, separable ones of ``widths`` maps, ``head`` units, the logits.
+    """An optional plain convolution of ``stem`` maps, separable ones of ``widths``
+    maps, ``head`` units, the logits.
 
-    ``kernel_size``, ``padding`` (``same`` or ``valid``) and ``dropout`` (of whole maps) are one for all layers or one
-    each, the stem included and first; a 2x2 max-pool follows each layer whose number (from 1) is in ``pool_after``.
-    ``global_pool`` averages the last maps instead of flattening them; ``neck`` squeezes them to so many channels before
-    they are flattened. ``depthwise_bias`` is PyTorch's way, without it is Keras'. ``head_dropout`` comes before the
-    logits. With ``depth`` only the first so many of the ``widths`` are built, with their part of what is listed by layer.
-    ``bias`` is that of all but the depthwise parts; a norm right after them (``norm_first``) makes it idle.
+    ``kernel_size``, ``padding`` (``same`` or ``valid``) and ``dropout`` (of whole maps)
+    are one for all layers or one each, the stem included and first; a 2x2 max-pool
+    follows each layer whose number (from 1) is in ``pool_after``. ``global_pool``
+    averages the last maps instead of flattening them; ``neck`` squeezes them to so many
+    channels before they are flattened. ``depthwise_bias`` is PyTorch's way, without it
+    is Keras'. ``head_dropout`` comes before the logits. With ``depth`` only the first
+    so many of the ``widths`` are built, with their part of what is listed by layer.
+    ``bias`` is that of all but the depthwise parts; a norm right after them
+    (``norm_first``) makes it idle.
     """
 
     stem: int | None = 6
@@ -64,20 +77,34 @@ class Separable(Family):
         else:
             end = [*self._make_neck(), Flatten()]
         head = make_dense(check_sizes("head", self.head), normalise)
-        return (*body, *end, *head, *make_dropout(self.head_dropout), Linear(self.num_classes))
+        return (
+            *body,
+            *end,
+            *head,
+            *make_dropout(self.head_dropout),
+            Linear(self.num_classes),
+        )
 
     def _make_body(self, normalise: Normalise) -> list[Layer]:
         stems = [] if self.stem is None else check_sizes("stem", [self.stem])
-        widths = check_sizes("widths", cut_to_depth(self.widths, self.depth, len(self.widths)))
+        widths = check_sizes(
+            "widths", cut_to_depth(self.widths, self.depth, len(self.widths))
+        )
         maps_of_layers = [*stems, *widths]
-        windows = make_windows(self._cut(self.kernel_size), self._cut(self.padding), len(maps_of_layers))
+        windows = make_windows(
+            self._cut(self.kernel_size), self._cut(self.padding), len(maps_of_layers)
+        )
         rates = per_layer("dropout", self._cut(self.dropout), len(maps_of_layers))
         layers: list[Layer] = []
-        for number, (maps, window, rate) in enumerate(zip(maps_of_layers, windows, rates, strict=True), 1):
+        for number, (maps, window, rate) in enumerate(
+            zip(maps_of_layers, windows, rates, strict=True), 1
+        ):
             if number <= len(stems):
                 layers.append(Conv(maps, window.size, window.padding, bias=self.bias))
             else:
-                layers += make_separable(maps, window, depthwise_bias=self.depthwise_bias, bias=self.bias)
+                layers += make_separable(
+                    maps, window, depthwise_bias=self.depthwise_bias, bias=self.bias
+                )
             layers += normalise.layers()
             if number in self.pool_after:
                 layers.append(MaxPool())
@@ -86,7 +113,9 @@ class Separable(Family):
 
     def _cut(self, value: V) -> V:
         """A setting by layer, of the stem and of the layers that ``depth`` leaves."""
-        return cut_to_depth(value, self.depth, len(self.widths), 0 if self.stem is None else 1)
+        return cut_to_depth(
+            value, self.depth, len(self.widths), 0 if self.stem is None else 1
+        )
 
     def _make_neck(self) -> list[Layer]:
         if self.neck is None:

@@ -1,24 +1,34 @@
 """Squeeze: narrow convolutions with batch norm, no dense layer, global average pooling.
 
-The form of github:nkanungo/ERA_S7's thirteen steps; global average pooling from Lin, Chen and Yan 2013, "Network in
-network" (https://arxiv.org/abs/1312.4400).
+The form of github:nkanungo/ERA_S7's thirteen steps; global average pooling from Lin,
+Chen and Yan 2013, "Network in network" (https://arxiv.org/abs/1312.4400).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paretune.layers.types import Conv, Layer, Layers, MaxPool, MeanOfMaps
-from paretune.models.family import Family, Normalise, check_sizes, cut_to_depth, make_dropout, make_windows
+from paretune.models.family import (
+    Family,
+    Normalise,
+    check_sizes,
+    cut_to_depth,
+    make_dropout,
+    make_windows,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Squeeze(Family):
-    """Convolutions of ``widths`` maps, one more to ``num_classes`` maps, whose averages are the logits.
+    """Convolutions of ``widths`` maps, one more to ``num_classes`` maps, whose averages
+    are the logits.
 
-    ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or one each, the classifying
-    convolution included (so ``len(widths) + 1``). A 2x2 max-pool follows each layer whose number (from 1) is in
-    ``pool_after``; ``dropout`` drops whole maps after each layer. ``norm_first`` puts the norm before the activation.
-    With ``depth`` only the first so many of the ``widths`` are built, with their part of what is listed by layer.
+    ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or
+    one each, the classifying convolution included (so ``len(widths) + 1``). A 2x2
+    max-pool follows each layer whose number (from 1) is in ``pool_after``; ``dropout``
+    drops whole maps after each layer. ``norm_first`` puts the norm before the
+    activation. With ``depth`` only the first so many of the ``widths`` are built, with
+    their part of what is listed by layer.
     """
 
     widths: Sequence[int] = (8, 12, 12, 12, 12)
@@ -41,15 +51,22 @@ class Squeeze(Family):
         windows = make_windows(kernel_size, padding, len(widths) + 1)
         normalise = Normalise(self.norm, self.activation, self.norm_first)
         layers: list[Layer] = []
-        for number, (maps, window) in enumerate(zip([*widths, self.num_classes], windows, strict=True), 1):
+        for number, (maps, window) in enumerate(
+            zip([*widths, self.num_classes], windows, strict=True), 1
+        ):
             layers.append(Conv(maps, window.size, window.padding, bias=self.bias))
             if number <= len(widths):
-                layers += [*normalise.layers(), *make_dropout(self.dropout, of_maps=True)]
+                layers += [
+                    *normalise.layers(),
+                    *make_dropout(self.dropout, of_maps=True),
+                ]
             if self._is_pooled(number):
                 layers.append(MaxPool())
         return (*layers, MeanOfMaps())
 
     def _is_pooled(self, number: int) -> bool:
-        """Whether a pool follows the layer of this number; those of layers that ``depth`` leaves out are left out, too."""
+        """Whether a pool follows the layer of this number; those of layers that
+        ``depth`` leaves out are left out, too.
+        """
         is_built = self.depth is None or number <= self.depth
         return is_built and number in self.pool_after

@@ -1,4 +1,6 @@
-"""What a built network costs, by a trace: the way for networks that no layers describe, and the check of those that do."""
+"""What a built network costs, by a trace: the way for networks that no layers describe,
+and the check of those that do.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,19 +20,27 @@ UNTRACEABLE = (RuntimeError, NotImplementedError, ValueError, TypeError)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of trainable scalars: weights, biases, norm scale and shift, learnable activations.
+    """Number of trainable scalars: weights, biases, norm scale and shift, learnable
+    activations.
 
-    A tensor that several layers share counts once; buffers (a batch norm's running statistics) and frozen tensors
-    do not count.
+    A tensor that several layers share counts once; buffers (a batch norm's running
+    statistics) and frozen tensors do not count.
     """
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    return sum(
+        parameter.numel()
+        for parameter in network.parameters()
+        if parameter.requires_grad
+    )
 
 
-def measure_network(network: nn.Module, image_shape: Sequence[int], dtype: str = "float32") -> Footprint:
-    """The costs of a network for images ``(C, H, W)``; on the meta device without computing anything.
+def measure_network(
+    network: nn.Module, image_shape: Sequence[int], dtype: str = "float32"
+) -> Footprint:
+    """The costs of a network for images ``(C, H, W)``; on the meta device without
+    computing anything.
 
-    ``dtype`` (float32 or int8) is that of the exported code. Beside parameters the costs are NaN for a network that does
-    not run there on one image, by its own error.
+    ``dtype`` (float32 or int8) is that of the exported code. Beside parameters the
+    costs are NaN for a network that does not run there on one image, by its own error.
     """
     if isinstance(network, Views):
         once = measure_network(network.net, image_shape, dtype)
@@ -43,12 +53,16 @@ def measure_network(network: nn.Module, image_shape: Sequence[int], dtype: str =
     width = BYTES[dtype]
     buffers = buffers_of(graph)
     in_use = [width * numbers for numbers in measure_needs(len(graph.ops), buffers)]
-    flash_bytes = width * graph.stored if dtype == "float32" else _count_int8_flash(graph)
+    flash_bytes = (
+        width * graph.stored if dtype == "float32" else _count_int8_flash(graph)
+    )
     return Footprint(params, graph.macs, max(in_use), flash_bytes, in_use)
 
 
 def _count_int8_flash(graph: Graph) -> int:
-    """Weights once, however often they are applied; what a channel needs at every application, which has its own ranges."""
+    """Weights once, however often they are applied; what a channel needs at every
+    application, which has its own ranges.
+    """
     sums = _find_sums(graph)
     weights: dict[int, int] = {}
     applied = 0
@@ -69,6 +83,10 @@ def _count_int8_flash(graph: Graph) -> int:
 
 
 def _find_sums(graph: Graph) -> set[str]:
-    """What layers with weights give to one reader alone, so that a batch norm behind them joins them."""
+    """What layers with weights give to one reader alone, so that a batch norm behind
+    them joins them.
+    """
     readers = Counter(value for op in graph.ops for value in op.inputs)
-    return {op.output for op in graph.ops if op.kind in WEIGHTED and readers[op.output] == 1}
+    return {
+        op.output for op in graph.ops if op.kind in WEIGHTED and readers[op.output] == 1
+    }

@@ -10,10 +10,12 @@ from paretune.layers.views import REACH, find_corners
 
 
 class Views(nn.Module):
-    """``net``, which looks once at an image while it is trained, and ``views`` times (5 or 13) in evaluation mode.
+    """``net``, which looks once at an image while it is trained, and ``views`` times (5
+    or 13) in evaluation mode.
 
-    The copies are moved by at most one or two pixels, along the sides of the image together; what comes in repeats its
-    edge. The mean is that of the logits. It has no parameters and takes ``views`` times the multiply-accumulates.
+    The copies are moved by at most one or two pixels, along the sides of the image
+    together; what comes in repeats its edge. The mean is that of the logits. It has no
+    parameters and takes ``views`` times the multiply-accumulates.
     """
 
     def __init__(self, net: nn.Module, views: int) -> None:
@@ -27,10 +29,15 @@ class Views(nn.Module):
         return self.mean_by(self.net, images)
 
     def mean_by(self, forward: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-        """The mean of the logits that ``forward``, which computes ``net``, has for the views of the images."""
+        """The mean of the logits that ``forward``, which computes ``net``, has for the
+        views of the images.
+        """
         if self.training:
             return forward(images)
         height, width = images.shape[2:]
         padded = pad(images, [self.reach] * 4, mode="replicate")
-        logits = [forward(padded[:, :, row : row + height, column : column + width]) for row, column in self.corners]
+        logits = [
+            forward(padded[:, :, row : row + height, column : column + width])
+            for row, column in self.corners
+        ]
         return reduce(add, logits) * (1 / len(logits))

@@ -10,8 +10,14 @@ SILENT = (nn.Identity, nn.Flatten, nn.Dropout, nn.Dropout2d)
 
 
 def describe_network(network: nn.Module) -> str:
-    """Every module without children in order; those that are applied several times stand once."""
-    return ", ".join(_describe(module) for module in _find_leaves(network) if not isinstance(module, SILENT))
+    """Every module without children in order; those that are applied several times
+    stand once.
+    """
+    return ", ".join(
+        _describe(module)
+        for module in _find_leaves(network)
+        if not isinstance(module, SILENT)
+    )
 
 
 def _find_leaves(network: nn.Module) -> Iterator[nn.Module]:

@@ -1,4 +1,6 @@
-"""Confirmed models: the mean score of a model over trainings with other seeds, and its interval."""
+"""Confirmed models: the mean score of a model over trainings with other seeds, and its
+interval.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ TEST_SCORES = ("test_f1", "test_accuracy")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A published model: its trainable parameters, its score in [0, 1] on the test images, and how it was selected."""
+    """A published model: its trainable parameters, its score in [0, 1] on the test
+    images, and how it was selected.
+    """
 
     name: str
     params: int
@@ -27,7 +31,8 @@ class Reference:
     label: bool = False
 
     def is_beaten_by(self, model: Mapping[str, Any]) -> bool:
-        """Whether a confirmed model has no more parameters, and the lower end of its interval above the score.
+        """Whether a confirmed model has no more parameters, and the lower end of its
+        interval above the score.
 
         ``model`` is a row of :func:`summarize_trainings`.
         """
@@ -37,7 +42,9 @@ class Reference:
 
 
 def read_references(path: Path) -> list[Reference]:
-    """The points of a ``conf/references/<data>.yaml``; none if there is no such file."""
+    """The points of a ``conf/references/<data>.yaml``; none if there is no such
+    file.
+    """
     if not path.is_file():
         return []
     content = yaml.safe_load(path.read_text())
@@ -45,14 +52,17 @@ def read_references(path: Path) -> list[Reference]:
 
 
 def summarize_trainings(trials: DataFrame, trainings: DataFrame) -> DataFrame:
-    """The scores of those of ``trials`` that ``trainings`` trained again, by rising parameter count.
+    """The scores of those of ``trials`` that ``trainings`` trained again, by rising
+    parameter count.
 
-    A row of ``trials`` for each way in which it was trained again (other epochs, other training images: column
-    ``how``), with ``seeds`` (their number), ``optimism`` (how far the F1 that the sweep saw on validation was above
-    the mean test F1), and for ``test_f1`` and ``test_accuracy`` the mean, the deviation ``_sd`` and the 95 % interval
-    of the mean (Student's t) from ``_low`` to ``_high``. One seed has no deviation and no interval: 0 and NaN.
-    ``test_f1_of_seeds`` is the text of the single scores, by rising seed, and ``seconds_a_seed`` the mean time of a
-    training with the starts that it was chosen from.
+    A row of ``trials`` for each way in which it was trained again (other epochs, other
+    training images: column ``how``), with ``seeds`` (their number), ``optimism`` (how
+    far the F1 that the sweep saw on validation was above the mean test F1), and for
+    ``test_f1`` and ``test_accuracy`` the mean, the deviation ``_sd`` and the 95 %
+    interval of the mean (Student's t) from ``_low`` to ``_high``. One seed has no
+    deviation and no interval: 0 and NaN. ``test_f1_of_seeds`` is the text of the single
+    scores, by rising seed, and ``seconds_a_seed`` the mean time of a training with the
+    starts that it was chosen from.
     """
     newest = trainings.drop_duplicates([*WAY, "seed"], keep="last")
     groups = newest.sort_values("seed").groupby(WAY, sort=False)
@@ -62,7 +72,8 @@ def summarize_trainings(trials: DataFrame, trainings: DataFrame) -> DataFrame:
     for score in TEST_SCORES:
         _add_interval(ways, groups, score)
     ways = ways.loc[_order_of_ways(trainings)]
-    rows = ways.reset_index().astype({"confirms": trials["run_id"].dtype})  # without rows pandas takes it for numbers
+    # Without rows pandas takes it for numbers.
+    rows = ways.reset_index().astype({"confirms": trials["run_id"].dtype})
     table: DataFrame = rows.merge(trials, left_on="confirms", right_on="run_id")
     table["optimism"] = table["val_f1"] - table["test_f1"]
     return table.sort_values("n_params", kind="stable")
@@ -78,8 +89,12 @@ def _order_of_ways(trainings: DataFrame) -> Any:
     return newest.set_index(WAY).index
 
 
-def _add_interval(ways: DataFrame, groups: "DataFrameGroupBy[Any, Any]", score: str) -> None:
-    """Add the mean of a score to ``ways``, its deviation and the two ends of the interval, inside [0, 1]."""
+def _add_interval(
+    ways: DataFrame, groups: "DataFrameGroupBy[Any, Any]", score: str
+) -> None:
+    """Add the mean of a score to ``ways``, its deviation and the two ends of the
+    interval, inside [0, 1].
+    """
     mean = groups[score].mean()
     sd = groups[score].std().fillna(0.0)
     half = _half_interval(sd, ways["seeds"])
@@ -90,7 +105,9 @@ def _add_interval(ways: DataFrame, groups: "DataFrameGroupBy[Any, Any]", score: 
 
 
 def _half_interval(sd: "Series[float]", seeds: "Series[int]") -> "Series[float]":
-    """Half the interval of the mean of ``seeds`` values with the deviation ``sd``, by Student's t."""
+    """Half the interval of the mean of ``seeds`` values with the deviation ``sd``, by
+    Student's t.
+    """
     from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
     quantile = stdtrit(seeds - 1, (1 + CONFIDENCE) / 2)
@@ -99,17 +116,20 @@ def _half_interval(sd: "Series[float]", seeds: "Series[int]") -> "Series[float]"
 
 
 def select_most_seeds(models: DataFrame) -> DataFrame:
-    """A row for each model: the way of training it that most seeds were given to, of equal ones the newest.
+    """A row for each model: the way of training it that most seeds were given to, of
+    equal ones the newest.
 
-    ``models`` are rows of :func:`summarize_trainings`. No score chooses: the best of several ways on the test set
-    would flatter the model.
+    ``models`` are rows of :func:`summarize_trainings`. No score chooses: the best of
+    several ways on the test set would flatter the model.
     """
     by_seeds = models.sort_values("seeds", kind="stable")
     return by_seeds.drop_duplicates("run_id", keep="last")
 
 
 def format_mean_and_sd(model: Mapping[str, Any], score: str) -> str:
-    """The mean of a score over the seeds, with its deviation if there are several: ``0.9713 ± 0.0024``."""
+    """The mean of a score over the seeds, with its deviation if there are several:
+    ``0.9713 ± 0.0024``.
+    """
     mean = f"{model[score]:.4f}"
     if model["seeds"] == 1:
         return mean

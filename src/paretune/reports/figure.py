@@ -1,4 +1,6 @@
-"""The pictures: F1 against a cost, with all trials, the front and published models; F1 over a setting."""
+"""The pictures: F1 against a cost, with all trials, the front and published models; F1
+over a setting.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -25,6 +27,7 @@ from paretune.reports.findings import SweepResults
 from paretune.reports.labels import boxes_of_lines, boxes_of_points, label_points
 from paretune.tracking.store import N_PARAMS
 
+# Okabe and Ito's palette, told apart by colour-blind readers too.
 FAMILY_COLOURS = {
     "dense": "#0072b2",
     "conv": "#d55e00",
@@ -32,7 +35,7 @@ FAMILY_COLOURS = {
     "separable": "#cc79a7",
     "inception": "#56b4e9",
     "recurrent": "#e69f00",
-}  # Okabe and Ito's palette, told apart by colour-blind readers too
+}
 OTHER_FAMILY = "#555555"
 CONFIRMED = "#0072b2"
 GRADES = {
@@ -47,7 +50,8 @@ MOST_LINES = 12
 MARGIN = 1.3  # of the axis of F1, as a factor of the error
 FEWEST_TICKS = 3
 TICK_STEPS = tuple(factor / 10**power for power in range(1, 8) for factor in (5, 2, 1))
-SEEDS_FOR_LIMITS = 3  # the interval of two seeds may reach 1: the axis does not follow it
+# The interval of two seeds may reach 1: the axis does not follow it.
+SEEDS_FOR_LIMITS = 3
 F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
@@ -66,7 +70,8 @@ def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
     _draw_cap(axes, results.cap)
     _set_axes(axes, results, references)
     if references:
-        figure.draw_without_rendering()  # lays the axes out, so that labels know where they are
+        # Lays the axes out, so that labels know where they are.
+        figure.draw_without_rendering()
         _label_references(axes, references, results)
     axes.set_title(results.title, loc="left", fontsize=11)
     for path in paths:
@@ -74,14 +79,15 @@ def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write the figure; an SVG without its date, so that the same figure is the same file."""
+    """Write the figure; an SVG without its date, so that the same figure is the same
+    file.
+    """
     metadata: dict[str, Any] | None = None
     if path.suffix == ".svg":
         metadata = {"Date": None}
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Glyph .* missing from font"
-        )  # a name in letters that no font here has
+        # A name in letters that no font here has.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(path, dpi=DPI, metadata=metadata)
 
 
@@ -116,7 +122,14 @@ def _draw_members(axes: Axes, results: SweepResults) -> None:
     members = results.members
     costs = members[results.cost]
     errors = _errors(members[results.f1])
-    axes.step(costs, errors, where="post", color="#222222", linewidth=1.3, label=f"front ({results.score})")
+    axes.step(
+        costs,
+        errors,
+        where="post",
+        color="#222222",
+        linewidth=1.3,
+        label=f"front ({results.score})",
+    )
     axes.scatter(
         costs,
         errors,
@@ -131,7 +144,9 @@ def _draw_members(axes: Axes, results: SweepResults) -> None:
 
 
 def _draw_confirmed(axes: Axes, results: SweepResults) -> None:
-    """Beside a front of validation F1 the mean test F1 of the models that were trained again, and its interval."""
+    """Beside a front of validation F1 the mean test F1 of the models that were trained
+    again, and its interval.
+    """
     models = results.confirmed_of_these
     if results.query.confirmed or models.empty:
         return
@@ -147,8 +162,12 @@ def _draw_confirmed(axes: Axes, results: SweepResults) -> None:
     )
 
 
-def _draw_intervals(axes: Axes, costs: "Series[float]", models: DataFrame, label: str = "_") -> None:
-    """The 95 % intervals of models that were trained with several seeds; a label that begins with _ is in no legend."""
+def _draw_intervals(
+    axes: Axes, costs: "Series[float]", models: DataFrame, label: str = "_"
+) -> None:
+    """The 95 % intervals of models that were trained with several seeds; a label that
+    begins with _ is in no legend.
+    """
     several = models["seeds"] > 1
     if not several.any():
         return
@@ -170,12 +189,22 @@ def _draw_references(axes: Axes, references: Sequence[Reference]) -> None:
             _draw_grade(axes, graded, marker, label)
 
 
-def _draw_grade(axes: Axes, references: Sequence[Reference], marker: str, label: str) -> None:
+def _draw_grade(
+    axes: Axes, references: Sequence[Reference], marker: str, label: str
+) -> None:
     style: dict[str, Any] = {"facecolors": "none", "edgecolors": "#444444"}
     if marker == "x":  # it has no face
         style = {"color": "#444444"}
     points = _points_of(references)
-    axes.scatter(points[:, 0], points[:, 1], s=30, marker=marker, linewidths=0.9, label=label, **style)
+    axes.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=30,
+        marker=marker,
+        linewidths=0.9,
+        label=label,
+        **style,
+    )
 
 
 def _draw_cap(axes: Axes, cap: int | None) -> None:
@@ -194,8 +223,12 @@ def _draw_cap(axes: Axes, cap: int | None) -> None:
     )
 
 
-def _label_references(axes: Axes, references: Sequence[Reference], results: SweepResults) -> None:
-    """Names beside the markers of those references that have one, where they cover least of all that is drawn."""
+def _label_references(
+    axes: Axes, references: Sequence[Reference], results: SweepResults
+) -> None:
+    """Names beside the markers of those references that have one, where they cover
+    least of all that is drawn.
+    """
     named = [reference for reference in references if reference.label]
     if not named:
         return
@@ -247,20 +280,25 @@ def _boxes_of_confirmed(axes: Axes, results: SweepResults) -> list[Bbox]:
     means = _points(models[results.cost], models["test_f1"])
     low = _points(several[results.cost], several["test_f1_low"])
     high = _points(several[results.cost], several["test_f1_high"])
-    return [*boxes_of_points(axes, means, size_pixels=10), *boxes_of_lines(axes, low, high)]
+    return [
+        *boxes_of_points(axes, means, size_pixels=10),
+        *boxes_of_lines(axes, low, high),
+    ]
 
 
 def draw_over(results: SweepResults, setting: str, path: Path) -> None:
     """Write a picture of F1 over a ``setting`` that was searched.
 
     It has a line for each choice of the other settings: the mean of its trials. Raises
-    :class:`~paretune.errors.ConfigError` if trials have no number for it, or if there would be too many lines.
+    :class:`~paretune.errors.ConfigError` if trials have no number for it, or if there
+    would be too many lines.
     """
     models = results.complete
     searched = _searched_settings(results)
     values = _numbers_of(searched, setting)
     others = _other_settings(searched, setting)
-    lines = _name_lines(searched, others)[values.notna()]  # a family may lack the setting
+    # A family may lack the setting.
+    lines = _name_lines(searched, others)[values.notna()]
     if lines.empty or lines.nunique() > MOST_LINES:
         raise _wrong_setting(setting, searched, values, lines)
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
@@ -278,7 +316,9 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
 
 
 def _searched_settings(results: SweepResults) -> DataFrame:
-    """A column for each setting that was searched, and one for the sweep if there are several."""
+    """A column for each setting that was searched, and one for the sweep if there are
+    several.
+    """
     models = results.complete
     searched = DataFrame([*models["searched"]], index=models.index)
     searched = searched.rename(columns=_strip_plus)
@@ -309,7 +349,9 @@ def _other_settings(searched: DataFrame, setting: str) -> list[str]:
 
 
 def _name_lines(searched: DataFrame, others: Sequence[str]) -> "Series[str]":
-    """For each trial the name of the line that it belongs to: its values of the other settings."""
+    """For each trial the name of the line that it belongs to: its values of the other
+    settings.
+    """
     if not others:
         return Series("all trials", searched.index)
     names: Series[str] = searched[list(others)].apply(_join_known, axis=1)
@@ -320,17 +362,23 @@ def _join_known(values: "Series[Any]") -> str:
     return " ".join(map(str, values.dropna()))
 
 
-def _wrong_setting(setting: str, searched: DataFrame, values: "Series[float]", lines: "Series[str]") -> ConfigError:
+def _wrong_setting(
+    setting: str, searched: DataFrame, values: "Series[float]", lines: "Series[str]"
+) -> ConfigError:
     count = values.notna().sum()
     names = ", ".join(map(str, searched))
     return ConfigError(
-        f"--over `{setting}` cannot be drawn ({count} of {len(searched)} trials have a number, of {lines.nunique()} "
-        f"choices of the rest); expected a number that was searched, of at most {MOST_LINES} choices; "
+        f"--over `{setting}` cannot be drawn ({count} of {len(searched)} trials have "
+        f"a number, of {lines.nunique()} "
+        "choices of the rest); expected a number that was searched, of at most "
+        f"{MOST_LINES} choices; "
         f"name one of {names}"
     )
 
 
-def _draw_lines(axes: Axes, errors: "Series[float]", values: "Series[float]", lines: "Series[str]") -> None:
+def _draw_lines(
+    axes: Axes, errors: "Series[float]", values: "Series[float]", lines: "Series[str]"
+) -> None:
     """A line of mean errors over ``values`` for each name in ``lines``."""
     for name, own in errors.groupby(lines):
         means = own.groupby(values).mean()
@@ -338,7 +386,9 @@ def _draw_lines(axes: Axes, errors: "Series[float]", values: "Series[float]", li
 
 
 def _set_scales(axes: Axes, scores: ArrayLike) -> None:
-    """Make both axes logarithmic, the upright one in the error, the best on top, and label that in F1."""
+    """Make both axes logarithmic, the upright one in the error, the best on top, and
+    label that in F1.
+    """
     axes.set_xscale("log")
     axes.set_yscale("log")
     _set_f1_axis(axes, _errors(scores))
@@ -363,11 +413,14 @@ def _set_f1_axis(axes: Axes, errors: Costs) -> None:
 def _set_cost_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(_format_cost))
     axes.xaxis.set_minor_formatter(_MinorFormatter(minor_thresholds=(1, 0.4)))
-    axes.tick_params(axis="x", which="minor", pad=5)  # the labels are level with those of powers of ten
+    # The labels are level with those of powers of ten.
+    axes.tick_params(axis="x", which="minor", pad=5)
 
 
 def f1_ticks(lowest: float, highest: float) -> list[float]:
-    """The F1 to write on an axis between two: the usual ones, or, of a narrow axis, at least three at equal steps."""
+    """The F1 to write on an axis between two: the usual ones, or, of a narrow axis, at
+    least three at equal steps.
+    """
     usual = [f1 for f1 in F1_TICKS if lowest <= f1 <= highest]
     if len(usual) >= FEWEST_TICKS:
         return usual
@@ -380,7 +433,9 @@ def f1_ticks(lowest: float, highest: float) -> list[float]:
 
 
 class _MinorFormatter(LogFormatter):
-    """Writes whole numbers between powers of ten, where an axis is so narrow that few powers are on it."""
+    """Writes whole numbers between powers of ten, where an axis is so narrow that few
+    powers are on it.
+    """
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         if super().__call__(x, pos):
@@ -402,7 +457,9 @@ def _format_number(value: float) -> str:
     return f"{value:g}"
 
 
-def _set_axes(axes: Axes, results: SweepResults, references: Sequence[Reference]) -> None:
+def _set_axes(
+    axes: Axes, results: SweepResults, references: Sequence[Reference]
+) -> None:
     """Set scales, labels and the legend of the picture of a front."""
     scores = [
         *results.complete[results.f1],
@@ -429,7 +486,9 @@ def _f1_label(results: SweepResults, references: Sequence[Reference]) -> str:
 
 
 def _confirmed_scores(results: SweepResults) -> list[float]:
-    """Test F1 that the axis must hold: means, and ends of the intervals of three seeds or more."""
+    """Test F1 that the axis must hold: means, and ends of the intervals of three seeds
+    or more.
+    """
     models = results.confirmed_of_these
     if models.empty:
         return []

@@ -1,4 +1,6 @@
-"""The files of a report: ``front.csv``, ``front.json``, ``front.png``, ``front.svg`` and ``report.html``."""
+"""The files of a report: ``front.csv``, ``front.json``, ``front.png``, ``front.svg``
+and ``report.html``.
+"""
 
 import hashlib
 import json
@@ -25,7 +27,15 @@ from paretune.tracking.read import points_of
 
 log = logging.getLogger(__name__)
 
-FRONT_COLUMNS = ("family", "layers", "best_epoch", "seconds", "seed", "run_id", "overrides")
+FRONT_COLUMNS = (
+    "family",
+    "layers",
+    "best_epoch",
+    "seconds",
+    "seed",
+    "run_id",
+    "overrides",
+)
 CONFIRMED_COLUMNS = (
     "seeds",
     "test_f1",
@@ -50,7 +60,9 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def folder_of(sweep: str, part: str = "") -> Path:
-    """The folder for a sweep's files: ``sweeps/<sweep>``, whatever characters its name has; of a part, below that."""
+    """The folder for a sweep's files: ``sweeps/<sweep>``, whatever characters its name
+    has; of a part, below that.
+    """
     folder = Path("sweeps") / _folder_name(sweep)
     if part:
         return folder / _folder_name(part)
@@ -58,7 +70,9 @@ def folder_of(sweep: str, part: str = "") -> Path:
 
 
 def _folder_name(name: str) -> str:
-    """``name``, or, if it cannot be that of a folder as it is, one that no other name leads to."""
+    """``name``, or, if it cannot be that of a folder as it is, one that no other name
+    leads to.
+    """
     encoded = name.encode(errors="surrogatepass")
     is_short = len(encoded) <= LONGEST_NAME_BYTES
     if is_short and PLAIN_NAME.fullmatch(name):
@@ -70,8 +84,11 @@ def _folder_name(name: str) -> str:
 
 
 def write_files(results: SweepResults, store: Store, out: Path, ui: str) -> list[str]:
-    """Write all of them to ``out``; returns their names. ``ui`` is the address of the MLflow UI for links."""
-    from paretune.reports.figure import draw_front  # matplotlib and plotly take a second each to import
+    """Write all of them to ``out``; returns their names. ``ui`` is the address of the
+    MLflow UI for links.
+    """
+    # Matplotlib and plotly take a second each to import.
+    from paretune.reports.figure import draw_front
     from paretune.reports.page import write_page
 
     out.mkdir(parents=True, exist_ok=True)
@@ -83,7 +100,8 @@ def write_files(results: SweepResults, store: Store, out: Path, ui: str) -> list
 
 
 def write_csv(results: SweepResults, path: Path) -> None:
-    """One row a member, by the names that the store uses, and what was searched as a line of ``start`` or of overrides.
+    """One row a member, by the names that the store uses, and what was searched as a
+    line of ``start`` or of overrides.
 
     No cell is a formula to a spreadsheet.
     """
@@ -93,7 +111,9 @@ def write_csv(results: SweepResults, path: Path) -> None:
 
 
 def write_confirmed(models: DataFrame, path: Path) -> None:
-    """One row a model and way of training it, of :func:`~paretune.reports.confirmed.summarize_trainings`."""
+    """One row a model and way of training it, of
+    :func:`~paretune.reports.confirmed.summarize_trainings`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     table = _table_of(models)
     table["seconds_a_seed"] = models["seconds_a_seed"].map("{:.0f}".format)
@@ -124,14 +144,18 @@ def _format_overrides(searched: Mapping[str, str]) -> str:
 
 
 def _escape_formula(value: Any) -> Any:
-    """The value of a cell, behind an apostrophe if a spreadsheet would take it for a formula."""
+    """The value of a cell, behind an apostrophe if a spreadsheet would take it for a
+    formula.
+    """
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value
 
 
 def write_json(results: SweepResults, path: Path) -> None:
-    """The front with each member's whole config, and its selection; numbers that are not finite are null."""
+    """The front with each member's whole config, and its selection; numbers that are
+    not finite are null.
+    """
     points = points_of(results.members, results.split)
     content = {
         "sweeps": list(results.sweeps),
@@ -154,10 +178,16 @@ def _describe_point(point: Point) -> dict[str, Any]:
 
 
 class FrontRecorder(SweepRecorder):
-    """A :class:`~paretune.tracking.SweepRecorder` that leaves ``front.csv`` and ``front.png`` in the parent, too."""
+    """A :class:`~paretune.tracking.SweepRecorder` that leaves ``front.csv`` and
+    ``front.png`` in the parent, too.
+    """
 
-    def finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
-        """Close the runs, then write the front that there is; a sweep without a finished trial has none."""
+    def finish(
+        self, status: str, reasons: Mapping[int, str], running: Collection[int]
+    ) -> None:
+        """Close the runs, then write the front that there is; a sweep without a
+        finished trial has none.
+        """
         super().finish(status, reasons, running)
         if self.store is None or not self.run_id:
             return
@@ -169,7 +199,8 @@ class FrontRecorder(SweepRecorder):
         self._attach_front(results)
 
     def _attach_front(self, results: SweepResults) -> None:
-        from paretune.reports.figure import draw_front  # matplotlib takes a second to import
+        # Matplotlib takes a second to import.
+        from paretune.reports.figure import draw_front
 
         with temporary_folder() as folder:
             table = folder / "front.csv"

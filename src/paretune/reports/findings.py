@@ -1,4 +1,6 @@
-"""The trials of one or several sweeps that a report shows: a table, read once and filtered once."""
+"""The trials of one or several sweeps that a report shows: a table, read once and
+filtered once.
+"""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
@@ -12,11 +14,22 @@ from pandas import DataFrame
 from paretune import paths
 from paretune.errors import ConfigError, StoreError
 from paretune.front import Costs, Point
-from paretune.reports.confirmed import Reference, read_references, select_most_seeds, summarize_trainings
+from paretune.reports.confirmed import (
+    Reference,
+    read_references,
+    select_most_seeds,
+    summarize_trainings,
+)
 from paretune.reports.query import Query
 from paretune.settings import UNITS
 from paretune.tracking import Store, read_confirmations, read_trials
-from paretune.tracking.read import column_of, complete_rows, front_rows, points_of, records
+from paretune.tracking.read import (
+    column_of,
+    complete_rows,
+    front_rows,
+    points_of,
+    records,
+)
 from paretune.tracking.store import COST_METRICS, N_PARAMS
 from paretune.trust import Trust
 
@@ -28,10 +41,11 @@ UNFINISHED_STATES = ("raced", "failed", "running")
 class SweepResults:
     """Sweeps, and what was asked of them.
 
-    ``table`` has all their trials, in any state, as :func:`paretune.tracking.read_trials` gives them. ``confirmed`` has
-    a row for each model and way in which it was trained again, as
-    :func:`paretune.reports.confirmed.summarize_trainings` gives them. ``cost`` is the column that fronts are drawn
-    over.
+    ``table`` has all their trials, in any state, as
+    :func:`paretune.tracking.read_trials` gives them. ``confirmed`` has a row for each
+    model and way in which it was trained again, as
+    :func:`paretune.reports.confirmed.summarize_trainings` gives them. ``cost`` is the
+    column that fronts are drawn over.
     """
 
     sweeps: Sequence[str]
@@ -54,7 +68,9 @@ class SweepResults:
 
     @property
     def cap(self) -> int | None:
-        """The cap of the cost that fronts are drawn over, if all sweeps had the same."""
+        """The cap of the cost that fronts are drawn over, if all sweeps had the
+        same.
+        """
         return self.caps.get(self.cost)
 
     @property
@@ -87,22 +103,32 @@ class SweepResults:
         if members == 1:
             verb = "is"
         sweeps = ", ".join(self.sweeps)
-        return f"{sweeps}: {members} of {len(self.complete)} {kind} {verb} on the front{self._others}"
+        return (
+            f"{sweeps}: {members} of {len(self.complete)} {kind} {verb} on the "
+            f"front{self._others}"
+        )
 
     @property
     def _others(self) -> str:
-        """How many trials there are, and why the others are not among the models; empty where they all are."""
+        """How many trials there are, and why the others are not among the models; empty
+        where they all are.
+        """
         if len(self.complete) == len(self.table):
             return ""
         total = f"; {len(self.table):,} trials in all"
-        reasons = [f"{count:,} {state}" for state, count in count_unfinished(self.table).items()]
+        reasons = [
+            f"{count:,} {state}"
+            for state, count in count_unfinished(self.table).items()
+        ]
         reasons += self._left_out()
         if not reasons:
             return total
         return f"{total} ({', '.join(reasons)})"
 
     def _left_out(self) -> list[str]:
-        """How many complete trials are not among the models, and why; empty if all are."""
+        """How many complete trials are not among the models, and why; empty if all
+        are.
+        """
         count = (self.table["state"] == "complete").sum()
         if self.query.confirmed:
             count -= self.table["run_id"].isin(self.confirmed["run_id"]).sum()
@@ -121,15 +147,22 @@ class SweepResults:
         dtypes = sorted({_dtype_of(config) for config in self.complete["config"]})
         if len(data) > 1:
             names = ", ".join(data)
-            return f"the models are of different data ({names}), so that their F1 are not comparable"
+            return (
+                f"the models are of different data ({names}), so that their F1 are "
+                "not comparable"
+            )
         if len(dtypes) > 1 and self.cost.endswith("bytes"):
             names = " and ".join(dtypes)
-            return f"{self.unit} are counted in {names}, so that they are not comparable"
+            return (
+                f"{self.unit} are counted in {names}, so that they are not comparable"
+            )
         return None
 
     @cached_property
     def complete(self) -> DataFrame:
-        """The models to compare that were asked for: complete trials, or a row of ``confirmed`` for each model."""
+        """The models to compare that were asked for: complete trials, or a row of
+        ``confirmed`` for each model.
+        """
         models = complete_rows(self.table)
         if self.query.confirmed:
             models = select_most_seeds(self.confirmed)
@@ -148,7 +181,9 @@ class SweepResults:
 
     @property
     def confirmed_of_these(self) -> DataFrame:
-        """Of the models that were asked for and trained again, the way that most seeds were given to."""
+        """Of the models that were asked for and trained again, the way that most seeds
+        were given to.
+        """
         return select_most_seeds(self.ways)
 
     @cached_property
@@ -165,7 +200,9 @@ class SweepResults:
         return front_rows(models, self.cost, self.f1)
 
     def near(self, count: int) -> set[str]:
-        """Run ids of the ``count`` models nearest to the front, by their error over that of the front there."""
+        """Run ids of the ``count`` models nearest to the front, by their error over
+        that of the front there.
+        """
         errors = 1 - self.complete[self.f1]
         ratios = errors / self._front_errors()
         nearest = ratios.sort_values(kind="stable").index[:count]
@@ -185,7 +222,8 @@ class SweepResults:
         """The best member of the front, or the model whose run id starts with ``run``.
 
         Of a confirmed model it is as it was trained with most seeds. Raises
-        :class:`~paretune.errors.ConfigError` if there is no such model, or more than one.
+        :class:`~paretune.errors.ConfigError` if there is no such model, or more than
+        one.
         """
         if not run:
             best = self.members.tail(1)
@@ -203,19 +241,24 @@ class SweepResults:
             kind = "confirmed models"
             option = " --confirmed"
         return ConfigError(
-            f"--run `{run}` fits {count} {kind} of {', '.join(self.sweeps)}; expected one; "
+            f"--run `{run}` fits {count} {kind} of {', '.join(self.sweeps)}; expected "
+            "one; "
             f"see the run column of paretune pareto{option}"
         )
 
     def confirmation(self, run_id: str) -> dict[str, Any] | None:
-        """The row of ``confirmed`` for the way of training a model again that most seeds were given to, if it was."""
+        """The row of ``confirmed`` for the way of training a model again that most
+        seeds were given to, if it was.
+        """
         ways = self.confirmed[self.confirmed["run_id"] == run_id]
         rows = records(select_most_seeds(ways))
         return next(iter(rows), None)
 
 
 def count_unfinished(table: DataFrame) -> dict[str, int]:
-    """How many trials were raced, failed or are running, by these states; a state that none is in is left out."""
+    """How many trials were raced, failed or are running, by these states; a state that
+    none is in is left out.
+    """
     counts = table["state"].value_counts()
     unfinished: dict[str, int] = {}
     for state in UNFINISHED_STATES:
@@ -225,13 +268,17 @@ def count_unfinished(table: DataFrame) -> dict[str, int]:
 
 
 def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
-    """Read the sweeps, and the published points of their data set (``conf/references``).
+    """Read the sweeps, and the published points of their data set
+    (``conf/references``).
 
-    Raises :class:`~paretune.errors.StoreError` if a sweep is not there, or has nothing that was asked for.
+    Raises :class:`~paretune.errors.StoreError` if a sweep is not there, or has nothing
+    that was asked for.
     """
     table = with_costs(read_trials(store, *sweeps))
     query.check_families(table)
-    confirmations = summarize_trainings(complete_rows(table), read_confirmations(store, *sweeps))
+    confirmations = summarize_trainings(
+        complete_rows(table), read_confirmations(store, *sweeps)
+    )
     models = SweepResults(sweeps, query, table, confirmations).complete
     _check_models(models, sweeps, query, table, confirmations)
     results = SweepResults(
@@ -248,12 +295,17 @@ def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
 
 
 def _check_models(
-    models: DataFrame, sweeps: Sequence[str], query: Query, table: DataFrame, confirmations: DataFrame
+    models: DataFrame,
+    sweeps: Sequence[str],
+    query: Query,
+    table: DataFrame,
+    confirmations: DataFrame,
 ) -> None:
     names = ", ".join(sweeps)
     if query.confirmed and confirmations.empty:
         raise StoreError(
-            f"sweep `{names}` has no confirmed model; expected at least one; run paretune confirm {sweeps[0]} first"
+            f"sweep `{names}` has no confirmed model; expected at least one; run "
+            f"paretune confirm {sweeps[0]} first"
         )
     if not models.empty:
         return
@@ -263,7 +315,8 @@ def _check_models(
         kind = "confirmed model"
         remedy = "confirm more"
     raise StoreError(
-        f"sweep `{names}` has no {kind} that was asked for ({len(complete_rows(table))} finished in all); expected at "
+        f"sweep `{names}` has no {kind} that was asked for "
+        f"({len(complete_rows(table))} finished in all); expected at "
         f"least one; widen --max-params, --min-f1 and --family, or {remedy}"
     )
 
@@ -273,12 +326,15 @@ def _check_members(results: SweepResults) -> None:
         return
     names = ", ".join(results.sweeps)
     raise StoreError(
-        f"sweep `{names}` has no model whose {results.unit} are known; expected one; choose another --cost"
+        f"sweep `{names}` has no model whose {results.unit} are known; expected one; "
+        "choose another --cost"
     )
 
 
 def _read_published(models: DataFrame) -> list[Reference]:
-    """The published points of the models' data set; none if the models are of several."""
+    """The published points of the models' data set; none if the models are of
+    several.
+    """
     data = models["data"].unique()
     if len(data) != 1:
         return []
@@ -303,7 +359,9 @@ def _cost_column(query: Query, table: DataFrame) -> str:
 
 
 def with_costs(table: DataFrame) -> DataFrame:
-    """The table with the costs of complete trials counted by their configs, where an earlier version logged none."""
+    """The table with the costs of complete trials counted by their configs, where an
+    earlier version logged none.
+    """
     trials = complete_rows(table)
     uncounted = trials[trials["macs"].isna()]
     if uncounted.empty:

@@ -13,19 +13,44 @@ from paretune.front import Costs
 
 Align = Literal["left", "right", "center"]
 
-DIRECTIONS = ((1, 0.5), (1, -0.5), (-1, 0.5), (-1, -0.5), (0, 1), (0, -1), (1, 1.5), (1, -1.5), (-1, 1.5), (-1, -1.5))
+DIRECTIONS = (
+    (1, 0.5),
+    (1, -0.5),
+    (-1, 0.5),
+    (-1, -0.5),
+    (0, 1),
+    (0, -1),
+    (1, 1.5),
+    (1, -1.5),
+    (-1, 1.5),
+    (-1, -1.5),
+)
 DISTANCES_PT = (7, 14, 24, 36, 50, 66, 84)
 CLEARANCE_PIXELS = 1.0
 LEADER_FROM_PT = 14  # a name that is farther from its point has a line to it
-COST_OF_DISTANCE = 0.01  # of a point of distance, in names that are covered: the nearer of two equal places is taken
+# Of a point of distance, in names that are covered: the nearer of two equal places is
+# taken.
+COST_OF_DISTANCE = 0.01
 COST_OF_LEAVING = 100.0  # the picture
-STYLE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 7, "color": "#444444"}
-LEADER = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3}
+STYLE: dict[str, Any] = {
+    "textcoords": "offset points",
+    "fontsize": 7,
+    "color": "#444444",
+}
+LEADER = {
+    "arrowstyle": "-",
+    "color": "#999999",
+    "linewidth": 0.5,
+    "shrinkA": 0,
+    "shrinkB": 3,
+}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a name may stand: its offset from the point in typographic points, and which of its ends is there."""
+    """Where a name may stand: its offset from the point in typographic points, and
+    which of its ends is there.
+    """
 
     offset: tuple[float, float]
     align: Align
@@ -43,7 +68,9 @@ def _make_places() -> list[Place]:
 
 
 def _align_for(across: float) -> Align:
-    """The end of a name that is at its place, if the name is so far to the right of its point."""
+    """The end of a name that is at its place, if the name is so far to the right of its
+    point.
+    """
     if across > 0:
         return "left"
     if across < 0:
@@ -54,11 +81,14 @@ def _align_for(across: float) -> Align:
 PLACES = _make_places()
 
 
-def label_points(axes: Axes, names: Sequence[str], points: Costs, obstacles: Sequence[Bbox]) -> list[Annotation]:
-    """Write each of the ``names`` beside its point ``(N, 2)``, in data units, and return the texts.
+def label_points(
+    axes: Axes, names: Sequence[str], points: Costs, obstacles: Sequence[Bbox]
+) -> list[Annotation]:
+    """Write each of the ``names`` beside its point ``(N, 2)``, in data units, and
+    return the texts.
 
-    Each stands where it covers fewest of the ``obstacles``, boxes in pixels, and of the names before it; of such places
-    in the nearest. The axes must have been laid out.
+    Each stands where it covers fewest of the ``obstacles``, boxes in pixels, and of the
+    names before it; of such places in the nearest. The axes must have been laid out.
     """
     taken = list(obstacles)
     written: list[Annotation] = []
@@ -81,7 +111,13 @@ def _write(axes: Axes, name: str, point: Costs, place: Place) -> Annotation:
     if place.distance_pt >= LEADER_FROM_PT:
         leader = LEADER
     text: Annotation = axes.annotate(
-        name, _position_of(point), place.offset, ha=place.align, va="center", arrowprops=leader, **STYLE
+        name,
+        _position_of(point),
+        place.offset,
+        ha=place.align,
+        va="center",
+        arrowprops=leader,
+        **STYLE,
     )
     return text
 
@@ -103,23 +139,31 @@ def _best_place(axes: Axes, name: str, point: Costs, taken: Sequence[Bbox]) -> P
 
 def _measure_box(axes: Axes, name: str, point: Costs) -> Bbox:
     """The box in pixels of a name that begins at its point."""
-    probe = axes.annotate(name, _position_of(point), (0, 0), va="center", ha="left", **STYLE)
+    probe = axes.annotate(
+        name, _position_of(point), (0, 0), va="center", ha="left", **STYLE
+    )
     box = box_of(probe)
     probe.remove()
     return box
 
 
 def _move(axes: Axes, box: Bbox, place: Place) -> Bbox:
-    """The box of a name at a place; ``box`` is that of one which begins at its point."""
+    """The box of a name at a place; ``box`` is that of one which begins at its
+    point.
+    """
     pixels_per_pt = axes.figure.dpi / 72
     shifts = {"left": 0.0, "center": -box.width / 2, "right": -box.width}
     across, up = place.offset
-    moved = box.translated(across * pixels_per_pt + shifts[place.align], up * pixels_per_pt)
+    moved = box.translated(
+        across * pixels_per_pt + shifts[place.align], up * pixels_per_pt
+    )
     return Bbox(moved).padded(CLEARANCE_PIXELS)
 
 
 def _cost(axes: Axes, box: Bbox, place: Place, corners: Costs) -> float:
-    """How bad a place is: the boxes that are covered there, its distance, and whether it leaves the picture."""
+    """How bad a place is: the boxes that are covered there, its distance, and whether
+    it leaves the picture.
+    """
     covered = _count_covered(box, corners)
     distance = COST_OF_DISTANCE * place.distance_pt
     leaving = COST_OF_LEAVING * _leaves(box, axes.figure.bbox)
@@ -127,7 +171,9 @@ def _cost(axes: Axes, box: Bbox, place: Place, corners: Costs) -> float:
 
 
 def _count_covered(box: Bbox, corners: Costs) -> int:
-    """How many boxes overlap with ``box``; ``corners`` are theirs, ``(N, 4)``: left, low, right, high."""
+    """How many boxes overlap with ``box``; ``corners`` are theirs, ``(N, 4)``: left,
+    low, right, high.
+    """
     left, low, right, high = corners.T
     across = (left < box.x1) & (right > box.x0)
     upright = (low < box.y1) & (high > box.y0)
@@ -152,7 +198,9 @@ def boxes_of_points(axes: Axes, points: Costs, size_pixels: float = 6) -> list[B
 
 
 def boxes_of_lines(axes: Axes, starts: Costs, ends: Costs) -> list[Bbox]:
-    """A box in pixels round each upright or level line from ``starts`` ``(N, 2)`` to ``ends``, given in data units."""
+    """A box in pixels round each upright or level line from ``starts`` ``(N, 2)`` to
+    ``ends``, given in data units.
+    """
     first = axes.transData.transform(starts)
     last = axes.transData.transform(ends)
     lowest = np.minimum(first, last) - 1

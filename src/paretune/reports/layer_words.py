@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-SHAPING = ("stem", "width", "steps", "pooled", "five", "one", "three", "merged")  # what a family has instead of widths
+# What a family has instead of widths.
+SHAPING = ("stem", "width", "steps", "pooled", "five", "one", "three", "merged")
 
 
 def format_layers(config: Mapping[str, Any]) -> str:
-    """The settings that shape the network, in short: ``8-12-12 k3 batch`` is its widths, kernels and norm."""
+    """The settings that shape the network, in short: ``8-12-12 k3 batch`` is its
+    widths, kernels and norm.
+    """
     model = config.get("model", {})
     words = [
         *_widths_words(model),
@@ -33,7 +36,9 @@ def _widths_of(model: Mapping[str, Any]) -> list[Any]:
 
 
 def _depth_of(model: Mapping[str, Any]) -> int | None:
-    """The number of layers that are built; of a family of one's own the setting may be anything."""
+    """The number of layers that are built; of a family of one's own the setting may be
+    anything.
+    """
     depth = model.get("depth")
     if isinstance(depth, int):
         return depth
@@ -74,7 +79,9 @@ def _kernel_words(model: Mapping[str, Any]) -> list[str]:
 
 
 def _built_sides(model: Mapping[str, Any], sides: list[Any] | tuple[Any, ...]) -> Any:
-    """The kernels of the layers that are built; one number where all of these are equal."""
+    """The kernels of the layers that are built; one number where all of these are
+    equal.
+    """
     widths = _widths_of(model)
     depth = _depth_of(model)
     if not depth or not widths:

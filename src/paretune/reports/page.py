@@ -1,4 +1,6 @@
-"""``report.html``: one file with everything in it, so that it opens without a network."""
+"""``report.html``: one file with everything in it, so that it opens without a
+network.
+"""
 
 import gzip
 import json
@@ -45,7 +47,9 @@ SCRIPT = Path(__file__).parent / "templates/page.js"
 
 
 def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None:
-    """Write the page; ``ui`` is where the MLflow UI will be when a reader clicks on a point."""
+    """Write the page; ``ui`` is where the MLflow UI will be when a reader clicks on a
+    point.
+    """
     environment = Environment(loader=PackageLoader("paretune.reports"), autoescape=True)
     template = environment.get_template("page.html")
     fronts = _front_of_each_family(results)
@@ -96,7 +100,9 @@ def _tables(results: SweepResults, fronts: Mapping[str, DataFrame]) -> dict[str,
 
 
 def _commands(results: SweepResults) -> dict[str, Any]:
-    """The parts of the commands that the page proposes, for the model in the middle of the front."""
+    """The parts of the commands that the page proposes, for the model in the middle of
+    the front.
+    """
     middle = results.members.iloc[len(results.members) // 2]
     return {"middle": int(middle["n_params"]), "sweep": shlex.quote(middle["sweep"])}
 
@@ -114,10 +120,14 @@ def compress_to_base64(text: str) -> str:
     return b64encode(compressed).decode()
 
 
-def _data(results: SweepResults, fronts: Mapping[str, DataFrame], store: Store, ui: str) -> dict[str, Any]:
+def _data(
+    results: SweepResults, fronts: Mapping[str, DataFrame], store: Store, ui: str
+) -> dict[str, Any]:
     """The data that the page's script draws."""
     return {
-        "points": _describe_models(results.complete, results, results.near(SETTINGS_SHOWN)),
+        "points": _describe_models(
+            results.complete, results, results.near(SETTINGS_SHOWN)
+        ),
         "spelt": _layers_of_fronts([results.members, *fronts.values()]),
         "references": list(map(asdict, results.references)),
         "grades": {grade: label for grade, (_, label) in GRADES.items()},
@@ -149,7 +159,9 @@ def _caps_by_name(results: SweepResults) -> dict[str, int]:
 
 
 def _layers_of_fronts(fronts: Collection[DataFrame]) -> dict[str, str]:
-    """By run id every layer of the models that any filter by family may show as a front."""
+    """By run id every layer of the models that any filter by family may show as a
+    front.
+    """
     layers: dict[str, str] = {}
     for members in fronts:
         for trial in records(members):
@@ -160,7 +172,8 @@ def _layers_of_fronts(fronts: Collection[DataFrame]) -> dict[str, str]:
 
 
 def _describe_network(trial: Mapping[str, Any]) -> str:
-    """Every layer of a trial's network, as its run has them; of earlier versions' runs as its family says now.
+    """Every layer of a trial's network, as its run has them; of earlier versions' runs
+    as its family says now.
 
     Falls back on :func:`format_layers` where the family is not there any more.
     """
@@ -173,15 +186,20 @@ def _describe_network(trial: Mapping[str, Any]) -> str:
     return format_layers(trial["config"])
 
 
-def _describe_models(models: DataFrame, results: SweepResults, with_settings: Collection[str]) -> list[dict[str, Any]]:
-    """The models as the page's script reads them; those whose run ids are in ``with_settings`` with what was searched.
+def _describe_models(
+    models: DataFrame, results: SweepResults, with_settings: Collection[str]
+) -> list[dict[str, Any]]:
+    """The models as the page's script reads them; those whose run ids are in
+    ``with_settings`` with what was searched.
 
     ``quoted`` is the sweep's name for a shell.
     """
     names = _names_in_script(results)
     known = models.fillna({"best_epoch": -1})
     rows = records(known[list(names)].rename(columns=names))
-    for row, config, searched in zip(rows, models["config"], models["searched"], strict=True):
+    for row, config, searched in zip(
+        rows, models["config"], models["searched"], strict=True
+    ):
         row["layers"] = format_layers(config)
         row["quoted"] = shlex.quote(row["sweep"])
         if row["run"] in with_settings:
@@ -236,7 +254,9 @@ def _format_unfinished(trials: DataFrame) -> list[tuple[str, str]]:
 
 
 def _format_time_spent(trials: DataFrame) -> str:
-    """The time of all trainings together, in hours, or in minutes if it is less than one."""
+    """The time of all trainings together, in hours, or in minutes if it is less than
+    one.
+    """
     durations = trials["ended"] - trials["started"]
     hours = durations.dt.total_seconds().sum() / 3600
     if hours >= 1:
@@ -247,10 +267,11 @@ def _format_time_spent(trials: DataFrame) -> str:
 def volume_curve(results: SweepResults) -> dict[str, list[float]]:
     """The volume below the front after each complete trial, in the order they ended.
 
-    ``hours`` are those since the first trial began. ``gain`` says where the curve changes: a curve over 10,000 trials
-    has a few dozen steps.
+    ``hours`` are those since the first trial began. ``gain`` says where the curve
+    changes: a curve over 10,000 trials has a few dozen steps.
     """
-    trials = _compared_trials(results).dropna(subset="ended")  # an open run has no end yet
+    # An open run has no end yet.
+    trials = _compared_trials(results).dropna(subset="ended")
     trials = trials.sort_values("ended", kind="stable")
     volumes = _volumes(trials, results)
     since_first = trials["ended"] - trials["started"].min()
@@ -279,7 +300,9 @@ def _volumes(trials: DataFrame, results: SweepResults) -> list[float]:
             volumes.append(volumes[-1])
             continue
         members = joined
-        volumes.append(front_volume(cost[members], f1[members], results.cap, results.cost_name))
+        volumes.append(
+            front_volume(cost[members], f1[members], results.cap, results.cost_name)
+        )
     return volumes
 
 
@@ -297,12 +320,14 @@ def _steps_of(volumes: list[float]) -> list[float]:
 def family_importances(results: SweepResults) -> dict[str, dict[str, float]]:
     """By family, how much each parameter tells trials of a high F1 from the rest.
 
-    ``all families`` is for what every trial has. Empty if there are too few trials to tell.
+    ``all families`` is for what every trial has. Empty if there are too few trials to
+    tell.
     """
     trials = _compared_trials(results)
     if len(trials) < FEWEST_FOR_SHARES:
         return {}
-    from paretune.search.importance import compute_importances  # Optuna's takes a second to import
+    # Optuna's takes a second to import.
+    from paretune.search.importance import compute_importances
 
     importances: dict[str, dict[str, float]] = {}
     for name, group in _groups_of(trials).items():
@@ -314,7 +339,9 @@ def family_importances(results: SweepResults) -> dict[str, dict[str, float]]:
 
 
 def _groups_of(trials: DataFrame) -> dict[str, DataFrame]:
-    """The trials of each family, after all of them together if there are several families."""
+    """The trials of each family, after all of them together if there are several
+    families.
+    """
     groups = {str(name): group for name, group in trials.groupby("family")}
     if len(groups) > 1:
         return {"all families": trials, **groups}
@@ -322,7 +349,9 @@ def _groups_of(trials: DataFrame) -> dict[str, DataFrame]:
 
 
 def raced_curves(results: SweepResults, store: Store) -> list[dict[str, Any]]:
-    """Validation F1 by epoch of the last raced trials, at most ``MOST_CURVES``, and of the front beside them."""
+    """Validation F1 by epoch of the last raced trials, at most ``MOST_CURVES``, and of
+    the front beside them.
+    """
     raced = _last_raced(results)
     if raced.empty:
         return []

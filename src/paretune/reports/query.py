@@ -13,9 +13,11 @@ from paretune.tracking.store import COST_METRICS, VAL_F1
 
 @dataclass(frozen=True)
 class Query:
-    """Which models a person asks for: costs, validation F1, families; with ``confirmed`` those alone, by their test F1.
+    """Which models a person asks for: costs, validation F1, families; with
+    ``confirmed`` those alone, by their test F1.
 
-    ``cost`` is what the front is drawn over; without one it is what the sweeps weighed against F1.
+    ``cost`` is what the front is drawn over; without one it is what the sweeps weighed
+    against F1.
     """
 
     max_params: int | None = None
@@ -33,7 +35,9 @@ class Query:
 
     @property
     def part(self) -> str:
-        """The query as the name of a folder, such as ``max-params=5000,min-f1=0.97``; empty for all models."""
+        """The query as the name of a folder, such as ``max-params=5000,min-f1=0.97``;
+        empty for all models.
+        """
         words: list[str] = []
         if self.confirmed:
             words.append("confirmed")
@@ -43,7 +47,9 @@ class Query:
         return ",".join(words)
 
     def _parts(self) -> dict[str, Any]:
-        """The bounds by the names of the command's options; None for one that is not asked for."""
+        """The bounds by the names of the command's options; None for one that is not
+        asked for.
+        """
         parts: dict[str, Any] = {}
         for cost, most in self.most.items():
             option = cost.replace("_", "-")
@@ -75,8 +81,12 @@ class Query:
         return table
 
     def check_families(self, table: DataFrame) -> None:
-        """Raise :class:`~paretune.errors.StoreError` for families that no trial of the ``table`` is of."""
-        unknown = [family for family in self.families if not _are_of(table, [family]).any()]
+        """Raise :class:`~paretune.errors.StoreError` for families that no trial of the
+        ``table`` is of.
+        """
+        unknown = [
+            family for family in self.families if not _are_of(table, [family]).any()
+        ]
         if not unknown:
             return
         sweeps = ", ".join(table["sweep"].unique())
@@ -84,12 +94,15 @@ class Query:
         choices = ", ".join(known) or "none yet"
         hint = mend(unknown[0], known, "choose one of these")
         raise StoreError(
-            f"--family `{', '.join(unknown)}` is of no trial of {sweeps}; the families there are {choices}; {hint}"
+            f"--family `{', '.join(unknown)}` is of no trial of {sweeps}; the "
+            f"families there are {choices}; {hint}"
         )
 
 
 def _are_of(table: DataFrame, families: Collection[str]) -> "Series[bool]":
-    """Which rows are of these families, by the names of their classes or of their files of ``conf/model``."""
+    """Which rows are of these families, by the names of their classes or of their files
+    of ``conf/model``.
+    """
     by_class = table["family"].isin(families)
     by_file = table["model"].isin(families)
     return by_class | by_file

@@ -17,20 +17,29 @@ from paretune.settings import UNITS
 from paretune.tracking.read import records
 from paretune.tracking.store import N_PARAMS
 
-COST_HEADINGS = {"n_params": "params", "macs": "MACs", "ram_bytes": "RAM B", "flash_bytes": "flash for weights B"}
+COST_HEADINGS = {
+    "n_params": "params",
+    "macs": "MACs",
+    "ram_bytes": "RAM B",
+    "flash_bytes": "flash for weights B",
+}
 WIDE = 105  # columns of a terminal that has room for every cost
 LARGEST_POWER = 3  # of a thousand: counts are written in G at most
 POWER_LETTERS = " kMG"
 
 
 def build_results_table(results: SweepResults, width: int = WIDE) -> Table:
-    """The members of the front by rising cost, on ``width`` columns; of confirmed ones every way of training them."""
+    """The members of the front by rising cost, on ``width`` columns; of confirmed ones
+    every way of training them.
+    """
     if results.query.confirmed:
         is_member = results.confirmed["run_id"].isin(results.members["run_id"])
         return build_confirmed_table(results.confirmed[is_member], results.title)
     costs = _shown_costs(results, width)
     headings = [COST_HEADINGS[cost] for cost in costs]
-    table = _build_table(results.title, (*headings, "val F1", "val acc"), ("family", "layers", "run"))
+    table = _build_table(
+        results.title, (*headings, "val F1", "val acc"), ("family", "layers", "run")
+    )
     for model in records(results.members):
         counts = [_format_cost(model, cost) for cost in costs]
         table.add_row(
@@ -58,7 +67,9 @@ def _format_cost(model: Mapping[str, Any], cost: str) -> str:
 
 
 def format_count(value: float) -> str:
-    """A count to three digits: ``812``, ``81.2k``, ``1.52M``; nothing for one that is not known."""
+    """A count to three digits: ``812``, ``81.2k``, ``1.52M``; nothing for one that is
+    not known.
+    """
     if isnan(value):
         return ""
     if value >= 1000:
@@ -72,7 +83,9 @@ def format_count(value: float) -> str:
 
 
 def build_confirmed_table(models: DataFrame, title: str) -> Table:
-    """Confirmed models by rising parameters: mean ± deviation of ``n`` seeds, and the 95 % interval of the mean."""
+    """Confirmed models by rising parameters: mean ± deviation of ``n`` seeds, and the
+    95 % interval of the mean.
+    """
     words = ["family", "run"]
     has_ways = models["how"].nunique() > 1
     if has_ways:
@@ -104,7 +117,9 @@ def _format_interval(model: Mapping[str, Any]) -> str:
 
 
 def _build_table(title: str, numbers: Sequence[str], words: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+    )
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for name in words:
@@ -116,9 +131,11 @@ def _build_table(title: str, numbers: Sequence[str], words: Sequence[str]) -> Ta
 def answer_query(results: SweepResults, *, beats: str | None = None) -> list[str]:
     """The lines below the table.
 
-    The smallest model above an F1 and the best one under a count, where those were asked for; the knee; and the models
-    that beat a published one, whose name contains the text ``beats``. Raises
-    :class:`~paretune.errors.ConfigError` if no published point or more than one is called so.
+    The smallest model above an F1 and the best one under a count, where those were
+    asked for; the knee; and the models that beat a published one, whose name contains
+    the text ``beats``. Raises
+    :class:`~paretune.errors.ConfigError` if no published point or more than one is
+    called so.
     """
     lines = [*_extreme_lines(results), *_knee_lines(results)]
     if beats is not None:
@@ -163,15 +180,21 @@ def _describe_model(model: Mapping[str, Any], results: SweepResults) -> str:
     return f"{cost:,.0f} {results.unit}, F1 {f1:.4f} ({family}, run {run})"
 
 
-def format_beaten_references(models: DataFrame, references: Sequence[Reference]) -> list[str]:
+def format_beaten_references(
+    models: DataFrame, references: Sequence[Reference]
+) -> list[str]:
     """A line for each confirmed model that beats published ones.
 
-    It has no more parameters, and the lower end of its interval is above their score. Of several ways in which a model
-    was confirmed that of most seeds speaks for it.
+    It has no more parameters, and the lower end of its interval is above their score.
+    Of several ways in which a model was confirmed that of most seeds speaks for it.
     """
     lines: list[str] = []
     for model in records(select_most_seeds(models)):
-        names = [_describe_reference(reference) for reference in references if reference.is_beaten_by(model)]
+        names = [
+            _describe_reference(reference)
+            for reference in references
+            if reference.is_beaten_by(model)
+        ]
         if names:
             lines.append(f"{_describe_scores(model)}, beats {'; '.join(names)}")
     return lines
@@ -189,7 +212,9 @@ def _describe_scores(model: Mapping[str, Any]) -> str:
 
 
 def _find_reference(name: str, references: Sequence[Reference]) -> Reference:
-    """The published model whose name contains the text; the one of this very name, if several contain it."""
+    """The published model whose name contains the text; the one of this very name, if
+    several contain it.
+    """
     text = name.lower()
     matches = [reference for reference in references if text in reference.name.lower()]
     exact = [reference for reference in matches if text == reference.name.lower()]
@@ -199,17 +224,23 @@ def _find_reference(name: str, references: Sequence[Reference]) -> Reference:
     return candidates[0]
 
 
-def _wrong_reference(name: str, count: int, choices: Sequence[Reference]) -> ConfigError:
-    names = ", ".join(reference.name for reference in choices) or "none for this data set"
+def _wrong_reference(
+    name: str, count: int, choices: Sequence[Reference]
+) -> ConfigError:
+    names = (
+        ", ".join(reference.name for reference in choices) or "none for this data set"
+    )
     return ConfigError(
-        f"--beats `{name}` names {count} published points; expected one of: {names}; give more of its name"
+        f"--beats `{name}` names {count} published points; expected one of: {names}; "
+        "give more of its name"
     )
 
 
 def _describe_beating(results: SweepResults, reference: Reference) -> str:
     """The models that beat a published one, in a sentence.
 
-    Only confirmed test scores beat a published one; a validation F1 above it is a reason to confirm.
+    Only confirmed test scores beat a published one; a validation F1 above it is a
+    reason to confirm.
     """
     target = _describe_target(reference)
     better = _confirmed_above(results, reference)
@@ -220,7 +251,10 @@ def _describe_beating(results: SweepResults, reference: Reference) -> str:
     if not candidates:
         return f"Nothing confirmed beats {target}"
     hint = _describe_model(candidates[0], results)
-    return f"Nothing confirmed beats {target}; worth paretune confirm by its validation F1: {hint}"
+    return (
+        f"Nothing confirmed beats {target}; worth paretune confirm by its validation "
+        f"F1: {hint}"
+    )
 
 
 def _describe_target(reference: Reference) -> str:
@@ -235,14 +269,18 @@ def _describe_f1(model: Mapping[str, Any]) -> str:
     return f"{params:,.0f} parameters, test F1 {f1}"
 
 
-def _confirmed_above(results: SweepResults, reference: Reference) -> list[dict[str, Any]]:
+def _confirmed_above(
+    results: SweepResults, reference: Reference
+) -> list[dict[str, Any]]:
     """The confirmed models, of those that were asked for, that beat a published one."""
     models = select_most_seeds(results.confirmed)
     asked_for = results.query.rows(models, results.f1)
     return [model for model in records(asked_for) if reference.is_beaten_by(model)]
 
 
-def _candidates_above(results: SweepResults, reference: Reference) -> list[dict[str, Any]]:
+def _candidates_above(
+    results: SweepResults, reference: Reference
+) -> list[dict[str, Any]]:
     """The members of a front of validation F1 that are above a published model."""
     if results.query.confirmed:
         return []

@@ -1,14 +1,20 @@
-"""The settings: dataclasses that are the one place of a field, its type, default, choices, range and help.
+"""The settings: dataclasses that are the one place of a field, its type, default,
+choices, range and help.
 
-Hydra composes them (:func:`register`), so that a wrong type or an unknown name is refused when a config is composed.
-Importing them imports neither torch nor Hydra.
+Hydra composes them (:func:`register`), so that a wrong type or an unknown name is
+refused when a config is composed. Importing them imports neither torch nor Hydra.
 """
 
 from typing import TYPE_CHECKING
 
 from paretune.schema.field import Rule, Setting, collect_rules, list_settings
 from paretune.schema.run import CapSettings, Selection
-from paretune.schema.trainer import Averaging, DistillationSettings, Restarts, TrainerSettings
+from paretune.schema.trainer import (
+    Averaging,
+    DistillationSettings,
+    Restarts,
+    TrainerSettings,
+)
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -28,16 +34,31 @@ __all__ = [
     "register",
 ]
 
-SECTIONS: dict[str, type] = {"trainer": TrainerSettings, "selection": Selection, "cap": CapSettings}
+SECTIONS: dict[str, type] = {
+    "trainer": TrainerSettings,
+    "selection": Selection,
+    "cap": CapSettings,
+}
 
 
 def register() -> None:
-    """Let Hydra compose the settings: the option ``default`` of the group ``trainer``, and ``schema`` for what has no group."""
+    """Let Hydra compose the settings: the option ``default`` of the group ``trainer``,
+    and ``schema`` for what has no group.
+    """
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
-    store.store(group="trainer", name="default", node=_make_writable(TrainerSettings), provider="paretune")
-    others = {name: _make_writable(schema) for name, schema in SECTIONS.items() if name != "trainer"}
+    store.store(
+        group="trainer",
+        name="default",
+        node=_make_writable(TrainerSettings),
+        provider="paretune",
+    )
+    others = {
+        name: _make_writable(schema)
+        for name, schema in SECTIONS.items()
+        if name != "trainer"
+    }
     store.store(name="schema", node=others, provider="paretune")
 
 

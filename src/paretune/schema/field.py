@@ -13,8 +13,9 @@ RULE = "rule"  # key of a field's metadata
 class Rule:
     """What a setting may be, and what it does.
 
-    ``choices`` are all values there are; a number is from ``least`` to ``most`` (both included, ``None``: no end), without
-    fractions if it is ``whole``, or ``above`` and ``below`` others (both left out). ``optional``: it may be null, too.
+    ``choices`` are all values there are; a number is from ``least`` to ``most`` (both
+    included, ``None``: no end), without fractions if it is ``whole``, or ``above`` and
+    ``below`` others (both left out). ``optional``: it may be null, too.
     """
 
     help: str
@@ -27,19 +28,31 @@ class Rule:
     optional: bool = False
 
     def check(self, setting: str, value: object) -> None:
-        """Raise :class:`~paretune.errors.ConfigError` unless the ``value`` of ``setting`` is allowed."""
+        """Raise :class:`~paretune.errors.ConfigError` unless the ``value`` of
+        ``setting`` is allowed.
+        """
         if self.choices:
             check_choice(setting, value, self.choices)
         elif self.above is not None or self.below is not None:
             self._check_between(setting, value)
         elif self.least is not None:
-            check_least(setting, value, self.least, most=self.most, whole=self.whole, null=self.optional)
+            check_least(
+                setting,
+                value,
+                self.least,
+                most=self.most,
+                whole=self.whole,
+                null=self.optional,
+            )
 
     def _check_between(self, setting: str, value: object) -> None:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if is_number and self._is_between(value):  # type: ignore[arg-type]
             return
-        raise ConfigError(f"{setting} `{value}` is invalid; expected {self._describe_range()}; set {setting}")
+        raise ConfigError(
+            f"{setting} `{value}` is invalid; expected {self._describe_range()}; set "
+            f"{setting}"
+        )
 
     def _is_between(self, value: float) -> bool:
         if self.above is not None and value <= self.above:
@@ -59,40 +72,54 @@ class Rule:
         return " and ".join(ends)
 
 
-def choice(default: str | None, choices: tuple[str | None, ...], help: str) -> Any:  # noqa: A002 - the field's word
+def choice(default: str | None, choices: tuple[str | None, ...], help: str) -> Any:
     """A setting that is one of ``choices``."""
     return field(default=default, metadata={RULE: Rule(help, choices=choices)})
 
 
-def whole_number(default: int | None, help: str, *, least: float, most: float | None = None) -> Any:  # noqa: A002
+def whole_number(
+    default: int | None, help: str, *, least: float, most: float | None = None
+) -> Any:
     """A setting that is a whole number; one whose default is ``None`` may be null."""
-    return field(default=default, metadata={RULE: Rule(help, least=least, most=most, optional=default is None)})
+    return field(
+        default=default,
+        metadata={RULE: Rule(help, least=least, most=most, optional=default is None)},
+    )
 
 
-def optional_whole_number(default: int | None, help: str, *, least: float) -> Any:  # noqa: A002
+def optional_whole_number(default: int | None, help: str, *, least: float) -> Any:
     """A setting that is a whole number, or null."""
-    return field(default=default, metadata={RULE: Rule(help, least=least, optional=True)})
+    return field(
+        default=default, metadata={RULE: Rule(help, least=least, optional=True)}
+    )
 
 
-def number(default: float, help: str, *, least: float, most: float | None = None) -> Any:  # noqa: A002
+def number(
+    default: float, help: str, *, least: float, most: float | None = None
+) -> Any:
     """A setting that is a number."""
-    return field(default=default, metadata={RULE: Rule(help, least=least, most=most, whole=False)})
+    return field(
+        default=default,
+        metadata={RULE: Rule(help, least=least, most=most, whole=False)},
+    )
 
 
 def number_between(
     default: float,
-    help: str,  # noqa: A002
+    help: str,
     *,
     least: float | None = None,
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """A setting that is a number ``above`` and ``below`` others, which it may not be."""
+    """A setting that is a number ``above`` and ``below`` others, which it may not
+    be.
+    """
     rule = Rule(help, least=least, above=above, below=below, whole=False)
     return field(default=default, metadata={RULE: rule})
 
 
-def free(default: Any, help: str) -> Any:  # noqa: A002
+def free(default: Any, help: str) -> Any:
     """A setting of which only the type is checked."""
     return field(default=default, metadata={RULE: Rule(help)})
 
@@ -107,7 +134,9 @@ class Setting:
 
 
 def list_settings(schema: type, prefix: str) -> Iterator[Setting]:
-    """All settings of a dataclass, those of its sections included, whose names begin with ``prefix``."""
+    """All settings of a dataclass, those of its sections included, whose names begin
+    with ``prefix``.
+    """
     for member in fields(schema):
         name = f"{prefix}.{member.name}"
         nested = member.default_factory
@@ -125,17 +154,22 @@ def _find_default(member: Field[Any]) -> object:
 
 
 def check_settings(settings: Any, prefix: str) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` for a value of a dataclass of settings that is not allowed.
+    """Raise :class:`~paretune.errors.ConfigError` for a value of a dataclass of
+    settings that is not allowed.
 
     ``prefix`` is the name of its section.
     """
     for member in fields(settings):
         if RULE in member.metadata:
-            member.metadata[RULE].check(f"{prefix}.{member.name}", getattr(settings, member.name))
+            member.metadata[RULE].check(
+                f"{prefix}.{member.name}", getattr(settings, member.name)
+            )
 
 
 def collect_rules(sections: Mapping[str, type]) -> dict[str, Rule]:
-    """The rules of all settings of ``sections`` (their names and dataclasses), by the settings' names."""
+    """The rules of all settings of ``sections`` (their names and dataclasses), by the
+    settings' names.
+    """
     rules: dict[str, Rule] = {}
     for prefix, schema in sections.items():
         for setting in list_settings(schema, prefix):

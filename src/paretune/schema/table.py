@@ -1,4 +1,6 @@
-"""The settings as a table for the documents: ``python -m paretune.schema.table`` prints it."""
+"""The settings as a table for the documents: ``python -m paretune.schema.table`` prints
+it.
+"""
 
 from collections.abc import Iterable
 
@@ -9,12 +11,19 @@ HEAD = ("| setting | default | what it does |", "|---|---|---|")
 
 def list_all() -> list[Setting]:
     """All settings of all sections."""
-    return [setting for name, schema in SECTIONS.items() for setting in list_settings(schema, name)]
+    return [
+        setting
+        for name, schema in SECTIONS.items()
+        for setting in list_settings(schema, name)
+    ]
 
 
 def write_table(settings: Iterable[Setting]) -> str:
     """A Markdown table with a row for each setting."""
-    rows = [f"| `{setting.name}` | `{_format(setting.default)}` | {setting.rule.help} |" for setting in settings]
+    rows = [
+        f"| `{setting.name}` | `{_format(setting.default)}` | {setting.rule.help} |"
+        for setting in settings
+    ]
     return "\n".join([*HEAD, *rows])
 
 

@@ -1,4 +1,6 @@
-"""Searching a space under a cap. Optuna lives here, and only here; nothing here knows what a trial trains."""
+"""Searching a space under a cap. Optuna lives here, and only here; nothing here knows
+what a trial trains.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +25,9 @@ def choose_alone(name: str, choose: Choose) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class TrialHandle:
-    """A trial as its task function sees it: its sweep's name, its number, how often it started before, its draw."""
+    """A trial as its task function sees it: its sweep's name, its number, how often it
+    started before, its draw.
+    """
 
     sweep: str
     number: int
@@ -33,22 +37,27 @@ class TrialHandle:
     share: Callable[[str, Choose], dict[str, Any]] = choose_alone
 
     def report(self, epoch: int, *values: float) -> None:
-        """Tell what the trial has after ``epoch`` (from 1): its cost and its score, or the value of a single objective.
+        """Tell what the trial has after ``epoch`` (from 1): its cost and its score, or
+        the value of a single objective.
 
-        The task need not catch what this raises: :class:`~paretune.errors.Raced` if the trial is to stop, at a rung
-        of the race or because the pruner says so; :class:`~paretune.errors.ConfigError` for another number of values
-        than the sweep has objectives.
+        The task need not catch what this raises: :class:`~paretune.errors.Raced` if the
+        trial is to stop, at a rung of the race or because the pruner says so;
+        :class:`~paretune.errors.ConfigError` for another number of values than the
+        sweep has objectives.
         """
         if self.may_stay(epoch, values):
             return
         numbers = [f"{value:,.6g}" for value in values]
-        raise Raced(f"{', '.join(numbers)} after epoch {epoch} is not good enough to go on")
+        raise Raced(
+            f"{', '.join(numbers)} after epoch {epoch} is not good enough to go on"
+        )
 
     def shared(self, name: str, choose: Choose) -> dict[str, Any]:
-        """The value ``name`` (plain data, as JSON has it) that all trials of the sweep share.
+        """The value ``name`` (plain data, as JSON has it) that all trials of the sweep
+        share.
 
-        Where the study has none yet, ``choose`` is called and what it returns is kept. Of two workers that choose at
-        the same time, both get what was stored first.
+        Where the study has none yet, ``choose`` is called and what it returns is kept.
+        Of two workers that choose at the same time, both get what was stored first.
         """
         return self.share(name, choose)
 

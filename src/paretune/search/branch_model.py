@@ -1,4 +1,6 @@
-"""A model of one branch of a space, from what was measured there, and the candidates that it has to offer."""
+"""A model of one branch of a space, from what was measured there, and the candidates
+that it has to offer.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,17 +28,24 @@ MUTATION_STEP = 0.15  # deviation of a change, as a share of the range
 class BranchModel:
     """The measured points of one branch, its surrogate, and the trials running in it.
 
-    ``known`` are the points ``(N, 2)`` of (share of the cost, log error) of ended trials, and behind them those of
-    running ones, at their predicted loss. ``surrogate`` is ``None`` as long as there are too few measurements.
+    ``known`` are the points ``(N, 2)`` of (share of the cost, log error) of ended
+    trials, and behind them those of running ones, at their predicted loss.
+    ``surrogate`` is ``None`` as long as there are too few measurements.
     """
 
-    def __init__(self, feasible: FeasibleSpace, exponent: float, choice: Params, history: History) -> None:
+    def __init__(
+        self, feasible: FeasibleSpace, exponent: float, choice: Params, history: History
+    ) -> None:
         self.feasible = feasible
         self.exponent = exponent
         self.choice = choice
         branch = feasible.space.branch_of(choice)
         self.distributions = feasible.space.distributions(branch)
-        seen = [observation for observation in history.seen if self.holds(observation.params)]
+        seen = [
+            observation
+            for observation in history.seen
+            if self.holds(observation.params)
+        ]
         running = [params for params in history.running if self.holds(params)]
 
         self.members: list[Params] = []
@@ -83,7 +92,9 @@ class BranchModel:
         return not any(self.feasible.space.is_active(name, params) for name in missing)
 
     def make_candidates(self, rng: np.random.Generator) -> list[Params]:
-        """Feasible draws spread over all costs, and mutations of members of the front."""
+        """Feasible draws spread over all costs, and mutations of members of the
+        front.
+        """
         candidates: list[Params] = []
         for _ in range(N_DRAWS):
             share = float(rng.random())
@@ -101,9 +112,15 @@ class BranchModel:
         return [params for params in candidates if self.feasible.fits(params)]
 
     def predict_gains(
-        self, surrogate: Surrogate, candidates: Sequence[Params], known: Floats, reference: tuple[float, float]
+        self,
+        surrogate: Surrogate,
+        candidates: Sequence[Params],
+        known: Floats,
+        reference: tuple[float, float],
     ) -> Floats:
-        """Expected improvement ``(M,)`` of each candidate over the points ``known`` of all branches."""
+        """Expected improvement ``(M,)`` of each candidate over the points ``known`` of
+        all branches.
+        """
         rows = self._make_rows(candidates)
         mean, deviation = surrogate.predict(rows)
         costs = self._costs(candidates)
@@ -112,7 +129,8 @@ class BranchModel:
     def _costs(self, configurations: Sequence[Params]) -> Floats:
         """The costs of whole configurations, from 0 to 1.
 
-        What is cheaper than the least cost that counts is worth no more than one of that cost.
+        What is cheaper than the least cost that counts is worth no more than one of
+        that cost.
         """
         return self.feasible.shares_of(configurations, self.exponent)
 
@@ -120,12 +138,17 @@ class BranchModel:
         points = np.column_stack([self._costs(configurations), losses])
         return points.reshape(-1, 2)
 
-    def _make_rows(self, configurations: Sequence[Params], epochs: Sequence[int | None] = ()) -> Floats:
-        """Features, the log cost (it explains more of a score than any one width), and how early a trial was seen.
+    def _make_rows(
+        self, configurations: Sequence[Params], epochs: Sequence[int | None] = ()
+    ) -> Floats:
+        """Features, the log cost (it explains more of a score than any one width), and
+        how early a trial was seen.
 
         That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
         """
-        features = np.array([make_features(params, self.distributions) for params in configurations])
+        features = np.array(
+            [make_features(params, self.distributions) for params in configurations]
+        )
 
         earliness = np.zeros(len(configurations))
         for i, epoch in enumerate(epochs):
@@ -137,7 +160,9 @@ class BranchModel:
         return np.column_stack([columns, log_costs, earliness])
 
     def _mutate(self, parent: Params, rng: np.random.Generator) -> Params:
-        """``parent`` with one to three parameters changed: a step of a tenth or so of the range, or another choice."""
+        """``parent`` with one to three parameters changed: a step of a tenth or so of
+        the range, or another choice.
+        """
         names = [name for name in parent if name in self.distributions]
         number = int(rng.integers(1, MAX_MUTATIONS + 1))
         number = min(number, len(names))

@@ -16,25 +16,41 @@ from paretune.search.distributions import Distributions, draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.storage import ENQUEUED, NOTE, note
 
-START_EXPONENT = 0.3  # `python -m studies search`: no less hypervolume than with 0, and better large models early
-TRIES_NEAR = 4  # draws near the target of one of the first trials, before one of any size
+# `python -m studies search`: no less hypervolume than with 0, and better large models
+# early.
+START_EXPONENT = 0.3
+# Draws near the target of one of the first trials, before one of any size.
+TRIES_NEAR = 4
 TRIES = 12  # proposals before one that was tried already is accepted
 DRAWN = "drawn"  # the note of a trial with its whole configuration
-TRIED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.FAIL)
+TRIED_STATES = (
+    TrialState.COMPLETE,
+    TrialState.PRUNED,
+    TrialState.RUNNING,
+    TrialState.FAIL,
+)
 
 
 class CappedSampler(BaseSampler):
-    """A sampler that proposes whole configurations of a :class:`~paretune.search.feasible_space.FeasibleSpace`.
+    """A sampler that proposes whole configurations of a
+    :class:`~paretune.search.feasible_space.FeasibleSpace`.
 
-    The first ``n_startup`` trials are uniform draws resized to targets spread evenly from the smallest configuration
-    of their branch to the cap, no network twice as long as others turn up: by ``start_exponent`` over the logarithm
-    of the cost (0), over the cost itself (1), or between the two. No configuration that was tried, or is being tried,
-    is proposed again as long as others turn up. Every draw derives from (``seed``, trial number), so that a resumed
-    or parallel sweep does not repeat its start.
+    The first ``n_startup`` trials are uniform draws resized to targets spread evenly
+    from the smallest configuration of their branch to the cap, no network twice as long
+    as others turn up: by ``start_exponent`` over the logarithm of the cost (0), over
+    the cost itself (1), or between the two. No configuration that was tried, or is
+    being tried, is proposed again as long as others turn up. Every draw derives from
+    (``seed``, trial number), so that a resumed or parallel sweep does not repeat its
+    start.
     """
 
     def __init__(
-        self, feasible: FeasibleSpace, *, n_startup: int = 20, start_exponent: float = START_EXPONENT, seed: int = 0
+        self,
+        feasible: FeasibleSpace,
+        *,
+        n_startup: int = 20,
+        start_exponent: float = START_EXPONENT,
+        seed: int = 0,
     ) -> None:
         check_least("sampler.start_exponent", start_exponent, 0, most=1, whole=False)
         self.feasible = feasible
@@ -42,22 +58,33 @@ class CappedSampler(BaseSampler):
         self.start_exponent = start_exponent
         self.seed = seed
 
-    def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
+    def propose(
+        self, study: Study, trial: FrozenTrial, rng: np.random.Generator
+    ) -> Params:
         """A configuration that fits, once the start is over."""
         raise NotImplementedError
 
     def check_objectives(self, directions: Sequence[str]) -> None:
-        """Raise :class:`~paretune.errors.ConfigError` if the sampler does not work for a study of these directions."""
+        """Raise :class:`~paretune.errors.ConfigError` if the sampler does not work for
+        a study of these directions.
+        """
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Distributions:
-        """All parameters of all branches; a trial gets values for those of one branch."""
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> Distributions:
+        """All parameters of all branches; a trial gets values for those of one
+        branch.
+        """
         return self.feasible.space.all_distributions()
 
-    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: Distributions
+    ) -> Params:
         """The part that ``search_space`` has of one whole configuration that fits.
 
-        For a further attempt at a trial it is the one that it had, of which it may know half. What was enqueued with
-        the trial is part of it; raises :class:`~paretune.errors.CapError` if nothing that has that fits.
+        For a further attempt at a trial it is the one that it had, of which it may know
+        half. What was enqueued with the trial is part of it; raises
+        :class:`~paretune.errors.CapError` if nothing that has that fits.
         """
         drawn = drawn_for(trial)
         if search_space and not drawn:
@@ -68,7 +95,11 @@ class CappedSampler(BaseSampler):
         return restrict(drawn, search_space)
 
     def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
         """A uniform draw of a define-by-run parameter outside of the space."""
         n_drawn = len(trial.params)
@@ -82,7 +113,8 @@ class CappedSampler(BaseSampler):
         rng = np.random.default_rng([self.seed, trial.number])
         is_start = trial.number < self.n_startup
 
-        known_network: Params = {}  # a network that was tried, with other settings of its training
+        # A network that was tried, with other settings of its training.
+        known_network: Params = {}
         for proposed in self._propose_several(study, trial, rng):
             params = self.feasible.impose(enqueued, proposed, rng)
             if others.have(params) or not self.feasible.verify_fits(params):
@@ -95,15 +127,24 @@ class CappedSampler(BaseSampler):
             return known_network
         return self._draw_last(trial, enqueued, params, rng)
 
-    def _propose_several(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Iterator[Params]:
+    def _propose_several(
+        self, study: Study, trial: FrozenTrial, rng: np.random.Generator
+    ) -> Iterator[Params]:
         for attempt in range(TRIES):
             if trial.number < self.n_startup:
                 yield self._draw_start(trial.number, rng, attempt)
             else:
                 yield self.propose(study, trial, rng)
 
-    def _draw_last(self, trial: FrozenTrial, enqueued: Params, params: Params, rng: np.random.Generator) -> Params:
-        """A configuration that fits, where all was tried already, as far as it seems, or nothing proposed fits.
+    def _draw_last(
+        self,
+        trial: FrozenTrial,
+        enqueued: Params,
+        params: Params,
+        rng: np.random.Generator,
+    ) -> Params:
+        """A configuration that fits, where all was tried already, as far as it seems,
+        or nothing proposed fits.
 
         In the latter case a polynomial misled, and from here on everything is counted.
         """
@@ -111,7 +152,10 @@ class CappedSampler(BaseSampler):
         onto_cap = feasible.resize(params, feasible.cap)
         half = feasible.draw_at_share(rng, 0.5)
         smallest = feasible.smallest_of(feasible.branches[0])
-        imposed = [feasible.impose(enqueued, last, rng) for last in (params, onto_cap, half, smallest)]
+        imposed = [
+            feasible.impose(enqueued, last, rng)
+            for last in (params, onto_cap, half, smallest)
+        ]
         for last in imposed:
             if feasible.verify_fits(last):
                 return last
@@ -130,10 +174,13 @@ class CappedSampler(BaseSampler):
         network = restrict(params, params.keys() - idle)
         return not others.have_part(network)
 
-    def _draw_start(self, number: int, rng: np.random.Generator, attempt: int) -> Params:
+    def _draw_start(
+        self, number: int, rng: np.random.Generator, attempt: int
+    ) -> Params:
         """A draw near the target of trial ``number``.
 
-        After some attempts it is of any size, as there are few networks near the target.
+        After some attempts it is of any size, as there are few networks near the
+        target.
         """
         branches = self.feasible.branches
         turn, position = divmod(number, len(branches))
@@ -186,7 +233,9 @@ def drawn_for(trial: FrozenTrial) -> Params:
 
 
 def configuration_of(trial: FrozenTrial) -> Params:
-    """The configuration that a trial ran with, and what was drawn for it besides, which its task did not ask for."""
+    """The configuration that a trial ran with, and what was drawn for it besides, which
+    its task did not ask for.
+    """
     return drawn_for(trial) | trial.params
 
 
@@ -200,7 +249,8 @@ def restrict(params: Params, names: Collection[str]) -> Params:
 
 
 def van_der_corput(number: int) -> float:
-    """The ``number``-th (from 1) of a sequence in (0, 1) whose every beginning is spread evenly: 1/2, 1/4, 3/4, ...
+    """The ``number``-th (from 1) of a sequence in (0, 1) whose every beginning is
+    spread evenly: 1/2, 1/4, 3/4, ...
 
     van der Corput 1935; the one-dimensional Halton sequence in base 2.
     """
@@ -214,7 +264,9 @@ def van_der_corput(number: int) -> float:
 
 
 def _to_plain_numbers(params: Params) -> Params:
-    """Numbers of Python's: a database takes none of numpy's, with which some samplers draw."""
+    """Numbers of Python's: a database takes none of numpy's, with which some samplers
+    draw.
+    """
     plain: Params = {}
     for name, value in params.items():
         plain[name] = value

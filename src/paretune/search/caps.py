@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-Counts = dict[str, tuple[float, ...]]  # by the names of costs; of several values the largest is the cost
-OVER_CAP = 1e30  # times by how much a cap is exceeded: the cost of what only another cap than the objective's forbids
+# By the names of costs; of several values the largest is the cost.
+Counts = dict[str, tuple[float, ...]]
+# Times by how much a cap is exceeded: the cost of what only another cap than the
+# objective's forbids.
+OVER_CAP = 1e30
 
 
 @dataclass(frozen=True)
 class Caps:
-    """The largest cost of each name that may be run (``most``), and which of them, the ``axis``, is the objective.
+    """The largest cost of each name that may be run (``most``), and which of them, the
+    ``axis``, is the objective.
 
     ``units`` are words for the names, such as ``bytes of RAM`` for ``ram_bytes``.
     """

@@ -18,7 +18,15 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from paretune.search.interrupts import GRACE_S
-from paretune.search.storage import add_waiting, as_trial, noted, set_user_attr, silent, stored, switch
+from paretune.search.storage import (
+    add_waiting,
+    as_trial,
+    noted,
+    set_user_attr,
+    silent,
+    stored,
+    switch,
+)
 from paretune.search.study import ENDED, finished, running
 
 log = logging.getLogger(__name__)
@@ -28,25 +36,31 @@ ATTEMPT = "attempt"
 DEATHS = "deaths"
 LATEST = "latest"  # epoch and values of a running trial
 CREW = "PARETUNE_CREW"  # in a worker's environment: who launched it
-CLOCK_STEP_S = 5  # a process's start is told from a clock that may be set; its number is not given again as soon
+# A process's start is told from a clock that may be set; its number is not given again
+# as soon.
+CLOCK_STEP_S = 5
 DIES_WITHIN_S = 3.0
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-OWNER = (WORKER, ATTEMPT)  # notes that say whose a trial is: only who has read them last may change its state
+# Notes that say whose a trial is: only who has read them last may change its state.
+OWNER = (WORKER, ATTEMPT)
 TAKEN = TrialState.WAITING, TrialState.RUNNING
 PUT_BACK = TrialState.RUNNING, TrialState.WAITING
 FAILED = TrialState.RUNNING, TrialState.FAIL
 
 
 def ask(study: Study, leaves_room: Callable[[int], bool]) -> tuple[Trial, int] | None:
-    """A trial to run, and how often it was started before; ``None`` if all that the sweep has are in somebody's hands.
+    """A trial to run, and how often it was started before; ``None`` if all that the
+    sweep has are in somebody's hands.
 
-    ``leaves_room`` says whether it has more than so many; numbers begin at 0. The trial is running from here on, and this process is its worker: both are written in one transaction, so that no trial has two workers and
-    none is running without one.
+    ``leaves_room`` says whether it has more than so many; numbers begin at 0. The trial
+    is running from here on, and this process is its worker: both are written in one
+    transaction, so that no trial has two workers and none is running without one.
     """
     while leaves_room(len(finished(study)) + len(running(study))):
         waiting = study.get_trials(deepcopy=False, states=[TrialState.WAITING])
         if not any(leaves_room(trial.number) for trial in waiting):
-            if not leaves_room(len(study.get_trials(deepcopy=False))):  # the number that a further one would have
+            # The number that a further one would have.
+            if not leaves_room(len(study.get_trials(deepcopy=False))):
                 return None
             waiting = [add_waiting(study)]
         for trial in waiting:
@@ -56,20 +70,28 @@ def ask(study: Study, leaves_room: Callable[[int], bool]) -> tuple[Trial, int] |
 
 
 def _take(study: Study, trial: FrozenTrial) -> bool:
-    return switch(study, trial, TAKEN, {WORKER: _identity(), ATTEMPT: _attempt(trial)}, OWNER)
+    return switch(
+        study, trial, TAKEN, {WORKER: _identity(), ATTEMPT: _attempt(trial)}, OWNER
+    )
 
 
 def held(study: Study, trial: Trial, attempt: int) -> bool:
-    """Whether this attempt at the trial still belongs to its worker, and was not taken back as an orphan."""
+    """Whether this attempt at the trial still belongs to its worker, and was not taken
+    back as an orphan.
+    """
     now = stored(study, trial)
     return now.state is TrialState.RUNNING and _attempt(now) == attempt
 
 
-def requeue(study: Study, trial: FrozenTrial | Trial, deaths: int | None = None) -> bool:
-    """Put a running trial that broke off back in the queue as a further attempt; returns whether this call did it.
+def requeue(
+    study: Study, trial: FrozenTrial | Trial, deaths: int | None = None
+) -> bool:
+    """Put a running trial that broke off back in the queue as a further attempt;
+    returns whether this call did it.
 
-    It keeps its number and its parameters. Of several processes that find the same orphan one wins, as nobody's trial is changed
-    who has read what is no longer so. ``deaths``: how often its worker has died by now, if this was a death.
+    It keeps its number and its parameters. Of several processes that find the same
+    orphan one wins, as nobody's trial is changed who has read what is no longer so.
+    ``deaths``: how often its worker has died by now, if this was a death.
     """
     notes: dict[str, Any] = {WORKER: None, ATTEMPT: _attempt(trial) + 1, LATEST: None}
     if deaths is not None:
@@ -78,10 +100,11 @@ def requeue(study: Study, trial: FrozenTrial | Trial, deaths: int | None = None)
 
 
 def reclaim(study: Study, retry: int) -> int:
-    """Requeue the running trials whose worker is gone, or fail those that broke off ``retry`` times; returns how many.
+    """Requeue the running trials whose worker is gone, or fail those that broke off
+    ``retry`` times; returns how many.
 
-    Whether a worker on this machine lives is asked of the operating system; one elsewhere counts as gone when its
-    heartbeat stops.
+    Whether a worker on this machine lives is asked of the operating system; one
+    elsewhere counts as gone when its heartbeat stops.
     """
     trials = running(study)
     numbers = in_hand(study, trials)
@@ -98,17 +121,27 @@ def in_hand(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
 
 
 def cut_off(study: Study, trial: FrozenTrial | Trial, retry: int) -> None:
-    """Requeue a running trial whose worker died, or fail it if that has happened more than ``retry`` times."""
+    """Requeue a running trial whose worker died, or fail it if that has happened more
+    than ``retry`` times.
+    """
     deaths = int(noted(trial, DEATHS) or 0) + 1  # an interrupt is no death
     if deaths > retry:
-        log.warning("trial %d broke off %d times and counts as failed", trial.number, deaths)
-        fail(study, trial, f"its worker died {deaths} times (killed, or out of memory or time)")
+        log.warning(
+            "trial %d broke off %d times and counts as failed", trial.number, deaths
+        )
+        fail(
+            study,
+            trial,
+            f"its worker died {deaths} times (killed, or out of memory or time)",
+        )
     elif requeue(study, trial, deaths):
         log.info("trial %d was cut off and is in the queue again", trial.number)
 
 
 def fail(study: Study, trial: FrozenTrial | Trial, reason: str) -> bool:
-    """Close a running trial as failed, and say why; ``False`` if it is over or in other hands."""
+    """Close a running trial as failed, and say why; ``False`` if it is over or in other
+    hands.
+    """
     try:
         set_user_attr(study, trial, "reason", reason[:2000])
     except UpdateFinishedTrialError:  # another process was quicker
@@ -123,13 +156,21 @@ def kill_workers(study: Study) -> None:
 
 
 def kill_overdue(study: Study, trial_timeout_s: float | None) -> None:
-    """Fail trials of this machine that ran for too long and whose worker did not notice, and kill the worker."""
+    """Fail trials of this machine that ran for too long and whose worker did not
+    notice, and kill the worker.
+    """
     if trial_timeout_s is None:
         return
     for trial in running(study):
         now_s = time.time()
-        is_overdue = now_s - worker_of(trial).get("since", now_s) > trial_timeout_s + 2 * GRACE_S
-        if is_overdue and _lives_here(trial) and fail(study, trial, too_long(trial_timeout_s)):
+        is_overdue = (
+            now_s - worker_of(trial).get("since", now_s) > trial_timeout_s + 2 * GRACE_S
+        )
+        if (
+            is_overdue
+            and _lives_here(trial)
+            and fail(study, trial, too_long(trial_timeout_s))
+        ):
             _kill_worker(trial)
 
 
@@ -139,13 +180,19 @@ def too_long(trial_timeout_s: float | None) -> str:
 
 
 def workers_alive(study: Study) -> list[str]:
-    """The crews of workers that are running a trial now; one of another machine counts as long as its heart beats.
+    """The crews of workers that are running a trial now; one of another machine counts
+    as long as its heart beats.
 
-    A worker's crew is the parent that launched it (:func:`this_process`); that of one that joined by hand is empty.
+    A worker's crew is the parent that launched it (:func:`this_process`); that of one
+    that joined by hand is empty.
     """
     trials = running(study)
     stale = silent(study, trials)
-    return [str(worker_of(trial).get("crew", "")) for trial in trials if _is_alive(trial, trial.number in stale)]
+    return [
+        str(worker_of(trial).get("crew", ""))
+        for trial in trials
+        if _is_alive(trial, trial.number in stale)
+    ]
 
 
 def this_process() -> str:
@@ -155,7 +202,9 @@ def this_process() -> str:
 
 
 def is_process_alive(name: str) -> bool:
-    """Whether the process of this name (:func:`this_process`) runs on this machine; of one elsewhere nothing is known: it does."""
+    """Whether the process of this name (:func:`this_process`) runs on this machine; of
+    one elsewhere nothing is known: it does.
+    """
     host, pid, started = name.rsplit(":", 2)
     if host != socket.gethostname():
         return True
@@ -164,7 +213,11 @@ def is_process_alive(name: str) -> bool:
 
 def starts(study: Study) -> int:
     """How often any trial of the study was started."""
-    return sum(attempt + 1 for t in study.get_trials(deepcopy=False) if (attempt := noted(t, ATTEMPT)) is not None)
+    return sum(
+        attempt + 1
+        for t in study.get_trials(deepcopy=False)
+        if (attempt := noted(t, ATTEMPT)) is not None
+    )
 
 
 def _attempt(trial: FrozenTrial | Trial) -> int:
@@ -172,15 +225,25 @@ def _attempt(trial: FrozenTrial | Trial) -> int:
 
 
 def _identity() -> dict[str, str | int | float]:
-    """What tells this process apart from all others; from a later one with the same number by its start."""
+    """What tells this process apart from all others; from a later one with the same
+    number by its start.
+    """
     started, crew = psutil.Process().create_time(), os.environ.get(CREW, "")
     where = {"host": socket.gethostname(), "processes": _processes()}
-    return {**where, "pid": os.getpid(), "started": started, "since": time.time(), "crew": crew}
+    return {
+        **where,
+        "pid": os.getpid(),
+        "started": started,
+        "since": time.time(),
+        "crew": crew,
+    }
 
 
 @cache
 def _processes() -> str:
-    """Which list of processes this one is in: machines and containers may share a name, and number theirs alike."""
+    """Which list of processes this one is in: machines and containers may share a name,
+    and number theirs alike.
+    """
     with suppress(OSError):  # other systems than Linux have no such files
         return f"{BOOT.read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     return ""
@@ -188,17 +251,25 @@ def _processes() -> str:
 
 def _is_here(worker: Mapping[str, Any]) -> bool:
     """Whether the worker's process would be among those that this process sees."""
-    return bool(worker["host"] == socket.gethostname() and worker.get("processes", _processes()) == _processes())
+    return bool(
+        worker["host"] == socket.gethostname()
+        and worker.get("processes", _processes()) == _processes()
+    )
 
 
 def worker_of(trial: FrozenTrial) -> dict[str, Any]:
-    """The identity of the process that claimed the trial (``host``, ``pid``, ...); empty before anybody did."""
+    """The identity of the process that claimed the trial (``host``, ``pid``, ...);
+    empty before anybody did.
+    """
     worker = noted(trial, WORKER) or {}
-    return dict(json.loads(worker) if isinstance(worker, str) else worker)  # earlier versions noted text
+    # Earlier versions noted text.
+    return dict(json.loads(worker) if isinstance(worker, str) else worker)
 
 
 def _is_alive(trial: FrozenTrial, is_silent: bool) -> bool:
-    """Whether the process that claimed the trial lives; one of another machine does unless it ``is_silent``."""
+    """Whether the process that claimed the trial lives; one of another machine does
+    unless it ``is_silent``.
+    """
     worker = worker_of(trial)
     if not worker or not _is_here(worker):
         return bool(worker) and not is_silent
@@ -206,7 +277,9 @@ def _is_alive(trial: FrozenTrial, is_silent: bool) -> bool:
 
 
 def _runs(pid: int, started_s: float) -> bool:
-    """Whether the process of this number that began at that time (seconds since 1970) runs."""
+    """Whether the process of this number that began at that time (seconds since 1970)
+    runs.
+    """
     try:
         process = psutil.Process(pid)
         is_same = abs(process.create_time() - started_s) < CLOCK_STEP_S
@@ -224,5 +297,6 @@ def _kill_worker(trial: FrozenTrial) -> None:
         if _lives_here(trial):
             os.kill(worker_of(trial)["pid"], signal.SIGKILL)
             gone_by_s = time.monotonic() + DIES_WITHIN_S
-            while _lives_here(trial) and time.monotonic() < gone_by_s:  # the kernel takes its time
+            # The kernel takes its time.
+            while _lives_here(trial) and time.monotonic() < gone_by_s:
                 time.sleep(0.02)

@@ -1,4 +1,5 @@
-"""Parameters that are part of a configuration only where another one has certain values.
+"""Parameters that are part of a configuration only where another one has certain
+values.
 
 Such as the width of a fourth layer, where the depth may be less than four.
 """
@@ -25,12 +26,17 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
 }
 CONDITION_PATTERN = re.compile(rf"if\s+(\S+?)\s*({'|'.join(COMPARISONS)})\s*(\S+)")
-CONDITION_FORM = "expected `if`, a parameter, a comparison and a value, such as tag('if model.depth > 3', ...)"
+CONDITION_FORM = (
+    "expected `if`, a parameter, a comparison and a value, such as tag('if "
+    "model.depth > 3', ...)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The values of the parameter ``name`` with which another one is part of a configuration."""
+    """The values of the parameter ``name`` with which another one is part of a
+    configuration.
+    """
 
     name: str
     comparison: str
@@ -39,7 +45,8 @@ class Condition:
     def holds(self, params: Mapping[str, Any]) -> bool:
         """Whether ``params`` have such a value; not if they have none at all.
 
-        Raises :class:`~paretune.errors.ConfigError` for a value that the condition's cannot be compared with.
+        Raises :class:`~paretune.errors.ConfigError` for a value that the condition's
+        cannot be compared with.
         """
         if self.name not in params:
             return False
@@ -49,7 +56,8 @@ class Condition:
             return compare(value, self.value)
         except TypeError as error:
             raise ConfigError(
-                f"condition `{self}` compares with `{params[self.name]}` ({error}); {CONDITION_FORM}"
+                f"condition `{self}` compares with `{params[self.name]}` ({error}); "
+                f"{CONDITION_FORM}"
             ) from error
 
     def __str__(self) -> str:
@@ -57,7 +65,8 @@ class Condition:
 
 
 def condition_of(entry: Override) -> Condition | None:
-    """The condition that a tag of this entry of a space sets; ``None`` without such a tag.
+    """The condition that a tag of this entry of a space sets; ``None`` without such a
+    tag.
 
     Raises :class:`~paretune.errors.ConfigError` for one that cannot be read.
     """
@@ -70,7 +79,9 @@ def condition_of(entry: Override) -> Condition | None:
         if condition is not None:
             return condition
     text = " ".join(sorted(conditions))
-    raise ConfigError(f"condition `{text}` of `{entry.input_line}` cannot be read; {CONDITION_FORM}")
+    raise ConfigError(
+        f"condition `{text}` of `{entry.input_line}` cannot be read; {CONDITION_FORM}"
+    )
 
 
 def _read_condition(tag: str) -> Condition | None:

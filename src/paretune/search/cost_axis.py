@@ -12,10 +12,12 @@ DIGITS = 6  # of a cost at a share, so that it is the cap itself at 1
 
 @dataclass(frozen=True)
 class CostAxis:
-    """The way from the ``least`` cost that counts (above 0) to the largest that fits, ``upper``.
+    """The way from the ``least`` cost that counts (above 0) to the largest that fits,
+    ``upper``.
 
-    The way is measured in cost to the power of ``exponent``: with 1 every parameter is as long as any other, with 0,
-    the logarithm, every decade (Box and Cox 1964, https://doi.org/10.1111/j.2517-6161.1964.tb00553.x).
+    The way is measured in cost to the power of ``exponent``: with 1 every parameter is
+    as long as any other, with 0, the logarithm, every decade (Box and Cox 1964,
+    https://doi.org/10.1111/j.2517-6161.1964.tb00553.x).
     """
 
     least: float
@@ -36,8 +38,12 @@ class CostAxis:
             part = share * self.length
         return round(self.least * exp(part), DIGITS)
 
-    def shares_of(self, costs: Sequence[float], exponent: float = 0.0) -> NDArray[np.float64]:
-        """The shares ``(N,)`` of the way at which ``costs`` are; 0 for what is cheaper than the least that counts."""
+    def shares_of(
+        self, costs: Sequence[float], exponent: float = 0.0
+    ) -> NDArray[np.float64]:
+        """The shares ``(N,)`` of the way at which ``costs`` are; 0 for what is cheaper
+        than the least that counts.
+        """
         ratios = [max(cost, self.least) / self.least for cost in costs]
         parts = np.log(ratios)
         length = self.length or 1.0  # where every model costs the same

@@ -1,16 +1,29 @@
-"""The costs of a space's configurations: counted, or by polynomials that were exact wherever they were checked."""
+"""The costs of a space's configurations: counted, or by polynomials that were exact
+wherever they were checked.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, TypeVar
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from paretune.errors import ConfigError
 from paretune.search.caps import OVER_CAP, Caps, Counts
 from paretune.search.distributions import draw_uniform, lowest, values_of
-from paretune.search.polynomials import Pair, Polynomials, evaluate_largest, fit_polynomials, list_pairs
+from paretune.search.polynomials import (
+    Pair,
+    Polynomials,
+    evaluate_largest,
+    fit_polynomials,
+    list_pairs,
+)
 from paretune.search.space import Space, free_integers
 
 Key = TypeVar("Key")
@@ -20,27 +33,39 @@ Count = Callable[[Params], int | Mapping[str, int | Sequence[int]]]
 Ints = Mapping[str, IntDistribution]
 Rest = frozenset[tuple[str, Any]]
 Term = tuple[str, str]  # the names of its two factors; of a constant one "1"
-CHECKS = 8  # configurations beyond those it is fitted to on which a polynomial must be exact
-IDLE_DRAWS = 2  # configurations in which a choice must change no cost to be left out of the reckoning
-CACHE_SIZE = 20_000  # counts, and sets of polynomials, that are kept: some tens of megabytes
+# Configurations beyond those it is fitted to on which a polynomial must be exact.
+CHECKS = 8
+# Configurations in which a choice must change no cost to be left out of the reckoning.
+IDLE_DRAWS = 2
+# Counts, and sets of polynomials, that are kept: some tens of megabytes.
+CACHE_SIZE = 20_000
 MAX_INTS = 24  # whole-number parameters up to which a polynomial is worth its samples
 
 
 class Costs:
     """Costs of a space's configurations, exact by ``count``, or by polynomials.
 
-    ``count`` gives a whole number, or one for each name that ``caps`` speak of; of several for a name the largest is
-    its cost (the memory in use at each layer, say). The cost of a configuration is that of the caps' axis; over
-    another cap it is :data:`~paretune.search.caps.OVER_CAP` or more. ``unread`` are parameters that ``count`` does
-    not look at.
+    ``count`` gives a whole number, or one for each name that ``caps`` speak of; of
+    several for a name the largest is its cost (the memory in use at each layer, say).
+    The cost of a configuration is that of the caps' axis; over another cap it is
+    :data:`~paretune.search.caps.OVER_CAP` or more. ``unread`` are parameters that
+    ``count`` does not look at.
 
-    Counting a composed model takes milliseconds, and a sampler weighs thousands of candidates. For each combination
-    of the values that matter beside them quadratic polynomials of the whole-number parameters are fitted to a few
-    dozen counts; where they are not exact on :data:`CHECKS` more (a kernel size that is searched as a number, say),
-    each is counted. What is proposed in the end is always counted: see :meth:`verify`.
+    Counting a composed model takes milliseconds, and a sampler weighs thousands of
+    candidates. For each combination of the values that matter beside them quadratic
+    polynomials of the whole-number parameters are fitted to a few dozen counts; where
+    they are not exact on :data:`CHECKS` more (a kernel size that is searched as a
+    number, say), each is counted. What is proposed in the end is always counted: see
+    :meth:`verify`.
     """
 
-    def __init__(self, space: Space, count: Count, unread: Collection[str] = (), caps: Caps | None = None) -> None:
+    def __init__(
+        self,
+        space: Space,
+        count: Count,
+        unread: Collection[str] = (),
+        caps: Caps | None = None,
+    ) -> None:
         self.space = space
         self.count = count
         self.unread = frozenset(unread)
@@ -48,7 +73,8 @@ class Costs:
         self.refusal: ConfigError | None = None
         self._exact: dict[Rest, Counts | None] = {}
         self._polynomials: dict[Rest, Polynomials | None] = {}
-        self._ints: dict[tuple[str, ...], dict[str, IntDistribution]] = {}  # by the names in a configuration
+        # By the names in a configuration.
+        self._ints: dict[tuple[str, ...], dict[str, IntDistribution]] = {}
         # of each branch
         self._idle: dict[str, frozenset[str]] = {}
         self._structural: dict[str, frozenset[str]] = {}
@@ -87,7 +113,9 @@ class Costs:
         return max(counts[self.caps.axis])
 
     def counts(self, params: Params) -> Counts | None:
-        """The counted costs by name, of each all that it is the largest of; ``None`` if they cannot be built."""
+        """The counted costs by name, of each all that it is the largest of; ``None`` if
+        they cannot be built.
+        """
         read: Params = {}
         for name, value in params.items():
             if name not in self.unread:
@@ -116,7 +144,9 @@ class Costs:
         return counts
 
     def verify(self, params: Params) -> None:
-        """Count ``params``; if their cost is another one, what shares their polynomials is counted from now on."""
+        """Count ``params``; if their cost is another one, what shares their polynomials
+        is counted from now on.
+        """
         if self(params) == self.exact(params):
             return
         ints = self._polynomial_ints(params)
@@ -146,7 +176,8 @@ class Costs:
         return frozenset(rest.items())
 
     def _find_structural(self, params: Params) -> frozenset[str]:
-        """Whole numbers that change of how many values a cost is the largest, such as the number of layers.
+        """Whole numbers that change of how many values a cost is the largest, such as
+        the number of layers.
 
         They are told apart like choices: no polynomial goes over them.
         """
@@ -191,7 +222,9 @@ class Costs:
             self._idle[branch] = frozenset(idle)
         return self._idle[branch]
 
-    def _draw_whole(self, params: Params, distributions: Mapping[str, BaseDistribution]) -> list[Params]:
+    def _draw_whole(
+        self, params: Params, distributions: Mapping[str, BaseDistribution]
+    ) -> list[Params]:
         """Draws of a branch with a value of every parameter, whatever its condition."""
         rng = np.random.default_rng(0)
         draws: list[Params] = []
@@ -202,17 +235,24 @@ class Costs:
             draws.append(draw)
         return draws
 
-    def _is_idle(self, name: str, dist: BaseDistribution, draws: Sequence[Params]) -> bool:
-        is_choice = isinstance(dist, CategoricalDistribution) or name in self.space.switches
+    def _is_idle(
+        self, name: str, dist: BaseDistribution, draws: Sequence[Params]
+    ) -> bool:
+        is_choice = (
+            isinstance(dist, CategoricalDistribution) or name in self.space.switches
+        )
         if not is_choice or name in self.unread:
-            return isinstance(dist, FloatDistribution)  # no width is a number in between
+            # No width is a number in between.
+            return isinstance(dist, FloatDistribution)
         having = [draw for draw in draws if name in self.space.drop_inactive(draw)]
         if not having:
             return False
         return all(self._changes_nothing(name, dist, draw) for draw in having)
 
     def _changes_nothing(self, name: str, dist: BaseDistribution, draw: Params) -> bool:
-        """Whether ``draw`` has the same counts with every value of the parameter ``name``."""
+        """Whether ``draw`` has the same counts with every value of the parameter
+        ``name``.
+        """
         first: Counts | None = None
         for value in values_of(dist):
             changed = self.space.drop_inactive(draw | {name: value})
@@ -257,7 +297,9 @@ class Costs:
                 return polynomials
         return None
 
-    def _count_rows(self, plain: Params, ints: Ints, rows: Iterable[Sequence[int]]) -> list[Counts] | None:
+    def _count_rows(
+        self, plain: Params, ints: Ints, rows: Iterable[Sequence[int]]
+    ) -> list[Counts] | None:
         """The counts with the values of each row; ``None`` if one cannot be built."""
         counts: list[Counts] = []
         for row in rows:

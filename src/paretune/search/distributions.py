@@ -1,18 +1,26 @@
-"""One searched parameter: the values that its Optuna distribution has, and a draw of one."""
+"""One searched parameter: the values that its Optuna distribution has, and a draw of
+one.
+"""
 
 from collections.abc import Sequence
 from math import exp, log
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from paretune.errors import ConfigError
 from paretune.search.grammar import value_of
 
 Distributions = dict[str, BaseDistribution]
 NumberDistribution = IntDistribution | FloatDistribution
-STEP_TOLERANCE = 1e-8  # of a step: 0.3 is on the steps of 0.1, whatever a float makes of it
+# Of a step: 0.3 is on the steps of 0.1, whatever a float makes of it.
+STEP_TOLERANCE = 1e-8
 
 
 def as_number(dist: BaseDistribution) -> NumberDistribution:
@@ -24,7 +32,8 @@ def as_number(dist: BaseDistribution) -> NumberDistribution:
 def check_value(dist: BaseDistribution, value: Any, name: str, source: str) -> Any:
     """``value`` of the parameter ``name`` as the distribution has it.
 
-    Raises :class:`~paretune.errors.ConfigError`, which names ``source``, if the distribution does not have it.
+    Raises :class:`~paretune.errors.ConfigError`, which names ``source``, if the
+    distribution does not have it.
     """
     if isinstance(dist, CategoricalDistribution):
         for choice in dist.choices:
@@ -67,7 +76,9 @@ def lowest(dist: BaseDistribution) -> Any:
 
 
 def values_of(dist: BaseDistribution) -> Sequence[Any]:
-    """Every value of a choice, of a range with a step, or of an interval that holds one number."""
+    """Every value of a choice, of a range with a step, or of an interval that holds one
+    number.
+    """
     if isinstance(dist, CategoricalDistribution):
         return dist.choices
     if isinstance(dist, IntDistribution):
@@ -76,7 +87,9 @@ def values_of(dist: BaseDistribution) -> Sequence[Any]:
     if not dist.step:
         return [snap_to_grid(dist.low, dist)]
     steps = round((dist.high - dist.low) / dist.step)
-    return [snap_to_grid(dist.low + index * dist.step, dist) for index in range(steps + 1)]
+    return [
+        snap_to_grid(dist.low + index * dist.step, dist) for index in range(steps + 1)
+    ]
 
 
 def draw_uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:

@@ -15,23 +15,33 @@ from paretune.search.costs import Params
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.storage import stored
 
-BASE_DRAWS = 2  # of the wrapped sampler (each costs what its ask costs) before one is resized to fit
+# Of the wrapped sampler (each costs what its ask costs) before one is resized to fit.
+BASE_DRAWS = 2
 MAX_SEED = 2**31
 
 
 class FeasibleSampler(CappedSampler):
-    """Draws with the sampler that ``make_base(seed)`` builds and keeps what fits; what misses is resized.
+    """Draws with the sampler that ``make_base(seed)`` builds and keeps what fits; what
+    misses is resized.
 
-    With one objective it is shrunk onto the cap, with several to a random size below it.
+    With one objective it is shrunk onto the cap, with several to a random size below
+    it.
     """
 
     def __init__(
-        self, make_base: Callable[[int], BaseSampler], feasible: FeasibleSpace, *, n_startup: int = 20, seed: int = 0
+        self,
+        make_base: Callable[[int], BaseSampler],
+        feasible: FeasibleSpace,
+        *,
+        n_startup: int = 20,
+        seed: int = 0,
     ) -> None:
         super().__init__(feasible, n_startup=n_startup, seed=seed)
         self.make_base = make_base
 
-    def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
+    def propose(
+        self, study: Study, trial: FrozenTrial, rng: np.random.Generator
+    ) -> Params:
         """A draw of the wrapped sampler that fits."""
         feasible = self.feasible
         seed = int(rng.integers(MAX_SEED))
@@ -51,9 +61,15 @@ class FeasibleSampler(CappedSampler):
         return feasible.draw_at_share(rng, share)
 
     def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
-        """The wrapped sampler's draw of a define-by-run parameter outside of the space."""
+        """The wrapped sampler's draw of a define-by-run parameter outside of the
+        space.
+        """
         n_drawn = len(trial.params)
         rng = np.random.default_rng([self.seed, trial.number, n_drawn])
         seed = int(rng.integers(MAX_SEED))
@@ -61,18 +77,29 @@ class FeasibleSampler(CappedSampler):
         return base.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Pass on to the wrapped sampler (the grid sampler takes its next point here)."""
+        """Pass on to the wrapped sampler (the grid sampler takes its next point
+        here).
+        """
         base = self.make_base(self.seed)
         base.before_trial(study, trial)
 
-    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
         """Pass on to the wrapped sampler."""
         base = self.make_base(self.seed)
-        with suppress(RuntimeError):  # a finished grid asks study.optimize to stop, which is not what runs here
+        # A finished grid asks study.optimize to stop, which is not what runs here.
+        with suppress(RuntimeError):
             base.after_trial(study, trial, state, values)
 
     def _draw_with(self, base: BaseSampler, study: Study, trial: FrozenTrial) -> Params:
-        """The sampler's joint draw where it makes one, parameter by parameter where it does not."""
+        """The sampler's joint draw where it makes one, parameter by parameter where it
+        does not.
+        """
         space = self.feasible.space
         params: Params = {}
         for name, choice in space.choices.items():

@@ -1,4 +1,6 @@
-"""Whole configurations that fit a cap: what they cost, drawing them, resizing them. Pure, without a study."""
+"""Whole configurations that fit a cap: what they cost, drawing them, resizing them.
+Pure, without a study.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -8,7 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    IntDistribution,
+)
 
 from paretune.errors import CapError
 from paretune.search.caps import OVER_CAP, Caps
@@ -33,12 +39,15 @@ class _Branch:
 class FeasibleSpace:
     """A space, what its configurations cost, and the caps that none may exceed.
 
-    ``count`` gives the cost of a configuration, which ``cost`` calls by its name; or with
-    :class:`~paretune.search.caps.Caps` as ``cap`` several by their names. A configuration for which it raises
-    :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap. ``unread`` are parameters that
-    ``count`` does not look at. Below ``floor`` a lower cost is worth nothing: draws are spread over the costs above
-    it. Raises :class:`~paretune.errors.CapError` at once if the smallest configuration of the space exceeds a cap, or
-    the floor does.
+    ``count`` gives the cost of a configuration, which ``cost`` calls by its name; or
+    with
+    :class:`~paretune.search.caps.Caps` as ``cap`` several by their names. A
+    configuration for which it raises
+    :class:`~paretune.errors.ConfigError` cannot be built and fits under no cap.
+    ``unread`` are parameters that ``count`` does not look at. Below ``floor`` a lower
+    cost is worth nothing: draws are spread over the costs above it. Raises
+    :class:`~paretune.errors.CapError` at once if the smallest configuration of the
+    space exceeds a cap, or the floor does.
     """
 
     def __init__(
@@ -88,22 +97,27 @@ class FeasibleSpace:
         return min(self.cap, self.cost(largest))
 
     def _check_smallest(self, cheapest: "_Branch") -> None:
-        """Refuse a space of which not even the smallest configuration, that of the ``cheapest`` branch, fits."""
+        """Refuse a space of which not even the smallest configuration, that of the
+        ``cheapest`` branch, fits.
+        """
         if self.smallest == inf and self.costs and self.costs.refusal:
             raise self.costs.refusal  # not one configuration of the space can be built
         if self.smallest > self.cap:
             smallest = self.smallest_of(cheapest.choice)
             counted, most = self._describe_excess(smallest)
             raise CapError(
-                f"search space has {counted} in its smallest model, over the cap of {most}; "
-                f"expected room for at least one model; lower the space's lower bounds or raise the cap"
+                f"search space has {counted} in its smallest model, over the cap of "
+                f"{most}; "
+                "expected room for at least one model; lower the space's lower "
+                "bounds or raise the cap"
             )
 
     def _check_floor(self, floor: int | None) -> None:
         if self.lower > self.upper:
             unit = self.caps.unit(self.caps.axis)
             raise CapError(
-                f"cap.min `{floor}` is above the {self.upper:,.0f} {unit} of the largest model that fits; "
+                f"cap.min `{floor}` is above the {self.upper:,.0f} {unit} of the "
+                "largest model that fits; "
                 f"expected less; lower it"
             )
 
@@ -123,7 +137,8 @@ class FeasibleSpace:
     def cost(self, params: Params) -> float:
         """The cost of ``params``; 0 without a ``count``.
 
-        More than any cap if another cap than the objective's forbids them, or if they cannot be built.
+        More than any cap if another cap than the objective's forbids them, or if they
+        cannot be built.
         """
         if self.costs is None:
             return 0
@@ -140,7 +155,9 @@ class FeasibleSpace:
         return self.fits(params)
 
     def check_fits(self, params: Params, source: str) -> None:
-        """Raise :class:`~paretune.errors.CapError`, which names ``source``, if ``params`` may not be run."""
+        """Raise :class:`~paretune.errors.CapError`, which names ``source``, if
+        ``params`` may not be run.
+        """
         if self.verify_fits(params):
             return
         counted, most = self._describe_excess(params)
@@ -149,17 +166,27 @@ class FeasibleSpace:
             f"expected a configuration that fits; make it smaller or raise the cap"
         )
 
-    def draw_uniform(self, rng: np.random.Generator, choice: Params | None = None) -> Params:
-        """A uniform draw that may not fit, of a branch that has a model that does; ``choice`` fixes the branch."""
+    def draw_uniform(
+        self, rng: np.random.Generator, choice: Params | None = None
+    ) -> Params:
+        """A uniform draw that may not fit, of a branch that has a model that does;
+        ``choice`` fixes the branch.
+        """
         if not choice:
             index = int(rng.integers(len(self.branches)))
             choice = self.branches[index]
         return self.complete(choice, rng)
 
     def draw_at_share(
-        self, rng: np.random.Generator, share: float, choice: Params | None = None, exponent: float = 0.0
+        self,
+        rng: np.random.Generator,
+        share: float,
+        choice: Params | None = None,
+        exponent: float = 0.0,
     ) -> Params:
-        """A draw resized to the cost at ``share``, of the branch if it is given: see :meth:`cost_at_share`."""
+        """A draw resized to the cost at ``share``, of the branch if it is given: see
+        :meth:`cost_at_share`.
+        """
         params = self.draw_uniform(rng, choice)
         if self.costs is None:
             return params
@@ -168,11 +195,14 @@ class FeasibleSpace:
             least = self._mover(params).at(LOWER_ENDS)
             if self.cost(least) <= target:
                 break
-            params = self.draw_uniform(rng, choice)  # too many layers, say, whatever their widths
+            # Too many layers, say, whatever their widths.
+            params = self.draw_uniform(rng, choice)
         return self.resize(params, target)
 
     def complete(self, params: Params, rng: np.random.Generator) -> Params:
-        """``params`` of a branch without what its conditions leave out, and with uniform draws of what is missing."""
+        """``params`` of a branch without what its conditions leave out, and with
+        uniform draws of what is missing.
+        """
         branch = self.space.branch_of(params)
         full = dict(params)
         for name, dist in self.space.distributions(branch).items():
@@ -182,7 +212,8 @@ class FeasibleSpace:
         return self.space.drop_inactive(full)
 
     def impose(self, held: Params, params: Params, rng: np.random.Generator) -> Params:
-        """``params`` with the values ``held``; what else it needs with them is drawn, and shrunk onto the cap.
+        """``params`` with the values ``held``; what else it needs with them is drawn,
+        and shrunk onto the cap.
 
         It may not fit even so.
         """
@@ -193,26 +224,37 @@ class FeasibleSpace:
             return whole
         return self.resize(whole, self.cap, held)
 
-    def cost_at_share(self, share: float, exponent: float = 0.0, choice: Params | None = None) -> float:
-        """The cost at ``share`` (0 to 1) of the way from the smallest that counts to the largest that fits.
+    def cost_at_share(
+        self, share: float, exponent: float = 0.0, choice: Params | None = None
+    ) -> float:
+        """The cost at ``share`` (0 to 1) of the way from the smallest that counts to
+        the largest that fits.
 
-        Of those of a branch, if it is given; see :class:`~paretune.search.cost_axis.CostAxis` for the ``exponent``.
+        Of those of a branch, if it is given; see
+        :class:`~paretune.search.cost_axis.CostAxis` for the ``exponent``.
         """
         axis = self.axis
         if choice:
             axis = self._axes[_key(choice)]
         return axis.cost_at(share, exponent)
 
-    def shares_of(self, configurations: Sequence[Params], exponent: float = 0.0) -> NDArray[np.float64]:
-        """The shares ``(N,)`` at which ``configurations`` are; 0 for what is cheaper than the least that counts."""
+    def shares_of(
+        self, configurations: Sequence[Params], exponent: float = 0.0
+    ) -> NDArray[np.float64]:
+        """The shares ``(N,)`` at which ``configurations`` are; 0 for what is cheaper
+        than the least that counts.
+        """
         costs = [self.cost(params) for params in configurations]
         return self.axis.shares_of(costs, exponent)
 
-    def resize(self, params: Params, target: float, held: Params | None = None) -> Params:
-        """``params`` moved towards the lower or the upper ends of their ranges, to the largest cost within ``target``.
+    def resize(
+        self, params: Params, target: float, held: Params | None = None
+    ) -> Params:
+        """``params`` moved towards the lower or the upper ends of their ranges, to the
+        largest cost within ``target``.
 
-        Where even the lower ends exceed it (a large kernel, say), what changes the cost takes its cheapest values.
-        What is ``held`` stays as it is.
+        Where even the lower ends exceed it (a large kernel, say), what changes the cost
+        takes its cheapest values. What is ``held`` stays as it is.
         """
         held = held or {}
         mover = self._mover(params, held)
@@ -222,7 +264,9 @@ class FeasibleSpace:
         return find_largest(mover, target, self.cost)
 
     def _make_cheapest(self, params: Params, held: Params) -> Params:
-        """The smallest configuration of the branch that has what is ``held``, and what costs nothing of ``params``."""
+        """The smallest configuration of the branch that has what is ``held``, and what
+        costs nothing of ``params``.
+        """
         choice = {name: params[name] for name in self.space.choices}
         cheapest = self.smallest_of(choice | held)
         if self.costs:
@@ -232,7 +276,9 @@ class FeasibleSpace:
         return self.space.drop_inactive(cheapest)
 
     def _mover(self, params: Params, held: Collection[str] = ()) -> Mover:
-        """A mover of the whole numbers of ``params`` that cost something and are not ``held``."""
+        """A mover of the whole numbers of ``params`` that cost something and are not
+        ``held``.
+        """
         kept = set(held)
         if self.costs:
             kept.update(self.costs.unread)
@@ -243,7 +289,8 @@ class FeasibleSpace:
         return Mover(params, moved)
 
     def smallest_of(self, choice: Params) -> Params:
-        """The lower ends of a branch, each choice at its cheapest value, one after another.
+        """The lower ends of a branch, each choice at its cheapest value, one after
+        another.
 
         ``choice`` may hold further values.
         """
@@ -251,7 +298,9 @@ class FeasibleSpace:
         return self._set_choices(ends | choice, neg, choice)
 
     def largest_of(self, choice: Params) -> Params:
-        """The largest of a branch that can be built: upper ends, each choice at its dearest value."""
+        """The largest of a branch that can be built: upper ends, each choice at its
+        dearest value.
+        """
         lower = choice | self._lower_ends(choice) | self.smallest_of(choice)
         upper = dict(lower)
         for name, dist in free_integers(self.space, lower).items():
@@ -268,8 +317,11 @@ class FeasibleSpace:
             ends[name] = lowest(dist)
         return ends
 
-    def _set_choices(self, params: Params, preference: Callable[[float], float], held: Params) -> Params:
-        """``params`` with the choices that matter at the value whose counted cost is preferred, one after another.
+    def _set_choices(
+        self, params: Params, preference: Callable[[float], float], held: Params
+    ) -> Params:
+        """``params`` with the choices that matter at the value whose counted cost is
+        preferred, one after another.
 
         Those that are ``held`` stay as they are.
         """
@@ -278,16 +330,25 @@ class FeasibleSpace:
         idle = self.costs.find_idle(params)
         branch = self.space.branch_of(params)
         for name, dist in self.space.distributions(branch).items():
-            is_choice = isinstance(dist, CategoricalDistribution) or name in self.space.switches
+            is_choice = (
+                isinstance(dist, CategoricalDistribution) or name in self.space.switches
+            )
             if is_choice and name not in idle and name not in held:
                 value = self._find_preferred(self.costs, params, name, dist, preference)
                 params = params | {name: value}
         return self.space.drop_inactive(params)
 
     def _find_preferred(
-        self, costs: Costs, params: Params, name: str, dist: BaseDistribution, preference: Callable[[float], float]
+        self,
+        costs: Costs,
+        params: Params,
+        name: str,
+        dist: BaseDistribution,
+        preference: Callable[[float], float],
     ) -> Any:
-        """The value of parameter ``name`` with which ``params`` have the preferred cost; the first of several."""
+        """The value of parameter ``name`` with which ``params`` have the preferred
+        cost; the first of several.
+        """
 
         def weigh(value: Any) -> float:
             changed = self.space.drop_inactive(params | {name: value})
@@ -297,7 +358,9 @@ class FeasibleSpace:
 
 
 def _prefer_largest(cost: float) -> float:
-    """The largest cost is preferred, unless it is over another cap or cannot be built."""
+    """The largest cost is preferred, unless it is over another cap or cannot be
+    built.
+    """
     if cost < UNLIMITED:
         return cost
     return -cost

@@ -1,4 +1,6 @@
-"""The default sampler: propose where the cost-vs-score front is expected to grow most."""
+"""The default sampler: propose where the cost-vs-score front is expected to grow
+most.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,22 +18,27 @@ from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.observations import History
 
 Floats = NDArray[np.float64]
-# of the reference beyond the largest cost and error, so that models there are worth something too
+# of the reference beyond the largest cost and error, so that models there are worth
+# something too
 COST_MARGIN = 0.02
 LOSS_MARGIN = 0.1
 
 
 class FrontSampler(CappedSampler):
-    """Maximises the expected hypervolume improvement of (cost, log error), one objective of which is free.
+    """Maximises the expected hypervolume improvement of (cost, log error), one
+    objective of which is free.
 
-    The study minimises a cost that ``feasible`` counts and maximises a score in [0, 1] such as F1. A candidate's cost
-    is counted, not predicted, so that only its error needs a model (a Gaussian process for each branch of the space)
-    and the improvement has the closed form of :mod:`paretune.search.ehvi`. Candidates are feasible draws over all
-    costs and mutations of front members. Trials that are still running count at their predicted value; raced ones
-    teach the surrogate what they had at the rungs they reached, but are on no front.
+    The study minimises a cost that ``feasible`` counts and maximises a score in [0, 1]
+    such as F1. A candidate's cost is counted, not predicted, so that only its error
+    needs a model (a Gaussian process for each branch of the space) and the improvement
+    has the closed form of :mod:`paretune.search.ehvi`. Candidates are feasible draws
+    over all costs and mutations of front members. Trials that are still running count
+    at their predicted value; raced ones teach the surrogate what they had at the rungs
+    they reached, but are on no front.
 
-    ``exponent`` says which sizes matter: with 0 every decade of the cost as much as any other, with 1 every parameter
-    as much as any other, so that most proposals are large (:class:`~paretune.search.cost_axis.CostAxis`).
+    ``exponent`` says which sizes matter: with 0 every decade of the cost as much as any
+    other, with 1 every parameter as much as any other, so that most proposals are large
+    (:class:`~paretune.search.cost_axis.CostAxis`).
 
     Works in any Optuna study::
 
@@ -40,23 +47,31 @@ class FrontSampler(CappedSampler):
         study = optuna.create_study(directions=["minimize", "maximize"], sampler=FrontSampler(feasible))
     """
 
-    def __init__(self, feasible: FeasibleSpace, *, exponent: float = 0.0, **start: Any) -> None:
+    def __init__(
+        self, feasible: FeasibleSpace, *, exponent: float = 0.0, **start: Any
+    ) -> None:
         super().__init__(feasible, **start)
         check_least("sampler.exponent", exponent, 0, most=1, whole=False)
         self.exponent = exponent
 
     def check_objectives(self, directions: Sequence[str]) -> None:
-        """Raise :class:`~paretune.errors.ConfigError` unless there are a cost that is counted and a score."""
+        """Raise :class:`~paretune.errors.ConfigError` unless there are a cost that is
+        counted and a score.
+        """
         has_both = sorted(directions) == ["maximize", "minimize"]
         article = "a" if self.feasible.costs else "no"
         if not has_both or not self.feasible.costs:
             raise ConfigError(
-                f"sampler `front` weighs a counted cost against a score, and this study has directions "
-                f"{list(directions)} and {article} count of the cost; expected [minimize, maximize] and a count "
+                "sampler `front` weighs a counted cost against a score, and this "
+                "study has directions "
+                f"{list(directions)} and {article} count of the cost; expected "
+                "[minimize, maximize] and a count "
                 f"(cap.count of the sweeper); use another sampler"
             )
 
-    def propose(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Params:
+    def propose(
+        self, study: Study, trial: FrozenTrial, rng: np.random.Generator
+    ) -> Params:
         """The candidate with the largest expected improvement."""
         models = self._make_models(study, trial)
         if not models:  # whatever was tried so far failed
@@ -79,7 +94,9 @@ class FrontSampler(CappedSampler):
         return best
 
     def _make_models(self, study: Study, trial: FrozenTrial) -> list[BranchModel]:
-        """The models of the branches that may be proposed: not those of which every trial failed."""
+        """The models of the branches that may be proposed: not those of which every
+        trial failed.
+        """
         score_at = study.directions.index(StudyDirection.MAXIMIZE)
         trials = study.get_trials(deepcopy=False)
         history = History.read(trials, score_at, trial.number)
@@ -92,7 +109,9 @@ class FrontSampler(CappedSampler):
                 models.append(model)
         return models
 
-    def _draw_any(self, rng: np.random.Generator, choice: Mapping[str, Any] | None = None) -> Params:
+    def _draw_any(
+        self, rng: np.random.Generator, choice: Mapping[str, Any] | None = None
+    ) -> Params:
         share = float(rng.random())
         branch = dict(choice) if choice else None
         return self.feasible.draw_at_share(rng, share, branch, self.exponent)

@@ -1,6 +1,8 @@
-"""One entry of a search space in Hydra's grammar, as an Optuna distribution; and values as the grammar writes them.
+"""One entry of a search space in Hydra's grammar, as an Optuna distribution; and values
+as the grammar writes them.
 
-The grammar's meaning is the one that hydra-optuna-sweeper gives it: see :mod:`paretune.search.space_parser`.
+The grammar's meaning is the one that hydra-optuna-sweeper gives it: see
+:mod:`paretune.search.space_parser`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,32 +12,51 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep, Transformer
+from hydra.core.override_parser.types import (
+    IntervalSweep,
+    Override,
+    QuotedString,
+    RangeSweep,
+    Transformer,
+)
 from hydra.errors import HydraException, OverrideParseException
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from paretune.errors import ConfigError
 from paretune.overrides import quoted
 
-NULL = "null"  # among choices in quotes, as Hydra's choice() takes no null: so the text "null" alone cannot be searched
+# Among choices in quotes, as Hydra's choice() takes no null: so the text "null" alone
+# cannot be searched.
+NULL = "null"
 
 
-def parse_overrides(lines: Iterable[str], loader: ConfigLoader | None) -> list[Override]:
-    """Override lines as Hydra reads them. Raises :class:`~paretune.errors.ConfigError` for one that it cannot read."""
+def parse_overrides(
+    lines: Iterable[str], loader: ConfigLoader | None
+) -> list[Override]:
+    """Override lines as Hydra reads them. Raises :class:`~paretune.errors.ConfigError`
+    for one that it cannot read.
+    """
     parser = OverridesParser.create(loader)
     try:
         return list(parser.parse_overrides(list(lines)))
     except OverrideParseException as error:
         reason = str(error.message).splitlines()[0]
         raise ConfigError(
-            f"override `{error.override}` cannot be read ({reason}); expected key=value or a "
+            f"override `{error.override}` cannot be read ({reason}); expected "
+            "key=value or a "
             f"sweep such as key=interval(1,8); see Hydra's override grammar"
         ) from error
 
 
 @lru_cache(maxsize=1000, typed=True)  # False is not 0.0
 def value_of(choice: Any) -> Any:
-    """The value that Hydra reads where Optuna has this choice: ``[16]`` and ``null`` are kept as text.
+    """The value that Hydra reads where Optuna has this choice: ``[16]`` and ``null``
+    are kept as text.
 
     Raises Hydra's ``OverrideParseException`` for a text that it cannot read.
     """
@@ -47,12 +68,16 @@ def value_of(choice: Any) -> Any:
 
 
 def require_distribution(override: Override) -> BaseDistribution:
-    """The distribution of an entry of a space. Raises :class:`~paretune.errors.ConfigError` for a plain value."""
+    """The distribution of an entry of a space. Raises
+    :class:`~paretune.errors.ConfigError` for a plain value.
+    """
     distribution = distribution_of(override)
     if distribution is None:
         raise ConfigError(
-            f"space `{override.input_line}` is not a sweep; expected choice, range or interval, "
-            f"such as int(interval(4,32)); set a fixed value under its own name, outside of space"
+            f"space `{override.input_line}` is not a sweep; expected choice, range or "
+            "interval, "
+            "such as int(interval(4,32)); set a fixed value under its own name, "
+            "outside of space"
         )
     return distribution
 
@@ -68,8 +93,10 @@ def distribution_of(override: Override) -> BaseDistribution | None:
         return _read_sweep(override)
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"sweep `{override.input_line}` is empty ({error}); expected a lower end below the upper one, "
-            f"above 0 and without a step where the logarithm is searched; change its ends"
+            f"sweep `{override.input_line}` is empty ({error}); expected a lower end "
+            "below the upper one, "
+            "above 0 and without a step where the logarithm is searched; change its "
+            "ends"
         ) from error
 
 
@@ -86,7 +113,9 @@ def _read_sweep(override: Override) -> BaseDistribution:
 
 @contextmanager
 def _keep_order(sweep: Any) -> Iterator[None]:
-    """No shuffling in the block: samplers draw in any order, and a resumed sweep must find the same choices."""
+    """No shuffling in the block: samplers draw in any order, and a resumed sweep must
+    find the same choices.
+    """
     is_shuffled = getattr(sweep, "shuffle", None)
     if is_shuffled:
         sweep.shuffle = False
@@ -119,7 +148,9 @@ def _read_range(sweep: RangeSweep) -> BaseDistribution:
 
 
 def _store_choice(value: Any) -> str | int | float | bool:
-    """A choice as Optuna stores it: a number as it is, all else as the text that Hydra reads as this very value."""
+    """A choice as Optuna stores it: a number as it is, all else as the text that Hydra
+    reads as this very value.
+    """
     if isinstance(value, (bool, int, float)):
         return value
     if value == NULL:
@@ -130,14 +161,18 @@ def _store_choice(value: Any) -> str | int | float | bool:
 
 
 def write_value(value: Any) -> str:
-    """``value`` as Hydra reads it; text that it would read as something else stands in quotes, such as ``'a,b'``."""
+    """``value`` as Hydra reads it; text that it would read as something else stands in
+    quotes, such as ``'a,b'``.
+    """
     if isinstance(value, QuotedString):
         return write_value(value.text)
     if isinstance(value, list):
         parts = [write_value(part) for part in value]
         return f"[{','.join(parts)}]"
     if isinstance(value, dict):
-        pairs = [f"{Transformer.str(key)}:{write_value(part)}" for key, part in value.items()]
+        pairs = [
+            f"{Transformer.str(key)}:{write_value(part)}" for key, part in value.items()
+        ]
         return f"{{{','.join(pairs)}}}"
     if not isinstance(value, str):
         return Transformer.str(value)
@@ -147,7 +182,9 @@ def write_value(value: Any) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether Hydra reads ``text`` as itself without quotes, alone and within a list."""
+    """Whether Hydra reads ``text`` as itself without quotes, alone and within a
+    list.
+    """
     parser = OverridesParser.create()
     try:
         within: Any = parser.parse_override(f"value=[{text}]").value()

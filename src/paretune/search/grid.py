@@ -1,4 +1,6 @@
-"""All configurations of a space of finitely many values, by their numbers: none is made before it is asked for."""
+"""All configurations of a space of finitely many values, by their numbers: none is made
+before it is asked for.
+"""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -7,7 +9,11 @@ from itertools import accumulate
 from math import prod
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+)
 
 from paretune.errors import ConfigError
 from paretune.search.costs import Params
@@ -17,7 +23,9 @@ from paretune.search.space import Space
 
 @dataclass(frozen=True)
 class GridBranch:
-    """The part of a grid with the same choices: what is chosen, and the values of all else."""
+    """The part of a grid with the same choices: what is chosen, and the values of all
+    else.
+    """
 
     choice: Params
     values: Mapping[str, Sequence[Any]]
@@ -26,7 +34,9 @@ class GridBranch:
         return prod(map(len, self.values.values()))
 
     def at(self, index: int) -> Params:
-        """The configuration of this number; the last parameter's value changes first."""
+        """The configuration of this number; the last parameter's value changes
+        first.
+        """
         positions: dict[str, int] = {}
         for name in reversed(list(self.values)):
             index, position = divmod(index, len(self.values[name]))
@@ -39,9 +49,11 @@ class GridBranch:
 
 
 class Grid:
-    """The configurations of the branches of a space with these ``choices``, counted from 0 in the order of the values.
+    """The configurations of the branches of a space with these ``choices``, counted
+    from 0 in the order of the values.
 
-    Raises :class:`~paretune.errors.ConfigError` for a parameter with endlessly many values.
+    Raises :class:`~paretune.errors.ConfigError` for a parameter with endlessly many
+    values.
     """
 
     def __init__(self, space: Space, choices: Sequence[Params]) -> None:
@@ -50,7 +62,9 @@ class Grid:
         self._ends = list(accumulate(map(len, self.branches)))
 
     def __len__(self) -> int:
-        """The number of configurations at most: some may differ in nothing but what a condition leaves out."""
+        """The number of configurations at most: some may differ in nothing but what a
+        condition leaves out.
+        """
         return self._ends[-1]
 
     def at(self, index: int) -> Params | None:
@@ -80,11 +94,14 @@ def _list_values(distributions: Distributions) -> dict[str, Sequence[Any]]:
     for name, dist in distributions.items():
         if _is_endless(dist):
             raise ConfigError(
-                f"sampler `grid` cannot try every value of `{name}`; expected choice(...), int(interval(...)) "
-                f"or range(...), with a step if it is of fractions; use another sampler or other values"
+                f"sampler `grid` cannot try every value of `{name}`; expected "
+                "choice(...), int(interval(...)) "
+                "or range(...), with a step if it is of fractions; use another "
+                "sampler or other values"
             )
         values[name] = values_of(dist)
-        if isinstance(dist, CategoricalDistribution):  # of which the same may be given twice
+        # Of which the same may be given twice.
+        if isinstance(dist, CategoricalDistribution):
             distinct = {(type(value), value): value for value in dist.choices}
             values[name] = list(distinct.values())
     return values

@@ -23,31 +23,37 @@ PLACE = "place"  # the note of a trial with its place in the order of the grid
 class GridSampler(CappedSampler):
     """Trial number n runs the n-th configuration of the grid that fits.
 
-    In an order drawn from ``seed`` or, without ``shuffle``, that of the values as they are given, the last
-    parameter's changing first. Configurations are counted as their turn comes. Each trial keeps the place of its own
-    in the order, so that another process goes on from there. Raises :class:`~paretune.errors.ConfigError` for a
+    In an order drawn from ``seed`` or, without ``shuffle``, that of the values as they
+    are given, the last parameter's changing first. Configurations are counted as their
+    turn comes. Each trial keeps the place of its own in the order, so that another
+    process goes on from there. Raises :class:`~paretune.errors.ConfigError` for a
     parameter with endlessly many values, or more configurations than can be tried.
     """
 
-    def __init__(self, feasible: FeasibleSpace, *, shuffle: bool = True, seed: int = 0) -> None:
+    def __init__(
+        self, feasible: FeasibleSpace, *, shuffle: bool = True, seed: int = 0
+    ) -> None:
         super().__init__(feasible, n_startup=0, seed=seed)
         self.grid = Grid(feasible.space, feasible.branches)
         size = len(self.grid)
         if size > MAX_CONFIGURATIONS:
             raise ConfigError(
                 f"sampler `grid` would try {size:,} configurations, the cap aside; "
-                f"expected at most {MAX_CONFIGURATIONS:,}; search less, or use another sampler"
+                f"expected at most {MAX_CONFIGURATIONS:,}; search less, or use "
+                "another sampler"
             )
         self._order: Sequence[int] | NDArray[np.int64] = range(size)
         if shuffle:
             rng = np.random.default_rng(seed)
             self._order = rng.permutation(size)
         self._places: dict[int, int] = {}  # in the order, by the numbers of trials
-        self._total: int | None = None  # of the configurations that fit, once it is known
+        # Of the configurations that fit, once it is known.
+        self._total: int | None = None
 
     @property
     def most_trials(self) -> int:
-        """The number of configurations that fit, where the grid is so small that all are counted at once.
+        """The number of configurations that fit, where the grid is so small that all
+        are counted at once.
 
         Else how many may fit.
         """
@@ -65,8 +71,12 @@ class GridSampler(CappedSampler):
         """Whether there is a configuration for the trial of this number."""
         return self._find_place(study, number) is not None
 
-    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: Distributions) -> Params:
-        """The part that ``search_space`` has of the configuration of the trial; nothing if no further one fits."""
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: Distributions
+    ) -> Params:
+        """The part that ``search_space`` has of the configuration of the trial; nothing
+        if no further one fits.
+        """
         place = noted(trial, PLACE)
         if place is None:
             place = self._find_place(study, trial.number)
@@ -91,7 +101,9 @@ class GridSampler(CappedSampler):
                 self._places[trial.number] = place
 
     def _walk_to(self, number: int) -> None:
-        """Find the places of the trials up to ``number``, from the nearest one before it that is known."""
+        """Find the places of the trials up to ``number``, from the nearest one before
+        it that is known.
+        """
         before = [other for other in self._places if other < number]
         following = 0
         start = 0

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from warnings import catch_warnings, simplefilter
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+)
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.study import Study
 
@@ -15,12 +19,16 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # no line for a study in m
 MAX_TRIALS = 1000  # of more trials a random thousand is looked at
 
 
-def compute_importances(searched: Sequence[Mapping[str, str]], scores: Sequence[float]) -> dict[str, float]:
-    """How much each parameter tells good trials from the rest, largest first, adding up to 1; empty if nothing differs.
+def compute_importances(
+    searched: Sequence[Mapping[str, str]], scores: Sequence[float]
+) -> dict[str, float]:
+    """How much each parameter tells good trials from the rest, largest first, adding up
+    to 1; empty if nothing differs.
 
-    PED-ANOVA (Watanabe, Bansal and Hutter 2023, https://arxiv.org/abs/2304.10255) of the best tenth, as Optuna has
-    it, over parameters that every trial has and that differ: milliseconds for thousands of trials, where functional
-    ANOVA on a random forest takes a minute. ``searched`` holds values as text.
+    PED-ANOVA (Watanabe, Bansal and Hutter 2023, https://arxiv.org/abs/2304.10255) of
+    the best tenth, as Optuna has it, over parameters that every trial has and that
+    differ: milliseconds for thousands of trials, where functional ANOVA on a random
+    forest takes a minute. ``searched`` holds values as text.
     """
     columns = _read_columns(searched)
     if not columns:
@@ -65,12 +73,16 @@ def _read_column(texts: Sequence[str]) -> _Column:
     return _Column(numbers, FloatDistribution(min(numbers), max(numbers)))
 
 
-def _rebuild_study(columns: Mapping[str, _Column], scores: Sequence[float], chosen: Sequence[int]) -> Study:
+def _rebuild_study(
+    columns: Mapping[str, _Column], scores: Sequence[float], chosen: Sequence[int]
+) -> Study:
     """A study in memory of the ``chosen`` trials."""
     study = optuna.create_study(direction="maximize")
     distributions = {name: column.distribution for name, column in columns.items()}
     for row in chosen:
         params = {name: column.values[row] for name, column in columns.items()}
-        trial = optuna.trial.create_trial(params=params, distributions=distributions, value=scores[row])
+        trial = optuna.trial.create_trial(
+            params=params, distributions=distributions, value=scores[row]
+        )
         study.add_trial(trial)
     return study

@@ -1,4 +1,6 @@
-"""What breaks a trial off from outside: somebody stops the sweep, the trial runs for too long, or its store fails."""
+"""What breaks a trial off from outside: somebody stops the sweep, the trial runs for
+too long, or its store fails.
+"""
 
 import logging
 import os
@@ -16,8 +18,10 @@ from typing import Self
 from paretune.retry import FaultError, comes_of, patience
 
 POLL_S = 1.0
-GRACE_S = 6.0  # for the trial to clean up after an interrupt, before its process is killed
-END_WITHIN_S = 12.0  # after SIGTERM; a scheduler or a shutdown waits for some seconds more
+# For the trial to clean up after an interrupt, before its process is killed.
+GRACE_S = 6.0
+# After SIGTERM; a scheduler or a shutdown waits for some seconds more.
+END_WITHIN_S = 12.0
 LAST_ACTS_S = 2.5
 
 log = logging.getLogger(__name__)
@@ -28,9 +32,11 @@ class Terminated(KeyboardInterrupt):
 
 
 def listen(end_within_s: float = END_WITHIN_S) -> None:
-    """Have SIGTERM raise :class:`Terminated`, much as Ctrl-C does, and end the process in any case; call it in the main thread.
+    """Have SIGTERM raise :class:`Terminated`, much as Ctrl-C does, and end the process
+    in any case; call it in the main thread.
 
-    Not in a job of submitit under Slurm: there its own handlers requeue a job that is pre-empted.
+    Not in a job of submitit under Slurm: there its own handlers requeue a job that is
+    pre-empted.
     """
     begin_anew()
     _handle_signals()
@@ -40,13 +46,17 @@ def listen(end_within_s: float = END_WITHIN_S) -> None:
 
 
 def begin_anew() -> None:
-    """Forget that somebody asked this process to stop: it has heard, and begins something else."""
+    """Forget that somebody asked this process to stop: it has heard, and begins
+    something else.
+    """
     patience.begin()
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def end_soon() -> None:
-    """What is left is closing: a further Ctrl-C would only cut it off, and it has a few seconds."""
+    """What is left is closing: a further Ctrl-C would only cut it off, and it has a few
+    seconds.
+    """
     patience.end()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not signal.getitimer(signal.ITIMER_REAL)[0]:
@@ -67,7 +77,9 @@ def _terminate(*_: object) -> None:
 
 
 class _Backstop:
-    """Ends this process some seconds after SIGTERM, also where Python cannot hear it: in a long call of C, or amid a ``__del__``."""
+    """Ends this process some seconds after SIGTERM, also where Python cannot hear it:
+    in a long call of C, or amid a ``__del__``.
+    """
 
     def __init__(self) -> None:
         self.end_within_s = END_WITHIN_S
@@ -81,16 +93,16 @@ class _Backstop:
         self._stands = True
         ear, mouth = os.pipe()
         os.set_blocking(mouth, False)
-        signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)  # written to by C as soon as a signal comes
+        # Written to by C as soon as a signal comes.
+        signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
         Thread(target=self._wait_for_sigterm, args=(ear,), daemon=True).start()
 
     def _wait_for_sigterm(self, ear: int) -> None:
         while number := os.read(ear, 1):
             if number[0] == signal.SIGTERM:
                 patience.end()
-                signal.setitimer(
-                    signal.ITIMER_REAL, self.end_within_s + LAST_ACTS_S
-                )  # threads end before Python itself does
+                # Threads end before Python itself does.
+                signal.setitimer(signal.ITIMER_REAL, self.end_within_s + LAST_ACTS_S)
                 time.sleep(self.end_within_s)
                 if patience.is_ended():  # nothing else began in this process meanwhile
                     self.end()
@@ -113,7 +125,9 @@ _backstop = _Backstop()
 
 @contextmanager
 def last_act(act: Callable[[], None]) -> Iterator[None]:
-    """Have ``act`` called if this process is killed inside the block because it did not end after SIGTERM."""
+    """Have ``act`` called if this process is killed inside the block because it did not
+    end after SIGTERM.
+    """
     _backstop.last_acts.append(act)
     try:
         yield
@@ -122,7 +136,9 @@ def last_act(act: Callable[[], None]) -> Iterator[None]:
 
 
 def end_with(is_alive: Callable[[], bool]) -> None:
-    """End this process, much as SIGTERM does, once ``is_alive()`` of the process that it works for no longer holds."""
+    """End this process, much as SIGTERM does, once ``is_alive()`` of the process that
+    it works for no longer holds.
+    """
 
     def watch() -> None:
         while is_alive():
@@ -136,10 +152,12 @@ def end_with(is_alive: Callable[[], bool]) -> None:
 
 
 def interrupted(error: BaseException) -> bool:
-    """Whether ``error`` comes of a request to stop, and not of a task that calls ``sys.exit``.
+    """Whether ``error`` comes of a request to stop, and not of a task that calls
+    ``sys.exit``.
 
-    Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`, ``pydoc`` one amid an import into an error of
-    its own. submitit's signal handler leaves a job that is pre-empted, or whose time is up, with :class:`SystemExit`.
+    Lightning turns a :class:`KeyboardInterrupt` into :class:`SystemExit`, ``pydoc`` one
+    amid an import into an error of its own. submitit's signal handler leaves a job that
+    is pre-empted, or whose time is up, with :class:`SystemExit`.
     """
     if comes_of(error, KeyboardInterrupt):
         return True
@@ -153,7 +171,9 @@ def interrupted(error: BaseException) -> bool:
 
 
 def terminated(error: BaseException) -> bool:
-    """Whether it was SIGTERM that interrupted, which some scheduler may do to a worker again and again."""
+    """Whether it was SIGTERM that interrupted, which some scheduler may do to a worker
+    again and again.
+    """
     return comes_of(error, Terminated)
 
 
@@ -163,14 +183,21 @@ def under_slurm() -> bool:
 
 
 class Watch:
-    """Interrupts the block, in the main thread, when ``stopping()`` holds or after ``limit_s`` (then it is ``late``).
+    """Interrupts the block, in the main thread, when ``stopping()`` holds or after
+    ``limit_s`` (then it is ``late``).
 
-    Whoever asks ``stopping`` may sit on another machine: the flag is in the study. A study that cannot be used any more interrupts it, too, and
-    is the ``fault``. A block that does not heed the interrupt within seconds, such as one that hangs in native code, is killed with its
-    process, after ``last_words(late)``.
+    Whoever asks ``stopping`` may sit on another machine: the flag is in the study. A
+    study that cannot be used any more interrupts it, too, and is the ``fault``. A block
+    that does not heed the interrupt within seconds, such as one that hangs in native
+    code, is killed with its process, after ``last_words(late)``.
     """
 
-    def __init__(self, stopping: Callable[[], bool], limit_s: float | None, last_words: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        stopping: Callable[[], bool],
+        limit_s: float | None,
+        last_words: Callable[[bool], None],
+    ) -> None:
         self.stopping = stopping
         self.limit_s = limit_s
         self.last_words = last_words
@@ -194,9 +221,15 @@ class Watch:
     def _watch(self) -> None:
         started_s = time.monotonic()
         while not self._over.wait(POLL_S):
-            self.late = self.limit_s is not None and time.monotonic() - started_s > self.limit_s
-            is_swallowed = patience.is_over()  # SIGTERM came in a `__del__`, say, whose exceptions Python drops
-            if not (self.late or is_swallowed or self._is_stopping()) or self._over.is_set():
+            self.late = (
+                self.limit_s is not None and time.monotonic() - started_s > self.limit_s
+            )
+            # SIGTERM came in a `__del__`, say, whose exceptions Python drops.
+            is_swallowed = patience.is_over()
+            if (
+                not (self.late or is_swallowed or self._is_stopping())
+                or self._over.is_set()
+            ):
                 continue
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             if not self._over.wait(GRACE_S):

@@ -27,7 +27,9 @@ class Observation:
 
     @classmethod
     def all_of(cls, trial: FrozenTrial, score_at: int) -> "list[Observation]":
-        """The measurements of a trial at each rung of a race, and at its end if it got there."""
+        """The measurements of a trial at each rung of a race, and at its end if it got
+        there.
+        """
         params = configuration_of(trial)
         observations: list[Observation] = []
 
@@ -43,15 +45,21 @@ class Observation:
 
 @dataclass(frozen=True)
 class History:
-    """The measurements of a study, and the configurations of its trials that are running and that ended."""
+    """The measurements of a study, and the configurations of its trials that are
+    running and that ended.
+    """
 
     seen: list[Observation]
     running: list[Params]
     ended: list[Params]
 
     @classmethod
-    def read(cls, trials: Sequence[FrozenTrial], score_at: int, number: int) -> "History":
-        """That of ``trials`` whose score is the value at ``score_at``, without the running one of this ``number``."""
+    def read(
+        cls, trials: Sequence[FrozenTrial], score_at: int, number: int
+    ) -> "History":
+        """That of ``trials`` whose score is the value at ``score_at``, without the
+        running one of this ``number``.
+        """
         history = cls([], [], [])
         for trial in trials:
             if trial.state in MEASURED_STATES:

@@ -1,4 +1,6 @@
-"""Quadratic polynomials of whole numbers, fitted to counts and kept only where they are exact."""
+"""Quadratic polynomials of whole numbers, fitted to counts and kept only where they are
+exact.
+"""
 
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
@@ -11,14 +13,16 @@ from paretune.search.caps import Counts
 Floats = NDArray[np.float64]
 Row = Sequence[int]
 Pair = tuple[int, int]  # positions of two factors in a row with a 1 behind it
-Polynomials = dict[str, list["Polynomial"]]  # of each cost, the largest of which is the cost
+# Of each cost, the largest of which is the cost.
+Polynomials = dict[str, list["Polynomial"]]
 NEGLIGIBLE = 1e-6  # coefficient of a term; less is rounding
 
 
 class Polynomial:
     """A polynomial of whole numbers, rounded to a whole number.
 
-    ``terms`` are (i, j, coefficient): i and j are positions in a row with a 1 behind it.
+    ``terms`` are (i, j, coefficient): i and j are positions in a row with a 1 behind
+    it.
     """
 
     def __init__(self, terms: Sequence[tuple[int, int, float]]) -> None:
@@ -37,12 +41,17 @@ def evaluate_largest(polynomials: Sequence[Polynomial], row: Row) -> int:
 
 
 def list_pairs(length: int) -> list[Pair]:
-    """The pairs of positions of all terms of a row with a 1 behind it, which has so many numbers in all."""
+    """The pairs of positions of all terms of a row with a 1 behind it, which has so
+    many numbers in all.
+    """
     return list(combinations_with_replacement(range(length), 2))
 
 
-def fit_polynomials(rows: Sequence[Row], counts: Sequence[Counts], pairs: Sequence[Pair]) -> Polynomials | None:
-    """For each name polynomials of the terms ``pairs`` through the first ``counts`` at ``rows``; equal ones once.
+def fit_polynomials(
+    rows: Sequence[Row], counts: Sequence[Counts], pairs: Sequence[Pair]
+) -> Polynomials | None:
+    """For each name polynomials of the terms ``pairs`` through the first ``counts`` at
+    ``rows``; equal ones once.
 
     ``None`` if they are not exact at all of the rows.
     """
@@ -79,7 +88,9 @@ def _multiply_pairs(rows: Sequence[Row], pairs: Sequence[Pair]) -> Floats:
 
 
 def _solve(products: Floats, values: Floats) -> Floats:
-    """The coefficients ``(parts, pairs)`` with which the first ``products`` give ``values`` ``(rows, parts)``."""
+    """The coefficients ``(parts, pairs)`` with which the first ``products`` give
+    ``values`` ``(rows, parts)``.
+    """
     scale = np.abs(products).max(axis=0)  # products of two widths beside ones
     parts = np.unique(values, axis=1)
     n_pairs = products.shape[1]
@@ -97,7 +108,11 @@ def _make_polynomial(pairs: Sequence[Pair], coefficients: Floats) -> Polynomial:
     return Polynomial(terms)
 
 
-def _are_exact(polynomials: Sequence[Polynomial], rows: Sequence[Row], values: Sequence[Sequence[float]]) -> bool:
+def _are_exact(
+    polynomials: Sequence[Polynomial],
+    rows: Sequence[Row],
+    values: Sequence[Sequence[float]],
+) -> bool:
     for row, parts in zip(rows, values, strict=True):
         predicted = evaluate_largest(polynomials, row)
         if predicted != max(parts):
@@ -106,7 +121,9 @@ def _are_exact(polynomials: Sequence[Polynomial], rows: Sequence[Row], values: S
 
 
 def _drop_dominated(coefficients: Floats) -> Floats:
-    """The rows without those that another is nowhere below: of whole numbers from 0 on, these are never the largest."""
+    """The rows without those that another is nowhere below: of whole numbers from 0 on,
+    these are never the largest.
+    """
     kept: list[Floats] = []
     order = np.argsort(-coefficients.sum(axis=1), kind="stable")
     for row in coefficients[order]:

@@ -1,9 +1,10 @@
 """Racing: whether a curve that is at a rung may still reach the front.
 
-Asynchronous successive halving (Li et al. 2020, https://arxiv.org/abs/1810.05934) with two objectives, as in
-Schmucker et al. 2021, "Multi-objective asynchronous successive halving" (https://arxiv.org/abs/2106.12639): at a
-rung, trials are ranked by non-dominated sorting of what they cost and what they scored there, and no trial waits for
-another.
+Asynchronous successive halving (Li et al. 2020, https://arxiv.org/abs/1810.05934) with
+two objectives, as in Schmucker et al. 2021, "Multi-objective asynchronous successive
+halving" (https://arxiv.org/abs/2106.12639): at a rung, trials are ranked by
+non-dominated sorting of what they cost and what they scored there, and no trial waits
+for another.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,8 @@ from paretune.front import ranks
 from paretune.search import always
 from paretune.search.storage import ENQUEUED, stored
 
-RUNG = "rung:"  # before the epoch, in the name of the attribute with what a trial had there
+# Before the epoch, in the name of the attribute with what a trial had there.
+RUNG = "rung:"
 RANKED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 Judge = Callable[[int, Sequence[float]], bool]
 
@@ -30,8 +32,9 @@ Judge = Callable[[int, Sequence[float]], bool]
 class Race:
     """When trials are compared, and how many may stay.
 
-    Rungs are at ``min_epochs``, ``min_epochs * eta``, ... (``rungs`` of them); at each, trials of the best 1/``eta``
-    stay, and those whose error is at most the share ``margin`` above the lowest one that costs no more.
+    Rungs are at ``min_epochs``, ``min_epochs * eta``, ... (``rungs`` of them); at each,
+    trials of the best 1/``eta`` stay, and those whose error is at most the share
+    ``margin`` above the lowest one that costs no more.
     """
 
     eta: int
@@ -56,11 +59,13 @@ class Race:
 
 
 def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
-    """Whether the trial in row ``mine`` of (cost, error) ``costs`` ``(N, 2)`` at a rung goes on.
+    """Whether the trial in row ``mine`` of (cost, error) ``costs`` ``(N, 2)`` at a rung
+    goes on.
 
-    It does if fewer than N / ``eta`` trials have a lower non-domination rank. So every trial on the front of the rung
-    goes on, and so do most of the first ones to arrive. The ``margin`` is for trials that are close to the front
-    where the front is crowded: their rank is poor, and an epoch later they may be on it.
+    It does if fewer than N / ``eta`` trials have a lower non-domination rank. So every
+    trial on the front of the rung goes on, and so do most of the first ones to arrive.
+    The ``margin`` is for trials that are close to the front where the front is crowded:
+    their rank is poor, and an epoch later they may be on it.
     """
     rows = np.asarray(costs, dtype=float)
     rank = ranks(rows)
@@ -77,7 +82,8 @@ def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
 def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
     """A function from (epoch, values) to whether ``trial`` may go on.
 
-    Raises :class:`~paretune.errors.ConfigError` for a race of anything but a cost and a score.
+    Raises :class:`~paretune.errors.ConfigError` for a race of anything but a cost and a
+    score.
     """
     if race:
         directions = [direction.name.lower() for direction in study.directions]
@@ -101,27 +107,35 @@ def _check_report(study: Study, race: Race | None, values: Sequence[float]) -> N
         return
     wanted = "cost, score" if race else "value"
     raise ConfigError(
-        f"report `{list(values)}` has {len(values)} values; expected {expected}, one for each direction; "
+        f"report `{list(values)}` has {len(values)} values; expected {expected}, one "
+        "for each direction; "
         f"call current_trial().report(epoch, {wanted})"
     )
 
 
 def check_race(race: Race, directions: Sequence[str]) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` unless trials have a cost to minimise and a score to maximise."""
+    """Raise :class:`~paretune.errors.ConfigError` unless trials have a cost to minimise
+    and a score to maximise.
+    """
     if list(directions) != ["minimize", "maximize"]:
         raise ConfigError(
             f"race `eta={race.eta}` ranks trials by a cost and a score, "
-            f"and this sweep has directions {list(directions)}; expected [minimize, maximize]; set hydra.sweeper.direction, or hydra.sweeper.pruner for one objective"
+            f"and this sweep has directions {list(directions)}; expected [minimize, "
+            "maximize]; set hydra.sweeper.direction, or hydra.sweeper.pruner for one "
+            "objective"
         )
 
 
-def _may_stay_in_race(study: Study, trial: Trial, race: Race, epoch: int, values: Sequence[float]) -> bool:
+def _may_stay_in_race(
+    study: Study, trial: Trial, race: Race, epoch: int, values: Sequence[float]
+) -> bool:
     if epoch not in race.epochs():
         return True
     if not all(map(isfinite, values)):  # a network that diverged stays at no rung
         return False
     trial.set_user_attr(f"{RUNG}{epoch}", [float(value) for value in values])
-    if ENQUEUED in stored(study, trial).system_attrs:  # a person asked for it: what the sweep is compared with
+    # A person asked for it: what the sweep is compared with.
+    if ENQUEUED in stored(study, trial).system_attrs:
         return True
 
     reached = _find_reached(study, epoch)
@@ -133,7 +147,9 @@ def _may_stay_in_race(study: Study, trial: Trial, race: Race, epoch: int, values
 
 
 def _find_reached(study: Study, epoch: int) -> dict[int, Sequence[float]]:
-    """The values of all trials that were at the rung of this epoch, by their numbers."""
+    """The values of all trials that were at the rung of this epoch, by their
+    numbers.
+    """
     reached: dict[int, Sequence[float]] = {}
     for trial in study.get_trials(deepcopy=False, states=RANKED_STATES):
         values = trial.user_attrs.get(f"{RUNG}{epoch}")

@@ -1,4 +1,6 @@
-"""Moving the whole numbers of a configuration together, so that it costs as much as it should."""
+"""Moving the whole numbers of a configuration together, so that it costs as much as it
+should.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ UPPER_ENDS = 2.0
 
 @dataclass(frozen=True)
 class _Track:
-    """The way of one whole number through its range; its ends and where it is are logarithms where its range is."""
+    """The way of one whole number through its range; its ends and where it is are
+    logarithms where its range is.
+    """
 
     dist: IntDistribution
     low: float
@@ -37,7 +41,8 @@ class _Track:
 class Mover:
     """Moves the whole numbers ``ints`` of ``params`` together.
 
-    From the lower ends of their ranges (position 0) over where they are (1) to the upper ends (2).
+    From the lower ends of their ranges (position 0) over where they are (1) to the
+    upper ends (2).
     """
 
     def __init__(self, params: Params, ints: Mapping[str, IntDistribution]) -> None:
@@ -64,8 +69,11 @@ def _make_track(dist: IntDistribution, value: int) -> _Track:
     return _Track(dist, low, scale(value), high)
 
 
-def find_largest(mover: Mover, target: float, cost: Callable[[Params], float]) -> Params:
-    """The configuration of the largest cost within ``target`` on the way of ``mover``, by bisection.
+def find_largest(
+    mover: Mover, target: float, cost: Callable[[Params], float]
+) -> Params:
+    """The configuration of the largest cost within ``target`` on the way of ``mover``,
+    by bisection.
 
     Its lower ends, where even these exceed the target.
     """

@@ -1,4 +1,6 @@
-"""The space that a sweep searches: its parameters as Optuna distributions, and which of them a configuration has."""
+"""The space that a sweep searches: its parameters as Optuna distributions, and which of
+them a configuration has.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,11 +20,13 @@ Params = Mapping[str, Any]
 class Space:
     """The parameters that a sweep draws from.
 
-    ``choices`` are config groups such as ``model`` that bring parameters of their own, drawn first; each combination
-    of them has a branch of its own parameters besides the ``common`` ones. In Optuna a branch's parameter is called
-    ``<branch>/<key>``, as Optuna wants one distribution for a name; a space without choices keeps the plain keys.
-    ``conditions`` say by name which parameters are part of a configuration only with certain values of others;
-    ``groups`` name all config groups, those among the common parameters, too.
+    ``choices`` are config groups such as ``model`` that bring parameters of their own,
+    drawn first; each combination of them has a branch of its own parameters besides the
+    ``common`` ones. In Optuna a branch's parameter is called ``<branch>/<key>``, as
+    Optuna wants one distribution for a name; a space without choices keeps the plain
+    keys. ``conditions`` say by name which parameters are part of a configuration only
+    with certain values of others; ``groups`` name all config groups, those among the
+    common parameters, too.
     """
 
     fixed: list[str] = field(default_factory=list)
@@ -46,7 +50,9 @@ class Space:
         return "+".join(options)
 
     def distributions(self, branch: str) -> Distributions:
-        """The branch's own and the common parameters by their Optuna names, whatever their conditions."""
+        """The branch's own and the common parameters by their Optuna names, whatever
+        their conditions.
+        """
         own = self.branches.get(branch, {})
         return {**self.common, **own}
 
@@ -58,14 +64,18 @@ class Space:
         return distributions
 
     def is_active(self, name: str, params: Params) -> bool:
-        """Whether parameter ``name`` is part of the configuration that begins with ``params``."""
+        """Whether parameter ``name`` is part of the configuration that begins with
+        ``params``.
+        """
         condition = self.conditions.get(name)
         if condition is None:
             return True
         return condition.holds(params)
 
     def drop_inactive(self, params: Params) -> dict[str, Any]:
-        """``params`` without those whose conditions do not hold, in the order of the space."""
+        """``params`` without those whose conditions do not hold, in the order of the
+        space.
+        """
         kept = {name: params[name] for name in self.choices}
         branch = self.branch_of(params)
         for name in self.distributions(branch):
@@ -73,11 +83,14 @@ class Space:
                 kept[name] = params[name]
         return kept
 
-    def take_values(self, value_of: Callable[[str], Any], source: str) -> dict[str, Any]:
-        """The configuration whose parameters have the values that ``value_of`` gives by their names.
+    def take_values(
+        self, value_of: Callable[[str], Any], source: str
+    ) -> dict[str, Any]:
+        """The configuration whose parameters have the values that ``value_of`` gives by
+        their names.
 
-        Raises :class:`~paretune.errors.ConfigError`, which names ``source``, for a value that the space does not
-        hold.
+        Raises :class:`~paretune.errors.ConfigError`, which names ``source``, for a
+        value that the space does not hold.
         """
         params: dict[str, Any] = {}
         for name, choice in self.choices.items():
@@ -101,7 +114,9 @@ class Space:
         return texts
 
     def overrides(self, params: Params) -> list[str]:
-        """Hydra overrides of drawn ``params``, the choices first, without the fixed ones."""
+        """Hydra overrides of drawn ``params``, the choices first, without the fixed
+        ones.
+        """
         lines, values = self.split_groups(params)
         for key, value in values.items():
             lines.append(f"{key}={value}")
@@ -126,12 +141,16 @@ class Space:
 
 
 def hydra_key(name: str) -> str:
-    """The Hydra key of a parameter that is no group: its Optuna name without the branch."""
+    """The Hydra key of a parameter that is no group: its Optuna name without the
+    branch.
+    """
     return name.rpartition("/")[2]
 
 
 def free_integers(space: Space, params: Params) -> dict[str, IntDistribution]:
-    """The whole-number parameters of a configuration that may be moved freely: those that no condition depends on."""
+    """The whole-number parameters of a configuration that may be moved freely: those
+    that no condition depends on.
+    """
     free: dict[str, IntDistribution] = {}
     branch = space.branch_of(params)
     for name, dist in space.distributions(branch).items():

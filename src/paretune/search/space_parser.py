@@ -1,9 +1,11 @@
-"""Hydra's sweep grammar as a space, with the meaning that hydra-optuna-sweeper gives it.
+"""Hydra's sweep grammar as a space, with the meaning that hydra-optuna-sweeper gives
+it.
 
-``choice(a, b)``: one of them. ``range(a, b, step)``: whole numbers from a to b, b included (unlike in Hydra's own
-sweeper). ``interval(a, b)``: real numbers, and ``int(interval(a, b))`` whole ones, both ends included.
-``tag(log, interval(a, b))``: the same, uniform in the logarithm. ``shuffle`` makes a range a choice.
-``tag('if depth > 3', ...)``: only where ``depth`` has such a value.
+``choice(a, b)``: one of them. ``range(a, b, step)``: whole numbers from a to b, b
+included (unlike in Hydra's own sweeper). ``interval(a, b)``: real numbers, and
+``int(interval(a, b))`` whole ones, both ends included. ``tag(log, interval(a, b))``:
+the same, uniform in the logarithm. ``shuffle`` makes a range a choice. ``tag('if depth
+> 3', ...)``: only where ``depth`` has such a value.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -17,7 +19,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from paretune.errors import ConfigError
 from paretune.search.conditions import CONDITION_FORM, Condition, condition_of
 from paretune.search.distributions import Distributions
-from paretune.search.grammar import distribution_of, parse_overrides, require_distribution
+from paretune.search.grammar import (
+    distribution_of,
+    parse_overrides,
+    require_distribution,
+)
 from paretune.search.space import Params, Space
 
 
@@ -30,9 +36,10 @@ def parse_space(
 ) -> Space:
     """The space that command-line overrides (and the sweeper's ``params``) span.
 
-    ``is_group`` tells whether a key is a config group; ``own_space`` gives the mapping of keys to sweeps that a
-    configuration with these overrides brings along (empty where it brings none); ``loader`` lists the groups for
-    ``glob``. A key fixed on the command line leaves the space. Raises :class:`~paretune.errors.ConfigError` for a
+    ``is_group`` tells whether a key is a config group; ``own_space`` gives the mapping
+    of keys to sweeps that a configuration with these overrides brings along (empty
+    where it brings none); ``loader`` lists the groups for ``glob``. A key fixed on the
+    command line leaves the space. Raises :class:`~paretune.errors.ConfigError` for a
     sweep that cannot be read.
     """
     typed = _Overrides()
@@ -57,7 +64,9 @@ def parse_space(
 
 
 def is_named(key: str, named: Collection[str]) -> bool:
-    """Whether the command line names ``key``, or the whole that it is a part of (``a.b`` of ``a.b.0``)."""
+    """Whether the command line names ``key``, or the whole that it is a part of
+    (``a.b`` of ``a.b.0``).
+    """
     for whole in named:
         if key == whole:
             return True
@@ -70,9 +79,10 @@ def is_named(key: str, named: Collection[str]) -> bool:
 class _Overrides:
     """The overrides of a command line, by what they are.
 
-    ``entries`` are searched under their plain key; ``groups`` are config groups of which several options are
-    searched; ``named`` is what is fixed or searched already, so that no option's own space varies it; ``settled`` are
-    the values of what is fixed.
+    ``entries`` are searched under their plain key; ``groups`` are config groups of
+    which several options are searched; ``named`` is what is fixed or searched already,
+    so that no option's own space varies it; ``settled`` are the values of what is
+    fixed.
     """
 
     fixed: list[str] = field(default_factory=list)
@@ -113,13 +123,17 @@ def _refuse_condition(override: Override) -> None:
 
 @dataclass(frozen=True)
 class _OptionSpaces:
-    """The spaces that the options of config groups bring along, without what the command line names."""
+    """The spaces that the options of config groups bring along, without what the
+    command line names.
+    """
 
     typed: _Overrides
     own_space: Callable[[list[str]], Mapping[str, Any]]
 
     def read(self, chosen: Params) -> Mapping[str, Any]:
-        """The sweeps that come with these options; of groups that are not ``chosen`` with the first ones."""
+        """The sweeps that come with these options; of groups that are not ``chosen``
+        with the first ones.
+        """
         options = {name: group.choices[0] for name, group in self.typed.groups.items()}
         options.update(chosen)
         lines = list(self.typed.fixed)
@@ -134,7 +148,9 @@ class _OptionSpaces:
         return kept
 
     def find_branching(self) -> dict[str, CategoricalDistribution]:
-        """The groups whose options bring different parameters, the other groups at their first option."""
+        """The groups whose options bring different parameters, the other groups at
+        their first option.
+        """
         branching: dict[str, CategoricalDistribution] = {}
         if not self.typed.groups:
             return branching
@@ -146,8 +162,14 @@ class _OptionSpaces:
         return branching
 
 
-def _add_entries(space: Space, branch: str | None, entries: Sequence[Override], settled: Mapping[str, Any]) -> Space:
-    """``space`` with the parameters of ``entries`` in ``branch``; without one they are common to all branches.
+def _add_entries(
+    space: Space,
+    branch: str | None,
+    entries: Sequence[Override],
+    settled: Mapping[str, Any],
+) -> Space:
+    """``space`` with the parameters of ``entries`` in ``branch``; without one they are
+    common to all branches.
 
     Conditions on what is ``settled`` are decided here.
     """
@@ -158,7 +180,8 @@ def _add_entries(space: Space, branch: str | None, entries: Sequence[Override], 
         if len(late) == len(waiting):
             entry, condition = late[0]
             raise ConfigError(
-                f"condition `{condition}` of `{entry.input_line}` names nothing that is searched or set; "
+                f"condition `{condition}` of `{entry.input_line}` names nothing that "
+                "is searched or set; "
                 f"{CONDITION_FORM}"
             )
         waiting = late
@@ -175,7 +198,9 @@ Entry = tuple[Override, Condition | None]
 
 @dataclass
 class _Adding:
-    """Entries on their way into a branch of a space, with the conditions they have there."""
+    """Entries on their way into a branch of a space, with the conditions they have
+    there.
+    """
 
     space: Space
     branch: str | None
@@ -184,7 +209,9 @@ class _Adding:
     added: Distributions = field(default_factory=dict)
 
     def add_known(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Add the entries whose condition depends on something known; the others are returned."""
+        """Add the entries whose condition depends on something known; the others are
+        returned.
+        """
         known = {**self.space.choices, **self.space.common, **self.added}
         late: list[Entry] = []
         for entry, condition in entries:
@@ -212,14 +239,18 @@ class _Adding:
         return condition.holds(self.settled)
 
     def _find_switch(self, condition: Condition, known: Distributions) -> str | None:
-        """The parameter that the condition names, by its Optuna name: of the same branch before the common ones."""
+        """The parameter that the condition names, by its Optuna name: of the same
+        branch before the common ones.
+        """
         for name in (self._name(condition.name), condition.name):
             if name in known:
                 return name
         return None
 
 
-def _refuse_fraction(known: Distributions, switch: str, entry: Override, condition: Condition) -> None:
+def _refuse_fraction(
+    known: Distributions, switch: str, entry: Override, condition: Condition
+) -> None:
     if isinstance(known[switch], FloatDistribution):
         raise ConfigError(
             f"condition `{condition}` of `{entry.input_line}` depends on a fraction; "

@@ -19,17 +19,21 @@ LEAST_MARGIN = 1e-3
 
 # Kept in the study, so that every worker knows them.
 DEADLINE = "deadline"  # seconds since 1970
-FAILED_BEFORE = "failed before"  # trials, before the command that runs now: their cause may be mended
+# Trials, before the command that runs now: their cause may be mended.
+FAILED_BEFORE = "failed before"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of what a sweep may use up; ``n_trials`` is the total, over all workers and restarts.
+    """The limits of what a sweep may use up; ``n_trials`` is the total, over all
+    workers and restarts.
 
-    After ``timeout_s`` seconds of one command no further trial starts. With ``flat_trials`` the sweep ends when that
-    many trials in a row added no more than the share ``tolerance`` to the hypervolume. A trial that runs for longer
-    than ``trial_timeout_s`` fails. One whose worker dies is started again up to ``retry`` times. More failures than
-    ``max_failure_rate`` of ``n_trials`` end the sweep. ``None``: no such limit.
+    After ``timeout_s`` seconds of one command no further trial starts. With
+    ``flat_trials`` the sweep ends when that many trials in a row added no more than the
+    share ``tolerance`` to the hypervolume. A trial that runs for longer than
+    ``trial_timeout_s`` fails. One whose worker dies is started again up to ``retry``
+    times. More failures than ``max_failure_rate`` of ``n_trials`` end the sweep.
+    ``None``: no such limit.
     """
 
     n_trials: int
@@ -39,7 +43,8 @@ class Limits:
     trial_timeout_s: float | None
     flat_trials: int | None
     tolerance: float
-    # whether there is a configuration for the trial of this number, which a grid may not have
+    # whether there is a configuration for the trial of this number, which a grid may
+    # not have
     has_trial: Callable[[Study, int], bool] = lambda study, number: True
 
     def __post_init__(self) -> None:
@@ -47,9 +52,23 @@ class Limits:
         check_least("hydra.sweeper.retry", self.retry, 0)
         check_least("hydra.sweeper.flat_trials", self.flat_trials, 1, null=True)
         check_least("hydra.sweeper.tolerance", self.tolerance, 0, whole=False)
-        check_least("hydra.sweeper.max_failure_rate", self.max_failure_rate, 0, most=1, whole=False)
-        check_least("hydra.sweeper.timeout_s", self.timeout_s, 0, whole=False, null=True)
-        check_least("hydra.sweeper.trial_timeout_s", self.trial_timeout_s, 0, whole=False, null=True)
+        check_least(
+            "hydra.sweeper.max_failure_rate",
+            self.max_failure_rate,
+            0,
+            most=1,
+            whole=False,
+        )
+        check_least(
+            "hydra.sweeper.timeout_s", self.timeout_s, 0, whole=False, null=True
+        )
+        check_least(
+            "hydra.sweeper.trial_timeout_s",
+            self.trial_timeout_s,
+            0,
+            whole=False,
+            null=True,
+        )
 
     def leaves_room(self, study: Study, begun: int) -> bool:
         """Whether the sweep has more trials than the ``begun`` ones."""
@@ -72,7 +91,8 @@ class Limits:
     def reached(self, study: Study) -> str | None:
         """Why no further trial is to start; ``None`` if one may.
 
-        Raises :class:`~paretune.errors.SweepError` once too many trials have failed since the command began.
+        Raises :class:`~paretune.errors.SweepError` once too many trials have failed
+        since the command began.
         """
         done = finished(study)
         self._check_failures(study, done)
@@ -84,7 +104,9 @@ class Limits:
         if deadline_s is not None and time.time() > deadline_s:
             return "its time is over"
         if self.flat_trials and is_flat(study, self.flat_trials, self.tolerance):
-            return f"the last {self.flat_trials} trials added nothing to its hypervolume"
+            return (
+                f"the last {self.flat_trials} trials added nothing to its hypervolume"
+            )
         return None
 
     def _check_failures(self, study: Study, done: Sequence[FrozenTrial]) -> None:
@@ -94,14 +116,19 @@ class Limits:
             return
         first = failed[0]
         raise SweepError(
-            f"sweep `{study.study_name}` stops: {len(failed)} trials of {self.n_trials} failed, more than the share "
-            f"{self.max_failure_rate:g} it allows; trial {first.number}: {reason_of(first)}; "
-            f"their tracebacks are in the logs in their folders; mend the cause and run the same command, or raise hydra.sweeper.max_failure_rate"
+            f"sweep `{study.study_name}` stops: {len(failed)} trials of "
+            f"{self.n_trials} failed, more than the share "
+            f"{self.max_failure_rate:g} it allows; trial {first.number}: "
+            f"{reason_of(first)}; "
+            "their tracebacks are in the logs in their folders; mend the cause and "
+            "run the same command, or raise hydra.sweeper.max_failure_rate"
         )
 
 
 def is_flat(study: Study, trials: int, tolerance: float) -> bool:
-    """Whether the last ``trials`` finished ones added no more than the share ``tolerance`` to the hypervolume."""
+    """Whether the last ``trials`` finished ones added no more than the share
+    ``tolerance`` to the hypervolume.
+    """
     last = sorted(finished(study), key=ended_s)[-trials:]
     late = {trial.number for trial in last}
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
@@ -116,12 +143,18 @@ def is_flat(study: Study, trials: int, tolerance: float) -> bool:
     return whole - before <= tolerance * whole
 
 
-def compute_losses(trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]) -> Floats:
-    """Objectives of complete trials ``(N, objectives)``, all to be minimised, each in the unit that tells trials apart.
+def compute_losses(
+    trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
+) -> Floats:
+    """Objectives of complete trials ``(N, objectives)``, all to be minimised, each in
+    the unit that tells trials apart.
 
-    That is the logarithm of a cost that is always positive, and of the error (1 - score) of a score in [0, 1].
+    That is the logarithm of a cost that is always positive, and of the error (1 -
+    score) of a score in [0, 1].
     """
-    values = np.array([trial.values for trial in trials], dtype=float).reshape(-1, len(directions))
+    values = np.array([trial.values for trial in trials], dtype=float).reshape(
+        -1, len(directions)
+    )
     columns: list[Floats] = []
     for column, direction in zip(values.T, directions, strict=True):
         if direction is StudyDirection.MAXIMIZE:
@@ -132,7 +165,9 @@ def compute_losses(trials: Sequence[FrozenTrial], directions: Sequence[StudyDire
 
 
 def _turn_score(scores: Floats) -> Floats:
-    """The logarithm of the error of scores that are fractions; the negative of others."""
+    """The logarithm of the error of scores that are fractions; the negative of
+    others.
+    """
     is_fraction = (scores >= 0) & (scores <= 1)
     if not is_fraction.all():
         return -scores

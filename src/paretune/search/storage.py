@@ -1,4 +1,6 @@
-"""A study's database: waiting while it is away, and all that is used of Optuna beyond its public interface."""
+"""A study's database: waiting while it is away, and all that is used of Optuna beyond
+its public interface.
+"""
 
 import json
 import sqlite3
@@ -34,7 +36,13 @@ from optuna.study import Study
 from optuna.study._multi_objective import _get_pareto_front_trials_by_trials
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from sqlalchemy import Connection, Insert, delete, insert, or_, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -51,7 +59,9 @@ from paretune.retry import (
     patience,
 )
 
-NOTE = "paretune:"  # before the names of system attributes, which are no business of those who look at a study
+# Before the names of system attributes, which are no business of those who look at a
+# study.
+NOTE = "paretune:"
 MOVE = "move"  # a name for the last change of a trial's state, which nothing else has
 ENQUEUED = "fixed_params"  # the system attribute with what enqueue_trial was given
 AWAY_S = 300.0  # a restart takes seconds, a failover a minute or two
@@ -68,9 +78,11 @@ Move = tuple[TrialState, TrialState]  # from a state to another
 
 
 def patiently(call: Callable[P, R]) -> Callable[P, R]:
-    """``call``, whose first argument is the storage or the study, tried again for up to five minutes while the database is busy or away.
+    """``call``, whose first argument is the storage or the study, tried again for up to
+    five minutes while the database is busy or away.
 
-    Raises :class:`~paretune.retry.FaultError` at once for what does not come back by itself, or when the time is over.
+    Raises :class:`~paretune.retry.FaultError` at once for what does not come back by
+    itself, or when the time is over.
     """
 
     @wraps(call)
@@ -92,7 +104,10 @@ def patiently(call: Callable[P, R]) -> Callable[P, R]:
                     raise FaultError(_no_answer(arguments[0], away_s)) from error
                 outage.wait()
                 continue
-            except (KeyboardInterrupt, SystemExit) as error:  # the cursor in its traceback would lock SQLite
+            except (
+                KeyboardInterrupt,
+                SystemExit,
+            ) as error:  # the cursor in its traceback would lock SQLite
                 clear_frames(error.__traceback__)
                 raise
             outage.ended()
@@ -102,25 +117,34 @@ def patiently(call: Callable[P, R]) -> Callable[P, R]:
 
 
 def _refuse_fault(error: Exception, owner: object) -> None:
-    """Raise :class:`~paretune.retry.FaultError` if a person has to mend what made a call of ``owner`` (storage or study) fail."""
+    """Raise :class:`~paretune.retry.FaultError` if a person has to mend what made a
+    call of ``owner`` (storage or study) fail.
+    """
     path = _file_of(owner)
     if fault := fault_of(error, path):
         raise error_of(fault, _named(owner)) from error
 
 
 def _is_outage(error: BaseException) -> bool:
-    """Whether the database is busy, restarts or cannot be reached, rather than that the call is wrong."""
+    """Whether the database is busy, restarts or cannot be reached, rather than that the
+    call is wrong.
+    """
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     if isinstance(cause, OperationalError) and isinstance(cause.orig, sqlite3.Error):
         return is_busy(cause)
     is_standby = getattr(getattr(cause, "orig", None), "sqlstate", None) == STANDBY
     is_cut = isinstance(cause, DBAPIError) and cause.connection_invalidated
-    return is_standby or is_cut or isinstance(cause, OperationalError | InterfaceError | PoolTimeoutError)
+    return (
+        is_standby
+        or is_cut
+        or isinstance(cause, OperationalError | InterfaceError | PoolTimeoutError)
+    )
 
 
 def _no_answer(owner: object, away_s: float) -> str:
     return (
-        f"{_named(owner)} has not answered for {away_s:.0f} s; expected it to be free and to run; see what holds or stopped it; "
+        f"{_named(owner)} has not answered for {away_s:.0f} s; expected it to be free "
+        "and to run; see what holds or stopped it; "
         f"the same command then goes on from here"
     )
 
@@ -132,14 +156,25 @@ def _named(owner: object) -> str:
 
 def _file_of(owner: object) -> Path | None:
     """The file of the SQLite database behind a storage or a study."""
-    database = owner if isinstance(owner, RDBStorage) else _database(owner) if isinstance(owner, Study) else None
-    if database is None or database.engine.dialect.name != "sqlite" or not database.engine.url.database:
+    database = (
+        owner
+        if isinstance(owner, RDBStorage)
+        else _database(owner)
+        if isinstance(owner, Study)
+        else None
+    )
+    if (
+        database is None
+        or database.engine.dialect.name != "sqlite"
+        or not database.engine.url.database
+    ):
         return None
     return Path(database.engine.url.database)
 
 
 def refuse_broken(study: Study) -> None:
-    """Raise :class:`~paretune.retry.FaultError` if the file of the study's database is gone or read-only, or its disk full.
+    """Raise :class:`~paretune.retry.FaultError` if the file of the study's database is
+    gone or read-only, or its disk full.
 
     SQLite goes on writing to a file that was deleted while it was open.
     """
@@ -149,19 +184,38 @@ def refuse_broken(study: Study) -> None:
 
 
 class PatientStorage(RDBStorage):
-    """Optuna's database storage, whose every call waits for a database that restarts instead of ending the worker."""
+    """Optuna's database storage, whose every call waits for a database that restarts
+    instead of ending the worker.
+    """
 
     opened: FileId | None = None  # the file of a SQLite one
 
 
 # What Optuna's cache asks of the database behind it.
 CALLS = (
-    "create_new_study", "delete_study", "get_all_studies", "get_study_directions", "get_study_id_from_name",
-    "get_study_name_from_id", "get_study_system_attrs", "get_study_user_attrs", "get_trial",
-    "get_trial_id_from_study_id_trial_number", "record_heartbeat", "set_study_system_attr", "set_study_user_attr",
-    "set_trial_intermediate_value", "set_trial_state_values", "set_trial_system_attr", "set_trial_user_attr",
-    "_create_new_trial", "_get_best_trial_id", "_get_stale_trial_ids", "_get_trials", "_set_trial_param",
-)  # fmt: skip
+    "create_new_study",
+    "delete_study",
+    "get_all_studies",
+    "get_study_directions",
+    "get_study_id_from_name",
+    "get_study_name_from_id",
+    "get_study_system_attrs",
+    "get_study_user_attrs",
+    "get_trial",
+    "get_trial_id_from_study_id_trial_number",
+    "record_heartbeat",
+    "set_study_system_attr",
+    "set_study_user_attr",
+    "set_trial_intermediate_value",
+    "set_trial_state_values",
+    "set_trial_system_attr",
+    "set_trial_user_attr",
+    "_create_new_trial",
+    "_get_best_trial_id",
+    "_get_stale_trial_ids",
+    "_get_trials",
+    "_set_trial_param",
+)
 
 for _name in CALLS:
     setattr(PatientStorage, _name, patiently(getattr(RDBStorage, _name)))
@@ -174,19 +228,34 @@ def _read_trials(
     included_trial_ids: set[int],
     trial_id_greater_than: int,
 ) -> list[FrozenTrial]:
-    """What Optuna's ``_get_trials`` gives, a tenth of its time: from rows, without an object for each of them.
+    """What Optuna's ``_get_trials`` gives, a tenth of its time: from rows, without an
+    object for each of them.
 
-    The trials of the study whose id is above ``trial_id_greater_than`` or among ``included_trial_ids``, by their ids.
+    The trials of the study whose id is above ``trial_id_greater_than`` or among
+    ``included_trial_ids``, by their ids.
     """
     trial = TrialModel
     known = trial.trial_id.in_(sorted(included_trial_ids))
-    which = [trial.study_id == study_id, or_(trial.trial_id > trial_id_greater_than, known)]
+    which = [
+        trial.study_id == study_id,
+        or_(trial.trial_id > trial_id_greater_than, known),
+    ]
     if states is not None:
-        which.append(trial.state.in_([state for state in TrialState if state in states]))
+        which.append(
+            trial.state.in_([state for state in TrialState if state in states])
+        )
     with database.engine.connect() as connection:
         StudyModel.find_or_raise_by_id(study_id, Session(connection))
-        columns = (trial.trial_id, trial.number, trial.state, trial._datetime_start_utc, trial._datetime_complete_utc)
-        rows = connection.execute(select(*columns).where(*which).order_by(trial.trial_id)).all()
+        columns = (
+            trial.trial_id,
+            trial.number,
+            trial.state,
+            trial._datetime_start_utc,
+            trial._datetime_complete_utc,
+        )
+        rows = connection.execute(
+            select(*columns).where(*which).order_by(trial.trial_id)
+        ).all()
         ids = [row.trial_id for row in rows]
         parts = _PartsOfTrials(connection, ids)
     return [parts.trial(*row) for row in rows]
@@ -208,7 +277,12 @@ class _PartsOfTrials:
         self._read_reported()
 
     def trial(
-        self, trial_id: int, number: int, state: TrialState, start: datetime | None, complete: datetime | None
+        self,
+        trial_id: int,
+        number: int,
+        state: TrialState,
+        start: datetime | None,
+        complete: datetime | None,
     ) -> FrozenTrial:
         """The trial with this id, number, state and times (in UTC)."""
         values = self._values[trial_id]
@@ -229,7 +303,8 @@ class _PartsOfTrials:
 
     def _read_params(self) -> None:
         row = TrialParamModel
-        known: dict[str, BaseDistribution] = {}  # a sweep has few, and reading one takes longer than all else
+        # A sweep has few, and reading one takes longer than all else.
+        known: dict[str, BaseDistribution] = {}
         columns = (row.trial_id, row.param_name, row.param_value, row.distribution_json)
         for trial_id, name, value, text in self._rows(row, columns, row.param_id):
             if text not in known:
@@ -239,7 +314,9 @@ class _PartsOfTrials:
 
     def _attributes(self, row: Any) -> dict[int, dict[str, Any]]:
         attributes: dict[int, dict[str, Any]] = defaultdict(dict)
-        for trial_id, key, text in self._rows(row, (row.trial_id, row.key, row.value_json), row.trial_id):
+        for trial_id, key, text in self._rows(
+            row, (row.trial_id, row.key, row.value_json), row.trial_id
+        ):
             attributes[trial_id][key] = json.loads(text)
         return attributes
 
@@ -251,35 +328,58 @@ class _PartsOfTrials:
 
     def _read_reported(self) -> None:
         row = TrialIntermediateValueModel
-        columns = (row.trial_id, row.step, row.intermediate_value, row.intermediate_value_type)
+        columns = (
+            row.trial_id,
+            row.step,
+            row.intermediate_value,
+            row.intermediate_value_type,
+        )
         for trial_id, step, value, kind in self._rows(row, columns, row.trial_id):
-            self.reported[trial_id][step] = row.stored_repr_to_intermediate_value(value, kind)
+            self.reported[trial_id][step] = row.stored_repr_to_intermediate_value(
+                value, kind
+            )
 
     def _rows(self, row: Any, columns: Sequence[Any], order: Any) -> Iterator[Any]:
         for start in range(0, len(self._ids), IDS_AT_ONCE):
             ids = self._ids[start : start + IDS_AT_ONCE]
-            yield from self._connection.execute(select(*columns).where(row.trial_id.in_(ids)).order_by(order))
+            yield from self._connection.execute(
+                select(*columns).where(row.trial_id.in_(ids)).order_by(order)
+            )
 
 
 def _local(time_utc: datetime | None) -> datetime | None:
-    return time_utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None) if time_utc else None
+    return (
+        time_utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+        if time_utc
+        else None
+    )
 
 
 PatientStorage._get_trials = patiently(_read_trials)  # type: ignore[method-assign, arg-type]
 
 
 def best_trials(study: Study) -> list[FrozenTrial]:
-    """The complete trials that no other one dominates; Optuna's own copies all trials of the study first."""
+    """The complete trials that no other one dominates; Optuna's own copies all trials
+    of the study first.
+    """
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    return _get_pareto_front_trials_by_trials(complete, study.directions, consider_constraint=False)
+    return _get_pareto_front_trials_by_trials(
+        complete, study.directions, consider_constraint=False
+    )
 
 
-def open_database(url: str, engine_options: dict[str, Any], heartbeat_s: int) -> PatientStorage:
-    """A study's database; one that another process holds is waited for, one that does not answer at the start is not."""
+def open_database(
+    url: str, engine_options: dict[str, Any], heartbeat_s: int
+) -> PatientStorage:
+    """A study's database; one that another process holds is waited for, one that does
+    not answer at the start is not.
+    """
     outage = Outage(NAME, PAUSES_S, TOLD_AFTER_S)
     while True:
         try:
-            database = PatientStorage(url, engine_kwargs=engine_options, heartbeat_interval=heartbeat_s)
+            database = PatientStorage(
+                url, engine_kwargs=engine_options, heartbeat_interval=heartbeat_s
+            )
         except (StorageInternalError, SQLAlchemyError) as error:
             if not is_busy(error) or outage.noticed(error) > AWAY_S:
                 raise
@@ -306,14 +406,18 @@ def set_user_attr(study: Study, trial: AnyTrial, name: str, value: Any) -> None:
 
 
 def note(study: Study, trial: AnyTrial, name: str, value: Any) -> None:
-    """Keep a value with a trial that is not finished, out of the way of those who look at the study."""
+    """Keep a value with a trial that is not finished, out of the way of those who look
+    at the study.
+    """
     study._storage.set_trial_system_attr(trial._trial_id, f"{NOTE}{name}", value)
     if isinstance(trial, Trial):
         _as_read(trial).system_attrs[f"{NOTE}{name}"] = value
 
 
 def noted(trial: AnyTrial, name: str) -> Any:
-    """What was noted when ``trial`` was read; ``None`` if nothing was. Earlier versions noted it as an attribute of the user's."""
+    """What was noted when ``trial`` was read; ``None`` if nothing was. Earlier versions
+    noted it as an attribute of the user's.
+    """
     attrs = _as_read(trial)
     return attrs.system_attrs.get(f"{NOTE}{name}", attrs.user_attrs.get(name))
 
@@ -324,25 +428,34 @@ def _as_read(trial: AnyTrial) -> FrozenTrial:
 
 def add_waiting(study: Study) -> FrozenTrial:
     """A new trial that waits for a worker."""
-    trial_id = study._storage.create_new_trial(study._study_id, create_trial(state=TrialState.WAITING))
+    trial_id = study._storage.create_new_trial(
+        study._study_id, create_trial(state=TrialState.WAITING)
+    )
     return study._storage.get_trial(trial_id)
 
 
 def as_trial(study: Study, trial: FrozenTrial) -> Trial:
-    """A running trial for the sampler to draw for and the task to run, as ``study.ask`` hands it out."""
-    study._thread_local.cached_all_trials = None  # what the sampler learns from is read anew, once a trial
+    """A running trial for the sampler to draw for and the task to run, as ``study.ask``
+    hands it out.
+    """
+    # What the sampler learns from is read anew, once a trial.
+    study._thread_local.cached_all_trials = None
     return Trial(study, trial._trial_id)
 
 
 @contextmanager
 def beating(study: Study, trial: AnyTrial) -> Iterator[None]:
-    """A context in which the trial's heart beats, where the study is in a database. It ends at once, whatever a beat waits for."""
+    """A context in which the trial's heart beats, where the study is in a database. It
+    ends at once, whatever a beat waits for.
+    """
     database = _database(study)
     if database is None:
         yield
         return
     is_over = Event()
-    thread = Thread(target=_beat_until, args=(is_over, database, trial._trial_id), daemon=True)
+    thread = Thread(
+        target=_beat_until, args=(is_over, database, trial._trial_id), daemon=True
+    )
     thread.start()
     try:
         yield
@@ -353,7 +466,8 @@ def beating(study: Study, trial: AnyTrial) -> Iterator[None]:
 
 def _beat_until(is_over: Event, database: RDBStorage, trial_id: int) -> None:
     while not is_over.is_set():
-        with suppress(Exception):  # a beat may be missed; the trial's own calls tell what is wrong
+        # A beat may be missed; the trial's own calls tell what is wrong.
+        with suppress(Exception):
             database.record_heartbeat(trial_id)
         is_over.wait(database.get_heartbeat_interval())
 
@@ -361,15 +475,25 @@ def _beat_until(is_over: Event, database: RDBStorage, trial_id: int) -> None:
 def silent(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
     """The numbers of those running ``trials`` whose heartbeat has stopped."""
     database = _database(study)
-    stale = database._get_stale_trial_ids(study._study_id) if database and trials else ()
+    stale = (
+        database._get_stale_trial_ids(study._study_id) if database and trials else ()
+    )
     return {trial.number for trial in trials if trial._trial_id in stale}
 
 
-def switch(study: Study, trial: AnyTrial, states: Move, notes: Mapping[str, Any], same: Collection[str]) -> bool:
-    """Move a trial from the first of two ``states`` to the second, with ``notes``; ``False`` if another process was quicker.
+def switch(
+    study: Study,
+    trial: AnyTrial,
+    states: Move,
+    notes: Mapping[str, Any],
+    same: Collection[str],
+) -> bool:
+    """Move a trial from the first of two ``states`` to the second, with ``notes``;
+    ``False`` if another process was quicker.
 
-    A compare-and-swap, in one transaction of the database: all of it happens, or nothing if the trial is in another state or one of
-    the notes called ``same`` is not what it was when ``trial`` was read. An in-memory study has one process only.
+    A compare-and-swap, in one transaction of the database: all of it happens, or
+    nothing if the trial is in another state or one of the notes called ``same`` is not
+    what it was when ``trial`` was read. An in-memory study has one process only.
     """
     notes = {**notes, MOVE: uuid4().hex}
     if database := _database(study):
@@ -377,29 +501,41 @@ def switch(study: Study, trial: AnyTrial, states: Move, notes: Mapping[str, Any]
     else:
         done = _switch_in_memory(study, trial, states, notes, same)
     if done and isinstance(trial, Trial):
-        _as_read(trial).system_attrs.update({f"{NOTE}{name}": value for name, value in notes.items()})
+        _as_read(trial).system_attrs.update(
+            {f"{NOTE}{name}": value for name, value in notes.items()}
+        )
     return done
 
 
 @patiently
 def _switch_in_database(
-    database: RDBStorage, trial: AnyTrial, states: Move, notes: Mapping[str, Any], same: Collection[str]
+    database: RDBStorage,
+    trial: AnyTrial,
+    states: Move,
+    notes: Mapping[str, Any],
+    same: Collection[str],
 ) -> bool:
     trial_id = trial._trial_id
     was_read = _texts(_noted_in(_as_read(trial)))
     values = _texts({f"{NOTE}{name}": value for name, value in notes.items()})
     before, after = states
+    # Unless its worker notes something after all.
     with (
         suppress(IntegrityError),
         database.engine.connect() as connection,
-    ):  # unless its worker notes something after all
+    ):
         is_it = (TrialModel.trial_id == trial_id, TrialModel.state == before)
         # first, as it locks the trial until the end of the transaction
-        has_moved = connection.execute(update(TrialModel).where(*is_it).values(_columns_of(after))).rowcount
+        has_moved = connection.execute(
+            update(TrialModel).where(*is_it).values(_columns_of(after))
+        ).rowcount
         now = _notes_of(connection, trial_id)
-        if not has_moved:  # or it has, by an earlier try whose answer did not come through
+        # Or it has, by an earlier try whose answer did not come through.
+        if not has_moved:
             return now.get(f"{NOTE}{MOVE}") == values[f"{NOTE}{MOVE}"]
-        if any(now.get(f"{NOTE}{name}") != was_read.get(f"{NOTE}{name}") for name in same):
+        if any(
+            now.get(f"{NOTE}{name}") != was_read.get(f"{NOTE}{name}") for name in same
+        ):
             return False
         _replace_notes(connection, trial_id, values)
         if after is TrialState.RUNNING:
@@ -410,12 +546,19 @@ def _switch_in_database(
 
 
 def _switch_in_memory(
-    study: Study, trial: AnyTrial, states: Move, notes: Mapping[str, Any], same: Collection[str]
+    study: Study,
+    trial: AnyTrial,
+    states: Move,
+    notes: Mapping[str, Any],
+    same: Collection[str],
 ) -> bool:
     now, was_read = stored(study, trial), _noted_in(_as_read(trial))
     if now.state is not states[0]:
         return False
-    if any(_noted_in(now).get(f"{NOTE}{name}") != was_read.get(f"{NOTE}{name}") for name in same):
+    if any(
+        _noted_in(now).get(f"{NOTE}{name}") != was_read.get(f"{NOTE}{name}")
+        for name in same
+    ):
         return False
     for name, value in notes.items():
         study._storage.set_trial_system_attr(trial._trial_id, f"{NOTE}{name}", value)
@@ -433,7 +576,9 @@ def _columns_of(state: TrialState) -> dict[str, Any]:
 
 
 def _noted_in(trial: FrozenTrial) -> dict[str, Any]:
-    return {key: value for key, value in trial.system_attrs.items() if key.startswith(NOTE)}
+    return {
+        key: value for key, value in trial.system_attrs.items() if key.startswith(NOTE)
+    }
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:
@@ -442,20 +587,33 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _notes_of(connection: Connection, trial_id: int) -> dict[str, str]:
     row = TrialSystemAttributeModel
-    found = connection.execute(select(row.key, row.value_json).where(row.trial_id == trial_id))
+    found = connection.execute(
+        select(row.key, row.value_json).where(row.trial_id == trial_id)
+    )
     return {key: text for key, text in found.all() if key.startswith(NOTE)}
 
 
-def _replace_notes(connection: Connection, trial_id: int, values: Mapping[str, str]) -> None:
+def _replace_notes(
+    connection: Connection, trial_id: int, values: Mapping[str, str]
+) -> None:
     row = TrialSystemAttributeModel
-    connection.execute(delete(row).where(row.trial_id == trial_id, row.key.in_(list(values))))
-    rows = [{"trial_id": trial_id, "key": key, "value_json": text} for key, text in values.items()]
+    connection.execute(
+        delete(row).where(row.trial_id == trial_id, row.key.in_(list(values)))
+    )
+    rows = [
+        {"trial_id": trial_id, "key": key, "value_json": text}
+        for key, text in values.items()
+    ]
     connection.execute(insert(row), rows)
 
 
 def _beat(connection: Connection, trial_id: int) -> None:
-    """Record a heartbeat now: an old one, of another machine's worker, must not count."""
-    connection.execute(delete(TrialHeartbeatModel).where(TrialHeartbeatModel.trial_id == trial_id))
+    """Record a heartbeat now: an old one, of another machine's worker, must not
+    count.
+    """
+    connection.execute(
+        delete(TrialHeartbeatModel).where(TrialHeartbeatModel.trial_id == trial_id)
+    )
     connection.execute(insert(TrialHeartbeatModel).values(trial_id=trial_id))
 
 
@@ -467,27 +625,43 @@ def note_of_study(study: Study, name: str, value: Any) -> None:
 def study_notes(study: Study) -> dict[str, Any]:
     """All that is noted of the study itself, by its names."""
     attrs = study._storage.get_study_system_attrs(study._study_id)
-    return {name.removeprefix(NOTE): value for name, value in attrs.items() if name.startswith(NOTE)}
+    return {
+        name.removeprefix(NOTE): value
+        for name, value in attrs.items()
+        if name.startswith(NOTE)
+    }
 
 
 @patiently
 def add_study_note(study: Study, name: str, value: Any) -> bool:
-    """Note a value of the study if it has none of this name; ``False`` if another process was quicker."""
+    """Note a value of the study if it has none of this name; ``False`` if another
+    process was quicker.
+    """
     database = _database(study)
     if database is None:
         note_of_study(study, name, value)
         return True
-    row = {"study_id": study._study_id, "key": f"{NOTE}{name}", "value_json": json.dumps(value)}
+    row = {
+        "study_id": study._study_id,
+        "key": f"{NOTE}{name}",
+        "value_json": json.dumps(value),
+    }
     return _changes(database, insert(StudySystemAttributeModel).values(row))
 
 
-def dominated_volume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
-    """The hypervolume that ``points`` ``(N, objectives)``, all to be minimised, dominate below ``reference``."""
+def dominated_volume(
+    points: NDArray[np.float64], reference: NDArray[np.float64]
+) -> float:
+    """The hypervolume that ``points`` ``(N, objectives)``, all to be minimised,
+    dominate below ``reference``.
+    """
     return float(compute_hypervolume(points, reference))
 
 
 def _changes(database: RDBStorage, statement: Insert) -> bool:
-    """Whether ``statement`` changed a row; not if a row of that name is there already."""
+    """Whether ``statement`` changed a row; not if a row of that name is there
+    already.
+    """
     with suppress(IntegrityError), database.engine.begin() as connection:
         return bool(connection.execute(statement).rowcount)
     return False

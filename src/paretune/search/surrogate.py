@@ -1,4 +1,6 @@
-"""A Gaussian process that predicts the loss of configurations from those that were measured."""
+"""A Gaussian process that predicts the loss of configurations from those that were
+measured.
+"""
 
 from collections.abc import Mapping
 from math import log, sqrt
@@ -14,12 +16,14 @@ from scipy.spatial.distance import cdist
 from paretune.search.distributions import NumberDistribution, as_number
 
 Floats = NDArray[np.float64]
-MAX_FITTED = 120  # points that the kernel's scales are fitted on; the prediction uses all of them
+# Points that the kernel's scales are fitted on; the prediction uses all of them.
+MAX_FITTED = 120
 MAX_ITERATIONS = 15
 MAX_POINTS = 1000  # of a surrogate: its time goes with their cube
 MIDDLE = 0.5  # the feature of what a condition leaves out
 LEAST_VARIANCE = 1e-8
-# where the fit starts, and between which ends: of the process's variance, of a length, of the noise's variance
+# where the fit starts, and between which ends: of the process's variance, of a length,
+# of the noise's variance
 FIRST_VARIANCE = 1.0
 FIRST_LENGTH = 0.7
 FIRST_NOISE = 0.05
@@ -28,8 +32,11 @@ LENGTHS = (0.05, 20.0)
 NOISES = (1e-3, 1.0)
 
 
-def make_features(params: Mapping[str, Any], branch: Mapping[str, BaseDistribution]) -> list[float]:
-    """A configuration as numbers in [0, 1]: positions in (log) ranges, a column for each value of a choice.
+def make_features(
+    params: Mapping[str, Any], branch: Mapping[str, BaseDistribution]
+) -> list[float]:
+    """A configuration as numbers in [0, 1]: positions in (log) ranges, a column for
+    each value of a choice.
 
     What a condition leaves out is in the middle of its range.
     """
@@ -44,7 +51,9 @@ def make_features(params: Mapping[str, Any], branch: Mapping[str, BaseDistributi
     return row
 
 
-def _encode_choice(params: Mapping[str, Any], name: str, dist: CategoricalDistribution) -> list[float]:
+def _encode_choice(
+    params: Mapping[str, Any], name: str, dist: CategoricalDistribution
+) -> list[float]:
     if name not in params:
         return [MIDDLE] * len(dist.choices)
     value = params[name]
@@ -56,7 +65,8 @@ def _find_position(value: float, dist: NumberDistribution) -> float:
     high = dist.high
     if high <= low:
         return 0.0
-    value = min(max(value, low), high)  # in a plain study a task may have asked for another range
+    # In a plain study a task may have asked for another range.
+    value = min(max(value, low), high)
     if dist.log:
         return (log(value) - log(low)) / (log(high) - log(low))
     return (float(value) - float(low)) / (float(high) - float(low))
@@ -65,8 +75,8 @@ def _find_position(value: float, dist: NumberDistribution) -> float:
 def select_training_points(costs: Floats, losses: Floats) -> NDArray[np.intp]:
     """Indices of the points ``(N,)`` to learn from: all of up to a thousand.
 
-    Of more, the five hundred nearest above the front, and as many spread over the sweep, which show where nothing is
-    to be gained.
+    Of more, the five hundred nearest above the front, and as many spread over the
+    sweep, which show where nothing is to be gained.
     """
     if len(losses) <= MAX_POINTS:
         return np.arange(len(losses))
@@ -83,11 +93,13 @@ def select_training_points(costs: Floats, losses: Floats) -> NDArray[np.intp]:
 
 
 class Surrogate:
-    """Mean and deviation of a loss anywhere, after it was seen at ``rows`` ``(N, D)`` with values ``losses`` ``(N,)``.
+    """Mean and deviation of a loss anywhere, after it was seen at ``rows`` ``(N, D)``
+    with values ``losses`` ``(N,)``.
 
-    A Gaussian process with a Matern-5/2 kernel of a length for each column, plus noise; losses are standardised. The
-    scales are fitted by marginal likelihood on at most 120 points: the last ones and the best ones (Rasmussen and
-    Williams 2006, chapters 2 and 5, https://gaussianprocess.org/gpml).
+    A Gaussian process with a Matern-5/2 kernel of a length for each column, plus noise;
+    losses are standardised. The scales are fitted by marginal likelihood on at most 120
+    points: the last ones and the best ones (Rasmussen and Williams 2006, chapters 2 and
+    5, https://gaussianprocess.org/gpml).
     """
 
     def __init__(self, rows: Floats, losses: Floats) -> None:
@@ -103,10 +115,14 @@ class Surrogate:
         self._learn(rows, values)
 
     def predict(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Mean and deviation ``(M,)`` of the loss without its noise, at ``rows`` ``(M, D)``."""
+        """Mean and deviation ``(M,)`` of the loss without its noise, at ``rows`` ``(M,
+        D)``.
+        """
         covariance, _ = _matern(rows, self.rows, self.scales)
         mean = covariance @ self.weights
-        projected = solve_triangular(self.factor, covariance.T, lower=True, check_finite=False)
+        projected = solve_triangular(
+            self.factor, covariance.T, lower=True, check_finite=False
+        )
         explained = (projected**2).sum(axis=0)
         left = self.scales[0] - explained
         variance = np.clip(left, LEAST_VARIANCE, None)
@@ -116,7 +132,8 @@ class Surrogate:
         return mean_loss, deviation * self.spread
 
     def add_fantasies(self, rows: Floats) -> Floats:
-        """Take the predicted mean at ``rows`` ``(M, D)`` as if it were measured; returns it.
+        """Take the predicted mean at ``rows`` ``(M, D)`` as if it were measured;
+        returns it.
 
         So no other candidate is proposed there.
         """
@@ -138,7 +155,9 @@ class Surrogate:
 
 
 def _fit_scales(rows: Floats, values: Floats) -> Floats:
-    """The scales of greatest marginal likelihood: the process's variance, a length for each column, the noise's."""
+    """The scales of greatest marginal likelihood: the process's variance, a length for
+    each column, the noise's.
+    """
     columns = rows.shape[1]
     lengths = [FIRST_LENGTH] * columns
     start = np.log([FIRST_VARIANCE, *lengths, FIRST_NOISE])
@@ -156,7 +175,9 @@ def _fit_scales(rows: Floats, values: Floats) -> Floats:
 
 
 def _matern(rows: Floats, others: Floats, scales: Floats) -> tuple[Floats, Floats]:
-    """The covariances ``(N, M)`` of two sets of rows, and their slope by the squared distance, times -2."""
+    """The covariances ``(N, M)`` of two sets of rows, and their slope by the squared
+    distance, times -2.
+    """
     lengths = scales[1:-1]
     scaled = rows / lengths
     scaled_others = others / lengths
@@ -167,11 +188,14 @@ def _matern(rows: Floats, others: Floats, scales: Floats) -> tuple[Floats, Float
     return covariance, slope
 
 
-def _negative_log_likelihood(logs: Floats, rows: Floats, values: Floats) -> tuple[float, Floats]:
-    """The negative log marginal likelihood of the logarithms of the scales, and its gradient.
+def _negative_log_likelihood(
+    logs: Floats, rows: Floats, values: Floats
+) -> tuple[float, Floats]:
+    """The negative log marginal likelihood of the logarithms of the scales, and its
+    gradient.
 
-    A length's part of it is the sum over pairs of slope times squared distance along its column, as a product of
-    matrices.
+    A length's part of it is the sum over pairs of slope times squared distance along
+    its column, as a product of matrices.
     """
     scales = np.exp(logs)
     lengths = scales[1:-1]
@@ -196,7 +220,9 @@ def _negative_log_likelihood(logs: Floats, rows: Floats, values: Floats) -> tupl
 
 
 def _differentiate_by_lengths(scaled: Floats, pairs: Floats) -> Floats:
-    """The log likelihood's derivatives by the logarithm of each length, of rows in units of their lengths."""
+    """The log likelihood's derivatives by the logarithm of each length, of rows in
+    units of their lengths.
+    """
     alone = pairs.sum(axis=1) @ scaled**2
     together = (scaled * (pairs @ scaled)).sum(axis=0)
     derivatives: Floats = alone - together

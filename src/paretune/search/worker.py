@@ -17,7 +17,16 @@ from optuna.trial import Trial, TrialState
 from paretune.errors import ConfigError, Raced
 from paretune.retry import FaultError, patience
 from paretune.search import TrialHandle, made_current
-from paretune.search.claims import LATEST, ask, cut_off, fail, held, reclaim, requeue, too_long
+from paretune.search.claims import (
+    LATEST,
+    ask,
+    cut_off,
+    fail,
+    held,
+    reclaim,
+    requeue,
+    too_long,
+)
 from paretune.search.interrupts import Watch, begin_anew, interrupted, terminated
 from paretune.search.racing import Judge, Race, judge
 from paretune.search.space import Space
@@ -29,7 +38,8 @@ from paretune.secrets import masked
 log = logging.getLogger(__name__)
 
 WAIT_S = 1.0
-OVERRIDES = "overrides"  # the attribute of a trial that those who look at the study can type
+# The attribute of a trial that those who look at the study can type.
+OVERRIDES = "overrides"
 NOTED_EVERY_S = 5.0
 
 Objective = Callable[[TrialHandle, list[str]], Sequence[float]]
@@ -43,8 +53,9 @@ class Interrupted(BaseException):
 class Sweep:
     """What a worker needs to know of its sweep.
 
-    ``suggest`` may have a trial suggest more parameters than the space holds, given the overrides so far. ``after_trial`` is
-    called with the number of each trial of this process, and now and then with ``None`` while it waits for those of others.
+    ``suggest`` may have a trial suggest more parameters than the space holds, given the
+    overrides so far. ``after_trial`` is called with the number of each trial of this
+    process, and now and then with ``None`` while it waits for those of others.
     """
 
     name: str
@@ -56,13 +67,21 @@ class Sweep:
 
 
 def work(
-    study: Study, sweep: Sweep, objective: Objective, at_most: int | None = None, *, to_the_end: bool = False
+    study: Study,
+    sweep: Sweep,
+    objective: Objective,
+    at_most: int | None = None,
+    *,
+    to_the_end: bool = False,
 ) -> int:
-    """Run trials until the sweep's limits are reached, or ``at_most``; returns how many this worker ran.
+    """Run trials until the sweep's limits are reached, or ``at_most``; returns how many
+    this worker ran.
 
-    Once all are in somebody's hands it leaves, or, ``to_the_end``, waits for what comes back from workers that die.
-    A trial that raises or returns anything but finite numbers is a failed one. Raises
-    :class:`~paretune.errors.SweepError` once too many have failed, :class:`Interrupted` after Ctrl-C or SIGTERM.
+    Once all are in somebody's hands it leaves, or, ``to_the_end``, waits for what comes
+    back from workers that die. A trial that raises or returns anything but finite
+    numbers is a failed one. Raises
+    :class:`~paretune.errors.SweepError` once too many have failed, :class:`Interrupted`
+    after Ctrl-C or SIGTERM.
     """
     ran = 0
     begin_anew()
@@ -98,14 +117,24 @@ class _Attempt:
 
     def run(self, objective: Objective) -> None:
         study, trial, started_s = self.study, self.trial, time.perf_counter()
-        watch = Watch(self._is_to_stop, self.sweep.limits.trial_timeout_s, self._break_off)
+        watch = Watch(
+            self._is_to_stop, self.sweep.limits.trial_timeout_s, self._break_off
+        )
         try:
             overrides = self._overrides()
-            trial.set_user_attr(OVERRIDES, shlex.join(map(masked, [*self.sweep.space.fixed, *overrides])))
+            trial.set_user_attr(
+                OVERRIDES,
+                shlex.join(map(masked, [*self.sweep.space.fixed, *overrides])),
+            )
             log.info("trial %d: %s", trial.number, " ".join(overrides))
             searched = dict(line.split("=", 1) for line in overrides)
-            may_stay, share = self._noted(judge(study, trial, self.sweep.race)), partial(shared, study)
-            handle = TrialHandle(self.sweep.name, trial.number, self.attempt, searched, may_stay, share)
+            may_stay, share = (
+                self._noted(judge(study, trial, self.sweep.race)),
+                partial(shared, study),
+            )
+            handle = TrialHandle(
+                self.sweep.name, trial.number, self.attempt, searched, may_stay, share
+            )
             with watch, beating(study, trial), made_current(handle):
                 values = _numbers(objective(handle, overrides), len(study.directions))
         except (KeyboardInterrupt, SystemExit) as error:
@@ -123,21 +152,33 @@ class _Attempt:
         else:
             if self._counts():
                 self._tell(values)
-            log.info("trial %d: %s in %.1f s", trial.number, shown(values), time.perf_counter() - started_s)
+            log.info(
+                "trial %d: %s in %.1f s",
+                trial.number,
+                shown(values),
+                time.perf_counter() - started_s,
+            )
 
-    def _tell(self, values: Sequence[float] | None = None, state: TrialState | None = None) -> None:
+    def _tell(
+        self, values: Sequence[float] | None = None, state: TrialState | None = None
+    ) -> None:
         with suppress(UpdateFinishedTrialError):
             note(self.study, self.trial, ENDED, time.time())
         self.study.tell(self.trial, values, state, skip_if_finished=True)
 
     def _is_to_stop(self) -> bool:
-        """Whether somebody asked the sweep to stop. Raises :class:`~paretune.retry.FaultError` for a study that is gone."""
+        """Whether somebody asked the sweep to stop. Raises
+        :class:`~paretune.retry.FaultError` for a study that is gone.
+        """
         refuse_broken(self.study)
         return stopping(self.study)
 
     def _raised(self, error: Exception, watch: Watch) -> None:
-        """The task raised an error: one of its own, or what a library made of an interrupt."""
-        if type(error).__name__ == "UncompletedJobError":  # submitit's: the time of a Slurm job is up
+        """The task raised an error: one of its own, or what a library made of an
+        interrupt.
+        """
+        # submitit's: the time of a Slurm job is up.
+        if type(error).__name__ == "UncompletedJobError":
             self._interrupt(error, of_this_worker_alone=True)
         if watch.fault:
             raise watch.fault from error
@@ -147,7 +188,9 @@ class _Attempt:
             self._fail(f"{type(error).__name__}: {error}")
 
     def _left(self, error: BaseException, late: bool) -> None:
-        """The task was left with an interrupt or ``sys.exit``: by the watch, by somebody who stops the sweep, or by itself."""
+        """The task was left with an interrupt or ``sys.exit``: by the watch, by
+        somebody who stops the sweep, or by itself.
+        """
         if late:
             self._break_off(late=True)
             return
@@ -161,24 +204,35 @@ class _Attempt:
     def _is_asked_to_stop(self) -> bool:
         try:
             return stopping(self.study)
-        except FaultError:  # it cannot be told; a death that is none would cost the trial a retry
+        except FaultError:
+            # It cannot be told; a death that is none would cost the trial a retry.
             return True
 
     def _overrides(self) -> list[str]:
-        """The sampler has drawn the whole configuration already; Optuna hands it over name by name."""
+        """The sampler has drawn the whole configuration already; Optuna hands it over
+        name by name.
+        """
         space, trial = self.sweep.space, self.trial
-        drawn = {name: suggest(trial, name, dist) for name, dist in space.choices.items()}
+        drawn = {
+            name: suggest(trial, name, dist) for name, dist in space.choices.items()
+        }
         for name, dist in space.distributions(space.branch_of(drawn)).items():
             if space.is_active(name, drawn):
                 drawn[name] = suggest(trial, name, dist)
         overrides = space.overrides(drawn)
         if self.sweep.suggest:
             self.sweep.suggest(trial, overrides)
-            overrides += [f"{name}={value}" for name, value in trial.params.items() if name not in drawn]
+            overrides += [
+                f"{name}={value}"
+                for name, value in trial.params.items()
+                if name not in drawn
+            ]
         return overrides
 
     def _noted(self, may_stay: Judge) -> Judge:
-        """``may_stay``, which notes in the study what the trial has by now, for those who look on."""
+        """``may_stay``, which notes in the study what the trial has by now, for those
+        who look on.
+        """
         noted_s = -inf
 
         def judged(epoch: int, values: Sequence[float]) -> bool:
@@ -197,7 +251,9 @@ class _Attempt:
             requeue(self.study, self.trial)
 
     def _interrupt(self, error: BaseException, of_this_worker_alone: bool) -> NoReturn:
-        """Put the trial back and end the work. What ends a worker alone would end it every time, so it counts as a death."""
+        """Put the trial back and end the work. What ends a worker alone would end it
+        every time, so it counts as a death.
+        """
         try:
             if of_this_worker_alone and self._counts():
                 cut_off(self.study, self.trial, self.sweep.limits.retry)
@@ -207,20 +263,34 @@ class _Attempt:
             state = "counts as failed" if has_failed else "is in the queue again"
         except FaultError as fault:
             state = f"comes back to the queue when the same command goes on ({fault})"
-        raise Interrupted(f"trial {self.trial.number} was interrupted, and {state}") from error
+        raise Interrupted(
+            f"trial {self.trial.number} was interrupted, and {state}"
+        ) from error
 
     def _fail(self, reason: str) -> None:
-        """Close the trial as failed; its traceback is in its own log, the console gets a line."""
-        log.error("trial %d failed: %s", self.trial.number, " ".join(reason.split())[:300])
+        """Close the trial as failed; its traceback is in its own log, the console gets
+        a line.
+        """
+        log.error(
+            "trial %d failed: %s", self.trial.number, " ".join(reason.split())[:300]
+        )
         if self._counts():
             fail(self.study, self.trial, reason)
 
     def _counts(self) -> bool:
-        """Whether the result counts; not if this worker was cut off from the database for too long."""
+        """Whether the result counts; not if this worker was cut off from the database
+        for too long.
+        """
         if held(self.study, self.trial, self.attempt):
             return True
         number = self.trial.number
-        log.warning("trial %d is over or in other hands by now; the result of this attempt is dropped", number)
+        log.warning(
+            (
+                "trial %d is over or in other hands by now; the result of this "
+                "attempt is dropped"
+            ),
+            number,
+        )
         return False
 
 
@@ -232,7 +302,8 @@ def _numbers(returned: Any, objectives: int) -> Sequence[float]:
         numbers = []
     if len(numbers) != objectives or not all(map(isfinite, numbers)):
         raise ConfigError(
-            f"task function returned `{returned}`; expected {objectives} finite number{'s' if objectives > 1 else ''}, one for "
+            f"task function returned `{returned}`; expected {objectives} finite "
+            f"number{'s' if objectives > 1 else ''}, one for "
             f"each direction; set hydra.sweeper.direction"
         )
     return numbers
@@ -240,4 +311,7 @@ def _numbers(returned: Any, objectives: int) -> Sequence[float]:
 
 def shown(values: Sequence[float]) -> str:
     """Numbers for a person: whole ones whole, others with six digits."""
-    return ", ".join(f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}" for value in values)
+    return ", ".join(
+        f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"
+        for value in values
+    )

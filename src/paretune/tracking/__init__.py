@@ -1,17 +1,29 @@
-"""The MLflow store: a sweep is a parent run, a trial its child. MLflow lives here, and only here."""
+"""The MLflow store: a sweep is a parent run, a trial its child. MLflow lives here, and
+only here.
+"""
 
 import os
 
-# MLflow reports usage to its makers unless told not to; a sweep on a closed network would wait for it.
+# MLflow reports usage to its makers unless told not to; a sweep on a closed network
+# would wait for it.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # weights are a few kilobytes
-# While a server is away, runs wait on disk (see run.py): a call need not hold up a training for minutes.
+# Weights are a few kilobytes.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# While a server is away, runs wait on disk (see run.py): a call need not hold up a
+# training for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-from paretune.tracking.read import read_confirmations, read_curve, read_points, read_run, read_trials, weights_of
+from paretune.tracking.read import (
+    read_confirmations,
+    read_curve,
+    read_points,
+    read_run,
+    read_trials,
+    weights_of,
+)
 from paretune.tracking.run import RunRecorder
 from paretune.tracking.store import Store
 from paretune.tracking.sweep import SweepRecorder

@@ -1,7 +1,9 @@
-"""The files of runs in a store of one folder: ``artifacts/RUN/artifacts/NAME`` beside its database.
+"""The files of runs in a store of one folder: ``artifacts/RUN/artifacts/NAME`` beside
+its database.
 
-MLflow notes absolute paths. A store that was moved, copied or mounted elsewhere would be read and written where it used
-to be; so Paretune reads and writes them by the place of the store, and corrects what MLflow noted for its UI.
+MLflow notes absolute paths. A store that was moved, copied or mounted elsewhere would
+be read and written where it used to be; so Paretune reads and writes them by the place
+of the store, and corrects what MLflow noted for its UI.
 """
 
 import os
@@ -50,23 +52,32 @@ def _made(root: Path, run_id: str) -> Path:
 
 
 def follow_move(file: Path, experiment: str, root: Path) -> str | None:
-    """Have the database in ``file`` say that the experiment's files are in ``root``, where they are there.
+    """Have the database in ``file`` say that the experiment's files are in ``root``,
+    where they are there.
 
     Returns where they were said to be, if that was elsewhere.
     """
     location = root.as_uri()
     with closing(sqlite3.connect(file, timeout=20)) as connection, connection:
         found = connection.execute(
-            "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?", [experiment]
+            "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?",
+            [experiment],
         ).fetchone()
         if found is None or found[1] == location:
             return None
         experiment_id, before = found
         there = set(os.listdir(root)) if root.is_dir() else set()
-        runs = connection.execute("SELECT run_uuid FROM runs WHERE experiment_id = ?", [experiment_id])
-        moved = [(folder_of(root, run_id).as_uri(), run_id) for (run_id,) in runs if run_id in there]
+        runs = connection.execute(
+            "SELECT run_uuid FROM runs WHERE experiment_id = ?", [experiment_id]
+        )
+        moved = [
+            (folder_of(root, run_id).as_uri(), run_id)
+            for (run_id,) in runs
+            if run_id in there
+        ]
         connection.executemany(MOVED, moved)
         connection.execute(
-            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", [location, experiment_id]
+            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+            [location, experiment_id],
         )
     return str(before)

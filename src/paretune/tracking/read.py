@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 from paretune.errors import StoreError
 from paretune.front import Point, costs_of, front
 from paretune.paths import temporary_folder
-from paretune.tracking.store import COST_METRICS, IMAGES_PER_S, N_PARAMS, SCORES, VAL_F1, Store, Tag, configs_of
+from paretune.tracking.store import (
+    COST_METRICS,
+    IMAGES_PER_S,
+    N_PARAMS,
+    SCORES,
+    VAL_F1,
+    Store,
+    Tag,
+    configs_of,
+)
 from paretune.tracking.tables import Part, Run
 
 if TYPE_CHECKING:
@@ -36,21 +45,32 @@ TAGS_READ = (
     Tag.ERROR,
     Tag.ADDED,
 )
-READ = Part((*TAGS_READ, *COST_METRICS.values(), *SCORES, IMAGES_PER_S), config=True, searched=True)
+READ = Part(
+    (*TAGS_READ, *COST_METRICS.values(), *SCORES, IMAGES_PER_S),
+    config=True,
+    searched=True,
+)
 
 
 def read_trials(store: Store, *sweeps: str) -> "DataFrame":
-    """The table of the sweeps' trials, each sweep's oldest first; attempts that were run again are left out.
+    """The table of the sweeps' trials, each sweep's oldest first; attempts that were
+    run again are left out.
 
-    The columns are those of :func:`paretune.pareto.trials`, ``searched`` and ``config`` (dicts), ``layers`` and ``experiment_id``. Raises
+    The columns are those of :func:`paretune.pareto.trials`, ``searched`` and ``config``
+    (dicts), ``layers`` and ``experiment_id``. Raises
     :class:`~paretune.errors.StoreError` if the store has no such sweep.
     """
-    costs = {run.data.tags[Tag.SWEEP]: run.data.tags.get(Tag.COST, "params") for run in store.sweeps()}
+    costs = {
+        run.data.tags[Tag.SWEEP]: run.data.tags.get(Tag.COST, "params")
+        for run in store.sweeps()
+    }
     for sweep in sweeps:
         if sweep not in costs:
             costs[sweep] = _cost_without_parent(store, sweep, costs)
     runs = [run for sweep in sweeps for run in store.trials(sweep, only=READ)]
-    table = _table_of([run for run in runs if _state(run) in {*STATES.values(), "raced"}])
+    table = _table_of(
+        [run for run in runs if _state(run) in {*STATES.values(), "raced"}]
+    )
     table["cost"] = common_cost([costs[sweep] for sweep in sweeps])
     table.loc[front_rows(complete_rows(table), column_of(table)).index, "front"] = True
     return table
@@ -63,17 +83,29 @@ def _cost_without_parent(store: Store, sweep: str, others: Collection[str]) -> s
     """
     deleted = store.runs({Tag.KIND: "sweep", Tag.SWEEP: sweep}, deleted=True)
     if store.trials(sweep):
-        log.warning("the parent run of sweep %s was deleted; the sweep's own command brings it back", sweep)
+        log.warning(
+            (
+                "the parent run of sweep %s was deleted; the sweep's own command "
+                "brings it back"
+            ),
+            sweep,
+        )
         return deleted[-1].data.tags.get(Tag.COST, "params") if deleted else "params"
     if deleted:
         raise StoreError(
-            f"sweep `{sweep}` was deleted from the tracking store `{store.uri}`; expected one that is there; "
+            f"sweep `{sweep}` was deleted from the tracking store `{store.uri}`; "
+            "expected one that is there; "
             f"{store.how_to_restore(deleted[-1])}"
         )
     near = get_close_matches(sweep, others, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"the store has {', '.join(others) or 'no sweep yet'}"
+    hint = (
+        f"did you mean `{near[0]}`?"
+        if near
+        else f"the store has {', '.join(others) or 'no sweep yet'}"
+    )
     raise StoreError(
-        f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the name of a sweep; {hint}"
+        f"sweep `{sweep}` is not in the tracking store `{store.uri}`; expected the "
+        f"name of a sweep; {hint}"
     )
 
 
@@ -92,9 +124,16 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
     from pandas import DataFrame, Series, to_datetime
 
     def times(name: str) -> "Series[Any]":
-        return to_datetime(Series([getattr(run.info, name) for run in runs], dtype=float), unit="ms", utc=True)
+        return to_datetime(
+            Series([getattr(run.info, name) for run in runs], dtype=float),
+            unit="ms",
+            utc=True,
+        )
 
-    tags, metrics, drawn = ([getattr(run.data, name) for run in runs] for name in ("tags", "metrics", "params"))
+    tags, metrics, drawn = (
+        [getattr(run.data, name) for run in runs]
+        for name in ("tags", "metrics", "params")
+    )
     configs = configs_of(tags)
     figures = (*COST_METRICS.values(), *SCORES, IMAGES_PER_S)
     names = dict.fromkeys(name for values in drawn for name in values)
@@ -107,7 +146,10 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
             "front": False,
             "family": [tag.get(Tag.FAMILY, "") for tag in tags],
             "model": [_option(run) for run in runs],
-            **{name: Series([values.get(name, nan) for values in metrics], dtype=float) for name in figures},
+            **{
+                name: Series([values.get(name, nan) for values in metrics], dtype=float)
+                for name in figures
+            },
             "seed": [int(config.get("seed", 0)) for config in configs],
             "layers": [tag.get(Tag.LAYERS, "") for tag in tags],
             "data": [tag.get(Tag.DATA, "") for tag in tags],
@@ -115,7 +157,10 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
             "ended": times("end_time"),
             "error": [tag.get(Tag.ERROR, "") for tag in tags],
             "run_id": [run.info.run_id for run in runs],
-            **{f"param.{name}": [values.get(name, nan) for values in drawn] for name in names},
+            **{
+                f"param.{name}": [values.get(name, nan) for values in drawn]
+                for name in names
+            },
             "searched": [_searched(run) for run in runs],
             "config": configs,
             "experiment_id": [run.info.experiment_id for run in runs],
@@ -124,13 +169,19 @@ def _table_of(runs: Sequence[Run]) -> "DataFrame":
 
 
 def _searched(run: Run) -> dict[str, str]:
-    """What was searched, by the names that the command line takes: MLflow's have no plus."""
-    added = {name.lstrip("+"): name for name in run.data.tags.get(Tag.ADDED, "").split()}
+    """What was searched, by the names that the command line takes: MLflow's have no
+    plus.
+    """
+    added = {
+        name.lstrip("+"): name for name in run.data.tags.get(Tag.ADDED, "").split()
+    }
     return {added.get(name, name): value for name, value in run.data.params.items()}
 
 
 def _option(run: Run) -> str:
-    """The option of the config group ``model`` that a run was made with; of earlier versions known only where it was searched."""
+    """The option of the config group ``model`` that a run was made with; of earlier
+    versions known only where it was searched.
+    """
     return run.data.tags.get(Tag.MODEL) or run.data.params.get("model", "")
 
 
@@ -139,11 +190,15 @@ def _state(run: Run) -> str:
 
 
 def complete_rows(table: "DataFrame") -> "DataFrame":
-    """The rows of trials that ended with a score: those that are compared with each other."""
+    """The rows of trials that ended with a score: those that are compared with each
+    other.
+    """
     return table[(table["state"] == "complete") & (table[VAL_F1].abs() < inf)]
 
 
-def front_rows(table: "DataFrame", cost: str = N_PARAMS, f1: str = VAL_F1) -> "DataFrame":
+def front_rows(
+    table: "DataFrame", cost: str = N_PARAMS, f1: str = VAL_F1
+) -> "DataFrame":
     """The rows on the front of these two columns, by rising ``cost``."""
     return table.iloc[front(costs_of(table[cost], table[f1]))]
 
@@ -155,11 +210,25 @@ def records(table: "DataFrame") -> list[dict[str, Any]]:
 
 
 def points_of(table: "DataFrame", split: str = "val") -> list[Point]:
-    """The rows as points, with the scores of ``split`` (no loss of ``test`` is kept); a count that a trial has not got is 0."""
+    """The rows as points, with the scores of ``split`` (no loss of ``test`` is kept); a
+    count that a trial has not got is 0.
+    """
     table = table if split == "val" else table.assign(val_loss=nan)
-    names = {N_PARAMS: "params", f"{split}_f1": "f1", f"{split}_accuracy": "accuracy", "val_loss": "loss"}
-    whole = table.fillna({N_PARAMS: 0, "best_epoch": -1}).astype({N_PARAMS: int, "best_epoch": int})
-    return [Point(**row) for row in records(whole.rename(columns=names)[[field.name for field in fields(Point)]])]
+    names = {
+        N_PARAMS: "params",
+        f"{split}_f1": "f1",
+        f"{split}_accuracy": "accuracy",
+        "val_loss": "loss",
+    }
+    whole = table.fillna({N_PARAMS: 0, "best_epoch": -1}).astype(
+        {N_PARAMS: int, "best_epoch": int}
+    )
+    return [
+        Point(**row)
+        for row in records(
+            whole.rename(columns=names)[[field.name for field in fields(Point)]]
+        )
+    ]
 
 
 def read_points(store: Store, *sweeps: str) -> list[Point]:
@@ -175,23 +244,35 @@ def read_run(store: Store, run_id: str) -> tuple[Point, str]:
 
 
 def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
-    """A row for each finished training of ``paretune confirm`` of trials of these sweeps, oldest first.
+    """A row for each finished training of ``paretune confirm`` of trials of these
+    sweeps, oldest first.
 
-    Columns: ``confirms`` (the id of the trial's run), ``how`` its training differed in words, ``seed``, ``val_f1``,
-    ``test_f1``, ``test_accuracy``, ``seconds`` and ``run_id``.
+    Columns: ``confirms`` (the id of the trial's run), ``how`` its training differed in
+    words, ``seed``, ``val_f1``, ``test_f1``, ``test_accuracy``, ``seconds`` and
+    ``run_id``.
     """
     from pandas import DataFrame
 
-    runs = [run for sweep in sweeps for run in store.confirmations(sweep) if run.data.tags.get(Tag.STATE) == "complete"]
-    columns: dict[str, list[Any]] = {name: [run.data.tags[name] for run in runs] for name in (Tag.CONFIRMS, Tag.HOW)}
+    runs = [
+        run
+        for sweep in sweeps
+        for run in store.confirmations(sweep)
+        if run.data.tags.get(Tag.STATE) == "complete"
+    ]
+    columns: dict[str, list[Any]] = {
+        name: [run.data.tags[name] for run in runs] for name in (Tag.CONFIRMS, Tag.HOW)
+    }
     columns["seed"] = [int(run.data.tags[Tag.SEED]) for run in runs]
     columns |= {
-        name: [run.data.metrics[name] for run in runs] for name in (VAL_F1, "test_f1", "test_accuracy", "seconds")
+        name: [run.data.metrics[name] for run in runs]
+        for name in (VAL_F1, "test_f1", "test_accuracy", "seconds")
     }
     return DataFrame({**columns, "run_id": [run.info.run_id for run in runs]})
 
 
-def read_curve(store: Store, run_id: str, name: str = VAL_F1) -> list[tuple[int, float]]:
+def read_curve(
+    store: Store, run_id: str, name: str = VAL_F1
+) -> list[tuple[int, float]]:
     """(epoch, value) of a run's curve, by epoch."""
     return store.curve(run_id, f"epoch/{name}")
 
@@ -200,8 +281,8 @@ def read_curve(store: Store, run_id: str, name: str = VAL_F1) -> list[tuple[int,
 def weights_of(store: Store, run_id: str) -> Iterator[Path]:
     """A run's ``weights.pt``, there while the block lasts.
 
-    Raises :class:`~paretune.errors.StoreError` if it is not there. What the block says of a copy of the file is said of the
-    run, as the copy is gone by then.
+    Raises :class:`~paretune.errors.StoreError` if it is not there. What the block says
+    of a copy of the file is said of the run, as the copy is gone by then.
     """
     run = store.run(run_id)
     if path := store.local_file(run, WEIGHTS):

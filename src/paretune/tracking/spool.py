@@ -1,8 +1,10 @@
-"""Steps of runs on disk, for as long as the store has not got them: what is noted there outlives an outage and the process.
+"""Steps of runs on disk, for as long as the store has not got them: what is noted there
+outlives an outage and the process.
 
-A folder of the spool is one run. Its ``steps.jsonl`` holds a line ``[step, milliseconds since 1970, arguments]`` for each step, its ``state.json``
-``[number of steps that the store has, id of the run]``, its ``files`` copies of what is to be attached. The process that writes the run
-locks ``lock``.
+A folder of the spool is one run. Its ``steps.jsonl`` holds a line ``[step, milliseconds
+since 1970, arguments]`` for each step, its ``state.json`` ``[number of steps that the
+store has, id of the run]``, its ``files`` copies of what is to be attached. The process
+that writes the run locks ``lock``.
 """
 
 import fcntl
@@ -23,7 +25,8 @@ from paretune.retry import error_of, fault_of
 log = logging.getLogger(__name__)
 
 OLD_S = 60.0
-LEFT = ".new-", ".done-"  # how folders begin that a killed process was making or removing
+# How folders begin that a killed process was making or removing.
+LEFT = ".new-", ".done-"
 
 
 class DamagedError(Exception):
@@ -47,7 +50,9 @@ class SpoolFolder:
 
     @classmethod
     def make(cls, spool: Path) -> "SpoolFolder":
-        """A new one. Raises :class:`~paretune.retry.FaultError` if the disk is full or read-only."""
+        """A new one. Raises :class:`~paretune.retry.FaultError` if the disk is full or
+        read-only.
+        """
         key = f"{time.time_ns()}-{uuid.uuid4().hex}"  # in the order of their age
         hidden = spool / f".new-{key}"  # no process looks at it before it is locked
         with _disk(spool):
@@ -60,7 +65,8 @@ class SpoolFolder:
     def take_over(cls, path: Path) -> "SpoolFolder":
         """One that another process left.
 
-        Raises ``BlockingIOError`` if that process still has it, ``FileNotFoundError`` if it is gone.
+        Raises ``BlockingIOError`` if that process still has it, ``FileNotFoundError``
+        if it is gone.
         """
         return cls(path, _locked(path))
 
@@ -70,7 +76,9 @@ class SpoolFolder:
         return self.path.name
 
     def state(self) -> tuple[int, str]:
-        """How many steps the store has, and the run's id there. Raises :class:`DamagedError`."""
+        """How many steps the store has, and the run's id there. Raises
+        :class:`DamagedError`.
+        """
         path = self.path / "state.json"
         if not path.is_file():
             return 0, ""
@@ -80,20 +88,30 @@ class SpoolFolder:
         raise DamagedError("its state.json is damaged")
 
     def steps(self) -> list[Step]:
-        """All steps that were noted whole: a process may have died while it wrote. Raises :class:`DamagedError`."""
+        """All steps that were noted whole: a process may have died while it wrote.
+        Raises :class:`DamagedError`.
+        """
         path = self.path / "steps.jsonl"
         if not path.exists():
             return []
         lines = path.read_bytes().splitlines(keepends=True)
-        return [_step_of(line, number) for number, line in enumerate(lines, 1) if line.endswith(b"\n")]
+        return [
+            _step_of(line, number)
+            for number, line in enumerate(lines, 1)
+            if line.endswith(b"\n")
+        ]
 
     def note(self, step: Step) -> None:
-        """Add a step. Raises :class:`~paretune.retry.FaultError` if the disk is full or read-only."""
+        """Add a step. Raises :class:`~paretune.retry.FaultError` if the disk is full or
+        read-only.
+        """
         with _disk(self.path), (self.path / "steps.jsonl").open("a") as file:
             file.write(json.dumps([step.name, step.at_ms, step.arguments]) + "\n")
 
     def keep(self, files: Iterable[str]) -> list[str]:
-        """Copies of files that stay until the folder is removed. Raises :class:`~paretune.retry.FaultError` like :meth:`note`."""
+        """Copies of files that stay until the folder is removed. Raises
+        :class:`~paretune.retry.FaultError` like :meth:`note`.
+        """
         folder = self.path / "files"
         with _disk(self.path):
             folder.mkdir(exist_ok=True)
@@ -106,7 +124,8 @@ class SpoolFolder:
 
     def remove(self) -> None:
         """Remove it with all that it holds."""
-        hidden = self.path.with_name(f".done-{self.key}")  # one rename hides it from all processes
+        # One rename hides it from all processes.
+        hidden = self.path.with_name(f".done-{self.key}")
         self.path.rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
 
@@ -116,16 +135,23 @@ class SpoolFolder:
 
 
 def folders_of(spool: Path) -> list[Path]:
-    """What waits in a spool, oldest first; what processes left that were killed while they made or removed a folder is removed."""
+    """What waits in a spool, oldest first; what processes left that were killed while
+    they made or removed a folder is removed.
+    """
     for hidden in spool.glob(".*"):
         with suppress(FileNotFoundError):
-            if hidden.name.startswith(LEFT) and time.time() - hidden.stat().st_mtime > OLD_S:
+            if (
+                hidden.name.startswith(LEFT)
+                and time.time() - hidden.stat().st_mtime > OLD_S
+            ):
                 shutil.rmtree(hidden, ignore_errors=True)
     return sorted(spool.glob("[!.]*"))
 
 
 def set_aside(path: Path, reason: str) -> None:
-    """Move what cannot be written out of the spool, to the folder ``spool.damaged`` beside it, and say so."""
+    """Move what cannot be written out of the spool, to the folder ``spool.damaged``
+    beside it, and say so.
+    """
     folder = path.parent.with_name(f"{path.parent.name}.damaged")
     with _disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +159,11 @@ def set_aside(path: Path, reason: str) -> None:
         if aside.exists():
             aside = folder / f"{path.name}-{uuid.uuid4().hex}"
         path.rename(aside)
-    log.warning("a run that waited to be recorded cannot be (%s); it is set aside in %s", reason, aside)
+    log.warning(
+        "a run that waited to be recorded cannot be (%s); it is set aside in %s",
+        reason,
+        aside,
+    )
 
 
 def _step_of(line: bytes, number: int) -> Step:
@@ -167,5 +197,7 @@ def _disk(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if fault := fault_of(error):
-            raise error_of(fault, f"the folder of runs that wait to be recorded `{folder}`") from error
+            raise error_of(
+                fault, f"the folder of runs that wait to be recorded `{folder}`"
+            ) from error
         raise

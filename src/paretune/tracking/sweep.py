@@ -23,27 +23,51 @@ PAUSE_S = 3.0
 
 
 class SweepRecorder:
-    """The parent run of a sweep. Made by the sweeper, which calls ``start`` and ``finish``."""
+    """The parent run of a sweep. Made by the sweeper, which calls ``start`` and
+    ``finish``.
+    """
 
     def __init__(self, tracking: Mapping[str, Any]) -> None:
         self.store = Store(**tracking) if tracking.get("uri") else None
         self.run_id = self.sweep = ""
 
-    def compare(self, sweep: str, storage: str, study_id: str, n_trials: int, complete: Collection[int]) -> None:
-        """Raise :class:`~paretune.errors.StoreError` if the sweep's study and its runs are not of the same trials.
+    def compare(
+        self,
+        sweep: str,
+        storage: str,
+        study_id: str,
+        n_trials: int,
+        complete: Collection[int],
+    ) -> None:
+        """Raise :class:`~paretune.errors.StoreError` if the sweep's study and its runs
+        are not of the same trials.
 
-        The study in ``storage`` has ``n_trials``, and those with the numbers ``complete`` ended with a result. Nothing is
-        written.
+        The study in ``storage`` has ``n_trials``, and those with the numbers
+        ``complete`` ended with a result. Nothing is written.
         """
         if self.store is None:
             return
         study = StudySide(masked(storage), study_id, n_trials, complete)
-        has_file = self.store.file is None or (self.store.file.is_file() and self.store.file.stat().st_size > 0)
-        runs = runs_side(self.store, sweep) if has_file else RunsSide(None, frozenset(), frozenset())
-        check_in_step(self.store, sweep, study, runs, may_come=self.store.is_server or has_waiting(self.store))
+        has_file = self.store.file is None or (
+            self.store.file.is_file() and self.store.file.stat().st_size > 0
+        )
+        runs = (
+            runs_side(self.store, sweep)
+            if has_file
+            else RunsSide(None, frozenset(), frozenset())
+        )
+        check_in_step(
+            self.store,
+            sweep,
+            study,
+            runs,
+            may_come=self.store.is_server or has_waiting(self.store),
+        )
 
     def start(self, sweep: str, facts: Mapping[str, Any]) -> None:
-        """Make the store and the sweep's parent run, or reopen it; ``facts`` (space, cap, command) are kept in it."""
+        """Make the store and the sweep's parent run, or reopen it; ``facts`` (space,
+        cap, command) are kept in it.
+        """
         if self.store is None:
             return
         waiting = Outage("the tracking store", (PAUSE_S,))
@@ -63,30 +87,54 @@ class SweepRecorder:
         with one_line(store.uri):
             parent = store.parent_of(sweep) or self._restored(store, sweep)
             if parent is None:
-                tags = {"mlflow.runName": sweep, Tag.KIND: "sweep", Tag.SWEEP: sweep, **provenance()}
+                tags = {
+                    "mlflow.runName": sweep,
+                    Tag.KIND: "sweep",
+                    Tag.SWEEP: sweep,
+                    **provenance(),
+                }
                 parent = Run.of(client.create_run(store.experiment_id, tags=tags))
             self.run_id, self.sweep = parent.info.run_id, sweep
-            store.keep_text(self.run_id, yaml.safe_dump(dict(facts), sort_keys=False), "sweep.yaml")
-            tags = {Tag.CAP: str(facts.get("cap")), Tag.COST: str(facts.get("cost", "params"))}
+            store.keep_text(
+                self.run_id, yaml.safe_dump(dict(facts), sort_keys=False), "sweep.yaml"
+            )
+            tags = {
+                Tag.CAP: str(facts.get("cap")),
+                Tag.COST: str(facts.get("cost", "params")),
+            }
             if study_id := facts.get("study"):
                 tags[Tag.STUDY] = str(study_id)
-            store.set_tags(self.run_id, {**tags, "command": str(facts.get("command", ""))})
+            store.set_tags(
+                self.run_id, {**tags, "command": str(facts.get("command", ""))}
+            )
             client.update_run(self.run_id, status="RUNNING")
 
     def _restored(self, store: Store, sweep: str) -> Run | None:
-        """The parent run that somebody deleted in MLflow's UI, while its trials stayed, brought back."""
+        """The parent run that somebody deleted in MLflow's UI, while its trials stayed,
+        brought back.
+        """
         deleted = store.runs({Tag.KIND: "sweep", Tag.SWEEP: sweep}, deleted=True)
         numbers = store.tag_of_all({Tag.SWEEP: sweep, Tag.KIND: "trial"}, Tag.TRIAL)
         if not deleted or not any(is_active for _, is_active in numbers.values()):
             return None
         store.client.restore_run(deleted[-1].info.run_id)
-        log.warning("the parent run of sweep %s was deleted, and its trials were not; it is brought back", sweep)
+        log.warning(
+            (
+                "the parent run of sweep %s was deleted, and its trials were not; it "
+                "is brought back"
+            ),
+            sweep,
+        )
         return deleted[-1]
 
-    def finish(self, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
-        """Close the parent run as ``FINISHED``, ``FAILED`` or ``KILLED``, and the runs of workers that died.
+    def finish(
+        self, status: str, reasons: Mapping[int, str], running: Collection[int]
+    ) -> None:
+        """Close the parent run as ``FINISHED``, ``FAILED`` or ``KILLED``, and the runs
+        of workers that died.
 
-        ``reasons`` says by trial number why trials failed; ``running`` are the numbers of trials that a worker still has.
+        ``reasons`` says by trial number why trials failed; ``running`` are the numbers
+        of trials that a worker still has.
         """
         if self.store is None or not self.run_id:
             return
@@ -95,7 +143,9 @@ class SweepRecorder:
         while True:
             is_last = waited_s >= PATIENCE_S or patience.is_ended()
             try:
-                left = self._close_as_far_as_it_goes(self.store, status, reasons, running, is_last=is_last)
+                left = self._close_as_far_as_it_goes(
+                    self.store, status, reasons, running, is_last=is_last
+                )
                 break
             except FaultError:
                 raise
@@ -107,12 +157,27 @@ class SweepRecorder:
         waiting.ended()
         if left:
             spool = self.store.spool_folder
-            log.warning("%d runs wait in %s for the tracking store; the next command writes them", left, spool)
+            log.warning(
+                (
+                    "%d runs wait in %s for the tracking store; the next command "
+                    "writes them"
+                ),
+                left,
+                spool,
+            )
 
     def _close_as_far_as_it_goes(
-        self, store: Store, status: str, reasons: Mapping[int, str], running: Collection[int], *, is_last: bool
+        self,
+        store: Store,
+        status: str,
+        reasons: Mapping[int, str],
+        running: Collection[int],
+        *,
+        is_last: bool,
     ) -> int:
-        """Close all; returns how many runs still wait in the spool. Raises :class:`~paretune.errors.StoreError` if it is to be tried again."""
+        """Close all; returns how many runs still wait in the spool. Raises
+        :class:`~paretune.errors.StoreError` if it is to be tried again.
+        """
         store.refuse_broken()
         if is_last:
             store.refuse_locked()
@@ -123,17 +188,27 @@ class SweepRecorder:
             self._close_all(store, status, reasons, running)
         return left
 
-    def _close_all(self, store: Store, status: str, reasons: Mapping[int, str], running: Collection[int]) -> None:
+    def _close_all(
+        self,
+        store: Store,
+        status: str,
+        reasons: Mapping[int, str],
+        running: Collection[int],
+    ) -> None:
         runs = [
             (int(run.data.tags[Tag.TRIAL]), int(run.data.tags.get(Tag.ATTEMPT, 0)), run)
-            for run in store.trials(self.sweep, only=Part((Tag.TRIAL, Tag.ATTEMPT, Tag.STATE)))
+            for run in store.trials(
+                self.sweep, only=Part((Tag.TRIAL, Tag.ATTEMPT, Tag.STATE))
+            )
         ]
         latest = dict(sorted((number, attempt) for number, attempt, _ in runs))
         for number, attempt, run in runs:
             is_superseded = run.data.tags.get(Tag.STATE) == "superseded"
             if attempt < latest[number] and not is_superseded:
                 supersede(store, run)  # written late, after a server was away
-            elif run.info.status == "KILLED" and number in reasons and not is_superseded:
+            elif (
+                run.info.status == "KILLED" and number in reasons and not is_superseded
+            ):
                 _close(store, run, reasons[number])
             elif run.info.status == "RUNNING" and number not in running:
                 _close(store, run, reasons.get(number))
@@ -148,6 +223,10 @@ class SweepRecorder:
 
 
 def _close(store: Store, run: Run, reason: str | None) -> None:
-    tags = {Tag.STATE: "failed", Tag.ERROR: reason[:500]} if reason else {Tag.STATE: "killed"}
+    tags = (
+        {Tag.STATE: "failed", Tag.ERROR: reason[:500]}
+        if reason
+        else {Tag.STATE: "killed"}
+    )
     store.set_tags(run.info.run_id, tags)
     store.client.set_terminated(run.info.run_id, "FAILED" if reason else "KILLED")

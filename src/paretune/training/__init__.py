@@ -1,6 +1,8 @@
-"""Training one network (Lightning and torchmetrics live here, and only here), and a trained network on disk.
+"""Training one network (Lightning and torchmetrics live here, and only here), and a
+trained network on disk.
 
-A checkpoint is ``weights.pt``: the weights, the plain config and the scaling of the images, safe to load.
+A checkpoint is ``weights.pt``: the weights, the plain config and the scaling of the
+images, safe to load.
 """
 
 from collections.abc import Mapping
@@ -21,22 +23,41 @@ from paretune.trust import Trust
 __all__ = ["load", "save"]
 
 # What names of parameters began with in version 0.1.0, alone or behind views.
-FIRST_VERSION = ("layers.", "entry.", "branches.", "net.layers.", "net.entry.", "net.branches.")
+FIRST_VERSION = (
+    "layers.",
+    "entry.",
+    "branches.",
+    "net.layers.",
+    "net.entry.",
+    "net.branches.",
+)
 
 
-def save(path: Path, net: nn.Module, config: Mapping[str, Any], scaling: Scaling) -> None:
-    """Write ``net``'s weights, the plain ``config`` it was made from and its images' scaling, whole or not at all."""
+def save(
+    path: Path, net: nn.Module, config: Mapping[str, Any], scaling: Scaling
+) -> None:
+    """Write ``net``'s weights, the plain ``config`` it was made from and its images'
+    scaling, whole or not at all.
+    """
     weights = {name: weight.cpu() for name, weight in net.state_dict().items()}
-    content = {"state_dict": weights, "config": dict(config), "scaling": (scaling.mean, scaling.std)}
+    content = {
+        "state_dict": weights,
+        "config": dict(config),
+        "scaling": (scaling.mean, scaling.std),
+    }
     with atomically(path) as partial:
         torch.save(content, partial)
 
 
-def load(path: Path, trust: Trust | None = None) -> tuple[nn.Module, dict[str, Any], Scaling]:
-    """The network, in evaluation mode, the config it was made from, and what its images were scaled by.
+def load(
+    path: Path, trust: Trust | None = None
+) -> tuple[nn.Module, dict[str, Any], Scaling]:
+    """The network, in evaluation mode, the config it was made from, and what its images
+    were scaled by.
 
-    Nothing in the file is executed (``weights_only=True``), and of the code that its config names only what is trusted: by default
-    that of Paretune and of the working folder's config files. Raises :class:`~paretune.errors.StoreError`.
+    Nothing in the file is executed (``weights_only=True``), and of the code that its
+    config names only what is trusted: by default that of Paretune and of the working
+    folder's config files. Raises :class:`~paretune.errors.StoreError`.
     """
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
@@ -56,27 +77,38 @@ def load(path: Path, trust: Trust | None = None) -> tuple[nn.Module, dict[str, A
         UnpicklingError,
     ) as error:
         # torch advises to let a foreign file execute code
-        reason = "no weights" if isinstance(error, UnpicklingError) else first_line(error)
-        if isinstance(error, (RuntimeError, OSError)) and path.is_file() and not is_zipfile(path):
+        reason = (
+            "no weights" if isinstance(error, UnpicklingError) else first_line(error)
+        )
+        if (
+            isinstance(error, (RuntimeError, OSError))
+            and path.is_file()
+            and not is_zipfile(path)
+        ):
             reason = f"it is cut off or damaged, {path.stat().st_size:,} bytes are left"
         raise StoreError(
-            f"checkpoint `{path}` cannot be read ({reason}); expected the weights.pt of a Paretune run"
+            f"checkpoint `{path}` cannot be read ({reason}); expected the weights.pt "
+            "of a Paretune run"
         ) from error
     return net.eval(), content["config"], scaling
 
 
 def _check_names(net: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
-    """Raise :class:`~paretune.errors.StoreError` for weights whose names are not those of the network."""
+    """Raise :class:`~paretune.errors.StoreError` for weights whose names are not those
+    of the network.
+    """
     expected = net.state_dict().keys()
     if weights.keys() == expected:
         return
     if any(name.startswith(FIRST_VERSION) for name in weights):
         raise StoreError(
-            f"checkpoint `{path}` was written by version 0.1.0, which called parameters otherwise; train the model again "
+            f"checkpoint `{path}` was written by version 0.1.0, which called "
+            "parameters otherwise; train the model again "
             f"(paretune confirm SWEEP --run ID)"
         )
     unknown = sorted(weights.keys() ^ expected)
     raise StoreError(
-        f"checkpoint `{path}` has other parameters than its network, such as {unknown[0]}; expected the weights.pt of a "
+        f"checkpoint `{path}` has other parameters than its network, such as "
+        f"{unknown[0]}; expected the weights.pt of a "
         f"Paretune run and the code that it was trained with"
     )

@@ -1,9 +1,11 @@
-"""How a network computes: memory format, precision, threads; and choosing them by a few timed steps.
+"""How a network computes: memory format, precision, threads; and choosing them by a few
+timed steps.
 
-Besides torch's two memory formats there is ``batch_last``, whose kernels are our own (:mod:`paretune.batch_last`).
+Besides torch's two memory formats there is ``batch_last``, whose kernels are our own
+(:mod:`paretune.batch_last`).
 
-Measured rather than guessed: which is fastest depends on the network's kernels and on the processor's instructions
-(bf16 needs AVX512-BF16 or AMX on a CPU).
+Measured rather than guessed: which is fastest depends on the network's kernels and on
+the processor's instructions (bf16 needs AVX512-BF16 or AMX on a CPU).
 """
 
 import ctypes
@@ -28,14 +30,18 @@ from paretune.settings import check
 from paretune.training.programs import BatchLast
 
 FORMATS = {
-    "contiguous": torch.contiguous_format, "channels_last": torch.channels_last, "batch_last": torch.contiguous_format,
-}  # fmt: skip
+    "contiguous": torch.contiguous_format,
+    "channels_last": torch.channels_last,
+    "batch_last": torch.contiguous_format,
+}
 PRECISIONS = ("fp32", "bf16")
 
 log = logging.getLogger(__name__)
 
 WARM_STEPS, TIMED_STEPS, TIMED_S, ROUNDS = 1, 3, 0.015, 2
-WORTH_IT = 0.95  # of the plain execution's time: less of a gain may be chance, and plain numbers are worth something
+# Of the plain execution's time: less of a gain may be chance, and plain numbers are
+# worth something.
+WORTH_IT = 0.95
 
 # glibc's mallopt(3) parameters
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -44,7 +50,9 @@ LARGEST_MMAP_THRESHOLD_BYTES, KEPT_BYTES = 32 * 2**20, 512 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Settings that change how fast a network trains, and its numbers only by rounding."""
+    """Settings that change how fast a network trains, and its numbers only by
+    rounding.
+    """
 
     memory_format: str = "contiguous"
     precision: str = "fp32"
@@ -55,24 +63,32 @@ class Execution:
             check(f"trainer.{name}", value)
         if not self.is_possible(asdict(self)):
             raise ConfigError(
-                f"trainer.precision `{self.precision}` does not go with the memory format batch_last; expected fp32; "
+                f"trainer.precision `{self.precision}` does not go with the memory "
+                "format batch_last; expected fp32; "
                 f"set trainer.precision=fp32 or another trainer.memory_format"
             )
 
     @staticmethod
     def is_possible(values: Mapping[str, Any]) -> bool:
         """Whether these fields go together: batch_last computes in fp32."""
-        return bool(values["memory_format"] != "batch_last" or values["precision"] == "fp32")
+        return bool(
+            values["memory_format"] != "batch_last" or values["precision"] == "fp32"
+        )
 
     def __str__(self) -> str:
-        return f"{self.memory_format}/{self.precision}" + (f"/{self.threads} threads" if self.threads else "")
+        return f"{self.memory_format}/{self.precision}" + (
+            f"/{self.threads} threads" if self.threads else ""
+        )
 
     def network(self, net: nn.Module, device: torch.device) -> nn.Module:
         """``net`` on ``device`` with its weights in the memory format."""
         return net.to(device=device, memory_format=FORMATS[self.memory_format])  # type: ignore[call-overload, no-any-return]
 
-    def forward_of(self, net: nn.Module, image_shape: Sequence[int]) -> Callable[[Tensor], Tensor]:
-        """What computes logits of images ``(B, *image_shape)``: ``net`` itself, or its batch-last program.
+    def forward_of(
+        self, net: nn.Module, image_shape: Sequence[int]
+    ) -> Callable[[Tensor], Tensor]:
+        """What computes logits of images ``(B, *image_shape)``: ``net`` itself, or its
+        batch-last program.
 
         Raises :class:`~paretune.errors.ConfigError` if there is none.
         """
@@ -82,7 +98,8 @@ class Execution:
             return _batch_last(net, image_shape)
         except UnknownLayerError as error:
             raise ConfigError(
-                f"trainer.memory_format `batch_last` cannot run this network ({error}); expected layers and a machine that it "
+                "trainer.memory_format `batch_last` cannot run this network "
+                f"({error}); expected layers and a machine that it "
                 f"knows; set trainer.memory_format=channels_last"
             ) from error
 
@@ -92,7 +109,11 @@ class Execution:
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """The context of the forward pass."""
-        return torch.autocast(device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        return (
+            torch.autocast(device.type, torch.bfloat16)
+            if self.precision == "bf16"
+            else nullcontext()
+        )
 
     def set_threads(self) -> None:
         """Give torch the threads, if a number is set."""
@@ -111,24 +132,34 @@ def available_threads() -> int:
 def keep_freed_memory() -> bool:
     """Have glibc keep up to 512 MB of freed memory; returns whether it could be asked.
 
-    By default it unmaps each freed activation of a few megabytes, and the kernel hands out zeroed pages for it again in
-    the next step: a fifth to a half of the time of a small convolutional network.
+    By default it unmaps each freed activation of a few megabytes, and the kernel hands
+    out zeroed pages for it again in the next step: a fifth to a half of the time of a
+    small convolutional network.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # another system, or another libc such as musl
         return False
-    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD_BYTES) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
+    return bool(
+        mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD_BYTES)
+        and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+    )
 
 
-def _batch_last(net: nn.Module, image_shape: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    """``net`` by the kernels. Raises :class:`~paretune.batch_last.UnknownLayerError` like :class:`BatchLast`."""
+def _batch_last(
+    net: nn.Module, image_shape: Sequence[int]
+) -> Callable[[Tensor], Tensor]:
+    """``net`` by the kernels. Raises :class:`~paretune.batch_last.UnknownLayerError`
+    like :class:`BatchLast`.
+    """
     if isinstance(net, Views):
         return partial(net.mean_by, _batch_last(net.net, image_shape))
     return BatchLast(net, image_shape)
 
 
-def formats_for(net: nn.Module, image_shape: Sequence[int], device: torch.device) -> list[str]:
+def formats_for(
+    net: nn.Module, image_shape: Sequence[int], device: torch.device
+) -> list[str]:
     """The memory formats that ``net`` can be trained in."""
     try:
         if device.type == "cpu":
@@ -140,34 +171,57 @@ def formats_for(net: nn.Module, image_shape: Sequence[int], device: torch.device
 
 
 def autotune(
-    net: nn.Module, images: Tensor, labels: Tensor, pinned: Execution, choices: Mapping[str, Sequence[Any]]
+    net: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    pinned: Execution,
+    choices: Mapping[str, Sequence[Any]],
 ) -> tuple[Execution, dict[Execution, float]]:
-    """The fastest execution of training ``net`` on batches like ``images`` ``(B, C, H, W)``, and all seconds a step.
+    """The fastest execution of training ``net`` on batches like ``images`` ``(B, C, H,
+    W)``, and all seconds a step.
 
-    ``choices`` maps fields of :class:`Execution` to the values to try, the others stay as ``pinned``. Memory format and
-    precision are tried together, then the number of threads. Works on copies of ``net`` on the device of ``images`` and
-    leaves torch's random state alone.
+    ``choices`` maps fields of :class:`Execution` to the values to try, the others stay
+    as ``pinned``. Memory format and precision are tried together, then the number of
+    threads. Works on copies of ``net`` on the device of ``images`` and leaves torch's
+    random state alone.
     """
     keep_freed_memory()
     stages = [dict(choices)]
     if "threads" in choices:
-        stages = [{**choices, "threads": [max(choices["threads"])]}, {"threads": choices["threads"]}]
+        stages = [
+            {**choices, "threads": [max(choices["threads"])]},
+            {"threads": choices["threads"]},
+        ]
     best, seconds = pinned, dict[Execution, float]()
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         for stage in stages:
-            candidates = [asdict(best) | dict(zip(stage, values, strict=True)) for values in product(*stage.values())]
-            tried = [Execution(**values) for values in candidates if Execution.is_possible(values)]
+            candidates = [
+                asdict(best) | dict(zip(stage, values, strict=True))
+                for values in product(*stage.values())
+            ]
+            tried = [
+                Execution(**values)
+                for values in candidates
+                if Execution.is_possible(values)
+            ]
             seconds |= _seconds_a_step(net, images, labels, tried)
             fastest = min(tried, key=seconds.__getitem__)
-            best = fastest if seconds[fastest] < WORTH_IT * seconds[tried[0]] else tried[0]
+            best = (
+                fastest if seconds[fastest] < WORTH_IT * seconds[tried[0]] else tried[0]
+            )
     return best, seconds
 
 
 def _seconds_a_step(
     net: nn.Module, images: Tensor, labels: Tensor, executions: Sequence[Execution]
 ) -> dict[Execution, float]:
-    """The least seconds a step of each; the rounds interleave them, so that a busy moment hits them all."""
-    steps = [(execution, _training_step(deepcopy(net), images, labels, execution)) for execution in executions]
+    """The least seconds a step of each; the rounds interleave them, so that a busy
+    moment hits them all.
+    """
+    steps = [
+        (execution, _training_step(deepcopy(net), images, labels, execution))
+        for execution in executions
+    ]
     seconds = dict.fromkeys(executions, float("inf"))
     for execution, step in steps * ROUNDS:
         execution.set_threads()
@@ -175,7 +229,9 @@ def _seconds_a_step(
     return seconds
 
 
-def _training_step(net: nn.Module, images: Tensor, labels: Tensor, execution: Execution) -> Callable[[], None]:
+def _training_step(
+    net: nn.Module, images: Tensor, labels: Tensor, execution: Execution
+) -> Callable[[], None]:
     net = execution.network(net, images.device).train()
     forward = execution.forward_of(net, images.shape[1:])
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0)

@@ -1,4 +1,6 @@
-"""One network, one data set, one set of training settings: a trained network and its scores."""
+"""One network, one data set, one set of training settings: a trained network and its
+scores.
+"""
 
 import logging
 import warnings
@@ -25,16 +27,20 @@ from paretune.training.module import Classifier
 from paretune.training.settings import Training
 
 log = logging.getLogger(__name__)
-# Lightning announces its accelerators and tips at every fit: a sweep prints them hundreds of times.
+# Lightning announces its accelerators and tips at every fit: a sweep prints them
+# hundreds of times.
 logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 
-# Optimizer steps that Lightning's loop sees as one; past 16 its share of the time is under a percent.
+# Optimizer steps that Lightning's loop sees as one; past 16 its share of the time is
+# under a percent.
 STEPS_PER_RUN = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Scores after one epoch (numbered from 1): losses in nats, F1 (macro) and accuracy as fractions in [0, 1]."""
+    """Scores after one epoch (numbered from 1): losses in nats, F1 (macro) and accuracy
+    as fractions in [0, 1].
+    """
 
     number: int
     train_loss: float
@@ -49,7 +55,9 @@ EpochListener = Callable[[Epoch], None]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How a network does on a split: F1 (macro) and accuracy as fractions in [0, 1], loss in nats."""
+    """How a network does on a split: F1 (macro) and accuracy as fractions in [0, 1],
+    loss in nats.
+    """
 
     f1: float
     accuracy: float
@@ -58,9 +66,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training; the network holds the weights of ``best``, the epoch that the selection chose.
+    """A finished training; the network holds the weights of ``best``, the epoch that
+    the selection chose.
 
-    ``seconds`` is the whole training with its validations, ``images_per_s`` training images over that time.
+    ``seconds`` is the whole training with its validations, ``images_per_s`` training
+    images over that time.
     """
 
     best: Epoch
@@ -76,13 +86,19 @@ class DivergedError(ParetuneError, RuntimeError):
 
 
 class TensorBatches:
-    """An iterable of pixels uint8 ``(B, C, H, W)``, labels int64 ``(B,)`` and rows of ``more``; the last batch may be smaller.
+    """An iterable of pixels uint8 ``(B, C, H, W)``, labels int64 ``(B,)`` and rows of
+    ``more``; the last batch may be smaller.
 
-    With a ``generator`` each pass goes through a new permutation drawn from it; without one, in the stored order.
+    With a ``generator`` each pass goes through a new permutation drawn from it; without
+    one, in the stored order.
     """
 
     def __init__(
-        self, images: Images, batch_size: int, generator: torch.Generator | None = None, *more: Tensor
+        self,
+        images: Images,
+        batch_size: int,
+        generator: torch.Generator | None = None,
+        *more: Tensor,
     ) -> None:
         self.images, self.batch_size, self.generator = images, batch_size, generator
         self.tensors = (images.pixels, images.labels, *more)
@@ -92,39 +108,63 @@ class TensorBatches:
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         total, device = len(self.images), self.images.labels.device
-        order = torch.arange(total) if self.generator is None else torch.randperm(total, generator=self.generator)
+        order = (
+            torch.arange(total)
+            if self.generator is None
+            else torch.randperm(total, generator=self.generator)
+        )
         for rows in torch.split(order.to(device), self.batch_size):
             yield [tensor[rows] for tensor in self.tensors]
 
 
 class BestWeights(pl.Callback):
-    """Keeps every epoch's scores, and a copy of the weights that ``selection`` asks for (the earliest of equals)."""
+    """Keeps every epoch's scores, and a copy of the weights that ``selection`` asks for
+    (the earliest of equals).
+    """
 
-    def __init__(self, selection: Selection, listener: EpochListener | None = None) -> None:
+    def __init__(
+        self, selection: Selection, listener: EpochListener | None = None
+    ) -> None:
         self.selection, self.listener = selection, listener
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
         self.weights: dict[str, Tensor] = {}
         self._started_s = perf_counter()
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> None:
         """Start the epoch's clock."""
         self._started_s = perf_counter()
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> None:
         """Record the epoch, and copy the weights if they are the best so far."""
         assert isinstance(pl_module, Classifier)
         names = ("train_loss", "val_loss", "val_f1", "val_accuracy")
-        scores = {name: float(trainer.callback_metrics.get(name, nan)) for name in names}
-        epoch = Epoch(number=trainer.current_epoch + 1, seconds=perf_counter() - self._started_s, **scores)
+        scores = {
+            name: float(trainer.callback_metrics.get(name, nan)) for name in names
+        }
+        epoch = Epoch(
+            number=trainer.current_epoch + 1,
+            seconds=perf_counter() - self._started_s,
+            **scores,
+        )
         self.epochs.append(epoch)
         if self._is_best(epoch):
             self.best = epoch
             self.weights = deepcopy(pl_module.average.scored.state_dict())
         log.info(
-            "epoch %d/%s  train loss %.4f  %s loss %.4f  F1 %.4f  %.1f s", epoch.number, trainer.max_epochs, epoch.train_loss,
-            "test" if self.selection.split == "test" else "val", epoch.val_loss, epoch.val_f1, epoch.seconds,
-        )  # fmt: skip
+            "epoch %d/%s  train loss %.4f  %s loss %.4f  F1 %.4f  %.1f s",
+            epoch.number,
+            trainer.max_epochs,
+            epoch.train_loss,
+            "test" if self.selection.split == "test" else "val",
+            epoch.val_loss,
+            epoch.val_f1,
+            epoch.seconds,
+        )
         if not isfinite(epoch.val_loss):
             trainer.should_stop = True  # diverged: more epochs cannot mend it
         if self.listener:
@@ -134,7 +174,9 @@ class BestWeights(pl.Callback):
         if self.best is None or not isfinite(epoch.val_loss):
             return self.best is None
         score = f"val_{self.selection.by}"
-        return self.selection.epoch == "last" or getattr(epoch, score) > getattr(self.best, score)
+        return self.selection.epoch == "last" or getattr(epoch, score) > getattr(
+            self.best, score
+        )
 
 
 def seed_everything(seed: int) -> None:
@@ -148,9 +190,15 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def _without_known_warnings() -> Iterator[None]:
-    """Without what Lightning says of every training: one process and a data set in memory are on purpose."""
+    """Without what Lightning says of every training: one process and a data set in
+    memory are on purpose.
+    """
     with warnings.catch_warnings():
-        for message in ("LeafSpec", "does not have many workers", "`srun` command is available"):
+        for message in (
+            "LeafSpec",
+            "does not have many workers",
+            "`srun` command is available",
+        ):
             warnings.filterwarnings("ignore", message=f".*{message}")
         yield
 
@@ -165,9 +213,11 @@ def fit(
     test: bool = False,
     execution: Execution | None = None,
 ) -> Trained:
-    """Train ``net`` in place and leave it with its best weights; ``test`` reads the test set once, at the end.
+    """Train ``net`` in place and leave it with its best weights; ``test`` reads the
+    test set once, at the end.
 
-    Without an ``execution`` the training chooses one: see :meth:`Training.choose_execution`.
+    Without an ``execution`` the training chooses one: see
+    :meth:`Training.choose_execution`.
 
     Raises :class:`DivergedError` if no epoch ended with a finite validation loss.
     """
@@ -178,47 +228,78 @@ def fit(
     execution = execution or training.choose_execution(net, data.train)
     execution.set_threads()
     teacher = training.distillation.teacher_for(data, device)
-    module = Classifier(execution.network(net, device), data, training, execution, teacher)
+    module = Classifier(
+        execution.network(net, device), data, training, execution, teacher
+    )
     train, val = data.train.to(device), data.val.to(device)
     shuffle = torch.Generator().manual_seed(training.seed)
     started_s = perf_counter()
     # images that stay as they are get their soft labels once
     soft_labels = [teacher(train.pixels)] if teacher and not training.augment else []
-    batches = TensorBatches(train, training.batch_size * STEPS_PER_RUN, shuffle, *soft_labels)
+    batches = TensorBatches(
+        train, training.batch_size * STEPS_PER_RUN, shuffle, *soft_labels
+    )
     try:
         trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
         seconds = perf_counter() - started_s
         if (best := keeper.best) is None or not isfinite(best.val_loss):
-            raise DivergedError("training diverged: no epoch ended with a finite validation loss; lower optimizer.lr")
+            raise DivergedError(
+                "training diverged: no epoch ended with a finite validation loss; "
+                "lower optimizer.lr"
+            )
         net.load_state_dict(keeper.weights)
         scores = _score(trainer, module, data.load_test().to(device)) if test else None
     finally:
-        module.forwards.clear()  # hundreds of megabytes of maps, which Lightning's circular references would keep for long
+        # Hundreds of megabytes of maps, which Lightning's circular references would
+        # keep for long.
+        module.forwards.clear()
     images_per_s = len(train) * len(keeper.epochs) / seconds
     return Trained(best, keeper.epochs, seconds, images_per_s, execution, scores)
 
 
-def best_start(build: Callable[[], nn.Module], data: ImageData, training: Training, execution: Execution) -> Training:
-    """``training`` with the seed, of its ``restarts``, with which a network of ``build`` scores best on validation in its first epochs.
+def best_start(
+    build: Callable[[], nn.Module],
+    data: ImageData,
+    training: Training,
+    execution: Execution,
+) -> Training:
+    """``training`` with the seed, of its ``restarts``, with which a network of
+    ``build`` scores best on validation in its first epochs.
 
-    One seed is the training's own, the others derive from it. Without restarts nothing is trained.
+    One seed is the training's own, the others derive from it. Without restarts nothing
+    is trained.
     """
     restarts, scores = training.restarts, dict[int, float]()
     if restarts.starts == 1:
         return training
-    derived = np.random.SeedSequence(training.seed).generate_state(restarts.starts - 1).tolist()
+    derived = (
+        np.random.SeedSequence(training.seed)
+        .generate_state(restarts.starts - 1)
+        .tolist()
+    )
     for number, seed in enumerate([training.seed, *derived], start=1):
         seed_everything(seed)
         try:
             best = fit(
-                build(), data, replace(training, seed=seed, stop_after=restarts.epochs), execution=execution
+                build(),
+                data,
+                replace(training, seed=seed, stop_after=restarts.epochs),
+                execution=execution,
             ).best
         except DivergedError:
             continue
         scores[seed] = getattr(best, f"val_{training.selection.by}")
-        log.info("start %d of %d: validation %s %.4f after epoch %d", number, restarts.starts, training.selection.by,
-                 scores[seed], restarts.epochs)  # fmt: skip
-    return replace(training, seed=max(scores, key=scores.__getitem__, default=training.seed))
+        log.info(
+            "start %d of %d: validation %s %.4f after epoch %d",
+            number,
+            restarts.starts,
+            training.selection.by,
+            scores[seed],
+            restarts.epochs,
+        )
+    return replace(
+        training, seed=max(scores, key=scores.__getitem__, default=training.seed)
+    )
 
 
 def _trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
@@ -226,7 +307,11 @@ def _trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
     if training.progress:
         callbacks.append(RichProgressBar(leave=False))
     if training.patience is not None:
-        callbacks.append(EarlyStopping("val_loss", training.min_delta, training.patience, check_finite=False))
+        callbacks.append(
+            EarlyStopping(
+                "val_loss", training.min_delta, training.patience, check_finite=False
+            )
+        )
     return pl.Trainer(
         accelerator=training.torch_device.type,
         devices=1,
@@ -245,5 +330,7 @@ def _trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
 def _score(trainer: pl.Trainer, module: Classifier, images: Images) -> Scores:
     trainer.callbacks = []  # type: ignore[attr-defined]  # the keeper is done
     module.average.model = None  # the kept weights are in the network
-    (scores,) = trainer.validate(module, TensorBatches(images, module.settings.eval_batch_size), verbose=False)
+    (scores,) = trainer.validate(
+        module, TensorBatches(images, module.settings.eval_batch_size), verbose=False
+    )
     return Scores(scores["val_f1"], scores["val_accuracy"], scores["val_loss"])

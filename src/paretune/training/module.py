@@ -21,7 +21,9 @@ from paretune.training.execution import Execution
 from paretune.training.schedule import Schedule, TrainingLength
 from paretune.training.settings import Training
 
-Batch = Sequence[Tensor]  # pixels uint8 (B, C, H, W), labels int64 (B,), soft labels (B, num_classes) if they are known
+# Pixels uint8 (B, C, H, W), labels int64 (B,), soft labels (B, num_classes) if they are
+# known.
+Batch = Sequence[Tensor]
 
 
 WARM_STEPS = 9  # as TensorFlow's ExponentialMovingAverage has it with num_updates
@@ -42,7 +44,9 @@ class Average:
         return self.model.module if self.model else self.net
 
     def after_step(self) -> None:
-        """An optimizer step was made. An exponential average follows the weights closely in the beginning: see :class:`Averaging`."""
+        """An optimizer step was made. An exponential average follows the weights
+        closely in the beginning: see :class:`Averaging`.
+        """
         if self.kind == "ema":
             self.steps += 1
             decay = min(self.decay, self.steps / (self.steps + WARM_STEPS))
@@ -61,14 +65,17 @@ class Average:
 
 @contextmanager
 def _batches_of_one_refused() -> Iterator[None]:
-    """What torch says of a norm over a single value, as a line: the last batch may hold one image."""
+    """What torch says of a norm over a single value, as a line: the last batch may hold
+    one image.
+    """
     try:
         yield
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
         raise ConfigError(
-            "trainer.batch_size leaves one image to a last batch, which a norm cannot use; expected at least two; set another "
+            "trainer.batch_size leaves one image to a last batch, which a norm cannot "
+            "use; expected at least two; set another "
             "trainer.batch_size"
         ) from error
 
@@ -76,11 +83,13 @@ def _batches_of_one_refused() -> Iterator[None]:
 class Classifier(pl.LightningModule):
     """Trains ``net`` with cross-entropy on pixels that it normalises on the device.
 
-    A Lightning step is a run of consecutive optimizer steps: the trainer's loop costs as much as a whole step of a small
-    network, so it is paid once for many of them. Optimizer and schedule are stepped here, in the order of a plain loop.
+    A Lightning step is a run of consecutive optimizer steps: the trainer's loop costs
+    as much as a whole step of a small network, so it is paid once for many of them.
+    Optimizer and schedule are stepped here, in the order of a plain loop.
 
-    After each epoch the trainer's ``callback_metrics`` hold ``train_loss``, ``val_loss``, ``val_f1`` (macro) and
-    ``val_accuracy``. Sums stay tensors until then, so no step waits for the device. Scores are computed in fp32.
+    After each epoch the trainer's ``callback_metrics`` hold ``train_loss``,
+    ``val_loss``, ``val_f1`` (macro) and ``val_accuracy``. Sums stay tensors until then,
+    so no step waits for the device. Scores are computed in fp32.
     """
 
     def __init__(
@@ -93,17 +102,28 @@ class Classifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.net, self.settings, self.execution, self.teacher = net, training, execution, teacher
+        self.net, self.settings, self.execution, self.teacher = (
+            net,
+            training,
+            execution,
+            teacher,
+        )
         self.scaling = data.scaling(training.scaling)
-        self.length = TrainingLength(ceil(len(data.train) / training.batch_size), training.max_epochs)
+        self.length = TrainingLength(
+            ceil(len(data.train) / training.batch_size), training.max_epochs
+        )
         self.average = Average(net, training.averaging, training.max_epochs)
         self.draws = torch.Generator().manual_seed(training.seed)
         self.schedule: Schedule | None = None
         f1 = MulticlassF1Score(data.num_classes, average="macro", validate_args=False)
-        accuracy = MulticlassAccuracy(data.num_classes, average="micro", validate_args=False)
+        accuracy = MulticlassAccuracy(
+            data.num_classes, average="micro", validate_args=False
+        )
         self.scores = MetricCollection({"f1": f1, "accuracy": accuracy})
         self.class_weights: Tensor | None
-        self.register_buffer("class_weights", training.weights_of(data), persistent=False)
+        self.register_buffer(
+            "class_weights", training.weights_of(data), persistent=False
+        )
         self.loss_sum, self.images_seen = torch.zeros(()), 0
         self.forwards: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
 
@@ -120,7 +140,13 @@ class Classifier(pl.LightningModule):
     def augmented(self, pixels: Tensor) -> Tensor:
         """Float pixels, changed at random if the training augments."""
         pixels, augment = pixels.to(torch.float32), self.settings.augment
-        return augment(pixels, self.draws, self.settings.augment_strength(self.current_epoch)) if augment else pixels
+        return (
+            augment(
+                pixels, self.draws, self.settings.augment_strength(self.current_epoch)
+            )
+            if augment
+            else pixels
+        )
 
     @_batches_of_one_refused()
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -128,14 +154,24 @@ class Classifier(pl.LightningModule):
         pixels = self.augmented(batch[0])
         soft_labels = list(batch[2:])
         if self.teacher and not soft_labels:
-            soft_labels = [self.teacher(pixels)]  # before the pixels are scaled, which is done in place
+            # Before the pixels are scaled, which is done in place.
+            soft_labels = [self.teacher(pixels)]
         tensors = [self.scaled(pixels), batch[1], *soft_labels]
-        size, optimizer = self.settings.batch_size, self.optimizers(use_pl_optimizer=False)
-        for part, labels, *soft in zip(*(torch.split(tensor, size) for tensor in tensors), strict=True):
+        size, optimizer = (
+            self.settings.batch_size,
+            self.optimizers(use_pl_optimizer=False),
+        )
+        for part, labels, *soft in zip(
+            *(torch.split(tensor, size) for tensor in tensors), strict=True
+        ):
             with self.execution.autocast(part.device):
                 logits = self.logits(self.net, part)
             loss = self.settings.distillation.loss(
-                logits.float(), labels, *soft, weights=self.class_weights, smoothing=self.settings.label_smoothing
+                logits.float(),
+                labels,
+                *soft,
+                weights=self.class_weights,
+                smoothing=self.settings.label_smoothing,
             )
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()  # type: ignore[union-attr]
@@ -146,7 +182,9 @@ class Classifier(pl.LightningModule):
             self._add(loss.detach(), len(labels))
 
     def on_validation_epoch_start(self) -> None:
-        """Publish the training loss: validation runs at the end of the training epoch."""
+        """Publish the training loss: validation runs at the end of the training
+        epoch.
+        """
         if self.images_seen:
             self.average.after_epoch(self.current_epoch)
             self.log("train_loss", self._mean_loss())
@@ -170,13 +208,18 @@ class Classifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer over the parameters that train; its schedule is kept here."""
-        parameters = [weight for weight in self.net.parameters() if weight.requires_grad]
+        parameters = [
+            weight for weight in self.net.parameters() if weight.requires_grad
+        ]
         optimizer = _make("optimizer", self.settings.optimizer, parameters)
-        self.schedule = _make("scheduler", self.settings.schedule, optimizer, self.length)
+        self.schedule = _make(
+            "scheduler", self.settings.schedule, optimizer, self.length
+        )
         return optimizer
 
     def _add(self, loss: Tensor, images: int) -> None:
-        self.loss_sum = self.loss_sum + loss * images  # the first sum takes the device of the loss
+        # The first sum takes the device of the loss.
+        self.loss_sum = self.loss_sum + loss * images
         self.images_seen += images
 
     def _mean_loss(self) -> Tensor:
@@ -191,5 +234,6 @@ def _make(setting: str, factory: Callable[..., Any], *arguments: object) -> Any:
         return factory(*arguments)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(
-            f"{setting} cannot be made ({error}); expected arguments that it takes; check the settings of {setting}"
+            f"{setting} cannot be made ({error}); expected arguments that it takes; "
+            f"check the settings of {setting}"
         ) from error

@@ -1,4 +1,6 @@
-"""The kernels of a user: in the cache folder, and done without where they cannot be compiled."""
+"""The kernels of a user: in the cache folder, and done without where they cannot be
+compiled.
+"""
 
 import logging
 import os
@@ -16,7 +18,8 @@ from paretune.training.programs import load_kernels
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("CXX", "g++ -O0")  # a quarter of the time; what is compiled is the same
+    # A quarter of the time; what is compiled is the same.
+    monkeypatch.setenv("CXX", "g++ -O0")
     load_kernels.cache_clear()
     yield
     load_kernels.cache_clear()
@@ -85,10 +88,21 @@ import torch
 from paretune import models
 from paretune.training.programs import BatchLast
 P = "paretune.models."
-for model in ({"_target_": P + "squeeze.Squeeze", "widths": [3, 7, 2, 13, 5]}, {"_target_": P + "inception.Inception", "norm": "batch"},
-              {"_target_": P + "recurrent.Recurrent", "norm": "group"}, {"_target_": P + "separable.Separable", "norm": "scalar"},
-              {"_target_": P + "recurrent.Recurrent", "head": [], "depthwise_kernels": 5, "widen": "repeat", "class_maps": True},
-              {"_target_": P + "conv.Conv", "kernel_size": 5, "dropout": 0.2, "activation": "prelu"}):
+MODELS = (
+    {"_target_": P + "squeeze.Squeeze", "widths": [3, 7, 2, 13, 5]},
+    {"_target_": P + "inception.Inception", "norm": "batch"},
+    {"_target_": P + "recurrent.Recurrent", "norm": "group"},
+    {"_target_": P + "separable.Separable", "norm": "scalar"},
+    {
+        "_target_": P + "recurrent.Recurrent",
+        "head": [],
+        "depthwise_kernels": 5,
+        "widen": "repeat",
+        "class_maps": True,
+    },
+    {"_target_": P + "conv.Conv", "kernel_size": 5, "dropout": 0.2, "activation": "prelu"},
+)
+for model in MODELS:
     net = models.build(model).train()
     compiled = BatchLast(net, (1, 28, 28))
     for batch in (128, 37, 1 if model["_target_"].endswith("Conv") else 2):
@@ -104,11 +118,20 @@ print("clean")
 def test_the_address_sanitizer_finds_nothing():
     """Every kernel, with whole and partial blocks of images."""
     library = subprocess.run(
-        ["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+        ["g++", "-print-file-name=libasan.so"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
-    sanitized = {"CXX": "g++ -fsanitize=address -g", "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0"}
+    sanitized = {
+        "CXX": "g++ -fsanitize=address -g",
+        "LD_PRELOAD": library,
+        "ASAN_OPTIONS": "detect_leaks=0",
+    }
     command = [sys.executable, "-W", "ignore", "-c", STEPS]
-    done = subprocess.run(command, env=os.environ | sanitized, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | sanitized, capture_output=True, text=True, check=False
+    )
 
     assert done.stdout.strip() == "clean", done.stderr[-3000:]
 
@@ -129,7 +152,9 @@ def test_narrower_vectors_give_the_same(processor):
         str(Path(__file__).with_name("test_programs.py")),
     ]
     narrow = os.environ | {"CXX": f"g++ -march={processor}"}
-    done = subprocess.run(command, env=narrow, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=narrow, capture_output=True, text=True, check=False
+    )
 
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout

@@ -24,11 +24,17 @@ ODD_BATCH = 37  # two whole blocks of images and a part
 
 
 def gradients(net: nn.Module) -> list[Tensor]:
-    return [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
+    return [
+        parameter.grad for parameter in net.parameters() if parameter.grad is not None
+    ]
 
 
-def check_like_torch(net: nn.Module, shape: tuple[int, ...], batch: int = ODD_BATCH) -> None:
-    """Logits, gradients and running statistics of a training step, then logits in evaluation mode."""
+def check_like_torch(
+    net: nn.Module, shape: tuple[int, ...], batch: int = ODD_BATCH
+) -> None:
+    """Logits, gradients and running statistics of a training step, then logits in
+    evaluation mode.
+    """
     images, exact = torch.randn(batch, *shape), deepcopy(net).double()
     compiled = BatchLast(net, shape)
     logits = compiled(images)
@@ -40,39 +46,65 @@ def check_like_torch(net: nn.Module, shape: tuple[int, ...], batch: int = ODD_BA
     assert torch.allclose(logits.double(), expected, atol=1e-4, rtol=1e-4)
     largest = max(float(gradient.abs().max()) for gradient in gradients(exact))
     for ours, theirs in zip(gradients(net), gradients(exact), strict=True):
-        assert float((ours.double() - theirs).abs().max()) <= 2e-3 * float(theirs.abs().max()) + 1e-5 * largest
+        assert (
+            float((ours.double() - theirs).abs().max())
+            <= 2e-3 * float(theirs.abs().max()) + 1e-5 * largest
+        )
     for ours, theirs in zip(net.buffers(), exact.buffers(), strict=True):
         assert torch.allclose(ours.double(), theirs.double(), atol=1e-5)
     net.eval(), exact.eval()
     with torch.no_grad():
-        assert torch.allclose(compiled(images).double(), exact(images.double()), atol=1e-4, rtol=1e-4)
+        assert torch.allclose(
+            compiled(images).double(), exact(images.double()), atol=1e-4, rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize(
     ("family", "variant"),
-    [*product(FAMILIES, KINDS), *((name, {"bias": False}) for name in MODELS if name not in FAMILIES)],
+    [
+        *product(FAMILIES, KINDS),
+        *((name, {"bias": False}) for name in MODELS if name not in FAMILIES),
+    ],
     ids=str,
 )
 def test_a_family_gives_what_torch_gives(family, composed, variant):
-    """Every norm, activation and a few kernels, at a batch that is no multiple of a block."""
+    """Every norm, activation and a few kernels, at a batch that is no multiple of a
+    block.
+    """
     config = plain(composed, family, **variant)
-    config = {key: 0.0 if key.endswith("dropout") else value for key, value in config.items()}
+    config = {
+        key: 0.0 if key.endswith("dropout") else value for key, value in config.items()
+    }
     if "kernel_size" in variant and "kernel_size" not in config:
         pytest.skip("the family has no kernel size")
     config |= {"padding": "same"} if "padding" in config else {}
-    config |= {"widths": [16, 8]} if family == "dense" else {}  # its default has more parameters than the kernels take
+    # Its default has more parameters than the kernels take.
+    config |= {"widths": [16, 8]} if family == "dense" else {}
     torch.manual_seed(0)
     check_like_torch(models.build(config).train(), (1, 28, 28))
 
 
 @given(st.integers(1, 4), st.integers(1, 13), st.integers(1, 13), st.integers(1, 14))
-def test_repeated_maps_and_shared_kernels_give_what_torch_gives(given_maps, maps, kernels, means):
+def test_repeated_maps_and_shared_kernels_give_what_torch_gives(
+    given_maps, maps, kernels, means
+):
     """Fewer maps, as many and more than are wanted; kernels for one map or several."""
     torch.manual_seed(0)
     shared = SharedDepthwise(maps, Depthwise(3, padding=1, kernels=min(kernels, maps)))
-    head = [RepeatedMaps(means), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(means, 3)]
+    head = [
+        RepeatedMaps(means),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(means, 3),
+    ]
     check_like_torch(
-        nn.Sequential(nn.Conv2d(1, given_maps, 3), RepeatedMaps(maps), shared, nn.Conv2d(maps, maps, 1), *head),
+        nn.Sequential(
+            nn.Conv2d(1, given_maps, 3),
+            RepeatedMaps(maps),
+            shared,
+            nn.Conv2d(maps, maps, 1),
+            *head,
+        ),
         (1, 7, 6),
     )
 
@@ -83,30 +115,71 @@ def test_repeated_maps_and_shared_kernels_give_what_torch_gives(given_maps, maps
     st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(0, 2)),
     st.integers(1, 40),
 )
-def test_a_convolution_of_any_shape_gives_what_torch_gives(maps, out_maps, window, batch):
+def test_a_convolution_of_any_shape_gives_what_torch_gives(
+    maps, out_maps, window, batch
+):
     torch.manual_seed(0)
     kernel, stride, pad = window
-    conv = nn.Conv2d(maps, out_maps, kernel, stride, min(pad, kernel - 1), bias=batch % 2 == 0)
+    conv = nn.Conv2d(
+        maps, out_maps, kernel, stride, min(pad, kernel - 1), bias=batch % 2 == 0
+    )
     net = nn.Sequential(
-        nn.Conv2d(1, maps, 1), conv, nn.LeakyReLU(0.1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(out_maps, 3)
+        nn.Conv2d(1, maps, 1),
+        conv,
+        nn.LeakyReLU(0.1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(out_maps, 3),
     )
     check_like_torch(net, (1, 7, 9), batch)
 
 
-@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 2), st.integers(0, 2), st.integers(1, 40))
-def test_a_depthwise_convolution_of_any_shape_gives_what_torch_gives(maps, kernel, stride, pad, batch):
+@given(
+    st.integers(1, 9),
+    st.integers(1, 5),
+    st.integers(1, 2),
+    st.integers(0, 2),
+    st.integers(1, 40),
+)
+def test_a_depthwise_convolution_of_any_shape_gives_what_torch_gives(
+    maps, kernel, stride, pad, batch
+):
     torch.manual_seed(0)
     conv = nn.Conv2d(maps, maps, kernel, stride, min(pad, kernel - 1), groups=maps)
-    net = nn.Sequential(nn.Conv2d(1, maps, 1), conv, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 3))
+    net = nn.Sequential(
+        nn.Conv2d(1, maps, 1),
+        conv,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(maps, 3),
+    )
     check_like_torch(net, (1, 8, 6), batch)
 
 
-@given(st.integers(1, 5), st.integers(2, 9), st.integers(2, 9), st.sampled_from([1, 2]), st.integers(2, 40))
-def test_pools_and_batch_norms_of_any_shape_give_what_torch_gives(maps, rows, columns, stride, batch):
+@given(
+    st.integers(1, 5),
+    st.integers(2, 9),
+    st.integers(2, 9),
+    st.sampled_from([1, 2]),
+    st.integers(2, 40),
+)
+def test_pools_and_batch_norms_of_any_shape_give_what_torch_gives(
+    maps, rows, columns, stride, batch
+):
     torch.manual_seed(0)
-    layers = [nn.Conv2d(2, maps, 1), nn.BatchNorm2d(maps), nn.MaxPool2d(2, stride), nn.SiLU(), nn.BatchNorm2d(maps)]
+    layers = [
+        nn.Conv2d(2, maps, 1),
+        nn.BatchNorm2d(maps),
+        nn.MaxPool2d(2, stride),
+        nn.SiLU(),
+        nn.BatchNorm2d(maps),
+    ]
     check_like_torch(
-        nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 3)), (2, rows, columns), batch
+        nn.Sequential(
+            *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 3)
+        ),
+        (2, rows, columns),
+        batch,
     )
 
 
@@ -114,9 +187,17 @@ def test_pools_and_batch_norms_of_any_shape_give_what_torch_gives(maps, rows, co
 def test_a_dropout_drops_its_share_and_its_gradient_follows(layer):
     """With a weight of one, the gradient of the bias is what was kept."""
     net = nn.Sequential(
-        nn.Conv2d(1, 3, 1), layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3, bias=False)
+        nn.Conv2d(1, 3, 1),
+        layer,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(3, 3, bias=False),
     ).train()
-    nn.init.zeros_(net[0].weight), nn.init.ones_(net[0].bias), nn.init.eye_(net[4].weight)
+    (
+        nn.init.zeros_(net[0].weight),
+        nn.init.ones_(net[0].bias),
+        nn.init.eye_(net[4].weight),
+    )
     torch.manual_seed(0)
     logits = BatchLast(net, (1, 6, 6))(torch.randn(3000, 1, 6, 6))
     logits.sum().backward()
@@ -127,7 +208,9 @@ def test_a_dropout_drops_its_share_and_its_gradient_follows(layer):
 
 
 def test_a_seed_makes_the_same_dropout():
-    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2)).train()
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, 2)
+    ).train()
     compiled, images = BatchLast(net, (1, 2, 2)), torch.randn(20, 1, 2, 2)
     logits = [(torch.manual_seed(seed), compiled(images))[1] for seed in (1, 1, 2)]
 
@@ -142,7 +225,10 @@ def test_threads_change_no_bit(composed):
         torch.manual_seed(0)
         net = models.build(plain(composed, "squeeze")).train()
         torch.set_num_threads(threads)
-        cross_entropy(BatchLast(net, (1, 28, 28))(torch.randn(100, 1, 28, 28)), torch.arange(100) % 10).backward()
+        cross_entropy(
+            BatchLast(net, (1, 28, 28))(torch.randn(100, 1, 28, 28)),
+            torch.arange(100) % 10,
+        ).backward()
         results.append(torch.cat([gradient.reshape(-1) for gradient in gradients(net)]))
 
     assert torch.equal(results[0], results[1])
@@ -150,7 +236,11 @@ def test_threads_change_no_bit(composed):
 
 @pytest.mark.parametrize(
     ("layer", "reason"),
-    [(nn.Conv2d(1, 2, 3, dilation=2), "Conv2d"), (nn.AvgPool2d(2), "AvgPool2d"), (nn.Hardswish(), "Hardswish")],
+    [
+        (nn.Conv2d(1, 2, 3, dilation=2), "Conv2d"),
+        (nn.AvgPool2d(2), "AvgPool2d"),
+        (nn.Hardswish(), "Hardswish"),
+    ],
     ids=["dilation", "pool", "activation"],
 )
 def test_a_layer_that_the_kernels_do_not_know_is_named(layer, reason):
@@ -160,7 +250,12 @@ def test_a_layer_that_the_kernels_do_not_know_is_named(layer, reason):
 
 def test_a_large_network_is_left_to_torch():
     with pytest.raises(UnknownLayerError, match="50,890 parameters, more than 50,000"):
-        BatchLast(nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10)), (1, 28, 28))
+        BatchLast(
+            nn.Sequential(
+                nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10)
+            ),
+            (1, 28, 28),
+        )
 
 
 def test_a_value_that_two_layers_read_is_not_known():
@@ -181,11 +276,17 @@ def test_a_value_that_is_read_as_it_is_and_flattened_is_not_known():
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first, self.flatten, self.dense = nn.Conv2d(1, 4, 1), nn.Flatten(), nn.Linear(256, 2)
+            self.first, self.flatten, self.dense = (
+                nn.Conv2d(1, 4, 1),
+                nn.Flatten(),
+                nn.Linear(256, 2),
+            )
 
         def forward(self, images: Tensor) -> Tensor:
             maps = self.first(images)
-            return torch.cat([self.dense(self.flatten(maps)), maps.mean(dim=(2, 3))], dim=1)
+            return torch.cat(
+                [self.dense(self.flatten(maps)), maps.mean(dim=(2, 3))], dim=1
+            )
 
     with pytest.raises(UnknownLayerError, match="two layers on one value"):
         BatchLast(Twice(), (1, 8, 8))
@@ -220,7 +321,9 @@ def test_an_image_that_is_joined_to_itself_gives_what_torch_gives():
 
 def test_weights_for_other_maps_are_not_known():
     """Else the kernels would read beyond the image."""
-    with pytest.raises(UnknownLayerError, match=r"weights \(4, 3, 1, 1\) on values \(1, 8, 8\)"):
+    with pytest.raises(
+        UnknownLayerError, match=r"weights \(4, 3, 1, 1\) on values \(1, 8, 8\)"
+    ):
         BatchLast(nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1)), (1, 8, 8))
 
 
@@ -240,12 +343,20 @@ def test_a_backward_pass_after_another_forward_pass_is_refused():
 
 
 @pytest.mark.parametrize(
-    "norm", [nn.BatchNorm2d(4, bias=False), nn.GroupNorm(2, 4, bias=False), nn.GroupNorm(1, 4, affine=False)], ids=str
+    "norm",
+    [
+        nn.BatchNorm2d(4, bias=False),
+        nn.GroupNorm(2, 4, bias=False),
+        nn.GroupNorm(1, 4, affine=False),
+    ],
+    ids=str,
 )
 def test_a_norm_without_a_shift_gives_what_torch_gives(norm):
     torch.manual_seed(0)
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)]
-    check_like_torch(nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), *head), (1, 6, 6))
+    check_like_torch(
+        nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), *head), (1, 6, 6)
+    )
 
 
 class Joined(nn.Module):
@@ -253,10 +364,16 @@ class Joined(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.prelu, self.conv, self.head = nn.PReLU(), nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(5, 3, 3)
+        self.prelu, self.conv, self.head = (
+            nn.PReLU(),
+            nn.Conv2d(2, 3, 3, padding=1),
+            nn.Conv2d(5, 3, 3),
+        )
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(torch.cat([images, self.conv(self.prelu(images))], dim=1)).mean(dim=(2, 3))
+        return self.head(
+            torch.cat([images, self.conv(self.prelu(images))], dim=1)
+        ).mean(dim=(2, 3))
 
 
 def test_an_image_that_is_joined_to_its_maps_gives_what_torch_gives():
@@ -267,7 +384,9 @@ def test_an_image_that_is_joined_to_its_maps_gives_what_torch_gives():
 def test_a_batch_of_one_image_leaves_a_norms_running_statistics_finite():
     """Its maps of one pixel have no variance: torch refuses them, outright."""
     torch.manual_seed(0)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)).train()
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)
+    ).train()
     BatchLast(net, (1, 2, 2))(torch.rand(1, 1, 2, 2))
 
     assert all(buffer.isfinite().all() for buffer in net.buffers())

@@ -1,11 +1,20 @@
-"""Networks as programs of :mod:`paretune.batch_last`: from the layers of our own, from a trace of any other."""
+"""Networks as programs of :mod:`paretune.batch_last`: from the layers of our own, from
+a trace of any other.
+"""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from paretune.batch_last import Builder, Library, Parameters, Program, UnknownLayerError, differentiate
+from paretune.batch_last import (
+    Builder,
+    Library,
+    Parameters,
+    Program,
+    UnknownLayerError,
+    differentiate,
+)
 from paretune.models.network import Network
 from paretune.training.programs.foreign import add_foreign
 from paretune.training.programs.kernels import load_kernels
@@ -15,9 +24,11 @@ __all__ = ["BatchLast", "load_kernels"]
 
 
 class BatchLast:
-    """``net`` by the kernels, on the CPU in fp32: call it like the network itself, in training and in evaluation mode.
+    """``net`` by the kernels, on the CPU in fp32: call it like the network itself, in
+    training and in evaluation mode.
 
-    Raises :class:`~paretune.batch_last.UnknownLayerError` if there are no kernels, or if they do not know a layer.
+    Raises :class:`~paretune.batch_last.UnknownLayerError` if there are no kernels, or
+    if they do not know a layer.
     """
 
     def __init__(self, net: nn.Module, image_shape: Sequence[int]) -> None:
@@ -26,7 +37,9 @@ class BatchLast:
             raise UnknownLayerError("without kernels")
         self.net = net
         self.training_program = _make_program(net, image_shape, library, training=True)
-        self.evaluation_program = _make_program(net, image_shape, library, training=False)
+        self.evaluation_program = _make_program(
+            net, image_shape, library, training=False
+        )
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits ``(B, classes)`` of float images ``(B, C, H, W)``."""
@@ -37,8 +50,16 @@ class BatchLast:
         return differentiate(self.training_program, images)
 
 
-def _make_program(net: nn.Module, image_shape: Sequence[int], library: Library, *, training: bool) -> Program:
-    parameters = Parameters(parameter for parameter in net.parameters() if parameter.requires_grad)
+def _make_program(
+    net: nn.Module, image_shape: Sequence[int], library: Library, *, training: bool
+) -> Program:
+    parameters = Parameters(
+        parameter for parameter in net.parameters() if parameter.requires_grad
+    )
     builder = Builder(image_shape, parameters, training=training)
-    logits = add_network(builder, net) if isinstance(net, Network) else add_foreign(builder, net)
+    logits = (
+        add_network(builder, net)
+        if isinstance(net, Network)
+        else add_foreign(builder, net)
+    )
     return Program(builder.finish(logits), library)

@@ -13,8 +13,8 @@ from paretune.training.programs.modules import MODULES, add_module
 def add_foreign(builder: Builder, net: nn.Module) -> Value:
     """Add what the forward pass of ``net`` does; returns its logits.
 
-    Raises :class:`~paretune.batch_last.UnknownLayerError` if it cannot be followed, or does what the kernels do not
-    know.
+    Raises :class:`~paretune.batch_last.UnknownLayerError` if it cannot be followed, or
+    does what the kernels do not know.
     """
     try:
         nodes = list(_Tracer().trace(net).nodes)
@@ -35,7 +35,9 @@ class _Tracer(fx.Tracer):
         return type(m) in MODULES or super().is_leaf_module(m, module_qualified_name)
 
 
-def _add(builder: Builder, net: nn.Module, node: fx.Node, values: Mapping[fx.Node, Value]) -> Value:
+def _add(
+    builder: Builder, net: nn.Module, node: fx.Node, values: Mapping[fx.Node, Value]
+) -> Value:
     if node.op == "placeholder":
         return builder.image
     inputs = _read_inputs(node, values)

@@ -19,22 +19,31 @@ log = logging.getLogger(__name__)
 
 @cache
 def load_kernels() -> Library | None:
-    """The library, compiled if the cache has none; ``None``, and one line in the log, where that is not possible.
+    """The library, compiled if the cache has none; ``None``, and one line in the log,
+    where that is not possible.
 
     The compiler is ``CXX``, with its flags if it has some, else g++ or clang++.
     """
     compiler = find_compiler()
     if not compiler:
         log.info(
-            "no C++ compiler is on the PATH, so trainings run without the batch-last kernels; install g++ for them"
+            "no C++ compiler is on the PATH, so trainings run without the batch-last "
+            "kernels; install g++ for them"
         )
         return None
     try:
         return _load(compiler)
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:  # RuntimeError: no home folder
+    except (
+        OSError,
+        RuntimeError,
+        subprocess.SubprocessError,
+    ) as error:  # RuntimeError: no home folder
         detail = getattr(error, "stderr", None) or first_line(error)
         log.warning(
-            "`%s` cannot compile the batch-last kernels (%s); trainings run without them",
+            (
+                "`%s` cannot compile the batch-last kernels (%s); trainings run "
+                "without them"
+            ),
             shlex.join(compiler),
             detail.strip()[:MOST_CHARACTERS],
         )

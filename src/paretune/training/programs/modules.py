@@ -1,18 +1,29 @@
-"""One module of a network as one layer of a program: what torch's modules and our own hold, as the kernels take it."""
+"""One module of a network as one layer of a program: what torch's modules and our own
+hold, as the kernels take it.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
-from paretune.batch_last import Builder, RunningStatistics, UnknownLayerError, Value, Weights, Window, require
+from paretune.batch_last import (
+    Builder,
+    RunningStatistics,
+    UnknownLayerError,
+    Value,
+    Weights,
+    Window,
+    require,
+)
 from paretune.models.modules import MapMeans, RepeatedMaps, ScalarNorm, SharedDepthwise
 
 
 def add_module(builder: Builder, module: nn.Module, x: Value) -> Value:
     """Add what ``module`` makes of ``x``.
 
-    Raises :class:`~paretune.batch_last.UnknownLayerError` if the kernels do not know it, or not with its settings.
+    Raises :class:`~paretune.batch_last.UnknownLayerError` if the kernels do not know
+    it, or not with its settings.
     """
     add = MODULES.get(type(module))
     if add is None:
@@ -72,7 +83,9 @@ def _add_prelu(builder: Builder, prelu: nn.PReLU, x: Value) -> Value:
     return builder.apply_prelu(x, Weights(prelu.weight))
 
 
-def _add_batch_norm(builder: Builder, norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Value) -> Value:
+def _add_batch_norm(
+    builder: Builder, norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Value
+) -> Value:
     require(norm.affine and norm.track_running_stats, norm)
     statistics = RunningStatistics(
         mean=_require_tensor(norm.running_mean),

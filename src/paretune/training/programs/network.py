@@ -9,7 +9,8 @@ from paretune.training.programs.modules import add_module
 def add_network(builder: Builder, net: Network) -> Value:
     """Add the layers of ``net`` in the order of one inference; returns its logits.
 
-    Raises :class:`~paretune.batch_last.UnknownLayerError` if the kernels do not know one.
+    Raises :class:`~paretune.batch_last.UnknownLayerError` if the kernels do not know
+    one.
     """
     last = builder.image
     values = {IMAGE: last}
@@ -20,7 +21,9 @@ def add_network(builder: Builder, net: Network) -> Value:
     return last
 
 
-def _add(builder: Builder, net: Network, application: Application, inputs: list[Value]) -> Value:
+def _add(
+    builder: Builder, net: Network, application: Application, inputs: list[Value]
+) -> Value:
     if isinstance(application.layer, Join):
         return builder.join(inputs)
     module = net.get_submodule(application.name)  # holds the layer's parameters

@@ -1,4 +1,6 @@
-"""The custom-search-space example of hydra-optuna-sweeper's documentation, rebuilt: z depends on x and y."""
+"""The custom-search-space example of hydra-optuna-sweeper's documentation, rebuilt: z
+depends on x and y.
+"""
 
 import hydra
 from omegaconf import DictConfig
@@ -12,7 +14,9 @@ def total(cfg: DictConfig) -> float:
 
 
 def configure(cfg: DictConfig, trial: Trial) -> None:
-    """Suggest z between the difference and the sum of x and y, as far as the config allows."""
+    """Suggest z between the difference and the sum of x and y, as far as the config
+    allows.
+    """
     x, y = trial.params["x"], trial.params["y"]
     trial.suggest_float("z", x - y, x + y)
     trial.suggest_float("+w_z", 0.0, cfg.max_z_difference_from_x)

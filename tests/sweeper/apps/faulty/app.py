@@ -23,7 +23,9 @@ def hang_deaf() -> None:
 
 
 def hang_with_the_lock() -> None:
-    """In native code that holds Python's lock, so that no thread of the process can do anything."""
+    """In native code that holds Python's lock, so that no thread of the process can do
+    anything.
+    """
     deadline = time.monotonic() + 1000
     while time.monotonic() < deadline:
         ctypes.PyDLL(None).usleep(900_000_000)
@@ -42,7 +44,9 @@ WAYS = {
 
 @hydra.main(version_base=None, config_path=".", config_name="config")
 def main(cfg: DictConfig) -> float:
-    """A number, unless ``kind`` goes wrong; reports ``epochs`` values on the way, the worse the higher its number."""
+    """A number, unless ``kind`` goes wrong; reports ``epochs`` values on the way, the
+    worse the higher its number.
+    """
     trial = current_trial()
     for epoch in range(1, cfg.epochs + 1):
         trial.report(epoch, float(trial.number))

@@ -1,4 +1,6 @@
-"""The multi-objective example of hydra-optuna-sweeper's documentation, rebuilt: Binh and Korn's two functions."""
+"""The multi-objective example of hydra-optuna-sweeper's documentation, rebuilt: Binh
+and Korn's two functions.
+"""
 
 import hydra
 from omegaconf import DictConfig

@@ -1,4 +1,6 @@
-"""The sphere example of hydra-optuna-sweeper's documentation, rebuilt: one number to minimise."""
+"""The sphere example of hydra-optuna-sweeper's documentation, rebuilt: one number to
+minimise.
+"""
 
 import hydra
 from omegaconf import DictConfig
