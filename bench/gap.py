@@ -56,7 +56,7 @@ def _stamped() -> None:
 
     import pytorch_lightning as pl
 
-    from paretune.train import cli
+    from paretune.commands.train import cli
 
     fit = pl.Trainer.fit
 

@@ -34,7 +34,7 @@ def _peak_gb(overrides: list[str]) -> float:
             "trainer.max_epochs=1",
             "hydra.sweeper.n_trials=2",
         ]
-        command = [sys.executable, "-m", "paretune.train", *sweep, *overrides]
+        command = [sys.executable, "-m", "paretune", "train", *sweep, *overrides]
         code = (
             f"import subprocess; subprocess.run({command!r}, check=True, "
             f"stdout=subprocess.DEVNULL); {PEAK}"

@@ -30,7 +30,7 @@ def run() -> dict[str, float]:
     them.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "paretune.train", *OVERRIDES]
+        command = [sys.executable, "-m", "paretune", "train", *OVERRIDES]
         started = datetime.now()
         done = subprocess.run(
             command,

@@ -48,7 +48,8 @@ def per_hour(*overrides: str) -> float:
             "-W",
             "ignore",
             "-m",
-            "paretune.train",
+            "paretune",
+            "train",
             *OVERRIDES,
             *overrides,
         ]

@@ -36,7 +36,7 @@ OVERRIDES = (
 
 
 def start(folder: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-W", "ignore", "-m", "paretune.train", *OVERRIDES]
+    command = [sys.executable, "-W", "ignore", "-m", "paretune", "train", *OVERRIDES]
     log = open(f"{folder}/log.txt", "a")
     return subprocess.Popen(
         command, env=environ | {"PARETUNE_STORE": folder}, stdout=log, stderr=log

@@ -40,7 +40,7 @@ OVERRIDES = (
 
 def main(store: str) -> None:
     """Run the sweep in the folder ``store`` and write its points."""
-    command = [sys.executable, "-W", "ignore", "-m", "paretune.train", *OVERRIDES]
+    command = [sys.executable, "-W", "ignore", "-m", "paretune", "train", *OVERRIDES]
     subprocess.run(command, env=environ | {"PARETUNE_STORE": store}, check=True)
     points = read_points(Store(f"sqlite:///{store}/mlflow.db"), "mnist_trials")
     with TRIALS.open("w", newline="") as file:

@@ -35,7 +35,8 @@ def run() -> dict[str, object]:
             "paretune": [
                 sys.executable,
                 "-m",
-                "paretune.train",
+                "paretune",
+                "train",
                 "-m",
                 "name=bench",
                 "model=squeeze",

@@ -42,7 +42,8 @@ def start(folder: Path, core: int, *overrides: str) -> subprocess.Popen[bytes]:
         "-W",
         "ignore",
         "-m",
-        "paretune.train",
+        "paretune",
+        "train",
         *OVERRIDES,
         *overrides,
     ]

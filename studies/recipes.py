@@ -22,7 +22,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from paretune import paths, schema
-from paretune.cli import counted, exit_on_mistake, parser_of, whole
+from paretune.commands.mistakes import exit_on_mistake
+from paretune.commands.parsing import counted, parser_of, whole
 from paretune.errors import ConfigError, SweepError
 
 NEAR = 0.002  # of the published score, or two deviations
@@ -343,7 +344,8 @@ def _train(recipe: Published, seed: int, jobs: int) -> Result | None:
     command = [
         *python,
         "-m",
-        "paretune.train",
+        "paretune",
+        "train",
         f"+recipe={recipe.name}",
         f"seed={seed}",
     ]

@@ -83,7 +83,7 @@ def record() -> None:
     )
     env = os.environ | {"PARETUNE_STORE": str(STORE)}
     subprocess.run(
-        [sys.executable, "-m", "paretune.train", *overrides], env=env, check=True
+        [sys.executable, "-m", "paretune", "train", *overrides], env=env, check=True
     )
 
 

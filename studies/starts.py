@@ -31,7 +31,8 @@ def run() -> dict[str, int]:
                 "-W",
                 "ignore",
                 "-m",
-                "paretune.train",
+                "paretune",
+                "train",
                 *OVERRIDES,
             ]
             done = subprocess.run(

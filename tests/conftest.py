@@ -138,7 +138,7 @@ def command(
     migrated: Callable[[Path], None],
 ) -> Callable[..., Answer]:
     """Runs ``paretune train`` in this process, in the checkout, as the shell would."""
-    from paretune.train import cli
+    from paretune.commands.train import cli
 
     migrated(paths.store() / "mlflow.db")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune import cache
-from paretune.__main__ import show_cache
+from paretune.commands.cache import cli as show_cache
 from paretune.errors import ConfigError
 
 NAMES = ("pictures-{}.safetensors", "seen-{}", "kernels-{}-0.so")

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.confirm import changed
+from paretune.commands.confirm import changed
+from paretune.commands.export import _choose_seed
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL, Confirmation
 from paretune.errors import StoreError
-from paretune.export import _choose_seed
 from paretune.tracking import RunRecorder, Store
-from test_confirm import CONFIG
+from stored_config import CONFIG
 
 LINES = st.builds(
     "{}={}".format,

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from paretune import console
-from paretune.__main__ import COMMANDS, main
+from paretune.commands.entry_point import main
+from paretune.commands.table import COMMANDS
 
 
 @pytest.fixture

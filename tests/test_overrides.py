@@ -6,10 +6,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paretune.commands.sweep import bring_sweep
+from paretune.commands.train import cli
 from paretune.errors import ConfigError
 from paretune.overrides import as_option, as_typed, is_text, quoted
 from paretune.settings import check
-from paretune.train import cli
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 NUMBERS = st.one_of(
@@ -70,9 +71,8 @@ def test_a_sweep_whose_file_is_called_like_a_number_is_found(
     (tmp_path / "sweeps").mkdir()
     (tmp_path / "sweeps/1.10.yaml").write_text("# @package _global_\nname: '1.10'\n")
     monkeypatch.chdir(tmp_path)
-    from paretune.train import _named
 
-    assert "name: '1.10'" in answered(cli, *_named(["1.10"]), "--cfg", "job").out
+    assert "name: '1.10'" in answered(cli, *bring_sweep(["1.10"]), "--cfg", "job").out
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from data.test_idx import idx_bytes
 from messy import two_classes
 from paretune import paths
-from paretune.__main__ import main
+from paretune.commands.entry_point import main
 from paretune.tracking import Store
 
 SWEEP = """

@@ -18,10 +18,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from log_files import closing_log_files
-from paretune import confirm, export, pareto, predict, train
+from paretune.commands import confirm, export, pareto, predict, train
 from paretune.data.digits import load
 from paretune.data.images import Splitting
 from paretune.models import build
+from paretune.pareto import front, trials
 from paretune.reports.findings import find
 from paretune.reports.query import Query
 from paretune.tracking import Store, read_confirmations, weights_of
@@ -91,7 +92,7 @@ def test_a_part_of_a_front_and_another_store_are_in_the_next_command(
 ):
     monkeypatch.delenv("PARETUNE_STORE")
     said = follow(capfd, f"pareto path --max-params 3000 --uri {swept.uri}")
-    run = pareto.front("path", uri=swept.uri, max_params=3000)["run_id"].iloc[-1]
+    run = front("path", uri=swept.uri, max_params=3000)["run_id"].iloc[-1]
 
     assert said == f"confirm path --run {run[:8]} --uri {swept.uri}"
 
@@ -157,7 +158,7 @@ def test_a_model_in_int8_predicts_and_its_card_says_what_it_lost(swept, capfd):
 
 
 def test_what_is_shipped_in_int8_is_confirmed_by_one_look_at_the_test_set(swept, capfd):
-    run = pareto.front("path")["run_id"].iloc[0]
+    run = front("path")["run_id"].iloc[0]
     assert (
         answer(
             capfd,
@@ -183,7 +184,7 @@ def test_what_is_shipped_in_int8_is_confirmed_by_one_look_at_the_test_set(swept,
 
 
 def test_a_card_says_how_to_have_the_model_again_and_whose_scores_it_has(swept, capfd):
-    run = pareto.front("path")["run_id"].iloc[0][:8]
+    run = front("path")["run_id"].iloc[0][:8]
     way = ("--epochs", "1", "--int8", "--set", "trainer.batch_size=64")
     answer(capfd, confirm.cli, "path", "--seeds", "1", "--run", run, *way)
     for file, *options in (("search.onnx",), ("again.onnx", "--confirmed")):
@@ -257,7 +258,7 @@ def group_norms(swept, run: str) -> Iterator[None]:
 def test_a_refused_export_leaves_everything_as_it_was(
     swept, capfd, monkeypatch, why, target, says
 ):
-    run = pareto.front("path")["run_id"].iloc[0]
+    run = front("path")["run_id"].iloc[0]
     Path("model.onnx").write_text("an older model")
     before = sorted(Path().iterdir())
     if why == "no compiler":
@@ -294,7 +295,7 @@ def test_confirming_again_trains_only_what_is_missing(swept, capfd):
 
 @pytest.mark.slow
 def test_a_seed_that_was_missed_is_made_up_for(swept, capfd):
-    run = pareto.front("path")["run_id"].iloc[0]
+    run = front("path")["run_id"].iloc[0]
     ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds")
     assert answer(capfd, confirm.cli, *ask, "2")[0] == 0
     trainings = read_confirmations(swept, "path").set_index("seed")
@@ -311,7 +312,7 @@ def test_a_training_that_cannot_begin_is_a_failed_run_and_tried_again(
     """Without the run the same command would find its study complete, and say that
     nothing is left to do.
     """
-    run = pareto.front("path")["run_id"].iloc[0]
+    run = front("path")["run_id"].iloc[0]
     ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds", "1")
     with monkeypatch.context() as patch:
         patch.delattr("paretune.data.digits.load")
@@ -324,7 +325,7 @@ def test_a_training_that_cannot_begin_is_a_failed_run_and_tried_again(
 @pytest.mark.slow
 def test_a_training_that_was_killed_every_time_is_made_up_for(swept, capfd):
     """Its trial is over, so the study it belonged to has nothing left to do."""
-    run = pareto.front("path")["run_id"].iloc[0]
+    run = front("path")["run_id"].iloc[0]
     ask = ("path", "--epochs", "1", "--run", run[:8], "--seeds", "1")
     answer(capfd, confirm.cli, *ask)
     swept.client.set_tag(
@@ -338,7 +339,7 @@ def test_a_training_that_was_killed_every_time_is_made_up_for(swept, capfd):
 
 @pytest.mark.slow
 def test_a_confirmed_export_is_of_one_way_of_confirming(swept, capfd):
-    run = pareto.front("path")["run_id"].iloc[-1]
+    run = front("path")["run_id"].iloc[-1]
     for epochs in ("1", "3"):
         answer(
             capfd,
@@ -373,7 +374,7 @@ def test_a_confirmed_export_is_of_one_way_of_confirming(swept, capfd):
 
 @pytest.mark.slow
 def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, capfd):
-    run = pareto.front("path")["run_id"].iloc[0]
+    run = front("path")["run_id"].iloc[0]
     code, _, _ = answer(
         capfd,
         confirm.cli,
@@ -499,7 +500,7 @@ COMMAND = {"_target_": "os.system", "command": "touch run"}
 
 
 def test_an_export_runs_nothing_that_a_foreign_weights_file_names(swept, capfd):
-    run = pareto.front("path")["run_id"].iloc[0]
+    run = front("path")["run_id"].iloc[0]
     with weights_of(swept, run) as path:
         content, own = torch.load(path, weights_only=True), path.read_bytes()
         content["config"] |= {"model": COMMAND, "data": COMMAND}
@@ -535,8 +536,8 @@ def test_confirming_runs_nothing_that_a_foreign_run_names(swept, capfd, part):
 
 
 def test_the_library_gives_trials_and_front_as_tables(swept):
-    table = pareto.trials("path")
-    members = pareto.front("path", max_params=3000)
+    table = trials("path")
+    members = front("path", max_params=3000)
 
     assert list(table["trial"]) == [0, 1, 2]
     assert set(table["state"]) == {"complete"}

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from paretune.__main__ import COMMANDS, main
+from paretune.commands.entry_point import main
+from paretune.commands.table import COMMANDS
 from paretune.errors import ConfigError
 from paretune.secrets import masked, refuse_passwords
 

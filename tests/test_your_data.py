@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from paretune.__main__ import main
+from paretune.commands.entry_point import main
 from paretune.data.images import Scaling
 from paretune.deploy.c_header import write_c
 from paretune.deploy.model import Deployable, WithScaling

@@ -75,7 +75,8 @@ def start(cluster: SimpleNamespace, n_trials: int) -> subprocess.Popen[bytes]:
         "-W",
         "ignore",
         "-m",
-        "paretune.train",
+        "paretune",
+        "train",
         *cluster.settings,
         f"hydra.sweeper.n_trials={n_trials}",
     ]
@@ -172,7 +173,8 @@ def test_a_password_in_a_setting_is_refused_before_anything_is_written(cluster):
         "-W",
         "ignore",
         "-m",
-        "paretune.train",
+        "paretune",
+        "train",
         *cluster.settings,
         f"storage={secret}",
     ]
@@ -189,7 +191,7 @@ def test_a_password_in_a_setting_is_refused_before_anything_is_written(cluster):
 def test_a_worker_joins_from_anywhere_by_hand(cluster):
     parent = start(cluster, 16)
     wait_for(lambda: done(cluster) >= 1, 300, cluster.out)
-    entry = "from paretune.train import worker_cli; worker_cli()"
+    entry = "from paretune.commands.worker import cli; cli()"
     mine = [setting for setting in cluster.settings if setting != "-m"] + [
         "hydra.sweeper.n_trials=16"
     ]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from paretune import models
+from paretune.commands.export import file_names
 from paretune.data.images import Images, Scaling
 from paretune.deploy.c_header import write_c
 from paretune.deploy.card import describe_costs, write_card, write_safetensors
@@ -24,7 +25,6 @@ from paretune.deploy.onnx import write_onnx
 from paretune.deploy.picture import Placing
 from paretune.deploy.runtime import Runtime
 from paretune.errors import ExportError, StoreError
-from paretune.export import file_names
 from paretune.front import Point
 
 FAMILIES = ("dense", "conv", "squeeze", "separable", "inception", "recurrent")

@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from paretune import paths, predict
+from paretune import paths
+from paretune.commands import predict
 from paretune.deploy.picture import Placing, place, read_pictures
 from paretune.errors import DataError
 

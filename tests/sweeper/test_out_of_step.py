@@ -12,7 +12,7 @@ import pytest
 
 from log_files import closing_log_files
 from paretune import paths
-from paretune.pareto import cli as pareto
+from paretune.commands.pareto import cli as pareto
 from paretune.pareto import trials
 from paretune.tracking import Store
 from paretune.tracking.store import Tag
@@ -55,7 +55,7 @@ def kept(tmp_path_factory, migrated) -> Path:
 
 
 def run_train(patch: pytest.MonkeyPatch, *arguments: str) -> None:
-    from paretune.train import cli
+    from paretune.commands.train import cli
 
     patch.setattr("sys.argv", ["paretune", *arguments])
     cli()

@@ -12,7 +12,7 @@ from hydra.plugins.sweeper import Sweeper
 from optuna.trial import TrialState
 
 from log_files import closing_log_files
-from paretune import train
+from paretune.commands import train
 from paretune.tracking import Store, read_points
 
 pytestmark = pytest.mark.xdist_group("sweep")  # one process makes the sweep for all

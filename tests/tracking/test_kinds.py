@@ -12,10 +12,10 @@ import pytest
 from alembic.script import ScriptDirectory
 from test_store import copied, start_sweep
 
-from paretune.confirm import cli as confirm
+from paretune.commands.confirm import cli as confirm
+from paretune.commands.export import cli as export
+from paretune.commands.pareto import cli as pareto
 from paretune.errors import StoreError
-from paretune.export import cli as export
-from paretune.pareto import cli as pareto
 from paretune.paths import sqlite_url
 from paretune.tracking import Store
 from paretune.tracking.kinds import check_tables

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from sqlalchemy.engine.url import make_url
 from test_store import run_trial, start_sweep
 
+from paretune.commands.export import cli as export
+from paretune.commands.pareto import cli as pareto
+from paretune.commands.train import cli as train
 from paretune.data.images import Scaling
 from paretune.errors import StoreError
-from paretune.export import cli as export
-from paretune.pareto import cli as pareto
 from paretune.paths import sqlite_file, sqlite_url, tracking_uri
 from paretune.tracking import Store, SweepRecorder, read_points, weights_of
-from paretune.train import cli as train
 from paretune.training import load, save
 from server import Server
 

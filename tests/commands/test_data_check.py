@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from messy import paint, two_classes
-from paretune import train
+from paretune.commands import train
+from paretune.commands.data import cli
 from paretune.data import folder
 from paretune.data.images import Splitting
 from paretune.data.survey import survey
-from paretune.data_check import cli
 from paretune.paths import printable
 
 SPLITTING = {
@@ -261,7 +261,7 @@ def test_a_function_of_ones_own_is_asked(pictures, said):
 def test_what_paretune_knows_is_read_without_torch(pictures):
     write_arrays(Path())
     code = (
-        "import sys; from paretune.data_check import cli\n"
+        "import sys; from paretune.commands.data import cli\n"
         "for data in ('pictures', 'own.npz', 'data=digits'): cli(['check', data])\n"
         "print([module for module in ('torch', 'mlflow', 'optuna') if module in "
         "sys.modules])"

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paretune import paths, schema
-from paretune.cli import check_text, counted, exit_on_mistake, parser_of
+from paretune.commands.mistakes import check_text, exit_on_mistake
+from paretune.commands.parsing import counted, parser_of
 from paretune.errors import ConfigError
 from paretune.paths import printable
 from paretune.settings import check_all
@@ -220,7 +221,3 @@ def _table(columns: Sequence[str]) -> "Table":
     for column in columns:
         table.add_column(column, justify="left" if column == "class" else "right")
     return table
-
-
-if __name__ == "__main__":
-    cli()

@@ -472,7 +472,7 @@ def test_a_wrong_setting_and_a_model_over_the_cap_are_told_before_the_heavy_libr
     line,
 ):
     code = (
-        "import sys; from paretune.train import cli\n"
+        "import sys; from paretune.commands.train import cli\n"
         f"sys.argv[1:] = {line.split()}\n"
         "try: cli()\nfinally: print([m for m in ('torch', 'mlflow', 'optuna') if m in "
         "sys.modules])"
@@ -486,7 +486,7 @@ def test_a_wrong_setting_and_a_model_over_the_cap_are_told_before_the_heavy_libr
 
 def test_help_does_not_import_the_heavy_libraries():
     code = (
-        "import sys, paretune.train, paretune.pareto; print([m for m in ('torch', "
+        "import sys, paretune.commands.train, paretune.pareto; print([m for m in ('torch', "
         "'mlflow', 'optuna') if m in sys.modules])"
     )
     done = subprocess.run(

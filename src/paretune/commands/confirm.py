@@ -27,12 +27,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths, schema
-from paretune.cli import (
+from paretune.commands.mistakes import exit_on_mistake
+from paretune.commands.parsing import (
     add_query,
     add_store,
     add_trust,
     counted,
-    exit_on_mistake,
     parser_of,
     query_of,
     run_id,
@@ -436,10 +436,3 @@ def _parser() -> argparse.ArgumentParser:
         "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."
     )
     return parser
-
-
-if __name__ == "__main__":
-    # Workers find what they are sent by the name of its module.
-    from paretune.confirm import cli as command
-
-    command()

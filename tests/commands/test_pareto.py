@@ -1,6 +1,6 @@
 import pytest
 
-from paretune.pareto import cli
+from paretune.commands.pareto import cli
 from paretune.tracking import Store
 
 

@@ -5,7 +5,6 @@ Imports of torch, Lightning and MLflow are late, so that ``--help`` and a wrong 
 answer at once.
 """
 
-import argparse
 import logging
 import os
 import sys
@@ -25,10 +24,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from paretune import paths, schema
-from paretune.cli import check_name, check_text, exit_on_mistake, parser_of
+from paretune.commands.mistakes import check_text, exit_on_mistake
 from paretune.errors import ConfigError
 from paretune.hints import next_command
-from paretune.overrides import STUDY_NAME, as_option, as_typed, quoted
+from paretune.overrides import STUDY_NAME, as_option, as_typed
 from paretune.secrets import refuse_passwords
 from paretune.settings import PATHS, SETTINGS, check, check_all, mend
 
@@ -42,7 +41,6 @@ log = logging.getLogger(__name__)
 
 schema.register()  # before Hydra composes
 
-JOIN = "hydra.sweeper.join=true"
 # Settings that may hold relative paths.
 RELATIVE = (*PATHS, "data.root", "tracking.artifacts", "tracking.spool")
 SQLITE = "sqlite:///"
@@ -132,8 +130,8 @@ def _exit_in_a_line() -> Iterator[None]:
 
 
 def cli(command: str = "paretune train") -> None:
-    """Run the command; a person's mistake is one line that names it and exit code 2,
-    not a traceback.
+    """Train as ``sys.argv`` says; a person's mistake is one line that names the
+    ``command`` and exit code 2, not a traceback.
     """
     # Hydra then raises its errors instead of printing them.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
@@ -151,61 +149,6 @@ def cli(command: str = "paretune train") -> None:
         arguments = [as_typed(argument, NAMES) for argument in sys.argv[1:]]
         sys.argv[1:] = [as_option(argument, _list_groups()) for argument in arguments]
         main()
-
-
-def sweep_cli() -> None:
-    """Run ``paretune sweep NAME ...``: the sweep of ``sweeps/NAME.yaml``, as ``paretune
-    train sweeps=NAME ...`` does.
-    """
-    names = (
-        "of a file sweeps/NAME.yaml, here or of Paretune's own: "
-        f"{', '.join(paths.sweep_names())}"
-    )
-    parser = parser_of(
-        "paretune sweep",
-        (
-            "The sweep of sweeps/NAME.yaml. The same command goes on with it, up to "
-            "its total of trials."
-        ),
-    )
-    parser.add_argument("name", nargs="?", default="", metavar="NAME", help=names)
-    settings = (
-        "Hydra's, such as hydra.sweeper.n_trials=100; paretune train --help says what "
-        "there is"
-    )
-    parser.add_argument(
-        "overrides", nargs=argparse.REMAINDER, metavar="OVERRIDE", help=settings
-    )
-    options = parser.parse_args()
-    with exit_on_mistake("paretune sweep"):
-        if not _is_name(options.name):
-            raise ConfigError(
-                f"sweep `{options.name}` is not a name; expected one of "
-                f"{', '.join(paths.sweep_names())}, first; without a file: "
-                f"paretune train -m"
-            )
-        overrides = [
-            override
-            for override in options.overrides
-            if override not in ("-m", "--multirun")
-        ]
-        sys.argv[1:] = ["hydra.mode=MULTIRUN", *_named([options.name, *overrides])]
-    cli("paretune sweep")
-
-
-def worker_cli() -> None:
-    """Run ``paretune worker``: join the sweep that the same arguments started
-    elsewhere, until it is over.
-    """
-    with exit_on_mistake("paretune worker"):
-        refuse_passwords(*sys.argv[1:])
-        if not sys.argv[1:]:
-            raise ConfigError(
-                "the sweep is missing; expected what it was started with; for "
-                "instance: paretune worker under_2k"
-            )
-        sys.argv[1:] = ["-m", JOIN, *_named(sys.argv[1:])]
-    cli("paretune worker")
 
 
 def _list_groups() -> set[str]:
@@ -237,36 +180,6 @@ def _refuse_options(arguments: Sequence[str]) -> None:
             "option `--resolve` shows nothing alone; expected the config with it; "
             "write --cfg job --resolve"
         )
-
-
-def _is_name(argument: str) -> bool:
-    return "=" not in argument and argument[:1] not in ("", "-", "+", "~")
-
-
-def _named(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the name of a sweep at their head, if there is one, as
-    overrides that bring it.
-
-    A sweep of the working folder comes before Paretune's own of that name, which it may
-    build on. Raises
-    :class:`~paretune.errors.ConfigError`.
-    """
-    name, *overrides = arguments or [""]
-    if not _is_name(name):
-        return [*arguments]
-    if name.endswith(".yaml") or name.startswith("sweeps/"):
-        name = Path(name).stem
-    chosen = as_typed(f"sweeps={name}", ["sweeps"])
-    if any(
-        override.startswith(("--config-dir", "-cd", "hydra.searchpath"))
-        for override in overrides
-    ):
-        return [chosen, *overrides]
-    check_name("sweep", name, paths.sweep_names())
-    if paths.SWEEPS.parent.resolve() == Path.cwd():
-        return [chosen, *overrides]
-    theirs = quoted(f"file://{paths.SWEEPS.parent}")
-    return [chosen, f"hydra.searchpath=[file://.,{theirs}]", *overrides]
 
 
 class ModelCount:
@@ -467,10 +380,3 @@ def _recorder(
         searched=trial.searched,
         replaces=same,
     )
-
-
-if __name__ == "__main__":
-    # Workers find what they are sent by the name of its module.
-    from paretune.train import cli as command
-
-    command()

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paretune.cli import FILE_ERRORS, exit_on_mistake, parser_of, tell_mistakes
+from paretune.commands.mistakes import FILE_ERRORS, exit_on_mistake, tell_mistakes
+from paretune.commands.parsing import parser_of
 from paretune.errors import ParetuneError
 
 if TYPE_CHECKING:
@@ -94,7 +95,3 @@ def _answer(
             "steps": picture.steps,
         }
     )
-
-
-if __name__ == "__main__":
-    cli()

@@ -1,22 +1,10 @@
 import pytest
 from omegaconf import OmegaConf
 
-from paretune.confirm import changed, confirmation
+from paretune.commands.confirm import changed, confirmation
 from paretune.confirmation import Confirmation
 from paretune.errors import ConfigError
-
-CONFIG = {
-    "data": {"_target_": "paretune.data.digits.load", "splitting": {"val_size": 360}},
-    "trainer": {
-        "max_epochs": 2,
-        "patience": 5,
-        "autotune": True,
-        "precision": None,
-        "memory_format": None,
-    },
-    "selection": {"epoch": "best"},
-    "seed": 0,
-}
+from stored_config import CONFIG
 
 
 def test_a_confirmation_is_not_tuned_so_that_it_runs_in_fp32():

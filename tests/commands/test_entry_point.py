@@ -20,16 +20,17 @@ import pytest
 from PIL import Image
 
 from paretune import __version__
-from paretune.__main__ import COMMANDS, main
+from paretune.commands.entry_point import main
+from paretune.commands.table import COMMANDS
 from server import free_port
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_alone_it_lists_its_commands_and_imports_nothing_heavy():
     heavy = "('torch', 'mlflow', 'optuna', 'hydra', 'numpy', 'rich')"
     code = (
-        "import sys; from paretune.__main__ import main; main(); print([m for m in "
+        "import sys; from paretune.commands.entry_point import main; main(); print([m for m in "
         f"{heavy} if m in sys.modules])"
     )
     done = subprocess.run(
@@ -157,7 +158,7 @@ def completed(tmp_path_factory) -> Callable[[str], list[str]]:
     """
     folder = tmp_path_factory.mktemp("bin")
     (folder / "paretune").write_text(
-        f"#!{sys.executable}\nfrom paretune.__main__ import main\nmain()\n"
+        f"#!{sys.executable}\nfrom paretune.commands.entry_point import main\nmain()\n"
     )
     (folder / "paretune").chmod(0o755)
     typed = """

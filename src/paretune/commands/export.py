@@ -21,12 +21,12 @@ from hydra.errors import CompactHydraException
 
 from paretune import paths
 from paretune.atomic import all_or_nothing
-from paretune.cli import (
+from paretune.commands.mistakes import exit_on_mistake
+from paretune.commands.parsing import (
     add_query,
     add_store,
     add_trust,
     counted,
-    exit_on_mistake,
     parser_of,
     query_of,
     run_id,
@@ -426,7 +426,3 @@ def _parser() -> argparse.ArgumentParser:
     add_trust(parser)
     add_store(parser)
     return parser
-
-
-if __name__ == "__main__":
-    cli()

@@ -1,0 +1,1 @@
+"""The commands, a module each; :mod:`~paretune.commands.table` lists them."""

@@ -1,0 +1,58 @@
+"""The commands by their names: what each does, and what it takes."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+
+@dataclass(frozen=True)
+class Command:
+    """What ``paretune`` alone says ``about`` a command, and what its completion needs
+    to know.
+    """
+
+    about: str
+    takes_overrides: bool = False  # Hydra's
+    takes_sweep: bool = False  # whose name comes first
+
+
+COMMANDS = {
+    "train": Command(
+        "one training; with -m a sweep over what the model or the command line names",
+        takes_overrides=True,
+    ),
+    "sweep": Command(
+        "the sweep sweeps/NAME.yaml; started again, it goes on",
+        takes_overrides=True,
+        takes_sweep=True,
+    ),
+    "worker": Command(
+        "join a sweep that was started elsewhere",
+        takes_overrides=True,
+        takes_sweep=True,
+    ),
+    "pareto": Command(
+        "the front of a sweep: table, CSV, JSON, picture, report.html",
+        takes_sweep=True,
+    ),
+    "confirm": Command(
+        "the front again with other seeds, the test set read once a seed",
+        takes_sweep=True,
+    ),
+    "export": Command(
+        "a model of the front as ONNX, safetensors and C header, with its card",
+        takes_sweep=True,
+    ),
+    "predict": Command("the class of pictures, by an exported model"),
+    "data": Command(
+        "data check: what a data set holds, damages, copies, before a training"
+    ),
+    "cache": Command("what is kept in your cache folder, its size; --clear empties it"),
+    "ui": Command("the MLflow UI on the store, every trial in it"),
+}
+
+
+def run_command(name: str) -> None:
+    """Call ``cli`` of the command's module, which reads ``sys.argv``; nothing of it is
+    imported before.
+    """
+    import_module(f"paretune.commands.{name}").cli()
