@@ -50,10 +50,13 @@ def measured(params: dict[str, float]) -> dict[str, object]:
     """All costs of it, of RAM what is in use at each operation."""
     widths = [params[f"w{i}"] for i in range(5)]
     shape = {"image_shape": [1, 28, 28]}
-    costs = models.measure(
+    footprint = models.measure(
         {"_target_": "paretune.models.squeeze.Squeeze", "widths": widths, **shape}
     )
-    return {"params": costs.params, "ram_bytes": costs.ram_bytes_in_use}
+    return {
+        "params": footprint.costs["params"],
+        "ram_bytes": footprint.values["ram_bytes"],
+    }
 
 
 def feasible(base: type, cap: int | Caps, counting: Count) -> BaseSampler:

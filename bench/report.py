@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -68,7 +67,7 @@ def _write(store: Store, number: int) -> None:
         "seed": 0,
     }
     point = Point(
-        params=params,
+        costs={"params": params},
         f1=f1,
         accuracy=f1,
         loss=1 - f1,
@@ -90,7 +89,7 @@ def _write(store: Store, number: int) -> None:
     }
     recorder = RunRecorder(store, f"many-{number:05d}", tags=tags, searched=searched)
     recorder.__enter__()
-    recorder.start(replace(point, f1=float("nan")))
+    recorder.start(point)
     recorder.tag("layers", f"{family} {widths}")
     recorder.finish(point, {"images_per_s": 1000.0}, [])
     state = (

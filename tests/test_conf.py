@@ -18,7 +18,6 @@ from paretune.reports.confirmed import read_references
 from paretune.schema import SECTIONS, TrainerSettings
 from paretune.schema.table import list_all, write_table
 from paretune.search.space_parser import parse_space
-from paretune.settings import UNITS
 from paretune.training.settings import Training
 
 GROUPS = ("model", "data", "optimizer", "scheduler", "augment", "trainer")
@@ -195,13 +194,3 @@ def test_text_of_a_sweep_file_is_grammar():
     from hydra_plugins.paretune_sweeper._space import write_sweep
 
     assert write_sweep("choice(a,b)") == "choice(a,b)"
-
-
-def test_the_words_for_costs_are_those_of_the_code():
-    sweeper = yaml.safe_load((paths.CONF / "train.yaml").read_text())["hydra"][
-        "sweeper"
-    ]
-
-    assert sweeper["cap"]["units"] == UNITS
-    # The program takes more.
-    assert UNITS["flash_bytes"] == "bytes of flash for weights"

@@ -77,7 +77,7 @@ def test_the_code_of_the_page_brings_a_cameras_image_into_order(tmp_path):
     samples = (torch.rand(30, 3, 2, 4) * 255).round() / 255
     model = Deployable(
         WithScaling(net, Scaling(127.0, 60.0)).eval(),
-        Point(1, 0.5),
+        Point(costs={"params": 1}, f1=0.5),
         samples,
         1.0,
         "resize",

@@ -8,10 +8,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from paretune import models
-from paretune.budget import Cap, check_counted
+from paretune.cap import Cap, check_counted
 from paretune.data import fitted
 from paretune.errors import ConfigError
-from paretune.settings import UNITS
 from paretune.start import to_plain
 
 Counts = dict[str, int | Sequence[int]]
@@ -28,7 +27,7 @@ class ModelCounter:
             "data": to_plain(cfg.data),
         }
         self.fitted = self._fit(self.config)
-        self.cap = Cap(**cfg.cap)
+        self.cap = Cap.of(cfg.cap)
         self.cost: str = cfg.cost
 
     def __call__(self, drawn: Mapping[str, Any]) -> Counts:
@@ -41,11 +40,10 @@ class ModelCounter:
         model = self._draw_model(drawn)
         if self.cost == "params" and set(self.cap.most) <= {"params"}:
             return {"params": models.count(model)}
-        costs = models.measure(model, self.cap.dtype)
-        check_counted(models.family_of(model), costs, [self.cost, *self.cap.most])
-        return {cost: getattr(costs, cost) for cost in UNITS} | {
-            "ram_bytes": costs.ram_bytes_in_use
-        }
+        footprint = models.measure(model, self.cap.dtype)
+        needed = [self.cost, *self.cap.most]
+        check_counted(models.family_of(model), footprint.costs, needed)
+        return {**footprint.costs, **footprint.values}
 
     def _draw_model(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The model with these values, for the images that the data then have."""

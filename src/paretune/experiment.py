@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from functools import partial
+from math import nan
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,7 +20,7 @@ from paretune import models
 from paretune.data import load
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError
-from paretune.front import Point
+from paretune.front import Candidate, Point
 from paretune.schema import Averaging, Restarts, Selection
 from paretune.search import current_trial
 from paretune.start import to_plain
@@ -35,24 +36,24 @@ log = logging.getLogger(__name__)
 
 
 def train_recorded(
-    cfg: DictConfig, start: Point, recorder: RunRecorder | None
+    cfg: DictConfig, candidate: Candidate, recorder: RunRecorder | None
 ) -> Point:
-    """Train as the config says, from the point that :func:`paretune.start.start_point`
-    gave; returns it with its scores.
+    """Train the candidate of :func:`paretune.start.prepare_candidate` as the config
+    says; returns it as a point, with its scores.
 
     The weights are left in Hydra's output folder, and with a recorder in the store.
     """
     if recorder:
-        recorder.start(start)
+        recorder.start(candidate)
     training = training_of(cfg)
-    data = load(start.config["data"]).with_split(training.selection.split)
-    _check_fit(start.config["model"], data)
+    data = load(candidate.config["data"]).with_split(training.selection.split)
+    _check_fit(candidate.config["model"], data)
     if recorder:
-        recorder.tag("layers", models.describe(start.config["model"]))
-    build, started_s = partial(models.build, start.config["model"]), perf_counter()
+        recorder.tag("layers", models.describe(candidate.config["model"]))
+    build, started_s = partial(models.build, candidate.config["model"]), perf_counter()
     net = build()
-    _check_logits(net, start.family, data)
-    execution = _execution(training, start.family, net, data)
+    _check_logits(net, candidate.family, data)
+    execution = _execution(training, candidate.family, net, data)
     training = best_start(build, data, training, execution)
     starts_s = perf_counter() - started_s
     seed_everything(training.seed)
@@ -64,14 +65,18 @@ def train_recorded(
         if recorder:
             recorder.epoch(epoch.number, asdict(epoch))
         if trial:
-            trial.report(epoch.number, getattr(start, cost), epoch.val_f1)
+            trial.report(epoch.number, candidate.costs.get(cost, nan), epoch.val_f1)
 
     trained = fit(
         net, data, training, listener=listener, test=cfg.test, execution=execution
     )
     best = trained.best
-    point = replace(
-        start,
+    point = Point(
+        costs=candidate.costs,
+        seed=candidate.seed,
+        family=candidate.family,
+        data=candidate.data,
+        config=candidate.config,
         f1=best.val_f1,
         accuracy=best.val_accuracy,
         loss=best.val_loss,
@@ -80,7 +85,7 @@ def train_recorded(
         run_id=recorder.run_id if recorder else "",
     )
     weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
-    save(weights, net, start.config, data.scaling(training.scaling))
+    save(weights, net, candidate.config, data.scaling(training.scaling))
     if recorder:
         recorder.tag("layout", str(trained.execution))
         recorder.tag("rule", training.selection.rule)

@@ -14,38 +14,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from paretune.costs import volume_end_of
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A trained model as a point of the params-vs-F1 plane.
 
-    ``params`` counts every trainable scalar, ``macs``, ``ram_bytes`` and
-    ``flash_bytes`` are as in
-    :class:`paretune.budget.Footprint`, NaN if they were not counted. ``f1`` (macro) and
-    ``accuracy`` are fractions in [0, 1], ``loss`` is the mean cross-entropy in nats,
-    all on the split that the caller scored.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A model that may be trained, and all that is known of it before.
+
+    ``costs`` are by their names in :data:`paretune.costs.COSTS`; those that could not
+    be counted are not in it. ``config`` is all settings of its training.
     """
 
-    params: int
+    costs: Mapping[str, float]
+    seed: int = 0
+    family: str = ""
+    data: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def params(self) -> int:
+        """Every trainable scalar."""
+        return int(self.costs["params"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point(Candidate):
+    """A trained model as a point of the params-vs-F1 plane.
+
+    ``f1`` (macro) and ``accuracy`` are fractions in [0, 1], ``loss`` is the mean
+    cross-entropy in nats, all on the split that the caller scored.
+    """
+
     f1: float
     accuracy: float = nan
     loss: float = nan
     seconds: float = nan
-    seed: int = 0
-    family: str = ""
-    data: str = ""
     best_epoch: int = -1
-    config: Mapping[str, Any] = field(default_factory=dict)
     run_id: str = ""
-    macs: float = nan
-    ram_bytes: float = nan
-    flash_bytes: float = nan
 
 
 Costs = NDArray[np.float64]
 LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
-UNCAPPED = 1e7  # parameters that the volume reaches to where there is no cap
-FAR = {"macs": 1e10, "ram_bytes": 1e10, "flash_bytes": 1e10}  # the same for other costs
 
 
 def costs_of(params: ArrayLike, f1: ArrayLike) -> Costs:
@@ -126,7 +135,8 @@ def front_volume(
     """
     costs = costs_of(values, f1)
     logs = np.log10(np.maximum(costs, [1.0, LEAST_ERROR]))
-    return hypervolume(logs, (float(np.log10(cap or FAR.get(cost, UNCAPPED))), 0.0))
+    end = cap or volume_end_of(cost)
+    return hypervolume(logs, (float(np.log10(end)), 0.0))
 
 
 def knee(costs: ArrayLike) -> int | None:

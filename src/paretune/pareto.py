@@ -45,7 +45,7 @@ def front(
     from paretune.tracking.read import column_of, complete_rows, front_rows
 
     query = Query(
-        max_params,
+        {} if max_params is None else {"params": max_params},
         min_f1,
         (families,) if isinstance(families, str) else tuple(families),
     )

@@ -10,19 +10,12 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from paretune.costs import COSTS
 from paretune.errors import ConfigError
 from paretune.schema import SECTIONS, Rule, collect_rules
 
-# The costs that a front may be drawn over, by the names of a point's fields, and what
-# they count.
-UNITS = {
-    "params": "parameters",
-    "macs": "multiply-accumulates",
-    "ram_bytes": "bytes of RAM",
-    "flash_bytes": "bytes of flash for weights",
-}
 OTHERS = {
-    "cost": Rule("what the front weighs against F1", choices=tuple(UNITS)),
+    "cost": Rule("what the front weighs against F1", choices=tuple(COSTS)),
     "data.splitting.how": Rule(
         "how validation images are drawn", choices=("last", "stratified")
     ),

@@ -3,18 +3,19 @@ model costs. No torch.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from paretune import models
-from paretune.budget import Cap
+from paretune.cap import Cap
+from paretune.costs import units
 from paretune.data import fitted
-from paretune.front import Point
+from paretune.front import Candidate
 from paretune.schema import TrainerSettings
-from paretune.settings import UNITS, without_effect
+from paretune.settings import without_effect
 
 TRAINED_BY = (
     "model",
@@ -31,33 +32,31 @@ TRAINED_BY = (
 log = logging.getLogger(__name__)
 
 
-def start_point(cfg: DictConfig, data: str) -> Point:
-    """The point of a training that has not begun: all but its scores. ``data`` is the
-    name of the data set.
+def prepare_candidate(cfg: DictConfig, data: str) -> Candidate:
+    """The model that a config trains, and what it costs. ``data`` is the name of the
+    data set.
 
     Raises :class:`~paretune.errors.CapError` before torch is imported if the model
     exceeds the cap, and before images are read, unless only they tell their shape.
     """
     config = {name: to_plain(cfg[name]) for name in TRAINED_BY}
     config["model"] = fitted(config["model"], config["data"])
-    cap = Cap(**config["cap"])
+    cap = Cap.of(config["cap"])
     family = models.family_of(config["model"])
-    costs = models.measure(config["model"], cap.dtype)
+    costs = models.measure(config["model"], cap.dtype).costs
     cap.check(family, costs)
-    counted = {cost: getattr(costs, cost) for cost in UNITS}
-    log.info(
-        "%s with %s",
-        family,
-        ", ".join(f"{counted[cost]:,} {unit}" for cost, unit in UNITS.items()),
+    log.info("%s with %s", family, _format_costs(costs))
+    return Candidate(
+        costs=costs, seed=cfg.seed, family=family, data=data, config=config
     )
-    return Point(
-        **counted,
-        f1=float("nan"),
-        seed=cfg.seed,
-        family=family,
-        data=data,
-        config=config,
-    )
+
+
+def _format_costs(costs: Mapping[str, float]) -> str:
+    words: list[str] = []
+    for name, unit in units().items():
+        if name in costs:
+            words.append(f"{costs[name]:,} {unit}")
+    return ", ".join(words)
 
 
 def tell_without_effect(trainer: DictConfig, overrides: Iterable[str]) -> None:

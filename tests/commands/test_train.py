@@ -48,8 +48,8 @@ def test_a_model_over_the_cap_stops_before_anything_is_built_or_read(command, tm
 
     assert answer.code == 2
     expected = (
-        "paretune train: model `conv` has 68,938 parameters, 67,938 over the cap; "
-        "expected at most 1,000; "
+        "paretune train: model `conv` has 68,938 parameters, 67,938 over the cap of "
+        "1,000; "
     )
     assert answer.err.splitlines() == [
         expected + "make it smaller or raise cap.max_params"
@@ -320,8 +320,8 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (
             ["data=digits", "cap.max_ram_bytes=9"],
             (
-                "model `squeeze` has 62,720 bytes of RAM, 62,711 over the cap; "
-                "expected at most 9"
+                "model `squeeze` has 62,720 bytes of RAM, 62,711 over the cap of 9; "
+                "make it smaller or raise cap.max_ram_bytes"
             ),
         ),
         (

@@ -19,7 +19,7 @@ def deployable(composed):
         for _ in range(2):
             net.train()(samples * 3)
         point = Point(
-            params=count(config),
+            costs={"params": count(config)},
             f1=0.9,
             family=config["_target_"],
             data="digits",

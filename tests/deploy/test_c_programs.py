@@ -46,7 +46,7 @@ def of_shape(
     samples = torch.rand(20, channels, height, width)
     return Deployable(
         WithScaling(net, Scaling(90.0, 50.0)).eval(),
-        Point(1, 0.5),
+        Point(costs={"params": 1}, f1=0.5),
         samples,
         1.0,
         fits_by,

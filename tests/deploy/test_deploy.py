@@ -97,7 +97,7 @@ def test_a_network_that_onnx_cannot_hold_is_refused_in_one_line(tmp_path, forwar
     net.forward = forward
     model = Deployable(
         WithScaling(net, Scaling(0.0, 1.0)).eval(),
-        Point(1, 0.5),
+        Point(costs={"params": 1}, f1=0.5),
         torch.rand(2, 1, 4, 4),
         1.0,
     )
@@ -142,7 +142,7 @@ def test_an_operation_that_c_has_not_is_named(tmp_path):
 
     model = Deployable(
         WithScaling(Odd(), Scaling(0.0, 1.0)).eval(),
-        Point(1, 0.5),
+        Point(costs={"params": 1}, f1=0.5),
         torch.rand(2, 1, 4, 4),
         1.0,
     )
@@ -174,7 +174,7 @@ def test_a_form_of_an_operation_that_c_has_not_is_named(tmp_path, forward, opera
     net = torch.nn.Sequential(OrderedDict(odd=layer))
     model = Deployable(
         WithScaling(net, Scaling(0.0, 1.0)).eval(),
-        Point(1, 0.5),
+        Point(costs={"params": 1}, f1=0.5),
         torch.rand(2, 1, 4, 4),
         1.0,
     )
@@ -217,11 +217,11 @@ def test_the_header_works_in_the_counted_bytes(deployable, tmp_path, family):
     model = deployable(f"model={family}")
     write_c(model, tmp_path / "model.h", "a test")
     text = (tmp_path / "model.h").read_text()
-    costs = models.measure(model.point.config["model"])
+    costs = models.measure(model.point.config["model"]).costs
 
     assert (
-        f"one static block\n * of {costs.ram_bytes} bytes. Weights: "
-        f"{costs.flash_bytes} bytes"
+        f"one static block\n * of {costs['ram_bytes']} bytes. Weights: "
+        f"{costs['flash_bytes']} bytes"
     ) in text
 
 
@@ -333,9 +333,9 @@ def test_a_norm_of_one_number_is_not_stored_value_by_value(deployable, tmp_path)
 def test_members_of_equal_parameters_have_files_of_their_own():
     """On a front over multiply-accumulates, say."""
     points = [
-        Point(100, 0.8, run_id="a" * 32),
-        Point(200, 0.9, run_id="b" * 32),
-        Point(200, 0.95, run_id="c" * 32),
+        Point(costs={"params": 100}, f1=0.8, run_id="a" * 32),
+        Point(costs={"params": 200}, f1=0.9, run_id="b" * 32),
+        Point(costs={"params": 200}, f1=0.95, run_id="c" * 32),
     ]
 
     assert [path.name for path in file_names(Path(), points)] == [

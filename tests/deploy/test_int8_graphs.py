@@ -153,7 +153,7 @@ def test_a_dense_layer_whose_sums_may_exceed_32_bits_is_refused(tmp_path, inputs
         torch.zeros(1, 1, 1, inputs),
     )
     model, network = (
-        Deployable(net, Point(1, 0.5), images, 1.0),
+        Deployable(net, Point(costs={"params": 1}, f1=0.5), images, 1.0),
         Quantised((op,), (1, 1, inputs), {IMAGE: Steps(1 / 255, -128)}),
     )
     refused = pytest.raises(

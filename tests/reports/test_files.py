@@ -86,7 +86,7 @@ def test_no_two_names_share_a_folder(names):
 
 def test_a_part_of_a_front_does_not_replace_the_front():
     wanted = Query(
-        max_params=5000, min_f1=0.97, families=("conv", "a/b"), confirmed=True
+        {"params": 5000}, min_f1=0.97, families=("conv", "a/b"), confirmed=True
     )
 
     assert folder_of("first", Query().part) == Path("sweeps/first")

@@ -52,7 +52,7 @@ def test_raced_and_failed_trials_are_rows_but_on_no_front():
     ("query", "numbers"),
     [
         (Query(), [0, 1, 2]),
-        (Query(max_params=200), [0, 1]),
+        (Query({"params": 200}), [0, 1]),
         (Query(min_f1=0.8), [0, 1]),
         (Query(families=("conv",)), [0, 2]),
     ],
@@ -123,7 +123,7 @@ SIXTEEN += [
         ),
         (
             SIXTEEN,
-            Query(max_params=100),
+            Query({"params": 100}),
             (
                 "demo: 1 of 1 complete trials is on the front; 16 trials in all (3 "
                 "raced, 2 failed, 1 running, 9 not asked for)"
@@ -268,7 +268,7 @@ def test_settings_of_a_family_of_ones_own_may_mean_anything(model, text):
 
 def test_a_part_shows_its_own_confirmed_models_alone():
     trainings = [training(1, 0.7), training(1, 0.8, run=f"{2:032x}")]
-    results = results_of(TRIALS, *trainings, query=Query(max_params=200))
+    results = results_of(TRIALS, *trainings, query=Query({"params": 200}))
 
     assert list(results.confirmed_of_these["trial"]) == [0]
 

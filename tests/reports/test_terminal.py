@@ -72,7 +72,7 @@ def test_a_front_over_another_cost_shows_that_one_and_the_parameters():
     assert printed(results).splitlines()[4].split()[:3] == ["697", "23.5k", "0.9000"]
     assert (
         "23,520 bytes of RAM"
-        in answer_query(replace(results, query=Query(max_ram_bytes=30_000)))[0]
+        in answer_query(replace(results, query=Query({"ram_bytes": 30_000})))[0]
     )
 
 
@@ -102,7 +102,9 @@ def test_the_table_of_confirmed_members_has_each_way_and_its_interval():
 
 
 def test_questions_are_answered_in_lines():
-    lines = answer_query(results_of(TRIALS, query=Query(1000, 0.8)), beats="known")
+    lines = answer_query(
+        results_of(TRIALS, query=Query({"params": 1000}, 0.8)), beats="known"
+    )
 
     assert lines[0].startswith(
         "Smallest with F1 of at least 0.8: 100 parameters, F1 0.8000 (conv"

@@ -28,7 +28,7 @@ from paretune.tracking.store import config_tags, configs_of, one_line
 from paretune.tracking.tables import COLUMNS_READ, Part, tables_in
 
 POINT = Point(
-    params=120,
+    costs={"params": 120, "macs": 900, "ram_bytes": 160, "flash_bytes": 480},
     f1=0.91,
     accuracy=0.92,
     loss=0.3,
@@ -38,9 +38,6 @@ POINT = Point(
     data="rows",
     best_epoch=2,
     config={"seed": 4, "model": {"widths": [2, 3]}},
-    macs=900,
-    ram_bytes=160,
-    flash_bytes=480,
 )
 
 
@@ -86,7 +83,7 @@ def run_trial(
         searched={"model.widths.0": "2"},
         replaces=again,
     ) as run:
-        run.start(replace(POINT, f1=math.nan))
+        run.start(POINT)
         run.epoch(1, {"val_f1": 0.5})
         run.epoch(2, {"val_f1": 0.91})
         run.finish(POINT, {"images_per_s": 10.0}, [weights])
@@ -290,7 +287,7 @@ def test_a_store_that_is_no_database_is_one_line(tmp_path):
 def finished(store: Store, number: int, params: int, f1: float) -> str:
     tags = {"kind": "trial", "sweep": "small", "trial": str(number), "data": "rows"}
     with RunRecorder(store, f"small-{number}", tags=tags, searched={}) as run:
-        point = replace(POINT, params=params, f1=f1)
+        point = replace(POINT, costs={"params": params}, f1=f1)
         run.start(point)
         run.finish(point, {}, [])
     return run.run_id
@@ -420,7 +417,7 @@ def test_a_raced_trial_keeps_its_best_epoch_and_is_apart(store):
     start_sweep(store)
     tags = {"kind": "trial", "sweep": "small", "trial": "0"}
     with suppress(Raced), RunRecorder(store, "small-0", tags=tags, searched={}) as run:
-        run.start(replace(POINT, f1=math.nan))
+        run.start(POINT)
         run.epoch(1, {"val_f1": 0.5, "val_loss": 1.0})
         run.epoch(2, {"val_f1": 0.4, "val_loss": 2.0})
         raise Raced

@@ -21,12 +21,12 @@ from hydra_plugins.paretune_sweeper._progress import (
     format_score,
 )
 from hydra_plugins.paretune_sweeper._scatter import Marks, plot_scatter
+from paretune.costs import units
 from paretune.front import Costs, costs_of, front
 from paretune.search.caps import Caps
 from paretune.search.claims import LATEST, worker_of
 from paretune.search.storage import noted
 from paretune.search.study import running
-from paretune.settings import UNITS
 
 MAX_COLUMNS = 120
 MAX_ROWS = 24
@@ -81,7 +81,7 @@ class Panel:
     def _title(self) -> str:
         name = self.progress.study.study_name
         cost = self.progress.caps.axis
-        unit = UNITS.get(cost, cost)
+        unit = units().get(cost, cost)
         legend = f"{MEMBER} front  {DOMINATED} other trials  {IN_HAND} in hand"
         return f"{name}: score by {unit}; {legend}"
 

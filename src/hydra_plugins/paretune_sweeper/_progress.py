@@ -12,7 +12,8 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from paretune.front import FAR, UNCAPPED, Costs, costs_of, front, front_volume
+from paretune.costs import volume_end_of
+from paretune.front import Costs, costs_of, front, front_volume
 from paretune.search.caps import Caps
 from paretune.search.stopping import compute_losses, hypervolume, reference_point
 from paretune.search.storage import best_trials
@@ -132,8 +133,8 @@ class Progress:
         axis = self.caps.axis
         if axis in self.caps.most:
             return True
-        farthest = FAR.get(axis, UNCAPPED)
-        is_count = (costs >= 1) & (costs < farthest) & (costs % 1 == 0)
+        end = volume_end_of(axis)
+        is_count = (costs >= 1) & (costs < end) & (costs % 1 == 0)
         return bool(is_count.all())
 
 

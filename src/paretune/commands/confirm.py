@@ -62,7 +62,7 @@ def main(cfg: DictConfig) -> Sequence[float]:
     F1).
     """
     from paretune.experiment import train_recorded, trusted
-    from paretune.start import start_point, tell_without_effect
+    from paretune.start import prepare_candidate, tell_without_effect
     from paretune.tracking import RunRecorder, Store, read_run
 
     tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
@@ -91,7 +91,8 @@ def main(cfg: DictConfig) -> Sequence[float]:
         store, name, tags=tags, searched={"seed": seed}, replaces=same
     ) as recorder:
         # What fails here is tried again.
-        point = train_recorded(config, start_point(config, member.data), recorder)
+        candidate = prepare_candidate(config, member.data)
+        point = train_recorded(config, candidate, recorder)
         if cfg.int8:
             from paretune.deploy.int8 import score_on_test
 

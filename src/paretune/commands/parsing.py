@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from paretune import paths
 from paretune.commands.mistakes import exit_on_mistake
+from paretune.costs import COSTS
 from paretune.secrets import refuse_passwords
-from paretune.settings import UNITS
 
 if TYPE_CHECKING:
     from paretune.reports.query import Query
@@ -94,13 +94,12 @@ def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
     """``--max-params`` and the like, ``--min-f1``, ``--family`` and ``--cost``; ``f1``
     says which F1 is meant.
     """
-    for cost, unit in UNITS.items():
-        name = cost.replace("_", "-")
+    for cost in COSTS.values():
         parser.add_argument(
-            f"--max-{name}",
+            f"--max-{cost.option}",
             type=whole,
             metavar="N",
-            help=f"only models of at most N {unit}",
+            help=f"only models of at most N {cost.unit}",
         )
     parser.add_argument(
         "--min-f1",
@@ -119,7 +118,7 @@ def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
     )
     parser.add_argument(
         "--cost",
-        choices=UNITS,
+        choices=COSTS,
         help="what the front is drawn over (default: as the sweep was run)",
     )
 
@@ -131,9 +130,13 @@ def query_of(options: argparse.Namespace) -> "Query":
     from paretune.reports.query import Query
 
     confirmed = getattr(options, "confirmed", False)
-    most = {f"max_{cost}": getattr(options, f"max_{cost}") for cost in UNITS}
+    most: dict[str, int] = {}
+    for name, cost in COSTS.items():
+        bound = getattr(options, cost.bound)
+        if bound is not None:
+            most[name] = bound
     return Query(
-        **most,
+        most,
         min_f1=options.min_f1,
         families=tuple(options.family),
         confirmed=confirmed,

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from functools import cache, partial
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from paretune.settings import PATHS, SETTINGS, check, check_all, mend
 
 if TYPE_CHECKING:
     from paretune.counting import Counts
-    from paretune.front import Point
+    from paretune.front import Candidate
     from paretune.search import TrialHandle
     from paretune.tracking import RunRecorder
 
@@ -78,23 +79,23 @@ def main(cfg: DictConfig) -> Sequence[float]:
                 _check_settings(cfg)
             _refuse_sweeper(HydraConfig.get().overrides.hydra)
         from paretune.search import current_trial
-        from paretune.start import start_point, tell_without_effect
+        from paretune.start import prepare_candidate, tell_without_effect
 
         trial = current_trial()
         _check_cost(cfg)
         _check_unseen(cfg, in_sweep=trial is not None)
         if trial is None or trial.number == 0:  # a sweep says it once
             tell_without_effect(cfg.trainer, HydraConfig.get().overrides.task)
-        start = start_point(
+        candidate = prepare_candidate(
             cfg, cfg.data.get("name") or HydraConfig.get().runtime.choices["data"]
         )
         from paretune.experiment import train_recorded  # imports torch
 
-        with _recorder(cfg, start, trial) as recorder:
-            point = train_recorded(cfg, start, recorder)
+        with _recorder(cfg, candidate, trial) as recorder:
+            point = train_recorded(cfg, candidate, recorder)
         if not in_sweep:
             log.info(_next(HydraConfig.get().overrides.task))
-    return getattr(point, cfg.cost), point.f1
+    return point.costs.get(cfg.cost, nan), point.f1
 
 
 def _next(overrides: Sequence[str]) -> str:
@@ -349,7 +350,7 @@ def _check_unseen(cfg: DictConfig, *, in_sweep: bool) -> None:
 
 
 def _recorder(
-    cfg: DictConfig, start: "Point", trial: "TrialHandle | None"
+    cfg: DictConfig, candidate: "Candidate", trial: "TrialHandle | None"
 ) -> "AbstractContextManager[RunRecorder | None]":
     if not cfg.tracking.uri:
         return nullcontext()
@@ -358,11 +359,11 @@ def _recorder(
     tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
     store, tags = (
         Store(**tracking),
-        {"data": start.data} | ({"recipe": cfg.recipe} if cfg.recipe else {}),
+        {"data": candidate.data} | ({"recipe": cfg.recipe} if cfg.recipe else {}),
     )
     tags["model"] = str(HydraConfig.get().runtime.choices["model"])
     if trial is None:
-        name = cfg.recipe or f"{start.family}-{start.params}"
+        name = cfg.recipe or f"{candidate.family}-{candidate.params}"
         return RunRecorder(
             store, name, tags={**tags, "kind": "run"}, searched={"seed": str(cfg.seed)}
         )

@@ -4,13 +4,13 @@ how it was made.
 
 import json
 from collections.abc import Mapping, Sequence
-from math import isnan
 from pathlib import Path
 from typing import Any
 
 import yaml
 from safetensors.torch import save
 
+from paretune.costs import COSTS
 from paretune.deploy.model import Deployable
 from paretune.front import Point
 from paretune.models.tracing import measure_network
@@ -39,17 +39,14 @@ Its output is `logits`, the largest of which is the class: {classes}.
 
 def describe_costs(model: Deployable) -> dict[str, str]:
     """What one inference takes, in words."""
-    costs = measure_network(model.net.net, model.image_shape)
-    if isnan(costs.macs):
+    counted = measure_network(model.net.net, model.image_shape).costs
+    if "macs" not in counted:
         return {"MACs per image": "not counted, the network does not run on one image"}
-    return {
-        "MACs per image": f"{costs.macs:,}",
-        "RAM": (
-            f"{costs.ram_bytes:,} bytes as float32: the scaled image and the "
-            "activations"
-        ),
-        "flash for weights": f"{costs.flash_bytes:,} bytes as float32; the code comes on top",
-    }
+    words: dict[str, str] = {}
+    for name, cost in COSTS.items():
+        if cost.card_label and name in counted:
+            words[cost.card_label] = cost.card_words.format(counted[name])
+    return words
 
 
 def write_safetensors(model: Deployable, path: Path) -> None:

@@ -2,14 +2,15 @@
 the built network, in microseconds.
 
 RAM and flash for weights are those of the exported C code, as
-:class:`paretune.budget.Footprint` says.
+:data:`paretune.costs.COSTS` says.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from math import prod
 
-from paretune.budget import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
+from paretune.costs import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
 from paretune.layers.types import (
     Activation,
     Conv,
@@ -40,6 +41,18 @@ def count_parameters(layers: Layers, image_shape: Shape) -> int:
     )
 
 
+@dataclass(frozen=True)
+class Unrolled:
+    """A network as it is counted: its applications in order without views, those of
+    each shared layer once, and the numbers (float32 or int8) it is exported in.
+    """
+
+    line: Sequence[Application]
+    layers_once: Sequence[Application]
+    image_shape: Shape
+    dtype: str
+
+
 def measure(layers: Layers, image_shape: Shape, dtype: str = "float32") -> Footprint:
     """All that one inference of a network takes, exported in ``dtype`` (float32 or
     int8).
@@ -48,22 +61,37 @@ def measure(layers: Layers, image_shape: Shape, dtype: str = "float32") -> Footp
     comes in.
     """
     line = leave_out_views(unroll(layers, image_shape))
-    layers_once = once_each(line)
-    width = BYTES[dtype]
-    in_use = [width * numbers for numbers in _measure_memory(line, image_shape)]
-    if dtype == "float32":
-        flash_bytes = width * sum(
-            _count_stored(application) for application in layers_once
-        )
-    else:
-        flash_bytes = _count_int8_flash(line, layers_once)
-    return Footprint(
-        params=sum(map(_count_parameters, layers_once)),
-        macs=sum(map(_count_macs, line)),
-        ram_bytes=max(in_use),
-        flash_bytes=flash_bytes,
-        ram_bytes_in_use=in_use,
-    )
+    network = Unrolled(line, once_each(line), image_shape, dtype)
+    return Footprint.of({name: count(network) for name, count in COUNTS.items()})
+
+
+def _count_all_parameters(network: Unrolled) -> int:
+    return sum(map(_count_parameters, network.layers_once))
+
+
+def _count_all_macs(network: Unrolled) -> int:
+    return sum(map(_count_macs, network.line))
+
+
+def _list_ram_bytes(network: Unrolled) -> list[int]:
+    """The bytes in use at each operation."""
+    numbers = _measure_memory(network.line, network.image_shape)
+    return [BYTES[network.dtype] * in_use for in_use in numbers]
+
+
+def _count_flash_bytes(network: Unrolled) -> int:
+    if network.dtype == "int8":
+        return _count_int8_flash(network.line, network.layers_once)
+    return BYTES[network.dtype] * sum(map(_count_stored, network.layers_once))
+
+
+# By the names of the costs.
+COUNTS: dict[str, Callable[[Unrolled], int | Sequence[int]]] = {
+    "params": _count_all_parameters,
+    "macs": _count_all_macs,
+    "ram_bytes": _list_ram_bytes,
+    "flash_bytes": _count_flash_bytes,
+}
 
 
 def _count_parameters(application: Application) -> int:

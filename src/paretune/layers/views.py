@@ -6,10 +6,9 @@ Averaging over moved copies is as old as Krizhevsky, Sutskever and Hinton 2012,
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import prod
 
-from paretune.budget import BYTES, Footprint
+from paretune.costs import BYTES, Footprint
 from paretune.errors import check_choice
 
 # Of how many views, the moves right or left and down or up that add up to so many
@@ -48,9 +47,11 @@ def count_views(
     if views == 1:
         return once
     copy_bytes = BYTES[dtype] * prod(image_shape)
-    return replace(
-        once,
-        macs=views * once.macs,
-        ram_bytes=once.ram_bytes + copy_bytes,
-        ram_bytes_in_use=[in_use + copy_bytes for in_use in once.ram_bytes_in_use],
-    )
+    counts: dict[str, int | Sequence[int]] = {**once.costs, **once.values}
+    if "macs" in once.costs:
+        counts["macs"] = views * once.costs["macs"]
+    if "ram_bytes" in once.values:
+        counts["ram_bytes"] = [
+            in_use + copy_bytes for in_use in once.values["ram_bytes"]
+        ]
+    return Footprint.of(counts)

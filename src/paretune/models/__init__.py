@@ -13,7 +13,7 @@ from pydoc import ErrorDuringImport, locate
 from typing import TYPE_CHECKING, Any
 
 from paretune import layers
-from paretune.budget import Footprint
+from paretune.costs import Footprint
 from paretune.errors import ConfigError, first_line
 from paretune.layers.shapes import check_image_shape
 from paretune.layers.types import Layers, Shape

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from paretune.budget import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
+from paretune.costs import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
 from paretune.graph import Graph, buffers_of, graph_of
 from paretune.graph.operations import Affine, Conv, Linear
 from paretune.layers.views import count_views
@@ -39,8 +39,8 @@ def measure_network(
     """The costs of a network for images ``(C, H, W)``; on the meta device without
     computing anything.
 
-    ``dtype`` (float32 or int8) is that of the exported code. Beside parameters the
-    costs are NaN for a network that does not run there on one image, by its own error.
+    ``dtype`` (float32 or int8) is that of the exported code. Of a network that does not
+    run there on one image, by its own error, only the parameters are counted.
     """
     if isinstance(network, Views):
         once = measure_network(network.net, image_shape, dtype)
@@ -49,14 +49,21 @@ def measure_network(
     try:
         graph = graph_of(network, image_shape)
     except UNTRACEABLE:
-        return Footprint(params)
+        return Footprint({"params": params})
     width = BYTES[dtype]
     buffers = buffers_of(graph)
     in_use = [width * numbers for numbers in measure_needs(len(graph.ops), buffers)]
     flash_bytes = (
         width * graph.stored if dtype == "float32" else _count_int8_flash(graph)
     )
-    return Footprint(params, graph.macs, max(in_use), flash_bytes, in_use)
+    return Footprint.of(
+        {
+            "params": params,
+            "macs": graph.macs,
+            "ram_bytes": in_use,
+            "flash_bytes": flash_bytes,
+        }
+    )
 
 
 def _count_int8_flash(graph: Graph) -> int:

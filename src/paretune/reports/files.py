@@ -7,12 +7,12 @@ import json
 import logging
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pandas import DataFrame
 
+from paretune.costs import COSTS
 from paretune.errors import StoreError
 from paretune.front import Point
 from paretune.hints import next_command
@@ -53,7 +53,19 @@ CONFIRMED_COLUMNS = (
     "test_f1_of_seeds",
     "seconds_a_seed",
 )
-COST_COLUMNS = ("params", "macs", "ram_bytes", "flash_bytes")
+POINT_FIELDS = (
+    "params",
+    "f1",
+    "accuracy",
+    "loss",
+    "seconds",
+    "seed",
+    "family",
+    "data",
+    "best_epoch",
+    "config",
+    "run_id",
+)
 PLAIN_NAME = re.compile(r"[\w,=+-]+(\.[\w,=+-]+)*")  # without dots at its ends
 LONGEST_NAME_BYTES = 200  # file systems take 255
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -107,7 +119,7 @@ def write_csv(results: SweepResults, path: Path) -> None:
     """
     scores = (f"{results.split}_f1", f"{results.split}_accuracy")
     table = _table_of(results.members)
-    _write_table(table, path, (*COST_COLUMNS, *scores, *FRONT_COLUMNS))
+    _write_table(table, path, (*COSTS, *scores, *FRONT_COLUMNS))
 
 
 def write_confirmed(models: DataFrame, path: Path) -> None:
@@ -117,15 +129,14 @@ def write_confirmed(models: DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = _table_of(models)
     table["seconds_a_seed"] = models["seconds_a_seed"].map("{:.0f}".format)
-    _write_table(table, path, (*COST_COLUMNS, *CONFIRMED_COLUMNS))
+    _write_table(table, path, (*COSTS, *CONFIRMED_COLUMNS))
 
 
 def _table_of(models: DataFrame) -> DataFrame:
     """The models with the columns that only files have."""
     table = models.copy()
-    table["params"] = models["n_params"].astype(int)
-    for cost in ("macs", "ram_bytes", "flash_bytes"):
-        table[cost] = models[cost].astype("Int64")  # NaN stays empty
+    for name, cost in COSTS.items():
+        table[name] = models[cost.metric].astype("Int64")  # NaN stays empty
     table["layers"] = models["config"].map(format_layers)
     table["best_epoch"] = models["best_epoch"].fillna(-1).astype(int)
     table["seconds"] = models["seconds"].map("{:.1f}".format)
@@ -172,9 +183,9 @@ def write_json(results: SweepResults, path: Path) -> None:
 
 def _describe_point(point: Point) -> dict[str, Any]:
     """The fields of a point, and its layers in short."""
-    fields = asdict(point)
-    fields["layers"] = format_layers(point.config)
-    return fields
+    fields = {name: getattr(point, name) for name in POINT_FIELDS}
+    others = {name: point.costs.get(name) for name in COSTS if name != "params"}
+    return {**fields, **others, "layers": format_layers(point.config)}
 
 
 class FrontRecorder(SweepRecorder):

@@ -12,6 +12,7 @@ import numpy as np
 from pandas import DataFrame
 
 from paretune import paths
+from paretune.costs import COSTS, cost_of_metric
 from paretune.errors import ConfigError, StoreError
 from paretune.front import Costs, Point
 from paretune.reports.confirmed import (
@@ -21,7 +22,6 @@ from paretune.reports.confirmed import (
     summarize_trainings,
 )
 from paretune.reports.query import Query
-from paretune.settings import UNITS
 from paretune.tracking import Store, read_confirmations, read_trials
 from paretune.tracking.read import (
     column_of,
@@ -30,7 +30,7 @@ from paretune.tracking.read import (
     points_of,
     records,
 )
-from paretune.tracking.store import COST_METRICS, N_PARAMS
+from paretune.tracking.store import N_PARAMS
 from paretune.trust import Trust
 
 LEAST_FRONT_ERROR = 1e-6  # of a front that makes none
@@ -59,12 +59,12 @@ class SweepResults:
     @property
     def cost_name(self) -> str:
         """The name of that cost, as settings and options have it."""
-        return self.cost.removeprefix("n_")
+        return cost_of_metric(self.cost).name
 
     @property
     def unit(self) -> str:
         """The unit of that cost, in words."""
-        return UNITS[self.cost_name]
+        return cost_of_metric(self.cost).unit
 
     @property
     def cap(self) -> int | None:
@@ -344,17 +344,17 @@ def _read_published(models: DataFrame) -> list[Reference]:
 def _shared_caps(configs: Collection[Mapping[str, Any]]) -> dict[str, int]:
     """By column the caps that all configs have alike."""
     caps: dict[str, int] = {}
-    for cost, column in COST_METRICS.items():
-        bounds = {_cap_of(config).get(f"max_{cost}") for config in configs}
+    for cost in COSTS.values():
+        bounds = {_cap_of(config).get(cost.bound) for config in configs}
         bound = bounds.pop()
         if bound and not bounds:
-            caps[column] = bound
+            caps[cost.metric] = bound
     return caps
 
 
 def _cost_column(query: Query, table: DataFrame) -> str:
     if query.cost:
-        return COST_METRICS[query.cost]
+        return COSTS[query.cost].metric
     return column_of(table)
 
 
@@ -378,9 +378,10 @@ def with_costs(table: DataFrame) -> DataFrame:
 def _write_costs(table: DataFrame, row: Hashable, config: Mapping[str, Any]) -> None:
     from paretune.models import measure  # imports torch
 
-    footprint = measure(config["model"], _dtype_of(config))
-    for cost in ("macs", "ram_bytes", "flash_bytes"):
-        table.loc[row, COST_METRICS[cost]] = getattr(footprint, cost)
+    costs = measure(config["model"], _dtype_of(config)).costs
+    for name, value in costs.items():
+        if name != "params":
+            table.loc[row, COSTS[name].metric] = value
 
 
 def _dtype_of(config: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader
 from pandas import DataFrame
 from plotly.offline import get_plotlyjs
 
+from paretune.costs import COSTS, cost_of_metric, units
 from paretune.errors import ConfigError
 from paretune.front import costs_of, front, front_volume
 from paretune.reports.confirmed import format_mean_and_sd
@@ -34,10 +35,9 @@ from paretune.reports.figure import (
 from paretune.reports.findings import SweepResults, count_unfinished
 from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
-from paretune.settings import UNITS
 from paretune.tracking import Store, read_curve
 from paretune.tracking.read import complete_rows, records
-from paretune.tracking.store import COST_METRICS, VAL_F1
+from paretune.tracking.store import VAL_F1
 
 MOST_CURVES = 60  # raced trials that are shown
 FAILED_SHOWN = 50
@@ -74,11 +74,12 @@ def _front_of_each_family(results: SweepResults) -> dict[str, DataFrame]:
 
 def _heading(results: SweepResults) -> dict[str, Any]:
     return {
+        "columns": [cost.column for cost in COSTS.values()],
         "title": results.title,
         "score": results.score,
         "facts": _facts(results),
         "published": bool(results.references),
-        "units": UNITS,
+        "units": units(),
         "axis": results.cost_name,
         "unit": results.unit,
     }
@@ -140,7 +141,7 @@ def _data(
         "leastShownError": LEAST_SHOWN_ERROR,
         "caps": _caps_by_name(results),
         "axis": results.cost_name,
-        "units": UNITS,
+        "units": units(),
         "score": results.score,
         "ui": ui.rstrip("/"),
         "volume": volume_curve(results),
@@ -153,8 +154,7 @@ def _caps_by_name(results: SweepResults) -> dict[str, int]:
     """The caps by the names of their costs."""
     caps: dict[str, int] = {}
     for column, cap in results.caps.items():
-        name = column.removeprefix("n_")
-        caps[name] = cap
+        caps[cost_of_metric(column).name] = cap
     return caps
 
 
@@ -213,7 +213,7 @@ def _list_settings(searched: Mapping[str, str]) -> list[str]:
 
 def _names_in_script(results: SweepResults) -> dict[str, str]:
     """By column the name that the page's script has for it."""
-    names = {column: cost for cost, column in COST_METRICS.items()}
+    names = {cost.metric: name for name, cost in COSTS.items()}
     names |= {
         results.f1: "f1",
         f"{results.split}_accuracy": "accuracy",
@@ -242,7 +242,7 @@ def _facts(results: SweepResults) -> list[tuple[str, str]]:
         ("data", ", ".join(data)),
     ]
     for name, cap in _caps_by_name(results).items():
-        facts.append(("cap", f"{cap:,} {UNITS[name]}"))
+        facts.append(("cap", f"{cap:,} {COSTS[name].unit}"))
     if trials["ended"].notna().any():
         facts.append(("training", f"{_format_time_spent(trials)} in all"))
     return facts

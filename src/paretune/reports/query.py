@@ -1,14 +1,15 @@
 """Which models of a sweep a person asks for."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pandas import DataFrame, Series
 
+from paretune.costs import COSTS
 from paretune.errors import StoreError, check_least
-from paretune.settings import UNITS, mend
-from paretune.tracking.store import COST_METRICS, VAL_F1
+from paretune.settings import mend
+from paretune.tracking.store import VAL_F1
 
 
 @dataclass(frozen=True)
@@ -16,17 +17,14 @@ class Query:
     """Which models a person asks for: costs, validation F1, families; with
     ``confirmed`` those alone, by their test F1.
 
-    ``cost`` is what the front is drawn over; without one it is what the sweeps weighed
-    against F1.
+    ``most`` are the largest costs by the costs' names. ``cost`` is what the front is
+    drawn over; without one it is what the sweeps weighed against F1.
     """
 
-    max_params: int | None = None
+    most: Mapping[str, int] = field(default_factory=dict)
     min_f1: float | None = None
     families: tuple[str, ...] = ()
     confirmed: bool = False
-    max_macs: int | None = None
-    max_ram_bytes: int | None = None
-    max_flash_bytes: int | None = None
     cost: str | None = None
 
     def __post_init__(self) -> None:
@@ -51,29 +49,17 @@ class Query:
         asked for.
         """
         parts: dict[str, Any] = {}
-        for cost, most in self.most.items():
-            option = cost.replace("_", "-")
-            parts[f"max-{option}"] = most
+        for name, most in self.most.items():
+            parts[f"max-{COSTS[name].option}"] = most
         parts["min-f1"] = self.min_f1
         parts["family"] = "+".join(self.families) or None
         parts["cost"] = self.cost
         return parts
 
-    @property
-    def most(self) -> dict[str, int]:
-        """The largest costs asked for, by the costs' names."""
-        bounds: dict[str, int] = {}
-        for cost in UNITS:
-            bound = getattr(self, f"max_{cost}")
-            if bound is not None:
-                bounds[cost] = bound
-        return bounds
-
     def rows(self, table: DataFrame, f1: str = VAL_F1) -> DataFrame:
         """The rows that are asked for, by the column ``f1``."""
-        for cost, most in self.most.items():
-            column = COST_METRICS[cost]
-            table = table[table[column] <= most]
+        for name, most in self.most.items():
+            table = table[table[COSTS[name].metric] <= most]
         if self.min_f1 is not None:
             table = table[table[f1] >= self.min_f1]
         if self.families:

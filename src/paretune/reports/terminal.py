@@ -8,21 +8,15 @@ from pandas import DataFrame
 from rich import box
 from rich.table import Table
 
+from paretune.costs import COSTS, cost_of_metric
 from paretune.errors import ConfigError
 from paretune.front import costs_of, knee
 from paretune.reports.confirmed import Reference, format_mean_and_sd, select_most_seeds
 from paretune.reports.findings import SweepResults
 from paretune.reports.layer_words import format_layers
-from paretune.settings import UNITS
 from paretune.tracking.read import records
 from paretune.tracking.store import N_PARAMS
 
-COST_HEADINGS = {
-    "n_params": "params",
-    "macs": "MACs",
-    "ram_bytes": "RAM B",
-    "flash_bytes": "flash for weights B",
-}
 WIDE = 105  # columns of a terminal that has room for every cost
 LARGEST_POWER = 3  # of a thousand: counts are written in G at most
 POWER_LETTERS = " kMG"
@@ -36,7 +30,7 @@ def build_results_table(results: SweepResults, width: int = WIDE) -> Table:
         is_member = results.confirmed["run_id"].isin(results.members["run_id"])
         return build_confirmed_table(results.confirmed[is_member], results.title)
     costs = _shown_costs(results, width)
-    headings = [COST_HEADINGS[cost] for cost in costs]
+    headings = [cost_of_metric(cost).heading for cost in costs]
     table = _build_table(
         results.title, (*headings, "val F1", "val acc"), ("family", "layers", "run")
     )
@@ -55,9 +49,10 @@ def build_results_table(results: SweepResults, width: int = WIDE) -> Table:
 
 def _shown_costs(results: SweepResults, width: int) -> list[str]:
     """The columns of the costs that there is room for."""
+    columns = [cost.metric for cost in COSTS.values()]
     if width >= WIDE:
-        return list(COST_HEADINGS)
-    return [cost for cost in COST_HEADINGS if cost in (N_PARAMS, results.cost)]
+        return columns
+    return [column for column in columns if column in (N_PARAMS, results.cost)]
 
 
 def _format_cost(model: Mapping[str, Any], cost: str) -> str:
@@ -156,7 +151,7 @@ def _extreme_lines(results: SweepResults) -> list[str]:
         smallest = _describe_model(members[0], results)
         lines.append(f"Smallest with F1 of at least {query.min_f1:g}: {smallest}")
     if query.most:
-        bounds = [f"{most:,} {UNITS[cost]}" for cost, most in query.most.items()]
+        bounds = [f"{most:,} {COSTS[cost].unit}" for cost, most in query.most.items()]
         best = _describe_model(members[-1], results)
         lines.append(f"Best with at most {' and '.join(bounds)}: {best}")
     return lines

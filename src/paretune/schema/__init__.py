@@ -5,8 +5,9 @@ Hydra composes them (:func:`register`), so that a wrong type or an unknown name 
 refused when a config is composed. Importing them imports neither torch nor Hydra.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from paretune.costs import COSTS, units
 from paretune.schema.field import Rule, Setting, collect_rules, list_settings
 from paretune.schema.run import CapSettings, Selection
 from paretune.schema.trainer import (
@@ -54,12 +55,21 @@ def register() -> None:
         node=_make_writable(TrainerSettings),
         provider="paretune",
     )
-    others = {
+    others: dict[str, Any] = {
         name: _make_writable(schema)
         for name, schema in SECTIONS.items()
         if name != "trainer"
     }
+    others["hydra"] = {"sweeper": {"cap": _make_sweeper_cap()}}
     store.store(name="schema", node=others, provider="paretune")
+
+
+def _make_sweeper_cap() -> dict[str, dict[str, str]]:
+    """The options of a sweeper's cap that follow from the costs there are."""
+    bounds: dict[str, str] = {}
+    for name, cost in COSTS.items():
+        bounds[name] = f"${{cap.{cost.bound}}}"
+    return {"max": bounds, "units": units()}
 
 
 def _make_writable(schema: type) -> "DictConfig":

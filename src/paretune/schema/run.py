@@ -2,8 +2,10 @@
 ``selection`` and ``cap``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
+from typing import Any
 
+from paretune.costs import COSTS
 from paretune.schema.field import check_settings, choice, optional_whole_number
 
 
@@ -44,37 +46,36 @@ class Selection:
         return "last epoch on test" if self.split == "test" else "last epoch"
 
 
-@dataclass(frozen=True)
-class CapSettings:
-    """The hard upper bounds on what a model costs: no model above one of them is ever
-    trained.
+def _list_cap_fields() -> list[tuple[str, Any, Any]]:
+    """A bound for each cost, and how they are counted; of each setting its name, type
+    and rule.
     """
-
-    max_params: int | None = optional_whole_number(None, "parameters", least=1)
-    max_macs: int | None = optional_whole_number(
-        None, "multiply-accumulates of one inference", least=1
-    )
-    max_ram_bytes: int | None = optional_whole_number(
-        None,
-        (
-            "RAM of one inference: the image and the activations that are needed at "
-            "the same time"
-        ),
-        least=1,
-    )
-    max_flash_bytes: int | None = optional_whole_number(
-        None, "flash for weights, as they are stored", least=1
-    )
-    dtype: str = choice(
+    bounds: list[tuple[str, Any, Any]] = []
+    for cost in COSTS.values():
+        rule = optional_whole_number(None, cost.help, least=1)
+        bounds.append((cost.bound, int | None, rule))
+    dtype = choice(
         "float32",
         ("float32", "int8"),
         "of the numbers that RAM and flash are counted in: `float32` or `int8`",
     )
-    min_params: int | None = optional_whole_number(
+    min_params = optional_whole_number(
         None,
         "a sweep looks above this size: fewer parameters are worth nothing",
         least=1,
     )
+    return [*bounds, ("dtype", str, dtype), ("min_params", int | None, min_params)]
 
-    def __post_init__(self) -> None:
-        check_settings(self, "cap")
+
+def _check_cap(settings: object) -> None:
+    check_settings(settings, "cap")
+
+
+# The hard upper bounds on what a model costs: no model above one of them is ever
+# trained. Models below ``min_params`` may be trained.
+CapSettings = make_dataclass(
+    "CapSettings",
+    _list_cap_fields(),
+    namespace={"__post_init__": _check_cap},
+    frozen=True,
+)

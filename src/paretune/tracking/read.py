@@ -1,14 +1,14 @@
 """Reading trials back from the store."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from difflib import get_close_matches
-from math import inf, nan
+from math import inf, isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paretune.costs import COSTS
 from paretune.errors import StoreError
 from paretune.front import Point, costs_of, front
 from paretune.paths import temporary_folder
@@ -213,22 +213,35 @@ def points_of(table: "DataFrame", split: str = "val") -> list[Point]:
     """The rows as points, with the scores of ``split`` (no loss of ``test`` is kept); a
     count that a trial has not got is 0.
     """
-    table = table if split == "val" else table.assign(val_loss=nan)
-    names = {
-        N_PARAMS: "params",
-        f"{split}_f1": "f1",
-        f"{split}_accuracy": "accuracy",
-        "val_loss": "loss",
-    }
     whole = table.fillna({N_PARAMS: 0, "best_epoch": -1}).astype(
         {N_PARAMS: int, "best_epoch": int}
     )
-    return [
-        Point(**row)
-        for row in records(
-            whole.rename(columns=names)[[field.name for field in fields(Point)]]
-        )
-    ]
+    return [_point_of(row, split) for row in records(whole)]
+
+
+def _point_of(row: Mapping[str, Any], split: str) -> Point:
+    return Point(
+        costs=_costs_of(row),
+        seed=row["seed"],
+        family=row["family"],
+        data=row["data"],
+        config=row["config"],
+        f1=row[f"{split}_f1"],
+        accuracy=row[f"{split}_accuracy"],
+        loss=row["val_loss"] if split == "val" else nan,
+        seconds=row["seconds"],
+        best_epoch=row["best_epoch"],
+        run_id=row["run_id"],
+    )
+
+
+def _costs_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """The costs that were counted, by name."""
+    costs: dict[str, float] = {}
+    for name, cost in COSTS.items():
+        if not isnan(row[cost.metric]):
+            costs[name] = row[cost.metric]
+    return costs
 
 
 def read_points(store: Store, *sweeps: str) -> list[Point]:

@@ -10,7 +10,6 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from math import isnan
 from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
@@ -20,7 +19,7 @@ import yaml
 from requests import HTTPError
 
 from paretune.errors import Raced, StoreError, first_line
-from paretune.front import Point
+from paretune.front import Candidate, Point
 from paretune.retry import FaultError, Outage, comes_of, is_busy, patience
 from paretune.tracking.front_tags import keep_front, supersede
 from paretune.tracking.spool import (
@@ -397,23 +396,19 @@ class RunRecorder(RunWriter):
             raise
         return self
 
-    def start(self, point: Point) -> None:
-        """Log what is known before training: the counts, and the config as a file and
+    def start(self, candidate: Candidate) -> None:
+        """Log what is known before training: the costs, and the config as a file and
         as a tag to query.
         """
-        counted = {
-            metric: getattr(point, cost) for cost, metric in COST_METRICS.items()
-        }
-        costs = {
-            metric: float(value)
-            for metric, value in counted.items()
-            if metric != N_PARAMS and not isnan(value)
-        }
+        costs: dict[str, float] = {}
+        for name, value in candidate.costs.items():
+            if name != "params":
+                costs[COST_METRICS[name]] = float(value)
         self.write(
             "start",
-            params=point.params,
-            family=point.family,
-            config=dict(point.config),
+            params=candidate.params,
+            family=candidate.family,
+            config=dict(candidate.config),
             costs=costs,
         )
 

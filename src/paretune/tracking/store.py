@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from paretune.atomic import atomically
+from paretune.costs import COSTS, PARAMS
 from paretune.errors import StoreError, first_line
 from paretune.paths import NO_ROOM, sqlite_file, sqlite_url
 from paretune.retry import (
@@ -93,14 +94,9 @@ class Tag:
 
 
 # Names of metrics, and the field of a point that each one is.
-N_PARAMS, VAL_F1 = "n_params", "val_f1"
-# By field.
-COST_METRICS = {
-    "params": N_PARAMS,
-    "macs": "macs",
-    "ram_bytes": "ram_bytes",
-    "flash_bytes": "flash_bytes",
-}
+N_PARAMS, VAL_F1 = PARAMS.metric, "val_f1"
+# By name.
+COST_METRICS = {name: cost.metric for name, cost in COSTS.items()}
 SCORES = {
     VAL_F1: "f1",
     "val_accuracy": "accuracy",

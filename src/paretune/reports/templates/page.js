@@ -143,7 +143,7 @@ function fillTable(front, narrow) {
 }
 
 function draw() {
-  [...byId("front-table").tHead.rows[0].cells].slice(0, 4).forEach((th, i) => th.classList.toggle("wide", Object.keys(data.units)[i] !== axis()));
+  [...byId("front-table").tHead.rows[0].cells].slice(0, Object.keys(data.units).length).forEach((th, i) => th.classList.toggle("wide", Object.keys(data.units)[i] !== axis()));
   const points = wanted(), front = frontOf(points), narrow = window.innerWidth < 600;
   Plotly.react("front-plot", [...trialTraces(points), ...referenceTraces(), frontTrace(front)], layout(narrow, points), CONFIG);
   fillTable(front, narrow);
