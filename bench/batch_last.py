@@ -161,9 +161,12 @@ def of_net(model: dict[str, object]) -> dict[str, float]:
 
 def training_step(model: dict[str, object], execution: Execution) -> Callable[[], None]:
     torch.manual_seed(0)
-    net = execution.network(models.build(model), torch.device("cpu")).train()
+    net = execution.convert_network(models.build(model), torch.device("cpu")).train()
     images, labels = torch.randn(BATCH_SIZE, 1, 28, 28), torch.arange(BATCH_SIZE) % 10
-    images, forward = execution.images(images), execution.forward_of(net, (1, 28, 28))
+    images, forward = (
+        execution.convert_images(images),
+        execution.make_forward(net, (1, 28, 28)),
+    )
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.001, fused=True)
 
     def step() -> None:

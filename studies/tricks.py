@@ -214,7 +214,7 @@ def trained(
     from hydra import compose, initialize_config_dir
 
     from paretune.experiment import training_of
-    from paretune.training.fit import best_start, fit, seed_everything
+    from paretune.training.fit import choose_start, fit, seed_everything
 
     schema.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -232,7 +232,7 @@ def trained(
     build = partial(
         models.build, {"num_classes": 10, "image_shape": [1, 28, 28], **model}
     )
-    training = best_start(
+    training = choose_start(
         build, data, training, training.choose_execution(build(), data.train)
     )
     seed_everything(training.seed)

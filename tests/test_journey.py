@@ -14,13 +14,13 @@ def test_the_journey_from_the_command_to_the_first_step_is_short(command, monkey
     docs/architecture.md draws them.
     """
     stacks: list[list[traceback.FrameSummary]] = []
-    loss = Distillation.loss
+    loss = Distillation.compute_loss
 
     def watched(*arguments, **settings):
         stacks.append([*traceback.extract_stack()])
         return loss(*arguments, **settings)
 
-    monkeypatch.setattr(Distillation, "loss", watched)
+    monkeypatch.setattr(Distillation, "compute_loss", watched)
     command(
         "-m",
         "data=digits",
@@ -33,6 +33,6 @@ def test_the_journey_from_the_command_to_the_first_step_is_short(command, monkey
     own = [frame for frame in stacks[0] if SOURCE in Path(frame.filename).parents]
     journey = [f"{Path(frame.filename).name}:{frame.name}" for frame in own]
 
-    assert journey[-1] == "module.py:training_step"
+    assert journey[-1] == "module.py:_make_step"
     assert len(journey) <= 12, journey
     assert len({frame.filename for frame in own}) <= 7, journey

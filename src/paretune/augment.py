@@ -11,7 +11,8 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from paretune.errors import ConfigError, check_choice
 
-KNOTS = 7  # a side, of the grid that bends an image
+# Of the grid that bends an image.
+KNOTS_A_SIDE = 7
 
 
 def unchanged(images: Tensor, draws: torch.Generator, strength: float = 1.0) -> Tensor:
@@ -58,50 +59,75 @@ class Affine:
         """Warped float images, same shape ``(B, C, H, W)``; ``strength`` (0 to 1)
         shrinks every draw.
         """
-        theta, (height, width) = (
-            self._inverse_maps(len(images), draws, strength).to(images.device),
-            images.shape[2:],
-        )
-        # What turns and slants goes by pixels, not by sides.
-        theta[:, 0, 1] *= height / width
-        theta[:, 1, 0] *= width / height
-        grid = affine_grid(theta, list(images.shape), align_corners=False)
+        grid = self._draw_affine_grid(images, draws, strength)
         if self.elastic:
-            knots = (
-                torch.rand(len(images), 2, KNOTS, KNOTS, generator=draws) * 2 - 1
-            ) * (2 * self.elastic * strength)
-            bends = interpolate(
-                knots.to(images.device),
-                list(images.shape[2:]),
-                mode="bicubic",
-                align_corners=True,
-            )
-            grid = grid + bends.permute(0, 2, 3, 1)
+            grid = grid + self._draw_bends(images, draws, strength)
         sampled = grid_sample(
             images - self.fill, grid, mode=self.interpolation, align_corners=False
         )
         return sampled + self.fill
 
-    def _inverse_maps(
+    def _draw_affine_grid(
+        self, images: Tensor, draws: torch.Generator, strength: float
+    ) -> Tensor:
+        """Where each output pixel comes from, ``(B, H, W, 2)`` in units of half the
+        side.
+        """
+        height, width = images.shape[2:]
+        maps = self._draw_inverse_maps(len(images), draws, strength).to(images.device)
+        # What turns and slants goes by pixels, not by sides.
+        maps[:, 0, 1] *= height / width
+        maps[:, 1, 0] *= width / height
+        return affine_grid(maps, list(images.shape), align_corners=False)
+
+    def _draw_bends(
+        self, images: Tensor, draws: torch.Generator, strength: float
+    ) -> Tensor:
+        """How far each output pixel's place moves, ``(B, H, W, 2)`` in units of half
+        the side.
+        """
+        shape = (len(images), 2, KNOTS_A_SIDE, KNOTS_A_SIDE)
+        largest = 2 * self.elastic * strength
+        knots = _draw_either_way(shape, draws) * largest
+        bends = interpolate(
+            knots.to(images.device),
+            list(images.shape[2:]),
+            mode="bicubic",
+            align_corners=True,
+        )
+        return bends.permute(0, 2, 3, 1)
+
+    def _draw_inverse_maps(
         self, count: int, draws: torch.Generator, strength: float
     ) -> Tensor:
-        """Where each output pixel comes from, ``(count, 2, 3)`` in units of half the
-        side, as ``affine_grid`` wants.
+        """From each output place to its input place, ``(count, 2, 3)`` in units of half
+        the side, as ``affine_grid`` wants.
         """
-        rotation, shear, scale, *shift = (
-            (torch.rand(5, count, generator=draws) * 2 - 1) * strength
-        ).unbind()
-        angle, slant = (
+        drawn = _draw_either_way((5, count), draws) * strength
+        rotation, shear, scale, *shift = drawn.unbind()
+
+        turned = _turn_and_slant(
             rotation * (self.rotation_deg * pi / 180),
-            torch.tan(shear * (self.shear_deg * pi / 180)),
+            shear * (self.shear_deg * pi / 180),
         )
-        cos, sin = angle.cos(), angle.sin()
-        # forward: slant along x, then turn, then scale
-        forward = torch.stack(
-            [cos, cos * slant - sin, sin, sin * slant + cos], dim=1
-        ).reshape(count, 2, 2)
-        inverse = torch.linalg.inv(
-            forward * (1 + scale * self.scale).reshape(count, 1, 1)
-        )
+        size = (1 + scale * self.scale).reshape(count, 1, 1)
+        inverse = torch.linalg.inv(turned * size)
+
         moved = torch.stack(shift, dim=1).unsqueeze(2) * (2 * self.shift)
         return torch.cat([inverse, -inverse @ moved], dim=2)
+
+
+def _draw_either_way(shape: tuple[int, ...], draws: torch.Generator) -> Tensor:
+    """Uniform numbers from -1 to 1."""
+    return torch.rand(shape, generator=draws) * 2 - 1
+
+
+def _turn_and_slant(angle: Tensor, shear: Tensor) -> Tensor:
+    """Matrices ``(B, 2, 2)`` that slant along x, then turn, by angles ``(B,)`` in
+    radians.
+    """
+    slant = torch.tan(shear)
+    cos = angle.cos()
+    sin = angle.sin()
+    rows = [cos, cos * slant - sin, sin, sin * slant + cos]
+    return torch.stack(rows, dim=1).reshape(len(angle), 2, 2)

@@ -27,8 +27,8 @@ from paretune.start import to_plain
 from paretune.tracking import RunRecorder
 from paretune.training import save
 from paretune.training.distillation import Distillation
-from paretune.training.execution import Execution, formats_for
-from paretune.training.fit import Epoch, Trained, best_start, fit, seed_everything
+from paretune.training.execution import Execution, find_formats
+from paretune.training.fit import Epoch, Trained, choose_start, fit, seed_everything
 from paretune.training.settings import Augment, Training
 from paretune.trust import Trust
 
@@ -54,7 +54,7 @@ def train_recorded(
     net = build()
     _check_logits(net, candidate.family, data)
     execution = _execution(training, candidate.family, net, data)
-    training = best_start(build, data, training, execution)
+    training = choose_start(build, data, training, execution)
     starts_s = perf_counter() - started_s
     seed_everything(training.seed)
     net = build()
@@ -113,7 +113,7 @@ def _execution(
     execution = Execution(
         **trial.shared(name, lambda: asdict(training.choose_execution(net, data.train)))
     )
-    if execution.memory_format in formats_for(net, shape, device):
+    if execution.memory_format in find_formats(net, shape, device):
         return execution
     log.warning(
         (

@@ -9,7 +9,7 @@ import yaml
 from paretune import paths
 from paretune.tracking import Store
 from paretune.training import load
-from paretune.training.execution import FORMATS
+from paretune.training.execution import MEMORY_FORMATS
 
 QUICK = (
     "data=digits",
@@ -32,7 +32,7 @@ def test_a_single_run_is_recorded_with_its_weights(command, tmp_path):
     ) in answer.out
     assert run.info.status == "FINISHED"
     assert {"n_params", "val_f1", "test_f1", "images_per_s"} <= set(run.data.metrics)
-    assert run.data.tags["layout"].split("/")[0] in FORMATS
+    assert run.data.tags["layout"].split("/")[0] in MEMORY_FORMATS
     assert load(weights)[1]["model"]["widths"] == [64, 64]
 
 

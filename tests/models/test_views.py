@@ -5,7 +5,7 @@ import torch
 
 from paretune import models
 from paretune.errors import ConfigError
-from paretune.training.execution import Execution, formats_for
+from paretune.training.execution import Execution, find_formats
 from paretune.training.programs import load_kernels
 
 CONFIG = {
@@ -68,9 +68,9 @@ def test_looking_more_often_costs_computing_and_no_parameters():
 @pytest.mark.skipif(load_kernels() is None, reason="no compiler for the kernels")
 def test_the_kernels_look_as_often(images):
     several = net(5).eval()
-    forward = Execution("batch_last").forward_of(several, images.shape[1:])
+    forward = Execution("batch_last").make_forward(several, images.shape[1:])
 
-    assert "batch_last" in formats_for(several, images.shape[1:], torch.device("cpu"))
+    assert "batch_last" in find_formats(several, images.shape[1:], torch.device("cpu"))
     assert torch.allclose(forward(images), several(images), atol=1e-5)
 
 

@@ -44,7 +44,7 @@ def training(**changes):
 
 
 def test_without_a_teacher_the_loss_is_that_of_the_labels():
-    assert Distillation().loss(LOGITS, LABELS, smoothing=0.1) == cross_entropy(
+    assert Distillation().compute_loss(LOGITS, LABELS, smoothing=0.1) == cross_entropy(
         LOGITS, LABELS, label_smoothing=0.1
     )
 
@@ -52,7 +52,7 @@ def test_without_a_teacher_the_loss_is_that_of_the_labels():
 def test_a_teacher_that_agrees_adds_nothing():
     soft = softmax(LOGITS / 3, dim=1)
 
-    assert Distillation(weight=1.0, temperature=3.0).loss(
+    assert Distillation(weight=1.0, temperature=3.0).compute_loss(
         LOGITS, LABELS, soft
     ).item() == pytest.approx(0, abs=1e-6)
 
@@ -63,7 +63,7 @@ def test_the_loss_is_the_weighted_sum_of_both_parts():
     taught = (soft * (soft / student).log()).sum(dim=1).mean()
     expected = 0.75 * cross_entropy(LOGITS, LABELS) + 0.25 * 4 * taught
 
-    assert Distillation(weight=0.25, temperature=2.0).loss(
+    assert Distillation(weight=0.25, temperature=2.0).compute_loss(
         LOGITS, LABELS, soft
     ).item() == pytest.approx(expected.item())
 
@@ -73,7 +73,7 @@ def test_a_network_learns_its_teachers_probabilities(tiny_data, tmp_path):
     than one that has labels alone.
     """
     distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"), weight=1.0)
-    soft = distillation.teacher_for(tiny_data, torch.device("cpu"))(
+    soft = distillation.load_teacher(tiny_data, torch.device("cpu"))(
         tiny_data.train.pixels
     )
     distances = []
@@ -83,16 +83,18 @@ def test_a_network_learns_its_teachers_probabilities(tiny_data, tmp_path):
         fit(net, tiny_data, training(distillation=settings, max_epochs=10))
         images = tiny_data.scaling("standard")(tiny_data.train.pixels.float())
         distances.append(
-            distillation.loss(net.eval()(images), tiny_data.train.labels, soft).item()
+            distillation.compute_loss(
+                net.eval()(images), tiny_data.train.labels, soft
+            ).item()
         )
 
     assert distances[0] < distances[1]
 
 
 def test_soft_labels_are_probabilities_of_each_image(tiny_data, tmp_path):
-    soft_labels = Distillation(teacher(tiny_data, tmp_path / "weights.pt")).teacher_for(
-        tiny_data, torch.device("cpu")
-    )
+    soft_labels = Distillation(
+        teacher(tiny_data, tmp_path / "weights.pt")
+    ).load_teacher(tiny_data, torch.device("cpu"))
     soft = soft_labels(tiny_data.train.pixels)
 
     assert soft.shape == (len(tiny_data.train), 10)
@@ -106,13 +108,13 @@ def test_the_teacher_sees_each_image_as_the_student_does(
     image.
     """
     distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"))
-    black = distillation.teacher_for(tiny_data, torch.device("cpu"))(
+    black = distillation.load_teacher(tiny_data, torch.device("cpu"))(
         torch.zeros(1, 1, 28, 28)
     )
-    seen, loss = [], Distillation.loss
+    seen, loss = [], Distillation.compute_loss
     monkeypatch.setattr(
         Distillation,
-        "loss",
+        "compute_loss",
         lambda self, logits, labels, soft, **more: (
             seen.append(soft) or loss(self, logits, labels, soft, **more)
         ),
@@ -138,13 +140,13 @@ def test_a_teacher_of_images_that_stay_the_same_is_asked_once(
     epoch would give.
     """
     distillation = Distillation(teacher(tiny_data, tmp_path / "weights.pt"))
-    asked, net_of = [], Distillation.teacher_for
+    asked, net_of = [], Distillation.load_teacher
 
     def counting(self, data, device):
         soft_labels = net_of(self, data, device)
         return lambda pixels: asked.append(len(pixels)) or soft_labels(pixels)
 
-    monkeypatch.setattr(Distillation, "teacher_for", counting)
+    monkeypatch.setattr(Distillation, "load_teacher", counting)
     losses = []
     for augment in (None, lambda images, draws, strength: images):
         seed_everything(0)
@@ -178,12 +180,12 @@ def test_a_teacher_of_other_classes_is_refused(tiny_data, tmp_path):
             r"expected data"
         ),
     ):
-        distillation.teacher_for(other, torch.device("cpu"))
+        distillation.load_teacher(other, torch.device("cpu"))
 
 
 def test_a_teacher_that_is_no_checkpoint_is_refused(tiny_data, tmp_path):
     with pytest.raises(StoreError, match=r"checkpoint `.*nowhere.pt` cannot be read"):
-        Distillation(str(tmp_path / "nowhere.pt")).teacher_for(
+        Distillation(str(tmp_path / "nowhere.pt")).load_teacher(
             tiny_data, torch.device("cpu")
         )
 

@@ -12,8 +12,8 @@ from paretune.training import schedule
 from paretune.training.execution import (
     Execution,
     autotune,
-    available_threads,
-    formats_for,
+    count_threads_at_start,
+    find_formats,
     keep_freed_memory,
 )
 from paretune.training.fit import fit, seed_everything
@@ -197,10 +197,10 @@ def test_a_given_number_of_threads_leaves_the_others_to_choose_from():
     """A process that trained with one thread may still choose all of them for the next
     network.
     """
-    before = available_threads()
+    before = count_threads_at_start()
     Execution(threads=1).set_threads()
 
-    assert available_threads() == before
+    assert count_threads_at_start() == before
 
 
 def test_threads_are_tried_after_the_rest():
@@ -305,7 +305,7 @@ def test_autotune_tries_batch_last_in_fp32(tiny_data, caplog):
 def test_batch_last_is_not_offered_for_layers_that_it_does_not_know():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Hardswish(), nn.Flatten())
 
-    assert formats_for(net, (1, 8, 8), torch.device("cpu")) == [
+    assert find_formats(net, (1, 8, 8), torch.device("cpu")) == [
         "contiguous",
         "channels_last",
     ]
@@ -313,12 +313,12 @@ def test_batch_last_is_not_offered_for_layers_that_it_does_not_know():
         ConfigError,
         match=r"trainer.memory_format `batch_last` cannot run this network \(.*Hardswish",
     ):
-        Execution("batch_last").forward_of(net, (1, 8, 8))
+        Execution("batch_last").make_forward(net, (1, 8, 8))
 
 
 def test_batch_last_in_bf16_is_refused():
     with pytest.raises(
         ConfigError,
-        match="`bf16` does not go with the memory format batch_last; expected fp32",
+        match="`bf16` does not go with the memory format batch_last, which computes in fp32",
     ):
         Execution("batch_last", "bf16")

@@ -16,7 +16,7 @@ from paretune.training.execution import Execution
 from paretune.training.fit import (
     DivergedError,
     TensorBatches,
-    best_start,
+    choose_start,
     fit,
     seed_everything,
 )
@@ -323,7 +323,7 @@ def test_a_schedule_of_no_epochs_is_refused():
 
 def restarted(data, **changes) -> Training:
     training = settings(**{"restarts": Restarts(4, 1), "max_epochs": 3} | changes)
-    return best_start(
+    return choose_start(
         lambda: models.build(CONFIG),
         data,
         training,
@@ -335,13 +335,13 @@ def test_a_training_leaves_no_maps_in_memory(tiny_data, monkeypatch):
     """Python collects Lightning's circular references late: after a dozen trainings
     they held gigabytes.
     """
-    programs, forward_of = [], Execution.forward_of
+    programs, make_forward = [], Execution.make_forward
 
     def remembered(self, net, shape):
-        programs.append(weakref.ref(program := forward_of(self, net, shape)))
+        programs.append(weakref.ref(program := make_forward(self, net, shape)))
         return program
 
-    monkeypatch.setattr(Execution, "forward_of", remembered)
+    monkeypatch.setattr(Execution, "make_forward", remembered)
     net = models.build(SQUEEZE)
     gc.disable()
     try:

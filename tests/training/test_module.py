@@ -120,7 +120,10 @@ def test_balanced_classes_weigh_the_same_in_the_training_loss_however_many_image
     rows = torch.cat([torch.arange(200)[tiny_data.train.labels == 3], torch.arange(30)])
     uneven = replace(tiny_data, train=tiny_data.train.take(rows))
     training = Training(optimizer=None, schedule=None, class_weights="balanced")
-    counts, weights = torch.bincount(uneven.train.labels), training.weights_of(uneven)
+    counts, weights = (
+        torch.bincount(uneven.train.labels),
+        training.weigh_classes(uneven),
+    )
 
     assert weights * counts == pytest.approx(torch.full((10,), len(rows) / 10))
     _, plain = trained(uneven, max_epochs=2)
@@ -134,7 +137,7 @@ def test_a_class_weighs_its_weight_also_in_a_batch_of_itself_alone():
         torch.tensor([1, 1]),
         torch.tensor([0.5, 10.0]),
     )
-    loss = Distillation().loss(logits, labels, weights=weights)
+    loss = Distillation().compute_loss(logits, labels, weights=weights)
 
     assert loss.item() == pytest.approx(10 * log(2))
 
@@ -163,7 +166,7 @@ def test_augmentation_fades_out_over_the_last_epochs():
         optimizer=None, schedule=None, max_epochs=5, augment_rampdown_epochs=2
     )
 
-    assert [training.augment_strength(epoch) for epoch in range(5)] == [
+    assert [training.compute_augment_strength(epoch) for epoch in range(5)] == [
         1.0,
         1.0,
         1.0,

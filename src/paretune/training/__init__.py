@@ -22,7 +22,7 @@ from paretune.trust import Trust
 
 __all__ = ["load", "save"]
 
-# What names of parameters began with in version 0.1.0, alone or behind views.
+# Beginnings of the names of parameters in version 0.1.0, alone or behind views.
 FIRST_VERSION = (
     "layers.",
     "entry.",
@@ -30,6 +30,17 @@ FIRST_VERSION = (
     "net.layers.",
     "net.entry.",
     "net.branches.",
+)
+# Raised by torch and by what reads a checkpoint's content for a file of another kind.
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    UnpicklingError,
 )
 
 
@@ -66,31 +77,23 @@ def load(
         _check_names(net, content["state_dict"], path)
         net.load_state_dict(content["state_dict"])
         scaling = Scaling(*content["scaling"])
-    except (
-        OSError,
-        RuntimeError,
-        LookupError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        UnpicklingError,
-    ) as error:
-        # torch advises to let a foreign file execute code
-        reason = (
-            "no weights" if isinstance(error, UnpicklingError) else first_line(error)
-        )
-        if (
-            isinstance(error, (RuntimeError, OSError))
-            and path.is_file()
-            and not is_zipfile(path)
-        ):
-            reason = f"it is cut off or damaged, {path.stat().st_size:,} bytes are left"
+    except UNREADABLE as error:
         raise StoreError(
-            f"checkpoint `{path}` cannot be read ({reason}); expected the weights.pt "
-            "of a Paretune run"
+            f"checkpoint `{path}` cannot be read ({_explain(error, path)}); expected "
+            "the weights.pt of a Paretune run"
         ) from error
     return net.eval(), content["config"], scaling
+
+
+def _explain(error: Exception, path: Path) -> str:
+    """Why a checkpoint cannot be read."""
+    # Torch would advise to let a foreign file execute code.
+    if isinstance(error, UnpicklingError):
+        return "no weights"
+    is_of_file = isinstance(error, RuntimeError | OSError)
+    if is_of_file and path.is_file() and not is_zipfile(path):
+        return f"it is cut off or damaged, {path.stat().st_size:,} bytes are left"
+    return first_line(error)
 
 
 def _check_names(net: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
@@ -103,12 +106,12 @@ def _check_names(net: nn.Module, weights: Mapping[str, Any], path: Path) -> None
     if any(name.startswith(FIRST_VERSION) for name in weights):
         raise StoreError(
             f"checkpoint `{path}` was written by version 0.1.0, which called "
-            "parameters otherwise; train the model again "
-            f"(paretune confirm SWEEP --run ID)"
+            "parameters otherwise; train the model again (paretune confirm SWEEP --run "
+            "ID)"
         )
     unknown = sorted(weights.keys() ^ expected)
     raise StoreError(
         f"checkpoint `{path}` has other parameters than its network, such as "
-        f"{unknown[0]}; expected the weights.pt of a "
-        f"Paretune run and the code that it was trained with"
+        f"{unknown[0]}; expected the weights.pt of a Paretune run and the code that it "
+        "was trained with"
     )

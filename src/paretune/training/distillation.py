@@ -1,8 +1,9 @@
 """Learning from a larger network that is trained already, besides the labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,9 +30,9 @@ class Distillation(DistillationSettings):
 
     trust: Trust = field(default_factory=Trust)
 
-    def teacher_for(self, data: ImageData, device: torch.device) -> SoftLabels | None:
-        """What gives the teacher's probabilities ``(B, num_classes)`` of pixels ``(B,
-        C, H, W)`` in [0, 255], on ``device``.
+    def load_teacher(self, data: ImageData, device: torch.device) -> SoftLabels | None:
+        """A function from pixels ``(B, C, H, W)`` in [0, 255] on ``device`` to the
+        teacher's probabilities ``(B, num_classes)``; ``None`` without a teacher.
 
         Where images are augmented it is asked for every one as the student sees it,
         else once for all (Beyer et al. 2022, "A good teacher is patient and
@@ -43,36 +44,37 @@ class Distillation(DistillationSettings):
         if self.teacher is None:
             return None
         net, config, scaling = load(Path(self.teacher), self.trust)
-        shape, classes = (
-            config["model"].get("image_shape"),
-            config["model"].get("num_classes"),
-        )
-        taught = config.get("data", {}).get("name", data.name)
-        if (
-            [*data.train.pixels.shape[1:]] != shape
-            or classes != data.num_classes
-            or taught != data.name
-        ):
-            raise ConfigError(
-                f"teacher `{self.teacher}` was trained on `{taught}`, images {shape} "
-                f"of {classes} classes; expected data "
-                f"`{data.name}`; set trainer.distillation.teacher"
-            )
+        self._check_fit(config, data)
         net = net.to(device)
 
+        def compute_logits(pixels: Tensor) -> Tensor:
+            return net(scaling(pixels.to(torch.float32, copy=True)))  # type: ignore[no-any-return]
+
         @torch.no_grad()
-        def soft_labels(pixels: Tensor) -> Tensor:
-            logits = torch.cat(
-                [
-                    net(scaling(part.to(torch.float32, copy=True)))
-                    for part in torch.split(pixels, BATCH_SIZE)
-                ]
-            )
+        def compute_soft_labels(pixels: Tensor) -> Tensor:
+            parts = torch.split(pixels, BATCH_SIZE)
+            logits = torch.cat([compute_logits(part) for part in parts])
             return softmax(logits / self.temperature, dim=1)
 
-        return soft_labels
+        return compute_soft_labels
 
-    def loss(
+    def _check_fit(self, config: Mapping[str, Any], data: ImageData) -> None:
+        """Raise :class:`~paretune.errors.ConfigError` for a teacher that was trained on
+        other data.
+        """
+        shape = config["model"].get("image_shape")
+        classes = config["model"].get("num_classes")
+        taught = config.get("data", {}).get("name", data.name)
+        has_shape = shape == list(data.train.pixels.shape[1:])
+        if has_shape and classes == data.num_classes and taught == data.name:
+            return
+        raise ConfigError(
+            f"teacher `{self.teacher}` was trained on `{taught}`, images {shape} of "
+            f"{classes} classes; expected data `{data.name}`; set "
+            "trainer.distillation.teacher"
+        )
+
+    def compute_loss(
         self,
         logits: Tensor,
         labels: Tensor,
@@ -88,16 +90,23 @@ class Distillation(DistillationSettings):
         the teacher is multiplied by the temperature's square, so that its gradient does
         not shrink.
         """
-        # torch's mean divides by the weights of the batch, so that one class alone
-        # would have none
-        reduction = "mean" if weights is None else "sum"
-        hard = cross_entropy(
-            logits, labels, weights, label_smoothing=smoothing, reduction=reduction
-        )
-        hard = hard if weights is None else hard / len(labels)
+        hard = _compute_hard_loss(logits, labels, weights, smoothing)
         if soft is None:
             return hard
-        taught = kl_div(
-            log_softmax(logits / self.temperature, dim=1), soft, reduction="batchmean"
-        )
+        student = log_softmax(logits / self.temperature, dim=1)
+        taught = kl_div(student, soft, reduction="batchmean")
         return (1 - self.weight) * hard + self.weight * self.temperature**2 * taught
+
+
+def _compute_hard_loss(
+    logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
+) -> Tensor:
+    """The mean loss by the labels alone."""
+    if weights is None:
+        return cross_entropy(logits, labels, label_smoothing=smoothing)
+    # Torch's mean divides by the weights of the batch, so that one class alone would
+    # have none.
+    total = cross_entropy(
+        logits, labels, weights, label_smoothing=smoothing, reduction="sum"
+    )
+    return total / len(labels)

@@ -16,6 +16,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from itertools import product
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -29,7 +30,7 @@ from paretune.models.views import Views
 from paretune.settings import check
 from paretune.training.programs import BatchLast
 
-FORMATS = {
+MEMORY_FORMATS = {
     "contiguous": torch.contiguous_format,
     "channels_last": torch.channels_last,
     "batch_last": torch.contiguous_format,
@@ -38,14 +39,20 @@ PRECISIONS = ("fp32", "bf16")
 
 log = logging.getLogger(__name__)
 
-WARM_STEPS, TIMED_STEPS, TIMED_S, ROUNDS = 1, 3, 0.015, 2
+# Each execution is timed in so many rounds, for at least so many steps and seconds.
+ROUNDS = 2
+UNTIMED_STEPS = 1
+TIMED_STEPS = 3
+TIMED_S = 0.015
 # Of the plain execution's time: less of a gain may be chance, and plain numbers are
 # worth something.
 WORTH_IT = 0.95
 
-# glibc's mallopt(3) parameters
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGEST_MMAP_THRESHOLD_BYTES, KEPT_BYTES = 32 * 2**20, 512 * 2**20
+# Parameters of glibc's mallopt(3).
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+LARGEST_MMAP_THRESHOLD_BYTES = 32 * 2**20
+KEPT_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,71 +71,72 @@ class Execution:
         if not self.is_possible(asdict(self)):
             raise ConfigError(
                 f"trainer.precision `{self.precision}` does not go with the memory "
-                "format batch_last; expected fp32; "
-                f"set trainer.precision=fp32 or another trainer.memory_format"
+                "format batch_last, which computes in fp32; set "
+                "trainer.precision=fp32 or another trainer.memory_format"
             )
 
     @staticmethod
     def is_possible(values: Mapping[str, Any]) -> bool:
         """Whether these fields go together: batch_last computes in fp32."""
-        return bool(
-            values["memory_format"] != "batch_last" or values["precision"] == "fp32"
-        )
+        if values["memory_format"] != "batch_last":
+            return True
+        return bool(values["precision"] == "fp32")
 
     def __str__(self) -> str:
-        return f"{self.memory_format}/{self.precision}" + (
-            f"/{self.threads} threads" if self.threads else ""
-        )
+        text = f"{self.memory_format}/{self.precision}"
+        if self.threads:
+            text += f"/{self.threads} threads"
+        return text
 
-    def network(self, net: nn.Module, device: torch.device) -> nn.Module:
+    def convert_network(self, net: nn.Module, device: torch.device) -> nn.Module:
         """``net`` on ``device`` with its weights in the memory format."""
-        return net.to(device=device, memory_format=FORMATS[self.memory_format])  # type: ignore[call-overload, no-any-return]
+        memory_format = MEMORY_FORMATS[self.memory_format]
+        return net.to(device=device, memory_format=memory_format)  # type: ignore[call-overload, no-any-return]
 
-    def forward_of(
+    def make_forward(
         self, net: nn.Module, image_shape: Sequence[int]
     ) -> Callable[[Tensor], Tensor]:
-        """What computes logits of images ``(B, *image_shape)``: ``net`` itself, or its
-        batch-last program.
+        """The function from images ``(B, *image_shape)`` to logits: ``net`` itself, or
+        its batch-last program.
 
         Raises :class:`~paretune.errors.ConfigError` if there is none.
         """
         if self.memory_format != "batch_last":
             return net
         try:
-            return _batch_last(net, image_shape)
+            return _make_batch_last(net, image_shape)
         except UnknownLayerError as error:
             raise ConfigError(
                 "trainer.memory_format `batch_last` cannot run this network "
-                f"({error}); expected layers and a machine that it "
-                f"knows; set trainer.memory_format=channels_last"
+                f"({error}); set trainer.memory_format=channels_last"
             ) from error
 
-    def images(self, images: Tensor) -> Tensor:
+    def convert_images(self, images: Tensor) -> Tensor:
         """``images`` in the memory format."""
-        return images.contiguous(memory_format=FORMATS[self.memory_format])
+        return images.contiguous(memory_format=MEMORY_FORMATS[self.memory_format])
 
     def autocast(self, device: torch.device) -> AbstractContextManager[object]:
         """The context of the forward pass."""
-        return (
-            torch.autocast(device.type, torch.bfloat16)
-            if self.precision == "bf16"
-            else nullcontext()
-        )
+        if self.precision == "bf16":
+            return torch.autocast(device.type, torch.bfloat16)
+        return nullcontext()
 
     def set_threads(self) -> None:
         """Give torch the threads, if a number is set."""
         if self.threads:
-            available_threads()  # remembered before it changes
+            # Remembered before it changes.
+            count_threads_at_start()
             torch.set_num_threads(self.threads)
 
 
 @cache
-def available_threads() -> int:
+def count_threads_at_start() -> int:
     """Threads that torch started with in this process."""
     return torch.get_num_threads()
 
 
-@cache  # once a process
+# Cached, so that it is asked once a process.
+@cache
 def keep_freed_memory() -> bool:
     """Have glibc keep up to 512 MB of freed memory; returns whether it could be asked.
 
@@ -138,36 +146,46 @@ def keep_freed_memory() -> bool:
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # another system, or another libc such as musl
+    except (OSError, AttributeError):
+        # Another system, or another libc such as musl.
         return False
-    return bool(
-        mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD_BYTES)
-        and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-    )
+    if not mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD_BYTES):
+        return False
+    return bool(mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
 
 
-def _batch_last(
+def _make_batch_last(
     net: nn.Module, image_shape: Sequence[int]
 ) -> Callable[[Tensor], Tensor]:
     """``net`` by the kernels. Raises :class:`~paretune.batch_last.UnknownLayerError`
     like :class:`BatchLast`.
     """
     if isinstance(net, Views):
-        return partial(net.mean_by, _batch_last(net.net, image_shape))
+        return partial(net.mean_by, _make_batch_last(net.net, image_shape))
     return BatchLast(net, image_shape)
 
 
-def formats_for(
+def find_formats(
     net: nn.Module, image_shape: Sequence[int], device: torch.device
 ) -> list[str]:
     """The memory formats that ``net`` can be trained in."""
+    formats = list(MEMORY_FORMATS)
+    if not _has_batch_last(net, image_shape, device):
+        formats.remove("batch_last")
+    return formats
+
+
+def _has_batch_last(
+    net: nn.Module, image_shape: Sequence[int], device: torch.device
+) -> bool:
+    if device.type != "cpu":
+        return False
     try:
-        if device.type == "cpu":
-            _batch_last(net, image_shape)
-            return [*FORMATS]
+        _make_batch_last(net, image_shape)
     except UnknownLayerError as error:
         log.debug("batch_last is not offered: %s", error)
-    return [name for name in FORMATS if name != "batch_last"]
+        return False
+    return True
 
 
 def autotune(
@@ -186,59 +204,69 @@ def autotune(
     random state alone.
     """
     keep_freed_memory()
-    stages = [dict(choices)]
-    if "threads" in choices:
-        stages = [
-            {**choices, "threads": [max(choices["threads"])]},
-            {"threads": choices["threads"]},
-        ]
-    best, seconds = pinned, dict[Execution, float]()
+    best = pinned
+    seconds: dict[Execution, float] = {}
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
-        for stage in stages:
-            candidates = [
-                asdict(best) | dict(zip(stage, values, strict=True))
-                for values in product(*stage.values())
-            ]
-            tried = [
-                Execution(**values)
-                for values in candidates
-                if Execution.is_possible(values)
-            ]
-            seconds |= _seconds_a_step(net, images, labels, tried)
-            fastest = min(tried, key=seconds.__getitem__)
-            best = (
-                fastest if seconds[fastest] < WORTH_IT * seconds[tried[0]] else tried[0]
-            )
+        for stage in _plan_stages(choices):
+            candidates = _list_candidates(best, stage)
+            seconds |= _measure_steps(net, images, labels, candidates)
+            plain = candidates[0]
+            fastest = min(candidates, key=seconds.__getitem__)
+            is_worth_it = seconds[fastest] < WORTH_IT * seconds[plain]
+            best = fastest if is_worth_it else plain
     return best, seconds
 
 
-def _seconds_a_step(
+def _plan_stages(
+    choices: Mapping[str, Sequence[Any]],
+) -> list[dict[str, Sequence[Any]]]:
+    """Fields to choose together, one group after the other."""
+    if "threads" not in choices:
+        return [dict(choices)]
+    threads = choices["threads"]
+    return [{**choices, "threads": [max(threads)]}, {"threads": threads}]
+
+
+def _list_candidates(
+    best: Execution, choices: Mapping[str, Sequence[Any]]
+) -> list[Execution]:
+    """``best`` with every combination of the choices that is possible."""
+    candidates: list[Execution] = []
+    for values in product(*choices.values()):
+        settings = asdict(best) | dict(zip(choices, values, strict=True))
+        if Execution.is_possible(settings):
+            candidates.append(Execution(**settings))
+    return candidates
+
+
+def _measure_steps(
     net: nn.Module, images: Tensor, labels: Tensor, executions: Sequence[Execution]
 ) -> dict[Execution, float]:
     """The least seconds a step of each; the rounds interleave them, so that a busy
     moment hits them all.
     """
-    steps = [
-        (execution, _training_step(deepcopy(net), images, labels, execution))
+    steps = {
+        execution: _make_training_step(deepcopy(net), images, labels, execution)
         for execution in executions
-    ]
-    seconds = dict.fromkeys(executions, float("inf"))
-    for execution, step in steps * ROUNDS:
-        execution.set_threads()
-        seconds[execution] = min(seconds[execution], _time(step, images.device))
+    }
+    seconds = dict.fromkeys(executions, inf)
+    for _ in range(ROUNDS):
+        for execution, step in steps.items():
+            execution.set_threads()
+            seconds[execution] = min(seconds[execution], _time(step, images.device))
     return seconds
 
 
-def _training_step(
+def _make_training_step(
     net: nn.Module, images: Tensor, labels: Tensor, execution: Execution
 ) -> Callable[[], None]:
-    net = execution.network(net, images.device).train()
-    forward = execution.forward_of(net, images.shape[1:])
+    net = execution.convert_network(net, images.device).train()
+    forward = execution.make_forward(net, images.shape[1:])
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
 
     def step() -> None:
         with execution.autocast(images.device):
-            logits = forward(execution.images(images))
+            logits = forward(execution.convert_images(images))
         cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
@@ -249,10 +277,11 @@ def _training_step(
 def _time(step: Callable[[], None], device: torch.device) -> float:
     """Seconds a step, over as many steps as fill a moment."""
     synchronize = torch.get_device_module(device).synchronize
-    for _ in range(WARM_STEPS):
+    for _ in range(UNTIMED_STEPS):
         step()
     synchronize()
-    started_s, steps = perf_counter(), 0
+    started_s = perf_counter()
+    steps = 0
     while steps < TIMED_STEPS or perf_counter() - started_s < TIMED_S:
         step()
         steps += 1

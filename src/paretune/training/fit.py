@@ -22,6 +22,7 @@ from paretune.data.images import ImageData, Images
 from paretune.errors import ParetuneError
 from paretune.schema import Selection
 from paretune.settings import check
+from paretune.training.distillation import SoftLabels
 from paretune.training.execution import Execution, keep_freed_memory
 from paretune.training.module import Classifier
 from paretune.training.settings import Training
@@ -34,6 +35,11 @@ logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARN
 # Optimizer steps that Lightning's loop sees as one; past 16 its share of the time is
 # under a percent.
 STEPS_PER_RUN = 16
+KNOWN_WARNINGS = (
+    "LeafSpec",
+    "does not have many workers",
+    "`srun` command is available",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +106,23 @@ class TensorBatches:
         generator: torch.Generator | None = None,
         *more: Tensor,
     ) -> None:
-        self.images, self.batch_size, self.generator = images, batch_size, generator
+        self.images = images
+        self.batch_size = batch_size
+        self.generator = generator
         self.tensors = (images.pixels, images.labels, *more)
 
     def __len__(self) -> int:
         return ceil(len(self.images) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[Tensor]]:
-        total, device = len(self.images), self.images.labels.device
-        order = (
-            torch.arange(total)
-            if self.generator is None
-            else torch.randperm(total, generator=self.generator)
-        )
-        for rows in torch.split(order.to(device), self.batch_size):
+        order = self._draw_order().to(self.images.labels.device)
+        for rows in torch.split(order, self.batch_size):
             yield [tensor[rows] for tensor in self.tensors]
+
+    def _draw_order(self) -> Tensor:
+        if self.generator is None:
+            return torch.arange(len(self.images))
+        return torch.randperm(len(self.images), generator=self.generator)
 
 
 class BestWeights(pl.Callback):
@@ -125,7 +133,8 @@ class BestWeights(pl.Callback):
     def __init__(
         self, selection: Selection, listener: EpochListener | None = None
     ) -> None:
-        self.selection, self.listener = selection, listener
+        self.selection = selection
+        self.listener = listener
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
         self.weights: dict[str, Tensor] = {}
@@ -142,41 +151,68 @@ class BestWeights(pl.Callback):
     ) -> None:
         """Record the epoch, and copy the weights if they are the best so far."""
         assert isinstance(pl_module, Classifier)
-        names = ("train_loss", "val_loss", "val_f1", "val_accuracy")
-        scores = {
-            name: float(trainer.callback_metrics.get(name, nan)) for name in names
-        }
-        epoch = Epoch(
-            number=trainer.current_epoch + 1,
-            seconds=perf_counter() - self._started_s,
-            **scores,
-        )
+        epoch = self._read_epoch(trainer)
         self.epochs.append(epoch)
         if self._is_best(epoch):
             self.best = epoch
             self.weights = deepcopy(pl_module.average.scored.state_dict())
+        self._log(epoch, trainer.max_epochs)
+        if not isfinite(epoch.val_loss):
+            # Diverged: more epochs cannot mend it.
+            trainer.should_stop = True
+        if self.listener:
+            self.listener(epoch)
+
+    def require_best(self) -> Epoch:
+        """The best epoch. Raises :class:`DivergedError` if none ended with a finite
+        loss.
+        """
+        if self.best is None or not isfinite(self.best.val_loss):
+            raise DivergedError(
+                "training diverged: no epoch ended with a finite validation loss; "
+                "lower optimizer.lr"
+            )
+        return self.best
+
+    def _read_epoch(self, trainer: pl.Trainer) -> Epoch:
+        scores = trainer.callback_metrics
+        return Epoch(
+            number=trainer.current_epoch + 1,
+            train_loss=float(scores.get("train_loss", nan)),
+            val_loss=float(scores.get("val_loss", nan)),
+            val_f1=float(scores.get("val_f1", nan)),
+            val_accuracy=float(scores.get("val_accuracy", nan)),
+            seconds=perf_counter() - self._started_s,
+        )
+
+    def _is_best(self, epoch: Epoch) -> bool:
+        if self.best is None:
+            return True
+        if not isfinite(epoch.val_loss):
+            return False
+        if self.selection.epoch == "last":
+            return True
+        return _read_score(epoch, self.selection) > _read_score(
+            self.best, self.selection
+        )
+
+    def _log(self, epoch: Epoch, max_epochs: int | None) -> None:
         log.info(
             "epoch %d/%s  train loss %.4f  %s loss %.4f  F1 %.4f  %.1f s",
             epoch.number,
-            trainer.max_epochs,
+            max_epochs,
             epoch.train_loss,
             "test" if self.selection.split == "test" else "val",
             epoch.val_loss,
             epoch.val_f1,
             epoch.seconds,
         )
-        if not isfinite(epoch.val_loss):
-            trainer.should_stop = True  # diverged: more epochs cannot mend it
-        if self.listener:
-            self.listener(epoch)
 
-    def _is_best(self, epoch: Epoch) -> bool:
-        if self.best is None or not isfinite(epoch.val_loss):
-            return self.best is None
-        score = f"val_{self.selection.by}"
-        return self.selection.epoch == "last" or getattr(epoch, score) > getattr(
-            self.best, score
-        )
+
+def _read_score(epoch: Epoch, selection: Selection) -> float:
+    """The score that epochs are compared by."""
+    score: float = getattr(epoch, f"val_{selection.by}")
+    return score
 
 
 def seed_everything(seed: int) -> None:
@@ -190,15 +226,11 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def _without_known_warnings() -> Iterator[None]:
-    """Without what Lightning says of every training: one process and a data set in
+    """Hides what Lightning says of every training: one process and a data set in
     memory are on purpose.
     """
     with warnings.catch_warnings():
-        for message in (
-            "LeafSpec",
-            "does not have many workers",
-            "`srun` command is available",
-        ):
+        for message in KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message=f".*{message}")
         yield
 
@@ -223,30 +255,22 @@ def fit(
     """
     keep_freed_memory()
     keeper = BestWeights(training.selection, listener)
-    trainer = _trainer(training, keeper)
+    trainer = _make_trainer(training, keeper)
     device = trainer.strategy.root_device
     execution = execution or training.choose_execution(net, data.train)
     execution.set_threads()
-    teacher = training.distillation.teacher_for(data, device)
-    module = Classifier(
-        execution.network(net, device), data, training, execution, teacher
-    )
-    train, val = data.train.to(device), data.val.to(device)
-    shuffle = torch.Generator().manual_seed(training.seed)
+    teacher = training.distillation.load_teacher(data, device)
+    moved = execution.convert_network(net, device)
+    module = Classifier(moved, data, training, execution, teacher)
+    train = data.train.to(device)
+    val = data.val.to(device)
+
     started_s = perf_counter()
-    # images that stay as they are get their soft labels once
-    soft_labels = [teacher(train.pixels)] if teacher and not training.augment else []
-    batches = TensorBatches(
-        train, training.batch_size * STEPS_PER_RUN, shuffle, *soft_labels
-    )
+    batches = _make_training_batches(train, training, teacher)
     try:
         trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
         seconds = perf_counter() - started_s
-        if (best := keeper.best) is None or not isfinite(best.val_loss):
-            raise DivergedError(
-                "training diverged: no epoch ended with a finite validation loss; "
-                "lower optimizer.lr"
-            )
+        best = keeper.require_best()
         net.load_state_dict(keeper.weights)
         scores = _score(trainer, module, data.load_test().to(device)) if test else None
     finally:
@@ -257,7 +281,21 @@ def fit(
     return Trained(best, keeper.epochs, seconds, images_per_s, execution, scores)
 
 
-def best_start(
+def _make_training_batches(
+    train: Images, training: Training, teacher: SoftLabels | None
+) -> TensorBatches:
+    """Batches for a run of optimizer steps each, in a new order each epoch.
+
+    Images that stay as they are get their soft labels once.
+    """
+    shuffle = torch.Generator().manual_seed(training.seed)
+    size = training.batch_size * STEPS_PER_RUN
+    if teacher and not training.augment:
+        return TensorBatches(train, size, shuffle, teacher(train.pixels))
+    return TensorBatches(train, size, shuffle)
+
+
+def choose_start(
     build: Callable[[], nn.Module],
     data: ImageData,
     training: Training,
@@ -269,26 +307,18 @@ def best_start(
     One seed is the training's own, the others derive from it. Without restarts nothing
     is trained.
     """
-    restarts, scores = training.restarts, dict[int, float]()
+    restarts = training.restarts
     if restarts.starts == 1:
         return training
-    derived = (
-        np.random.SeedSequence(training.seed)
-        .generate_state(restarts.starts - 1)
-        .tolist()
-    )
-    for number, seed in enumerate([training.seed, *derived], start=1):
+    scores: dict[int, float] = {}
+    for number, seed in enumerate(_derive_seeds(training), start=1):
         seed_everything(seed)
+        attempt = replace(training, seed=seed, stop_after=restarts.epochs)
         try:
-            best = fit(
-                build(),
-                data,
-                replace(training, seed=seed, stop_after=restarts.epochs),
-                execution=execution,
-            ).best
+            trained = fit(build(), data, attempt, execution=execution)
         except DivergedError:
             continue
-        scores[seed] = getattr(best, f"val_{training.selection.by}")
+        scores[seed] = _read_score(trained.best, training.selection)
         log.info(
             "start %d of %d: validation %s %.4f after epoch %d",
             number,
@@ -297,12 +327,18 @@ def best_start(
             scores[seed],
             restarts.epochs,
         )
-    return replace(
-        training, seed=max(scores, key=scores.__getitem__, default=training.seed)
-    )
+    best = max(scores, key=scores.__getitem__, default=training.seed)
+    return replace(training, seed=best)
 
 
-def _trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
+def _derive_seeds(training: Training) -> list[int]:
+    """The training's own seed and one more for each further start."""
+    sequence = np.random.SeedSequence(training.seed)
+    derived = sequence.generate_state(training.restarts.starts - 1)
+    return [training.seed, *derived.tolist()]
+
+
+def _make_trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
     callbacks: list[Callback] = [keeper]
     if training.progress:
         callbacks.append(RichProgressBar(leave=False))
@@ -323,14 +359,16 @@ def _trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
         enable_progress_bar=training.progress,
         num_sanity_val_steps=0,
         deterministic=True,
-        plugins=[LightningEnvironment()],  # whatever a scheduler's variables say
+        # Whatever a scheduler's variables say.
+        plugins=[LightningEnvironment()],
     )
 
 
 def _score(trainer: pl.Trainer, module: Classifier, images: Images) -> Scores:
-    trainer.callbacks = []  # type: ignore[attr-defined]  # the keeper is done
-    module.average.model = None  # the kept weights are in the network
-    (scores,) = trainer.validate(
-        module, TensorBatches(images, module.settings.eval_batch_size), verbose=False
-    )
+    # The keeper is done.
+    trainer.callbacks = []  # type: ignore[attr-defined]
+    # The kept weights are in the network.
+    module.average.model = None
+    batches = TensorBatches(images, module.settings.eval_batch_size)
+    [scores] = trainer.validate(module, batches, verbose=False)
     return Scores(scores["val_f1"], scores["val_accuracy"], scores["val_loss"])

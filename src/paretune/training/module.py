@@ -25,16 +25,18 @@ from paretune.training.settings import Training
 # known.
 Batch = Sequence[Tensor]
 
-
-WARM_STEPS = 9  # as TensorFlow's ExponentialMovingAverage has it with num_updates
+# As TensorFlow's ExponentialMovingAverage has it with num_updates.
+EMA_WARM_STEPS = 9
 
 
 class Average:
     """The average of a network's weights over its training."""
 
     def __init__(self, net: nn.Module, averaging: Averaging, max_epochs: int) -> None:
-        self.net, self.kind = net, averaging.kind
-        self.decay, self.steps = averaging.decay, 0
+        self.net = net
+        self.kind = averaging.kind
+        self.decay = averaging.decay
+        self.steps = 0
         self.first_epoch = int(averaging.start * max_epochs)
         self.model: AveragedModel | None = None
 
@@ -49,7 +51,7 @@ class Average:
         """
         if self.kind == "ema":
             self.steps += 1
-            decay = min(self.decay, self.steps / (self.steps + WARM_STEPS))
+            decay = min(self.decay, self.steps / (self.steps + EMA_WARM_STEPS))
             self._add(get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
     def after_epoch(self, epoch: int) -> None:
@@ -64,9 +66,9 @@ class Average:
 
 
 @contextmanager
-def _batches_of_one_refused() -> Iterator[None]:
-    """What torch says of a norm over a single value, as a line: the last batch may hold
-    one image.
+def _refuse_batches_of_one() -> Iterator[None]:
+    """Turns torch's error for a norm over a single value into one line: the last batch
+    may hold one image.
     """
     try:
         yield
@@ -75,8 +77,7 @@ def _batches_of_one_refused() -> Iterator[None]:
             raise
         raise ConfigError(
             "trainer.batch_size leaves one image to a last batch, which a norm cannot "
-            "use; expected at least two; set another "
-            "trainer.batch_size"
+            "use; expected at least two; set another trainer.batch_size"
         ) from error
 
 
@@ -102,84 +103,75 @@ class Classifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.net, self.settings, self.execution, self.teacher = (
-            net,
-            training,
-            execution,
-            teacher,
-        )
+        self.net = net
+        self.settings = training
+        self.execution = execution
+        self.teacher = teacher
         self.scaling = data.scaling(training.scaling)
-        self.length = TrainingLength(
-            ceil(len(data.train) / training.batch_size), training.max_epochs
-        )
+        steps_per_epoch = ceil(len(data.train) / training.batch_size)
+        self.length = TrainingLength(steps_per_epoch, training.max_epochs)
         self.average = Average(net, training.averaging, training.max_epochs)
         self.draws = torch.Generator().manual_seed(training.seed)
         self.schedule: Schedule | None = None
-        f1 = MulticlassF1Score(data.num_classes, average="macro", validate_args=False)
-        accuracy = MulticlassAccuracy(
-            data.num_classes, average="micro", validate_args=False
-        )
-        self.scores = MetricCollection({"f1": f1, "accuracy": accuracy})
+        self.scores = _make_scores(data.num_classes)
         self.class_weights: Tensor | None
-        self.register_buffer(
-            "class_weights", training.weights_of(data), persistent=False
-        )
-        self.loss_sum, self.images_seen = torch.zeros(()), 0
+        weights = training.weigh_classes(data)
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.loss_sum = torch.zeros(())
+        self.images_seen = 0
         self.forwards: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
 
-    def logits(self, net: nn.Module, images: Tensor) -> Tensor:
+    def compute_logits(self, net: nn.Module, images: Tensor) -> Tensor:
         """Logits of normalised images, by ``net`` or its average."""
         if net not in self.forwards:
-            self.forwards[net] = self.execution.forward_of(net, images.shape[1:])
+            self.forwards[net] = self.execution.make_forward(net, images.shape[1:])
         return self.forwards[net](images)
 
-    def scaled(self, pixels: Tensor) -> Tensor:
+    def scale(self, pixels: Tensor) -> Tensor:
         """Images that the network takes, of pixels ``(B, C, H, W)`` in [0, 255]."""
-        return self.execution.images(self.scaling(pixels.to(torch.float32)))
+        return self.execution.convert_images(self.scaling(pixels.to(torch.float32)))
 
-    def augmented(self, pixels: Tensor) -> Tensor:
+    def augment(self, pixels: Tensor) -> Tensor:
         """Float pixels, changed at random if the training augments."""
-        pixels, augment = pixels.to(torch.float32), self.settings.augment
-        return (
-            augment(
-                pixels, self.draws, self.settings.augment_strength(self.current_epoch)
-            )
-            if augment
-            else pixels
-        )
+        pixels = pixels.to(torch.float32)
+        if self.settings.augment is None:
+            return pixels
+        strength = self.settings.compute_augment_strength(self.current_epoch)
+        return self.settings.augment(pixels, self.draws, strength)
 
-    @_batches_of_one_refused()
+    @_refuse_batches_of_one()
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Optimizer steps over the consecutive batches that make up ``batch``."""
-        pixels = self.augmented(batch[0])
-        soft_labels = list(batch[2:])
+        pixels, labels, *soft_labels = batch
+        pixels = self.augment(pixels)
         if self.teacher and not soft_labels:
             # Before the pixels are scaled, which is done in place.
             soft_labels = [self.teacher(pixels)]
-        tensors = [self.scaled(pixels), batch[1], *soft_labels]
-        size, optimizer = (
-            self.settings.batch_size,
-            self.optimizers(use_pl_optimizer=False),
+        tensors = [self.scale(pixels), labels, *soft_labels]
+        parts = [torch.split(tensor, self.settings.batch_size) for tensor in tensors]
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        for step_batch in zip(*parts, strict=True):
+            self._make_step(step_batch, optimizer)
+
+    def _make_step(self, batch: Batch, optimizer: Any) -> None:
+        """One optimizer step on images that are scaled already."""
+        images, labels, *soft_labels = batch
+        with self.execution.autocast(images.device):
+            logits = self.compute_logits(self.net, images)
+        loss = self.settings.distillation.compute_loss(
+            logits.float(),
+            labels,
+            *soft_labels,
+            weights=self.class_weights,
+            smoothing=self.settings.label_smoothing,
         )
-        for part, labels, *soft in zip(
-            *(torch.split(tensor, size) for tensor in tensors), strict=True
-        ):
-            with self.execution.autocast(part.device):
-                logits = self.logits(self.net, part)
-            loss = self.settings.distillation.loss(
-                logits.float(),
-                labels,
-                *soft,
-                weights=self.class_weights,
-                smoothing=self.settings.label_smoothing,
-            )
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()  # type: ignore[union-attr]
-            optimizer.zero_grad()  # type: ignore[union-attr]
-            self.average.after_step()
-            if self.schedule:
-                self.schedule.after_step()
-            self._add(loss.detach(), len(labels))
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+        self.average.after_step()
+        if self.schedule:
+            self.schedule.after_step()
+        self._add_loss(loss.detach(), len(labels))
 
     def on_validation_epoch_start(self) -> None:
         """Publish the training loss: validation runs at the end of the training
@@ -187,18 +179,20 @@ class Classifier(pl.LightningModule):
         """
         if self.images_seen:
             self.average.after_epoch(self.current_epoch)
-            self.log("train_loss", self._mean_loss())
+            self.log("train_loss", self._take_mean_loss())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to the scores."""
-        logits = self.logits(self.average.scored, self.scaled(batch[0]))
-        self.scores.update(logits, batch[1])
-        self._add(cross_entropy(logits, batch[1]), len(batch[1]))
+        pixels, labels = batch
+        logits = self.compute_logits(self.average.scored, self.scale(pixels))
+        self.scores.update(logits, labels)
+        self._add_loss(cross_entropy(logits, labels), len(labels))
 
     def on_validation_epoch_end(self) -> None:
         """Publish the epoch's scores."""
-        scores = {f"val_{name}": value for name, value in self.scores.compute().items()}
-        self.log_dict({"val_loss": self._mean_loss(), **scores})
+        self.log("val_loss", self._take_mean_loss())
+        for name, value in self.scores.compute().items():
+            self.log(f"val_{name}", value)
         self.scores.reset()
 
     def on_train_epoch_end(self) -> None:
@@ -212,21 +206,27 @@ class Classifier(pl.LightningModule):
             weight for weight in self.net.parameters() if weight.requires_grad
         ]
         optimizer = _make("optimizer", self.settings.optimizer, parameters)
-        self.schedule = _make(
-            "scheduler", self.settings.schedule, optimizer, self.length
-        )
+        schedule = self.settings.schedule
+        self.schedule = _make("scheduler", schedule, optimizer, self.length)
         return optimizer
 
-    def _add(self, loss: Tensor, images: int) -> None:
+    def _add_loss(self, loss: Tensor, images: int) -> None:
         # The first sum takes the device of the loss.
         self.loss_sum = self.loss_sum + loss * images
         self.images_seen += images
 
-    def _mean_loss(self) -> Tensor:
+    def _take_mean_loss(self) -> Tensor:
         """The mean loss of an image since the last call."""
         mean = self.loss_sum / self.images_seen
-        self.loss_sum, self.images_seen = torch.zeros(()), 0
+        self.loss_sum = torch.zeros(())
+        self.images_seen = 0
         return mean
+
+
+def _make_scores(num_classes: int) -> MetricCollection:
+    f1 = MulticlassF1Score(num_classes, average="macro", validate_args=False)
+    accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+    return MetricCollection({"f1": f1, "accuracy": accuracy})
 
 
 def _make(setting: str, factory: Callable[..., Any], *arguments: object) -> Any:
@@ -234,6 +234,5 @@ def _make(setting: str, factory: Callable[..., Any], *arguments: object) -> Any:
         return factory(*arguments)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise ConfigError(
-            f"{setting} cannot be made ({error}); expected arguments that it takes; "
-            f"check the settings of {setting}"
+            f"{setting} cannot be made ({error}); check the settings of {setting}"
         ) from error

@@ -2,7 +2,8 @@
 others by size and shape of the weights.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,9 +15,12 @@ from paretune.errors import ConfigError, check_least
 if TYPE_CHECKING:
     from pytorch_optimizer import Muon
 
-EPSILON = 1e-8  # as Adam's, against a square of 0
-FULL_MATRIX_WINS = 3000  # parameters up to which it was measured
-MOST_PARAMETERS = 100_000  # of which it keeps hundreds of copies
+# As Adam's, against a square of 0.
+EPSILON = 1e-8
+# Parameters up to which it was measured.
+FULL_MATRIX_WINS = 3000
+# Of which it keeps hundreds of copies.
+MOST_FULL_MATRIX_PARAMETERS = 100_000
 
 
 class FullMatrix(Optimizer):
@@ -50,143 +54,157 @@ class FullMatrix(Optimizer):
     ) -> None:
         check_least("optimizer.block", block, 1)
         check_least("optimizer.renew_every", renew_every, 1)
-        settings = {
+        defaults = {
             "lr": lr,
             "betas": tuple(betas),
             "block": block,
             "renew_every": renew_every,
+            "weight_decay": weight_decay,
         }
-        super().__init__(params, {**settings, "weight_decay": weight_decay})
-        count = sum(
-            parameter.numel()
-            for group in self.param_groups
-            for parameter in group["params"]
-        )
-        if count > MOST_PARAMETERS:
+        super().__init__(params, defaults)
+        self._check_number_of_parameters()
+
+    def _check_number_of_parameters(self) -> None:
+        count = 0
+        for group in self.param_groups:
+            count += sum(parameter.numel() for parameter in group["params"])
+        if count > MOST_FULL_MATRIX_PARAMETERS:
             raise ConfigError(
                 f"optimizer `full_matrix` is too large for a network of {count:,} "
-                "parameters; "
-                f"expected at most {MOST_PARAMETERS:,}; use optimizer=soap or "
-                "optimizer=adamw"
+                f"parameters; expected at most {MOST_FULL_MATRIX_PARAMETERS:,}; "
+                "use optimizer=soap or optimizer=adamw"
             )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Change the parameters by their gradients."""
         for group in self.param_groups:
-            parameters = group["params"]
-            gradient = torch.cat([_gradient(parameter) for parameter in parameters])
-            # Of the whole group, as torch's LBFGS keeps it.
-            state = self.state[parameters[0]]
-            if not state:
-                state.update(_initial_state(gradient, group["block"]))
-            update = _update(state, group, gradient)
-            parts = torch.split(update, [parameter.numel() for parameter in parameters])
-            if group["weight_decay"]:
-                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-            changes = [
-                part.view_as(parameter)
-                for parameter, part in zip(parameters, parts, strict=True)
-            ]
-            torch._foreach_sub_(parameters, changes, alpha=group["lr"])
+            self._step_group(group)
+
+    def _step_group(self, group: dict[str, Any]) -> None:
+        parameters = group["params"]
+        gradient = torch.cat([_flatten_gradient(weight) for weight in parameters])
+        # Of the whole group, as torch's LBFGS keeps it.
+        state = self.state[parameters[0]]
+        if not state:
+            state.update(_make_state(gradient, group["block"]))
+        update = _make_update(state, group, gradient)
+        if group["weight_decay"]:
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        changes = _unflatten(update, parameters)
+        torch._foreach_sub_(parameters, changes, alpha=group["lr"])
 
 
-def _gradient(parameter: Tensor) -> Tensor:
-    gradient = parameter.grad
-    return (
-        parameter.new_zeros(parameter.numel())
-        if gradient is None
-        else gradient.reshape(-1)
-    )
+def _flatten_gradient(parameter: Tensor) -> Tensor:
+    if parameter.grad is None:
+        return parameter.new_zeros(parameter.numel())
+    return parameter.grad.reshape(-1)
 
 
-def _initial_state(gradient: Tensor, block: int) -> dict[str, Any]:
-    blocks = gradient.tensor_split(-(-len(gradient) // block))
-    bases = [
-        torch.eye(len(part), dtype=gradient.dtype, device=gradient.device)
-        for part in blocks
+def _unflatten(update: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """The parts of ``update`` ``(N,)`` in the shapes of the parameters."""
+    parts = torch.split(update, [parameter.numel() for parameter in parameters])
+    return [
+        part.view_as(parameter)
+        for part, parameter in zip(parts, parameters, strict=True)
     ]
-    covariances = [torch.zeros_like(basis) for basis in bases]
-    # In the bases.
-    mean, square = torch.zeros_like(gradient), torch.zeros_like(gradient)
+
+
+def _make_state(gradient: Tensor, block: int) -> dict[str, Any]:
+    """The state of a group before its first step; ``mean`` and ``square`` are in the
+    bases.
+    """
+    number_of_blocks = ceil(len(gradient) / block)
+    sizes = [len(part) for part in gradient.tensor_split(number_of_blocks)]
+    bases = [_make_identity(size, gradient) for size in sizes]
     return {
         "step": 0,
-        "mean": mean,
-        "square": square,
+        "mean": torch.zeros_like(gradient),
+        "square": torch.zeros_like(gradient),
         "bases": bases,
-        "covariances": covariances,
+        "covariances": [torch.zeros_like(basis) for basis in bases],
         "gradients": [],
     }
 
 
-def _update(state: dict[str, Any], group: dict[str, Any], gradient: Tensor) -> Tensor:
+def _make_identity(size: int, like: Tensor) -> Tensor:
+    return torch.eye(size, dtype=like.dtype, device=like.device)
+
+
+def _make_update(
+    state: dict[str, Any], group: dict[str, Any], gradient: Tensor
+) -> Tensor:
     """The change of the parameters for a learning rate of 1."""
-    first, second, third = group["betas"]
+    mean_decay, square_decay, covariance_decay = group["betas"]
     state["step"] += 1
     state["gradients"].append(gradient)
     if _is_renewal(state["step"], group["renew_every"]):
-        _renew(state, third)
-    sizes = [len(basis) for basis in state["bases"]]
-    rotated = torch.cat(
-        [
-            basis.T @ part
-            for basis, part in zip(
-                state["bases"], torch.split(gradient, sizes), strict=True
-            )
-        ]
-    )
-    mean = state["mean"].lerp_(rotated, 1 - first) / (1 - first ** state["step"])
-    square = state["square"].lerp_(rotated.square(), 1 - second) / (
-        1 - second ** state["step"]
-    )
-    update = mean / square.sqrt_().add_(EPSILON)
+        _renew(state, covariance_decay)
+
+    bases = state["bases"]
+    rotated = _multiply_blocks([basis.T for basis in bases], gradient)
+    mean = state["mean"].lerp_(rotated, 1 - mean_decay)
+    square = state["square"].lerp_(rotated.square(), 1 - square_decay)
+    unbiased_mean = mean / (1 - mean_decay ** state["step"])
+    unbiased_square = square / (1 - square_decay ** state["step"])
+    update = unbiased_mean / unbiased_square.sqrt_().add_(EPSILON)
+    return _multiply_blocks(bases, update)
+
+
+def _multiply_blocks(matrices: Sequence[Tensor], values: Tensor) -> Tensor:
+    """Each square matrix times its part of ``values`` ``(N,)``, one after the other."""
+    parts = torch.split(values, [len(matrix) for matrix in matrices])
     return torch.cat(
-        [
-            basis @ part
-            for basis, part in zip(
-                state["bases"], torch.split(update, sizes), strict=True
-            )
-        ]
+        [matrix @ part for matrix, part in zip(matrices, parts, strict=True)]
     )
 
 
 def _is_renewal(step: int, renew_every: int) -> bool:
-    return step % renew_every == 0 or (
-        4 <= step < renew_every and step.bit_count() == 1
-    )
+    is_early_power_of_2 = 4 <= step < renew_every and step.bit_count() == 1
+    return step % renew_every == 0 or is_early_power_of_2
 
 
 def _renew(state: dict[str, Any], decay: float) -> None:
     """Add the gradients since the last renewal to the covariances, turn the bases
     towards their eigenvectors.
     """
-    # One product for all: each gradient's own would take a step's time.
-    gradients = torch.stack(state["gradients"])
-    ages = torch.arange(
-        len(gradients) - 1, -1, -1, dtype=gradients.dtype, device=gradients.device
-    )
-    gradients *= ((1 - decay) * decay**ages).sqrt_().unsqueeze(1)
+    gradients = _weigh_by_age(state["gradients"], decay)
     sizes = [len(basis) for basis in state["bases"]]
-    means, squares = (
-        torch.split(state["mean"], sizes),
-        torch.split(state["square"], sizes),
-    )
-    for index, part in enumerate(torch.split(gradients, sizes, dim=1)):
+    means = torch.split(state["mean"], sizes)
+    squares = torch.split(state["square"], sizes)
+    parts = torch.split(gradients, sizes, dim=1)
+    for index, part in enumerate(parts):
+        covariance = state["covariances"][index]
+        covariance.mul_(decay ** len(gradients)).addmm_(part.T, part)
         basis = state["bases"][index]
-        covariance = (
-            state["covariances"][index]
-            .mul_(decay ** len(gradients))
-            .addmm_(part.T, part)
-        )
-        product = covariance @ basis
-        order = (basis * product).sum(0).argsort(descending=True)
-        renewed = torch.linalg.qr(product[:, order])[0]
+        renewed = _turn_towards_eigenvectors(basis, covariance)
         turn = renewed.T @ basis
         means[index].copy_(turn @ means[index])
         # As far as the bases agree.
         squares[index].copy_(turn.square() @ squares[index])
         state["bases"][index] = renewed
     state["gradients"] = []
+
+
+def _weigh_by_age(gradients: Sequence[Tensor], decay: float) -> Tensor:
+    """Rows ``(steps, N)`` whose products with themselves add up to a running
+    covariance.
+
+    One product for all: each gradient's own would take a step's time.
+    """
+    rows = torch.stack(list(gradients))
+    ages = torch.arange(len(rows) - 1, -1, -1, dtype=rows.dtype, device=rows.device)
+    weights = (1 - decay) * decay**ages
+    return rows.mul_(weights.sqrt_().unsqueeze(1))
+
+
+def _turn_towards_eigenvectors(basis: Tensor, covariance: Tensor) -> Tensor:
+    """The basis after a step of the power iteration, the largest eigenvalue first."""
+    product = covariance @ basis
+    eigenvalues = (basis * product).sum(0)
+    order = eigenvalues.argsort(descending=True)
+    renewed: Tensor = torch.linalg.qr(product[:, order])[0]
+    return renewed
 
 
 def by_size(
@@ -201,15 +219,17 @@ def by_size(
     decay of 0.01.
     """
     weights = list(parameters)
-    is_small = sum(weight.numel() for weight in weights) <= FULL_MATRIX_WINS
-    optimizer, own_lr, own_decay = (
-        (FullMatrix, 0.04, 0.0) if is_small else (AdamW, 0.005, 0.01)
+    if sum(weight.numel() for weight in weights) <= FULL_MATRIX_WINS:
+        return FullMatrix(
+            weights,
+            lr=0.04 if lr is None else lr,
+            weight_decay=0.0 if weight_decay is None else weight_decay,
+        )
+    return AdamW(
+        weights,
+        lr=0.005 if lr is None else lr,
+        weight_decay=0.01 if weight_decay is None else weight_decay,
     )
-    lr, weight_decay = (
-        own_lr if lr is None else lr,
-        own_decay if weight_decay is None else weight_decay,
-    )
-    return optimizer(weights, lr=lr, weight_decay=weight_decay)
 
 
 def muon(parameters: Iterable[Tensor], **settings: Any) -> "Muon":
@@ -218,14 +238,17 @@ def muon(parameters: Iterable[Tensor], **settings: Any) -> "Muon":
     """
     from pytorch_optimizer import Muon
 
-    groups: dict[bool, list[Tensor]] = {True: [], False: []}
+    vectors: list[Tensor] = []
+    matrices: list[Tensor] = []
     for parameter in parameters:
-        groups[parameter.ndim > 1].append(parameter)
-    return Muon(
-        [
-            {"params": group, "use_muon": matrices}
-            for matrices, group in groups.items()
-            if group
-        ],
-        **settings,
-    )
+        if parameter.ndim > 1:
+            matrices.append(parameter)
+        else:
+            vectors.append(parameter)
+
+    groups: list[dict[str, Any]] = []
+    if matrices:
+        groups.append({"params": matrices, "use_muon": True})
+    if vectors:
+        groups.append({"params": vectors, "use_muon": False})
+    return Muon(groups, **settings)

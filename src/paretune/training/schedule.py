@@ -51,8 +51,12 @@ class Schedule:
         """An epoch ended with these scores, ``val_loss`` and ``val_accuracy`` among
         them.
         """
-        if not self.each_step:
-            self.scheduler.step(*([float(scores[self.score])] if self.score else []))  # type: ignore[arg-type]
+        if self.each_step:
+            return
+        if self.score:
+            self.scheduler.step(float(scores[self.score]))  # type: ignore[arg-type]
+        else:
+            self.scheduler.step()  # type: ignore[call-arg]
 
 
 ScheduleFactory = Callable[[Optimizer, TrainingLength], Schedule | None]
@@ -73,9 +77,8 @@ def cosine(
     def factor(step_number: int) -> float:
         if step_number < warmup:
             return (step_number + 1) / (warmup + 1)
-        return 0.5 * (
-            1 + cos(pi * (step_number - warmup) / max(1, length.steps - warmup))
-        )
+        progress = (step_number - warmup) / max(1, length.steps - warmup)
+        return 0.5 * (1 + cos(pi * progress))
 
     return Schedule(LambdaLR(optimizer, factor), each_step=True)
 

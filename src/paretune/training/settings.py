@@ -1,7 +1,7 @@
 """The settings of a training, checked."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,8 +18,8 @@ from paretune.training.execution import (
     PRECISIONS,
     Execution,
     autotune,
-    available_threads,
-    formats_for,
+    count_threads_at_start,
+    find_formats,
 )
 from paretune.training.schedule import ScheduleFactory
 
@@ -60,23 +60,20 @@ class Training(TrainerSettings):
                 "trainer.device `cuda` is not on this machine; expected auto or cpu; "
                 "set trainer.device"
             )
-        self._pinned()
+        self._make_pinned()
 
     @property
     def torch_device(self) -> torch.device:
         """Where the training runs; ``auto`` is a GPU if there is one."""
         if self.device != "auto":
             return torch.device(self.device)
-        available = {
-            "mps": torch.backends.mps.is_available(),
-            "cuda": torch.cuda.is_available(),
-            "cpu": True,
-        }
-        return torch.device(
-            next(name for name, is_there in available.items() if is_there)
-        )
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("cpu")
 
-    def weights_of(self, data: ImageData) -> Tensor | None:
+    def weigh_classes(self, data: ImageData) -> Tensor | None:
         """Weights ``(num_classes,)`` of the classes in the training loss, 1 on average
         over the training images.
         """
@@ -85,61 +82,61 @@ class Training(TrainerSettings):
         counts = torch.bincount(data.train.labels, minlength=data.num_classes)
         return len(data.train) / (data.num_classes * counts.clamp(min=1)).float()
 
-    def augment_strength(self, epoch: int) -> float:
+    def compute_augment_strength(self, epoch: int) -> float:
         """How strong the augmentation is in ``epoch`` (from 0): 1, falling to 0 in the
         last one.
         """
-        left = self.max_epochs - 1 - epoch
-        return (
-            min(1.0, left / self.augment_rampdown_epochs)
-            if self.augment_rampdown_epochs
-            else 1.0
-        )
+        if not self.augment_rampdown_epochs:
+            return 1.0
+        epochs_left = self.max_epochs - 1 - epoch
+        return min(1.0, epochs_left / self.augment_rampdown_epochs)
 
     def choose_execution(self, net: nn.Module, images: Images) -> Execution:
-        """What is pinned; with ``autotune``, what is not is chosen by timing a copy of
-        ``net`` on a batch of ``images``.
+        """The pinned settings; with ``autotune``, those that are free are chosen by
+        timing a copy of ``net`` on a batch of ``images``.
 
         Without it nothing is timed, so that the same config gives the same numbers on a
         machine: batch_last where it can be, else contiguous, both in fp32.
         """
-        pinned, formats = (
-            self._pinned(),
-            formats_for(net, images.pixels.shape[1:], self.torch_device),
-        )
-        choices = self._choices(formats) if self.autotune else {}
-        if not choices:
-            free = (
-                self.memory_format is None
-                and pinned.precision == "fp32"
-                and "batch_last" in formats
-            )
-            return replace(pinned, memory_format="batch_last") if free else pinned
-        batch = images.take(slice(self.batch_size)).to(self.torch_device)
-        execution, seconds = autotune(
-            net, batch.pixels.to(torch.float32), batch.labels, pinned, choices
-        )
-        timings = ", ".join(f"{tried} {s * 1e3:.1f} ms" for tried, s in seconds.items())
-        log.info("autotune chose %s a step (%s)", execution, timings)
-        return execution
+        formats = find_formats(net, images.pixels.shape[1:], self.torch_device)
+        choices = self._list_choices(formats) if self.autotune else {}
+        if choices:
+            return self._autotune(net, images, choices)
+        pinned = self._make_pinned()
+        is_free = self.memory_format is None and pinned.precision == "fp32"
+        if is_free and "batch_last" in formats:
+            return replace(pinned, memory_format="batch_last")
+        return pinned
 
-    def _pinned(self) -> Execution:
+    def _autotune(
+        self, net: nn.Module, images: Images, choices: Mapping[str, Sequence[Any]]
+    ) -> Execution:
+        batch = images.take(slice(self.batch_size)).to(self.torch_device)
+        pixels = batch.pixels.to(torch.float32)
+        pinned = self._make_pinned()
+        chosen, seconds = autotune(net, pixels, batch.labels, pinned, choices)
+        timings = [
+            f"{execution} {step_s * 1e3:.1f} ms"
+            for execution, step_s in seconds.items()
+        ]
+        log.info("autotune chose %s a step (%s)", chosen, ", ".join(timings))
+        return chosen
+
+    def _make_pinned(self) -> Execution:
+        """The settings as they are, plain ones where they are free."""
         return Execution(
             self.memory_format or "contiguous", self.precision or "fp32", self.threads
         )
 
-    def _choices(self, formats: list[str]) -> dict[str, list[Any]]:
-        """What autotune may choose, in the order of choosing."""
-        threads = (
-            sorted({1, available_threads()}) if self.torch_device.type == "cpu" else []
-        )
-        choices: dict[str, list[Any]] = {
-            "memory_format": formats,
-            "precision": [*PRECISIONS],
-            "threads": threads,
-        }
-        return {
-            name: values
-            for name, values in choices.items()
-            if getattr(self, name) is None and len(values) > 1
-        }
+    def _list_choices(self, formats: Sequence[str]) -> dict[str, Sequence[Any]]:
+        """Values that autotune may choose from, in the order of choosing."""
+        choices: dict[str, Sequence[Any]] = {}
+        if self.memory_format is None and len(formats) > 1:
+            choices["memory_format"] = formats
+        if self.precision is None:
+            choices["precision"] = PRECISIONS
+        threads = sorted({1, count_threads_at_start()})
+        is_on_cpu = self.torch_device.type == "cpu"
+        if self.threads is None and is_on_cpu and len(threads) > 1:
+            choices["threads"] = threads
+        return choices

@@ -53,13 +53,10 @@ class BatchLast:
 def _make_program(
     net: nn.Module, image_shape: Sequence[int], library: Library, *, training: bool
 ) -> Program:
-    parameters = Parameters(
-        parameter for parameter in net.parameters() if parameter.requires_grad
-    )
-    builder = Builder(image_shape, parameters, training=training)
-    logits = (
-        add_network(builder, net)
-        if isinstance(net, Network)
-        else add_foreign(builder, net)
-    )
+    trainable = [weight for weight in net.parameters() if weight.requires_grad]
+    builder = Builder(image_shape, Parameters(trainable), training=training)
+    if isinstance(net, Network):
+        logits = add_network(builder, net)
+    else:
+        logits = add_foreign(builder, net)
     return Program(builder.finish(logits), library)

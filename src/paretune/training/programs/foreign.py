@@ -18,12 +18,13 @@ def add_foreign(builder: Builder, net: nn.Module) -> Value:
     """
     try:
         nodes = list(_Tracer().trace(net).nodes)
-    except Exception as error:  # torch.fx lets through whatever a forward pass raises for a tensor without values
+    # torch.fx lets through whatever a forward pass raises for a tensor without values.
+    except Exception as error:
         raise UnknownLayerError(str(error)) from error
     values: dict[fx.Node, Value] = {}
     for node in nodes:
         if node.op == "output":
-            return _read_inputs(node, values)[0]
+            return _read_input(node, values)
         values[node] = _add(builder, net, node, values)
     raise UnknownLayerError("no output")
 
@@ -38,30 +39,35 @@ class _Tracer(fx.Tracer):
 def _add(
     builder: Builder, net: nn.Module, node: fx.Node, values: Mapping[fx.Node, Value]
 ) -> Value:
-    if node.op == "placeholder":
-        return builder.image
-    inputs = _read_inputs(node, values)
-    if node.op == "call_module":
-        return add_module(builder, net.get_submodule(str(node.target)), inputs[0])
-    if node.op == "call_function" and node.target is torch.cat:
-        require(_has_setting(node, "dim", 1), node)
-        return builder.join(_read_parts(node, values))
-    if node.op == "call_method" and node.target == "mean":
-        require(_has_setting(node, "dim", (2, 3)), node)
-        return builder.average(inputs[0])
-    raise UnknownLayerError(str(node))
+    match node.op, node.target:
+        case "placeholder", _:
+            return builder.image
+        case "call_module", name:
+            module = net.get_submodule(str(name))
+            return add_module(builder, module, _read_input(node, values))
+        case "call_function", torch.cat:
+            require(_has_setting(node, "dim", 1), node)
+            return builder.join(_read_parts(node, values))
+        case "call_method", "mean":
+            require(_has_setting(node, "dim", (2, 3)), node)
+            return builder.average(_read_input(node, values))
+        case _:
+            raise UnknownLayerError(str(node))
 
 
-def _read_inputs(node: fx.Node, values: Mapping[fx.Node, Value]) -> list[Value]:
-    return [values[argument] for argument in node.all_input_nodes]
+def _read_input(node: fx.Node, values: Mapping[fx.Node, Value]) -> Value:
+    """The first of the values that come in."""
+    return values[node.all_input_nodes[0]]
 
 
 def _read_parts(node: fx.Node, values: Mapping[fx.Node, Value]) -> list[Value]:
-    """What a concatenation joins; a value may be among it twice."""
+    """The values that a concatenation joins; one may be among them twice."""
     parts: Any = node.kwargs.get("tensors") or node.args[0]
     return [values[part] for part in parts]
 
 
-def _has_setting(node: fx.Node, name: str, expected: Any) -> bool:
-    """Whether an argument, given by its name or as the second one, is as expected."""
-    return expected in (node.kwargs.get(name), *node.args[1:2])
+def _has_setting(node: fx.Node, name: str, value: object) -> bool:
+    """Whether an argument, given by its name or as the second one, has the value."""
+    if node.kwargs.get(name) == value:
+        return True
+    return len(node.args) > 1 and node.args[1] == value

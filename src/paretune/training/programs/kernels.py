@@ -12,7 +12,8 @@ from paretune.batch_last import Library, build_library, find_compiler
 from paretune.cache import make_room, mark_used
 from paretune.errors import first_line
 
-MOST_CHARACTERS = 300  # of what a compiler says
+# Of a compiler's complaint.
+MOST_CHARACTERS = 300
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +34,14 @@ def load_kernels() -> Library | None:
         return None
     try:
         return _load(compiler)
-    except (
-        OSError,
-        RuntimeError,
-        subprocess.SubprocessError,
-    ) as error:  # RuntimeError: no home folder
-        detail = getattr(error, "stderr", None) or first_line(error)
+    # A RuntimeError: there is no home folder.
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", None) or first_line(error)
         log.warning(
-            (
-                "`%s` cannot compile the batch-last kernels (%s); trainings run "
-                "without them"
-            ),
+            "`%s` cannot compile the batch-last kernels (%s); trainings run without "
+            "them",
             shlex.join(compiler),
-            detail.strip()[:MOST_CHARACTERS],
+            reason.strip()[:MOST_CHARACTERS],
         )
         return None
 

@@ -1,5 +1,5 @@
-"""One module of a network as one layer of a program: what torch's modules and our own
-hold, as the kernels take it.
+"""One module of a network as one layer of a program: the settings and weights of
+torch's modules and of our own, as the kernels take them.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from paretune.models.modules import MapMeans, RepeatedMaps, ScalarNorm, SharedDe
 
 
 def add_module(builder: Builder, module: nn.Module, x: Value) -> Value:
-    """Add what ``module`` makes of ``x``.
+    """Add ``module`` applied to ``x``; returns its output.
 
     Raises :class:`~paretune.batch_last.UnknownLayerError` if the kernels do not know
     it, or not with its settings.
