@@ -26,7 +26,7 @@ from paretune.deploy.model import Deployable, WithScaling
 from paretune.deploy.runtime import Runtime
 from paretune.errors import ExportError
 from paretune.front import Point
-from paretune.graph import IMAGE
+from paretune.operations import IMAGE
 
 
 class HandMade(nn.Module):

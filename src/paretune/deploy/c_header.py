@@ -8,15 +8,15 @@ constant storage.
 from pathlib import Path
 
 from paretune.atomic import atomically
-from paretune.deploy.c_calls import Calls, find_dynamic, function_of
-from paretune.deploy.c_kernels import choose_kernels, read_kernels
+from paretune.deploy.c_calls import Calls
+from paretune.deploy.c_kernels import choose_kernels
 from paretune.deploy.c_program import run_c
 from paretune.deploy.c_template import render_header
 from paretune.deploy.c_text import c_name
 from paretune.deploy.model import Deployable, check_same_outputs
-from paretune.deploy.refusals import naming_layer, require_known
-from paretune.graph import Graph, buffers_of, graph_of
+from paretune.deploy.refusals import naming_layer
 from paretune.memory import plan_memory
+from paretune.operations import find_graph_buffers
 
 
 def write_c(model: Deployable, path: Path, about: str) -> float:
@@ -35,19 +35,18 @@ def write_c(model: Deployable, path: Path, about: str) -> float:
 
 
 def _write_header(model: Deployable, name: str, about: str) -> str:
-    graph = graph_of(model.single_view.net, model.image_shape)
-    memory = plan_memory(buffers_of(graph, with_image=False))
+    graph = model.graph()
+    memory = plan_memory(find_graph_buffers(graph, with_image=False))
     calls = Calls(graph, memory)
-    _check_operations(model, graph)
     lines = _write_calls(calls, model)
-    last = graph.ops[-1]
+    last = graph.nodes[-1]
     return render_header(
         "model.h",
         model,
         about,
         name=name,
         classes=last.size,
-        kernels=choose_kernels([line.partition("(")[0] for line in lines]),
+        kernels=choose_kernels(calls.used),
         calls=lines,
         weights=calls.describe_weights(),
         n_weights=sum(tensor.numel() for tensor in calls.weights.values()),
@@ -56,24 +55,9 @@ def _write_header(model: Deployable, name: str, about: str) -> str:
     )
 
 
-def _check_operations(model: Deployable, graph: Graph) -> None:
-    """Raise :class:`~paretune.errors.ExportError` for an operation that has no
-    function.
-    """
-    kernels = read_kernels("kernels.c")
-    for op in graph.ops:
-        with naming_layer(model, op.layer):
-            require_known(
-                function_of(op) in kernels, op.kind, f"one of {', '.join(kernels)}"
-            )
-            dynamic = find_dynamic(op.settings)
-            computed = f"{op.kind} with a {dynamic} that depends on the image"
-            require_known(not dynamic, computed, "fixed numbers")
-
-
 def _write_calls(calls: Calls, model: Deployable) -> list[str]:
     lines = []
-    for op in calls.graph.ops:
-        with naming_layer(model, op.layer):
-            lines.extend(calls.write(op))
+    for node in calls.graph.nodes:
+        with naming_layer(model, node.layer):
+            lines.extend(calls.write(node))
     return lines

@@ -31,8 +31,8 @@ from paretune.deploy.int8_operations import (
 )
 from paretune.deploy.model import WithScaling
 from paretune.deploy.refusals import INT8_C, require_known
-from paretune.graph import IMAGE
 from paretune.memory import MemoryPlan
+from paretune.operations import IMAGE
 
 # The functions that all others call.
 ROUNDING_KERNELS = ("scaled", "clipped", "fine", "sloped", "rounded")

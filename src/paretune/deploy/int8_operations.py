@@ -11,9 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paretune.graph import IMAGE, IN_PLACE
 from paretune.memory import Buffer, Operation, find_buffers
+from paretune.operations import IMAGE
 
+# What goes through its first input value by value.
+IN_PLACE = (
+    "relu",
+    "silu",
+    "leaky_relu",
+    "affine",
+    "mul",
+    "add",
+    "mul_values",
+    "add_values",
+    "layer_norm",
+)
 INT8_MIN = -128
 INT8_MAX = 127
 

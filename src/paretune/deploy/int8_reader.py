@@ -22,7 +22,7 @@ from paretune.deploy.int8_operations import (
     WholeConstant,
 )
 from paretune.deploy.onnx_nodes import RESHAPES, find_scaling_nodes, read_layer
-from paretune.graph import IMAGE
+from paretune.operations import IMAGE
 
 UINT8_OFFSET = 128  # the file has activations from 0 to 255
 ONNX_LEAKY_SLOPE = 0.01  # that of a LeakyRelu which does not say it

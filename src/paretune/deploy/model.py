@@ -15,7 +15,9 @@ from paretune.deploy.ink import measure_ink_share
 from paretune.deploy.layout import Layout
 from paretune.errors import ExportError
 from paretune.front import Point
+from paretune.models.network import Network
 from paretune.models.views import Views
+from paretune.operations import Graph, graph_of_layers, scale_image, trace_graph
 from paretune.paths import data_now
 from paretune.training import load as load_net
 from paretune.trust import Trust
@@ -90,6 +92,18 @@ class Deployable:
         net = deepcopy(self.net)
         net.net = self.net.views.net
         return replace(self, net=net)
+
+    def graph(self) -> Graph:
+        """The operations on one view of an image in [0, 1]: from the layers of the
+        network, or, where none describe it, from a trace.
+        """
+        scaling = self.net
+        network = self.single_view.net.net
+        if isinstance(network, Network):
+            graph = graph_of_layers(network, network.layers, network.image_shape)
+        else:
+            graph = trace_graph(network, self.image_shape)
+        return scale_image(graph, scaling.factor, scaling.shift)
 
     def logits(self) -> NDArray[np.float32]:
         """What torch makes of the samples ``(N, classes)``."""

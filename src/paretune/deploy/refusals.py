@@ -33,7 +33,7 @@ def naming_layer(model: Deployable, layer: str) -> Iterator[None]:
     except ExportError as error:
         modules = dict(model.single_view.net.net.named_modules())
         name = layer.removeprefix("net.")
-        if name not in modules:
+        if not name or name not in modules:
             raise
         kind = type(modules[name]).__name__
         raise ExportError(

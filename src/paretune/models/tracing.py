@@ -8,14 +8,19 @@ from collections.abc import Sequence
 from torch import nn
 
 from paretune.costs import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
-from paretune.graph import Graph, buffers_of, graph_of
-from paretune.graph.operations import Affine, Conv, Linear
 from paretune.layers.views import count_views
 from paretune.memory import measure_needs
 from paretune.models.views import Views
+from paretune.operations import Graph, find_graph_buffers, trace_graph
+from paretune.operations.types import (
+    BatchNorm,
+    Conv,
+    Linear,
+    Sigmoid,
+    Silu,
+    Tanh,
+)
 
-WEIGHTED = ("conv2d", "linear")
-LOOKED_UP = ("silu", "sigmoid", "tanh")
 UNTRACEABLE = (RuntimeError, NotImplementedError, ValueError, TypeError)
 
 
@@ -47,12 +52,12 @@ def measure_network(
         return count_views(once, len(network.corners), image_shape, dtype)
     params = count_parameters(network)
     try:
-        graph = graph_of(network, image_shape)
+        graph = trace_graph(network, image_shape)
     except UNTRACEABLE:
         return Footprint({"params": params})
     width = BYTES[dtype]
-    buffers = buffers_of(graph)
-    in_use = [width * numbers for numbers in measure_needs(len(graph.ops), buffers)]
+    buffers = find_graph_buffers(graph)
+    in_use = [width * numbers for numbers in measure_needs(len(graph.nodes), buffers)]
     flash_bytes = (
         width * graph.stored if dtype == "float32" else _count_int8_flash(graph)
     )
@@ -73,19 +78,19 @@ def _count_int8_flash(graph: Graph) -> int:
     sums = _find_sums(graph)
     weights: dict[int, int] = {}
     applied = 0
-    for op in graph.ops:
-        if isinstance(op.settings, Conv | Linear):
-            weight = op.settings.weight
-            weights[id(weight)] = weight.numel()
-            applied += CHANNEL_BYTES * len(weight)
-        elif isinstance(op.settings, Affine):
-            if op.inputs[0] not in sums:
-                applied += CHANNEL_BYTES * op.settings.factor.numel()
-        elif op.kind in LOOKED_UP:
-            applied += TABLE_BYTES
-        else:
-            for tensor in op.settings.tensors():
-                weights[id(tensor)] = tensor.numel()
+    for node in graph.nodes:
+        match node.operation:
+            case Conv(weight=weight) | Linear(weight=weight):
+                weights[id(weight)] = weight.numel()
+                applied += CHANNEL_BYTES * len(weight)
+            case BatchNorm(mean=mean):
+                if node.inputs[0] not in sums:
+                    applied += CHANNEL_BYTES * mean.numel()
+            case Silu() | Sigmoid() | Tanh():
+                applied += TABLE_BYTES
+            case operation:
+                for tensor in operation.find_stored():
+                    weights[id(tensor)] = tensor.numel()
     return sum(weights.values()) + applied
 
 
@@ -93,7 +98,10 @@ def _find_sums(graph: Graph) -> set[str]:
     """What layers with weights give to one reader alone, so that a batch norm behind
     them joins them.
     """
-    readers = Counter(value for op in graph.ops for value in op.inputs)
-    return {
-        op.output for op in graph.ops if op.kind in WEIGHTED and readers[op.output] == 1
-    }
+    readers = Counter(value for node in graph.nodes for value in node.inputs)
+    sums: set[str] = set()
+    for node in graph.nodes:
+        is_weighted = isinstance(node.operation, Conv | Linear)
+        if is_weighted and readers[node.output] == 1:
+            sums.add(node.output)
+    return sums

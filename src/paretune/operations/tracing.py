@@ -1,8 +1,8 @@
-"""Operations, recorded while torch runs a network on one image."""
+"""The operations of any module, recorded while torch runs it on one image."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,46 +10,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from paretune.graph import operations
-from paretune.graph.operations import (
-    IMAGE,
-    NO_SETTINGS,
-    Affine,
-    BatchNorm,
-    ByNumber,
-    Graph,
-    Mean,
-    Op,
-    Settings,
-    Value,
-)
+from paretune.operations.aten import ARITHMETIC, READERS, Call, Value, read_call
+from paretune.operations.graph import IMAGE, Graph, Node, make_graph
+from paretune.operations.types import BatchNorm, Operation, Slice
 
-# Of operations on one value.
-SETTINGS: dict[str, type[Settings]] = {
-    "conv2d": operations.Conv,
-    "linear": operations.Linear,
-    "max_pool2d": operations.MaxPool,
-    "pad": operations.Pad,
-    "constant_pad_nd": operations.ConstantPad,
-    "slice": operations.Slice,
-    "relu": Settings,
-    "silu": Settings,
-    "leaky_relu": operations.LeakyRelu,
-    "prelu": operations.PRelu,
-    "group_norm": operations.GroupNorm,
-    "instance_norm": operations.InstanceNorm,
-    "layer_norm": operations.LayerNorm,
-    "batch_norm": BatchNorm,
-    "mean": Mean,
-    "adaptive_avg_pool2d": Mean,
-}
-# As the C functions are called, where torch has another name.
-KINDS = {"constant_pad_nd": "pad"}
-WHOLE_MAPS = (1, [1], [1, 1], [2, 3], [-1, -2], [-2, -1])
 # Weights that are put together anew wherever they are applied: one.
 OF_WEIGHTS = ("cat", "slice", "transpose")
 KEEP_SHAPE = ("relu", "silu", "leaky_relu", "batch_norm")
-ARITHMETIC = ("mul", "add", "cat")
 # Values stay as they are.
 RESHAPES = (
     "view",
@@ -69,7 +36,7 @@ RESHAPES = (
 )
 
 
-def graph_of(net: nn.Module, image_shape: Sequence[int]) -> Graph:
+def trace_graph(net: nn.Module, image_shape: Sequence[int]) -> Graph:
     """The operations of ``net`` in evaluation mode on one image ``(C, H, W)``; on the
     meta device without any computing.
 
@@ -86,10 +53,7 @@ def graph_of(net: nn.Module, image_shape: Sequence[int]) -> Graph:
                 net.eval()(image)
         finally:
             net.train(was_training)
-    shapes: dict[str, tuple[int, ...]] = {IMAGE: tuple(image_shape)}
-    for op in recorder.ops:
-        shapes[op.output] = op.shape
-    return Graph(tuple(recorder.ops), shapes)
+    return make_graph(recorder.nodes, tuple(image_shape))
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -99,14 +63,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.ops: list[Op] = []
+        self.nodes: list[Node] = []
         self.values = {_find_place(image): Value(IMAGE)}
         self.kept = [image]  # memory that is in use is not given out again
         self.weights: dict[str, Tensor] = {}  # the first that was put together in a way
         # By each that was put together in the same way later.
         self.first_of: dict[str, Tensor] = {}
         # Of layers that are applied several times: one.
-        self.norms: dict[tuple[int, ...], Affine] = {}
+        self.norms: dict[tuple[int, ...], BatchNorm] = {}
         self.layers: list[str] = []  # the modules that compute now, from outside in
 
     @contextmanager
@@ -114,15 +78,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Know, within the block, which module of ``net`` computes."""
         hooks = []
         for name, module in net.named_modules():
+            enter = partial(self._enter_layer, name)
+            hooks.append(module.register_forward_pre_hook(enter))
             hooks.append(
-                module.register_forward_pre_hook(
-                    lambda *_, name=name: self.layers.append(name)
-                )
-            )
-            hooks.append(
-                module.register_forward_hook(
-                    lambda *_: self._leave_layer(), always_call=True
-                )
+                module.register_forward_hook(self._leave_layer, always_call=True)
             )
         try:
             yield
@@ -130,7 +89,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for hook in hooks:
                 hook.remove()
 
-    def _leave_layer(self) -> None:
+    def _enter_layer(self, name: str, *_: object) -> None:
+        self.layers.append(name)
+
+    def _leave_layer(self, *_: object) -> None:
         self.layers.pop()
 
     def __torch_dispatch__(
@@ -147,18 +109,50 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if result is not NotImplemented:
                 return result
         result = _run(func, args, kwargs)
+        self._note(func, args, kwargs, result)
+        return result
+
+    def _note(
+        self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        """Note what a call gave, if the image had a part in it."""
+        name = _name_of(func)
         arguments = [self._find_value(argument) for argument in args]
         inputs = tuple(_find_values(arguments))
-        name = _name_of(func)
+        output = result[0] if isinstance(result, tuple) else result
         if not inputs:
             if name in OF_WEIGHTS:
-                self._keep_weights(name, arguments, _first_of(result))
-        elif isinstance(result, list):
-            self._note_parts(name, arguments, inputs, result)
-        elif isinstance(_first_of(result), Tensor):
-            macs = 0 if name in RESHAPES else _count_macs(func, args, kwargs, result)
-            self._note_result(name, arguments, inputs, _first_of(result), macs)
-        return result
+                self._keep_weights(name, arguments, output)
+        elif isinstance(output, list):
+            self._note_parts(name, args, inputs, output)
+        elif isinstance(output, Tensor) and name in RESHAPES:
+            self._note_reshaped(inputs[0], output)
+        elif isinstance(output, Tensor):
+            call = self._describe_call(func, args, kwargs, output)
+            self._append(self._read(call), call.name, inputs, output)
+
+    def _describe_call(
+        self,
+        func: Any,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        output: Tensor,
+    ) -> Call:
+        """The call with values and weights for the tensors that stand for them."""
+        bound = _bind(func, args, kwargs)
+        source, *settings = [
+            (name, self._find_value(argument)) for name, argument in bound.items()
+        ]
+        shape = tuple(output.shape)
+        is_tensor = isinstance(args[0], Tensor)
+        return Call(
+            _name_of(func).rstrip("_"),
+            source[1],
+            dict(settings),
+            shape_in=tuple(args[0].shape) if is_tensor else shape,
+            shape=shape,
+            macs=_count_macs(func, args, kwargs, output),
+        )
 
     def _find_value(self, argument: Any) -> Any:
         """What an argument stands for: the value or the weights that lie in its memory,
@@ -179,98 +173,73 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             key, output
         )
 
-    def _note_result(
-        self,
-        name: str,
-        arguments: list[Any],
-        inputs: tuple[Value, ...],
-        output: Tensor,
-        macs: int,
-    ) -> None:
-        """Note an operation with one result; a reshaped value is the value that it
-        was.
-        """
+    def _note_reshaped(self, value: Value, output: Tensor) -> None:
+        """A reshaped value is the value that it was."""
         self.kept.append(output)
-        if name not in RESHAPES:
-            self._note(name, arguments, inputs, output, macs)
-        else:
-            self.values.setdefault(_find_place(output), inputs[0])
-
-    def _note(
-        self,
-        name: str,
-        arguments: list[Any],
-        inputs: tuple[Value, ...],
-        output: Tensor,
-        macs: int,
-    ) -> None:
-        kind, settings = self._describe(name.rstrip("_"), arguments, len(inputs))
-        value = Value(f"{kind}_{len(self.ops)}")
-        layer = self.layers[-1] if self.layers else ""
-        shape = tuple(output.shape[1:])
-        self.ops.append(Op(kind, value, inputs, shape, settings, macs, layer))
-        self.values[_find_place(output)] = value
+        self.values.setdefault(_find_place(output), value)
 
     def _note_parts(
         self,
         name: str,
-        arguments: list[Any],
+        args: tuple[Any, ...],
         inputs: tuple[Value, ...],
         parts: list[Tensor],
     ) -> None:
         """Note each part of what is split as the slice that it is."""
         if not name.startswith("split"):
             raise RuntimeError(f"{name} gives several values, which cannot be counted")
-        dimension = arguments[2] if len(arguments) > 2 else 0
+        dimension = args[2] if len(args) > 2 else 0
         first = 0
         for part in parts:
-            self.kept.append(part)
-            self._note(
-                "slice", [arguments[0], dimension % part.ndim, first], inputs, part, 0
-            )
+            taken = Slice(dimension % part.ndim, first)
+            self._append(taken, "slice", inputs, part)
             first += part.shape[dimension]
 
-    def _describe(
-        self, name: str, arguments: list[Any], n_inputs: int
-    ) -> tuple[str, Settings]:
-        """The kind of an operation, as the C functions are called, and its settings."""
-        if name in ("mul", "add"):
-            return _describe_arithmetic(name, arguments, n_inputs)
-        settings = _read_settings(name, arguments)
-        if isinstance(settings, BatchNorm) and settings.mean is not None:
-            return "affine", self._find_affine(settings)
-        if isinstance(settings, Mean) and settings.over in WHOLE_MAPS:
-            return "map_mean", settings
-        return KINDS.get(name, name), settings
+    def _read(self, call: Call) -> Operation:
+        """The operation of a call; a batch norm that is applied again is the same."""
+        operation = read_call(call)
+        if not isinstance(operation, BatchNorm):
+            return operation
+        weights = operation.weight, operation.bias
+        statistics = operation.mean, operation.variance
+        key = tuple(map(id, (*weights, *statistics)))
+        return self.norms.setdefault(key, operation)
 
-    def _find_affine(self, norm: BatchNorm) -> Affine:
-        """A batch norm in evaluation mode: one factor and one shift for each
-        channel.
-        """
-        assert norm.mean is not None
-        assert norm.variance is not None
-        key = tuple(map(id, (norm.weight, norm.bias, norm.mean, norm.variance)))
-        if key not in self.norms:
-            weight = 1.0 if norm.weight is None else norm.weight
-            bias = 0.0 if norm.bias is None else norm.bias
-            factor = weight / torch.sqrt(norm.variance + norm.eps)
-            shift = bias - norm.mean * factor
-            self.norms[key] = Affine(factor, shift)
-        return self.norms[key]
+    def _append(
+        self,
+        operation: Operation,
+        name: str,
+        inputs: tuple[Value, ...],
+        output: Tensor,
+    ) -> None:
+        self.kept.append(output)
+        value = Value(f"{name}_{len(self.nodes)}")
+        layer = self.layers[-1] if self.layers else ""
+        shape = tuple(output.shape[1:])
+        self.nodes.append(Node(operation, inputs, value, shape, layer))
+        self.values[_find_place(output)] = value
 
 
 def _name_of(func: Any) -> str:
     return str(func._overloadpacket.__name__)
 
 
+def _bind(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments of a call by torch's names, those left out by their defaults."""
+    parameters = func._schema.arguments
+    bound: dict[str, Any] = {
+        parameter.name: parameter.default_value for parameter in parameters
+    }
+    for parameter, argument in zip(parameters, args, strict=False):
+        bound[parameter.name] = argument
+    return {**bound, **kwargs}
+
+
 def _is_known(func: Any) -> bool:
     """Whether an operation is noted as it is, not as those that torch makes it of."""
     name = _name_of(func).rstrip("_")
-    return func._overloadname != "padding" and name in (
-        *SETTINGS,
-        *ARITHMETIC,
-        *RESHAPES,
-    )
+    known = (*READERS, *ARITHMETIC, *RESHAPES)
+    return func._overloadname != "padding" and name in known
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -278,27 +247,6 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     if _name_of(func) in KEEP_SHAPE and args[0].is_meta:
         return torch.empty_like(args[0])
     return func(*args, **kwargs)
-
-
-def _first_of(result: Any) -> Any:
-    return result[0] if isinstance(result, tuple) else result
-
-
-def _describe_arithmetic(
-    name: str, arguments: list[Any], n_inputs: int
-) -> tuple[str, Settings]:
-    if n_inputs > 1:
-        return f"{name}_values", NO_SETTINGS
-    numbers = [argument for argument in arguments if not isinstance(argument, Value)]
-    return name, ByNumber(numbers[0])
-
-
-def _read_settings(name: str, arguments: list[Any]) -> Settings:
-    """What follows the value in the arguments of torch's operation; further arguments
-    change nothing.
-    """
-    kind = SETTINGS.get(name, Settings)
-    return kind(*arguments[1 : 1 + len(fields(kind))])
 
 
 def _find_place(tensor: Tensor) -> tuple[int, int, int]:

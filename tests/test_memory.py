@@ -1,0 +1,47 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paretune.memory import Buffer, plan_memory
+
+
+@st.composite
+def lifetimes(draw) -> list[Buffer]:
+    buffers = []
+    for number in range(draw(st.integers(1, 9))):
+        start = draw(st.integers(0, 8))
+        buffers.append(
+            Buffer(
+                (f"v{number}",),
+                draw(st.integers(1, 50)),
+                start,
+                start + draw(st.integers(0, 5)),
+            )
+        )
+    return buffers
+
+
+@given(lifetimes())
+def test_no_two_values_that_are_needed_share_memory(buffers):
+    plan = plan_memory(buffers)
+    for a in buffers:
+        for b in buffers:
+            (start_a, start_b) = (plan.offsets[buffer.values[0]] for buffer in (a, b))
+            assert (
+                a is b
+                or not a.meets(b)
+                or start_a + a.size <= start_b
+                or start_b + b.size <= start_a
+            )
+        assert 0 <= plan.offsets[a.values[0]] <= plan.size - a.size
+
+
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=12))
+def test_a_chain_needs_no_more_than_two_neighbours_at_a_time(sizes):
+    chain = [
+        Buffer((str(number),), size, number, number + 1)
+        for number, size in enumerate(sizes)
+    ]
+
+    assert plan_memory(chain).size == max(
+        a + b for a, b in zip([0, *sizes], [*sizes, 0], strict=True)
+    )
