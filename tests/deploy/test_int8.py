@@ -194,11 +194,19 @@ def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(written)
 @pytest.mark.parametrize(
     ("family", "layer", "what"),
     [
-        ("conv model.norm=group", r"norm1` \(GroupNorm", "shape"),
+        ("conv model.norm=group", r"norm1` \(GroupNorm", "instancenormalization"),
         ("conv model.norm=instance", r"norm1` \(InstanceNorm2d", ""),
         ("conv model.activation=prelu", r"activation1` \(PReLU", "prelu"),
-        ("recurrent model.norm=group", r"[a-z0-9.]*norm1` \(GroupNorm", "shape"),
-        ("squeeze model.norm=group model.views=5", r"norm1` \(GroupNorm", "shape"),
+        (
+            "recurrent model.norm=group",
+            r"[a-z0-9.]*norm1` \(GroupNorm",
+            "instancenormalization",
+        ),
+        (
+            "squeeze model.norm=group model.views=5",
+            r"norm1` \(GroupNorm",
+            "instancenormalization",
+        ),
     ],
 )
 def test_a_layer_that_has_no_whole_numbers_is_named(

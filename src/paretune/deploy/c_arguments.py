@@ -5,7 +5,6 @@ of its values.
 from collections.abc import Sequence
 from math import prod
 
-import torch
 from torch import Tensor
 
 from paretune.deploy.refusals import require_known
@@ -152,9 +151,8 @@ def _find_maps(shape: Shape) -> list[int]:
     return [*shape, 1, 1][:3]
 
 
-def _find_single(operation: ops.Operation, by: Tensor | float) -> float:
+def _find_single(operation: ops.Operation, by: Tensor) -> float:
     """The one number that values are multiplied by, or that is added to them."""
-    numbers = by if isinstance(by, Tensor) else torch.tensor(float(by))
-    name = f"{find_function(operation)} by {numbers.numel()} values"
-    require_known(numbers.numel() == 1, name, "one value")
-    return float(numbers.item())
+    name = f"{find_function(operation)} by {by.numel()} values"
+    require_known(by.numel() == 1, name, "one value")
+    return float(by.item())

@@ -93,6 +93,11 @@ class Deployable:
         net.net = self.net.views.net
         return replace(self, net=net)
 
+    @property
+    def has_layers(self) -> bool:
+        """Whether layers describe the network; else it is somebody's own module."""
+        return isinstance(self.single_view.net.net, Network)
+
     def graph(self) -> Graph:
         """The operations on one view of an image in [0, 1]: from the layers of the
         network, or, where none describe it, from a trace.

@@ -5,6 +5,7 @@ written in another language comes from it.
 graph of a network that layers describe, ``tracing`` that of any other module.
 """
 
+from paretune.operations.folding import fold_norms
 from paretune.operations.from_layers import graph_of_layers
 from paretune.operations.graph import (
     IMAGE,
@@ -20,6 +21,7 @@ __all__ = [
     "Graph",
     "Node",
     "find_graph_buffers",
+    "fold_norms",
     "graph_of_layers",
     "scale_image",
     "trace_graph",

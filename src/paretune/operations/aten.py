@@ -31,6 +31,7 @@ from paretune.operations.types import (
     Silu,
     Slice,
     Tanh,
+    make_constant,
 )
 
 # Dimensions, with the batch, over which a mean is that of each map.
@@ -87,7 +88,7 @@ def _read_arithmetic(call: Call) -> Operation:
     if not constants:
         return of_values()
     [constant] = constants
-    return by_constant(constant)
+    return by_constant(make_constant(constant))
 
 
 def _read_conv(call: Call) -> Operation:

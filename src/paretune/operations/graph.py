@@ -6,7 +6,15 @@ from math import prod
 
 from paretune.memory import Buffer, find_buffers
 from paretune.memory import Operation as MemoryUse
-from paretune.operations.types import Add, Conv, Linear, Multiply, Operation, Other
+from paretune.operations.types import (
+    Add,
+    Conv,
+    Linear,
+    Multiply,
+    Operation,
+    Other,
+    make_constant,
+)
 
 IMAGE = "image"  # the value that comes in
 MULTIPLIED = "image_multiplied"
@@ -82,8 +90,8 @@ def scale_image(graph: Graph, factor: float, shift: float) -> Graph:
     """
     image_shape = graph.shapes[IMAGE]
     scaling = [
-        Node(Multiply(factor), (IMAGE,), MULTIPLIED, image_shape),
-        Node(Add(shift), (MULTIPLIED,), SCALED, image_shape),
+        Node(Multiply(make_constant(factor)), (IMAGE,), MULTIPLIED, image_shape),
+        Node(Add(make_constant(shift)), (MULTIPLIED,), SCALED, image_shape),
     ]
     nodes = [_read_scaled(node) for node in graph.nodes]
     return make_graph([*scaling, *nodes], image_shape)

@@ -168,20 +168,25 @@ class Tanh(Operation):
 
 @dataclass(frozen=True, eq=False)
 class Multiply(Operation):
-    """A product with a number, or with weights."""
+    """A product with a constant: one number, or weights."""
 
-    by: Tensor | float
+    by: Tensor
 
     overwrites = True
 
 
 @dataclass(frozen=True, eq=False)
 class Add(Operation):
-    """A sum with a number, or with weights."""
+    """A sum with a constant: one number, or weights."""
 
-    by: Tensor | float
+    by: Tensor
 
     overwrites = True
+
+
+def make_constant(number: Tensor | float) -> Tensor:
+    """A number as the tensor of one; weights as they are."""
+    return number if isinstance(number, Tensor) else torch.tensor(float(number))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,271 @@
+"""Each kind of operation as nodes of ONNX (https://onnx.ai/onnx/operators/)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from onnx import ModelProto
+
+from paretune.deploy.onnx_file import LOGITS, OnnxFile, name_value
+from paretune.operations import IMAGE, Graph, Node
+from paretune.operations import types as ops
+from paretune.operations.graph import Shape
+
+# One node on one value, without any settings.
+PLAIN: dict[type[ops.Operation], str] = {
+    ops.Relu: "Relu",
+    ops.Sigmoid: "Sigmoid",
+    ops.Tanh: "Tanh",
+}
+# One node on two values.
+OF_VALUES: dict[type[ops.Operation], str] = {
+    ops.AddValues: "Add",
+    ops.MultiplyValues: "Mul",
+}
+Norm = ops.BatchNorm | ops.GroupNorm | ops.InstanceNorm | ops.LayerNorm
+ROWS_AND_COLUMNS = [2, 3]  # axes of a batch of maps
+ANY = -1  # a side that follows from the others
+SAME = 0  # a side that stays as it is
+
+
+class UnwritableError(Exception):
+    """An operation that is known by its name alone."""
+
+
+def write_graph(graph: Graph) -> ModelProto:
+    """A graph as an ONNX file.
+
+    Raises :class:`UnwritableError` for an operation that has no type of its own.
+    """
+    file = OnnxFile()
+    for node in graph.nodes:
+        _NodeWriter(file, node, graph.shapes[node.inputs[0]]).write()
+    last = graph.nodes[-1]
+    _name_logits(file, last)
+    return file.to_model(graph.shapes[IMAGE], last.size)
+
+
+def _name_logits(file: OnnxFile, last: Node) -> None:
+    """Have the values of the last node be the logits, in one dimension."""
+    if len(last.shape) == 1:
+        file.nodes[-1].output[:] = [LOGITS]
+        return
+    shape = file.add_constant(f"{LOGITS}_shape", [ANY, last.size])
+    file.add_node(last.layer, "Reshape", [last.output, shape], LOGITS)
+
+
+class _NodeWriter:
+    """Writes one operation, whose first input has ``shape_in``."""
+
+    def __init__(self, file: OnnxFile, node: Node, shape_in: Shape) -> None:
+        self.file = file
+        self.node = node
+        self.inputs = [name_value(value) for value in node.inputs]
+        self.source = self.inputs[0]
+        self.shape_in = shape_in
+
+    def write(self) -> None:
+        """Add the nodes and constants of the operation to the file."""
+        operation = self.node.operation
+        kind = type(operation)
+        match operation:
+            case ops.Conv():
+                self._write_conv(operation)
+            case ops.Linear():
+                self._write_linear(operation)
+            case ops.BatchNorm() | ops.GroupNorm() | ops.InstanceNorm():
+                self._write_norm(operation)
+            case ops.LayerNorm():
+                self._write_layer_norm(operation)
+            case ops.MaxPool():
+                self._write_pool(operation)
+            case ops.Pad():
+                self._write_pad(operation)
+            case ops.Slice():
+                self._write_slice(operation)
+            case _ if kind in OF_VALUES:
+                self._finish(OF_VALUES[kind], self.inputs)
+            case _:
+                self._write_by_value(operation)
+
+    def _write_by_value(self, operation: ops.Operation) -> None:
+        """An operation that is one node or two, and a constant at most."""
+        kind = type(operation)
+        match operation:
+            case ops.Multiply(by=by):
+                factor = self.file.add_weight(self._name("weight"), by)
+                self._finish("Mul", [self.source, factor])
+            case ops.Add(by=by):
+                summand = self.file.add_weight(self._name("bias"), by)
+                self._finish("Add", [self.source, summand])
+            case ops.LeakyRelu(slope=slope):
+                self._finish("LeakyRelu", [self.source], alpha=slope)
+            case ops.PRelu(slopes=slopes):
+                shape = self._find_shape_by_map(slopes.numel())
+                slope_name = self.file.add_weight(self._name("weight"), slopes, shape)
+                self._finish("PRelu", [self.source, slope_name])
+            case ops.Silu():
+                sigmoid = self._add("Sigmoid", [self.source], "sigmoid")
+                self._finish("Mul", [self.source, sigmoid])
+            case ops.MeanOfMaps():
+                self._write_mean()
+            case ops.Concat():
+                self._finish("Concat", self.inputs, axis=1)
+            case _ if kind in PLAIN:
+                self._finish(PLAIN[kind], [self.source])
+            case _:
+                raise UnwritableError(kind.__name__)
+
+    def _write_conv(self, conv: ops.Conv) -> None:
+        self._finish(
+            "Conv",
+            [self.source, *self._add_weight_and_bias(conv)],
+            kernel_shape=conv.weight.shape[2:],
+            strides=conv.strides,
+            pads=[*conv.padding, *conv.padding],
+            dilations=conv.dilation,
+            group=conv.groups,
+        )
+
+    def _write_linear(self, linear: ops.Linear) -> None:
+        source = self.source
+        if len(self.shape_in) > 1:
+            source = self._reshape(source, [ANY, linear.weight.shape[1]], "flat")
+        self._finish("Gemm", [source, *self._add_weight_and_bias(linear)], transB=1)
+
+    def _add_weight_and_bias(self, layer: ops.Conv | ops.Linear) -> list[str]:
+        names = [self.file.add_weight(self._name("weight"), layer.weight)]
+        if layer.bias is not None:
+            names.append(self.file.add_weight(self._name("bias"), layer.bias))
+        return names
+
+    def _write_norm(
+        self, norm: ops.BatchNorm | ops.GroupNorm | ops.InstanceNorm
+    ) -> None:
+        maps = self.shape_in[0]
+        match norm:
+            case ops.BatchNorm(mean=mean, variance=variance):
+                inputs = [
+                    *self._add_scale_and_shift(norm, (maps,)),
+                    self.file.add_weight(self._name("running_mean"), mean),
+                    self.file.add_weight(self._name("running_var"), variance),
+                ]
+                kind = "BatchNormalization"
+                self._finish(kind, [self.source, *inputs], epsilon=norm.eps)
+            case ops.InstanceNorm():
+                inputs = self._add_scale_and_shift(norm, (maps,))
+                kind = "InstanceNormalization"
+                self._finish(kind, [self.source, *inputs], epsilon=norm.eps)
+            case ops.GroupNorm():
+                self._write_group_norm(norm)
+
+    def _write_group_norm(self, norm: ops.GroupNorm) -> None:
+        """An instance norm of the groups, then a factor and a shift for each map."""
+        grouped = self._reshape(self.source, [SAME, norm.groups, ANY], "grouped")
+        plain = [
+            self._add_constant("ones", np.ones(norm.groups, np.float32)),
+            self._add_constant("zeros", np.zeros(norm.groups, np.float32)),
+        ]
+        kind = "InstanceNormalization"
+        groups = self._add(kind, [grouped, *plain], "groups", epsilon=norm.eps)
+        maps = self._reshape(groups, [SAME, *self.shape_in], "normalised")
+        by_map = self._find_shape_by_map(self.shape_in[0])
+        factor, shift = self._add_scale_and_shift(norm, by_map)
+        scaled = self._add("Mul", [maps, factor], "scaled")
+        self._finish("Add", [scaled, shift])
+
+    def _write_layer_norm(self, norm: ops.LayerNorm) -> None:
+        if norm.weight is None:
+            ones = np.ones(self.shape_in, np.float32)
+            inputs = [self._add_constant("ones", ones)]
+        else:
+            inputs = self._add_scale_and_shift(norm, self.shape_in)
+        kind = "LayerNormalization"
+        axis = -len(self.shape_in)  # all but the batch
+        self._finish(kind, [self.source, *inputs], axis=axis, epsilon=norm.eps)
+
+    def _add_scale_and_shift(self, norm: Norm, shape: Shape) -> list[str]:
+        """The constants of a norm in this shape; 1 and 0 where it has none."""
+        weight = torch.ones(shape) if norm.weight is None else norm.weight
+        bias = torch.zeros(shape) if norm.bias is None else norm.bias
+        return [
+            self.file.add_weight(self._name("weight"), weight, shape),
+            self.file.add_weight(self._name("bias"), bias, shape),
+        ]
+
+    def _write_pool(self, pool: ops.MaxPool) -> None:
+        self._finish(
+            "MaxPool",
+            [self.source],
+            kernel_shape=pool.kernel,
+            strides=pool.strides,
+            pads=[*pool.padding, *pool.padding],
+            dilations=pool.dilation,
+            ceil_mode=int(self._is_rounded_up(pool)),
+        )
+
+    def _is_rounded_up(self, pool: ops.MaxPool) -> bool:
+        """Whether a window that stands out at the end of rows or columns counts."""
+        for axis in (0, 1):
+            reach = pool.dilation[axis] * (pool.kernel[axis] - 1) + 1
+            free = self.shape_in[axis + 1] + 2 * pool.padding[axis] - reach
+            if self.node.shape[axis + 1] > free // pool.strides[axis] + 1:
+                return True
+        return False
+
+    def _write_mean(self) -> None:
+        axes = self._add_constant("axes", ROWS_AND_COLUMNS)
+        keepdims = int(len(self.node.shape) > 1)
+        self._finish("ReduceMean", [self.source, axes], keepdims=keepdims)
+
+    def _write_pad(self, pad: ops.Pad) -> None:
+        before = [pad.front, pad.top, pad.left][: len(self.shape_in)]
+        sides = zip(self.node.shape, self.shape_in, before, strict=True)
+        behind = [side - side_in - first for side, side_in, first in sides]
+        pads = self._add_constant("pads", [0, *before, 0, *behind])
+        mode = "edge" if pad.repeats_edge else "constant"
+        value = self._add_constant("value", np.float32(pad.value))
+        self._finish("Pad", [self.source, pads, value], mode=mode)
+
+    def _write_slice(self, part: ops.Slice) -> None:
+        last = part.first + self.node.shape[part.dimension - 1]
+        bounds = [
+            self._add_constant("first", [part.first]),
+            self._add_constant("last", [last]),
+            self._add_constant("axis", [part.dimension]),
+        ]
+        self._finish("Slice", [self.source, *bounds])
+
+    def _finish(self, kind: str, inputs: Sequence[str], **attributes: Any) -> None:
+        """Add the node that gives the operation's output."""
+        self.file.add_node(
+            self.node.layer, kind, inputs, self.node.output, **attributes
+        )
+
+    def _add(
+        self, kind: str, inputs: Sequence[str], part: str, **attributes: Any
+    ) -> str:
+        """Add a node that gives a part of the way to the output."""
+        output = name_part(self.node.output, part)
+        return self.file.add_node(self.node.layer, kind, inputs, output, **attributes)
+
+    def _reshape(self, value: str, shape: Sequence[int], part: str) -> str:
+        return self._add("Reshape", [value, self._add_constant("shape", shape)], part)
+
+    def _add_constant(self, part: str, values: ArrayLike) -> str:
+        return self.file.add_constant(self._name(part), values)
+
+    def _name(self, part: str) -> str:
+        return f"{self.node.layer or 'network'}.{part}"
+
+    def _find_shape_by_map(self, maps: int) -> Shape:
+        """The shape of constants, one for each map, beside values of the input's."""
+        ones = [1] * (len(self.shape_in) - 1)
+        return maps, *ones
+
+
+def name_part(value: str, part: str) -> str:
+    """What a value on the way to another one is called."""
+    return f"{value}.{part}"
