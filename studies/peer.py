@@ -153,7 +153,7 @@ def peer(folder: str) -> None:
 
     torch.set_num_threads(1)
     data = mnist()
-    scaling = data.scaling("standard")
+    scaling = data.make_scaling("standard")
     train, val = (
         TensorDataset(scaling(split.pixels.float()), split.labels)
         for split in (data.train, data.val)

@@ -281,7 +281,7 @@ def published_recipes() -> list[Published]:
 def published(name: str) -> Published:
     """The recipe of that name."""
     from paretune import models
-    from paretune.data import fitted
+    from paretune.data import fit_to_data
 
     schema.register()
     with initialize_config_dir(str(paths.CONF), version_base="1.3"):
@@ -292,7 +292,7 @@ def published(name: str) -> Published:
     }
     return Published(
         name,
-        counted=models.count(fitted(plain["model"], plain["data"])),
+        counted=models.count(fit_to_data(plain["model"], plain["data"])),
         **plain["published"],
     )  # type: ignore[arg-type]
 

@@ -259,7 +259,7 @@ def train_teacher() -> Path:
             flush=True,
         )
         model = {"num_classes": 10, "image_shape": [1, 28, 28], **TEACHER}
-        save(path, net, {"model": model}, image_data().scaling("standard"))
+        save(path, net, {"model": model}, image_data().make_scaling("standard"))
     return path
 
 

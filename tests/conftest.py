@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 
 from log_files import closing_log_files
 from paretune import paths, schema
-from paretune.data import fitted
+from paretune.data import fit_to_data
 from paretune.data.images import ImageData, Images, Splitting
 from paretune.search.interrupts import begin_anew
 
@@ -86,7 +86,9 @@ def composed() -> Callable[..., DictConfig]:
         config = deepcopy(_composed(overrides, hydra))
         config.model = {
             **config.model,
-            **fitted(config.model, {"image_shape": [1, 28, 28], "num_classes": 10}),
+            **fit_to_data(
+                config.model, {"image_shape": [1, 28, 28], "num_classes": 10}
+            ),
         }
         return config
 

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from paretune import models, paths
-from paretune.data import SAID
+from paretune.data import DECLARED
 from paretune.data.images import Splitting
 from paretune.models import COMMON_SETTINGS
 from paretune.reports.confirmed import read_references
@@ -101,7 +101,7 @@ def test_a_data_config_has_the_keys_of_its_function(composed, name):
 
     taken = set(inspect.signature(locate(config["_target_"])).parameters)
 
-    assert set(config) - {"_target_"} - (set(SAID) - taken) == taken
+    assert set(config) - {"_target_"} - (set(DECLARED) - taken) == taken
     assert set(splitting) - {"_target_"} == {field.name for field in fields(Splitting)}
 
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from paretune import models
 from paretune.cap import Cap, check_counted
-from paretune.data import fitted
+from paretune.data import fit_to_data
 from paretune.errors import ConfigError
 from paretune.start import to_plain
 
@@ -26,7 +26,7 @@ class ModelCounter:
             "model": to_plain(cfg.model),
             "data": to_plain(cfg.data),
         }
-        self.fitted = self._fit(self.config)
+        self.fit_to_data = self._fit(self.config)
         self.cap = Cap.of(cfg.cap)
         self.cost: str = cfg.cost
 
@@ -48,7 +48,7 @@ class ModelCounter:
     def _draw_model(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The model with these values, for the images that the data then have."""
         has_other_images = any(name.startswith("data.") for name in drawn)
-        config = self.config if has_other_images else self.fitted
+        config = self.config if has_other_images else self.fit_to_data
         for name, value in drawn.items():
             config = set_value(config, name.split("."), value)
         model: dict[str, Any] = (
@@ -59,7 +59,7 @@ class ModelCounter:
     @staticmethod
     def _fit(config: Mapping[str, Any]) -> dict[str, Any]:
         """The config with the shape and the classes of its data in its model."""
-        return {**config, "model": fitted(config["model"], config["data"])}
+        return {**config, "model": fit_to_data(config["model"], config["data"])}
 
 
 def set_value(config: Any, path: Sequence[str], value: Any) -> Any:

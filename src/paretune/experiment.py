@@ -85,7 +85,7 @@ def train_recorded(
         run_id=recorder.run_id if recorder else "",
     )
     weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
-    save(weights, net, candidate.config, data.scaling(training.scaling))
+    save(weights, net, candidate.config, data.make_scaling(training.scaling))
     if recorder:
         recorder.tag("layout", str(trained.execution))
         recorder.tag("rule", training.selection.rule)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from paretune import models
 from paretune.cap import Cap
 from paretune.costs import units
-from paretune.data import fitted
+from paretune.data import fit_to_data
 from paretune.front import Candidate
 from paretune.schema import TrainerSettings
 from paretune.settings import without_effect
@@ -40,7 +40,7 @@ def prepare_candidate(cfg: DictConfig, data: str) -> Candidate:
     exceeds the cap, and before images are read, unless only they tell their shape.
     """
     config = {name: to_plain(cfg[name]) for name in TRAINED_BY}
-    config["model"] = fitted(config["model"], config["data"])
+    config["model"] = fit_to_data(config["model"], config["data"])
     cap = Cap.of(config["cap"])
     family = models.family_of(config["model"])
     costs = models.measure(config["model"], cap.dtype).costs

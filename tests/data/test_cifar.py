@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from contracts.dataset import DatasetContract
-from paretune.data import fitted
+from paretune.data import fit_to_data
 from paretune.data.cifar import load
 from paretune.data.images import Splitting
 from paretune.errors import DataError
@@ -72,7 +72,7 @@ def test_a_model_is_counted_before_the_archive_is_there(composed):
     config = composed("data=cifar10", "data.root=/nowhere")
     data = OmegaConf.to_container(config.data, resolve=True)
 
-    assert fitted({"image_shape": None, "num_classes": None}, data) == {
+    assert fit_to_data({"image_shape": None, "num_classes": None}, data) == {
         "image_shape": [3, 32, 32],
         "num_classes": 10,
     }

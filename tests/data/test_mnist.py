@@ -130,8 +130,8 @@ def test_without_files_and_network_the_error_names_folder_file_and_digits(
     tmp_path, folder
 ):
     message = (
-        r"data file `.*tiny/train-images.gz` is missing .* expected it in the folder "
-        r"`.*tiny`; .* PARETUNE_DATA .* data=digits"
+        r"data file `.*tiny/train-images.gz` is missing .* put it in the folder "
+        r"`.*tiny`, .* PARETUNE_DATA .* data=digits"
     )
     with pytest.raises(DataError, match=message):
         load(tmp_path, folder, "http://127.0.0.1:9")

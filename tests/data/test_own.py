@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from contracts.dataset import DatasetContract
-from paretune.data import fitted, folder, kept, load, npz
+from paretune.data import fit_to_data, folder, kept, load, npz
 from paretune.data.images import Splitting
 from paretune.data.pictures import read_picture
 from paretune.errors import ConfigError, DataError
@@ -253,7 +253,7 @@ def test_of_those_that_start_together_one_reads_and_the_others_wait(pictures):
 
     with ThreadPoolExecutor(4) as pool:
         results = [
-            pool.submit(kept.kept_pictures, pictures, files, "any", read)
+            pool.submit(kept.load_pictures, pictures, files, "any", read)
             for _ in range(4)
         ]
 
@@ -529,12 +529,12 @@ def test_a_model_takes_the_shape_and_the_classes_of_its_data(composed, pictures)
     }
     model = {"_target_": "any", "image_shape": None, "num_classes": None}
 
-    assert fitted(model, data) == {
+    assert fit_to_data(model, data) == {
         "_target_": "any",
         "image_shape": [3, 4, 6],
         "num_classes": 2,
     }
-    assert fitted({**model, "num_classes": 5}, data)["num_classes"] == 5
+    assert fit_to_data({**model, "num_classes": 5}, data)["num_classes"] == 5
 
 
 @pytest.mark.parametrize(

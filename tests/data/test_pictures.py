@@ -12,7 +12,7 @@ from PIL import Image
 from messy import two_classes
 from paretune.data import folder
 from paretune.data.images import Splitting
-from paretune.data.pictures import FORMATS, PictureError, read_picture
+from paretune.data.pictures import PICTURE_FORMATS, PictureError, read_picture
 
 SPLITTING = Splitting(val_size=0.2, how="stratified")
 
@@ -31,7 +31,7 @@ def save(path: Path, picture: Image.Image, kind: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", [*FORMATS, "MPO"])
+@pytest.mark.parametrize("kind", [*PICTURE_FORMATS, "MPO"])
 def test_announced_formats_are_read(tmp_path, kind):
     path = save(tmp_path / "a.png", Image.new("L", (6, 4), 90), kind)
 
@@ -56,7 +56,7 @@ def test_other_formats_are_refused_whatever_the_file_is_called(tmp_path, kind):
 def whole_files() -> list[bytes]:
     picture = Image.fromarray(np.arange(300, dtype=np.uint8).reshape(10, 10, 3))
     files = []
-    for kind in FORMATS:
+    for kind in PICTURE_FORMATS:
         file = io.BytesIO()
         picture.save(file, kind)
         files.append(file.getvalue())

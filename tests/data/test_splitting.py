@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from paretune.data.images import Images, Splitting, assembled
+from paretune.data.images import Images, Splitting, assemble
 from paretune.errors import ConfigError, DataError
 
 COUNTS = st.lists(st.integers(3, 40), min_size=2, max_size=8)
@@ -29,7 +29,7 @@ def names(counts: list[int]) -> list[str]:
 @given(COUNTS, st.floats(0.01, 0.6), st.floats(0.01, 0.6), st.integers(0, 3))
 def test_each_class_of_three_is_in_each_part(counts, val_size, test_size, seed):
     splitting = Splitting(val_size=val_size, how="stratified", seed=seed)
-    data = assembled(
+    data = assemble(
         "own", {"train": images(counts)}, names(counts), splitting, test_size
     )
     parts = (data.train, data.val, data.load_test())
@@ -114,7 +114,7 @@ def test_classes_with_too_few_are_named_with_advice_that_works(
 ):
     parts = {"train": images(counts)} | {split: images([2, 2]) for split in given_parts}
     with pytest.raises(DataError, match=message):
-        assembled("own", parts, names(counts), Splitting(val_size=0.2, how=how), 0.2)
+        assemble("own", parts, names(counts), Splitting(val_size=0.2, how=how), 0.2)
 
 
 def test_a_part_given_without_a_class_can_be_left_out(tmp_path):
@@ -126,7 +126,7 @@ def test_a_part_given_without_a_class_can_be_left_out(tmp_path):
             r"images out"
         ),
     ):
-        assembled(
+        assemble(
             "own", parts, names([5, 5]), Splitting(val_size=0.2, how="stratified"), 0.2
         )
 

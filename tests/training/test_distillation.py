@@ -24,7 +24,7 @@ def teacher(data, path):
     }
     net = models.build(config)
     fit(net, data, training(max_epochs=10))
-    save(path, net, {"model": config}, data.scaling("standard"))
+    save(path, net, {"model": config}, data.make_scaling("standard"))
     return str(path)
 
 
@@ -81,7 +81,7 @@ def test_a_network_learns_its_teachers_probabilities(tiny_data, tmp_path):
         seed_everything(0)
         net = models.build(STUDENT)
         fit(net, tiny_data, training(distillation=settings, max_epochs=10))
-        images = tiny_data.scaling("standard")(tiny_data.train.pixels.float())
+        images = tiny_data.make_scaling("standard")(tiny_data.train.pixels.float())
         distances.append(
             distillation.compute_loss(
                 net.eval()(images), tiny_data.train.labels, soft

@@ -214,7 +214,7 @@ def test_a_rule_says_what_it_is():
 def test_unit_scaling_leaves_pixels_between_0_and_1(tiny_data):
     images = tiny_data.train.pixels.float()
 
-    assert 0 <= tiny_data.scaling("unit")(images).min() < images.max() <= 1
+    assert 0 <= tiny_data.make_scaling("unit")(images).min() < images.max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from paretune.data.images import ImageData
 
 SHAPE = (3, 32, 32)
-TRAIN = "data_batch_"  # what the members' names begin with
-TEST = "test_batch"
+# Beginnings of the names of the archive's members.
+TRAIN_PREFIX = "data_batch_"
+TEST_PREFIX = "test_batch"
 
 
 def load(
@@ -64,19 +65,19 @@ def _load(
     splitting: Splitting,
     class_names: tuple[str, ...],
 ) -> "ImageData":
-    from paretune.data.images import ImageData, Images, images_of  # import torch
+    from paretune.data.images import ImageData, Images, make_images  # import torch
 
-    (archive,) = find_or_fetch(folder, mirrors, hashes)
+    [archive] = find_or_fetch(folder, mirrors, hashes)
 
     def read(prefix: str) -> Images:
-        return images_of(read_archive(archive, len(class_names), prefix))
+        return make_images(read_archive(archive, len(class_names), prefix))
 
-    train, val = splitting.split(read(TRAIN))
+    train, val = splitting.split(read(TRAIN_PREFIX))
     return ImageData(
         name,
         train,
         val,
-        load_test=partial(read, TEST),
+        load_test=partial(read, TEST_PREFIX),
         num_classes=len(class_names),
         class_names=class_names,
         fits_by="resize",
@@ -85,31 +86,40 @@ def _load(
 
 def read_archive(archive: Path, num_classes: int, prefix: str) -> Arrays:
     """The images and labels of all members whose names begin with ``prefix``."""
-    try:
-        with tarfile.open(archive) as tar:
-            names = sorted(
-                name for name in tar.getnames() if Path(name).name.startswith(prefix)
-            )
-            content = b"".join(
-                member.read() for name in names if (member := tar.extractfile(name))
-            )
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(
-            f"data file `{archive}` cannot be read ({first_line(error)}); expected "
-            "the archive of CIFAR's binary version; "
-            f"nothing was changed; give the right file"
-        ) from error
+    content = _read_members(archive, prefix)
     size = 1 + prod(SHAPE)
     if not content or len(content) % size:
         raise DataError(
             f"data file `{archive}` has {len(content):,} bytes in `{prefix}*`; "
-            f"expected images of {size:,} bytes each; check that it is "
-            f"CIFAR's binary version"
+            f"expected images of {size:,} bytes each; check that it is CIFAR's binary "
+            "version"
         )
     rows = np.frombuffer(content, np.uint8).reshape(-1, size)
-    if rows[:, 0].max() >= num_classes:
+    labels = rows[:, 0]
+    pixels = rows[:, 1:]
+    if labels.max() >= num_classes:
         raise DataError(
-            f"data file `{archive}` has the label {rows[:, 0].max()}; expected 0 to "
+            f"data file `{archive}` has the label {labels.max()}; expected 0 to "
             f"{num_classes - 1}; check data.class_names"
         )
-    return Arrays(rows[:, 1:].reshape(-1, *SHAPE), rows[:, 0].astype("int64"))
+    return Arrays(pixels.reshape(-1, *SHAPE), labels.astype("int64"))
+
+
+def _read_members(archive: Path, prefix: str) -> bytes:
+    """The content of the members, one after the other in the order of their names."""
+    content: list[bytes] = []
+    try:
+        with tarfile.open(archive) as tar:
+            for name in sorted(tar.getnames()):
+                if not Path(name).name.startswith(prefix):
+                    continue
+                member = tar.extractfile(name)
+                if member:
+                    content.append(member.read())
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(
+            f"data file `{archive}` cannot be read ({first_line(error)}); expected the "
+            "archive of CIFAR's binary version; nothing was changed; give the right "
+            "file"
+        ) from error
+    return b"".join(content)

@@ -37,12 +37,12 @@ def load(*, splitting: Splitting) -> "ImageData":
     pixels = interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     images = Images(pixels.round().to(torch.uint8), torch.from_numpy(digits.labels))
     train, val = splitting.split(images.take(slice(-TEST_SIZE)))
-    return ImageData(
-        "digits", train, val, load_test=lambda: images.take(slice(-TEST_SIZE, None))
-    )
+    test = images.take(slice(-TEST_SIZE, None))
+    return ImageData("digits", train, val, load_test=lambda: test)
 
 
 def read_digits() -> Arrays:
     """The digits as they come, 8x8, from 0 to 16."""
     bunch = load_digits()
-    return Arrays(bunch.images[:, None].astype(np.uint8), bunch.target.astype(np.int64))
+    pixels = bunch.images[:, None].astype(np.uint8)
+    return Arrays(pixels, bunch.target.astype(np.int64))

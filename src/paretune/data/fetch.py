@@ -24,8 +24,9 @@ from paretune.errors import DataError, first_line
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 20
-CONTENT = "content-"  # before the algorithm: the hash is that of the unpacked content
+MIRROR_TIMEOUT_S = 20
+# Before the algorithm: the hash is that of the unpacked content.
+CONTENT = "content-"
 GZIP = ".gz"
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -33,7 +34,7 @@ Hashes = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Expected:
+class WantedFile:
     """A file that is wanted: its name on the mirrors, and the hash of the file or of
     what is packed in it.
     """
@@ -44,17 +45,19 @@ class Expected:
     of_content: bool
 
     @property
-    def hashed(self) -> str:
-        """What the digest is of, in words."""
-        return f"{self.algorithm} of the content" if self.of_content else self.algorithm
+    def hash_name(self) -> str:
+        """The kind of the digest, in words."""
+        if self.of_content:
+            return f"{self.algorithm} of the content"
+        return self.algorithm
 
-    def hash_of(self, path: Path) -> str:
+    def compute_hash(self, path: Path) -> str:
         """The hash of a file or of its content, whatever packed it; words where gzip
         cannot unpack it.
         """
         hasher = hashlib.new(self.algorithm)
         try:
-            with _opened(path, unpack=self.of_content) as file:
+            with _open(path, unpack=self.of_content) as file:
                 while chunk := file.read(1 << 20):
                     hasher.update(chunk)
         except GZIP_ERRORS as error:
@@ -62,7 +65,7 @@ class Expected:
         return hasher.hexdigest()
 
 
-def _opened(path: Path, unpack: bool) -> BufferedReader | gzip.GzipFile:
+def _open(path: Path, unpack: bool) -> BufferedReader | gzip.GzipFile:
     """The file for reading; its content, if it is to be unpacked and is packed."""
     file = path.open("rb")
     if unpack and file.read(2) == GZIP_MAGIC:
@@ -84,7 +87,7 @@ def find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[
     it. Raises :class:`~paretune.errors.DataError` for files that are others, or that no
     mirror gives.
     """
-    files = [_expected(name, text) for name, text in hashes]
+    files = [_parse_hash(name, text) for name, text in hashes]
     found = _find_all(folder, files)
     if len(found) == len(files):
         return [found[file] for file in files]
@@ -94,9 +97,8 @@ def find_or_fetch(folder: Path, mirrors: Sequence[str], hashes: Hashes) -> list[
         lock = FileLock(lock_file).acquire()
     except OSError as error:
         raise DataError(
-            f"data folder `{folder}` lacks files and cannot be written ({error}); "
-            "expected them there, or a folder to "
-            f"fetch into; set PARETUNE_DATA"
+            f"data folder `{folder}` lacks files and cannot be written ({error}); put "
+            "them there, or set PARETUNE_DATA to a folder to fetch into"
         ) from error
     with lock:
         missing = [file for file in files if file not in found]
@@ -116,87 +118,94 @@ def _remove_if_unused(folder: Path, lock_file: Path) -> None:
         folder.rmdir()
 
 
-def _expected(name: str, text: str) -> Expected:
+def _parse_hash(name: str, text: str) -> WantedFile:
     algorithm, _, digest = text.partition(":")
-    return Expected(
-        name, algorithm.removeprefix(CONTENT), digest, algorithm.startswith(CONTENT)
+    return WantedFile(
+        name=name,
+        algorithm=algorithm.removeprefix(CONTENT),
+        digest=digest,
+        of_content=algorithm.startswith(CONTENT),
     )
 
 
-def _find_all(folder: Path, files: Sequence[Expected]) -> dict[Expected, Path]:
+def _find_all(folder: Path, files: Sequence[WantedFile]) -> dict[WantedFile, Path]:
     """The files that are in the folder or where the system has data sets, packed or
     not.
 
     Raises :class:`~paretune.errors.DataError` for all those of the folder that have the
     names, and not the hashes.
     """
-    found: dict[Expected, Path] = {}
-    differing: list[tuple[Expected, Path]] = []
+    found: dict[WantedFile, Path] = {}
+    differing: list[tuple[WantedFile, Path]] = []
     for file in files:
-        own = _candidates(folder, file.name)
-        right = _first_right(own, file)
+        own = _list_candidates(folder, file.name)
+        right = _find_right(own, file)
         if right is None and own:
             differing.append((file, own[0]))
-        for place in _system_folders(folder.name):
-            right = right or _first_right(_candidates(place, file.name), file)
+        for place in _list_system_folders(folder.name):
+            right = right or _find_right(_list_candidates(place, file.name), file)
         if right:
             found[file] = right
     if differing:
-        raise _refusal(folder, differing)
+        raise _make_error(folder, differing)
     return found
 
 
-def _first_right(paths: Sequence[Path], file: Expected) -> Path | None:
-    return next((path for path in paths if _is_right(path, file)), None)
+def _find_right(paths: Sequence[Path], file: WantedFile) -> Path | None:
+    for path in paths:
+        if _is_right(path, file):
+            return path
+    return None
 
 
-def _system_folders(name: str) -> list[Path]:
+def _list_system_folders(name: str) -> list[Path]:
     """Where packages of the system put data sets: Debian's names have hyphens."""
     shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
     names = dict.fromkeys([name, name.replace("_", "-")])
-    return [
-        Path(share) / "datasets" / spelling
-        for share in shared.split(":")
-        if share
-        for spelling in names
-    ]
+    folders: list[Path] = []
+    for share in filter(None, shared.split(":")):
+        folders += [Path(share) / "datasets" / spelling for spelling in names]
+    return folders
 
 
-def _candidates(folder: Path, name: str) -> list[Path]:
+def _list_candidates(folder: Path, name: str) -> list[Path]:
     """The files in the folder that have the name, packed or not."""
     stem = name.removesuffix(GZIP)
     names = dict.fromkeys([name, stem, stem + GZIP])
-    return [folder / spelling for spelling in names if (folder / spelling).is_file()]
+    paths = [folder / spelling for spelling in names]
+    return [path for path in paths if path.is_file()]
 
 
-def _is_right(path: Path, file: Expected) -> bool:
-    """Whether a file is the one that is expected.
+def _is_right(path: Path, file: WantedFile) -> bool:
+    """Whether a file is the one that is wanted.
 
     Only of a packed file's hash, an unpacked one cannot be told: reading it checks its
     header and length.
     """
     if path.name != file.name and not file.of_content:
         return path.name == file.name.removesuffix(GZIP)
-    return file.hash_of(path) == file.digest
+    return file.compute_hash(path) == file.digest
 
 
-def _refusal(folder: Path, differing: Sequence[tuple[Expected, Path]]) -> DataError:
-    said: list[str] = []
-    for file, path in differing:
-        said.append(
-            f"`{path}` (expected {file.hashed} {file.digest}, got {file.hash_of(path)})"
-        )
-    what = "file" if len(said) == 1 else "files"
+def _make_error(
+    folder: Path, differing: Sequence[tuple[WantedFile, Path]]
+) -> DataError:
+    descriptions = [
+        f"`{path}` (expected {file.hash_name} {file.digest}, got "
+        f"{file.compute_hash(path)})"
+        for file, path in differing
+    ]
+    word = "file" if len(differing) == 1 else "files"
+    pronoun = "it" if len(differing) == 1 else "them"
     return DataError(
-        f"data {what} {', '.join(said)}: damaged, or not of `{folder.name}`; nothing "
-        "was changed; to have the right "
-        f"{what} fetched, move {'it' if len(said) == 1 else 'them'} away or set "
-        "PARETUNE_DATA to another folder; "
-        f"to use your own, set data.files to the hashes"
+        f"data {word} {', '.join(descriptions)}: damaged, or not of `{folder.name}`; "
+        f"nothing was changed; to have the right {word} fetched, move {pronoun} away "
+        "or set PARETUNE_DATA to another folder; to use your own, set data.files to "
+        "the hashes"
     )
 
 
-def _fetch(folder: Path, mirrors: Sequence[str], file: Expected) -> Path:
+def _fetch(folder: Path, mirrors: Sequence[str], file: WantedFile) -> Path:
     """Download from the first mirror that serves the file; only a file with the right
     hash gets its name.
     """
@@ -212,32 +221,31 @@ def _fetch(folder: Path, mirrors: Sequence[str], file: Expected) -> Path:
             ValueError,
             OSError,
         ) as error:
-            reasons.append(
-                f"{mirror}: {shorten(first_line(error), 160, placeholder='...')}"
-            )
+            reason = shorten(first_line(error), 160, placeholder="...")
+            reasons.append(f"{mirror}: {reason}")
             log.warning("%s failed (%s)", url, reasons[-1])
     raise DataError(
         f"data file `{folder / file.name}` is missing and no mirror gave it "
-        f"({'; '.join(reasons) or 'no mirror is set'}); "
-        f"expected it in the folder `{folder.resolve()}`; put it there, set "
-        "PARETUNE_DATA to the folder above it, "
-        f"or use data=digits, which needs no network"
+        f"({'; '.join(reasons) or 'no mirror is set'}); put it in the folder "
+        f"`{folder.resolve()}`, set PARETUNE_DATA to the folder above it, or use "
+        "data=digits, which needs no network"
     )
 
 
-def _download(url: str, folder: Path, file: Expected) -> Path:
+def _download(url: str, folder: Path, file: WantedFile) -> Path:
     """The file, downloaded beside its place, checked, and only then moved there. Raises
     ``ValueError`` for another hash.
     """
     downloader = pooch.HTTPDownloader(
-        progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S
+        progressbar=sys.stderr.isatty(), timeout=MIRROR_TIMEOUT_S
     )
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as place:
         partial = Path(place) / file.name
         downloader(url, str(partial), None)
-        got = file.hash_of(partial)
-        if got != file.digest:
+        digest = file.compute_hash(partial)
+        if digest != file.digest:
             raise ValueError(
-                f"its hash is another: expected {file.hashed} {file.digest}, got {got}"
+                f"its hash is another: expected {file.hash_name} {file.digest}, got "
+                f"{digest}"
             )
         return partial.replace(folder / file.name)

@@ -7,6 +7,7 @@ a hash of their names and contents.
 import logging
 from collections.abc import Sequence
 from functools import lru_cache, partial
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paretune.data.images import ImageData, Images, Splitting, assembled
-from paretune.data.kept import Decoded, kept_pictures
-from paretune.data.listing import Listing, examples, list_pictures
+from paretune.data.images import ImageData, Images, Splitting, assemble
+from paretune.data.kept import Decoded, load_pictures
+from paretune.data.listing import LabelledPath, Listing, format_examples, list_pictures
 from paretune.data.look import (
     Look,
     check_sizes,
-    colours_in_words,
-    damaged_in_words,
-    look_of,
+    describe_colours,
+    describe_damaged,
+    make_look,
 )
 from paretune.data.pictures import PictureError, read_each
 from paretune.errors import DataError
@@ -30,7 +31,8 @@ from paretune.paths import printable
 
 log = logging.getLogger(__name__)
 
-FORMAT = "3"  # of what is kept: another one is read anew
+# Of decoded pictures in the cache: those of another one are read anew.
+FORMAT = "3"
 
 
 def load(  # noqa: PLR0913 - each is a setting
@@ -52,7 +54,7 @@ def load(  # noqa: PLR0913 - each is a setting
     order. With ``skip_damaged`` pictures that cannot be read are left out. Raises
     :class:`~paretune.errors.DataError`.
     """
-    look = look_of(image_size, channels, skip_damaged=skip_damaged)
+    look = make_look(image_size, channels, skip_damaged=skip_damaged)
     return _load(Path(path), name, splitting, test_size, look)
 
 
@@ -63,102 +65,109 @@ def _load(
     listing = list_pictures(path)
     listing.require()
     _tell_files(listing)
-    decoded = kept_pictures(
-        path, listing.paths, repr((look, FORMAT)), partial(_decoded, listing, look)
-    )
-    pixels, readable = decoded.pixels, decoded.readable
-    _tell_damaged(listing, readable)
-    _tell_channels(listing, pixels, readable, look)
-    parts, start, first = {}, 0, 0
+    read = partial(_decode, listing, look)
+    decoded = load_pictures(path, listing.paths, repr((look, FORMAT)), read)
+    _tell_damaged(listing, decoded.readable)
+    _tell_channels(listing, decoded, look)
+    images = _group_by_split(listing, decoded)
+    return assemble(name, images, listing.class_names, splitting, test_size)
+
+
+def _group_by_split(listing: Listing, decoded: Decoded) -> dict[str, Images]:
+    """The pictures of each split that can be read."""
+    groups: dict[str, Images] = {}
+    files_before = 0
+    images_before = 0
     for split, files in listing.files.items():
-        is_read = readable[start : start + len(files)]
-        labels = torch.tensor([label for _, label in files], dtype=torch.int64)[is_read]
-        parts[split] = Images(pixels[first : first + len(labels)], labels)
-        start += len(files)
-        first += len(labels)
-    return assembled(name, parts, listing.class_names, splitting, test_size)
+        is_readable = decoded.readable[files_before : files_before + len(files)]
+        labels = _list_labels(files)[is_readable]
+        pixels = decoded.pixels[images_before : images_before + len(labels)]
+        groups[split] = Images(pixels, labels)
+        files_before += len(files)
+        images_before += len(labels)
+    return groups
 
 
-def _decoded(listing: Listing, look: Look) -> Decoded:
+def _list_labels(files: Sequence[LabelledPath]) -> Tensor:
+    return torch.tensor([label for _, label in files], dtype=torch.int64)
+
+
+def _decode(listing: Listing, look: Look) -> Decoded:
+    """All pictures of the listing as they should look.
+
+    Raises :class:`~paretune.errors.DataError` for damaged ones, unless they may be
+    skipped, and for pictures of several sizes.
+    """
     log.info(
         "reading %s pictures of %s",
         f"{len(listing.paths):,}",
         printable(listing.folder),
     )
-    results = read_each(look.of, listing.paths, "reading pictures")
-    damaged = {
-        path: result
-        for path, result in zip(listing.paths, results, strict=True)
-        if isinstance(result, PictureError)
-    }
-    if damaged and (not look.skip_damaged or len(damaged) == len(results)):
-        raise DataError(damaged_in_words(listing, damaged))
-    arrays = {
-        path: result
-        for path, result in zip(listing.paths, results, strict=True)
-        if not isinstance(result, PictureError)
-    }
-    check_sizes(
-        listing,
-        {path: (array.shape[0], array.shape[1]) for path, array in arrays.items()},
-    )
-    in_colour = any(array.ndim == 3 for array in arrays.values())
-    pixels = np.stack(
-        [_coloured(array) if in_colour else array[None] for array in arrays.values()]
-    )
+    arrays = _read_arrays(listing, look)
+    sizes = {path: (array.shape[0], array.shape[1]) for path, array in arrays.items()}
+    check_sizes(listing, sizes)
+    pixels = np.ascontiguousarray(_stack(list(arrays.values())))
     readable = torch.tensor([path in arrays for path in listing.paths])
-    return Decoded(torch.from_numpy(np.ascontiguousarray(pixels)), readable)
+    return Decoded(torch.from_numpy(pixels), readable)
 
 
-def _coloured(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return (
-        array.transpose(2, 0, 1)
-        if array.ndim == 3
-        else np.broadcast_to(array, (3, *array.shape))
-    )
+def _read_arrays(listing: Listing, look: Look) -> dict[Path, NDArray[np.uint8]]:
+    """Pixels ``(H, W)`` or ``(H, W, 3)`` of every picture that can be read."""
+    results = read_each(look.read, listing.paths, "reading pictures")
+    arrays: dict[Path, NDArray[np.uint8]] = {}
+    damaged: dict[Path, PictureError] = {}
+    for path, result in zip(listing.paths, results, strict=True):
+        if isinstance(result, PictureError):
+            damaged[path] = result
+        else:
+            arrays[path] = result
+    if damaged and not (look.skip_damaged and arrays):
+        raise DataError(describe_damaged(listing, damaged))
+    return arrays
+
+
+def _stack(arrays: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pixels ``(N, C, H, W)``, with 3 channels if any picture has colours."""
+    in_colour = any(array.ndim == 3 for array in arrays)
+    if not in_colour:
+        return np.stack(arrays)[:, None]
+    return np.stack([_give_colours(array) for array in arrays])
+
+
+def _give_colours(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels ``(3, H, W)`` of ``(H, W, 3)`` or ``(H, W)``."""
+    if array.ndim == 3:
+        return array.transpose(2, 0, 1)
+    return np.broadcast_to(array, (3, *array.shape))
 
 
 def _tell_files(listing: Listing) -> None:
-    log.info("pictures: %s", listing.types())
+    log.info("pictures: %s", listing.describe_types())
     if listing.left_out:
-        log.info("left out: %s", listing.left_out_in_words())
+        log.info("left out: %s", listing.describe_left_out())
 
 
 def _tell_damaged(listing: Listing, readable: Tensor) -> None:
-    damaged = [
-        path
-        for path, is_read in zip(listing.paths, readable.tolist(), strict=True)
-        if not is_read
-    ]
+    damaged = list(compress(listing.paths, (~readable).tolist()))
     if damaged:
-        names = examples([listing.relative(path) for path in damaged])
         log.warning(
             "left out, as data.skip_damaged says: %s of %s, %s",
             len(damaged),
             len(readable),
-            names,
+            format_examples([listing.relative(path) for path in damaged]),
         )
 
 
-def _tell_channels(
-    listing: Listing, pixels: Tensor, readable: Tensor, look: Look
-) -> None:
-    """Says how many channels the images have, and why."""
+def _tell_channels(listing: Listing, decoded: Decoded, look: Look) -> None:
+    """Log how many channels the images have, and why."""
     if look.channels:
         return
-    if pixels.shape[1] == 1:
+    if decoded.pixels.shape[1] == 1:
         log.info("1 channel: every picture is grey")
         return
-    red, green, blue = pixels.unbind(1)
+    red, green, blue = decoded.pixels.unbind(1)
     has_colours = ((red != green) | (green != blue)).flatten(1).any(1)
-    read = [
-        path
-        for path, is_read in zip(listing.paths, readable.tolist(), strict=True)
-        if is_read
-    ]
-    coloured = [
-        listing.relative(path)
-        for path, has in zip(read, has_colours.tolist(), strict=True)
-        if has
-    ]
-    log.info("3 channels: %s", colours_in_words(coloured, len(read)))
+    read = list(compress(listing.paths, decoded.readable.tolist()))
+    coloured = compress(read, has_colours.tolist())
+    names = [listing.relative(path) for path in coloured]
+    log.info("3 channels: %s", describe_colours(names, len(read)))

@@ -1,29 +1,30 @@
-"""What a folder of pictures holds: the same files, read in the same way as for a
+"""Surveys of a folder of pictures: the same files, read in the same way as for a
 training. Torch is not needed.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from paretune.data.found import Found, Rows, hash_of, rows_of
-from paretune.data.listing import Listing, examples, list_pictures
-from paretune.data.look import Look, colours_in_words, shape, sizes_in_words
+from paretune.data.found import Found, Rows, hash_pixels, make_rows
+from paretune.data.listing import Listing, format_examples, list_pictures
+from paretune.data.look import Look, describe_colours, describe_sizes, format_size
 from paretune.data.pictures import (
     PictureError,
     Size,
-    as_seen,
-    opened,
+    convert_picture,
+    drop_unused_colours,
+    open_picture,
     read_each,
-    without_unused_colours,
 )
 from paretune.paths import printable
 
-MODES = {
+MODE_WORDS = {
     "1": "black and white",
     "L": "grey",
     "LA": "grey, transparent",
@@ -34,7 +35,7 @@ MODES = {
     "CMYK": "print colours",
     "F": "floats",
 }
-SIZES = 5  # are shown
+MOST_SIZES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -52,151 +53,182 @@ class Seen:
 
 
 Pictures = dict[Path, Seen]
+Damaged = dict[Path, PictureError]
 
 
 def look_at(look: Look, path: Path) -> Seen:
     """The facts of a picture. Raises :class:`~paretune.data.pictures.PictureError`."""
-    with opened(path) as file:
+    with open_picture(path) as file:
         mode = file.mode
-        # A camera's JPEG holds small copies of itself.
-        frames = 1 if file.format in ("JPEG", "MPO") else getattr(file, "n_frames", 1)
-        picture = as_seen(file)
-        pixels = without_unused_colours(np.asarray(picture))
-        seen_by_model = look.pixels(picture)
+        frames = _count_frames(file)
+        picture = convert_picture(file)
+        pixels = drop_unused_colours(np.asarray(picture))
+        seen_by_model = look.apply(picture)
         return Seen(
             mode=mode,
             size=(picture.height, picture.width),
             frames=frames,
             has_colours=seen_by_model.ndim == 3,
             is_blank=bool((pixels == pixels[0, 0]).all()),
-            pixel_hash=hash_of(pixels),
+            pixel_hash=hash_pixels(pixels),
         )
+
+
+def _count_frames(file: Image.Image) -> int:
+    # A camera's JPEG holds small copies of itself.
+    if file.format in ("JPEG", "MPO"):
+        return 1
+    frames: int = getattr(file, "n_frames", 1)
+    return frames
 
 
 def survey_folder(path: str, look: Look) -> Found:
-    """What is below ``path``. Raises :class:`~paretune.errors.DataError` if there is no
-    such folder.
+    """The pictures below ``path``, and what is to be said of them.
+
+    Raises :class:`~paretune.errors.DataError` if there is no such folder.
     """
     listing = list_pictures(Path(path))
-    results = read_each(partial(look_at, look), listing.paths, "reading pictures")
-    read = dict(zip(listing.paths, results, strict=True))
-    seen = {path: result for path, result in read.items() if isinstance(result, Seen)}
-    damaged = {
-        path: result
-        for path, result in read.items()
-        if isinstance(result, PictureError)
-    }
-    parts = {split: _rows(listing, split, seen) for split in listing.files}
-    found = Found(
-        printable(path), listing.class_names, parts, mistakes=[*listing.mistakes]
-    )
+    seen, damaged = _look_at_each(listing, look)
+    parts = {split: _make_rows(listing, split, seen) for split in listing.files}
+    mistakes = list(listing.mistakes)
+    found = Found(printable(path), listing.class_names, parts, mistakes=mistakes)
     _check(found, listing, look, seen, damaged)
-    found.say(
-        "pictures",
-        f"{len(listing.paths):,}, {len(damaged):,} of which cannot be read"
-        if damaged
-        else "",
-    )
-    found.say("types", listing.types())
-    found.say("modes", _modes(seen.values()))
-    found.say("channels", _channels(listing, look, seen))
-    found.say("sizes", _sizes(look, seen))
-    found.say("several", _several(listing, seen))
-    found.say("blank", _blank(listing, seen))
-    found.say("left out", *_left_out(listing))
-    found.say(
-        "damaged",
-        *(
-            f"{listing.relative(path)}: {error.reason}"
-            for path, error in damaged.items()
-        ),
-    )
+    found.say("pictures", _describe_number(listing, damaged))
+    found.say("types", listing.describe_types())
+    found.say("modes", _describe_modes(seen))
+    found.say("channels", _describe_channels(listing, look, seen))
+    found.say("sizes", _describe_sizes(look, seen))
+    found.say("several", _describe_several(listing, seen))
+    found.say("blank", _describe_blank(listing, seen))
+    found.say("left out", *_describe_left_out(listing))
+    found.say("damaged", *_describe_damaged(listing, damaged))
     return found
 
 
-def _rows(listing: Listing, split: str, seen: Pictures) -> Rows:
-    files = [(path, label) for path, label in listing.files[split] if path in seen]
-    labels = [label for _, label in files]
-    names = [listing.relative(path) for path, _ in files]
-    return rows_of(labels, names, [seen[path].pixel_hash for path, _ in files])
+def _look_at_each(listing: Listing, look: Look) -> tuple[Pictures, Damaged]:
+    """The pictures that can be read, and those that cannot."""
+    results = read_each(partial(look_at, look), listing.paths, "reading pictures")
+    seen: Pictures = {}
+    damaged: Damaged = {}
+    for path, result in zip(listing.paths, results, strict=True):
+        if isinstance(result, PictureError):
+            damaged[path] = result
+        else:
+            seen[path] = result
+    return seen, damaged
+
+
+def _make_rows(listing: Listing, split: str, seen: Pictures) -> Rows:
+    labels: list[int] = []
+    names: list[str] = []
+    hashes: list[bytes] = []
+    for path, label in listing.files[split]:
+        if path in seen:
+            labels.append(label)
+            names.append(listing.relative(path))
+            hashes.append(seen[path].pixel_hash)
+    return make_rows(labels, names, hashes)
 
 
 def _check(
-    found: Found,
-    listing: Listing,
-    look: Look,
-    seen: Pictures,
-    damaged: dict[Path, PictureError],
+    found: Found, listing: Listing, look: Look, seen: Pictures, damaged: Damaged
 ) -> None:
     """Add what stops a training."""
-    if damaged and (not look.skip_damaged or not seen):
+    if damaged and not (look.skip_damaged and seen):
         found.mistakes.append(
             f"{len(damaged):,} of {len(listing.paths):,} pictures cannot be read: see "
-            "`damaged`; mend or delete them, or set "
-            f"data.skip_damaged=true to leave them out"
+            "`damaged`; mend or delete them, or set data.skip_damaged=true to leave "
+            "them out"
         )
-    sizes = sizes_in_words(
+    if look.size:
+        return
+    mistake = describe_sizes(
         listing, {path: picture.size for path, picture in seen.items()}
     )
-    if sizes and not look.size:
-        found.mistakes.append(sizes)
+    if mistake:
+        found.mistakes.append(mistake)
 
 
-def _modes(pictures: Iterable[Seen]) -> str:
-    counts = Counter(picture.mode for picture in pictures)
-    return ", ".join(f"{count:,} {_mode(mode)}" for mode, count in counts.most_common())
+def _describe_number(listing: Listing, damaged: Damaged) -> str:
+    if not damaged:
+        return ""
+    return f"{len(listing.paths):,}, {len(damaged):,} of which cannot be read"
 
 
-def _mode(mode: str) -> str:
+def _describe_modes(seen: Pictures) -> str:
+    counts = Counter(picture.mode for picture in seen.values())
+    modes = [
+        f"{count:,} {_describe_mode(mode)}" for mode, count in counts.most_common()
+    ]
+    return ", ".join(modes)
+
+
+def _describe_mode(mode: str) -> str:
     if mode.startswith("I;16"):
         return f"{mode} (grey of 16 bits)"
-    return f"{mode} ({MODES[mode]})" if mode in MODES else mode
+    if mode in MODE_WORDS:
+        return f"{mode} ({MODE_WORDS[mode]})"
+    return mode
 
 
-def _channels(listing: Listing, look: Look, seen: Pictures) -> str:
+def _describe_channels(listing: Listing, look: Look, seen: Pictures) -> str:
     if look.channels:
         return f"{look.channels}, as data.channels says"
+    if not seen:
+        return ""
     coloured = [
         listing.relative(path) for path, picture in seen.items() if picture.has_colours
     ]
+    if not coloured:
+        return "1: every picture is grey"
+    return f"3: {describe_colours(coloured, len(seen))}"
+
+
+def _describe_sizes(look: Look, seen: Pictures) -> str:
     if not seen:
         return ""
-    return (
-        f"3: {colours_in_words(coloured, len(seen))}"
-        if coloured
-        else "1: every picture is grey"
-    )
+    counts = Counter(picture.size for picture in seen.values())
+    sizes = [
+        f"{count:,} of {format_size(size)}"
+        for size, count in counts.most_common(MOST_SIZES_SHOWN)
+    ]
+    if len(counts) > MOST_SIZES_SHOWN:
+        sizes.append(f"and {len(counts) - MOST_SIZES_SHOWN:,} more")
+    text = f"{', '.join(sizes)} (height, width)"
+    if look.size:
+        text += f"; all are scaled to {format_size(look.size)}"
+    return text
 
 
-def _sizes(look: Look, seen: Pictures) -> str:
-    counts = Counter(picture.size for picture in seen.values()).most_common()
-    shown = [f"{count:,} of {shape(size)}" for size, count in counts[:SIZES]]
-    if len(counts) > SIZES:
-        shown.append(f"and {len(counts) - SIZES:,} more")
-    scaled_to = f"; all are scaled to {shape(look.size)}" if look.size else ""
-    return f"{', '.join(shown)} (height, width){scaled_to}" if counts else ""
-
-
-def _several(listing: Listing, seen: Pictures) -> str:
+def _describe_several(listing: Listing, seen: Pictures) -> str:
     paths = [path for path, picture in seen.items() if picture.frames > 1]
-    return _count(listing, paths, "of several pictures, of which the first is read")
+    fault = "of several pictures, of which the first is read"
+    return _describe_some(listing, paths, fault)
 
 
-def _blank(listing: Listing, seen: Pictures) -> str:
+def _describe_blank(listing: Listing, seen: Pictures) -> str:
     paths = [path for path, picture in seen.items() if picture.is_blank]
-    return _count(listing, paths, "of one shade all over")
+    return _describe_some(listing, paths, "of one shade all over")
 
 
-def _count(listing: Listing, paths: Sequence[Path], what: str) -> str:
-    names = examples([listing.relative(path) for path in paths], 3)
-    return f"{len(paths):,} {what}: {names}" if paths else ""
+def _describe_some(listing: Listing, paths: Sequence[Path], fault: str) -> str:
+    if not paths:
+        return ""
+    names = [listing.relative(path) for path in paths]
+    return f"{len(paths):,} {fault}: {format_examples(names, 3)}"
 
 
-def _left_out(listing: Listing) -> list[str]:
+def _describe_left_out(listing: Listing) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for left in listing.left_out:
         reasons.setdefault(left.reason, []).append(listing.relative(left.path))
     return [
-        f"{len(names):,} {reason}: {examples(names, 3)}"
+        f"{len(names):,} {reason}: {format_examples(names, 3)}"
         for reason, names in reasons.items()
+    ]
+
+
+def _describe_damaged(listing: Listing, damaged: Damaged) -> list[str]:
+    return [
+        f"{listing.relative(path)}: {error.reason}" for path, error in damaged.items()
     ]

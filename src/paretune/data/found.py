@@ -1,4 +1,4 @@
-"""What was found in a data set. Torch is not needed."""
+"""Findings about a data set. Torch is not needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Rows:
         """Those that the mask marks."""
         return Rows(self.labels[rows], self.names[rows], self.hashes[rows])
 
-    def joined(self, others: "Rows") -> "Rows":
+    def join(self, others: "Rows") -> "Rows":
         """These and then the others."""
         return Rows(
             np.concatenate([self.labels, others.labels]),
@@ -39,7 +39,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Fact:
-    """What is said of a data set under a heading, a line each."""
+    """Lines on a data set under a heading."""
 
     heading: str
     lines: tuple[str, ...]
@@ -47,8 +47,8 @@ class Fact:
 
 @dataclass
 class Found:
-    """The images of each split that the data set itself has, what is said of them, and
-    what stops a training.
+    """The images of each split that the data set itself has, facts about them, and
+    mistakes that stop a training.
     """
 
     name: str
@@ -64,28 +64,29 @@ class Found:
             self.facts.append(Fact(heading, told))
 
 
-def rows_of(
+def make_rows(
     labels: Sequence[int], names: Sequence[str], hashes: Sequence[bytes]
 ) -> Rows:
     """Rows of lists."""
     return Rows(
-        np.array(labels, np.int64), np.array(names, object), np.array(hashes, object)
+        labels=np.array(labels, np.int64),
+        names=np.array(names, object),
+        hashes=np.array(hashes, object),
     )
 
 
-def rows_of_arrays(split: str, arrays: Arrays) -> Rows:
+def make_rows_of_arrays(split: str, arrays: Arrays) -> Rows:
     """Rows of images that have no names of their own: ``train[0]``, ``train[1]``,
     ...
     """
-    names = [f"{split}[{number}]" for number in range(len(arrays))]
-    hashes = np.array([hash_of(pixels) for pixels in arrays.pixels] or [b""], object)[
-        : len(arrays)
-    ]
-    return Rows(arrays.labels, np.array(names, object), hashes)
+    names = np.array([f"{split}[{number}]" for number in range(len(arrays))], object)
+    hashes = np.empty(len(arrays), object)
+    for number, pixels in enumerate(arrays.pixels):
+        hashes[number] = hash_pixels(pixels)
+    return Rows(arrays.labels, names, hashes)
 
 
-def hash_of(pixels: NDArray[np.uint8]) -> bytes:
+def hash_pixels(pixels: NDArray[np.uint8]) -> bytes:
     """The same for the same shape and pixels, and for no others."""
-    return blake2b(
-        repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16
-    ).digest()
+    content = repr(pixels.shape).encode() + pixels.tobytes()
+    return blake2b(content, digest_size=16).digest()

@@ -4,6 +4,8 @@ gzipped or not.
 
 import gzip
 import zlib
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from paretune.errors import DataError
 
 UBYTE = 0x08
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -21,43 +24,71 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     Raises :class:`~paretune.errors.DataError` if the file is not IDX, not of unsigned
     bytes, or shorter or longer than its header says.
     """
-    content = _content(path)
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != UBYTE:
-        raise _refusal(
+    content = _read_content(path)
+    header = _read_header(path, content)
+    if len(content) != header.expected_bytes:
+        raise _make_error(
+            path,
+            "damaged",
+            expected=f"{header.expected_bytes:,} bytes",
+            got=f"{len(content):,} bytes",
+        )
+    pixels = np.frombuffer(content, np.uint8, offset=header.size_bytes)
+    return pixels.reshape(header.shape)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The beginning of an IDX file: its own length, and the shape of what follows."""
+
+    size_bytes: int
+    shape: tuple[int, ...]
+
+    @property
+    def expected_bytes(self) -> int:
+        """The length of a whole file."""
+        return self.size_bytes + prod(self.shape)
+
+
+def _read_header(path: Path, content: bytes) -> Header:
+    is_idx = len(content) >= 4 and content[:2] == b"\0\0"
+    if not is_idx or content[2] != UBYTE:
+        raise _make_error(
             path,
             "not an IDX file of unsigned bytes",
-            "00 00 08",
-            content[:3].hex(" ") or "nothing",
+            expected="00 00 08",
+            got=content[:3].hex(" ") or "nothing",
         )
     dimensions = content[3]
-    start = 4 + 4 * dimensions
-    shape = (
-        tuple(np.frombuffer(content[4:start], ">u4").tolist())
-        if len(content) >= start
-        else ()
-    )
-    expected_bytes = start + int(np.prod(shape, dtype=np.int64))
-    if len(shape) != dimensions or len(content) != expected_bytes:
-        raise _refusal(
-            path, "damaged", f"{expected_bytes:,} bytes", f"{len(content):,} bytes"
+    end = 4 + 4 * dimensions
+    if len(content) < end:
+        raise _make_error(
+            path,
+            "damaged",
+            expected=f"at least {end:,} bytes",
+            got=f"{len(content):,} bytes",
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    sides = np.frombuffer(content[4:end], ">u4")
+    return Header(end, tuple(sides.tolist()))
 
 
-def _content(path: Path) -> bytes:
+def _read_content(path: Path) -> bytes:
     raw = path.read_bytes()
-    if raw[:2] != b"\x1f\x8b":
+    if raw[:2] != GZIP_MAGIC:
         return raw
     try:
         return gzip.decompress(raw)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _refusal(
-            path, "damaged", "a whole gzip file", f"`{error}` after {len(raw):,} bytes"
+        raise _make_error(
+            path,
+            "damaged",
+            expected="a whole gzip file",
+            got=f"`{error}` after {len(raw):,} bytes",
         ) from error
 
 
-def _refusal(path: Path, what: str, expected: str, got: str) -> DataError:
+def _make_error(path: Path, fault: str, *, expected: str, got: str) -> DataError:
     return DataError(
-        f"data file `{path}` is {what}; expected {expected}, got {got}; nothing was "
+        f"data file `{path}` is {fault}; expected {expected}, got {got}; nothing was "
         "changed; give the right file"
     )

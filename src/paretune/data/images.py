@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paretune.data.arrays import Arrays
-from paretune.data.splitting import Mask, Splitting, divided
+from paretune.data.splitting import Mask, Splitting, divide
 from paretune.errors import ConfigError, DataError
 from paretune.settings import check
 
-__all__ = ["ImageData", "Images", "Scaling", "Splitting", "assembled", "images_of"]
+__all__ = ["ImageData", "Images", "Scaling", "Splitting", "assemble", "make_images"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Images:
         """The same on ``device``."""
         return Images(self.pixels.to(device), self.labels.to(device))
 
-    def fractions(self) -> NDArray[np.float32]:
+    def to_fractions(self) -> NDArray[np.float32]:
         """The pixels ``(N, C, H, W)`` in [0, 1]."""
         fractions: NDArray[np.float32] = (self.pixels / 255).numpy()
         return fractions
@@ -45,23 +45,22 @@ class Images:
             rows = torch.from_numpy(rows)
         return Images(self.pixels[rows], self.labels[rows])
 
-    def joined(self, others: "Images") -> "Images":
+    def join(self, others: "Images") -> "Images":
         """These and then the others."""
         pixels = torch.cat([self.pixels, others.pixels])
-        return Images(pixels, torch.cat([self.labels, others.labels]))
+        labels = torch.cat([self.labels, others.labels])
+        return Images(pixels, labels)
 
 
-def images_of(arrays: Arrays) -> Images:
+def make_images(arrays: Arrays) -> Images:
     """The same as tensors."""
-    return Images(
-        torch.from_numpy(np.ascontiguousarray(arrays.pixels)),
-        torch.from_numpy(arrays.labels),
-    )
+    pixels = np.ascontiguousarray(arrays.pixels)
+    return Images(torch.from_numpy(pixels), torch.from_numpy(arrays.labels))
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """What pixels become on the device: (pixels - ``mean``) / ``std``, both in units of
+    """Pixels become (pixels - ``mean``) / ``std`` on the device, both in units of
     1/255.
     """
 
@@ -85,11 +84,9 @@ class ImageData:
     load_test: Callable[[], Images]
     num_classes: int = 10
     class_names: tuple[str, ...] = ()
-    fits_by: str = (
-        # How a picture of another size becomes such an image: cut to its ink and
-        # centred, or by `resize`.
-        "ink"
-    )
+    # How a picture of another size becomes such an image: cut to its ink and centred,
+    # or by `resize`.
+    fits_by: str = "ink"
 
     def with_split(self, split: str) -> "ImageData":
         """The same with the ``test`` images in place of the validation ones, as many
@@ -101,42 +98,45 @@ class ImageData:
             return replace(self, val=self.load_test())
         if not len(self.val):
             raise ConfigError(
-                "data.splitting.val_size `0` leaves nothing to choose by; expected at "
-                "least 1, or selection.split=test"
+                "data.splitting.val_size `0` leaves no images to choose by; set it to "
+                "1 or more, or set selection.split=test"
             )
         return self
 
-    def scaling(self, how: str) -> Scaling:
+    def make_scaling(self, how: str) -> Scaling:
         """``standard``: mean 0 and deviation 1 over the training split; ``unit``: 0 to
         1.
         """
         check("trainer.scaling", how)
-        return (
-            Scaling(self.mean, self.std) if how == "standard" else Scaling(0.0, 255.0)
-        )
+        if how == "unit":
+            return Scaling(0.0, 255.0)
+        return Scaling(self.mean, self.std)
 
     @cached_property
     def mean(self) -> float:
         """Mean of the training pixels, in units of 1/255."""
-        return float(self._histogram @ torch.arange(256.0, dtype=torch.float64))
+        values = torch.arange(256.0, dtype=torch.float64)
+        return float(self._histogram @ values)
 
     @cached_property
     def std(self) -> float:
         """Standard deviation of the training pixels, in units of 1/255; 1 where all are
         equal.
         """
-        squares = (torch.arange(256.0, dtype=torch.float64) - self.mean) ** 2
-        return float((self._histogram @ squares).sqrt()) or 1.0
+        values = torch.arange(256.0, dtype=torch.float64)
+        squares = (values - self.mean) ** 2
+        variance = self._histogram @ squares
+        return float(variance.sqrt()) or 1.0
 
     @cached_property
     def _histogram(self) -> Tensor:
-        counts = torch.from_numpy(
-            np.bincount(self.train.pixels.numpy().reshape(-1), minlength=256)
-        ).double()
+        """The share of the training pixels that has each value, ``(256,)``."""
+        pixels = self.train.pixels.numpy().reshape(-1)
+        counts = torch.from_numpy(np.bincount(pixels, minlength=256)).double()
         return counts / counts.sum()
 
 
-def assembled(
+def assemble(
     name: str,
     images: Mapping[str, Images],
     class_names: Sequence[str],
@@ -147,7 +147,7 @@ def assembled(
     ``test``; what is missing is drawn.
 
     Raises :class:`~paretune.errors.DataError` for images of several shapes, and as
-    :func:`~paretune.data.splitting.divided` does.
+    :func:`~paretune.data.splitting.divide` does.
     """
     shapes = {tuple(part.pixels.shape[1:]) for part in images.values()}
     if len(shapes) > 1:
@@ -155,7 +155,7 @@ def assembled(
             f"data `{name}` has images of the shapes {sorted(shapes)}; expected one; "
             "make them equal"
         )
-    parts = divided(name, images, class_names, splitting, test_size)
+    parts = divide(name, images, class_names, splitting, test_size)
     test = parts["test"]
     return ImageData(
         name,

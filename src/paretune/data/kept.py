@@ -25,9 +25,9 @@ from paretune.atomic import atomically
 
 log = logging.getLogger(__name__)
 
-NAME = re.compile(r"pictures-[0-9a-f]{24}\.safetensors")
+KEPT_NAME = re.compile(r"pictures-[0-9a-f]{24}\.safetensors")
 # For another process that reads pictures; then this one reads them itself.
-WAIT_S = 1800
+LOCK_TIMEOUT_S = 1800
 # Files that changed within it may change again and have the same time (FAT counts in
 # two seconds).
 CLOCK_TICK_S = 3.0
@@ -43,22 +43,24 @@ class Decoded:
     readable: Tensor
 
 
-def kept_pictures(
+def load_pictures(
     folder: Path, files: Sequence[Path], look: str, read: Callable[[], Decoded]
 ) -> Decoded:
     """The ``files`` below ``folder`` decoded: kept ones, else those that ``read``
     gives, which are then kept.
 
-    ``look`` says what is made of the files: what is kept for another look is not taken.
+    ``look`` tells how the files are decoded: pictures kept for another look are not
+    taken.
     Of processes that start together one reads, the others wait for it.
     """
     try:
         place = paths.cache()
-    except RuntimeError as error:  # no home folder
+    # There is no home folder.
+    except RuntimeError as error:
         log.info("pictures are not kept for the next time (%s)", error)
         return read()
     with _one_at_a_time(place):
-        path = place / _name(place, folder, files, look)
+        path = place / _find_name(place, folder, files, look)
         decoded = _load(path, len(files))
         if decoded is None:
             decoded = read()
@@ -72,7 +74,7 @@ def _one_at_a_time(place: Path) -> Iterator[None]:
     lock = FileLock(place / "pictures.lock")
     try:
         place.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=WAIT_S)
+        lock.acquire(timeout=LOCK_TIMEOUT_S)
     except (OSError, NotImplementedError) as error:
         log.debug("pictures are read without waiting for other processes (%s)", error)
     try:
@@ -81,21 +83,23 @@ def _one_at_a_time(place: Path) -> Iterator[None]:
         lock.release()
 
 
-def _name(place: Path, folder: Path, files: Sequence[Path], look: str) -> str:
+def _find_name(place: Path, folder: Path, files: Sequence[Path], look: str) -> str:
     """The name under which the pixels of these files are kept."""
     hashed_at_s = time.time()
-    signature, changed_s = _signature(folder, files, look)
+    signature, changed_s = _compute_signature(folder, files, look)
     seen = place / f"seen-{signature}"
     name = _read_name(seen)
     if name:
         return name
-    name = f"pictures-{_content_hash(folder, files, look)}.safetensors"
+    name = f"pictures-{_hash_contents(folder, files, look)}.safetensors"
     if changed_s < hashed_at_s - CLOCK_TICK_S:
         _write_name(seen, name)
     return name
 
 
-def _signature(folder: Path, files: Sequence[Path], look: str) -> tuple[str, float]:
+def _compute_signature(
+    folder: Path, files: Sequence[Path], look: str
+) -> tuple[str, float]:
     """A hash of names, sizes and times of change, and the last of these times, in
     seconds since 1970.
     """
@@ -110,27 +114,28 @@ def _signature(folder: Path, files: Sequence[Path], look: str) -> tuple[str, flo
             stat.st_mtime_ns,
             stat.st_ctime_ns,
         )
-        digest.update(os.fsencode(path.relative_to(folder)) + repr(facts).encode())
+        digest.update(os.fsencode(path.relative_to(folder)))
+        digest.update(repr(facts).encode())
         changed_s = max(changed_s, stat.st_mtime, stat.st_ctime)
     return digest.hexdigest()[:24], changed_s
 
 
-def _content_hash(folder: Path, files: Sequence[Path], look: str) -> str:
+def _hash_contents(folder: Path, files: Sequence[Path], look: str) -> str:
     log.debug("hashing %d pictures of %s", len(files), folder)
     digest = hashlib.sha256(look.encode())
     for path in files:
-        content = _content(path)
-        digest.update(
-            os.fsencode(path.relative_to(folder)) + f" {len(content)} ".encode()
-        )
+        content = _read_content(path)
+        digest.update(os.fsencode(path.relative_to(folder)))
+        digest.update(f" {len(content)} ".encode())
         digest.update(content)
     return digest.hexdigest()[:24]
 
 
-def _content(path: Path) -> bytes:
+def _read_content(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:  # is told when it is read as a picture
+    except OSError:
+        # It is told when the file is read as a picture.
         return b""
 
 
@@ -140,7 +145,7 @@ def _read_name(seen: Path) -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     cache.mark_used(seen)
-    return name if NAME.fullmatch(name) else None
+    return name if KEPT_NAME.fullmatch(name) else None
 
 
 def _write_name(seen: Path, name: str) -> None:
@@ -152,7 +157,7 @@ def _write_name(seen: Path, name: str) -> None:
 
 
 def _load(path: Path, count: int) -> Decoded | None:
-    """What is kept of ``count`` pictures; ``None`` if it is not there, or damaged."""
+    """Kept pictures of ``count`` files; ``None`` if they are not there, or damaged."""
     try:
         tensors = load_file(path)
         decoded = Decoded(tensors["pixels"], tensors["readable"])
@@ -163,11 +168,10 @@ def _load(path: Path, count: int) -> Decoded | None:
 
 
 def _keep(path: Path, decoded: Decoded) -> None:
+    tensors = {"pixels": decoded.pixels, "readable": decoded.readable}
     try:
         with atomically(path) as partial_file:
-            save_file(
-                {"pixels": decoded.pixels, "readable": decoded.readable}, partial_file
-            )
+            save_file(tensors, partial_file)
         cache.make_room(path)
     except OSError as error:
         log.info("pictures are not kept for the next time (%s)", error)

@@ -8,16 +8,18 @@ behind. Links are followed.
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 
-from paretune.data.pictures import NAMES, SUFFIXES
+from paretune.data.pictures import FORMAT_NAMES, SUFFIXES
 from paretune.errors import DataError
 from paretune.paths import printable
 
-SPLITS = {
+# Names of the folders of each split.
+SPLIT_FOLDERS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
@@ -35,9 +37,12 @@ SYSTEM_FOLDERS = {
     "lost+found",
     "system volume information",
 }
-SHOWN = 10  # examples in a message
-FileId = tuple[int, int]  # device, inode
-Labelled = tuple[Path, int]  # a picture and the number of its class
+# In a message.
+MOST_EXAMPLES = 10
+# Device and inode.
+FolderId = tuple[int, int]
+# A picture and the number of its class.
+LabelledPath = tuple[Path, int]
 
 
 class Reason(StrEnum):
@@ -72,7 +77,7 @@ class Listing:
 
     folder: Path
     class_names: tuple[str, ...] = ()
-    files: dict[str, list[Labelled]] = field(default_factory=dict)
+    files: dict[str, list[LabelledPath]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
 
@@ -89,103 +94,118 @@ class Listing:
         """Raise :class:`~paretune.errors.DataError` for the mistakes that there are."""
         if not self.mistakes:
             return
+        text = self.mistakes[0]
         others = len(self.mistakes) - 1
-        more = f" (and {others} more: paretune data check says all)" if others else ""
-        raise DataError(self.mistakes[0] + more)
+        if others:
+            text += f" (and {others} more: paretune data check says all)"
+        raise DataError(text)
 
-    def types(self) -> str:
+    def describe_types(self) -> str:
         """How many pictures there are of which type: ``24 .png, 2 .tif``."""
         counts = Counter(path.suffix.lower() for path in self.paths)
-        return ", ".join(
-            f"{count:,} {suffix}" for suffix, count in counts.most_common()
-        )
+        types = [f"{count:,} {suffix}" for suffix, count in counts.most_common()]
+        return ", ".join(types)
 
-    def left_out_in_words(self) -> str:
-        """What is left out by reason, with an example of each: ``3 hidden (such as
-        `cat/.x`), 1 .txt (`notes.txt`)``.
+    def describe_left_out(self) -> str:
+        """Numbers of files left out by reason, with an example of each: ``3 hidden
+        (such as `cat/.x`), 1 .txt (`notes.txt`)``.
         """
         reasons: dict[str, list[Path]] = {}
         for left in self.left_out:
             reasons.setdefault(left.reason, []).append(left.path)
-        return ", ".join(
-            self._with_example(reason, paths) for reason, paths in reasons.items()
-        )
+        texts = [self._describe(reason, paths) for reason, paths in reasons.items()]
+        return ", ".join(texts)
 
-    def _with_example(self, reason: str, paths: Sequence[Path]) -> str:
+    def _describe(self, reason: str, paths: Sequence[Path]) -> str:
         such_as = "such as " if len(paths) > 1 else ""
         return f"{len(paths):,} {reason} ({such_as}`{self.relative(paths[0])}`)"
 
 
 def list_pictures(folder: Path) -> Listing:
-    """The pictures below ``folder``, in the order of their names; what cannot be used
-    is said by the listing's ``mistakes``.
+    """The pictures below ``folder``, in the order of their names; the listing's
+    ``mistakes`` say what cannot be used.
 
     Raises :class:`~paretune.errors.DataError` if there is no such folder.
     """
     if not folder.is_dir():
-        is_there = (
-            f"is a file, not a folder of class folders{_for_arrays(folder)}"
-            if folder.exists()
-            else "is not there"
-        )
         raise DataError(
-            f"data folder `{printable(folder)}` {is_there}; expected a folder of "
-            "class folders; set data.path"
+            f"data folder `{printable(folder)}` {_explain_no_folder(folder)}; expected "
+            "a folder of class folders; set data.path"
         )
     listing = Listing(folder)
-    splits = _split_folders(listing)
-    classes = _classes(listing, splits["train"])
-    listing.class_names = tuple(sorted(classes))
+    splits = _find_split_folders(listing)
+    listing.class_names = tuple(sorted(_find_classes(splits["train"])))
     _check_number_of_classes(listing, splits["train"])
     for split, split_folder in splits.items():
-        listing.files[split] = _labelled(listing, split_folder)
+        listing.files[split] = _list_split(listing, split_folder)
     return listing
 
 
-def examples(names: Sequence[str], count: int = SHOWN) -> str:
+def _explain_no_folder(path: Path) -> str:
+    if not path.exists():
+        return "is not there"
+    text = "is a file, not a folder of class folders"
+    if path.suffix == ".npz":
+        text += " (arrays are data=npz)"
+    return text
+
+
+def format_examples(names: Sequence[str], count: int = MOST_EXAMPLES) -> str:
     """The first names in backquotes, and how many there are beyond them."""
-    more = f" and {len(names) - count:,} more" if len(names) > count else ""
-    return ", ".join(f"`{name}`" for name in names[:count]) + more
+    text = ", ".join(f"`{name}`" for name in names[:count])
+    if len(names) > count:
+        text += f" and {len(names) - count:,} more"
+    return text
 
 
-def _for_arrays(path: Path) -> str:
-    return " (arrays are data=npz)" if path.suffix == ".npz" else ""
-
-
-def _split_folders(listing: Listing) -> dict[str, Path]:
+def _find_split_folders(listing: Listing) -> dict[str, Path]:
     """The folder of each split, or, where none is for training, that of all
     pictures.
     """
     here = _look_into(listing.folder)
-    found = {
-        split: [path for path in here.folders if path.name.lower() in names]
-        for split, names in SPLITS.items()
-    }
+    found: dict[str, list[Path]] = {}
+    for split, names in SPLIT_FOLDERS.items():
+        found[split] = [path for path in here.folders if path.name.lower() in names]
+    # A class may be called `train`.
     if not any(_look_into(path).folders for path in found["train"]):
-        return {"train": listing.folder}  # a class may be called `train`
+        return {"train": listing.folder}
+    _leave_out_beside_splits(listing, here, found)
+    splits: dict[str, Path] = {}
     for split, folders in found.items():
         if len(folders) > 1:
-            names = " and ".join(f"`{printable(path.name)}`" for path in folders)
-            listing.mistakes.append(
-                f"data folder `{printable(listing.folder)}` has {len(folders)} "
-                f"folders of the split {split}, {names}; expected one; "
-                f"put them together, or leave one out"
-            )
-    of_splits = [path for folders in found.values() for path in folders]
+            listing.mistakes.append(_describe_two_folders(listing, split, folders))
+        if folders:
+            splits[split] = folders[0]
+    return splits
+
+
+def _describe_two_folders(listing: Listing, split: str, folders: Sequence[Path]) -> str:
+    names = " and ".join(f"`{printable(path.name)}`" for path in folders)
+    return (
+        f"data folder `{printable(listing.folder)}` has {len(folders)} folders of the "
+        f"split {split}, {names}; expected one; put them together, or leave one out"
+    )
+
+
+def _leave_out_beside_splits(
+    listing: Listing, here: "_Inside", found: Mapping[str, Sequence[Path]]
+) -> None:
+    """Note what stands beside the folders of the splits."""
+    of_splits = set(chain.from_iterable(found.values()))
     listing.left_out += here.left_out
-    listing.left_out += [
-        LeftOut(path, Reason.UNUSED) for path in here.folders if path not in of_splits
-    ]
-    listing.left_out += [LeftOut(path, _outside(path)) for path in here.files]
-    return {split: folders[0] for split, folders in found.items() if folders}
+    for path in here.folders:
+        if path not in of_splits:
+            listing.left_out.append(LeftOut(path, Reason.UNUSED))
+    for path in here.files:
+        listing.left_out.append(LeftOut(path, _name_outside(path)))
 
 
-def _classes(listing: Listing, folder: Path) -> dict[str, Path]:
+def _find_classes(folder: Path) -> dict[str, Path]:
     """The folder of each class in the folder of a split."""
-    return {class_name(path): path for path in _look_into(folder).folders}
+    return {make_class_name(path): path for path in _look_into(folder).folders}
 
 
-def class_name(folder: Path) -> str:
+def make_class_name(folder: Path) -> str:
     """The name of a class, from its folder's; the two ways in which systems write an é
     are the same.
     """
@@ -193,69 +213,88 @@ def class_name(folder: Path) -> str:
 
 
 def _check_number_of_classes(listing: Listing, folder: Path) -> None:
-    if len(listing.class_names) >= 2:
+    number = len(listing.class_names)
+    if number >= 2:
         return
-    pictures = sum(path.suffix.lower() in SUFFIXES for path in _look_into(folder).files)
-    beside = f", and {pictures:,} pictures in no class folder" if pictures else ""
-    word = "class" if len(listing.class_names) == 1 else "classes"
+    names = ", ".join(listing.class_names) or "none"
+    word = "class" if number == 1 else "classes"
+    pictures = [path for path in _look_into(folder).files if _is_picture(path)]
+    beside = ""
+    if pictures:
+        beside = f", and {len(pictures):,} pictures in no class folder"
     listing.mistakes.append(
-        f"data `{printable(folder)}` has {len(listing.class_names)} {word} "
-        f"({', '.join(listing.class_names) or 'none'}){beside}; expected "
-        f"a folder for each of at least two classes; check data.path"
+        f"data `{printable(folder)}` has {number} {word} ({names}){beside}; expected a "
+        "folder for each of at least two classes; check data.path"
     )
 
 
-def _labelled(listing: Listing, split_folder: Path) -> list[Labelled]:
+def _list_split(listing: Listing, split_folder: Path) -> list[LabelledPath]:
     """Every picture of a split and the number of its class."""
     here = _look_into(split_folder)
     listing.left_out += here.left_out
-    listing.left_out += [LeftOut(path, _outside(path)) for path in here.files]
-    classes = _classes(listing, split_folder)
-    _check_strangers(
-        listing,
-        [path for name, path in classes.items() if name not in listing.class_names],
-    )
-    found: list[Labelled] = []
+    for path in here.files:
+        listing.left_out.append(LeftOut(path, _name_outside(path)))
+    classes = _find_classes(split_folder)
+    _check_strangers(listing, classes)
+
+    found: list[LabelledPath] = []
     without: list[Path] = []
     for label, name in enumerate(listing.class_names):
         folder = classes.get(name, split_folder / name)
-        walk = _Walk(above={_identity(listing.folder), _identity(split_folder)})
-        pictures = walk.pictures(folder) if name in classes else []
-        listing.left_out += walk.left_out
-        found += [(path, label) for path in pictures]
+        pictures: list[Path] = []
+        if name in classes:
+            pictures = _list_class(listing, split_folder, folder)
         if not pictures:
             without.append(folder)
+        found += [(path, label) for path in pictures]
     _check_empty(listing, without)
     return found
 
 
-def _check_strangers(listing: Listing, strangers: Sequence[Path]) -> None:
+def _list_class(listing: Listing, split_folder: Path, folder: Path) -> list[Path]:
+    """Every picture of a class in a split."""
+    walk = _Walk(above={_identify(listing.folder), _identify(split_folder)})
+    pictures = walk.list_pictures(folder)
+    listing.left_out += walk.left_out
+    return pictures
+
+
+def _check_strangers(listing: Listing, classes: Mapping[str, Path]) -> None:
+    """Note classes that the training images have not."""
+    strangers = [
+        printable(path)
+        for name, path in classes.items()
+        if name not in listing.class_names
+    ]
     if strangers:
-        names = examples([printable(path) for path in strangers])
         verb = "is no class" if len(strangers) == 1 else "are no classes"
         listing.mistakes.append(
-            f"data folder {names} {verb} of the training images; expected "
-            f"{', '.join(listing.class_names)}; rename it or leave it out"
+            f"data folder {format_examples(strangers)} {verb} of the training images; "
+            f"expected {', '.join(listing.class_names)}; rename it or leave it out"
         )
 
 
 def _check_empty(listing: Listing, without: Sequence[Path]) -> None:
     if without:
-        names = [printable(folder) + _instead(listing, folder) for folder in without]
+        names = [
+            printable(folder) + _describe_others(listing, folder) for folder in without
+        ]
         verb = "has no picture" if len(without) == 1 else "have no pictures"
         listing.mistakes.append(
-            f"data folder {examples(names)} {verb}; expected {NAMES} files; add some "
-            "or leave the class out"
+            f"data folder {format_examples(names)} {verb}; expected {FORMAT_NAMES} "
+            "files; add some or leave the class out"
         )
 
 
-def _instead(listing: Listing, folder: Path) -> str:
-    """What a folder without pictures holds, if it holds anything."""
+def _describe_others(listing: Listing, folder: Path) -> str:
+    """The other files of a folder without pictures, if there are any."""
     reasons = Counter(
         left.reason for left in listing.left_out if folder in left.path.parents
     )
-    found = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-    return f" (with {found})" if found else ""
+    if not reasons:
+        return ""
+    found = [f"{count:,} {reason}" for reason, count in reasons.most_common()]
+    return f" (with {', '.join(found)})"
 
 
 @dataclass
@@ -264,16 +303,16 @@ class _Walk:
     it.
     """
 
-    above: set[FileId]
-    read: set[FileId] = field(default_factory=set)
+    above: set[FolderId]
+    read: set[FolderId] = field(default_factory=set)
     left_out: list[LeftOut] = field(default_factory=list)
 
-    def pictures(self, folder: Path) -> list[Path]:
+    def list_pictures(self, folder: Path) -> list[Path]:
         """Every picture below ``folder``, in the order of their names."""
-        return sorted(self._below(folder, self.above))
+        return sorted(self._find_below(folder, self.above))
 
-    def _below(self, folder: Path, above: set[FileId]) -> list[Path]:
-        identity = _identity(folder)
+    def _find_below(self, folder: Path, above: set[FolderId]) -> list[Path]:
+        identity = _identify(folder)
         if identity in above:
             self.left_out.append(LeftOut(folder, Reason.LOOP))
             return []
@@ -283,20 +322,22 @@ class _Walk:
         self.read.add(identity)
         here = _look_into(folder)
         self.left_out += here.left_out
-        self.left_out += [
-            LeftOut(path, _type(path)) for path in here.files if not _is_picture(path)
-        ]
-        found = [path for path in here.files if _is_picture(path)]
+        found: list[Path] = []
+        for path in here.files:
+            if _is_picture(path):
+                found.append(path)
+            else:
+                self.left_out.append(LeftOut(path, _name_type(path)))
         # A link is left out for the folder that it leads to, not the folder for the
         # link.
         for subfolder in sorted(here.folders, key=Path.is_symlink):
-            found += self._below(subfolder, above | {identity})
+            found += self._find_below(subfolder, above | {identity})
         return found
 
 
 @dataclass
 class _Inside:
-    """What is directly in a folder."""
+    """Folders and files directly in a folder."""
 
     folders: list[Path] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
@@ -306,7 +347,7 @@ class _Inside:
 def _look_into(folder: Path) -> _Inside:
     inside = _Inside()
     for path in sorted(folder.iterdir()):
-        reason = _reason(path)
+        reason = _find_reason(path)
         if reason:
             inside.left_out.append(LeftOut(path, reason))
         elif path.is_dir():
@@ -316,7 +357,7 @@ def _look_into(folder: Path) -> _Inside:
     return inside
 
 
-def _reason(path: Path) -> Reason | None:
+def _find_reason(path: Path) -> Reason | None:
     """Why neither a file nor a folder can be had at ``path``; ``None`` if one can."""
     if path.name.startswith("."):
         return Reason.HIDDEN
@@ -333,14 +374,14 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def _type(path: Path) -> str:
+def _name_type(path: Path) -> str:
     return printable(path.suffix.lower()) or "without a suffix"
 
 
-def _outside(path: Path) -> str:
-    return Reason.OUTSIDE if _is_picture(path) else _type(path)
+def _name_outside(path: Path) -> str:
+    return Reason.OUTSIDE if _is_picture(path) else _name_type(path)
 
 
-def _identity(folder: Path) -> FileId:
+def _identify(folder: Path) -> FolderId:
     found = folder.stat()
     return found.st_dev, found.st_ino

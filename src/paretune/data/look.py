@@ -1,56 +1,62 @@
-"""What the pictures of a folder are made to be, and what is said of those that cannot
-be. Torch is not needed.
+"""How the pictures of a folder should look, and the messages for those that cannot.
+Torch is not needed.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from paretune.data.listing import SHOWN, Listing, examples
+from paretune.data.listing import MOST_EXAMPLES, Listing, format_examples
 from paretune.data.pictures import (
-    NAMES,
+    FORMAT_NAMES,
     PictureError,
     Size,
+    drop_unused_colours,
     read_picture,
-    scaled,
-    without_unused_colours,
+    scale_picture,
 )
 from paretune.errors import DataError, check_choice, check_least
 from paretune.paths import printable
 
+# In a message.
+MOST_SIZES = 3
+
 
 @dataclass(frozen=True)
 class Look:
-    """What pictures are made to be: ``None`` leaves them as they are."""
+    """Size and channels that pictures are given: ``None`` leaves them as they are."""
 
     size: Size | None = None
     channels: int | None = None
     skip_damaged: bool = False
 
-    def of(self, path: Path) -> NDArray[np.uint8]:
+    def read(self, path: Path) -> NDArray[np.uint8]:
         """The picture's pixels, ``(H, W)`` if it is or becomes grey, else ``(H, W,
         3)``.
 
         Raises :class:`~paretune.data.pictures.PictureError`.
         """
-        return self.pixels(read_picture(path))
+        return self.apply(read_picture(path))
 
-    def pixels(self, picture: Image.Image) -> NDArray[np.uint8]:
-        """Those of a picture that is ``L`` or ``RGB``."""
+    def apply(self, picture: Image.Image) -> NDArray[np.uint8]:
+        """The pixels, as for :meth:`read`, of a picture that is ``L`` or ``RGB``."""
         if self.channels:
             picture = picture.convert("L" if self.channels == 1 else "RGB")
         if self.size:
-            picture = scaled(picture, self.size)
+            picture = scale_picture(picture, self.size)
         pixels = np.asarray(picture)
-        return pixels if self.channels else without_unused_colours(pixels)
+        if self.channels:
+            return pixels
+        return drop_unused_colours(pixels)
 
 
-def look_of(
+def make_look(
     image_size: object, channels: object, *, skip_damaged: bool = False
 ) -> Look:
     """The look that settings ask for. Raises :class:`~paretune.errors.ConfigError` or
@@ -59,37 +65,39 @@ def look_of(
     check_choice("data.channels", channels, (None, 1, 3))
     check_choice("data.skip_damaged", skip_damaged, (True, False))
     number = channels if isinstance(channels, int) else None
-    if image_size is None:
-        return Look(None, number, skip_damaged)
-    if (
-        not isinstance(image_size, Sequence)
-        or isinstance(image_size, str)
-        or len(image_size) != 2
-    ):
+    size = None if image_size is None else _read_size(image_size)
+    return Look(size, number, skip_damaged)
+
+
+def _read_size(image_size: object) -> Size:
+    sides = list(image_size) if isinstance(image_size, Sequence) else []
+    if isinstance(image_size, str) or len(sides) != 2:
         raise DataError(
             f"data.image_size `{image_size}` is invalid; expected [height,width]; set "
             "it so"
         )
-    for side in image_size:
+    for side in sides:
         check_least("data.image_size", side, 1)
-    return Look((int(image_size[0]), int(image_size[1])), number, skip_damaged)
+    height, width = sides
+    return int(height), int(width)
 
 
-def damaged_in_words(listing: Listing, damaged: Mapping[Path, PictureError]) -> str:
+def describe_damaged(listing: Listing, damaged: Mapping[Path, PictureError]) -> str:
     """The first pictures that cannot be read, why, and how many there are."""
     total = len(listing.paths)
-    shown = [
+    examples = [
         f"`{listing.relative(path)}` ({error.reason})"
-        for path, error in list(damaged.items())[:SHOWN]
+        for path, error in islice(damaged.items(), MOST_EXAMPLES)
     ]
-    more = f" and {len(damaged) - SHOWN:,} more" if len(damaged) > SHOWN else ""
+    text = ", ".join(examples)
+    if len(damaged) > MOST_EXAMPLES:
+        text += f" and {len(damaged) - MOST_EXAMPLES:,} more"
     remedy = "mend or delete them, or set data.skip_damaged=true to leave them out"
     if len(damaged) == total:
         remedy = "check data.path"
     return (
         f"data folder `{printable(listing.folder)}` has {len(damaged):,} of {total:,} "
-        "pictures that cannot be read: "
-        f"{', '.join(shown)}{more}; expected {NAMES}; {remedy}"
+        f"pictures that cannot be read: {text}; expected {FORMAT_NAMES}; {remedy}"
     )
 
 
@@ -97,39 +105,44 @@ def check_sizes(listing: Listing, sizes: Mapping[Path, Size]) -> None:
     """Raise :class:`~paretune.errors.DataError` for pictures, by their height and
     width, that are not all of one size.
     """
-    if text := sizes_in_words(listing, sizes):
+    if text := describe_sizes(listing, sizes):
         raise DataError(text)
 
 
-def sizes_in_words(listing: Listing, sizes: Mapping[Path, Size]) -> str:
-    """What is wrong with pictures that are not all of one size; nothing if they are."""
+def describe_sizes(listing: Listing, sizes: Mapping[Path, Size]) -> str:
+    """The mistake of pictures that are not all of one size; nothing if they are."""
     counts = Counter(sizes.values())
     if len(counts) <= 1:
         return ""
-    first = {size: path for path, size in reversed(list(sizes.items()))}
-    shown = [
-        f"{shape(size)} ({count:,}, such as `{listing.relative(first[size])}`)"
-        for size, count in counts.most_common(3)
+    first: dict[Size, Path] = {}
+    for path, size in sizes.items():
+        first.setdefault(size, path)
+    examples = [
+        f"{format_size(size)} ({count:,}, such as `{listing.relative(first[size])}`)"
+        for size, count in counts.most_common(MOST_SIZES)
     ]
-    more = f" and {len(counts) - 3:,} more" if len(counts) > 3 else ""
+    text = ", ".join(examples)
+    if len(counts) > MOST_SIZES:
+        text += f" and {len(counts) - MOST_SIZES:,} more"
     return (
         f"data folder `{printable(listing.folder)}` has pictures of {len(counts)} "
-        f"sizes: {', '.join(shown)}{more}; expected one; "
-        f"set data.image_size=[height,width] to scale them"
+        f"sizes: {text}; expected one; set data.image_size=[height,width] to scale "
+        "them"
     )
 
 
-def shape(size: Size) -> str:
+def format_size(size: Size) -> str:
     """``[height,width]``, as ``data.image_size`` takes it."""
-    return f"[{size[0]},{size[1]}]"
+    height, width = size
+    return f"[{height},{width}]"
 
 
-def colours_in_words(coloured: Sequence[str], total: int) -> str:
+def describe_colours(coloured: Sequence[str], total: int) -> str:
     """Why the images have 3 channels, by the names of the pictures with colours."""
     if len(coloured) == total:
         return "every picture has colours"
     verb = "has" if len(coloured) == 1 else "have"
     return (
         f"{len(coloured):,} of {total:,} pictures {verb} colours: "
-        f"{examples(coloured, 3)}; data.channels=1 makes all grey"
+        f"{format_examples(coloured, 3)}; data.channels=1 makes all grey"
     )

@@ -60,10 +60,10 @@ def _load(
     splitting: Splitting,
     num_classes: int,
 ) -> "ImageData":
-    from paretune.data.images import ImageData, Images, images_of  # import torch
+    from paretune.data.images import ImageData, Images, make_images  # import torch
 
     def read(files: Hashes) -> Images:
-        return images_of(read_pair(folder, mirrors, num_classes, files))
+        return make_images(read_pair(folder, mirrors, num_classes, files))
 
     train, val = splitting.split(read(hashes[:2]))
     return ImageData(
@@ -76,18 +76,18 @@ def read_pair(
 ) -> Arrays:
     """The images and labels of two files, which must belong together."""
     images_path, labels_path = find_or_fetch(folder, mirrors, hashes)
-    pixels, labels = read_idx(images_path), read_idx(labels_path)
+    pixels = read_idx(images_path)
+    labels = read_idx(labels_path)
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
         raise DataError(
             f"data files `{images_path}` and `{labels_path}` do not belong together; "
-            "expected images (N, H, W) and "
-            f"labels (N,), got {pixels.shape} and {labels.shape}; check that they are "
-            "of one data set"
+            f"expected images (N, H, W) and labels (N,), got {pixels.shape} and "
+            f"{labels.shape}; check that they are of one data set"
         )
     if labels.max(initial=0) >= num_classes:
         raise DataError(
             f"data file `{labels_path}` has the label {labels.max()}; expected 0 to "
-            f"{num_classes - 1}; check that it is the "
-            f"right file, or set data.num_classes"
+            f"{num_classes - 1}; check that it is the right file, or set "
+            "data.num_classes"
         )
     return Arrays(pixels[:, None].copy(), labels.astype("int64"))

@@ -6,7 +6,7 @@ Keras: https://keras.io/api/datasets/mnist/.
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,9 @@ from paretune.errors import DataError, first_line
 if TYPE_CHECKING:
     from paretune.data.images import ImageData
 
-SPLITS = ("train", "val", "test")
+SPLIT_NAMES = ("train", "val", "test")
+# That images may have.
+CHANNELS = (1, 3)
 
 
 def load(
@@ -56,16 +58,11 @@ def _load(
     patterns: tuple[str, ...],
     names: tuple[str, ...],
 ) -> "ImageData":
-    from paretune.data.images import assembled, images_of  # import torch
+    from paretune.data.images import assemble, make_images  # import torch
 
-    parts, names = read_npz(path, patterns, names)
-    return assembled(
-        name,
-        {split: images_of(part) for split, part in parts.items()},
-        names,
-        splitting,
-        test_size,
-    )
+    parts, class_names = read_npz(path, patterns, names)
+    images = {split: make_images(part) for split, part in parts.items()}
+    return assemble(name, images, class_names, splitting, test_size)
 
 
 def read_npz(
@@ -74,18 +71,13 @@ def read_npz(
     """The images of each split that the file has, and the names of the classes, as
     :func:`load` describes them.
     """
-    pairs = {
-        split: [pattern.replace("*", split) for pattern in patterns] for split in SPLITS
-    }
-    arrays = _arrays(path, [array for pair in pairs.values() for array in pair])
+    pairs: dict[str, list[str]] = {}
+    for split in SPLIT_NAMES:
+        pairs[split] = [pattern.replace("*", split) for pattern in patterns]
+    arrays = _read_arrays(path, [name for pair in pairs.values() for name in pair])
     for split, pair in pairs.items():
-        missing = [array for array in pair if array not in arrays]
-        if missing and (split == "train" or len(missing) < len(pair)):
-            raise DataError(
-                f"data file `{path}` has no array `{missing[0]}`; expected images and "
-                "labels, for training at least; set "
-                f"data.arrays to their names, with * for train, val and test"
-            )
+        _check_pair(path, split, pair, arrays)
+
     classes = np.unique(arrays[pairs["train"][1]])
     names = names or tuple(classes.astype(str).tolist())
     if len(names) != len(classes):
@@ -96,14 +88,29 @@ def read_npz(
     parts: dict[str, Arrays] = {}
     for split, (x, y) in pairs.items():
         if x in arrays:
-            pixels = _pixels(path, x, arrays[x])
-            parts[split] = Arrays(
-                pixels, _labels(path, y, arrays[y], classes, len(pixels))
-            )
+            pixels = _read_pixels(path, x, arrays[x])
+            labels = _read_labels(path, y, arrays[y], classes, len(pixels))
+            parts[split] = Arrays(pixels, labels)
     return parts, names
 
 
-def _arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _check_pair(
+    path: Path, split: str, pair: Sequence[str], arrays: Mapping[str, NDArray[Any]]
+) -> None:
+    """Raise :class:`~paretune.errors.DataError` for training arrays that are not there,
+    and for images or labels without the other.
+    """
+    missing = [name for name in pair if name not in arrays]
+    is_needed = split == "train" or len(missing) < len(pair)
+    if missing and is_needed:
+        raise DataError(
+            f"data file `{path}` has no array `{missing[0]}`; expected images and "
+            "labels, for training at least; set data.arrays to their names, with * for "
+            "train, val and test"
+        )
+
+
+def _read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The arrays that are wanted and there; nothing in the file is executed."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -122,27 +129,34 @@ def _arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _pixels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
+def _read_pixels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
     """Pixels uint8 ``(N, C, H, W)``."""
-    if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
-        array = np.rint(array * 255).astype(np.uint8)
-    if array.dtype != np.uint8 or not (
-        array.ndim == 3
-        or (array.ndim == 4 and {1, 3} & {array.shape[1], array.shape[3]})
-    ):
-        raise DataError(
-            f"array `{name}` of `{path}` is {array.dtype} {array.shape}; expected "
-            "images (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 "
-            f"or 3 channels, of uint8 or of floats from 0 to 1; convert it"
-        )
-    if array.ndim == 3:
-        array = array[:, None]
-    elif array.shape[3] in (1, 3):
-        array = array.transpose(0, 3, 1, 2)
-    return array
+    pixels = np.rint(array * 255).astype(np.uint8) if _is_fractions(array) else array
+    has_last_channels = pixels.ndim == 4 and pixels.shape[3] in CHANNELS
+    has_first_channels = pixels.ndim == 4 and pixels.shape[1] in CHANNELS
+    is_grey = pixels.ndim == 3
+    if pixels.dtype == np.uint8:
+        if is_grey:
+            return pixels[:, None]
+        if has_last_channels:
+            return pixels.transpose(0, 3, 1, 2)
+        if has_first_channels:
+            return pixels
+    raise DataError(
+        f"array `{name}` of `{path}` is {pixels.dtype} {pixels.shape}; expected images "
+        "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, of uint8 or of "
+        "floats from 0 to 1; convert it"
+    )
 
 
-def _labels(
+def _is_fractions(array: NDArray[Any]) -> bool:
+    """Whether an array holds floats from 0 to 1."""
+    if array.dtype.kind != "f" or not array.size:
+        return False
+    return bool(array.min() >= 0 and array.max() <= 1)
+
+
+def _read_labels(
     path: Path, name: str, array: NDArray[Any], classes: NDArray[Any], images: int
 ) -> NDArray[np.int64]:
     """Labels int64 ``(N,)``, each the place of its class among ``classes``."""
@@ -150,11 +164,11 @@ def _labels(
     if flat.dtype.kind not in "iuUS" or len(flat) != images:
         raise DataError(
             f"array `{name}` of `{path}` is {array.dtype} {array.shape}; expected "
-            f"{images:,} labels, whole numbers or texts; "
-            f"convert it"
+            f"{images:,} labels, whole numbers or texts; convert it"
         )
     places = np.searchsorted(classes, flat).clip(max=len(classes) - 1)
-    if (strangers := flat[classes[places] != flat]).size:
+    strangers = flat[classes[places] != flat]
+    if strangers.size:
         raise DataError(
             f"array `{name}` of `{path}` has the label `{strangers[0]}`; expected one "
             "of the training labels; check it"

@@ -19,8 +19,8 @@ from paretune.errors import DataError, first_line
 from paretune.paths import printable
 
 # What Pillow decodes by itself; an EPS file, for one, would start Ghostscript.
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-NAMES = "PNG, JPEG, BMP, GIF, PPM, TIFF or WebP"
+PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+FORMAT_NAMES = "PNG, JPEG, BMP, GIF, PPM, TIFF or WebP"
 
 SUFFIXES = {
     ".png",
@@ -39,7 +39,8 @@ SUFFIXES = {
     ".tiff",
     ".webp",
 }
-Size = tuple[int, int]  # height, width
+# Height and width in pixels.
+Size = tuple[int, int]
 Result = TypeVar("Result")
 
 
@@ -49,7 +50,7 @@ class PictureError(DataError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"picture `{printable(path)}` cannot be read ({reason}); expected "
-            f"{NAMES}, or an IDX file; give another"
+            f"{FORMAT_NAMES}, or an IDX file; give another"
         )
         self.reason = reason
 
@@ -60,21 +61,21 @@ def read_picture(path: Path) -> Image.Image:
 
     Raises :class:`PictureError`.
     """
-    with opened(path) as picture:
-        return as_seen(picture)
+    with open_picture(path) as picture:
+        return convert_picture(picture)
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def open_picture(path: Path) -> Iterator[Image.Image]:
     """The file as Pillow opens it, its pixels not yet decoded. Raises
     :class:`PictureError`, also for what fails inside.
     """
-    with readable(path), Image.open(path, formats=FORMATS) as picture:
+    with refuse_unreadable(path), Image.open(path, formats=PICTURE_FORMATS) as picture:
         yield picture
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
+def refuse_unreadable(path: Path) -> Iterator[None]:
     """Turns whatever Pillow and the file system raise into one line: a damaged file may
     lead to any error.
     """
@@ -83,16 +84,14 @@ def readable(path: Path) -> Iterator[None]:
     except PictureError:
         raise
     except Exception as error:
-        raise PictureError(path, _reason(path, error)) from error
+        raise PictureError(path, _explain(path, error)) from error
 
 
-def as_seen(picture: Image.Image) -> Image.Image:
+def convert_picture(picture: Image.Image) -> Image.Image:
     """An opened picture, upright, ``L`` or ``RGB``, on white. Raises ``ValueError`` if
     its numbers have no known range.
     """
-    has_16_bits = picture.mode.startswith("I;16") or (
-        picture.mode == "I" and picture.format in ("PNG", "PPM")
-    )
+    has_16_bits = _has_16_bits(picture)
     upright = ImageOps.exif_transpose(picture)
     if has_16_bits:
         return Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
@@ -102,25 +101,38 @@ def as_seen(picture: Image.Image) -> Image.Image:
             "to 8 or 16 bits"
         )
     if upright.mode == "F":
-        return _from_floats(np.asarray(upright))
-    is_grey = upright.mode in ("1", "L", "LA")
-    if upright.mode in ("1", "L", "RGB") and "transparency" not in upright.info:
-        return upright.convert("L" if is_grey else "RGB")
-    seen = upright.convert("RGBA")
-    ground = Image.new("RGBA", seen.size, "white")
-    return Image.alpha_composite(ground, seen).convert("L" if is_grey else "RGB")
+        return _convert_floats(np.asarray(upright))
+    return _put_on_white(upright)
 
 
-def scaled(picture: Image.Image, size: Size) -> Image.Image:
+def _has_16_bits(picture: Image.Image) -> bool:
+    if picture.mode.startswith("I;16"):
+        return True
+    return picture.mode == "I" and picture.format in ("PNG", "PPM")
+
+
+def _put_on_white(picture: Image.Image) -> Image.Image:
+    """The picture, ``L`` or ``RGB``, without transparency."""
+    mode = "L" if picture.mode in ("1", "L", "LA") else "RGB"
+    is_plain = picture.mode in ("1", "L", "RGB")
+    if is_plain and "transparency" not in picture.info:
+        return picture.convert(mode)
+    transparent = picture.convert("RGBA")
+    ground = Image.new("RGBA", transparent.size, "white")
+    return Image.alpha_composite(ground, transparent).convert(mode)
+
+
+def scale_picture(picture: Image.Image, size: Size) -> Image.Image:
     """The whole picture in another size; pixels are averaged where it becomes
     smaller.
     """
-    if picture.size[::-1] == size:
+    height, width = size
+    if picture.size == (width, height):
         return picture
-    return picture.resize(size[::-1], Image.Resampling.BILINEAR)
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def without_unused_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def drop_unused_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Pixels ``(H, W)`` of a picture ``(H, W, 3)`` in which every pixel is grey; any
     other as it is.
     """
@@ -131,7 +143,7 @@ def without_unused_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return red if is_grey else pixels
 
 
-def _from_floats(values: NDArray[np.float32]) -> Image.Image:
+def _convert_floats(values: NDArray[np.float32]) -> Image.Image:
     lowest, highest = float(values.min()), float(values.max())
     if not 0 <= lowest <= highest <= 1:
         raise ValueError(
@@ -141,7 +153,7 @@ def _from_floats(values: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(np.rint(values * 255).astype(np.uint8))
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _explain(path: Path, error: Exception) -> str:
     """Why a picture cannot be read, in a few words."""
     if isinstance(error, UnidentifiedImageError):
         is_empty = path.is_file() and path.stat().st_size == 0
@@ -158,8 +170,8 @@ def _reason(path: Path, error: Exception) -> str:
 def read_each(
     read: Callable[[Path], Result], paths: Sequence[Path], doing: str
 ) -> list[Result | PictureError]:
-    """What ``read`` makes of every picture, in their order, or why one cannot be read;
-    ``doing`` is shown meanwhile.
+    """The result of ``read`` for every picture, in their order, or why one cannot be
+    read; ``doing`` is shown meanwhile.
     """
 
     def attempt(path: Path) -> Result | PictureError:
@@ -171,13 +183,11 @@ def read_each(
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         # What matters fails; the rest would be said for every picture.
         warnings.filterwarnings("ignore", module="PIL")
-        results = pool.map(attempt, paths)
-        return list(
-            track(
-                results,
-                doing,
-                len(paths),
-                transient=True,
-                disable=not sys.stderr.isatty(),
-            )
+        results = track(
+            pool.map(attempt, paths),
+            doing,
+            len(paths),
+            transient=True,
+            disable=not sys.stderr.isatty(),
         )
+        return list(results)

@@ -14,7 +14,7 @@ from paretune.settings import check
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int64]
-WORDS = {"train": "training", "val": "validation", "test": "test"}
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
 class Labelled(Protocol):
@@ -29,7 +29,7 @@ class Labelled(Protocol):
     def take(self, rows: Mask) -> Self:
         """Those that the mask ``(N,)`` marks."""
 
-    def joined(self, others: Self) -> Self:
+    def join(self, others: Self) -> Self:
         """These and then the others."""
 
 
@@ -58,20 +58,24 @@ class Splitting:
         """The training and the validation images; given validation images, ``val``,
         hold out no others.
         """
-        kept = images
         if val is None:
-            held_out = np.zeros(len(images), dtype=bool)
-            if self.val_size:
-                held_out = self._held_out(
-                    images, self.val_size, "data.splitting.val_size", least_left=1
-                )
-            val = images.take(held_out)
-            kept = images if self.train_on_val else images.take(~held_out)
+            rest, val = self._hold_out_val(images)
+            train = images if self.train_on_val else rest
         elif self.train_on_val:
-            kept = images.joined(val)
-        if self.train_size is not None and self.train_size != len(kept):
-            kept = kept.take(self._kept(kept, self.train_size))
-        return kept, val
+            train = images.join(val)
+        else:
+            train = images
+        if self.train_size is not None and self.train_size != len(train):
+            train = train.take(self._mark_kept(train, self.train_size))
+        return train, val
+
+    def _hold_out_val(self, images: Part) -> tuple[Part, Part]:
+        """The rest of the images and ``val_size`` of them."""
+        held_out = np.zeros(len(images), dtype=bool)
+        if self.val_size:
+            setting = "data.splitting.val_size"
+            held_out = self._mark_held_out(images, self.val_size, setting, 1)
+        return images.take(~held_out), images.take(held_out)
 
     def draw(
         self, images: Part, size: float, setting: str, least_left: int = 1
@@ -81,42 +85,44 @@ class Splitting:
 
         A stratified draw leaves ``least_left`` of each class.
         """
-        drawn = self._held_out(images, size, setting, least_left)
+        drawn = self._mark_held_out(images, size, setting, least_left)
         return images.take(~drawn), images.take(drawn)
 
-    def _held_out(
+    def _mark_held_out(
         self, images: Labelled, size: float, setting: str, least_left: int
     ) -> Mask:
         """A mask of the images to hold out."""
         check("data.splitting.how", self.how)
-        total, number = len(images), whole(size, len(images))
+        total = len(images)
+        number = count_images(size, total)
         if self.how == "last":
             _check_size(setting, size, number, total)
             return np.arange(total) >= total - number
         labels = np.asarray(images.labels)
         if 0 < size < 1:
-            number = _fitting(number, labels, least_left)
+            number = _fit_size(number, labels, least_left)
         _check_size(setting, size, number, total)
-        return stratified(labels, number, self.seed, setting, least_left)
+        return draw_stratified(labels, number, self.seed, setting, least_left)
 
-    def _kept(self, images: Labelled, size: int) -> Mask:
+    def _mark_kept(self, images: Labelled, size: int) -> Mask:
         """A mask of the images to keep for a ``train_size``."""
         check("data.splitting.how", self.how)
         setting = "data.splitting.train_size"
         _check_size(setting, size, size, len(images))
         if self.how == "last":
             return np.arange(len(images)) < size
-        return stratified(
-            np.asarray(images.labels), size, self.seed, setting, least_left=0
-        )
+        labels = np.asarray(images.labels)
+        return draw_stratified(labels, size, self.seed, setting, least_left=0)
 
 
-def whole(size: float, total: int) -> int:
+def count_images(size: float, total: int) -> int:
     """``size`` images, or, below 1, that share of ``total``, at least one."""
-    return max(1, round(size * total)) if 0 < size < 1 else int(size)
+    if 0 < size < 1:
+        return max(1, round(size * total))
+    return int(size)
 
 
-def stratified(
+def draw_stratified(
     labels: Labels, size: int, seed: int, setting: str, least_left: int
 ) -> Mask:
     """A mask of ``size`` images with equal shares of every class: at least one of each,
@@ -126,12 +132,15 @@ def stratified(
     """
     counts = np.unique(labels, return_counts=True)[1]
     _check_classes_fit(counts, size, setting, least_left)
-    mask = np.zeros(len(labels), dtype=bool)
-    for draw in (_drawn_by_sklearn, _drawn_with_one_of_each):
-        mask[:] = False
-        mask[draw(labels, size, seed, least_left)] = True
-        if _has_enough(labels, mask, least_left):
-            break
+    mask = _mark(_draw_by_sklearn(labels, size, seed), len(labels))
+    if _has_enough(labels, mask, least_left):
+        return mask
+    return _mark(_draw_one_of_each(labels, size, seed, least_left), len(labels))
+
+
+def _mark(rows: Labels, total: int) -> Mask:
+    mask = np.zeros(total, dtype=bool)
+    mask[rows] = True
     return mask
 
 
@@ -143,30 +152,31 @@ def _check_size(setting: str, size: float, number: int, total: int) -> None:
         )
 
 
-def _fitting(size: int, labels: Labels, least_left: int) -> int:
+def _fit_size(size: int, labels: Labels, least_left: int) -> int:
     """The size next to it that has one of each class, and leaves ``least_left``."""
     classes = len(np.unique(labels))
-    return min(max(size, classes), max(classes, len(labels) - least_left * classes))
+    most = max(classes, len(labels) - least_left * classes)
+    return min(max(size, classes), most)
 
 
 def _check_classes_fit(
     counts: NDArray[np.int64], size: int, setting: str, least_left: int
 ) -> None:
-    classes, total = len(counts), int(counts.sum())
-    least, most = classes, total - least_left * classes
+    classes = len(counts)
+    total = int(counts.sum())
+    most = total - least_left * classes
     has_enough = counts.min() > least_left
-    if has_enough and least <= size <= most:
+    if has_enough and classes <= size <= most:
         return
-    fitting = (
-        f"{least} to {most:,}"
-        if has_enough
-        else f"at least {least_left + 1} images of each class"
-    )
-    remedy = f"set {setting}" if has_enough else "add some, or leave the class out"
+    if has_enough:
+        fitting = f"{classes} to {most:,}"
+        remedy = f"set {setting}"
+    else:
+        fitting = f"at least {least_left + 1} images of each class"
+        remedy = "add some, or leave the class out"
     raise ConfigError(
         f"{setting} `{size}` leaves a class without images: {total:,} images of "
-        f"{classes} classes, of the rarest {counts.min()}; "
-        f"expected {fitting}; {remedy}"
+        f"{classes} classes, of the rarest {counts.min()}; expected {fitting}; {remedy}"
     )
 
 
@@ -179,9 +189,9 @@ def _has_enough(labels: Labels, mask: Mask, least_left: int) -> bool:
     return bool(drawn.min() >= 1 and left.min() >= least_left)
 
 
-def _drawn_by_sklearn(labels: Labels, size: int, seed: int, least_left: int) -> Labels:
+def _draw_by_sklearn(labels: Labels, size: int, seed: int) -> Labels:
     """Rows, as most sets are drawn; none where scikit-learn does not draw."""
-    # late: most trainings do without it.
+    # Late: most trainings do without it.
     from sklearn.model_selection import train_test_split
 
     counts = np.unique(labels, return_counts=True)[1]
@@ -193,27 +203,36 @@ def _drawn_by_sklearn(labels: Labels, size: int, seed: int, least_left: int) -> 
     return np.asarray(drawn)
 
 
-def _drawn_with_one_of_each(
-    labels: Labels, size: int, seed: int, least_left: int
-) -> Labels:
+def _draw_one_of_each(labels: Labels, size: int, seed: int, least_left: int) -> Labels:
     """Rows with shares as equal as they can be if every class, the rarest too, has its
     part of both sides.
     """
     _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    shares = _share_out(counts, size, least_left)
+    rng = np.random.default_rng(seed)
+    drawn: list[Labels] = []
+    for number, share in enumerate(shares):
+        rows_of_class = np.flatnonzero(places == number)
+        drawn.append(rng.permutation(rows_of_class)[:share])
+    return np.concatenate(drawn)
+
+
+def _share_out(
+    counts: NDArray[np.int64], size: int, least_left: int
+) -> NDArray[np.int64]:
+    """How many of ``size`` images each class has, at least one, and not the last
+    ``least_left``.
+    """
     shares = np.ones_like(counts)
+    fair_shares = counts / counts.sum() * size
     for _ in range(size - len(counts)):
-        lacking = counts / counts.sum() * size - shares
+        lacking = fair_shares - shares
         lacking[shares >= counts - least_left] = -np.inf
         shares[lacking.argmax()] += 1
-    rng = np.random.default_rng(seed)
-    rows = [
-        rng.permutation(np.flatnonzero(places == number))[:share]
-        for number, share in enumerate(shares)
-    ]
-    return np.concatenate(rows)
+    return shares
 
 
-def divided(
+def divide(
     name: str,
     parts: Mapping[str, Part],
     class_names: Sequence[str],
@@ -229,16 +248,17 @@ def divided(
     which a part would have nothing.
     """
     check_classes(name, class_names)
-    train, val, test = parts["train"], parts.get("val"), parts.get("test")
+    train = parts["train"]
+    val = parts.get("val")
+    test = parts.get("test")
     draws_val = val is None and splitting.val_size > 0
     if test is None:
         check_least("data.test_size", test_size, 0, whole=False)
     _check_rare(name, train, class_names, draws_test=test is None, draws_val=draws_val)
     if test is None:
+        draw = Splitting(how="stratified").draw
         least_left = 2 if draws_val else 1
-        train, test = Splitting(how="stratified").draw(
-            train, test_size, "data.test_size", least_left
-        )
+        train, test = draw(train, test_size, "data.test_size", least_left)
     train, val = splitting.split(train, val)
     result = {"train": train, "val": val, "test": test}
     _check_complete(name, result, class_names, splitting, draws_val=draws_val)
@@ -249,14 +269,14 @@ def check_classes(name: str, class_names: Sequence[str]) -> None:
     """Raise :class:`~paretune.errors.DataError` for fewer than two classes."""
     if len(class_names) < 2:
         word = "classes" if not class_names else "class"
+        names = ", ".join(class_names) or "none"
         raise DataError(
-            f"data `{name}` has {len(class_names)} {word} "
-            f"({', '.join(class_names) or 'none'}); expected at least two; check "
-            "data.path"
+            f"data `{name}` has {len(class_names)} {word} ({names}); expected at least "
+            "two; check data.path"
         )
 
 
-def _counts(part: Labelled, class_names: Sequence[str]) -> NDArray[np.int64]:
+def _count_labels(part: Labelled, class_names: Sequence[str]) -> NDArray[np.int64]:
     return np.bincount(np.asarray(part.labels), minlength=len(class_names))
 
 
@@ -271,11 +291,16 @@ def _check_rare(
     """Raise :class:`~paretune.errors.DataError` for every class that has too few images
     to be in each part.
     """
-    uses = ["to train"] + ["to validate"] * draws_val + ["to test"] * draws_test
-    counts = _counts(train, class_names)
+    uses = ["to train"]
+    if draws_val:
+        uses.append("to validate")
+    if draws_test:
+        uses.append("to test")
+    counts = _count_labels(train, class_names)
     rare = [
-        f"`{class_names[row]}` ({counts[row]})"
-        for row in np.flatnonzero(counts < len(uses)).tolist()
+        f"`{class_name}` ({count})"
+        for class_name, count in zip(class_names, counts.tolist(), strict=True)
+        if count < len(uses)
     ]
     if not rare:
         return
@@ -304,18 +329,20 @@ def _check_complete(
     what helps.
     """
     for split, part in parts.items():
+        counts = _count_labels(part, class_names)
         missing = [
-            class_names[row]
-            for row in np.flatnonzero(_counts(part, class_names) == 0).tolist()
+            f"`{class_name}`"
+            for class_name, count in zip(class_names, counts.tolist(), strict=True)
+            if count == 0
         ]
         if not len(part) or not missing:
             continue
-        classes = ", ".join(f"`{each}`" for each in missing)
-        by_order = splitting.how == "last" and (split == "train" or draws_val)
-        remedy = f"leave the {WORDS[split]} images out, so that they are drawn"
-        if by_order:
+        word = SPLIT_WORDS[split]
+        is_by_order = splitting.how == "last" and (split == "train" or draws_val)
+        remedy = f"leave the {word} images out, so that they are drawn"
+        if is_by_order:
             remedy = "set data.splitting.how=stratified"
         raise DataError(
-            f"data `{name}` has no {WORDS[split]} image of the class {classes}; "
+            f"data `{name}` has no {word} image of the class {', '.join(missing)}; "
             f"expected some of every class; add some, or {remedy}"
         )

@@ -1,8 +1,8 @@
-"""What any data set holds, before anything is trained on it. Those that Paretune knows
+"""Surveys of any data set, before anything is trained on it. Those that Paretune knows
 are read without torch.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,20 +10,22 @@ from typing import Any
 
 from paretune.data.arrays import Arrays
 from paretune.data.folder_survey import survey_folder
-from paretune.data.found import Fact, Found, Rows, rows_of_arrays
-from paretune.data.look import look_of
-from paretune.data.splitting import WORDS, Splitting, divided
+from paretune.data.found import Fact, Found, Rows, make_rows_of_arrays
+from paretune.data.look import make_look
+from paretune.data.splitting import SPLIT_WORDS, Splitting, divide
 from paretune.errors import ConfigError, ParetuneError, first_line
 from paretune.paths import printable
 
-OWN_TEST_SIZE = 0.15  # of folders and arrays
-Settings = Mapping[str, Any]
+# Of folders and arrays.
+OWN_TEST_SIZE = 0.15
+# A plain ``data`` config.
+DataConfig = Mapping[str, Any]
 
 
 @dataclass
 class Survey:
-    """A data set as a training would have it: images by split, and what is said of
-    them.
+    """A data set as a training would have it: images by split, with facts, warnings and
+    mistakes.
     """
 
     name: str
@@ -35,15 +37,16 @@ class Survey:
     mistakes: list[str] = field(default_factory=list)
 
 
-def survey(data: Settings) -> Survey:
-    """What the data set of a plain ``data`` config holds.
+def survey(data: DataConfig) -> Survey:
+    """The splits of the data set of a plain ``data`` config, and what is to be said of
+    them.
 
     Raises :class:`~paretune.errors.ParetuneError` where nothing can be said, such as
     for a folder that is not there.
     """
-    look_into = KNOWN.get(str(data.get("_target_")), _loaded)
-    found = look_into(data)
-    splitting = _splitting(data)
+    find = FINDERS.get(str(data.get("_target_")), _find_in_loaded)
+    found = find(data)
+    splitting = _read_splitting(data)
     result = Survey(
         found.name,
         found.class_names,
@@ -53,11 +56,11 @@ def survey(data: Settings) -> Survey:
     )
     if len(result.class_names) > 1:
         _divide(result, splitting, data.get("test_size", OWN_TEST_SIZE))
-    result.warnings = copies_in_words(result.parts, result.class_names)
+    result.warnings = describe_copies(result.parts, result.class_names)
     return result
 
 
-def _splitting(data: Settings) -> Splitting:
+def _read_splitting(data: DataConfig) -> Splitting:
     settings = {
         name: value
         for name, value in data.get("splitting", {}).items()
@@ -72,7 +75,7 @@ def _splitting(data: Settings) -> Splitting:
         ) from error
 
 
-def _setting(data: Settings, name: str) -> Any:
+def _require(data: DataConfig, name: str) -> Any:
     """A setting that must be there."""
     value = data.get(name)
     if value is None:
@@ -83,203 +86,211 @@ def _setting(data: Settings, name: str) -> Any:
 def _divide(result: Survey, splitting: Splitting, test_size: float) -> None:
     """Draw the splits that the data set itself has not, as a training would."""
     try:
-        parts = divided(
+        parts = divide(
             result.name, result.parts, result.class_names, splitting, test_size
         )
     except ParetuneError as error:
         result.mistakes.append(str(error))
         return
-    result.drawn = tuple(
-        split for split in parts if split not in result.parts and len(parts[split])
-    )
+    own = result.parts
     result.parts = {split: part for split, part in parts.items() if len(part)}
+    result.drawn = tuple(split for split in result.parts if split not in own)
 
 
-def _folder(data: Settings) -> Found:
-    look = look_of(
+def _find_in_folder(data: DataConfig) -> Found:
+    look = make_look(
         data.get("image_size"),
         data.get("channels"),
         skip_damaged=data.get("skip_damaged", False),
     )
-    return survey_folder(_setting(data, "path"), look)
+    return survey_folder(_require(data, "path"), look)
 
 
-def _npz(data: Settings) -> Found:
+def _find_in_npz(data: DataConfig) -> Found:
     from paretune.data.npz import read_npz
 
+    path = _require(data, "path")
     patterns = tuple(data.get("arrays", ("x_*", "y_*")))
-    parts, names = read_npz(
-        Path(_setting(data, "path")), patterns, tuple(data.get("class_names") or ())
-    )
-    return _of_arrays(printable(_setting(data, "path")), names, parts)
+    class_names = tuple(data.get("class_names") or ())
+    parts, class_names = read_npz(Path(path), patterns, class_names)
+    return _find_in_arrays(printable(path), class_names, parts)
 
 
-def _idx(data: Settings) -> Found:
+def _find_in_idx(data: DataConfig) -> Found:
     from paretune.data.mnist import read_pair
 
-    hashes = tuple(_setting(data, "files").items())
-    folder = Path(_setting(data, "root")) / _setting(data, "name")
+    name = _require(data, "name")
+    folder = Path(_require(data, "root")) / name
+    mirrors = _require(data, "mirrors")
+    hashes = tuple(_require(data, "files").items())
     num_classes = data.get("num_classes", 10)
-    pairs = {"train": hashes[:2], "test": hashes[2:]}
     parts = {
-        split: read_pair(folder, _setting(data, "mirrors"), num_classes, pair)
-        for split, pair in pairs.items()
+        "train": read_pair(folder, mirrors, num_classes, hashes[:2]),
+        "test": read_pair(folder, mirrors, num_classes, hashes[2:]),
     }
-    return _of_arrays(_setting(data, "name"), _numbers(num_classes), parts)
+    return _find_in_arrays(name, _number_classes(num_classes), parts)
 
 
-def _cifar(data: Settings) -> Found:
-    from paretune.data.cifar import TEST, TRAIN, read_archive
+def _find_in_cifar(data: DataConfig) -> Found:
+    from paretune.data.cifar import TEST_PREFIX, TRAIN_PREFIX, read_archive
     from paretune.data.fetch import find_or_fetch
 
-    folder = Path(_setting(data, "root")) / _setting(data, "name")
-    (archive,) = find_or_fetch(
-        folder, _setting(data, "mirrors"), tuple(_setting(data, "files").items())
-    )
-    names = tuple(_setting(data, "class_names"))
+    name = _require(data, "name")
+    folder = Path(_require(data, "root")) / name
+    hashes = tuple(_require(data, "files").items())
+    [archive] = find_or_fetch(folder, _require(data, "mirrors"), hashes)
+    class_names = tuple(_require(data, "class_names"))
     parts = {
-        split: read_archive(archive, len(names), start)
-        for split, start in {"train": TRAIN, "test": TEST}.items()
+        "train": read_archive(archive, len(class_names), TRAIN_PREFIX),
+        "test": read_archive(archive, len(class_names), TEST_PREFIX),
     }
-    return _of_arrays(_setting(data, "name"), names, parts)
+    return _find_in_arrays(name, class_names, parts)
 
 
-def _digits(data: Settings) -> Found:
+def _find_in_digits(data: DataConfig) -> Found:
     from paretune.data.digits import SIDE, TEST_SIZE, read_digits
 
     digits = read_digits()
-    train = Arrays(digits.pixels[:-TEST_SIZE], digits.labels[:-TEST_SIZE])
-    test = Arrays(digits.pixels[-TEST_SIZE:], digits.labels[-TEST_SIZE:])
-    found = _of_arrays("digits", _numbers(10), {"train": train, "test": test})
+    parts = {
+        "train": Arrays(digits.pixels[:-TEST_SIZE], digits.labels[:-TEST_SIZE]),
+        "test": Arrays(digits.pixels[-TEST_SIZE:], digits.labels[-TEST_SIZE:]),
+    }
+    found = _find_in_arrays("digits", _number_classes(10), parts)
     found.say("scaled to", f"1 x {SIDE} x {SIDE}")
     return found
 
 
-def _loaded(data: Settings) -> Found:
-    """Of a function that Paretune does not know: its images are loaded as for a
+def _find_in_loaded(data: DataConfig) -> Found:
+    """For a function that Paretune does not know: its images are loaded as for a
     training.
     """
     from paretune.data import load  # import torch
 
     images = load(data)
-    tensors = {"train": images.train, "val": images.val, "test": images.load_test()}
-    parts = {
-        split: Arrays(part.pixels.numpy(), part.labels.numpy())
-        for split, part in tensors.items()
-        if len(part)
-    }
-    return _of_arrays(
-        images.name, images.class_names or _numbers(images.num_classes), parts
-    )
+    splits = {"train": images.train, "val": images.val, "test": images.load_test()}
+    parts: dict[str, Arrays] = {}
+    for split, part in splits.items():
+        if len(part):
+            parts[split] = Arrays(part.pixels.numpy(), part.labels.numpy())
+    class_names = images.class_names or _number_classes(images.num_classes)
+    return _find_in_arrays(images.name, class_names, parts)
 
 
-KNOWN: dict[str, Callable[[Settings], Found]] = {
-    "paretune.data.cifar.load": _cifar,
-    "paretune.data.digits.load": _digits,
-    "paretune.data.folder.load": _folder,
-    "paretune.data.mnist.load_idx": _idx,
-    "paretune.data.npz.load": _npz,
+FINDERS: dict[str, Callable[[DataConfig], Found]] = {
+    "paretune.data.cifar.load": _find_in_cifar,
+    "paretune.data.digits.load": _find_in_digits,
+    "paretune.data.folder.load": _find_in_folder,
+    "paretune.data.mnist.load_idx": _find_in_idx,
+    "paretune.data.npz.load": _find_in_npz,
 }
 
 
-def _numbers(count: int) -> tuple[str, ...]:
+def _number_classes(count: int) -> tuple[str, ...]:
     return tuple(str(number) for number in range(count))
 
 
-def _of_arrays(
+def _find_in_arrays(
     name: str, class_names: Sequence[str], parts: Mapping[str, Arrays]
 ) -> Found:
-    found = Found(
-        name,
-        tuple(class_names),
-        {split: rows_of_arrays(split, part) for split, part in parts.items()},
-    )
-    shapes = {part.pixels.shape[1:]: split for split, part in parts.items()}
-    found.say(
-        "images",
-        *(
-            f"{' x '.join(map(str, shape))} (channels, height, width)"
-            for shape in shapes
-        ),
-    )
+    rows = {split: make_rows_of_arrays(split, part) for split, part in parts.items()}
+    found = Found(name, tuple(class_names), rows)
+    shapes = list(dict.fromkeys(part.pixels.shape[1:] for part in parts.values()))
+    found.say("images", *[_describe_shape(shape) for shape in shapes])
     if len(shapes) > 1:
         found.mistakes.append(
             f"data `{name}` has images of the shapes {sorted(shapes)}; expected one; "
             "make them equal"
         )
-    blank = {split: _blank(part) for split, part in parts.items()}
-    found.say(
-        "blank",
-        *(
-            f"{count:,} {WORDS[split]} images of one shade all over"
-            for split, count in blank.items()
-            if count
-        ),
-    )
+    found.say("blank", *[_describe_blank(*item) for item in parts.items()])
     return found
 
 
-def _blank(part: Arrays) -> int:
+def _describe_shape(shape: Sequence[int]) -> str:
+    return f"{' x '.join(map(str, shape))} (channels, height, width)"
+
+
+def _describe_blank(split: str, part: Arrays) -> str:
     flat = part.pixels.reshape(len(part), -1)
-    return int((flat == flat[:, :1]).all(axis=1).sum())
+    is_blank = (flat == flat[:, :1]).all(axis=1)
+    count = int(is_blank.sum())
+    if count == 0:
+        return ""
+    return f"{count:,} {SPLIT_WORDS[split]} images of one shade all over"
 
 
-def copies_in_words(parts: Mapping[str, Rows], class_names: Sequence[str]) -> list[str]:
+def describe_copies(parts: Mapping[str, Rows], class_names: Sequence[str]) -> list[str]:
     """Which images are in several splits, in several classes, or several times in one
     split.
     """
     lines = [
-        _shared_in_words(parts, first, second)
-        for first, second in PAIRS
+        _describe_shared(parts, first, second)
+        for first, second in PAIRS_OF_SPLITS
         if first in parts and second in parts
     ]
-    lines += [_two_classes_in_words(parts, class_names), _repeated_in_words(parts)]
+    lines += [_describe_contradicting(parts, class_names), _describe_repeated(parts)]
     return [line for line in lines if line]
 
 
-PAIRS = (("train", "val"), ("train", "test"), ("val", "test"))
+PAIRS_OF_SPLITS = (("train", "val"), ("train", "test"), ("val", "test"))
 
 
-def _shared_in_words(parts: Mapping[str, Rows], first: str, second: str) -> str:
+def _describe_shared(parts: Mapping[str, Rows], first: str, second: str) -> str:
+    """How many images of the second split are also in the first, with an example."""
     originals = dict(zip(parts[first].hashes, parts[first].names, strict=True))
-    others = zip(parts[second].hashes, parts[second].names, strict=True)
-    pairs = [
-        (name, originals[pixels]) for pixels, name in others if pixels in originals
+    copies = [
+        (name, originals[pixel_hash])
+        for pixel_hash, name in zip(
+            parts[second].hashes, parts[second].names, strict=True
+        )
+        if pixel_hash in originals
     ]
-    if not pairs:
+    if not copies:
         return ""
-    name, original = pairs[0]
-    verb = "is" if len(pairs) == 1 else "are"
+    name, original = copies[0]
+    verb = "is" if len(copies) == 1 else "are"
     return (
-        f"{len(pairs):,} of {len(parts[second]):,} {WORDS[second]} images {verb} "
-        f"among the {WORDS[first]} images, too, such as "
-        f"`{name}` as `{original}`: scores look better than they are; keep one of each"
+        f"{len(copies):,} of {len(parts[second]):,} {SPLIT_WORDS[second]} images "
+        f"{verb} among the {SPLIT_WORDS[first]} images, too, such as `{name}` as "
+        f"`{original}`: scores look better than they are; keep one of each"
     )
 
 
-def _two_classes_in_words(parts: Mapping[str, Rows], class_names: Sequence[str]) -> str:
-    classes: defaultdict[bytes, dict[int, str]] = defaultdict(dict)
-    for part in parts.values():
-        for pixels, label, name in zip(
-            part.hashes, part.labels.tolist(), part.names, strict=True
-        ):
-            classes[pixels].setdefault(label, name)
-    contradicting = [names for names in classes.values() if len(names) > 1]
+def _describe_contradicting(
+    parts: Mapping[str, Rows], class_names: Sequence[str]
+) -> str:
+    """How many images are in several classes, with an example."""
+    contradicting = [names for names in _name_by_class(parts) if len(names) > 1]
     if not contradicting:
         return ""
-    examples = " and ".join(
+    examples = [
         f"`{name}` ({class_names[label]})" for label, name in contradicting[0].items()
-    )
+    ]
     verb = "image is" if len(contradicting) == 1 else "images are"
     return (
-        f"{len(contradicting):,} {verb} in more than one class, such as {examples}: "
-        "keep the right ones"
+        f"{len(contradicting):,} {verb} in more than one class, such as "
+        f"{' and '.join(examples)}: keep the right ones"
     )
 
 
-def _repeated_in_words(parts: Mapping[str, Rows]) -> str:
-    counts = {
-        split: len(part) - len(Counter(part.hashes)) for split, part in parts.items()
-    }
-    shown = [f"{count:,} {WORDS[split]}" for split, count in counts.items() if count]
-    return f"copies within a split: {', '.join(shown)}" if shown else ""
+def _name_by_class(parts: Mapping[str, Rows]) -> list[dict[int, str]]:
+    """For all different pixels: a name in each class that they are in."""
+    names: defaultdict[bytes, dict[int, str]] = defaultdict(dict)
+    for part in parts.values():
+        labels = part.labels.tolist()
+        for pixel_hash, label, name in zip(
+            part.hashes, labels, part.names, strict=True
+        ):
+            names[pixel_hash].setdefault(label, name)
+    return list(names.values())
+
+
+def _describe_repeated(parts: Mapping[str, Rows]) -> str:
+    """How many images of each split stand in it already."""
+    counts: list[str] = []
+    for split, part in parts.items():
+        n_copies = len(part) - len(set(part.hashes))
+        if n_copies:
+            counts.append(f"{n_copies:,} {SPLIT_WORDS[split]}")
+    if not counts:
+        return ""
+    return f"copies within a split: {', '.join(counts)}"

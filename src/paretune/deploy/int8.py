@@ -27,7 +27,7 @@ def write_int8(model: Deployable, source: Path, path: Path) -> Quantised:
     :func:`~paretune.deploy.quantise.quantise` does.
     """
     assert model.training
-    images = model.training.fractions()
+    images = model.training.to_fractions()
     if not model.net.views:
         quantise(source, path, images)
         return read_int8(path)
@@ -45,7 +45,7 @@ def score(path: Path, images: Images) -> dict[str, float]:
     """Macro F1 and accuracy, in [0, 1], of an exported ONNX file."""
     from sklearn.metrics import f1_score
 
-    classes = Runtime(path).logits(images.fractions()).argmax(1)
+    classes = Runtime(path).logits(images.to_fractions()).argmax(1)
     labels = images.labels.numpy()
     f1 = float(f1_score(labels, classes, average="macro"))
     return {"f1": f1, "accuracy": float((classes == labels).mean())}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from paretune.data.idx import read_idx
-from paretune.data.pictures import read_picture, readable, scaled
+from paretune.data.pictures import read_picture, refuse_unreadable, scale_picture
 from paretune.deploy.ink import INK
 from paretune.errors import DataError
 from paretune.paths import printable
@@ -50,7 +50,7 @@ def read_pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
 
     Raises :class:`~paretune.errors.DataError`.
     """
-    with readable(path):
+    with refuse_unreadable(path):
         start = path.read_bytes()[:2]
     if start not in IDX_STARTS:
         yield printable(path), read_picture(path)
@@ -83,7 +83,7 @@ def place(
     size = f"{picture.width}x{picture.height}"
     steps = []
     if not fits and not is_by_ink:
-        picture = scaled(picture, (height, width))
+        picture = scale_picture(picture, (height, width))
     pixels = np.asarray(picture, np.float32) / np.float32(255)
     if invert or (invert is None and is_by_ink and _has_bright_border(pixels)):
         pixels = 1 - pixels

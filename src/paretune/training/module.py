@@ -107,7 +107,7 @@ class Classifier(pl.LightningModule):
         self.settings = training
         self.execution = execution
         self.teacher = teacher
-        self.scaling = data.scaling(training.scaling)
+        self.scaling = data.make_scaling(training.scaling)
         steps_per_epoch = ceil(len(data.train) / training.batch_size)
         self.length = TrainingLength(steps_per_epoch, training.max_epochs)
         self.average = Average(net, training.averaging, training.max_epochs)
