@@ -12,6 +12,7 @@ from optuna.trial import create_trial
 
 from paretune.errors import CapError
 from paretune.search.capped_sampler import START_EXPONENT, CappedSampler
+from paretune.search.caps import Caps
 from paretune.search.claims import requeue
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.space_parser import parse_space
@@ -58,6 +59,23 @@ def count(params: dict[str, object]) -> int:
     """A stack of five convolutions with bias on one channel."""
     channels = [1, *(params[f"w{i}"] for i in range(5))]
     return sum((a * params["k"] ** 2 + 1) * b for a, b in pairwise(channels))
+
+
+def count_layered(params: dict) -> dict:
+    """The count as before, and the memory in use at each layer, of which the largest is
+    the cost.
+    """
+    widths = [params[f"w{i}"] for i in range(5)]
+    sides = (28, 28, 14, 7, 7)
+    sizes = [784, *(width * side**2 for width, side in zip(widths, sides, strict=True))]
+    return {
+        "params": count(params),
+        "ram": [a + b for a, b in pairwise(sizes)],
+        "unlimited": 7,
+    }
+
+
+TWO_CAPS = Caps({"params": 5000, "ram": 9000}, "params", {"ram": "bytes of RAM"})
 
 
 def conditional_count(params: dict[str, object]) -> int:
@@ -190,6 +208,18 @@ class SamplerContract:
         tenths = 10 * feasible.shares_of(asked(self.make(feasible), 40), START_EXPONENT)
 
         assert set(np.minimum(tenths.astype(int), 9)) == set(range(10))
+
+    def test_the_first_trials_reach_most_tenths_of_the_costs_that_another_cap_leaves(
+        self,
+    ):
+        """Maps fill the memory long before the parameters are used up."""
+        caps = Caps({"ram": 9000}, "params")
+        feasible = FeasibleSpace(SPACE, count_layered, caps)
+        starts = asked(self.make(feasible), 20)
+        tenths = 10 * feasible.shares_of(starts)
+
+        assert len(set(np.minimum(tenths.astype(int), 9))) >= 8
+        assert len({frozenset(params.items()) for params in starts}) == 20
 
     def test_a_seed_and_a_number_make_the_same_draw(self):
         draws = [

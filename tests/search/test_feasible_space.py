@@ -1,12 +1,18 @@
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
-from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
+from contracts.sampler import (
+    CONDITIONAL,
+    SPACE,
+    TWO_CAPS,
+    asked,
+    conditional_count,
+    count,
+    count_layered,
+)
 from paretune.errors import CapError
 from paretune.search.caps import OVER_CAP, Caps
 from paretune.search.costs import Costs
@@ -85,41 +91,24 @@ def test_a_cost_that_is_no_polynomial_is_counted():
     ]
 
 
-def layered(params: dict) -> dict:
-    """The count as before, and the memory in use at each layer, of which the largest is
-    the cost.
-    """
-    widths = [params[f"w{i}"] for i in range(5)]
-    sides = (28, 28, 14, 7, 7)
-    sizes = [784, *(width * side**2 for width, side in zip(widths, sides, strict=True))]
-    return {
-        "params": count(params),
-        "ram": [a + b for a, b in pairwise(sizes)],
-        "unlimited": 7,
-    }
-
-
-TWO_CAPS = Caps({"params": 5000, "ram": 9000}, "params", {"ram": "bytes of RAM"})
-
-
 def test_the_largest_of_several_costs_of_a_name_is_its_cost_and_few_are_counted():
     counted = []
     costs = Costs(
         SPACE,
-        lambda params: counted.append(params) or layered(params),
+        lambda params: counted.append(params) or count_layered(params),
         caps=Caps({}, "ram"),
     )
 
     assert [costs(params) for params in draws(500)] == [
-        max(layered(params)["ram"]) for params in draws(500)
+        max(count_layered(params)["ram"]) for params in draws(500)
     ]
     assert len(counted) < 70
 
 
 def test_over_another_cap_a_configuration_costs_more_than_anything():
-    costs = Costs(SPACE, layered, caps=TWO_CAPS)
+    costs = Costs(SPACE, count_layered, caps=TWO_CAPS)
     for params in draws(200):
-        is_over = max(layered(params)["ram"]) > 9000
+        is_over = max(count_layered(params)["ram"]) > 9000
         assert costs(params) == costs.exact(params)
         assert costs(params) >= OVER_CAP if is_over else costs(params) == count(params)
 
@@ -137,19 +126,22 @@ def test_a_configuration_may_cost_nothing():
 
 
 def test_draws_keep_to_every_cap():
-    feasible, rng = FeasibleSpace(SPACE, layered, TWO_CAPS), np.random.default_rng(0)
+    feasible, rng = (
+        FeasibleSpace(SPACE, count_layered, TWO_CAPS),
+        np.random.default_rng(0),
+    )
     for share in rng.random(200):
-        counts = layered(feasible.draw_at_share(rng, share))
+        counts = count_layered(feasible.draw_at_share(rng, share))
         assert counts["params"] <= 5000
         assert max(counts["ram"]) <= 9000
 
 
 def test_no_trial_of_the_front_sampler_is_over_either_cap():
     for params in asked(
-        FrontSampler(FeasibleSpace(SPACE, layered, TWO_CAPS), n_startup=20), 60
+        FrontSampler(FeasibleSpace(SPACE, count_layered, TWO_CAPS), n_startup=20), 60
     ):
-        assert layered(params)["params"] <= 5000
-        assert max(layered(params)["ram"]) <= 9000
+        assert count_layered(params)["params"] <= 5000
+        assert max(count_layered(params)["ram"]) <= 9000
 
 
 def test_the_refusal_names_the_cap_that_nothing_fits():
@@ -162,7 +154,7 @@ def test_the_refusal_names_the_cap_that_nothing_fits():
     ):
         FeasibleSpace(
             SPACE,
-            layered,
+            count_layered,
             Caps({"params": 5000, "ram": 99}, "params", {"ram": "bytes of RAM"}),
         )
 

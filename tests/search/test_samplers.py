@@ -18,7 +18,7 @@ from contracts.sampler import (
 )
 from paretune.errors import CapError, ConfigError
 from paretune.search import costs
-from paretune.search.capped_sampler import DRAWN, START_EXPONENT, van_der_corput
+from paretune.search.capped_sampler import DRAWN, START_EXPONENT
 from paretune.search.distributions import draw_uniform
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
@@ -265,18 +265,6 @@ def test_a_small_space_is_drawn_without_repeats_until_it_is_empty():
     )
 
     assert len({frozenset(params.items()) for params in draws}) >= 8
-
-
-def test_the_even_sequence_halves_what_is_left():
-    assert [van_der_corput(n) for n in range(1, 8)] == [
-        1 / 2,
-        1 / 4,
-        3 / 4,
-        1 / 8,
-        5 / 8,
-        3 / 8,
-        7 / 8,
-    ]
 
 
 def test_uniform_is_even_in_the_logarithm_if_asked():

@@ -33,6 +33,7 @@ from paretune.errors import Raced, StoreError
 from paretune.retry import FaultError, error_of, fault_of, fault_of_file, patience
 from paretune.search import TrialHandle
 from paretune.search.claims import reclaim, this_process
+from paretune.search.cost_ranges import find_ranges
 from paretune.search.interrupts import end_soon, listen, under_slurm
 from paretune.search.storage import best_trials
 from paretune.search.study import (
@@ -107,6 +108,8 @@ class Session:
                     ),
                     total,
                 )
+            if ranges := find_ranges(self.spec.feasible):
+                log.info("what fits: %s", ", ".join(map(str, ranges)))
             for params in self.spec.starts():
                 study.enqueue_trial(params, skip_if_exists=True)
         # A complete one, too: a parent that was killed has not closed its runs.

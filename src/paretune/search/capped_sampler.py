@@ -1,7 +1,8 @@
 """A sampler under a hard cap: only whole configurations that fit are ever proposed."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from paretune.errors import check_least
 from paretune.search.costs import Params
 from paretune.search.distributions import Distributions, draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.start_targets import StartTarget, spread_targets
 from paretune.search.storage import ENQUEUED, NOTE, note
 
 # `python -m studies search`: no less hypervolume than with 0, and better large models
@@ -22,6 +24,9 @@ START_EXPONENT = 0.3
 # Draws near the target of one of the first trials, before one of any size.
 TRIES_NEAR = 4
 TRIES = 12  # proposals before one that was tried already is accepted
+# Draws of one of the first trials before a network that was tried already is accepted:
+# so many that it was the last but few.
+START_TRIES = 100
 DRAWN = "drawn"  # the note of a trial with its whole configuration
 TRIED_STATES = (
     TrialState.COMPLETE,
@@ -36,7 +41,7 @@ class CappedSampler(BaseSampler):
     :class:`~paretune.search.feasible_space.FeasibleSpace`.
 
     The first ``n_startup`` trials are uniform draws resized to targets spread evenly
-    from the smallest configuration of their branch to the cap, no network twice as long
+    from the smallest configuration to the largest that fits, no network twice as long
     as others turn up: by ``start_exponent`` over the logarithm of the cost (0), over
     the cost itself (1), or between the two. No configuration that was tried, or is
     being tried, is proposed again as long as others turn up. Every draw derives from
@@ -130,10 +135,11 @@ class CappedSampler(BaseSampler):
     def _propose_several(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
     ) -> Iterator[Params]:
-        for attempt in range(TRIES):
-            if trial.number < self.n_startup:
+        if trial.number < self.n_startup:
+            for attempt in range(START_TRIES):
                 yield self._draw_start(trial.number, rng, attempt)
-            else:
+        else:
+            for _ in range(TRIES):
                 yield self.propose(study, trial, rng)
 
     def _draw_last(
@@ -182,18 +188,21 @@ class CappedSampler(BaseSampler):
         After some attempts it is of any size, as there are few networks near the
         target.
         """
-        branches = self.feasible.branches
-        turn, position = divmod(number, len(branches))
-        choice = branches[position]
+        target = self._targets[number]
+        share = float(rng.random())
+        if attempt < TRIES_NEAR:
+            jitter = rng.uniform(-0.5, 0.5) / self.n_startup
+            share = min(max(target.share + jitter, 0.0), 1.0)
+        target = replace(target, share=share)
+        return self.feasible.draw_at_target(rng, target, self.start_exponent)
 
-        step = len(branches) / max(self.n_startup, 1)
-        jitter = rng.uniform(-0.5, 0.5) * step
-        share = van_der_corput(turn + 1) + jitter
-        share = min(max(share, 0.0), 1.0)
-        if attempt >= TRIES_NEAR:
-            share = float(rng.random())
-
-        return self.feasible.draw_at_share(rng, share, choice, self.start_exponent)
+    @cached_property
+    def _targets(self) -> list[StartTarget]:
+        """Those of the first trials."""
+        feasible = self.feasible
+        return spread_targets(
+            self.n_startup, feasible.axis, feasible.branch_axes, self.start_exponent
+        )
 
 
 @dataclass(frozen=True)
@@ -246,21 +255,6 @@ def restrict(params: Params, names: Collection[str]) -> Params:
         if name in names:
             part[name] = value
     return part
-
-
-def van_der_corput(number: int) -> float:
-    """The ``number``-th (from 1) of a sequence in (0, 1) whose every beginning is
-    spread evenly: 1/2, 1/4, 3/4, ...
-
-    van der Corput 1935; the one-dimensional Halton sequence in base 2.
-    """
-    share = 0.0
-    digit = 0.5
-    while number:
-        number, bit = divmod(number, 2)
-        share += digit * bit
-        digit /= 2
-    return share
 
 
 def _to_plain_numbers(params: Params) -> Params:

@@ -21,11 +21,16 @@ from paretune.search.caps import OVER_CAP, Caps
 from paretune.search.cost_axis import CostAxis
 from paretune.search.costs import Costs, Count, Params
 from paretune.search.distributions import draw_uniform, lowest, values_of
+from paretune.search.filling import fill_evenly, fill_in_turn
 from paretune.search.resizing import LOWER_ENDS, Mover, find_largest
 from paretune.search.space import Space, free_integers
+from paretune.search.start_targets import StartTarget
 
 UNLIMITED = OVER_CAP / 10  # the cap of a cost that has none
-REDRAWS = 8  # of a draw that cannot be made as cheap as it should be
+# Of a draw that cannot be made as cheap, or as dear, as it should be.
+REDRAWS = 8
+NEAR = 0.05  # of the way over all costs: a draw this near its target is taken
+FILLINGS = 16  # draws of a branch that are filled to find the largest that fits
 
 
 @dataclass(frozen=True)
@@ -81,20 +86,30 @@ class FeasibleSpace:
 
         least_counted = max(self.lower, 1.0)  # a configuration may cost nothing
         self.axis = CostAxis(least_counted, self.upper)
-        self._axes: dict[frozenset[tuple[str, Any]], CostAxis] = {}
+        self.branch_axes: list[CostAxis] = []
         for branch, upper in zip(fitting, uppers, strict=True):
             least = max(branch.least, least_counted)
             least = min(least, max(upper, 1.0))
-            self._axes[_key(branch.choice)] = CostAxis(least, upper)
+            self.branch_axes.append(CostAxis(least, upper))
 
     def _measure_branch(self, choice: Params) -> "_Branch":
         smallest = self.smallest_of(choice)
         return _Branch(choice, self.cost(smallest))
 
     def _find_upper(self, choice: Params) -> float:
-        """The cost of the largest configuration of a branch, or the cap."""
+        """The largest cost of a branch that fits, as far as some fillings find it."""
         largest = self.largest_of(choice)
-        return min(self.cap, self.cost(largest))
+        upper = min(self.cap, self.cost(largest))
+        if not self.caps.others:
+            return upper
+        rng = np.random.default_rng(0)
+        for _ in range(FILLINGS):
+            drawn = self.complete(choice, rng)
+            for fill in (self._grow, self._fill_from_least):
+                cost = self.cost(fill(drawn, self.cap, rng))
+                if cost <= self.cap:
+                    upper = max(upper, cost)
+        return upper
 
     def _check_smallest(self, cheapest: "_Branch") -> None:
         """Refuse a space of which not even the smallest configuration, that of the
@@ -187,17 +202,86 @@ class FeasibleSpace:
         """A draw resized to the cost at ``share``, of the branch if it is given: see
         :meth:`cost_at_share`.
         """
-        params = self.draw_uniform(rng, choice)
-        if self.costs is None:
-            return params
+        near = self.cost_at_share(max(share - NEAR, 0.0), exponent, choice)
         target = self.cost_at_share(share, exponent, choice)
+        return self._draw_between(near, target, rng, choice)
+
+    def draw_at_target(
+        self, rng: np.random.Generator, target: StartTarget, exponent: float
+    ) -> Params:
+        """A draw of the target's branch resized to its share of the way over all costs,
+        or to the end of the branch that is nearest.
+        """
+        choice = self.branches[target.branch]
+        axis = self.branch_axes[target.branch]
+        near = self.cost_at_share(max(target.share - NEAR, 0.0), exponent)
+        most = self.cost_at_share(target.share, exponent)
+        most = min(max(most, axis.least), axis.upper)
+        return self._draw_between(min(near, most), most, rng, choice)
+
+    def _draw_between(
+        self,
+        near: float,
+        target: float,
+        rng: np.random.Generator,
+        choice: Params | None,
+    ) -> Params:
+        """A draw whose cost is from ``near`` to ``target``, or the dearest within the
+        target that some draws find.
+        """
+        if self.costs is None:
+            return self.draw_uniform(rng, choice)
+        dearest: Params = {}
+        for attempt in range(REDRAWS):
+            drawn = self._draw_within(target, rng, choice)
+            if attempt % 2 and self.caps.others:
+                params = self._fill_from_least(drawn, target, rng)
+            else:
+                params = self._grow(drawn, target, rng)
+            cost = self.cost(params)
+            if near <= cost <= target:
+                return params
+            if not dearest or self.cost(dearest) < cost <= target:
+                dearest = params
+        return dearest
+
+    def _draw_within(
+        self, target: float, rng: np.random.Generator, choice: Params | None
+    ) -> Params:
+        """A uniform draw whose lower ends are within the target, if some draws find
+        one.
+        """
         for _ in range(REDRAWS):
+            params = self.draw_uniform(rng, choice)
             least = self._mover(params).at(LOWER_ENDS)
             if self.cost(least) <= target:
                 break
             # Too many layers, say, whatever their widths.
-            params = self.draw_uniform(rng, choice)
-        return self.resize(params, target)
+        return params
+
+    def _grow(self, params: Params, target: float, rng: np.random.Generator) -> Params:
+        """``params`` resized to the target; where another cap stops that early, filled
+        up to it.
+        """
+        resized = self.resize(params, target)
+        if not self.caps.others or self.cost(resized) > target:
+            return resized
+        ints = self._moved(resized)
+        return fill_evenly(resized, ints, self._limit_to(target), rng)
+
+    def _fill_from_least(
+        self, params: Params, target: float, rng: np.random.Generator
+    ) -> Params:
+        """``params`` with their whole numbers raised from the lower ends, the first of
+        a random order as far as it can.
+        """
+        least = self._mover(params).at(LOWER_ENDS)
+        if self.cost(least) > target:
+            return self.resize(params, target)
+        return fill_in_turn(least, self._moved(least), self._limit_to(target), rng)
+
+    def _limit_to(self, target: float) -> Callable[[Params], bool]:
+        return lambda params: self.cost(params) <= target
 
     def complete(self, params: Params, rng: np.random.Generator) -> Params:
         """``params`` of a branch without what its conditions leave out, and with
@@ -235,7 +319,7 @@ class FeasibleSpace:
         """
         axis = self.axis
         if choice:
-            axis = self._axes[_key(choice)]
+            axis = self.branch_axes[self.branches.index(choice)]
         return axis.cost_at(share, exponent)
 
     def shares_of(
@@ -276,9 +360,13 @@ class FeasibleSpace:
         return self.space.drop_inactive(cheapest)
 
     def _mover(self, params: Params, held: Collection[str] = ()) -> Mover:
-        """A mover of the whole numbers of ``params`` that cost something and are not
-        ``held``.
-        """
+        """A mover of those whole numbers."""
+        return Mover(params, self._moved(params, held))
+
+    def _moved(
+        self, params: Params, held: Collection[str] = ()
+    ) -> dict[str, IntDistribution]:
+        """The whole numbers of ``params`` that cost something and are not ``held``."""
         kept = set(held)
         if self.costs:
             kept.update(self.costs.unread)
@@ -286,7 +374,7 @@ class FeasibleSpace:
         for name, dist in free_integers(self.space, params).items():
             if name not in kept:
                 moved[name] = dist
-        return Mover(params, moved)
+        return moved
 
     def smallest_of(self, choice: Params) -> Params:
         """The lower ends of a branch, each choice at its cheapest value, one after
@@ -372,7 +460,3 @@ def _read_caps(cap: int | Caps | None, cost: str) -> Caps:
     if cap is None:
         return Caps({}, cost)
     return Caps({cost: cap}, cost)
-
-
-def _key(choice: Params) -> frozenset[tuple[str, Any]]:
-    return frozenset(choice.items())

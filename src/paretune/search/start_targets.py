@@ -1,0 +1,64 @@
+"""Where the first trials of a sweep go: costs spread evenly over all that fit, and the
+branch for each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paretune.search.cost_axis import CostAxis
+
+
+@dataclass(frozen=True)
+class StartTarget:
+    """A place on the way over all costs that fit (``share``, 0 to 1), and the branch,
+    by its position, that is to have it.
+    """
+
+    share: float
+    branch: int
+
+
+def spread_targets(
+    n_targets: int, whole: CostAxis, branches: Sequence[CostAxis], exponent: float
+) -> list[StartTarget]:
+    """The first ``n_targets`` targets.
+
+    Every beginning of them is spread evenly over the costs of all branches, and each
+    goes to the branch with the fewest so far among those that have models of its cost.
+    """
+    taken = [0] * len(branches)
+    targets: list[StartTarget] = []
+    for number in range(n_targets):
+        share = van_der_corput(number + 1)
+        cost = whole.cost_at(share, exponent)
+        able = _find_able(branches, cost)
+        branch = min(able, key=lambda index: (taken[index], index))
+        taken[branch] += 1
+        targets.append(StartTarget(share, branch))
+    return targets
+
+
+def _find_able(branches: Sequence[CostAxis], cost: float) -> list[int]:
+    """The branches that have models of this cost, else the nearest one."""
+    able = [
+        index for index, axis in enumerate(branches) if axis.least <= cost <= axis.upper
+    ]
+    if able:
+        return able
+    factors = [max(axis.least / cost, cost / max(axis.upper, 1.0)) for axis in branches]
+    return [factors.index(min(factors))]
+
+
+def van_der_corput(number: int) -> float:
+    """The ``number``-th (from 1) of a sequence in (0, 1) whose every beginning is
+    spread evenly: 1/2, 1/4, 3/4, ...
+
+    van der Corput 1935; the one-dimensional Halton sequence in base 2.
+    """
+    share = 0.0
+    digit = 0.5
+    while number:
+        number, bit = divmod(number, 2)
+        share += digit * bit
+        digit /= 2
+    return share
