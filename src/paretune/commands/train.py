@@ -361,7 +361,9 @@ def _recorder(
         Store(**tracking),
         {"data": candidate.data} | ({"recipe": cfg.recipe} if cfg.recipe else {}),
     )
-    tags["model"] = str(HydraConfig.get().runtime.choices["model"])
+    # A model may be given on the command line, without the YAML of a family.
+    if choice := HydraConfig.get().runtime.choices.get("model"):
+        tags["model"] = str(choice)
     if trial is None:
         name = cfg.recipe or f"{candidate.family}-{candidate.params}"
         return RunRecorder(

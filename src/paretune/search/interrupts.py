@@ -23,6 +23,8 @@ GRACE_S = 6.0
 # After SIGTERM; a scheduler or a shutdown waits for some seconds more.
 END_WITHIN_S = 12.0
 LAST_ACTS_S = 2.5
+# After Ctrl-C, to close what is open; nobody but the person waits.
+CLOSE_WITHIN_S = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def end_soon() -> None:
     patience.end()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not signal.getitimer(signal.ITIMER_REAL)[0]:
-        signal.setitimer(signal.ITIMER_REAL, END_WITHIN_S)
+        signal.setitimer(signal.ITIMER_REAL, CLOSE_WITHIN_S)
 
 
 def _handle_signals() -> None:
