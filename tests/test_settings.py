@@ -123,22 +123,27 @@ DEFAULTS = {
     ],
 )
 def test_a_wrong_setting_is_refused_in_a_sentence(config, message):
-    with pytest.raises(ConfigError) as caught:
-        check_all(config, DEFAULTS)
-
-    assert str(caught.value).startswith(message)
+    assert refusal(config).startswith(message)
 
 
 def test_anything_may_be_null_and_arguments_of_a_target_may_be_new():
-    check_all(
-        {
-            "name": "x",
-            "test": None,
-            "model": {"widths": None, "depth": 3},
-            "space": {"a": "range(3)"},
-        },
-        DEFAULTS,
-    )
+    config = {
+        "name": "x",
+        "test": None,
+        "model": {"widths": None, "depth": 3},
+        "space": {"a": "range(3)"},
+    }
+
+    assert refusal(config) == ""
+
+
+def refusal(config: dict) -> str:
+    """The message about a config; empty if it is accepted."""
+    try:
+        check_all(config, DEFAULTS)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def is_allowed(setting: str, value: object) -> bool:

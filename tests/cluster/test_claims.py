@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.test_claims import check_that_each_attempt_had_one_worker
+from search.test_claims import assert_each_attempt_has_one_worker
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
 
@@ -10,4 +10,4 @@ pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
 def test_each_attempt_at_a_trial_has_one_worker(postgres, monkeypatch):
     monkeypatch.setenv("PGPASSFILE", str(postgres.passfile))
 
-    check_that_each_attempt_had_one_worker(postgres.url)
+    assert_each_attempt_has_one_worker(postgres.url)

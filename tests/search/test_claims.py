@@ -55,7 +55,7 @@ def contend(url: str, processes: int) -> list[list[str]]:
     return [worker.communicate()[0].splitlines() for worker in crowd]
 
 
-def check_that_each_attempt_had_one_worker(url: str) -> None:
+def assert_each_attempt_has_one_worker(url: str) -> None:
     had = contend(url, processes=2)
     attempts = sorted(line for lines in had for line in lines)
     trials = study_at(url).trials
@@ -67,7 +67,7 @@ def check_that_each_attempt_had_one_worker(url: str) -> None:
 
 
 def test_each_attempt_at_a_trial_has_one_worker(tmp_path):
-    check_that_each_attempt_had_one_worker(f"sqlite:///{tmp_path}/optuna.db")
+    assert_each_attempt_has_one_worker(f"sqlite:///{tmp_path}/optuna.db")
 
 
 @pytest.fixture(params=["memory", "database"])

@@ -29,7 +29,7 @@ def gradients(net: nn.Module) -> list[Tensor]:
     ]
 
 
-def check_like_torch(
+def assert_like_torch(
     net: nn.Module, shape: tuple[int, ...], batch: int = ODD_BATCH
 ) -> None:
     """Logits, gradients and running statistics of a training step, then logits in
@@ -81,7 +81,7 @@ def test_a_family_gives_what_torch_gives(family, composed, variant):
     # Its default has more parameters than the kernels take.
     config |= {"widths": [16, 8]} if family == "dense" else {}
     torch.manual_seed(0)
-    check_like_torch(models.build(config).train(), (1, 28, 28))
+    assert_like_torch(models.build(config).train(), (1, 28, 28))
 
 
 @given(st.integers(1, 4), st.integers(1, 13), st.integers(1, 13), st.integers(1, 14))
@@ -97,7 +97,7 @@ def test_repeated_maps_and_shared_kernels_give_what_torch_gives(
         nn.Flatten(),
         nn.Linear(means, 3),
     ]
-    check_like_torch(
+    assert_like_torch(
         nn.Sequential(
             nn.Conv2d(1, given_maps, 3),
             RepeatedMaps(maps),
@@ -131,7 +131,7 @@ def test_a_convolution_of_any_shape_gives_what_torch_gives(
         nn.Flatten(),
         nn.Linear(out_maps, 3),
     )
-    check_like_torch(net, (1, 7, 9), batch)
+    assert_like_torch(net, (1, 7, 9), batch)
 
 
 @given(
@@ -153,7 +153,7 @@ def test_a_depthwise_convolution_of_any_shape_gives_what_torch_gives(
         nn.Flatten(),
         nn.Linear(maps, 3),
     )
-    check_like_torch(net, (1, 8, 6), batch)
+    assert_like_torch(net, (1, 8, 6), batch)
 
 
 @given(
@@ -174,7 +174,7 @@ def test_pools_and_batch_norms_of_any_shape_give_what_torch_gives(
         nn.SiLU(),
         nn.BatchNorm2d(maps),
     ]
-    check_like_torch(
+    assert_like_torch(
         nn.Sequential(
             *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 3)
         ),
@@ -316,7 +316,7 @@ def test_an_image_that_is_joined_to_itself_gives_what_torch_gives():
             return self.conv(torch.cat([images, images], dim=1)).mean(dim=(2, 3))
 
     torch.manual_seed(0)
-    check_like_torch(Doubled(), (1, 6, 6))
+    assert_like_torch(Doubled(), (1, 6, 6))
 
 
 def test_weights_for_other_maps_are_not_known():
@@ -354,7 +354,7 @@ def test_a_backward_pass_after_another_forward_pass_is_refused():
 def test_a_norm_without_a_shift_gives_what_torch_gives(norm):
     torch.manual_seed(0)
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)]
-    check_like_torch(
+    assert_like_torch(
         nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.ReLU(), *head), (1, 6, 6)
     )
 
@@ -378,7 +378,7 @@ class Joined(nn.Module):
 
 def test_an_image_that_is_joined_to_its_maps_gives_what_torch_gives():
     torch.manual_seed(0)
-    check_like_torch(Joined(), (2, 6, 5))
+    assert_like_torch(Joined(), (2, 6, 5))
 
 
 def test_a_batch_of_one_image_leaves_a_norms_running_statistics_finite():
