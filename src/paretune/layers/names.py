@@ -1,4 +1,4 @@
-"""What layers are called in a network, and so their parameters: ``conv1.weight``,
+"""Names of layers in a network, and so of their parameters: ``conv1.weight``,
 ``repeat1.step2.norm1.bias``.
 """
 
@@ -12,6 +12,7 @@ from paretune.layers.types import (
     Dropout,
     Flatten,
     Layer,
+    Layers,
     Linear,
     MaxPool,
     MeanOfMaps,
@@ -48,3 +49,16 @@ def name_layers(layers: Iterable[Layer]) -> Iterator[tuple[str, Layer]]:
         kind = KIND_NAMES[type(layer)]
         counts[kind] += 1
         yield f"{kind}{counts[kind]}", layer
+
+
+def name_parts(layer: Repeat | Parallel) -> list[tuple[str, Layers]]:
+    """The lists of layers within a layer by their names: ``shared``, ``step1``, ...
+    or ``branch1``, ...
+    """
+    if isinstance(layer, Repeat):
+        return [("shared", layer.shared), *_number("step", layer.steps)]
+    return _number("branch", layer.branches)
+
+
+def _number(word: str, parts: Iterable[Layers]) -> list[tuple[str, Layers]]:
+    return [(f"{word}{number}", layers) for number, layers in enumerate(parts, 1)]

@@ -1,6 +1,6 @@
 """The shape of what a layer gives, from the shape of what comes in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import prod
 
 from paretune.errors import ConfigError
@@ -63,15 +63,6 @@ def infer_shape(layer: Layer, shape: Shape) -> Shape:
             return channels, height + 1, width + 1
         case _:
             return shape
-
-
-def infer_shape_after(layers: Iterable[Layer], shape: Shape) -> Shape:
-    """The shape after all of ``layers``, among which there are neither repetitions nor
-    branches.
-    """
-    for layer in layers:
-        shape = infer_shape(layer, shape)
-    return shape
 
 
 def _slide(

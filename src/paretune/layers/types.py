@@ -1,5 +1,9 @@
 """The kinds of layers that a network is made of: plain data, no torch.
 
+Each kind is read in five ways, of which none follows from another: its name (``names``),
+the shape of its output (``shapes``), its costs (``counts``), its words (``words``), and
+its module (:mod:`paretune.models.modules`).
+
 A layer says what it adds (maps, kernel, bias); the shape of what comes in follows from
 the layers before it (see
 :mod:`paretune.layers.unroll`). Maps are ``(C, H, W)``; values without rows and columns

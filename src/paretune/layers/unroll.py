@@ -2,14 +2,14 @@
 layers.
 
 A repetition becomes one application after the other, branches become their applications
-and one that joins them. All that is counted, and all that is written in another
-language, comes from this line.
+and one that joins them. All that is counted, every module and program, and all that is
+written in another language, comes from this line.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from paretune.layers.names import name_layers
+from paretune.layers.names import name_layers, name_parts
 from paretune.layers.shapes import infer_shape
 from paretune.layers.types import (
     Dropout,
@@ -91,9 +91,12 @@ class _Line:
     def _append_repeat(
         self, layer: Repeat, name: str, source: int, shape: Shape
     ) -> tuple[int, Shape]:
-        for number, step in enumerate(layer.steps, 1):
-            source, shape = self.extend(layer.shared, f"{name}.shared.", source, shape)
-            source, shape = self.extend(step, f"{name}.step{number}.", source, shape)
+        [(shared, shared_layers), *steps] = name_parts(layer)
+        for step, own_layers in steps:
+            source, shape = self.extend(
+                shared_layers, f"{name}.{shared}.", source, shape
+            )
+            source, shape = self.extend(own_layers, f"{name}.{step}.", source, shape)
         return source, shape
 
     def _append_branches(
@@ -102,10 +105,8 @@ class _Line:
         ends: list[int] = []
         maps = 0
         end_shape = shape
-        for number, branch in enumerate(layer.branches, 1):
-            end, end_shape = self.extend(
-                branch, f"{name}.branch{number}.", source, shape
-            )
+        for branch, layers in name_parts(layer):
+            end, end_shape = self.extend(layers, f"{name}.{branch}.", source, shape)
             ends.append(end)
             maps += end_shape[0]
         return self._apply(Join(), name, tuple(ends), end_shape, (maps, *end_shape[1:]))

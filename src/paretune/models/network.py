@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor, cat, nn
 
 from paretune.errors import check_choice
-from paretune.layers.names import name_layers
-from paretune.layers.shapes import infer_shape, infer_shape_after
+from paretune.layers.names import name_layers, name_parts
 from paretune.layers.types import Layer, Layers, Parallel, Repeat, Shape
+from paretune.layers.unroll import Application, Join, once_each, unroll
 from paretune.models.modules import make_module
 
 
@@ -25,8 +25,8 @@ class Network(nn.Sequential):
     """
 
     def __init__(self, layers: Layers, image_shape: Shape) -> None:
-        modules, _ = _make_modules(layers, image_shape)
-        super().__init__(modules)
+        modules = _make_modules(unroll(layers, image_shape))
+        super().__init__(_arrange(layers, "", modules))
         self.layers = layers
         self.image_shape = image_shape
 
@@ -36,20 +36,16 @@ class Repeated(nn.Module):
     :class:`paretune.layers.types.Repeat`.
     """
 
-    def __init__(self, layer: Repeat, shape: Shape) -> None:
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        shared, _ = _make_modules(layer.shared, shape)
-        self.shared = nn.Sequential(shared)
-        self.n_steps = len(layer.steps)
-        for number, layers in enumerate(layer.steps, 1):
-            own, shape = _make_modules(layers, infer_shape_after(layer.shared, shape))
-            self.add_module(f"step{number}", nn.Sequential(own))
-        self.shape = shape
+        for name, part in parts.items():
+            self.add_module(name, part)
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps ``(B, C, H, W)`` after the last step."""
-        for number in range(1, self.n_steps + 1):
-            features = self.get_submodule(f"step{number}")(self.shared(features))
+        shared, *steps = self.children()
+        for step in steps:
+            features = step(shared(features))
         return features
 
 
@@ -58,47 +54,53 @@ class Branches(nn.Module):
     :class:`paretune.layers.types.Parallel`.
     """
 
-    def __init__(self, layer: Parallel, shape: Shape) -> None:
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
         super().__init__()
-        self.n_branches = len(layer.branches)
-        maps = 0
-        end = shape
-        for number, layers in enumerate(layer.branches, 1):
-            modules, end = _make_modules(layers, shape)
-            self.add_module(f"branch{number}", nn.Sequential(modules))
-            maps += end[0]
-        self.shape: Shape = (maps, *end[1:])
+        for name, part in parts.items():
+            self.add_module(name, part)
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps ``(B, C, H, W)`` of all branches, in their order."""
-        ends = [
-            self.get_submodule(f"branch{number}")(features)
-            for number in range(1, self.n_branches + 1)
-        ]
-        return cat(ends, dim=1)
+        return cat([branch(features) for branch in self.children()], dim=1)
 
 
-def _make_modules(
-    layers: Iterable[Layer], shape: Shape
-) -> tuple[OrderedDict[str, nn.Module], Shape]:
-    """The modules of ``layers`` by their names, for values of ``shape``, and the shape
-    of what they give.
+def _make_modules(line: Iterable[Application]) -> dict[str, nn.Module]:
+    """The module of each layer that has none within, by the layer's name."""
+    modules: dict[str, nn.Module] = {}
+    for application in once_each(line):
+        layer = application.layer
+        if not isinstance(layer, Join):
+            modules[application.name] = make_module(layer, application.shape_in)
+    return modules
+
+
+def _arrange(
+    layers: Iterable[Layer], prefix: str, modules: Mapping[str, nn.Module]
+) -> OrderedDict[str, nn.Module]:
+    """The modules of ``layers``, whose names begin with ``prefix``, by what is left of
+    their names.
     """
-    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    arranged: OrderedDict[str, nn.Module] = OrderedDict()
     for name, layer in name_layers(layers):
         match layer:
             case Repeat():
-                repeated = Repeated(layer, shape)
-                modules[name], shape = repeated, repeated.shape
+                parts = _arrange_parts(layer, f"{prefix}{name}.", modules)
+                arranged[name] = Repeated(parts)
             case Parallel():
-                branches = Branches(layer, shape)
-                modules[name], shape = branches, branches.shape
+                parts = _arrange_parts(layer, f"{prefix}{name}.", modules)
+                arranged[name] = Branches(parts)
             case _:
-                modules[name], shape = (
-                    make_module(layer, shape),
-                    infer_shape(layer, shape),
-                )
-    return modules, shape
+                arranged[name] = modules[f"{prefix}{name}"]
+    return arranged
+
+
+def _arrange_parts(
+    layer: Repeat | Parallel, prefix: str, modules: Mapping[str, nn.Module]
+) -> dict[str, nn.Module]:
+    return {
+        name: nn.Sequential(_arrange(layers, f"{prefix}{name}.", modules))
+        for name, layers in name_parts(layer)
+    }
 
 
 # Glorot and Bengio 2010 (https://proceedings.mlr.press/v9/glorot10a.html), Keras'
@@ -122,11 +124,23 @@ def initialise(net: nn.Module, settings: Mapping[str, Any]) -> None:
     init = settings.get("init", "torch")
     check_choice("model.init", init, INITIALS)
     draw = INITIALS[init]
+    if draw:
+        _draw_weights(net, draw)
+    for name in ("eps", "momentum"):
+        if f"norm_{name}" in settings:
+            _set_everywhere(net, name, settings[f"norm_{name}"])
+
+
+def _draw_weights(net: nn.Module, draw: Callable[[Tensor], Tensor]) -> None:
     for module in net.modules():
-        if draw and isinstance(module, (nn.Conv2d, nn.Linear)):
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
             draw(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        for name in ("eps", "momentum"):
-            if f"norm_{name}" in settings and hasattr(module, name):
-                setattr(module, name, settings[f"norm_{name}"])
+
+
+def _set_everywhere(net: nn.Module, name: str, value: float) -> None:
+    """Set an attribute of all modules that have it."""
+    for module in net.modules():
+        if hasattr(module, name):
+            setattr(module, name, value)
