@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from paretune.front import Point
 from paretune.tracking import RunRecorder, Store, SweepRecorder
+from paretune.tracking.runs import find_trials
 
 TRIALS = 10_000
 WRITERS = 2
@@ -32,7 +33,7 @@ def run(trials: int = TRIALS) -> dict[str, object]:
             if number % 1000 == 999:
                 print(number + 1, flush=True)
         started_s = time.perf_counter()
-        store.trials("many")
+        find_trials(store, "many")
         read_s = time.perf_counter() - started_s
         alone = _command(folder)
         with ThreadPoolExecutor(WRITERS) as pool:

@@ -11,6 +11,7 @@ from os import environ
 from pathlib import Path
 
 from paretune.tracking import Store
+from paretune.tracking.runs import find_runs
 
 TRIALS = 12
 OVERRIDES = (
@@ -40,7 +41,7 @@ def run() -> dict[str, float]:
             check=True,
         )
         whole_s = (datetime.now() - started).total_seconds()
-        runs = Store(f"sqlite:///{folder}/mlflow.db").runs({"kind": "trial"})
+        runs = find_runs(Store(f"sqlite:///{folder}/mlflow.db"), {"kind": "trial"})
         logs = [
             path.read_text() for path in Path(folder).glob("outputs/bench/*/train.log")
         ]

@@ -20,8 +20,8 @@ from pandas import DataFrame
 from paretune.front import LEAST_ERROR, front_volume
 from paretune.reports.confirmed import Reference, select_most_seeds
 from paretune.reports.figure import F1_TICKS, FAMILY_COLOURS, GRADES, OTHER_FAMILY
-from paretune.tracking.read import front_rows, records
-from paretune.tracking.store import N_PARAMS, VAL_F1
+from paretune.tracking.schema import N_PARAMS, VAL_F1
+from paretune.tracking.trial_table import front_rows, records
 from studies.record import ROOT, found, read
 
 FRONTS = {  # each drawn in its colour

@@ -19,6 +19,7 @@ import psutil
 from paretune.search.claims import ATTEMPT, worker_of
 from paretune.search.storage import noted
 from paretune.tracking import Store, read_points
+from paretune.tracking.runs import find_runs
 
 KILLS, TRIALS = 20, 150
 OVERRIDES = (
@@ -94,7 +95,7 @@ def state_of(folder: str) -> dict[str, object]:
     ).trials
     store = Store(f"sqlite:///{folder}/mlflow.db")
     points = {point.run_id: point for point in read_points(store, "kills")}
-    runs = store.runs({"kind": "trial"})
+    runs = find_runs(store, {"kind": "trial"})
     by_number = {
         int(r.data.tags["trial"]): points[r.info.run_id]
         for r in runs

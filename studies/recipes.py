@@ -368,10 +368,10 @@ def _train(recipe: Published, seed: int, jobs: int) -> Result | None:
 def _result_of(recipe: Published, seed: int) -> Result:
     """What the newest run of this recipe and seed left in the store."""
     from paretune.tracking import Store
+    from paretune.tracking.runs import find_runs
 
-    runs = Store(paths.tracking_uri(paths.store())).runs(
-        {"kind": "run", "recipe": recipe.name}
-    )
+    store = Store(paths.tracking_uri(paths.store()))
+    runs = find_runs(store, {"kind": "run", "recipe": recipe.name})
     run = [
         run
         for run in runs

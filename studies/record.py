@@ -20,8 +20,8 @@ from paretune.reports.confirmed import (
 from paretune.reports.figure import draw_front
 from paretune.reports.findings import SweepResults
 from paretune.reports.query import Query
-from paretune.tracking.read import records
-from paretune.tracking.store import N_PARAMS, VAL_F1
+from paretune.tracking.schema import N_PARAMS, VAL_F1
+from paretune.tracking.trial_table import records
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = (

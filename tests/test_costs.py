@@ -17,6 +17,7 @@ from paretune.reports.query import Query
 from paretune.schema import SECTIONS, list_settings
 from paretune.settings import RULES, SETTINGS
 from paretune.tracking.read import read_trials
+from paretune.tracking.runs import find_run
 from paretune.tracking.store import Store
 
 
@@ -126,6 +127,6 @@ def test_an_entry_and_a_count_are_all_that_a_new_cost_takes(paretune, tmp_path):
     assert int(rows[0]["depth"]) == point["depth"] == 5
     assert "depth of the network" in (folder / "report.html").read_text()
     store = Store(f"sqlite:///{tmp_path}/store/mlflow.db")
-    run = store.run(point["run_id"])
+    run = find_run(store, point["run_id"])
     assert run.data.metrics["depth"] == 5
     assert len(read_trials(store, "deep")) == 2

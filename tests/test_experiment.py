@@ -9,6 +9,7 @@ import pytest
 
 from paretune.search.storage import study_notes
 from paretune.tracking import Store
+from paretune.tracking.runs import find_runs
 from paretune.training import settings
 from paretune.training.execution import Execution
 from paretune.training.programs import load_kernels
@@ -32,7 +33,7 @@ def _moody_timer(monkeypatch):
 
 
 def layouts(kind: str, tmp_path) -> list[str]:
-    runs = Store(f"sqlite:///{tmp_path}/store/mlflow.db").runs({"kind": kind})
+    runs = find_runs(Store(f"sqlite:///{tmp_path}/store/mlflow.db"), {"kind": kind})
     return [run.data.tags["layout"] for run in runs]
 
 

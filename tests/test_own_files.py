@@ -14,6 +14,7 @@ from messy import two_classes
 from paretune import paths
 from paretune.commands.entry_point import main
 from paretune.tracking import Store
+from paretune.tracking.runs import find_runs, find_trials
 
 SWEEP = """
 # @package _global_
@@ -46,7 +47,7 @@ def test_a_sweep_without_a_name_has_that_of_its_file_which_may_be_given_as_a_pat
     assert run("sweep sweeps/mine.yaml -m")[0] == 0
     assert [
         trial.data.tags["state"]
-        for trial in Store(paths.tracking_uri(paths.store())).trials("mine")
+        for trial in find_trials(Store(paths.tracking_uri(paths.store())), "mine")
     ] == ["complete"]
 
 
@@ -228,8 +229,8 @@ def test_relative_paths_start_in_the_folder_of_the_command_also_if_jobs_have_the
     two_classes(Path("pictures"))
     write_idx(Path("own/kmnist"))
     code, said = run(f"train {how} {data} {BRIEF} {CHDIR}")
-    (done,) = Store(paths.tracking_uri(paths.store())).runs(
-        {"kind": "trial" if how else "run"}
+    (done,) = find_runs(
+        Store(paths.tracking_uri(paths.store())), {"kind": "trial" if how else "run"}
     )
 
     assert (code, done.info.status) == (0, "FINISHED"), said

@@ -26,7 +26,7 @@ from paretune.pareto import front, trials
 from paretune.reports.findings import find
 from paretune.reports.query import Query
 from paretune.tracking import Store, read_confirmations, weights_of
-from paretune.tracking.store import config_tags
+from paretune.tracking.config_tags import config_tags
 from paretune.training import load as load_net
 
 pytestmark = pytest.mark.xdist_group("path")  # one process makes the sweep for all
@@ -462,7 +462,7 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
         (
             confirm.cli,
             ["path", "--store", "nowhere"],
-            "does not exist; expected the file that a sweep writes",
+            "does not exist; run a sweep first",
         ),
         (export.cli, ["path", "model.pt"], "MODEL `model.pt` does not end with .onnx"),
         (

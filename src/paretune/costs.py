@@ -21,7 +21,8 @@ class Cost:
     ``name`` is that of settings, options and files, ``metric`` that of stores, ``unit``
     the words after a number. ``heading`` stands above a column of the terminal,
     ``column`` above one of a page. ``help`` tells what ``cap.max_NAME`` bounds. The
-    hypervolume of a front without a cap reaches to ``volume_end``. In the card of an
+    hypervolume of a front without a cap reaches to ``volume_end``. ``depends_on_dtype``
+    tells whether it is another one in float32 than in int8. In the card of an
     exported model the number stands in ``card_words``, beside ``card_label``.
     """
 
@@ -32,6 +33,7 @@ class Cost:
     help: str
     metric: str
     volume_end: float = 1e10
+    depends_on_dtype: bool = False
     card_label: str | None = None
     card_words: str = "{:,}"
 
@@ -78,6 +80,7 @@ ALL = (
             "the same time"
         ),
         metric="ram_bytes",
+        depends_on_dtype=True,
         card_label="RAM",
         card_words="{:,} bytes as float32: the scaled image and the activations",
     ),
@@ -91,6 +94,7 @@ ALL = (
         column="bytes of flash for weights",
         help="flash for weights, as they are stored",
         metric="flash_bytes",
+        depends_on_dtype=True,
         card_label="flash for weights",
         card_words="{:,} bytes as float32; the code comes on top",
     ),

@@ -42,7 +42,7 @@ def front(
     rising cost that the sweeps weighed.
     """
     from paretune.reports.query import Query
-    from paretune.tracking.read import column_of, complete_rows, front_rows
+    from paretune.tracking.trial_table import column_of, complete_rows, front_rows
 
     query = Query(
         {} if max_params is None else {"params": max_params},

@@ -130,10 +130,14 @@ def _fault_of_sqlite(error: sqlite3.Error, path: Path | None) -> Fault | None:
 
 def is_busy(error: BaseException) -> bool:
     """Whether another process holds the SQLite database."""
-    codes = [
-        getattr(cause, "sqlite_errorcode", 0) & PRIMARY_CODE for cause in _causes(error)
-    ]
-    return any(code in BUSY_SQLITE_CODES for code in codes)
+    return any(code in BUSY_SQLITE_CODES for code in sqlite_codes_of(error))
+
+
+def sqlite_codes_of(error: BaseException) -> Iterator[int]:
+    """SQLite's primary codes of the error and of what it was raised from."""
+    for cause in _causes(error):
+        if isinstance(cause, sqlite3.Error):
+            yield getattr(cause, "sqlite_errorcode", 0) & PRIMARY_CODE
 
 
 FileId = tuple[int, int]  # its device and its number there

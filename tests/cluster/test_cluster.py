@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from cluster.services import PASSWORD, pids_of_workers
 from paretune.tracking import Store
+from paretune.tracking.runs import find_runs
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
 
@@ -118,7 +119,7 @@ def check_agreement(cluster: SimpleNamespace, n_trials: int) -> None:
     """
     trials = study_of(cluster).trials
     counted = [trial for trial in trials if trial.state != TrialState.WAITING]
-    runs = cluster.store.runs({"sweep": cluster.name, "kind": "trial"})
+    runs = find_runs(cluster.store, {"sweep": cluster.name, "kind": "trial"})
     complete = {
         int(run.data.tags["trial"]): run
         for run in runs

@@ -8,6 +8,7 @@ import yaml
 
 from paretune import paths
 from paretune.tracking import Store
+from paretune.tracking.runs import find_runs
 from paretune.training import load
 from paretune.training.execution import MEMORY_FORMATS
 
@@ -22,7 +23,7 @@ QUICK = (
 def test_a_single_run_is_recorded_with_its_weights(command, tmp_path):
     answer = command(*QUICK, "test=true")
     store = Store(f"sqlite:///{tmp_path}/store/mlflow.db")
-    (run,) = store.runs({"kind": "run"})
+    (run,) = find_runs(store, {"kind": "run"})
     (weights,) = (tmp_path / "store" / "artifacts").rglob("weights.pt")
 
     assert answer.code == 0, answer.err

@@ -9,7 +9,7 @@ from pandas import DataFrame, to_datetime
 from paretune.reports.confirmed import Reference, summarize_trainings
 from paretune.reports.findings import SweepResults
 from paretune.reports.query import Query
-from paretune.tracking.read import complete_rows, front_rows
+from paretune.tracking.trial_table import complete_rows, front_rows
 
 REFERENCE = Reference(
     "known <net>", 300, 0.9, "honest", "somewhere", metric="accuracy", label=True

@@ -12,7 +12,7 @@ from paretune.reports.confirmed import (
     summarize_trainings,
 )
 from paretune.reports.terminal import format_beaten_references
-from paretune.tracking.read import records
+from paretune.tracking.trial_table import records
 from reports.tables import TRAININGS, confirmed_of, table_of, training, trial
 
 MODEL = trial(0, 900, 0.96)

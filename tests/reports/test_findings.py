@@ -11,7 +11,7 @@ from paretune.reports.confirmed import read_references
 from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
 from paretune.reports.query import Query
-from paretune.tracking.read import complete_rows, front_rows
+from paretune.tracking.trial_table import complete_rows, front_rows
 from reports.tables import results_of, table_of, training, trial
 
 ANY = [nan, inf, -inf, 0.0, 0.5, 0.5, 1.0]

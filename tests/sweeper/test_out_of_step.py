@@ -15,7 +15,8 @@ from paretune import paths
 from paretune.commands.pareto import cli as pareto
 from paretune.pareto import trials
 from paretune.tracking import Store
-from paretune.tracking.store import Tag
+from paretune.tracking.runs import find_runs, find_sweeps, find_trials
+from paretune.tracking.schema import Tag
 
 # One process makes the sweep for all.
 pytestmark = pytest.mark.xdist_group("out_of_step")
@@ -208,7 +209,7 @@ def test_both_sides_restored_from_one_backup_go_on(store, kept, command):
 @pytest.mark.parametrize("deleted", [0, 2])
 def test_a_run_that_was_deleted_in_the_ui_is_no_reason_to_stop(store, command, deleted):
     opened = Store(paths.tracking_uri(store))
-    opened.client.delete_run(opened.trials("small")[deleted].info.run_id)
+    opened.client.delete_run(find_trials(opened, "small")[deleted].info.run_id)
     answer = command(*SWEEP, total(4))
 
     assert answer.code == 0, answer.err
@@ -218,7 +219,7 @@ def test_a_run_that_was_deleted_in_the_ui_is_no_reason_to_stop(store, command, d
 def purge(store: Path, trial: int) -> None:
     """As ``mlflow gc`` does."""
     opened = Store(paths.tracking_uri(store))
-    run = opened.runs({Tag.KIND: "trial", Tag.TRIAL: str(trial)})[0].info.run_id
+    run = find_runs(opened, {Tag.KIND: "trial", Tag.TRIAL: str(trial)})[0].info.run_id
     opened.client.delete_run(run)
     with closing(sqlite3.connect(store / "mlflow.db")) as connection, connection:
         for table in ("tags", "params", "metrics", "latest_metrics", "runs"):
@@ -237,7 +238,7 @@ def test_a_run_that_was_purged_is_told_and_the_sweep_goes_on(store, command):
 @pytest.fixture
 def without_parent(store) -> Store:
     opened = Store(paths.tracking_uri(store))
-    opened.client.delete_run(opened.sweeps()[0].info.run_id)
+    opened.client.delete_run(find_sweeps(opened)[0].info.run_id)
     return opened
 
 
@@ -259,7 +260,7 @@ def test_a_sweep_that_goes_on_brings_its_deleted_parent_back(without_parent, com
     answer = command(*SWEEP, total(3))
 
     assert answer.code == 0, answer.err
-    assert [run.data.tags["sweep"] for run in without_parent.sweeps()] == ["small"]
+    assert [run.data.tags["sweep"] for run in find_sweeps(without_parent)] == ["small"]
 
 
 def test_a_deleted_experiment_is_named_with_the_command_that_brings_it_back(

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from paretune.search.claims import worker_of
 from paretune.tracking import Store, read_points
+from paretune.tracking.runs import find_runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,7 +71,7 @@ def wait_for(condition, timeout_s: float = 180.0) -> None:
 
 
 def mlflow_states(tmp_path: Path) -> list[str]:
-    runs = Store(f"sqlite:///{tmp_path}/mlflow.db").runs({"kind": "trial"})
+    runs = find_runs(Store(f"sqlite:///{tmp_path}/mlflow.db"), {"kind": "trial"})
     return [run.info.status for run in runs]
 
 

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from log_files import closing_log_files
 from paretune.commands import train
 from paretune.tracking import Store, read_points
+from paretune.tracking.runs import find_runs
 
 pytestmark = pytest.mark.xdist_group("sweep")  # one process makes the sweep for all
 
@@ -92,7 +93,7 @@ def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(
     assert max(point.params for point in points) <= 4000
     assert folders == ["0", "1", "2"]
     assert len(results["solutions"]) == len(study.best_trials)
-    (parent,) = store.runs({"kind": "sweep"})
+    (parent,) = find_runs(store, {"kind": "sweep"})
     assert {"front.csv", "front.png", "sweep.yaml"} == {
         file.path for file in store.client.list_artifacts(parent.info.run_id)
     }
@@ -109,7 +110,7 @@ def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(swept, 
     )
     assert "sweep small: 3 of 4 trials are finished, 1 to go" in more.out
     assert len(read_points(store, "small")) == 4
-    assert len(store.runs({"kind": "sweep"})) == 1
+    assert len(find_runs(store, {"kind": "sweep"})) == 1
 
 
 def test_the_settings_a_study_keeps_are_those_of_the_config_and_not_of_what_was_counted(
@@ -247,7 +248,9 @@ def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(
         study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
     )
     failed = [trial.number for trial in study.trials if trial.state is TrialState.FAIL]
-    runs = {int(run.data.tags["trial"]): run for run in store.runs({"kind": "trial"})}
+    runs = {
+        int(run.data.tags["trial"]): run for run in find_runs(store, {"kind": "trial"})
+    }
 
     assert 0 < len(failed) < 3
     assert [
@@ -263,7 +266,7 @@ def test_a_sweep_without_a_name_is_named_after_its_question(command, store):
             *(argument for argument in SWEEP if not argument.startswith("name=")),
             trials(n),
         )
-    (sweep,) = store.runs({"kind": "sweep"})
+    (sweep,) = find_runs(store, {"kind": "sweep"})
 
     assert sweep.data.tags["sweep"].startswith("adhoc-")
     assert len(read_points(store, sweep.data.tags["sweep"])) == 2

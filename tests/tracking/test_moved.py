@@ -21,6 +21,7 @@ from paretune.data.images import Scaling
 from paretune.errors import StoreError
 from paretune.paths import sqlite_file, sqlite_url, tracking_uri
 from paretune.tracking import Store, SweepRecorder, read_points, weights_of
+from paretune.tracking.run_files import keep_file
 from paretune.training import load, save
 from server import Server
 
@@ -124,7 +125,7 @@ def test_files_that_were_deleted_are_named_with_what_to_do(made, tmp_path, kind)
     with (
         pytest.raises(
             StoreError,
-            match=rf"weights.pt of run `{run}` is not there; expected {folder}/weights.pt; put the folder back .* "
+            match=rf"weights.pt of run `{run}` is not at {folder}/weights.pt; put the folder back .* "
             rf"paretune confirm small --run {run[:8]}",
         ),
         weights_of(made, run),
@@ -198,7 +199,7 @@ def with_weights(made, tmp_path) -> str:
     }
     save(tmp_path / "weights.pt", build(model), {"model": model}, Scaling(0.0, 1.0))
     (run,) = read_points(made, "small")
-    made.keep_file(run.run_id, tmp_path / "weights.pt")
+    keep_file(made, run.run_id, tmp_path / "weights.pt")
     return run.run_id
 
 

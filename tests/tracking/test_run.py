@@ -17,7 +17,8 @@ from paretune.tracking import (
     read_points,
     read_trials,
 )
-from paretune.tracking.run import write_leftovers
+from paretune.tracking.leftovers import write_leftovers
+from paretune.tracking.runs import find_runs
 from server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
@@ -38,7 +39,7 @@ def store(server, tmp_path, request) -> Store:
 
 @pytest.fixture(autouse=True)
 def _ask_at_once(monkeypatch):
-    monkeypatch.setattr("paretune.tracking.run.outage.pauses_s", (0.0,))
+    monkeypatch.setattr("paretune.tracking.steps.outage.pauses_s", (0.0,))
 
 
 def sweep(store: Store) -> SweepRecorder:
@@ -124,7 +125,7 @@ def test_steps_whose_answers_were_lost_are_sent_again_and_leave_the_same(
     curve = store.client.get_metric_history(run.run_id, "epoch/val_f1")
 
     assert (trial.state, trial.n_params, len(curve)) == ("complete", 120, 1)
-    assert len(store.runs({"trial": "0", "sweep": store.experiment})) == 1
+    assert len(find_runs(store, {"trial": "0", "sweep": store.experiment})) == 1
     assert list((tmp_path / "spool").glob("[!.]*")) == []
 
 
@@ -155,7 +156,7 @@ os.kill(os.getpid(), 9)
         run.start(POINT)
         run.finish(POINT, {}, [])
     parent.finish("FINISHED", {}, ())
-    runs = store.runs({"sweep": store.experiment, "kind": "trial"})
+    runs = find_runs(store, {"sweep": store.experiment, "kind": "trial"})
 
     assert sorted((one.data.tags["state"], one.info.status) for one in runs) == [
         ("complete", "FINISHED"),
@@ -200,4 +201,4 @@ def test_a_line_cut_off_by_a_kill_is_no_step(store, tmp_path):
     (spool / "steps.jsonl").write_text(json.dumps(step) + '\n["start", 2000, {"par')
 
     assert write_leftovers(store) == 0
-    assert len(store.runs({"trial": "3", "sweep": store.experiment})) == 1
+    assert len(find_runs(store, {"trial": "3", "sweep": store.experiment})) == 1

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from test_store import POINT
 
 from paretune.retry import FaultError, patience
-from paretune.tracking import RunRecorder, Store, SweepRecorder, read_trials
-from paretune.tracking import run as run_module
-from paretune.tracking.run import RunWriter, write_leftovers
+from paretune.tracking import RunRecorder, Store, SweepRecorder, read_trials, steps
+from paretune.tracking.leftovers import write_leftovers
+from paretune.tracking.runs import find_trials
 from paretune.tracking.spool import SpoolFolder, Step
+from paretune.tracking.steps import RunWriter
 
 TAGS = {"kind": "trial", "sweep": "s", "data": "rows", "attempt": "0"}
 
@@ -26,9 +27,7 @@ TAGS = {"kind": "trial", "sweep": "s", "data": "rows", "attempt": "0"}
 @pytest.fixture
 def store(tmp_path: Path, migrated: Callable[[Path], None], monkeypatch) -> Store:
     """A store in a file, with its spool beside it."""
-    monkeypatch.setattr(
-        run_module, "outage", run_module.Outage("the tracking store", (0.0,))
-    )
+    monkeypatch.setattr(steps, "outage", steps.Outage("the tracking store", (0.0,)))
     migrated(tmp_path / "mlflow.db")
     made = Store(
         f"sqlite:///{tmp_path}/mlflow.db",
@@ -77,7 +76,7 @@ def parent(store: Store) -> SweepRecorder:
 
 def test_a_lock_costs_no_trial_and_the_next_run_writes_what_waited(store, monkeypatch):
     parent(store)
-    run_module.outage.noticed(ValueError("the first try takes MLflow 20 s"))
+    steps.outage.noticed(ValueError("the first try takes MLflow 20 s"))
     with locked(store):
         record(store, 0)
         assert len(waiting(store)) == 1
@@ -100,7 +99,7 @@ def test_a_lock_that_outlasts_mlflows_own_patience_costs_no_trial(store):
 def test_without_a_spool_a_run_waits_for_a_lock(store, monkeypatch):
     alone = Store(store.uri, store.artifacts, store.experiment)
     alone.create()
-    monkeypatch.setattr(run_module, "AWAY_S", -1.0)
+    monkeypatch.setattr(steps, "AWAY_S", -1.0)
     patience.end()
     with locked(store), pytest.raises(Exception, match="database is locked"):
         record(alone, 0)
@@ -117,7 +116,7 @@ def test_an_interrupt_of_which_a_library_made_an_error_is_a_killed_run(store):
         except BaseException:
             raise ImportError("as pydoc does") from None
 
-    assert [run.info.status for run in store.trials("s")] == ["KILLED"]
+    assert [run.info.status for run in find_trials(store, "s")] == ["KILLED"]
 
 
 def test_a_store_that_was_deleted_is_no_outage(store):

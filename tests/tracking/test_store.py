@@ -22,10 +22,21 @@ from paretune.tracking import (
     read_points,
     read_trials,
 )
-from paretune.tracking.run import RunWriter, write_leftovers
+from paretune.tracking.config_tags import config_tags, configs_of
+from paretune.tracking.database import columns_in
+from paretune.tracking.entities import Part
+from paretune.tracking.leftovers import write_leftovers
+from paretune.tracking.runs import (
+    find_runs,
+    find_runs_by_client,
+    find_sweeps,
+    find_trials,
+    read_metric,
+)
 from paretune.tracking.spool import Step
-from paretune.tracking.store import config_tags, configs_of, one_line
-from paretune.tracking.tables import COLUMNS_READ, Part, tables_in
+from paretune.tracking.steps import RunWriter
+from paretune.tracking.store_errors import translate_errors
+from paretune.tracking.tables import COLUMNS_READ
 
 POINT = Point(
     costs={"params": 120, "macs": 900, "ram_bytes": 160, "flash_bytes": 480},
@@ -138,7 +149,7 @@ def test_a_sweep_started_again_has_one_parent(store):
     first.finish("FINISHED", {}, ())
 
     assert first.run_id == second.run_id
-    assert [run.data.tags["sweep"] for run in store.sweeps()] == ["small"]
+    assert [run.data.tags["sweep"] for run in find_sweeps(store)] == ["small"]
 
 
 def test_the_end_of_a_sweep_closes_the_runs_of_killed_workers(store):
@@ -277,8 +288,8 @@ def test_a_store_that_is_no_database_is_one_line(tmp_path):
     with pytest.raises(
         StoreError,
         match=(
-            r"tracking store `sqlite:///.*mlflow.db` cannot be used \(.*\); expected "
-            r"an MLflow"
+            r"tracking store `sqlite:///.*mlflow.db` cannot be used \(.*\); give an "
+            r"MLflow store with --store or tracking.uri"
         ),
     ):
         Store(f"sqlite:///{tmp_path}/mlflow.db").create()
@@ -409,7 +420,7 @@ def test_a_spool_folder_of_an_earlier_version_is_written(store, tmp_path, monkey
 
 
 def test_an_error_that_says_nothing_is_named(store):
-    with pytest.raises(StoreError, match="TimeoutError"), one_line(store.uri):
+    with pytest.raises(StoreError, match="TimeoutError"), translate_errors(store.uri):
         raise TimeoutError
 
 
@@ -463,7 +474,7 @@ def test_mlflow_finds_the_runs_of_any_name_and_no_others(store, value):
         for name in (value, f"{value}'", "x")
     ]
 
-    found = store.runs_by_client({"sweep": value})
+    found = find_runs_by_client(store, {"sweep": value})
 
     assert runs[0].info.run_id in {run.info.run_id for run in found}
     assert {run.data.tags["sweep"] for run in found} == {value}
@@ -517,13 +528,16 @@ def test_the_tables_give_the_same_as_the_client(store, tmp_path, monkeypatch):
     run_trial(store, tmp_path, 1, attempt=1)
     failed = run_trial(store, tmp_path, 3)
     store.client.log_metric(failed, "val_f1", math.nan)
-    tables, curve = read_trials(store, "small"), store.curve(failed, "epoch/val_f1")
+    tables, curve = (
+        read_trials(store, "small"),
+        read_metric(store, failed, "epoch/val_f1"),
+    )
     monkeypatch.setitem(
         COLUMNS_READ, "runs", {"run_uuid", "a_column_of_another_version"}
     )
 
     assert_frame_equal(tables, read_trials(store, "small"))
-    assert curve == store.curve(failed, "epoch/val_f1") == [(1, 0.5), (2, 0.91)]
+    assert curve == read_metric(store, failed, "epoch/val_f1") == [(1, 0.5), (2, 0.91)]
 
 
 def test_a_deleted_run_is_not_read(store, tmp_path):
@@ -531,7 +545,7 @@ def test_a_deleted_run_is_not_read(store, tmp_path):
     store.client.delete_run(run_trial(store, tmp_path, 0))
     run_trial(store, tmp_path, 1)
 
-    assert [run.data.tags["trial"] for run in store.trials("small")] == ["1"]
+    assert [run.data.tags["trial"] for run in find_trials(store, "small")] == ["1"]
 
 
 def test_the_columns_that_are_read_are_in_a_store_of_the_mlflow_that_is_installed(
@@ -540,7 +554,7 @@ def test_the_columns_that_are_read_are_in_a_store_of_the_mlflow_that_is_installe
     """Else reading is right but slow: check :mod:`paretune.tracking.tables` against the
     new tables.
     """
-    there = tables_in(store.file)
+    there = columns_in(store.file)
 
     assert [
         table for table, columns in COLUMNS_READ.items() if columns - there[table]
@@ -613,9 +627,43 @@ def test_a_store_of_another_schema_says_what_to_do(store):
     with pytest.raises(
         StoreError,
         match=(
-            r"cannot be used \(Detected out-of-date .*\); .*; back it up and run "
+            r"cannot be used \(Detected out-of-date .*\); back it up and run "
             r"`mlflow db upg"
         ),
+    ):
+        other.create()
+
+
+def half_make(path: str) -> None:
+    """Leave a store as MLflow does that is stopped between two of its tables."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM alembic_version")
+        connection.execute("DROP TABLE scheduler_leases")
+
+
+def test_a_store_that_was_left_half_made_says_what_to_do(store):
+    other, path = copied(store)
+    half_make(path)
+
+    with pytest.raises(
+        StoreError,
+        match=(
+            r"tracking store `.*` cannot be used \(.*\); it was left half-made, .* and "
+            r"holds no run; delete the file, and the same command makes it anew$"
+        ),
+    ) as said:
+        other.create()
+    assert "\n" not in str(said.value)
+
+
+def test_a_half_made_store_that_holds_runs_is_not_to_be_deleted(store, tmp_path):
+    start_sweep(store)
+    run_trial(store, tmp_path)
+    other, path = copied(store)
+    half_make(path)
+
+    with pytest.raises(
+        StoreError, match=r"upgrade of its tables was cut off, .*; put a backup back"
     ):
         other.create()
 
@@ -629,11 +677,11 @@ def test_a_locked_store_says_what_to_do(store):
         with pytest.raises(
             StoreError,
             match=(
-                r"cannot be used \(.*is locked.*\); .*; another process holds it; "
-                r"wait, or"
+                r"cannot be used \(.*is locked.*\); another process holds it; wait, "
+                r"or"
             ),
         ):
-            other.runs({"kind": "sweep"})
+            find_runs(other, {"kind": "sweep"})
 
 
 @pytest.mark.parametrize(
@@ -685,7 +733,7 @@ def test_a_part_of_a_run_is_what_was_asked_for(store, tmp_path):
     start_sweep(store)
     run_trial(store, tmp_path)
     (whole,), (part,) = (
-        store.trials("small", only=only).copy()
+        find_trials(store, "small", only=only).copy()
         for only in (None, Part(("trial", "val_f1"), config=True))
     )
 

@@ -348,11 +348,10 @@ def _train(
     """Train them as the trials of a sweep that is named after what it is to train, and
     anew after each that broke off.
     """
-    from paretune.tracking import read_confirmations
+    from paretune.tracking import count_confirmations, read_confirmations
 
-    n_broken_off = len(store.confirmations(options.sweep)) - len(
-        read_confirmations(store, options.sweep)
-    )
+    n_complete = len(read_confirmations(store, options.sweep))
+    n_broken_off = count_confirmations(store, options.sweep) - n_complete
     question = [
         *missing,
         str(options.epochs),

@@ -133,7 +133,7 @@ def _choose_points(
     """The points to export by the files that they go to: one, or all members of the
     front.
     """
-    from paretune.tracking.read import points_of
+    from paretune.tracking.points import points_of
 
     if options.model.suffix:
         return {options.model: results.point(options.run)}

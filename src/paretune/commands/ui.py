@@ -54,14 +54,14 @@ def _filters(uri: str) -> str:
     """What the UI's search box takes, with the name of the newest sweep. Raises
     :class:`~paretune.errors.ParetuneError`.
     """
-    from paretune.tracking import Store
+    from paretune.tracking import Store, find_sweeps
 
     if uri.startswith("http"):
         raise ConfigError(
             f"--uri `{uri}` is a server; expected a database; open its own UI in a "
             "browser"
         )
-    names = [run.data.tags["sweep"] for run in Store(uri).require().sweeps()]
+    names = [run.data.tags["sweep"] for run in find_sweeps(Store(uri).require())]
     trials = "tags.state = 'complete' and tags.kind = 'trial'"
     return (
         f"The search box takes, for instance:\n"

@@ -25,7 +25,7 @@ from paretune.front import Costs
 from paretune.reports.confirmed import Reference
 from paretune.reports.findings import SweepResults
 from paretune.reports.labels import boxes_of_lines, boxes_of_points, label_points
-from paretune.tracking.store import N_PARAMS
+from paretune.tracking.schema import N_PARAMS
 
 # Okabe and Ito's palette, told apart by colour-blind readers too.
 FAMILY_COLOURS = {

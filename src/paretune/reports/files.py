@@ -23,7 +23,7 @@ from paretune.reports.layer_words import format_layers
 from paretune.reports.query import Query
 from paretune.settings import line_of
 from paretune.tracking import Store, SweepRecorder
-from paretune.tracking.read import points_of
+from paretune.tracking.points import points_of
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def write_csv(results: SweepResults, path: Path) -> None:
 
     No cell is a formula to a spreadsheet.
     """
-    scores = (f"{results.split}_f1", f"{results.split}_accuracy")
+    scores = (results.split.f1, results.split.accuracy)
     table = _table_of(results.members)
     _write_table(table, path, (*COSTS, *scores, *FRONT_COLUMNS))
 

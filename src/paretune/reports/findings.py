@@ -23,14 +23,14 @@ from paretune.reports.confirmed import (
 )
 from paretune.reports.query import Query
 from paretune.tracking import Store, read_confirmations, read_trials
-from paretune.tracking.read import (
+from paretune.tracking.points import points_of
+from paretune.tracking.schema import N_PARAMS, Split
+from paretune.tracking.trial_table import (
     column_of,
     complete_rows,
     front_rows,
-    points_of,
     records,
 )
-from paretune.tracking.store import N_PARAMS
 from paretune.trust import Trust
 
 LEAST_FRONT_ERROR = 1e-6  # of a front that makes none
@@ -74,16 +74,16 @@ class SweepResults:
         return self.caps.get(self.cost)
 
     @property
-    def split(self) -> str:
-        """The images that the models are compared on: ``val`` or ``test``."""
+    def split(self) -> Split:
+        """The images that the models are compared on."""
         if self.query.confirmed:
-            return "test"
-        return "val"
+            return Split.TEST
+        return Split.VALIDATION
 
     @property
     def f1(self) -> str:
         """The column by which the models are compared."""
-        return f"{self.split}_f1"
+        return self.split.f1
 
     @property
     def score(self) -> str:
@@ -151,7 +151,7 @@ class SweepResults:
                 f"the models are of different data ({names}), so that their F1 are "
                 "not comparable"
             )
-        if len(dtypes) > 1 and self.cost.endswith("bytes"):
+        if len(dtypes) > 1 and cost_of_metric(self.cost).depends_on_dtype:
             names = " and ".join(dtypes)
             return (
                 f"{self.unit} are counted in {names}, so that they are not comparable"

@@ -36,8 +36,8 @@ from paretune.reports.findings import SweepResults, count_unfinished
 from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
 from paretune.tracking import Store, read_curve
-from paretune.tracking.read import complete_rows, records
-from paretune.tracking.store import VAL_F1
+from paretune.tracking.schema import VAL_F1
+from paretune.tracking.trial_table import complete_rows, records
 
 MOST_CURVES = 60  # raced trials that are shown
 FAILED_SHOWN = 50
@@ -216,7 +216,7 @@ def _names_in_script(results: SweepResults) -> dict[str, str]:
     names = {cost.metric: name for name, cost in COSTS.items()}
     names |= {
         results.f1: "f1",
-        f"{results.split}_accuracy": "accuracy",
+        results.split.accuracy: "accuracy",
         "seconds": "seconds",
         "family": "family",
         "best_epoch": "epoch",

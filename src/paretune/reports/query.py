@@ -9,7 +9,7 @@ from pandas import DataFrame, Series
 from paretune.costs import COSTS
 from paretune.errors import StoreError, check_least
 from paretune.settings import mend
-from paretune.tracking.store import VAL_F1
+from paretune.tracking.schema import VAL_F1
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from paretune.front import costs_of, knee
 from paretune.reports.confirmed import Reference, format_mean_and_sd, select_most_seeds
 from paretune.reports.findings import SweepResults
 from paretune.reports.layer_words import format_layers
-from paretune.tracking.read import records
-from paretune.tracking.store import N_PARAMS
+from paretune.tracking.schema import N_PARAMS
+from paretune.tracking.trial_table import records
 
 WIDE = 105  # columns of a terminal that has room for every cost
 LARGEST_POWER = 3  # of a thousand: counts are written in G at most

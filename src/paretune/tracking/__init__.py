@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Weights are a few kilobytes.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# While a server is away, runs wait on disk (see run.py): a call need not hold up a
+# While a server is away, runs wait on disk (see steps.py): a call need not hold up a
 # training for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
@@ -17,6 +17,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from paretune.tracking.read import (
+    count_confirmations,
     read_confirmations,
     read_curve,
     read_points,
@@ -25,6 +26,7 @@ from paretune.tracking.read import (
     weights_of,
 )
 from paretune.tracking.run import RunRecorder
+from paretune.tracking.runs import find_sweeps
 from paretune.tracking.store import Store
 from paretune.tracking.sweep import SweepRecorder
 
@@ -32,6 +34,8 @@ __all__ = [
     "RunRecorder",
     "Store",
     "SweepRecorder",
+    "count_confirmations",
+    "find_sweeps",
     "read_confirmations",
     "read_curve",
     "read_points",

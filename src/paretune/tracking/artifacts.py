@@ -9,12 +9,21 @@ of the store, and corrects what MLflow noted for its UI.
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-MOVED = "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?"
+TIMEOUT_S = 20.0  # for a database that is busy
+SELECT_EXPERIMENT = """
+    SELECT experiment_id, artifact_location FROM experiments WHERE name = ?
+"""
+SELECT_RUN_IDS = "SELECT run_uuid FROM runs WHERE experiment_id = ?"
+MOVE_RUN = "UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?"
+MOVE_EXPERIMENT = """
+    UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?
+"""
 
 
 def folder_of(root: Path, run_id: str) -> Path:
@@ -26,29 +35,30 @@ def local_folder(uri: str) -> Path | None:
     """The folder of this machine that an artifact URI names, if it names one."""
     if uri.startswith("/"):
         return Path(uri)
-    return Path(url2pathname(urlsplit(uri).path)) if uri.startswith("file:") else None
+    if uri.startswith("file:"):
+        return Path(url2pathname(urlsplit(uri).path))
+    return None
 
 
 def keep_file(root: Path, run_id: str, source: Path) -> None:
     """Copy a file to those of a run, whole or not at all."""
-    target = _made(root, run_id) / source.name
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
+    with _write_whole(root, run_id, source.name) as partial:
+        shutil.copyfile(source, partial)
 
 
 def keep_text(root: Path, run_id: str, text: str, name: str) -> None:
     """Write a text to the files of a run, whole or not at all."""
-    target = _made(root, run_id) / name
-    partial = target.with_name(f".{name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(target)
+    with _write_whole(root, run_id, name) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
-def _made(root: Path, run_id: str) -> Path:
+@contextmanager
+def _write_whole(root: Path, run_id: str, name: str) -> Iterator[Path]:
     folder = folder_of(root, run_id)
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    partial = folder / f".{name}.partial"
+    yield partial
+    partial.replace(folder / name)
 
 
 def follow_move(file: Path, experiment: str, root: Path) -> str | None:
@@ -58,26 +68,22 @@ def follow_move(file: Path, experiment: str, root: Path) -> str | None:
     Returns where they were said to be, if that was elsewhere.
     """
     location = root.as_uri()
-    with closing(sqlite3.connect(file, timeout=20)) as connection, connection:
-        found = connection.execute(
-            "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?",
-            [experiment],
-        ).fetchone()
+    with closing(sqlite3.connect(file, timeout=TIMEOUT_S)) as database, database:
+        found = database.execute(SELECT_EXPERIMENT, [experiment]).fetchone()
         if found is None or found[1] == location:
             return None
         experiment_id, before = found
-        there = set(os.listdir(root)) if root.is_dir() else set()
-        runs = connection.execute(
-            "SELECT run_uuid FROM runs WHERE experiment_id = ?", [experiment_id]
-        )
-        moved = [
-            (folder_of(root, run_id).as_uri(), run_id)
-            for (run_id,) in runs
-            if run_id in there
-        ]
-        connection.executemany(MOVED, moved)
-        connection.execute(
-            "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
-            [location, experiment_id],
-        )
+        _move_runs(database, experiment_id, root)
+        database.execute(MOVE_EXPERIMENT, [location, experiment_id])
     return str(before)
+
+
+def _move_runs(database: sqlite3.Connection, experiment_id: int, root: Path) -> None:
+    """Correct where the files of those runs are that ``root`` has."""
+    there: set[str] = set()
+    if root.is_dir():
+        there.update(os.listdir(root))
+    rows = database.execute(SELECT_RUN_IDS, [experiment_id])
+    for (run_id,) in rows.fetchall():
+        if run_id in there:
+            database.execute(MOVE_RUN, [folder_of(root, run_id).as_uri(), run_id])

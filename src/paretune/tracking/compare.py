@@ -7,11 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from paretune.errors import StoreError
-from paretune.tracking.store import Store, Tag
+from paretune.tracking.runs import find_parent, find_tag_of_all
+from paretune.tracking.schema import Kind, State, Tag
+from paretune.tracking.store import Store
 
 log = logging.getLogger(__name__)
-
-COMPLETE = "complete"
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,23 @@ class RunsSide:
     well, deleted ones too.
     """
 
-    study_id: str | None
-    active: frozenset[int]
-    complete: frozenset[int]
+    study_id: str | None = None
+    active: Collection[int] = ()
+    complete: Collection[int] = ()
 
 
-def runs_side(store: Store, sweep: str) -> RunsSide:
+def read_runs_side(store: Store, sweep: str) -> RunsSide:
     """What the store knows of a sweep."""
-    trials = {Tag.SWEEP: sweep, Tag.KIND: "trial"}
-    numbers = store.tag_of_all(trials, Tag.TRIAL)
-    ended = store.tag_of_all({**trials, Tag.STATE: COMPLETE}, Tag.TRIAL)
-    parent = store.parent_of(sweep)
-    return RunsSide(
-        parent.data.tags.get(Tag.STUDY) if parent else None,
-        frozenset(int(number) for number, is_active in numbers.values() if is_active),
-        frozenset(int(number) for number, _ in ended.values()),
-    )
+    parent = find_parent(store, sweep)
+    study_id = parent.tags.get(Tag.STUDY) if parent else None
+    trials: dict[str, str] = {Tag.SWEEP: sweep, Tag.KIND: Kind.TRIAL}
+    active: set[int] = set()
+    for number in find_tag_of_all(store, trials, Tag.TRIAL).values():
+        if number.is_active:
+            active.add(int(number.value))
+    ended = find_tag_of_all(store, {**trials, Tag.STATE: State.COMPLETE}, Tag.TRIAL)
+    complete = {int(number.value) for number in ended.values()}
+    return RunsSide(study_id, active, complete)
 
 
 def check_in_step(
@@ -69,12 +70,12 @@ def check_in_step(
     unknown = [number for number in runs.active if number >= study.n_trials]
     is_other = bool(runs.active) and runs.study_id not in (None, study.study_id)
     if unknown or is_other:
-        raise StoreError(_study_lost(store, sweep, study, runs, unknown))
+        raise _study_lost(store, sweep, study, runs, unknown)
     missing = [number for number in study.complete if number not in runs.complete]
     if not missing:
         return
     if not runs.complete or (not may_come and max(missing) > max(runs.complete)):
-        raise StoreError(_runs_lost(store, sweep, study, missing))
+        raise _runs_lost(store, sweep, study, missing)
     log.warning(
         (
             "sweep %s: %d of %d complete trials have no run in %s any more, such as "
@@ -90,16 +91,14 @@ def check_in_step(
 
 def _study_lost(
     store: Store, sweep: str, study: StudySide, runs: RunsSide, unknown: Collection[int]
-) -> str:
-    differs = (
-        (
+) -> StoreError:
+    differs = f"those are of study {runs.study_id}, this one is {study.study_id}"
+    if unknown:
+        differs = (
             f"{len(unknown)} of them, trial {min(unknown)} to {max(unknown)}, the "
             "study has not got"
         )
-        if unknown
-        else f"those are of study {runs.study_id}, this one is {study.study_id}"
-    )
-    return (
+    return StoreError(
         f"sweep `{sweep}` is out of step: its study in `{study.storage}` has "
         f"{_count(study.n_trials, 'trial')}, tracking "
         f"store `{store.uri}` has runs of {_count(len(runs.active), 'trial')} "
@@ -111,17 +110,17 @@ def _study_lost(
 
 def _runs_lost(
     store: Store, sweep: str, study: StudySide, missing: Collection[int]
-) -> str:
-    return (
+) -> StoreError:
+    return StoreError(
         f"sweep `{sweep}` is out of step: its study in `{study.storage}` has "
         f"{_count(len(study.complete), 'complete trial')}, "
         f"and {len(missing)} of them (trial {min(missing)} to {max(missing)}) have no "
         f"run in tracking store `{store.uri}`. The "
         "store was emptied, restored or replaced; put back the one that belongs to "
-        "this study, or start anew under another "
-        f"name (name=...)"
+        "this study, or start anew under another name (name=...)"
     )
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    plural = "" if number == 1 else "s"
+    return f"{number:,} {noun}{plural}"

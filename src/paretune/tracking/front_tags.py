@@ -1,16 +1,40 @@
 """Keeping the tag ``front`` of a sweep's trials true while trials come in."""
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from math import nan
 
 from paretune.front import costs_of, front, front_volume
-from paretune.tracking.store import COST_METRICS, N_PARAMS, VAL_F1, Store, Tag
-from paretune.tracking.tables import Part, Run
+from paretune.tracking.entities import Part, Run
+from paretune.tracking.runs import find_front, find_parent, find_trials
+from paretune.tracking.schema import (
+    COST_METRICS,
+    FRONT_SIZE,
+    HYPERVOLUME,
+    N_PARAMS,
+    VAL_F1,
+    State,
+    Status,
+    Tag,
+)
+from paretune.tracking.store import Store
 
 # All that is looked at here.
-READ = Part((Tag.TRIAL, Tag.FRONT, VAL_F1, *COST_METRICS.values()))
+FRONT_PART = Part((Tag.TRIAL, Tag.FRONT, VAL_F1, *COST_METRICS.values()))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The cost that a sweep weighs against F1, its cap, and the id of its parent
+    run.
+    """
+
+    parent_id: str
+    cost: str
+    cap: float | None
 
 
 def keep_front(store: Store, sweep: str, trial: int) -> None:
@@ -21,7 +45,7 @@ def keep_front(store: Store, sweep: str, trial: int) -> None:
     together, the later writer sees both, so that the tags are right once all have
     written.
     """
-    _tag_front(store, sweep, store.front_of(sweep, only=READ), trial)
+    _tag_front(store, sweep, find_front(store, sweep, only=FRONT_PART), trial)
 
 
 def set_front(store: Store, sweep: str) -> None:
@@ -31,57 +55,58 @@ def set_front(store: Store, sweep: str) -> None:
     Size and volume are logged once more, as the latest ones may be of a trial that did
     not end last.
     """
-    runs = store.trials(sweep, state="complete", only=READ)
+    runs = find_trials(store, sweep, state=State.COMPLETE, only=FRONT_PART)
     if runs:
-        _tag_front(
-            store, sweep, runs, max(int(run.data.tags[Tag.TRIAL]) for run in runs)
-        )
+        latest = max(int(run.tags[Tag.TRIAL]) for run in runs)
+        _tag_front(store, sweep, runs, latest)
 
 
-def _tag_front(store: Store, sweep: str, runs: list[Run], trial: int) -> None:
+def _tag_front(store: Store, sweep: str, runs: Sequence[Run], trial: int) -> None:
     """Set the tag where it is wrong among ``runs``, and log the front's size and volume
     at the step ``trial``.
     """
-    parent_id, cost, cap = "", "params", None
+    objective = None
     # Somebody deleted the parent run, or the sweep has no recorder.
     with suppress(LookupError):
-        parent_id, cost, cap = _parent_cost_and_cap(store, sweep)
-    names = (COST_METRICS.get(cost, N_PARAMS), VAL_F1)
-    costs = costs_of(
-        *([run.data.metrics.get(name, nan) for run in runs] for name in names)
-    )
-    members = front(costs)
-    on_front = set(members.tolist())
-    for index, run in enumerate(runs):
-        tag = "true" if index in on_front else "false"
-        if run.data.tags.get(Tag.FRONT) != tag:
-            store.client.set_tag(run.info.run_id, Tag.FRONT, tag)
-    if parent_id:
-        volume = front_volume(costs[members, 0], 1 - costs[members, 1], cap, cost)
-        figures = {"front_size": len(members), "hypervolume": volume}
-        store.log_metrics(parent_id, figures, int(time.time() * 1000), trial)
+        objective = _objective_of(store, sweep)
+    cost = objective.cost if objective else "params"
+    values = _metric_of_all(runs, COST_METRICS.get(cost, N_PARAMS))
+    f1 = _metric_of_all(runs, VAL_F1)
+    members = set(front(costs_of(values, f1)).tolist())
+    for place, run in enumerate(runs):
+        tag = "true" if place in members else "false"
+        if run.tags.get(Tag.FRONT) != tag:
+            store.client.set_tag(run.run_id, Tag.FRONT, tag)
+    if objective:
+        figures = {
+            FRONT_SIZE: len(members),
+            HYPERVOLUME: front_volume(values, f1, objective.cap, cost),
+        }
+        at_ms = int(time.time() * 1000)
+        store.log_metrics(objective.parent_id, figures, at_ms, trial)
+
+
+def _metric_of_all(runs: Sequence[Run], name: str) -> list[float]:
+    return [run.data.metrics.get(name, nan) for run in runs]
 
 
 @lru_cache(maxsize=8)
-def _parent_cost_and_cap(store: Store, sweep: str) -> tuple[str, str, float | None]:
-    """The parent run's id, the cost that is the objective and its cap. Raises
-    ``LookupError``, which is not cached, if there is no parent.
+def _objective_of(store: Store, sweep: str) -> Objective:
+    """What a sweep weighs. Raises ``LookupError``, which is not cached, if there is no
+    parent.
     """
-    parent = store.parent_of(sweep)
+    parent = find_parent(store, sweep)
     if parent is None:
         raise LookupError(sweep)
-    cap = parent.data.tags.get(Tag.CAP, "None")
-    return (
-        parent.info.run_id,
-        parent.data.tags.get(Tag.COST, "params"),
-        None if cap == "None" else float(cap),
-    )
+    words = parent.tags.get(Tag.CAP, "None")
+    cap = None if words == "None" else float(words)
+    return Objective(parent.run_id, parent.tags.get(Tag.COST, "params"), cap)
 
 
 def supersede(store: Store, run: Run, at_ms: int | None = None) -> None:
     """Close what an earlier attempt left: its worker died, perhaps before it could tell
     the study.
     """
-    store.set_tags(run.info.run_id, {Tag.STATE: "superseded", Tag.FRONT: "false"})
-    if run.info.status == "RUNNING":
-        store.client.set_terminated(run.info.run_id, "KILLED", at_ms)
+    store.set_tags(run.run_id, {Tag.STATE: State.SUPERSEDED, Tag.FRONT: "false"})
+    if run.info.status == Status.RUNNING:
+        store.client.set_terminated(run.run_id, Status.KILLED, at_ms)

@@ -24,9 +24,14 @@ from paretune.retry import error_of, fault_of
 
 log = logging.getLogger(__name__)
 
-OLD_S = 60.0
-# How folders begin that a killed process was making or removing.
-LEFT = ".new-", ".done-"
+# How folders begin that a process is making or removing; and how old one is that a
+# killed process left.
+NEW = ".new-"
+DONE = ".done-"
+ABANDONED_AFTER_S = 60.0
+STEPS_FILE = "steps.jsonl"
+STATE_FILE = "state.json"
+FILES_FOLDER = "files"
 
 
 class DamagedError(Exception):
@@ -42,11 +47,20 @@ class Step:
     arguments: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class SpoolState:
+    """How many steps the store has, and the run's id there; empty before it has one."""
+
+    done: int = 0
+    run_id: str = ""
+
+
 class SpoolFolder:
     """The folder of one run, locked by this process."""
 
     def __init__(self, path: Path, lock: IO[str]) -> None:
-        self.path, self._lock = path, lock
+        self.path = path
+        self._lock = lock
 
     @classmethod
     def make(cls, spool: Path) -> "SpoolFolder":
@@ -54,10 +68,10 @@ class SpoolFolder:
         read-only.
         """
         key = f"{time.time_ns()}-{uuid.uuid4().hex}"  # in the order of their age
-        hidden = spool / f".new-{key}"  # no process looks at it before it is locked
-        with _disk(spool):
+        hidden = spool / f"{NEW}{key}"  # no process looks at it before it is locked
+        with _translate_faults(spool):
             hidden.mkdir(parents=True)
-            lock = _locked(hidden)
+            lock = _lock(hidden)
             hidden.rename(spool / key)
         return cls(spool / key, lock)
 
@@ -68,64 +82,64 @@ class SpoolFolder:
         Raises ``BlockingIOError`` if that process still has it, ``FileNotFoundError``
         if it is gone.
         """
-        return cls(path, _locked(path))
+        return cls(path, _lock(path))
 
     @property
     def key(self) -> str:
         """Its name, by which a run in the store tells that it was made from here."""
         return self.path.name
 
-    def state(self) -> tuple[int, str]:
-        """How many steps the store has, and the run's id there. Raises
-        :class:`DamagedError`.
-        """
-        path = self.path / "state.json"
+    def state(self) -> SpoolState:
+        """What the store has of the run. Raises :class:`DamagedError`."""
+        path = self.path / STATE_FILE
         if not path.is_file():
-            return 0, ""
-        match _parsed(path.read_bytes()):
+            return SpoolState()
+        match _parse(path.read_bytes()):
             case [int(done), str(run_id)] if done >= 0:
-                return done, run_id
-        raise DamagedError("its state.json is damaged")
+                return SpoolState(done, run_id)
+        raise DamagedError(f"its {STATE_FILE} is damaged")
 
     def steps(self) -> list[Step]:
         """All steps that were noted whole: a process may have died while it wrote.
         Raises :class:`DamagedError`.
         """
-        path = self.path / "steps.jsonl"
+        path = self.path / STEPS_FILE
         if not path.exists():
             return []
-        lines = path.read_bytes().splitlines(keepends=True)
-        return [
-            _step_of(line, number)
-            for number, line in enumerate(lines, 1)
-            if line.endswith(b"\n")
-        ]
+        steps: list[Step] = []
+        for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+            if line.endswith(b"\n"):
+                steps.append(_step_of(line, number))
+        return steps
 
     def note(self, step: Step) -> None:
         """Add a step. Raises :class:`~paretune.retry.FaultError` if the disk is full or
         read-only.
         """
-        with _disk(self.path), (self.path / "steps.jsonl").open("a") as file:
-            file.write(json.dumps([step.name, step.at_ms, step.arguments]) + "\n")
+        line = json.dumps([step.name, step.at_ms, step.arguments])
+        with _translate_faults(self.path), (self.path / STEPS_FILE).open("a") as file:
+            file.write(f"{line}\n")
 
     def keep(self, files: Iterable[str]) -> list[str]:
         """Copies of files that stay until the folder is removed. Raises
         :class:`~paretune.retry.FaultError` like :meth:`note`.
         """
-        folder = self.path / "files"
-        with _disk(self.path):
+        folder = self.path / FILES_FOLDER
+        with _translate_faults(self.path):
             folder.mkdir(exist_ok=True)
             return [str(shutil.copy(path, folder)) for path in files]
 
-    def set_state(self, done: int, run_id: str) -> None:
-        """Keep how many steps the store has, and the run's id there."""
-        with _disk(self.path), atomically(self.path / "state.json") as partial:
-            partial.write_text(json.dumps([done, run_id]))
+    def set_state(self, state: SpoolState) -> None:
+        """Keep what the store has of the run. Raises
+        :class:`~paretune.retry.FaultError` like :meth:`note`.
+        """
+        with _translate_faults(self.path), atomically(self.path / STATE_FILE) as file:
+            file.write_text(json.dumps([state.done, state.run_id]))
 
     def remove(self) -> None:
         """Remove it with all that it holds."""
         # One rename hides it from all processes.
-        hidden = self.path.with_name(f".done-{self.key}")
+        hidden = self.path.with_name(f"{DONE}{self.key}")
         self.path.rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
 
@@ -139,13 +153,19 @@ def folders_of(spool: Path) -> list[Path]:
     they made or removed a folder is removed.
     """
     for hidden in spool.glob(".*"):
-        with suppress(FileNotFoundError):
-            if (
-                hidden.name.startswith(LEFT)
-                and time.time() - hidden.stat().st_mtime > OLD_S
-            ):
-                shutil.rmtree(hidden, ignore_errors=True)
+        if _is_abandoned(hidden):
+            shutil.rmtree(hidden, ignore_errors=True)
     return sorted(spool.glob("[!.]*"))
+
+
+def _is_abandoned(hidden: Path) -> bool:
+    if not hidden.name.startswith((NEW, DONE)):
+        return False
+    try:
+        changed_s = hidden.stat().st_mtime
+    except FileNotFoundError:  # another process has just removed it
+        return False
+    return time.time() - changed_s > ABANDONED_AFTER_S
 
 
 def set_aside(path: Path, reason: str) -> None:
@@ -153,7 +173,7 @@ def set_aside(path: Path, reason: str) -> None:
     beside it, and say so.
     """
     folder = path.parent.with_name(f"{path.parent.name}.damaged")
-    with _disk(folder):
+    with _translate_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
         aside = folder / path.name
         if aside.exists():
@@ -167,20 +187,23 @@ def set_aside(path: Path, reason: str) -> None:
 
 
 def _step_of(line: bytes, number: int) -> Step:
-    match _parsed(line):
+    match _parse(line):
         case [str(name), int(at_ms), dict(arguments)]:
             return Step(name, at_ms, arguments)
-    raise DamagedError(f"line {number} of its steps.jsonl is damaged")
+    raise DamagedError(f"line {number} of its {STEPS_FILE} is damaged")
 
 
-def _parsed(text: bytes) -> Any:
+def _parse(text: bytes) -> Any:
     """The JSON in ``text``; ``None`` if it is none."""
     with suppress(ValueError, RecursionError):
         return json.loads(text)
     return None
 
 
-def _locked(folder: Path) -> IO[str]:
+def _lock(folder: Path) -> IO[str]:
+    """Lock the folder for this process. Raises ``BlockingIOError`` if another one has
+    it.
+    """
     lock = (folder / "lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -191,8 +214,8 @@ def _locked(folder: Path) -> IO[str]:
 
 
 @contextmanager
-def _disk(folder: Path) -> Iterator[None]:
-    """A full or read-only disk as a :class:`~paretune.retry.FaultError`."""
+def _translate_faults(folder: Path) -> Iterator[None]:
+    """Raise a :class:`~paretune.retry.FaultError` if the disk is full or read-only."""
     try:
         yield
     except OSError as error:

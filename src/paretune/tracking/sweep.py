@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,50 @@ import yaml
 from paretune.errors import StoreError
 from paretune.retry import FaultError, Outage, is_busy, patience
 from paretune.secrets import masked
-from paretune.tracking.compare import RunsSide, StudySide, check_in_step, runs_side
+from paretune.tracking.compare import (
+    RunsSide,
+    StudySide,
+    check_in_step,
+    read_runs_side,
+)
+from paretune.tracking.entities import Part, Run
 from paretune.tracking.front_tags import set_front, supersede
-from paretune.tracking.run import has_waiting, write_leftovers
-from paretune.tracking.store import Store, Tag, one_line, provenance
-from paretune.tracking.tables import Part, Run
+from paretune.tracking.leftovers import has_waiting, write_leftovers
+from paretune.tracking.provenance import provenance
+from paretune.tracking.run_files import keep_file, keep_text
+from paretune.tracking.runs import (
+    find_deleted_parent,
+    find_parent,
+    find_tag_of_all,
+    find_trials,
+)
+from paretune.tracking.schema import (
+    LONGEST_ERROR,
+    SWEEP_FILE,
+    Kind,
+    State,
+    Status,
+    Tag,
+)
+from paretune.tracking.store import Store
+from paretune.tracking.store_errors import translate_errors
 
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 300.0  # for a store that is busy or away when a sweep begins or ends
 PAUSE_S = 3.0
+CLOSED_PART = Part((Tag.TRIAL, Tag.ATTEMPT, Tag.STATE))
+
+
+@dataclass(frozen=True)
+class SweepEnd:
+    """How a sweep ended: MLflow's ``status`` of its parent run, why trials failed, by
+    their numbers, and the numbers of those that a worker still has.
+    """
+
+    status: str
+    reasons: Mapping[int, str]
+    running: Collection[int]
 
 
 class SweepRecorder:
@@ -29,7 +64,8 @@ class SweepRecorder:
 
     def __init__(self, tracking: Mapping[str, Any]) -> None:
         self.store = Store(**tracking) if tracking.get("uri") else None
-        self.run_id = self.sweep = ""
+        self.run_id = ""
+        self.sweep = ""
 
     def compare(
         self,
@@ -47,19 +83,13 @@ class SweepRecorder:
         """
         if self.store is None:
             return
-        study = StudySide(masked(storage), study_id, n_trials, complete)
-        has_file = self.store.file is None or (
-            self.store.file.is_file() and self.store.file.stat().st_size > 0
-        )
-        runs = (
-            runs_side(self.store, sweep)
-            if has_file
-            else RunsSide(None, frozenset(), frozenset())
-        )
+        runs = RunsSide()
+        if _is_there(self.store):
+            runs = read_runs_side(self.store, sweep)
         check_in_step(
             self.store,
             sweep,
-            study,
+            StudySide(masked(storage), study_id, n_trials, complete),
             runs,
             may_come=self.store.is_server or has_waiting(self.store),
         )
@@ -74,58 +104,28 @@ class SweepRecorder:
         while True:
             try:
                 self._open_parent(self.store, sweep, facts)
-                break
             except StoreError as error:
                 if not is_busy(error) or waiting.noticed(error) >= PATIENCE_S:
                     raise
                 waiting.wait()
-        waiting.ended()
+            else:
+                waiting.ended()
+                return
 
     def _open_parent(self, store: Store, sweep: str, facts: Mapping[str, Any]) -> None:
         store.create()
-        client = store.client
-        with one_line(store.uri):
-            parent = store.parent_of(sweep) or self._restored(store, sweep)
-            if parent is None:
-                tags = {
-                    "mlflow.runName": sweep,
-                    Tag.KIND: "sweep",
-                    Tag.SWEEP: sweep,
-                    **provenance(),
-                }
-                parent = Run.of(client.create_run(store.experiment_id, tags=tags))
-            self.run_id, self.sweep = parent.info.run_id, sweep
-            store.keep_text(
-                self.run_id, yaml.safe_dump(dict(facts), sort_keys=False), "sweep.yaml"
+        with translate_errors(store.uri):
+            parent = (
+                find_parent(store, sweep)
+                or _restore_parent(store, sweep)
+                or _make_parent(store, sweep)
             )
-            tags = {
-                Tag.CAP: str(facts.get("cap")),
-                Tag.COST: str(facts.get("cost", "params")),
-            }
-            if study_id := facts.get("study"):
-                tags[Tag.STUDY] = str(study_id)
-            store.set_tags(
-                self.run_id, {**tags, "command": str(facts.get("command", ""))}
-            )
-            client.update_run(self.run_id, status="RUNNING")
-
-    def _restored(self, store: Store, sweep: str) -> Run | None:
-        """The parent run that somebody deleted in MLflow's UI, while its trials stayed,
-        brought back.
-        """
-        deleted = store.runs({Tag.KIND: "sweep", Tag.SWEEP: sweep}, deleted=True)
-        numbers = store.tag_of_all({Tag.SWEEP: sweep, Tag.KIND: "trial"}, Tag.TRIAL)
-        if not deleted or not any(is_active for _, is_active in numbers.values()):
-            return None
-        store.client.restore_run(deleted[-1].info.run_id)
-        log.warning(
-            (
-                "the parent run of sweep %s was deleted, and its trials were not; it "
-                "is brought back"
-            ),
-            sweep,
-        )
-        return deleted[-1]
+            self.run_id = parent.run_id
+            self.sweep = sweep
+            text = yaml.safe_dump(dict(facts), sort_keys=False)
+            keep_text(store, self.run_id, text, SWEEP_FILE)
+            store.set_tags(self.run_id, _tags_of(facts))
+            store.client.update_run(self.run_id, status=Status.RUNNING)
 
     def finish(
         self, status: str, reasons: Mapping[int, str], running: Collection[int]
@@ -138,43 +138,40 @@ class SweepRecorder:
         """
         if self.store is None or not self.run_id:
             return
-        waiting = Outage("the tracking store", (PAUSE_S,))
-        waited_s = 0.0
-        while True:
-            is_last = waited_s >= PATIENCE_S or patience.is_ended()
-            try:
-                left = self._close_as_far_as_it_goes(
-                    self.store, status, reasons, running, is_last=is_last
-                )
-                break
-            except FaultError:
-                raise
-            except StoreError as error:
-                if is_last or not (self.store.spool_folder or is_busy(error)):
-                    raise
-                waited_s = waiting.noticed(error)
-                waiting.wait()
-        waiting.ended()
+        end = SweepEnd(status, reasons, running)
+        left = self._close_patiently(self.store, end)
         if left:
-            spool = self.store.spool_folder
             log.warning(
                 (
                     "%d runs wait in %s for the tracking store; the next command "
                     "writes them"
                 ),
                 left,
-                spool,
+                self.store.spool_folder,
             )
 
-    def _close_as_far_as_it_goes(
-        self,
-        store: Store,
-        status: str,
-        reasons: Mapping[int, str],
-        running: Collection[int],
-        *,
-        is_last: bool,
-    ) -> int:
+    def _close_patiently(self, store: Store, end: SweepEnd) -> int:
+        """Close all, and wait for a store that is busy or away; returns how many runs
+        still wait in the spool.
+        """
+        waiting = Outage("the tracking store", (PAUSE_S,))
+        waited_s = 0.0
+        while True:
+            is_last = waited_s >= PATIENCE_S or patience.is_ended()
+            try:
+                left = self._close(store, end, is_last=is_last)
+            except FaultError:
+                raise
+            except StoreError as error:
+                if is_last or not (store.spool_folder or is_busy(error)):
+                    raise
+                waited_s = waiting.noticed(error)
+                waiting.wait()
+            else:
+                waiting.ended()
+                return left
+
+    def _close(self, store: Store, end: SweepEnd, *, is_last: bool) -> int:
         """Close all; returns how many runs still wait in the spool. Raises
         :class:`~paretune.errors.StoreError` if it is to be tried again.
         """
@@ -184,49 +181,114 @@ class SweepRecorder:
         left = write_leftovers(store)
         if left and not is_last:
             raise StoreError(f"{left} runs wait in {store.spool_folder}")
-        with one_line(store.uri):
-            self._close_all(store, status, reasons, running)
+        with translate_errors(store.uri):
+            _close_trials(store, self.sweep, end)
+            set_front(store, self.sweep)
+            store.client.set_terminated(self.run_id, end.status)
         return left
-
-    def _close_all(
-        self,
-        store: Store,
-        status: str,
-        reasons: Mapping[int, str],
-        running: Collection[int],
-    ) -> None:
-        runs = [
-            (int(run.data.tags[Tag.TRIAL]), int(run.data.tags.get(Tag.ATTEMPT, 0)), run)
-            for run in store.trials(
-                self.sweep, only=Part((Tag.TRIAL, Tag.ATTEMPT, Tag.STATE))
-            )
-        ]
-        latest = dict(sorted((number, attempt) for number, attempt, _ in runs))
-        for number, attempt, run in runs:
-            is_superseded = run.data.tags.get(Tag.STATE) == "superseded"
-            if attempt < latest[number] and not is_superseded:
-                supersede(store, run)  # written late, after a server was away
-            elif (
-                run.info.status == "KILLED" and number in reasons and not is_superseded
-            ):
-                _close(store, run, reasons[number])
-            elif run.info.status == "RUNNING" and number not in running:
-                _close(store, run, reasons.get(number))
-        set_front(store, self.sweep)
-        store.client.set_terminated(self.run_id, status)
 
     def attach(self, files: Sequence[Path]) -> None:
         """Add files to the parent run."""
         assert self.store
         for path in files:
-            self.store.keep_file(self.run_id, path)
+            keep_file(self.store, self.run_id, path)
 
 
-def _close(store: Store, run: Run, reason: str | None) -> None:
-    tags = (
-        {Tag.STATE: "failed", Tag.ERROR: reason[:500]}
-        if reason
-        else {Tag.STATE: "killed"}
+def _is_there(store: Store) -> bool:
+    """Whether a SQLite store was made; of another kind nothing is known."""
+    if store.file is None:
+        return True
+    return store.file.is_file() and store.file.stat().st_size > 0
+
+
+def _tags_of(facts: Mapping[str, Any]) -> dict[str, str]:
+    tags = {
+        Tag.CAP: str(facts.get("cap")),
+        Tag.COST: str(facts.get("cost", "params")),
+        Tag.COMMAND: str(facts.get("command", "")),
+    }
+    if study_id := facts.get("study"):
+        tags[Tag.STUDY] = str(study_id)
+    return tags
+
+
+def _make_parent(store: Store, sweep: str) -> Run:
+    tags = {
+        Tag.RUN_NAME: sweep,
+        Tag.KIND: Kind.SWEEP,
+        Tag.SWEEP: sweep,
+        **provenance(),
+    }
+    return Run.of(store.client.create_run(store.experiment_id, tags=tags))
+
+
+def _restore_parent(store: Store, sweep: str) -> Run | None:
+    """The parent run that somebody deleted in MLflow's UI, while its trials stayed,
+    brought back.
+    """
+    deleted = find_deleted_parent(store, sweep)
+    if deleted is None:
+        return None
+    trials = {Tag.SWEEP: sweep, Tag.KIND: Kind.TRIAL}
+    numbers = find_tag_of_all(store, trials, Tag.TRIAL)
+    if not any(number.is_active for number in numbers.values()):
+        return None
+    store.client.restore_run(deleted.run_id)
+    log.warning(
+        (
+            "the parent run of sweep %s was deleted, and its trials were not; it is "
+            "brought back"
+        ),
+        sweep,
     )
-    store.set_tags(run.info.run_id, tags)
-    store.client.set_terminated(run.info.run_id, "FAILED" if reason else "KILLED")
+    return deleted
+
+
+def _close_trials(store: Store, sweep: str, end: SweepEnd) -> None:
+    """Close what died workers left, and earlier attempts that were written late, after
+    a server was away.
+    """
+    runs = find_trials(store, sweep, only=CLOSED_PART)
+    latest: dict[int, int] = {}
+    for run in runs:
+        number = _number_of(run)
+        latest[number] = max(latest.get(number, 0), _attempt_of(run))
+    for run in runs:
+        if _is_superseded(run):
+            _close_running(store, run, end)
+        elif _attempt_of(run) < latest[_number_of(run)]:
+            supersede(store, run)
+        elif run.info.status == Status.KILLED and _number_of(run) in end.reasons:
+            _close_as(store, run, end.reasons[_number_of(run)])
+        else:
+            _close_running(store, run, end)
+
+
+def _number_of(run: Run) -> int:
+    return int(run.tags[Tag.TRIAL])
+
+
+def _attempt_of(run: Run) -> int:
+    return int(run.tags.get(Tag.ATTEMPT, 0))
+
+
+def _is_superseded(run: Run) -> bool:
+    return run.tags.get(Tag.STATE) == State.SUPERSEDED
+
+
+def _close_running(store: Store, run: Run, end: SweepEnd) -> None:
+    """Close a run that is still running, unless a worker has it."""
+    number = _number_of(run)
+    if run.info.status == Status.RUNNING and number not in end.running:
+        _close_as(store, run, end.reasons.get(number))
+
+
+def _close_as(store: Store, run: Run, reason: str | None) -> None:
+    """Close a run as failed for a ``reason``, or as killed without one."""
+    if not reason:
+        store.set_tags(run.run_id, {Tag.STATE: State.KILLED})
+        store.client.set_terminated(run.run_id, Status.KILLED)
+    else:
+        tags = {Tag.STATE: State.FAILED, Tag.ERROR: reason[:LONGEST_ERROR]}
+        store.set_tags(run.run_id, tags)
+        store.client.set_terminated(run.run_id, Status.FAILED)

@@ -2,63 +2,20 @@
 second, and in a tenth of its time.
 
 Read-only. A store whose tables have not the columns that are read is left to MLflow's
-client (see :meth:`Store.runs`).
+client (see :mod:`paretune.tracking.runs`). All functions raise ``sqlite3.Error`` for
+such a store, and for a file that cannot be read.
 """
 
-import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from sys import intern
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run as ClientRun
-
-
-@dataclass(frozen=True, slots=True)
-class RunInfo:
-    """What is known of a run itself; times are milliseconds since 1970."""
-
-    run_id: str
-    experiment_id: str
-    status: str
-    start_time: int | None
-    end_time: int | None
-    artifact_uri: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunData:
-    """What was logged; of a metric the latest value."""
-
-    tags: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    params: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The part of MLflow's ``Run`` that Paretune reads, by the same names."""
-
-    info: RunInfo
-    data: RunData
-
-    @classmethod
-    def of(cls, run: "ClientRun") -> "Run":
-        """The same of what MLflow's client gives."""
-        info, data = run.info, run.data
-        times = info.start_time, info.end_time
-        return cls(
-            RunInfo(
-                info.run_id, info.experiment_id, info.status, *times, info.artifact_uri
-            ),
-            RunData(data.tags, data.metrics, data.params),
-        )
-
+from paretune.tracking.database import columns_of, open_read_only
+from paretune.tracking.entities import Part, Run, RunData, RunInfo, TagOfRun
 
 COLUMNS_READ = {
     "experiments": {"experiment_id", "name", "artifact_location", "lifecycle_stage"},
@@ -79,40 +36,40 @@ COLUMNS_READ = {
 IS_ACTIVE = (
     "(runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active')"
 )
-RUNS = """
+SELECT_RUNS = """
     SELECT run_uuid, experiment_id, status, start_time, end_time, artifact_uri
     FROM runs JOIN experiments USING (experiment_id)
-    WHERE {which} AND run_uuid IN ({chosen})
+    WHERE {condition} AND run_uuid IN ({chosen})
     ORDER BY start_time, run_uuid
 """
-HAS_TAG = "SELECT run_uuid FROM tags WHERE key = ? AND value = ?"
-TAG_OF_ALL = f"""
-    SELECT run_uuid, value, {IS_ACTIVE} FROM tags JOIN runs USING (run_uuid) JOIN experiments USING (experiment_id)
+SELECT_HAVING_TAG = "SELECT run_uuid FROM tags WHERE key = ? AND value = ?"
+SELECT_TAG = f"""
+    SELECT run_uuid, value, {IS_ACTIVE}
+    FROM tags JOIN runs USING (run_uuid) JOIN experiments USING (experiment_id)
     WHERE key = ? AND run_uuid IN ({{chosen}})
 """
+SELECT_CURVE = """
+    SELECT step, value, is_nan FROM metrics WHERE run_uuid = ? AND key = ?
+    ORDER BY step, value
+"""
+# Of the fields of a run's data: the columns that hold its values, and the table.
+SELECTED_VALUES = {
+    "tags": "value, 0 FROM tags",
+    "params": "value, 0 FROM params",
+    "metrics": "value, is_nan FROM latest_metrics",
+}
 
 
 @dataclass(frozen=True)
-class Part:
-    """What is read of each run: the tags and metrics of these ``names``, its config and
-    what was searched if asked for.
-    """
+class Query:
+    """A part of a query in SQL, and its arguments."""
 
-    names: tuple[str, ...]
-    config: bool = False
-    searched: bool = False
-
-    def condition_for(self, table: str) -> tuple[str, tuple[str, ...]]:
-        """The end of a query of rows of this table, and its arguments."""
-        if table == "params":
-            return ("", ()) if self.searched else ("AND 0", ())
-        marks = ", ".join("?" * len(self.names))
-        parts = "OR key LIKE 'config%'" if table == "tags" and self.config else ""
-        return f"AND (key IN ({marks}) {parts})", self.names
+    text: str
+    arguments: Sequence[str] = ()
 
 
 def runs_with(
-    path: Path,
+    file: Path,
     tags: Mapping[str, str],
     *,
     deleted: bool = False,
@@ -122,148 +79,112 @@ def runs_with(
     first; or those that were ``deleted``.
 
     Of their tags, parameters and metrics all are read, or ``only`` a part of them.
-    Raises ``sqlite3.Error`` if it cannot be read, or has not the columns that are read.
     """
-    chosen, wanted = _having(tags)
-    return _runs_of(
-        path, chosen, wanted, f"NOT {IS_ACTIVE}" if deleted else IS_ACTIVE, only
-    )
+    condition = f"NOT {IS_ACTIVE}" if deleted else IS_ACTIVE
+    with _read(file) as connection:
+        return _select_runs(connection, _choose_by(tags), condition, only)
 
 
-def run_of(path: Path, run_id: str) -> Run | None:
-    """The run of this id, if the store has it and it is not deleted. Raises
-    ``sqlite3.Error`` like :func:`runs_with`.
-    """
-    return next(iter(_runs_of(path, "SELECT ?", [run_id], IS_ACTIVE)), None)
+def run_of(file: Path, run_id: str) -> Run | None:
+    """The run of this id, if the store has it and it is not deleted."""
+    chosen = Query("SELECT ?", [run_id])
+    with _read(file) as connection:
+        runs = _select_runs(connection, chosen, IS_ACTIVE, None)
+    return next(iter(runs), None)
 
 
-def _having(tags: Mapping[str, str]) -> tuple[str, list[str]]:
-    """A query for the ids of the runs that have all these tags, and its arguments."""
-    return " INTERSECT ".join([HAS_TAG] * len(tags)), [
-        word for tag in tags.items() for word in tag
-    ]
+def _choose_by(tags: Mapping[str, str]) -> Query:
+    """The ids of the runs that have all these tags."""
+    arguments: list[str] = []
+    for name, value in tags.items():
+        arguments += [name, value]
+    return Query(" INTERSECT ".join([SELECT_HAVING_TAG] * len(tags)), arguments)
 
 
-def _runs_of(
-    path: Path, chosen: str, wanted: list[str], which: str, only: Part | None = None
+def _select_runs(
+    connection: sqlite3.Connection, chosen: Query, condition: str, only: Part | None
 ) -> list[Run]:
-    with _reading(path) as connection:
-        rows = connection.execute(RUNS.format(which=which, chosen=chosen), wanted)
-        runs = {
-            row[0]: Run(RunInfo(row[0], str(row[1]), *row[2:]), RunData())
-            for row in rows
-        }
-        for table in ("tags", "params", "metrics"):
-            columns = (
-                "value, is_nan FROM latest_metrics"
-                if table == "metrics"
-                else f"value, 0 FROM {table}"
-            )
-            which_keys, keys = only.condition_for(table) if only else ("", ())
-            query = (
-                f"SELECT run_uuid, key, {columns} WHERE run_uuid IN ({chosen}) "
-                f"{which_keys}"
-            )
-            values = {run_id: getattr(run.data, table) for run_id, run in runs.items()}
-            for run_id, key, value, is_nan in connection.execute(
-                query, [*wanted, *keys]
-            ):
-                if run_id in values:
-                    values[run_id][intern(key)] = nan if is_nan else value
+    query = SELECT_RUNS.format(condition=condition, chosen=chosen.text)
+    runs: dict[str, Run] = {}
+    for run_id, experiment_id, *others in connection.execute(query, chosen.arguments):
+        info = RunInfo(run_id, str(experiment_id), *others)
+        runs[run_id] = Run(info, RunData())
+    for field in SELECTED_VALUES:
+        _fill(runs, connection, field, chosen, only)
     return list(runs.values())
 
 
-def tag_of_all(
-    path: Path, tags: Mapping[str, str], name: str
-) -> dict[str, tuple[str, bool]]:
-    """The value of the tag ``name``, by the ids of the runs that have it and these
-    ``tags``, and whether the run is active.
-
-    Deleted runs, too. Raises ``sqlite3.Error`` like :func:`runs_with`.
+def _fill(
+    runs: Mapping[str, Run],
+    connection: sqlite3.Connection,
+    field: str,
+    chosen: Query,
+    only: Part | None,
+) -> None:
+    """Put the values of a ``field`` (tags, params, metrics) into the data of the
+    runs.
     """
-    chosen, wanted = _having(tags)
-    with _reading(path) as connection:
-        rows = connection.execute(TAG_OF_ALL.format(chosen=chosen), [name, *wanted])
-        return {run_id: (value, bool(is_active)) for run_id, value, is_active in rows}
+    end = _narrow_to(only, field)
+    query = (
+        f"SELECT run_uuid, key, {SELECTED_VALUES[field]} "
+        f"WHERE run_uuid IN ({chosen.text}) {end.text}"
+    )
+    arguments = [*chosen.arguments, *end.arguments]
+    values = {run_id: getattr(run.data, field) for run_id, run in runs.items()}
+    for run_id, key, value, is_nan in connection.execute(query, arguments):
+        if run_id in values:
+            values[run_id][intern(key)] = nan if is_nan else value
 
 
-def curve_of(path: Path, run_id: str, name: str) -> list[tuple[int, float]]:
-    """(step, value) of all values of a metric, by step. Raises ``sqlite3.Error`` like
-    :func:`runs_with`.
+def _narrow_to(part: Part | None, field: str) -> Query:
+    """The end of a query of values of a ``field``, of which a ``part`` is read."""
+    if part is None:
+        return Query("")
+    if field == "params":
+        return Query("") if part.searched else Query("AND 0")
+    marks = ", ".join("?" * len(part.names))
+    if field == "tags" and part.config:
+        return Query(f"AND (key IN ({marks}) OR key LIKE 'config%')", part.names)
+    return Query(f"AND key IN ({marks})", part.names)
+
+
+def tag_of_all(file: Path, tags: Mapping[str, str], name: str) -> dict[str, TagOfRun]:
+    """The tag ``name``, by the ids of the runs that have it and these ``tags``; of
+    deleted runs, too.
     """
-    with _reading(path) as connection:
-        query = (
-            "SELECT step, value, is_nan FROM metrics WHERE run_uuid = ? AND key = ? "
-            "ORDER BY step, value"
-        )
-        return [
-            (step, nan if is_nan else value)
-            for step, value, is_nan in connection.execute(query, (run_id, name))
-        ]
+    chosen = _choose_by(tags)
+    query = SELECT_TAG.format(chosen=chosen.text)
+    found: dict[str, TagOfRun] = {}
+    with _read(file) as connection:
+        rows = connection.execute(query, [name, *chosen.arguments])
+        for run_id, value, is_active in rows:
+            found[run_id] = TagOfRun(value, bool(is_active))
+    return found
+
+
+def curve_of(file: Path, run_id: str, name: str) -> list[tuple[int, float]]:
+    """(step, value) of all values of a metric, by step."""
+    curve: list[tuple[int, float]] = []
+    with _read(file) as connection:
+        rows = connection.execute(SELECT_CURVE, (run_id, name))
+        for step, value, is_nan in rows:
+            curve.append((step, nan if is_nan else value))
+    return curve
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection to the SQLite file that cannot write. Raises ``sqlite3.Error``.
-
-    Where the folder cannot be written either, such as one that is mounted read-only,
-    SQLite needs to be told that nobody else writes the file.
-    """
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        try:
-            connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
-        except sqlite3.OperationalError:
-            if (
-                os.access(path.parent, os.W_OK)
-                or not os.access(path, os.R_OK)
-                or _has_journal(path)
-            ):
-                raise
-        else:
-            yield connection
-            return
-    with closing(
-        sqlite3.connect(f"{uri}&immutable=1", uri=True, isolation_level=None)
-    ) as connection:
-        yield connection
-
-
-def _has_journal(path: Path) -> bool:
-    journal = path.with_name(f"{path.name}-wal")
-    return journal.is_file() and journal.stat().st_size > 0
-
-
-def tables_in(path: Path) -> dict[str, set[str]]:
-    """The names of the columns of each table of a SQLite file. Raises
-    ``sqlite3.Error``.
-    """
-    with opened(path) as connection:
-        return _tables(connection)
-
-
-def _tables(connection: sqlite3.Connection) -> dict[str, set[str]]:
-    names = [
-        row[0]
-        for row in connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table'"
-        )
-    ]
-    query = "SELECT name FROM pragma_table_info(?)"
-    return {
-        name: {row[0] for row in connection.execute(query, [name])} for name in names
-    }
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _read(file: Path) -> Iterator[sqlite3.Connection]:
     """One state of the database, whatever others write meanwhile."""
-    with opened(path) as connection:
+    with open_read_only(file) as connection:
         connection.execute("BEGIN")
-        tables = _tables(connection)
-        for table, columns in COLUMNS_READ.items():
-            if missing := columns - tables.get(table, set()):
-                raise sqlite3.NotSupportedError(
-                    f"its table {table} has no column {min(missing)}"
-                )
+        _check_columns(connection)
         yield connection
+
+
+def _check_columns(connection: sqlite3.Connection) -> None:
+    columns = columns_of(connection)
+    for table, needed in COLUMNS_READ.items():
+        if missing := needed - columns.get(table, set()):
+            raise sqlite3.NotSupportedError(
+                f"its table {table} has no column {min(missing)}"
+            )

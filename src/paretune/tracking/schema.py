@@ -1,0 +1,131 @@
+"""The names under which runs are kept: of tags, states, metrics and files.
+
+Stores, spools and queries hold them. Under another name, what earlier versions wrote
+would not be found.
+"""
+
+from enum import StrEnum
+
+from paretune.costs import COSTS, PARAMS
+
+# Characters of a tag that every MLflow keeps; it cuts off the rest.
+LONGEST_VALUE = 5000
+LONGEST_ERROR = 500  # characters of an error that a tag holds
+
+
+class Tag:
+    """Names of tags."""
+
+    KIND = "kind"  # see :class:`Kind`
+    SWEEP = "sweep"
+    TRIAL = "trial"  # its number
+    STUDY = "study"  # id of the study that the sweep's trials are of
+    ATTEMPT = "attempt"
+    STATE = "state"  # see :class:`State`
+    FRONT = "front"  # true or false
+    FAMILY = "family"
+    # The option of the config group that the model came from, such as squeeze_deep.
+    MODEL = "model"
+    DATA = "data"
+    # JSON; what is beyond MLflow's longest value is in config.1, config.2 and so on.
+    CONFIG = "config"
+    LAYERS = "layers"  # of the network, in words
+    CAP = "cap"  # of the cost that is the objective
+    COST = "cost"  # its name
+    COMMAND = "command"  # that started the sweep
+    ERROR = "error"
+    TRACEBACK = "traceback"
+    CONFIRMS = "confirms"  # id of the run that is trained again
+    SEED = "seed"
+    HOW = "how"
+    RECIPE = "recipe"
+    # Names of what was searched that the config does not have, with their plus.
+    ADDED = "added"
+    # Name of the spool folder, which tells whether a run was made already.
+    SPOOLED_AS = "journal"
+    VERSIONS = "versions"  # of Python and the libraries
+    HARDWARE = "hardware"
+    # MLflow's own.
+    RUN_NAME = "mlflow.runName"
+    PARENT_RUN = "mlflow.parentRunId"
+    COMMIT = "mlflow.source.git.commit"
+
+
+class Kind(StrEnum):
+    """What a run is: the value of its tag ``kind``."""
+
+    SWEEP = "sweep"  # the parent of its trials
+    TRIAL = "trial"
+    CONFIRM = "confirm"  # a trial's model, trained again
+    RUN = "run"  # a training of its own
+
+
+class State(StrEnum):
+    """What became of a trial: the value of its tag ``state``."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    RACED = "raced"
+    FAILED = "failed"
+    KILLED = "killed"
+    SUPERSEDED = "superseded"  # a further attempt took its place
+
+
+class Status(StrEnum):
+    """What became of a run, in MLflow's words."""
+
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+
+class Split(StrEnum):
+    """The images that a model is scored on, by the beginning of the metrics' names."""
+
+    VALIDATION = "val"
+    TEST = "test"
+
+    @property
+    def f1(self) -> str:
+        """The metric of the F1 there."""
+        return f"{self}_f1"
+
+    @property
+    def accuracy(self) -> str:
+        """The metric of the accuracy there."""
+        return f"{self}_accuracy"
+
+    @property
+    def loss(self) -> str:
+        """The metric of the loss there."""
+        return f"{self}_loss"
+
+
+N_PARAMS = PARAMS.metric
+# By the costs' names.
+COST_METRICS = {name: cost.metric for name, cost in COSTS.items()}
+VAL_F1 = Split.VALIDATION.f1
+BEST_EPOCH = "best_epoch"
+SECONDS = "seconds"
+IMAGES_PER_S = "images_per_s"
+# The field of a point that each metric is.
+SCORES = {
+    VAL_F1: "f1",
+    Split.VALIDATION.accuracy: "accuracy",
+    Split.VALIDATION.loss: "loss",
+    BEST_EPOCH: "best_epoch",
+    SECONDS: "seconds",
+}
+# Of a sweep, at each of its trials.
+FRONT_SIZE = "front_size"
+HYPERVOLUME = "hypervolume"
+
+WEIGHTS_FILE = "weights.pt"
+CONFIG_FILE = "config.yaml"
+SWEEP_FILE = "sweep.yaml"
+
+
+def curve_of(metric: str) -> str:
+    """The metric that has a value for each epoch."""
+    return f"epoch/{metric}"
