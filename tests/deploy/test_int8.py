@@ -18,11 +18,12 @@ from paretune.deploy.c_int8 import run_c_int8, write_c_int8
 from paretune.deploy.c_program import describe_program
 from paretune.deploy.fixed_point import find_factor
 from paretune.deploy.int8 import write_int8
-from paretune.deploy.int8_operations import Quantised
+from paretune.deploy.int8_network import Quantised
 from paretune.deploy.model import Deployable
 from paretune.deploy.onnx import write_onnx
 from paretune.deploy.runtime import Runtime
 from paretune.errors import ExportError
+from paretune.operations.types import Conv, LayerNorm, Linear, MaxPool, MeanOfMaps
 
 PIXELS = (
     torch.rand(200, 1, 28, 28, generator=torch.Generator().manual_seed(1)) * 255
@@ -165,17 +166,16 @@ def test_a_rectifier_and_the_scale_of_a_norm_are_part_of_what_comes_before_them(
     model = deployable(*f"model={family}".split())
     for parameter in model.net.parameters():
         parameter.data += 0.1  # a factor of 1 would be left out
-    ops = in_int8(model, tmp_path).ops
-    joined = {
-        name for op in ops for name, part in vars(op.joined).items() if part is not None
-    }
+    nodes = in_int8(model, tmp_path).nodes
+    parts = [vars(node.joined) for node in nodes]
+    joined = {name for each in parts for name, part in each.items() if part is not None}
 
-    assert {op.kind for op in ops} <= {
-        "conv2d",
-        "max_pool2d",
-        "map_mean",
-        "linear",
-        "layer_norm",
+    assert {type(node.operation) for node in nodes} <= {
+        Conv,
+        MaxPool,
+        MeanOfMaps,
+        Linear,
+        LayerNorm,
     }
     assert joined == (
         {"slope"} if family == "separable" else {"slope", "factor", "added"}
@@ -194,18 +194,18 @@ def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(written)
 @pytest.mark.parametrize(
     ("family", "layer", "what"),
     [
-        ("conv model.norm=group", r"norm1` \(GroupNorm", "instancenormalization"),
-        ("conv model.norm=instance", r"norm1` \(InstanceNorm2d", ""),
+        ("conv model.norm=group", r"norm1` \(GroupNorm", "group_norm"),
+        ("conv model.norm=instance", r"norm1` \(InstanceNorm2d", "instance_norm"),
         ("conv model.activation=prelu", r"activation1` \(PReLU", "prelu"),
         (
             "recurrent model.norm=group",
             r"[a-z0-9.]*norm1` \(GroupNorm",
-            "instancenormalization",
+            "group_norm",
         ),
         (
             "squeeze model.norm=group model.views=5",
             r"norm1` \(GroupNorm",
-            "instancenormalization",
+            "group_norm",
         ),
     ],
 )

@@ -15,18 +15,13 @@ from deploy.test_int8 import IMAGES, PIXELS, in_int8
 from paretune.data.images import Scaling
 from paretune.deploy import c_program
 from paretune.deploy.c_int8 import run_c_int8, write_c_int8
-from paretune.deploy.int8_operations import (
-    Int8Op,
-    Linear,
-    Quantised,
-    Steps,
-    WholeConstant,
-)
+from paretune.deploy.int8_network import Int8Node, Quantised, Steps, WholeConstant
 from paretune.deploy.model import Deployable, WithScaling
 from paretune.deploy.runtime import Runtime
 from paretune.errors import ExportError
 from paretune.front import Point
 from paretune.operations import IMAGE
+from paretune.operations.types import Linear
 
 
 class HandMade(nn.Module):
@@ -146,15 +141,21 @@ def test_what_has_no_whole_numbers_is_named(written, what):
 
 @pytest.mark.parametrize(("inputs", "fits"), [(66_000, True), (66_400, False)])
 def test_a_dense_layer_whose_sums_may_exceed_32_bits_is_refused(tmp_path, inputs, fits):
-    layer = Linear(WholeConstant(np.full((inputs, 10), 127), np.float32(0.01)))
-    op = Int8Op("linear", "logits", (IMAGE,), (10,), layer)
+    weight = WholeConstant(np.full((10, inputs), 127), np.float32(0.01))
+    node = Int8Node(
+        Linear(torch.zeros(10, inputs)),
+        (IMAGE,),
+        "logits",
+        (10,),
+        constants={"weight": weight},
+    )
     net, images = (
         WithScaling(nn.Flatten(), Scaling(0.0, 255.0)),
         torch.zeros(1, 1, 1, inputs),
     )
     model, network = (
         Deployable(net, Point(costs={"params": 1}, f1=0.5), images, 1.0),
-        Quantised((op,), (1, 1, inputs), {IMAGE: Steps(1 / 255, -128)}),
+        Quantised((node,), (1, 1, inputs), {IMAGE: Steps(1 / 255, -128)}),
     )
     refused = pytest.raises(
         ExportError,

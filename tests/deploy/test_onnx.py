@@ -59,7 +59,7 @@ def test_a_traced_module_gives_the_values_that_torch_gives(tmp_path, what):
     module = nn.Module()
     module.forward = MODULES[what]
     images = torch.rand(5, 2, 6, 7)
-    proto = write_graph(trace_graph(module, (2, 6, 7)))
+    proto = write_graph(trace_graph(module, (2, 6, 7))).to_model()
     onnx.helper.set_model_props(proto, {METADATA: "{}"})
     onnx.save(proto, tmp_path / "model.onnx")
 

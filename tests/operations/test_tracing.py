@@ -5,7 +5,7 @@ from torch import nn
 from paretune.memory import measure_in_use, plan_memory
 from paretune.models import build
 from paretune.operations import Graph, find_graph_buffers, trace_graph
-from paretune.operations.types import Multiply, Other, Relu
+from paretune.operations.types import Conv, Multiply, Other, Relu
 
 
 @pytest.mark.parametrize(
@@ -154,3 +154,11 @@ def test_what_has_no_type_is_known_by_its_name(forward, name):
 
     assert isinstance(last.operation, Other)
     assert last.operation.name == name
+
+
+def test_a_convolution_whose_padding_is_in_words_is_one():
+    net = nn.Conv2d(2, 3, 3, padding="same")
+    [node] = trace_graph(net, (2, 5, 5)).nodes
+
+    assert isinstance(node.operation, Conv)
+    assert (node.operation.padding, node.shape) == ((1, 1), (3, 5, 5))

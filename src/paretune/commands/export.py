@@ -38,7 +38,7 @@ from paretune.hints import next_command
 from paretune.trust import Trust
 
 if TYPE_CHECKING:
-    from paretune.deploy.int8_operations import Quantised
+    from paretune.deploy.int8_network import Quantised
     from paretune.deploy.model import Deployable
     from paretune.front import Point
     from paretune.reports.findings import SweepResults

@@ -12,17 +12,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from paretune.deploy.c_int8_calls import Int8Calls
+from paretune.deploy.c_int8_calls import (
+    WRITTEN,
+    require_written,
+    write_calls,
+    write_image,
+)
+from paretune.deploy.c_int8_program import Int8Program, require_int8
 from paretune.deploy.c_kernels import choose_int8_kernels
 from paretune.deploy.c_program import run_program
 from paretune.deploy.c_template import render_header
 from paretune.deploy.c_text import c_name
-from paretune.deploy.int8_operations import Int8Op, Quantised
+from paretune.deploy.int8_network import Int8Node, Quantised
 from paretune.deploy.model import Deployable
-from paretune.deploy.refusals import INT8_C, naming_layer, require_known
+from paretune.deploy.refusals import naming_layer
 from paretune.memory import MemoryPlan, plan_memory
+from paretune.operations.types import Conv, Linear, MeanOfMaps
 
-LOGIT_KINDS = ("conv2d", "linear", "map_mean")  # operations that can give the logits
+GIVE_SUMS = (Conv, Linear, MeanOfMaps)  # operations that can give the logits
 MAIN = """
 #include <stdio.h>
 #include "model.h"
@@ -56,12 +63,15 @@ def write_c_int8(
     :class:`~paretune.errors.ExportError` for an operation that is not written in whole
     numbers.
     """
-    last = network.ops[-1]
+    for node in network.nodes:
+        with naming_layer(model, node.layer):
+            require_written(node)
+    last = network.nodes[-1]
     with naming_layer(model, last.layer):
         _require_logits(last, network)
     plan = _plan_memory(network)
-    calls = Int8Calls(network, plan)
-    lines = _write_calls(calls, model)
+    program = Int8Program(network, plan)
+    lines = _write_lines(program, model)
     name = c_name(path)
     text = render_header(
         "model_int8.h",
@@ -69,53 +79,46 @@ def write_c_int8(
         about,
         name=name,
         classes=last.size,
-        kernels=choose_int8_kernels(calls.used),
-        arrays=calls.constants.describe(),
+        kernels=choose_int8_kernels(program.used),
+        arrays=program.constants.describe(),
         calls=[line.replace("NAME_", f"{name}_") for line in lines],
         memory=plan.size,
-        flash_bytes=calls.constants.flash_bytes,
-        logit_scale=f"{calls.logit_scale:.6g}",
+        flash_bytes=program.constants.flash_bytes,
+        logit_scale=f"{program.logit_scale:.6g}",
     )
     path.write_text(text, encoding="utf-8")
     moved_image = prod(network.image_shape) if model.net.views else 0
-    return Int8Sizes(plan.size + moved_image, calls.constants.flash_bytes)
+    return Int8Sizes(plan.size + moved_image, program.constants.flash_bytes)
 
 
-def _require_logits(last: Int8Op, network: Quantised) -> None:
+def _require_logits(last: Int8Node, network: Quantised) -> None:
     """Raise :class:`~paretune.errors.ExportError` unless the ``last`` operation gives
     sums, with nothing behind it.
     """
-    can_give_logits = last.kind in LOGIT_KINDS
-    is_sums = (
-        can_give_logits
-        and last.output not in network.steps
-        and last.joined.slope is None
-    )
-    operation = (
-        f"what follows the last {last.kind}"
-        if can_give_logits
-        else f"{last.kind} as the last"
-    )
+    name = WRITTEN[type(last.operation)]
     expected = (
         "a convolution, a dense layer or the mean of maps, with nothing behind it"
     )
-    require_known(is_sums, operation, expected, INT8_C)
+    can_give_sums = isinstance(last.operation, GIVE_SUMS)
+    require_int8(can_give_sums, f"{name} as the last", expected)
+    is_alone = last.output not in network.steps and last.joined.slope is None
+    require_int8(is_alone, f"what follows the last {name}", expected)
 
 
 def _plan_memory(network: Quantised) -> MemoryPlan:
     """The places of all values but the logits: the caller has a place for them."""
-    logits = network.ops[-1].output
+    logits = network.nodes[-1].output
     buffers = [
         buffer for buffer in network.find_buffers() if logits not in buffer.values
     ]
     return plan_memory(buffers)
 
 
-def _write_calls(calls: Int8Calls, model: Deployable) -> list[str]:
-    lines = [calls.write_image(model.net)]
-    for op in calls.network.ops:
-        with naming_layer(model, op.layer):
-            lines.extend(calls.write(op))
+def _write_lines(program: Int8Program, model: Deployable) -> list[str]:
+    lines = [write_image(program, model.net)]
+    for node in program.network.nodes:
+        with naming_layer(model, node.layer):
+            lines.extend(write_calls(program, node))
     return lines
 
 

@@ -1,44 +1,76 @@
 """Networks in whole numbers: written, read back and scored."""
 
-import json
 from pathlib import Path
 
 import onnx
 
 from paretune.data import load
 from paretune.data.images import Images
-from paretune.deploy.int8_operations import Quantised
-from paretune.deploy.int8_reader import read_int8
-from paretune.deploy.model import Deployable, load_deployable
-from paretune.deploy.onnx import write_onnx
+from paretune.deploy.int8_network import Quantised
+from paretune.deploy.int8_reader import name_unknown, read_int8
+from paretune.deploy.model import Deployable, check_same_outputs, load_deployable
+from paretune.deploy.onnx import save_with_facts, write_onnx
+from paretune.deploy.onnx_exporter import export_module
+from paretune.deploy.onnx_file import ConstantPlaces
+from paretune.deploy.onnx_operations import UnwritableError, write_graph
 from paretune.deploy.onnx_views import average_views
-from paretune.deploy.quantise import quantise
+from paretune.deploy.quantise import optimise, quantise
 from paretune.deploy.runtime import Runtime
+from paretune.errors import ExportError
 from paretune.front import Point
+from paretune.operations import Graph, fold_norms, scale_image
 from paretune.paths import data_now, temporary_folder
 from paretune.trust import Trust
 
 
 def write_int8(model: Deployable, source: Path, path: Path) -> Quantised:
     """Write ``model``, whose float file is ``source``, in int8 to ``path``; returns the
-    operations on one view of an image.
+    network on one view of an image.
 
     Raises :class:`~paretune.errors.ExportError` as
     :func:`~paretune.deploy.quantise.quantise` does.
     """
     assert model.training
     images = model.training.to_fractions()
-    if not model.net.views:
-        quantise(source, path, images)
-        return read_int8(path)
-    facts = json.loads(onnx.load(str(source)).metadata_props[0].value)
+    graph = fold_norms(model.graph_of_scaled(), copies=True)
+    facts = onnx.load(str(source)).metadata_props
     with temporary_folder() as folder:
         plain = folder / "plain.onnx"
         whole = folder / "whole.onnx"
-        write_onnx(model.single_view, plain, facts)
+        places = _write_plain(model.single_view, graph, plain)
         quantise(plain, whole, images)
-        onnx.save(average_views(onnx.load(str(whole)), model.net.views), str(path))
-        return read_int8(whole)
+        proto = onnx.load(str(whole))
+        if model.net.views:
+            proto = average_views(proto, model.net.views)
+        del proto.metadata_props[:]
+        proto.metadata_props.extend(facts)
+        onnx.save(proto, str(path))
+        if places is None:
+            return name_unknown(graph)
+        return read_int8(whole, graph, places)
+
+
+def _write_plain(model: Deployable, graph: Graph, path: Path) -> ConstantPlaces | None:
+    """Write the float file that is quantised, of one view; returns where its constants
+    are, or ``None`` where torch's exporter had to write it.
+
+    That is so for a module of somebody's own which has an operation without a type, or
+    which reshapes its values so that the types do not give what it gives.
+    """
+    net = model.net
+    try:
+        file = write_graph(scale_image(graph, net.factor, net.shift))
+        save_with_facts(file.to_model(), path, {})
+        outputs = Runtime(path).logits(model.samples.numpy())
+        check_same_outputs("ONNX", outputs, model.logits())
+    except (UnwritableError, ExportError):
+        if model.has_layers:
+            raise
+        exported = path.with_name("exported.onnx")
+        save_with_facts(export_module(model), exported, {})
+        optimise(exported, path)
+        return None
+    return file.places
 
 
 def score(path: Path, images: Images) -> dict[str, float]:

@@ -99,16 +99,17 @@ class Deployable:
         return isinstance(self.single_view.net.net, Network)
 
     def graph(self) -> Graph:
-        """The operations on one view of an image in [0, 1]: from the layers of the
-        network, or, where none describe it, from a trace.
+        """The operations on one view of an image in [0, 1]."""
+        return scale_image(self.graph_of_scaled(), self.net.factor, self.net.shift)
+
+    def graph_of_scaled(self) -> Graph:
+        """The operations on one view of a scaled image: from the layers of the network,
+        or, where none describe it, from a trace.
         """
-        scaling = self.net
         network = self.single_view.net.net
         if isinstance(network, Network):
-            graph = graph_of_layers(network, network.layers, network.image_shape)
-        else:
-            graph = trace_graph(network, self.image_shape)
-        return scale_image(graph, scaling.factor, scaling.shift)
+            return graph_of_layers(network, network.layers, network.image_shape)
+        return trace_graph(network, self.image_shape)
 
     def logits(self) -> NDArray[np.float32]:
         """What torch makes of the samples ``(N, classes)``."""

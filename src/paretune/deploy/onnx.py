@@ -29,9 +29,8 @@ def write_onnx(model: Deployable, path: Path, facts: Mapping[str, object]) -> fl
     shorten_constants(proto)
     if model.net.views:
         proto = average_views(proto, model.net.views)
-    helper.set_model_props(proto, {METADATA: json.dumps(facts)})
     with atomically(path) as partial:
-        onnx.save(proto, str(partial))
+        save_with_facts(proto, partial, facts)
         outputs = Runtime(partial).logits(model.samples.numpy())
         return check_same_outputs("ONNX", outputs, model.logits())
 
@@ -42,4 +41,10 @@ def _write_single_view(model: Deployable) -> ModelProto:
     """
     if not model.has_layers:
         return export_module(model.single_view)
-    return write_graph(fold_norms(model.graph(), copies=False))
+    return write_graph(fold_norms(model.graph(), copies=False)).to_model()
+
+
+def save_with_facts(proto: ModelProto, path: Path, facts: Mapping[str, object]) -> None:
+    """Save a file with what its readers have to know beside its operations."""
+    helper.set_model_props(proto, {METADATA: json.dumps(facts)})
+    onnx.save(proto, str(path))

@@ -1,7 +1,7 @@
 """An ONNX file while it is written: nodes, and constants by name."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,18 @@ IMAGES = "images"  # what comes in
 LOGITS = "logits"  # what goes out
 
 
+@dataclass(frozen=True)
+class ConstantPlace:
+    """A constant in a file: input ``number`` of a ``node``."""
+
+    node: str
+    number: int
+
+
+# By what it gives, the constants of an operation by the parts that they play.
+ConstantPlaces = Mapping[str, Mapping[str, ConstantPlace]]
+
+
 @dataclass
 class OnnxFile:
     """Nodes in order, and constants; equal names never stand for two things.
@@ -28,10 +40,13 @@ class OnnxFile:
     stored once.
     """
 
+    image_shape: Shape
+    classes: int
     nodes: list[NodeProto] = field(default_factory=list)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     names: dict[tuple[int, Shape], str] = field(default_factory=dict)
     taken: Counter[str] = field(default_factory=Counter)
+    places: dict[str, dict[str, ConstantPlace]] = field(default_factory=dict)
 
     def add_node(
         self,
@@ -41,11 +56,11 @@ class OnnxFile:
         output: str,
         **attributes: Any,
     ) -> str:
-        """Add a node of ONNX's operation ``kind``; returns the name of its output."""
+        """Add a node of ONNX's operation ``kind``; returns its name."""
         node = helper.make_node(kind, list(inputs), [output], **attributes)
         node.name = f"{layer}/{kind}_{len(self.nodes)}"
         self.nodes.append(node)
-        return output
+        return str(node.name)
 
     def add_weight(
         self, name: str, weight: Tensor, shape: Sequence[int] | None = None
@@ -66,7 +81,7 @@ class OnnxFile:
         self.constants[unique] = np.asarray(values)
         return unique
 
-    def to_model(self, image_shape: Sequence[int], classes: int) -> ModelProto:
+    def to_model(self) -> ModelProto:
         """The file: a batch of any size of ``images`` to ``logits``."""
         initializers = [
             numpy_helper.from_array(np.ascontiguousarray(array), name)
@@ -75,8 +90,8 @@ class OnnxFile:
         graph = helper.make_graph(
             self.nodes,
             "network",
-            [_describe_value(IMAGES, image_shape)],
-            [_describe_value(LOGITS, [classes])],
+            [_describe_value(IMAGES, self.image_shape)],
+            [_describe_value(LOGITS, [self.classes])],
             initializers,
         )
         return helper.make_model(

@@ -29,14 +29,14 @@ def is_constant(value: str, model: ModelProto) -> bool:
 
 def find_scaling_nodes(model: ModelProto) -> list[NodeProto]:
     """The nodes that scale the image."""
-    scaled: set[str] = {model.graph.input[0].name}
+    scaled = {model.graph.input[0].name}
     nodes: list[NodeProto] = []
     for node in model.graph.node:
-        is_of_image = node.op_type in SCALING and scaled & set(node.input)
-        if is_of_image and len(nodes) < len(SCALING):
-            scaled |= set(node.output)
+        reads_scaled = not scaled.isdisjoint(node.input)
+        if node.op_type in SCALING and reads_scaled:
+            scaled.update(node.output)
             nodes.append(node)
-    return nodes
+    return nodes[: len(SCALING)]
 
 
 def read_layer(node: NodeProto) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from onnx import ModelProto
+from torch import Tensor
 
-from paretune.deploy.onnx_file import LOGITS, OnnxFile, name_value
+from paretune.deploy.onnx_file import LOGITS, ConstantPlace, OnnxFile, name_value
 from paretune.operations import IMAGE, Graph, Node
 from paretune.operations import types as ops
 from paretune.operations.graph import Shape
@@ -27,6 +27,7 @@ OF_VALUES: dict[type[ops.Operation], str] = {
 Norm = ops.BatchNorm | ops.GroupNorm | ops.InstanceNorm | ops.LayerNorm
 ROWS_AND_COLUMNS = [2, 3]  # axes of a batch of maps
 ANY = -1  # a side that follows from the others
+SIGMOID = "sigmoid"
 SAME = 0  # a side that stays as it is
 
 
@@ -34,17 +35,17 @@ class UnwritableError(Exception):
     """An operation that is known by its name alone."""
 
 
-def write_graph(graph: Graph) -> ModelProto:
+def write_graph(graph: Graph) -> OnnxFile:
     """A graph as an ONNX file.
 
     Raises :class:`UnwritableError` for an operation that has no type of its own.
     """
-    file = OnnxFile()
+    last = graph.nodes[-1]
+    file = OnnxFile(graph.shapes[IMAGE], last.size)
     for node in graph.nodes:
         _NodeWriter(file, node, graph.shapes[node.inputs[0]]).write()
-    last = graph.nodes[-1]
     _name_logits(file, last)
-    return file.to_model(graph.shapes[IMAGE], last.size)
+    return file
 
 
 def _name_logits(file: OnnxFile, last: Node) -> None:
@@ -65,6 +66,7 @@ class _NodeWriter:
         self.inputs = [name_value(value) for value in node.inputs]
         self.source = self.inputs[0]
         self.shape_in = shape_in
+        self.parts: dict[str, str] = {}  # of the operation's constants, by their names
 
     def write(self) -> None:
         """Add the nodes and constants of the operation to the file."""
@@ -95,19 +97,19 @@ class _NodeWriter:
         kind = type(operation)
         match operation:
             case ops.Multiply(by=by):
-                factor = self.file.add_weight(self._name("weight"), by)
+                factor = self._add_weight("weight", by)
                 self._finish("Mul", [self.source, factor])
             case ops.Add(by=by):
-                summand = self.file.add_weight(self._name("bias"), by)
+                summand = self._add_weight("bias", by)
                 self._finish("Add", [self.source, summand])
             case ops.LeakyRelu(slope=slope):
                 self._finish("LeakyRelu", [self.source], alpha=slope)
             case ops.PRelu(slopes=slopes):
                 shape = self._find_shape_by_map(slopes.numel())
-                slope_name = self.file.add_weight(self._name("weight"), slopes, shape)
+                slope_name = self._add_weight("weight", slopes, shape)
                 self._finish("PRelu", [self.source, slope_name])
             case ops.Silu():
-                sigmoid = self._add("Sigmoid", [self.source], "sigmoid")
+                sigmoid = self._add("Sigmoid", [self.source], SIGMOID)
                 self._finish("Mul", [self.source, sigmoid])
             case ops.MeanOfMaps():
                 self._write_mean()
@@ -136,9 +138,9 @@ class _NodeWriter:
         self._finish("Gemm", [source, *self._add_weight_and_bias(linear)], transB=1)
 
     def _add_weight_and_bias(self, layer: ops.Conv | ops.Linear) -> list[str]:
-        names = [self.file.add_weight(self._name("weight"), layer.weight)]
+        names = [self._add_weight("weight", layer.weight)]
         if layer.bias is not None:
-            names.append(self.file.add_weight(self._name("bias"), layer.bias))
+            names.append(self._add_weight("bias", layer.bias))
         return names
 
     def _write_norm(
@@ -149,8 +151,8 @@ class _NodeWriter:
             case ops.BatchNorm(mean=mean, variance=variance):
                 inputs = [
                     *self._add_scale_and_shift(norm, (maps,)),
-                    self.file.add_weight(self._name("running_mean"), mean),
-                    self.file.add_weight(self._name("running_var"), variance),
+                    self._add_weight("running_mean", mean),
+                    self._add_weight("running_var", variance),
                 ]
                 kind = "BatchNormalization"
                 self._finish(kind, [self.source, *inputs], epsilon=norm.eps)
@@ -163,16 +165,15 @@ class _NodeWriter:
 
     def _write_group_norm(self, norm: ops.GroupNorm) -> None:
         """An instance norm of the groups, then a factor and a shift for each map."""
-        grouped = self._reshape(self.source, [SAME, norm.groups, ANY], "grouped")
-        plain = [
-            self._add_constant("ones", np.ones(norm.groups, np.float32)),
-            self._add_constant("zeros", np.zeros(norm.groups, np.float32)),
-        ]
-        kind = "InstanceNormalization"
-        groups = self._add(kind, [grouped, *plain], "groups", epsilon=norm.eps)
-        maps = self._reshape(groups, [SAME, *self.shape_in], "normalised")
+        ones = self._add_constant("ones", np.ones(norm.groups, np.float32))
+        zeros = self._add_constant("zeros", np.zeros(norm.groups, np.float32))
         by_map = self._find_shape_by_map(self.shape_in[0])
         factor, shift = self._add_scale_and_shift(norm, by_map)
+        groups = self._reshape(self.source, [SAME, norm.groups, ANY], "grouped")
+        inputs = [groups, ones, zeros]
+        kind = "InstanceNormalization"
+        groups = self._add(kind, inputs, "groups", epsilon=norm.eps)
+        maps = self._reshape(groups, [SAME, *self.shape_in], "normalised")
         scaled = self._add("Mul", [maps, factor], "scaled")
         self._finish("Add", [scaled, shift])
 
@@ -191,8 +192,8 @@ class _NodeWriter:
         weight = torch.ones(shape) if norm.weight is None else norm.weight
         bias = torch.zeros(shape) if norm.bias is None else norm.bias
         return [
-            self.file.add_weight(self._name("weight"), weight, shape),
-            self.file.add_weight(self._name("bias"), bias, shape),
+            self._add_weight("weight", weight, shape),
+            self._add_weight("bias", bias, shape),
         ]
 
     def _write_pool(self, pool: ops.MaxPool) -> None:
@@ -208,12 +209,9 @@ class _NodeWriter:
 
     def _is_rounded_up(self, pool: ops.MaxPool) -> bool:
         """Whether a window that stands out at the end of rows or columns counts."""
-        for axis in (0, 1):
-            reach = pool.dilation[axis] * (pool.kernel[axis] - 1) + 1
-            free = self.shape_in[axis + 1] + 2 * pool.padding[axis] - reach
-            if self.node.shape[axis + 1] > free // pool.strides[axis] + 1:
-                return True
-        return False
+        _, rows, columns = self.node.shape
+        most_rows, most_columns = _count_whole_windows(pool, self.shape_in)
+        return rows > most_rows or columns > most_columns
 
     def _write_mean(self) -> None:
         axes = self._add_constant("axes", ROWS_AND_COLUMNS)
@@ -221,12 +219,12 @@ class _NodeWriter:
         self._finish("ReduceMean", [self.source, axes], keepdims=keepdims)
 
     def _write_pad(self, pad: ops.Pad) -> None:
-        before = [pad.front, pad.top, pad.left][: len(self.shape_in)]
-        sides = zip(self.node.shape, self.shape_in, before, strict=True)
-        behind = [side - side_in - first for side, side_in, first in sides]
+        dimensions = len(self.shape_in)
+        before = np.array([pad.front, pad.top, pad.left][:dimensions])
+        behind = np.subtract(self.node.shape, self.shape_in) - before
         pads = self._add_constant("pads", [0, *before, 0, *behind])
-        mode = "edge" if pad.repeats_edge else "constant"
         value = self._add_constant("value", np.float32(pad.value))
+        mode = "edge" if pad.repeats_edge else "constant"
         self._finish("Pad", [self.source, pads, value], mode=mode)
 
     def _write_slice(self, part: ops.Slice) -> None:
@@ -240,22 +238,38 @@ class _NodeWriter:
 
     def _finish(self, kind: str, inputs: Sequence[str], **attributes: Any) -> None:
         """Add the node that gives the operation's output."""
-        self.file.add_node(
-            self.node.layer, kind, inputs, self.node.output, **attributes
-        )
+        self._add_node(kind, inputs, self.node.output, **attributes)
 
     def _add(
         self, kind: str, inputs: Sequence[str], part: str, **attributes: Any
     ) -> str:
-        """Add a node that gives a part of the way to the output."""
+        """Add a node that gives a part of the way to the output; returns its name."""
         output = name_part(self.node.output, part)
-        return self.file.add_node(self.node.layer, kind, inputs, output, **attributes)
+        self._add_node(kind, inputs, output, **attributes)
+        return output
+
+    def _add_node(
+        self, kind: str, inputs: Sequence[str], output: str, **attributes: Any
+    ) -> None:
+        """Add a node, and note where it has constants of the operation."""
+        name = self.file.add_node(self.node.layer, kind, inputs, output, **attributes)
+        places = self.file.places.setdefault(self.node.output, {})
+        for number, value in enumerate(inputs):
+            if value in self.parts:
+                places[self.parts[value]] = ConstantPlace(name, number)
 
     def _reshape(self, value: str, shape: Sequence[int], part: str) -> str:
         return self._add("Reshape", [value, self._add_constant("shape", shape)], part)
 
+    def _add_weight(self, part: str, weight: Tensor, shape: Shape | None = None) -> str:
+        name = self.file.add_weight(self._name(part), weight, shape)
+        self.parts[name] = part
+        return name
+
     def _add_constant(self, part: str, values: ArrayLike) -> str:
-        return self.file.add_constant(self._name(part), values)
+        name = self.file.add_constant(self._name(part), values)
+        self.parts[name] = part
+        return name
 
     def _name(self, part: str) -> str:
         return f"{self.node.layer or 'network'}.{part}"
@@ -264,6 +278,24 @@ class _NodeWriter:
         """The shape of constants, one for each map, beside values of the input's."""
         ones = [1] * (len(self.shape_in) - 1)
         return maps, *ones
+
+
+def _count_whole_windows(pool: ops.MaxPool, shape_in: Shape) -> list[int]:
+    """How many windows there are in rows and in columns, without any that stands
+    out.
+    """
+    counts = []
+    _, *sides = shape_in
+    for axis, side in enumerate(sides):
+        reach = pool.dilation[axis] * (pool.kernel[axis] - 1) + 1
+        free = side + 2 * pool.padding[axis] - reach
+        counts.append(free // pool.strides[axis] + 1)
+    return counts
+
+
+def name_sigmoid(value: str) -> str:
+    """What the sigmoid within a silu is called, which gives ``value``."""
+    return name_part(value, SIGMOID)
 
 
 def name_part(value: str, part: str) -> str:

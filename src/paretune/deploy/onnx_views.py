@@ -16,25 +16,33 @@ def average_views(single_view: ModelProto, views: Views) -> ModelProto:
     """
     proto = ModelProto()
     proto.CopyFrom(single_view)
-    height, width = _find_sides(single_view.graph.input[0])[2:]
-    classes = _find_sides(single_view.graph.output[0])[1]
     copies = [f"copy_{number}" for number in range(len(views.corners))]
-    numbers = {
-        "pads": [0, 0, views.reach, views.reach] * 2,
-        "sides": [2, 3],
-        "by_copy": [len(copies), -1, classes],
-        "over": [0],
-    }
-    for copy, (row, column) in zip(copies, views.corners, strict=True):
-        numbers[f"{copy}_from"] = [row, column]
-        numbers[f"{copy}_to"] = [row + height, column + width]
+    _, classes = _find_sides(single_view.graph.output[0])
+    constants = _find_cuts(copies, views, single_view)
+    constants["pads"] = [0, 0, views.reach, views.reach] * 2  # before, then behind
+    constants["sides"] = [2, 3]  # rows and columns
+    constants["by_copy"] = [len(copies), -1, classes]
+    constants["over"] = [0]  # the copies
     _rename_ends(proto)
     nodes = [*_make_copies(copies), *proto.graph.node, *_make_mean()]
     del proto.graph.node[:], proto.graph.value_info[:]
     proto.graph.node.extend(nodes)
-    for name, value in numbers.items():
-        proto.graph.initializer.append(numpy_helper.from_array(np.array(value), name))
+    for name, numbers in constants.items():
+        tensor = numpy_helper.from_array(np.array(numbers), name)
+        proto.graph.initializer.append(tensor)
     return proto
+
+
+def _find_cuts(
+    copies: list[str], views: Views, single_view: ModelProto
+) -> dict[str, list[int]]:
+    """Where each copy begins and ends in rows and columns of the padded image."""
+    _, _, height, width = _find_sides(single_view.graph.input[0])
+    cuts: dict[str, list[int]] = {}
+    for copy, (row, column) in zip(copies, views.corners, strict=True):
+        cuts[f"{copy}_from"] = [row, column]
+        cuts[f"{copy}_to"] = [row + height, column + width]
+    return cuts
 
 
 def _rename_ends(proto: ModelProto) -> None:

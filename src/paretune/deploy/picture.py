@@ -10,13 +10,12 @@ from PIL import Image
 
 from paretune.data.idx import read_idx
 from paretune.data.pictures import read_picture, refuse_unreadable, scale_picture
-from paretune.deploy.ink import INK
+from paretune.deploy.centring import Grey, centre_ink
 from paretune.errors import DataError
 from paretune.paths import printable
 
 IDX_STARTS = (b"\0\0", b"\x1f\x8b")  # plain, gzipped
 BRIGHT = 0.5  # a border brighter than this is paper
-Grey = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,12 @@ def place(
     if not fits and not is_by_ink:
         picture = scale_picture(picture, (height, width))
     pixels = np.asarray(picture, np.float32) / np.float32(255)
-    if invert or (invert is None and is_by_ink and _has_bright_border(pixels)):
+    inversion = _find_inversion(pixels, invert, is_by_ink)
+    if inversion:
         pixels = 1 - pixels
-        steps.append(
-            "inverted as asked" if invert else "inverted: its border is bright"
-        )
+        steps.append(inversion)
     if not fits and is_by_ink:
-        pixels = _centre_ink(pixels, (height, width), placing.ink_share)
+        pixels = centre_ink(pixels, (height, width), placing.ink_share)
         steps.append(f"{size} cut to its ink, scaled and centred")
     elif not fits:
         steps.append(f"{size} scaled to {width}x{height}")
@@ -99,57 +97,15 @@ def place(
     return Placed(name, image.astype(np.float32), "; ".join(steps) or "as it is")
 
 
+def _find_inversion(pixels: Grey, invert: bool | None, is_by_ink: bool) -> str:
+    """Why a picture is inverted, in words; empty for one that is not."""
+    if invert:
+        return "inverted as asked"
+    if invert is None and is_by_ink and _has_bright_border(pixels):
+        return "inverted: its border is bright"
+    return ""
+
+
 def _has_bright_border(pixels: Grey) -> bool:
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    return bool(np.median(border) > BRIGHT)
-
-
-def _centre_ink(white: Grey, size: tuple[int, int], share: float) -> Grey:
-    """An image of ``size`` whose ink takes ``share`` of its shorter side, with the
-    centre of mass in the middle.
-    """
-    cut = _cut_to_ink(white)
-    if not cut.size:
-        return np.zeros(size, np.float32)
-    small = _scale_ink(cut, size, share)
-    top = _find_start(small.sum(axis=1), size[0])
-    left = _find_start(small.sum(axis=0), size[1])
-    height, width = small.shape
-    image = np.zeros(size, np.float32)
-    image[top : top + height, left : left + width] = small
-    brightest = max(float(image.max()), 1e-6)
-    return np.asarray(image / brightest)
-
-
-def _cut_to_ink(white: Grey) -> Grey:
-    """The box round the ink, darker by the ground; empty without any ink."""
-    ground = white.min()
-    ink = white > ground + INK * (white.max() - ground)
-    if not ink.any():
-        return np.zeros((0, 0), np.float32)
-    rows = np.flatnonzero(ink.any(axis=1))
-    columns = np.flatnonzero(ink.any(axis=0))
-    box = white[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return np.asarray(box - ground)
-
-
-def _scale_ink(cut: Grey, size: tuple[int, int], share: float) -> Grey:
-    """The ink so large that its longer side takes ``share`` of the image's shorter one,
-    or so that it fits in.
-    """
-    wanted = max(1, round(share * min(size)))
-    rows, columns = cut.shape
-    factor = min(wanted / max(cut.shape), size[0] / rows, size[1] / columns)
-    height = max(1, round(rows * factor))
-    width = max(1, round(columns * factor))
-    resampling = Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(cut).resize((width, height), resampling))
-
-
-def _find_start(weights: Grey, side: int) -> int:
-    """Where ink with these ``weights`` starts on a side of the image, so that their
-    centre is in the middle.
-    """
-    centre = float(np.average(np.arange(len(weights)), weights=weights))
-    start = round((side - 1) / 2 - centre)
-    return min(max(start, 0), side - len(weights))
+    edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    return bool(np.median(np.concatenate(edges)) > BRIGHT)

@@ -28,7 +28,6 @@ from paretune.deploy.onnx_nodes import (
     remove_unread,
 )
 from paretune.errors import ExportError
-from paretune.paths import temporary_folder
 
 ROUNDING_NODES = ("QuantizeLinear", "DequantizeLinear")
 # Which onnxruntime leaves out: rounded values end at the bounds by themselves.
@@ -36,33 +35,35 @@ BOUNDED = ("Relu", "Clip")
 CALIBRATED_AT_ONCE = 100  # images
 
 
+def optimise(source: Path, path: Path) -> None:
+    """Write what onnxruntime makes of the ONNX file ``source`` before it is quantised:
+    batch norms join the convolutions before them, say.
+    """
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(str(source), str(path), skip_symbolic_shape=True)
+
+
 def quantise(source: Path, path: Path, images: NDArray[np.float32]) -> None:
-    """Write the ONNX file ``source`` in int8 to ``path``.
+    """Write the ONNX file ``source`` in int8 to ``path``, without its metadata.
 
     Activations are calibrated on ``images`` ``(N, C, H, W)`` in [0, 1]. The logits stay
     float32: they are the sums of the last layer, not rounded to 256 steps. Raises
     :class:`~paretune.errors.ExportError`, and leaves no file, for a network whose
     values have no finite range.
     """
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    with temporary_folder() as folder:
-        plain = folder / "plain.onnx"
-        whole = folder / "whole.onnx"
-        # Batch norms join the convolutions before.
-        quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)
-        real = onnx.load(str(plain))
-        # Stays as it is: an image is quantised once.
-        scaling = [node.name for node in find_scaling_nodes(real)]
-        _quantise_static(plain, whole, images, scaling)
-        model = onnx.load(str(whole))
+    real = onnx.load(str(source))
+    # Stays as it is: an image is quantised once.
+    scaling = [node.name for node in find_scaling_nodes(real)]
+    _quantise_static(source, path, images, scaling)
+    model = onnx.load(str(path))
+    path.unlink()
     _check_ranges(model)
     for node in list(model.graph.node):
         _take_unrounded(node, model)
-    if real.graph.node[-1].op_type not in BOUNDED:
+    if _find_last_layer(real)[-1].op_type not in BOUNDED:
         _leave_logits(model)
     del model.metadata_props[:]
-    model.metadata_props.extend(onnx.load(str(source)).metadata_props)
     onnx.save(model, str(path))
 
 
@@ -106,8 +107,8 @@ def _quantise_static(
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Hide what onnxruntime warns of: it asks for quant_pre_process, which was run, and
-    infinite ranges are refused later.
+    """Hide what onnxruntime warns of: it asks for quant_pre_process, which has nothing
+    left to do, and infinite ranges are refused later.
     """
     logger = logging.getLogger()
     level = logger.level
@@ -152,19 +153,29 @@ def _take_unrounded(node: NodeProto, model: ModelProto) -> None:
     Deep networks lose several times as much without it: each layer would be rounded to
     256 steps two to four times.
     """
-    dequantised = find_maker(node.input[0], model)
-    quantised = find_maker(dequantised.input[0], model) if dequantised else None
-    before = find_maker(quantised.input[0], model) if quantised else None
-    if not dequantised or not quantised or not before:
-        return
-    for maker in (before, quantised, dequantised):
-        if len(find_readers(maker.output[0], model)) != 1:
-            return
-    if node.op_type in SCALING and not is_constant(node.input[1], model):
-        return
-    if node.op_type in _find_joinable(before, model):
+    is_by_constant = node.op_type not in SCALING or is_constant(node.input[1], model)
+    before = _find_rounded(node.input[0], model)
+    if before and is_by_constant and node.op_type in _find_joinable(before, model):
         node.input[0] = before.output[0]
         remove_unread(model)
+
+
+def _find_rounded(value: str, model: ModelProto) -> NodeProto | None:
+    """The node whose values become ``value`` by being rounded; ``None`` if anything
+    else reads them.
+    """
+    for rounding in reversed(ROUNDING_NODES):
+        maker = _find_maker_for_one(value, model)
+        if not maker or maker.op_type != rounding:
+            return None
+        value = maker.input[0]
+    return _find_maker_for_one(value, model)
+
+
+def _find_maker_for_one(value: str, model: ModelProto) -> NodeProto | None:
+    """The node that computes a value; ``None`` if several nodes read it."""
+    has_one_reader = len(find_readers(value, model)) == 1
+    return find_maker(value, model) if has_one_reader else None
 
 
 def _find_joinable(node: NodeProto, model: ModelProto) -> tuple[str, ...]:
@@ -174,11 +185,9 @@ def _find_joinable(node: NodeProto, model: ModelProto) -> tuple[str, ...]:
     if node.op_type == "LayerNormalization":
         return ("Mul", "Add", "LeakyRelu")
     maker = find_maker(node.input[0], model)
-    if (
-        node.op_type not in SCALING
-        or not maker
-        or node.op_type not in _find_joinable(maker, model)
-    ):
+    if node.op_type not in SCALING or not maker:
+        return ()
+    if node.op_type not in _find_joinable(maker, model):
         return ()
     return ("Add", "LeakyRelu") if node.op_type == "Mul" else ("LeakyRelu",)
 

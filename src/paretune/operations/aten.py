@@ -93,6 +93,9 @@ def _read_arithmetic(call: Call) -> Operation:
 
 def _read_conv(call: Call) -> Operation:
     settings = call.settings
+    has_maps = len(call.shape_in) == 4
+    if settings.get("transposed") or not has_maps:
+        return _other(call, call.name)
     return Conv(
         settings["weight"],
         settings["bias"],
@@ -226,6 +229,7 @@ def _read_pair(setting: Any) -> Pair:
 
 READERS: dict[str, Callable[[Call], Operation]] = {
     "conv2d": _read_conv,
+    "convolution": _read_conv,  # as torch has one whose padding is in words
     "linear": _read_linear,
     "max_pool2d": _read_pool,
     "pad": _read_pad,

@@ -5,7 +5,6 @@ maps, so that other weights and another bias do the same.
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -21,44 +20,43 @@ def fold_norms(graph: Graph, *, copies: bool) -> Graph:
     With ``copies`` also a layer that is applied several times takes in the norms behind
     it: each application has weights of its own then.
     """
-    makers = {node.output: node for node in graph.nodes}
     readers = Counter(value for node in graph.nodes for value in node.inputs)
-    applied = _count_applications(graph)
-    folded: dict[str, Node] = {}
+    applied = Counter(id(node.operation) for node in graph.nodes)
+    folded: dict[str, Node] = {}  # by what they give
     for node in graph.nodes:
-        maker = makers.get(node.inputs[0])
-        if maker and isinstance(node.operation, BatchNorm):
-            is_alone = readers[maker.output] == 1
-            is_single = copies or applied[id(maker.operation)] == 1
-            joined = _join(maker, node, node.operation)
-            if joined and is_alone and is_single:
-                del folded[maker.output]
-                folded[node.output] = joined
+        layer = folded.get(node.inputs[0])
+        joined = _join(layer, node)
+        if layer and joined:
+            is_read_alone = readers[layer.output] == 1
+            is_applied_once = applied[id(layer.operation)] == 1
+            if is_read_alone and (copies or is_applied_once):
+                del folded[layer.output]
+                folded[joined.output] = joined
                 continue
         folded[node.output] = node
     return make_graph(list(folded.values()), graph.shapes[IMAGE])
 
 
-def _count_applications(graph: Graph) -> Mapping[int, int]:
-    """How often each operation is applied, by its identity."""
-    return Counter(id(node.operation) for node in graph.nodes)
-
-
-def _join(layer: Node, follower: Node, norm: BatchNorm) -> Node | None:
-    """The layer with the norm as its part; ``None`` if it has no weights."""
+def _join(layer: Node | None, follower: Node) -> Node | None:
+    """The layer with a norm that follows it as its part; ``None`` if they are no layer
+    with weights and no norm.
+    """
+    norm = follower.operation
+    if not layer or not isinstance(norm, BatchNorm):
+        return None
     if not isinstance(layer.operation, Conv | Linear):
         return None
-    factor = _find_factor(norm)
-    weight, bias = layer.operation.weight, layer.operation.bias
-    ones = [1] * (weight.ndim - 1)
-    centre = -norm.mean if bias is None else bias - norm.mean
-    shift = 0.0 if norm.bias is None else norm.bias
-    joined = replace(
-        layer.operation,
-        weight=weight * factor.reshape(-1, *ones),
-        bias=centre * factor + shift,
-    )
+    joined = _scale(layer.operation, norm)
     return replace(layer, operation=joined, output=follower.output)
+
+
+def _scale(layer: Conv | Linear, norm: BatchNorm) -> Conv | Linear:
+    factor = _find_factor(norm)
+    centre = -norm.mean if layer.bias is None else layer.bias - norm.mean
+    shift = 0.0 if norm.bias is None else norm.bias
+    ones = [1] * (layer.weight.ndim - 1)
+    by_map = factor.reshape(-1, *ones)
+    return replace(layer, weight=layer.weight * by_map, bias=centre * factor + shift)
 
 
 def _find_factor(norm: BatchNorm) -> Tensor:

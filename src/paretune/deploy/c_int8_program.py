@@ -1,0 +1,102 @@
+"""A program in whole numbers while it is written: its constants, the functions that it
+uses, and the places and the steps of its values.
+"""
+
+from dataclasses import dataclass, field
+from math import prod
+
+from paretune.deploy.c_int8_constants import Constants
+from paretune.deploy.fixed_point import SLOPE_BITS, find_factor
+from paretune.deploy.int8_network import Int8Node, Quantised, Steps
+from paretune.deploy.refusals import INT8_C, require_known
+from paretune.memory import MemoryPlan
+from paretune.operations.graph import Shape
+
+COPY = "cat"  # the function that copies values from place to place
+# The functions that all others call.
+ROUNDING_KERNELS = ("scaled", "clipped", "fine", "sloped", "rounded")
+SUM_KERNELS = ("scaled", "kept")  # those that a layer calls which gives sums
+
+
+def require_int8(is_known: bool, operation: str, expected: str) -> None:
+    """Raise :class:`~paretune.errors.ExportError` about an ``operation`` that has no
+    form in whole numbers.
+    """
+    require_known(is_known, operation, expected, INT8_C)
+
+
+@dataclass
+class Int8Program:
+    """Writes calls; the constants that they need gather in ``constants``, the functions
+    in ``used``.
+
+    Names of constants begin with ``NAME_``. ``logit_scale`` is the step of the logits,
+    once they are written.
+    """
+
+    network: Quantised
+    plan: MemoryPlan
+    constants: Constants = field(default_factory=Constants)
+    used: set[str] = field(default_factory=set)
+    logit_scale: float = 1.0
+
+    def find_place(self, value: str) -> str:
+        """Where a value lies."""
+        return f"memory + {self.plan.offsets[value]}"
+
+    def find_shape(self, node: Int8Node) -> Shape:
+        """The shape of the first input."""
+        return self.network.shapes[node.inputs[0]]
+
+    def find_maps(self, node: Int8Node) -> tuple[int, int]:
+        """Maps of the first input, and values of each."""
+        maps, *sides = self.find_shape(node)
+        return maps, prod(sides)
+
+    def find_steps(self, value: str) -> Steps:
+        """The steps of a value. Raises :class:`~paretune.errors.ExportError` for one
+        that is not rounded.
+        """
+        is_rounded = value in self.network.steps
+        reader = f"what reads `{value}`, which is not rounded,"
+        require_int8(is_rounded, reader, "a convolution or a dense layer first")
+        return self.network.steps[value]
+
+    def find_change(self, node: Int8Node) -> tuple[Steps, Steps]:
+        """The steps of the first input, and those of the output."""
+        return self.find_steps(node.inputs[0]), self.find_steps(node.output)
+
+    def write_call(self, function: str, node: Int8Node, *arguments: int | str) -> str:
+        """The call of a function that gives int8."""
+        self.used.update((function, *ROUNDING_KERNELS))
+        places = [self.find_place(value) for value in (*node.inputs, node.output)]
+        return _format_call(function, *places, *arguments)
+
+    def write_logits(self, function: str, node: Int8Node, *arguments: int | str) -> str:
+        """The call of a function whose sums are the logits."""
+        self.used.update((f"{function}_sums", *SUM_KERNELS))
+        places = [self.find_place(value) for value in node.inputs]
+        return _format_call(f"{function}_sums", *places, "logits", *arguments)
+
+    def write_copy(
+        self, source: str, target: str, size: int, given: Steps, made: Steps
+    ) -> str:
+        """The call that copies values from place to place, from the steps of one value
+        to those of another.
+        """
+        self.used.update((COPY, *ROUNDING_KERNELS))
+        zeros = (given.zero, made.zero)
+        factor = find_factor(given.scale / made.scale)
+        return _format_call(COPY, source, target, size, *zeros, *factor)
+
+
+def _format_call(function: str, *arguments: int | str) -> str:
+    return f"{function}({', '.join(map(str, arguments))});"
+
+
+def write_slope(node: Int8Node) -> int:
+    """The slope of an operation below 0, in 1/2^24."""
+    is_small = abs(node.slope) < 2
+    operation = f"leaky_relu with a slope of {node.slope:g}"
+    require_int8(is_small, operation, "one between -2 and 2")
+    return round(node.slope * (1 << SLOPE_BITS))
