@@ -70,12 +70,12 @@ def test_a_call_is_tried_until_the_database_is_free(tmp_path, caplog):
 
 
 def test_it_gives_up_in_the_end_and_names_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "AWAY_S", -1.0)
+    monkeypatch.setattr(storage, "DATABASE_AWAY_S", -1.0)
     study, path = database(tmp_path)
 
     expected = (
-        r"the study's database `.*optuna.db` has not answered for 0 s; expected it to "
-        r"be free"
+        r"the study's database `.*optuna.db` has not answered for 0 s; see what holds or "
+        r"stopped it"
     )
     with locked(path, BUSY_S + 1), pytest.raises(FaultError, match=expected):
         study.set_user_attr("a", 1)

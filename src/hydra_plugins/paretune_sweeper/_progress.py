@@ -18,7 +18,7 @@ from paretune.search.caps import Caps
 from paretune.search.stopping import compute_losses, hypervolume, reference_point
 from paretune.search.storage import best_trials
 from paretune.search.study import finished, reason_of, running
-from paretune.search.worker import shown
+from paretune.search.worker import format_values
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Progress:
         for trial in fresh:
             self.logged.add(trial.number)
             if trial.number != ran:
-                result = shown(trial.values or ()) or reason_of(trial)
+                result = format_values(trial.values or ()) or reason_of(trial)
                 log.info(
                     "trial %d: %s %s", trial.number, trial.state.name.lower(), result
                 )
@@ -145,11 +145,11 @@ def _list_complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 def format_score(values: Sequence[float]) -> str:
     """The last of ``values``, and the costs before it."""
     *costs, score = values
-    text = shown([score])
+    text = format_values([score])
     if 0 <= score <= 1:
         text = f"{score:.4f}"
     if costs:
-        text += f" at {shown(costs)}"
+        text += f" at {format_values(costs)}"
     return text
 
 

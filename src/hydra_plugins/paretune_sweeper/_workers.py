@@ -30,7 +30,7 @@ from paretune.errors import ConfigError, SweepError, first_line
 from paretune.overrides import STUDY_NAME, quoted
 from paretune.retry import FaultError, patience
 from paretune.search.claims import (
-    CREW,
+    POOL_ID_ENV,
     in_hand,
     is_process_alive,
     kill_overdue,
@@ -344,7 +344,7 @@ class WorkerJob:
         os.environ["OMP_NUM_THREADS"] = share or str(self.threads)
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu
-        os.environ[CREW] = self.crew
+        os.environ[POOL_ID_ENV] = self.crew
         # Jobs of a cluster may outlive the login node's process, and are taken over by
         # the next.
         if not under_slurm():

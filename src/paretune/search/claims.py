@@ -34,8 +34,10 @@ log = logging.getLogger(__name__)
 WORKER = "worker"
 ATTEMPT = "attempt"
 DEATHS = "deaths"
-LATEST = "latest"  # epoch and values of a running trial
-CREW = "PARETUNE_CREW"  # in a worker's environment: who launched it
+# Epoch and values of a running trial.
+LATEST = "latest"
+# In a worker's environment: who launched it.
+POOL_ID_ENV = "PARETUNE_CREW"
 # A process's start is told from a clock that may be set; its number is not given again
 # as soon.
 CLOCK_STEP_S = 5
@@ -65,14 +67,13 @@ def ask(study: Study, leaves_room: Callable[[int], bool]) -> tuple[Trial, int] |
             waiting = [add_waiting(study)]
         for trial in waiting:
             if leaves_room(trial.number) and _take(study, trial):
-                return as_trial(study, trial), _attempt(trial)
+                return as_trial(study, trial), _read_attempt(trial)
     return None
 
 
 def _take(study: Study, trial: FrozenTrial) -> bool:
-    return switch(
-        study, trial, TAKEN, {WORKER: _identity(), ATTEMPT: _attempt(trial)}, OWNER
-    )
+    notes = {WORKER: _identify(), ATTEMPT: _read_attempt(trial)}
+    return switch(study, trial, TAKEN, notes, OWNER)
 
 
 def held(study: Study, trial: Trial, attempt: int) -> bool:
@@ -80,7 +81,7 @@ def held(study: Study, trial: Trial, attempt: int) -> bool:
     back as an orphan.
     """
     now = stored(study, trial)
-    return now.state is TrialState.RUNNING and _attempt(now) == attempt
+    return now.state is TrialState.RUNNING and _read_attempt(now) == attempt
 
 
 def requeue(
@@ -93,7 +94,11 @@ def requeue(
     orphan one wins, as nobody's trial is changed who has read what is no longer so.
     ``deaths``: how often its worker has died by now, if this was a death.
     """
-    notes: dict[str, Any] = {WORKER: None, ATTEMPT: _attempt(trial) + 1, LATEST: None}
+    notes: dict[str, Any] = {
+        WORKER: None,
+        ATTEMPT: _read_attempt(trial) + 1,
+        LATEST: None,
+    }
     if deaths is not None:
         notes[DEATHS] = deaths
     return switch(study, trial, PUT_BACK, notes, OWNER)
@@ -124,16 +129,13 @@ def cut_off(study: Study, trial: FrozenTrial | Trial, retry: int) -> None:
     """Requeue a running trial whose worker died, or fail it if that has happened more
     than ``retry`` times.
     """
-    deaths = int(noted(trial, DEATHS) or 0) + 1  # an interrupt is no death
+    # An interrupt is no death.
+    deaths = int(noted(trial, DEATHS) or 0) + 1
     if deaths > retry:
-        log.warning(
-            "trial %d broke off %d times and counts as failed", trial.number, deaths
-        )
-        fail(
-            study,
-            trial,
-            f"its worker died {deaths} times (killed, or out of memory or time)",
-        )
+        number = trial.number
+        log.warning("trial %d broke off %d times and counts as failed", number, deaths)
+        reason = f"its worker died {deaths} times (killed, or out of memory or time)"
+        fail(study, trial, reason)
     elif requeue(study, trial, deaths):
         log.info("trial %d was cut off and is in the queue again", trial.number)
 
@@ -144,7 +146,8 @@ def fail(study: Study, trial: FrozenTrial | Trial, reason: str) -> bool:
     """
     try:
         set_user_attr(study, trial, "reason", reason[:2000])
-    except UpdateFinishedTrialError:  # another process was quicker
+    except UpdateFinishedTrialError:
+        # Another process was quicker.
         return False
     return switch(study, trial, FAILED, {ENDED: time.time()}, OWNER)
 
@@ -163,14 +166,11 @@ def kill_overdue(study: Study, trial_timeout_s: float | None) -> None:
         return
     for trial in running(study):
         now_s = time.time()
-        is_overdue = (
-            now_s - worker_of(trial).get("since", now_s) > trial_timeout_s + 2 * GRACE_S
-        )
-        if (
-            is_overdue
-            and _lives_here(trial)
-            and fail(study, trial, too_long(trial_timeout_s))
-        ):
+        ran_s = now_s - worker_of(trial).get("since", now_s)
+        is_overdue = ran_s > trial_timeout_s + 2 * GRACE_S
+        if not is_overdue or not _lives_here(trial):
+            continue
+        if fail(study, trial, too_long(trial_timeout_s)):
             _kill_worker(trial)
 
 
@@ -197,7 +197,7 @@ def workers_alive(study: Study) -> list[str]:
 
 def this_process() -> str:
     """A name of this process that no other one has had."""
-    identity = _identity()
+    identity = _identify()
     return f"{identity['host']}:{identity['pid']}:{identity['started']}"
 
 
@@ -213,48 +213,49 @@ def is_process_alive(name: str) -> bool:
 
 def starts(study: Study) -> int:
     """How often any trial of the study was started."""
-    return sum(
-        attempt + 1
-        for t in study.get_trials(deepcopy=False)
-        if (attempt := noted(t, ATTEMPT)) is not None
-    )
+    total = 0
+    for trial in study.get_trials(deepcopy=False):
+        attempt = noted(trial, ATTEMPT)
+        if attempt is not None:
+            total += attempt + 1
+    return total
 
 
-def _attempt(trial: FrozenTrial | Trial) -> int:
+def _read_attempt(trial: FrozenTrial | Trial) -> int:
     return int(noted(trial, ATTEMPT) or 0)
 
 
-def _identity() -> dict[str, str | int | float]:
-    """What tells this process apart from all others; from a later one with the same
-    number by its start.
+def _identify() -> dict[str, str | int | float]:
+    """Facts that tell this process apart from all others; from a later one with the
+    same number by its start.
     """
-    started, crew = psutil.Process().create_time(), os.environ.get(CREW, "")
-    where = {"host": socket.gethostname(), "processes": _processes()}
     return {
-        **where,
+        "host": socket.gethostname(),
+        "processes": _name_process_list(),
         "pid": os.getpid(),
-        "started": started,
+        "started": psutil.Process().create_time(),
         "since": time.time(),
-        "crew": crew,
+        "crew": os.environ.get(POOL_ID_ENV, ""),
     }
 
 
 @cache
-def _processes() -> str:
+def _name_process_list() -> str:
     """Which list of processes this one is in: machines and containers may share a name,
     and number theirs alike.
     """
-    with suppress(OSError):  # other systems than Linux have no such files
+    # Other systems than Linux have no such files.
+    with suppress(OSError):
         return f"{BOOT.read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     return ""
 
 
 def _is_here(worker: Mapping[str, Any]) -> bool:
     """Whether the worker's process would be among those that this process sees."""
-    return bool(
-        worker["host"] == socket.gethostname()
-        and worker.get("processes", _processes()) == _processes()
-    )
+    if worker["host"] != socket.gethostname():
+        return False
+    here = _name_process_list()
+    return bool(worker.get("processes", here) == here)
 
 
 def worker_of(trial: FrozenTrial) -> dict[str, Any]:
@@ -263,7 +264,9 @@ def worker_of(trial: FrozenTrial) -> dict[str, Any]:
     """
     worker = noted(trial, WORKER) or {}
     # Earlier versions noted text.
-    return dict(json.loads(worker) if isinstance(worker, str) else worker)
+    if isinstance(worker, str):
+        worker = json.loads(worker)
+    return dict(worker)
 
 
 def _is_alive(trial: FrozenTrial, is_silent: bool) -> bool:
@@ -271,8 +274,10 @@ def _is_alive(trial: FrozenTrial, is_silent: bool) -> bool:
     unless it ``is_silent``.
     """
     worker = worker_of(trial)
-    if not worker or not _is_here(worker):
-        return bool(worker) and not is_silent
+    if not worker:
+        return False
+    if not _is_here(worker):
+        return not is_silent
     return _runs(worker["pid"], worker["started"])
 
 

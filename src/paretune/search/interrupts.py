@@ -1,5 +1,5 @@
-"""What breaks a trial off from outside: somebody stops the sweep, the trial runs for
-too long, or its store fails.
+"""Breaking a trial off from outside: somebody stops the sweep, the trial runs for too
+long, or its store fails.
 """
 
 import logging
@@ -56,8 +56,8 @@ def begin_anew() -> None:
 
 
 def end_soon() -> None:
-    """What is left is closing: a further Ctrl-C would only cut it off, and it has a few
-    seconds.
+    """Give this process a few seconds to close what is open, which a further Ctrl-C
+    would only cut off.
     """
     patience.end()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -66,7 +66,7 @@ def end_soon() -> None:
 
 
 def _handle_signals() -> None:
-    # a shell's background jobs ignore SIGINT, and Lightning ignores it after the first
+    # A shell's background jobs ignore SIGINT, and Lightning ignores it after the first
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not under_slurm():
         signal.signal(signal.SIGTERM, _terminate)
@@ -223,22 +223,25 @@ class Watch:
     def _watch(self) -> None:
         started_s = time.monotonic()
         while not self._over.wait(POLL_S):
-            self.late = (
-                self.limit_s is not None and time.monotonic() - started_s > self.limit_s
-            )
+            self.late = self._is_late(started_s)
             # SIGTERM came in a `__del__`, say, whose exceptions Python drops.
             is_swallowed = patience.is_over()
-            if (
-                not (self.late or is_swallowed or self._is_stopping())
-                or self._over.is_set()
-            ):
-                continue
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            if not self._over.wait(GRACE_S):
-                with suppress(FaultError):
-                    self.last_words(self.late)
-                os.kill(os.getpid(), signal.SIGKILL)
-            return
+            is_to_end = self.late or is_swallowed or self._is_stopping()
+            if is_to_end and not self._over.is_set():
+                self._interrupt()
+                return
+
+    def _is_late(self, started_s: float) -> bool:
+        if self.limit_s is None:
+            return False
+        return time.monotonic() - started_s > self.limit_s
+
+    def _interrupt(self) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        if not self._over.wait(GRACE_S):
+            with suppress(FaultError):
+                self.last_words(self.late)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def _is_stopping(self) -> bool:
         try:
@@ -246,5 +249,6 @@ class Watch:
         except FaultError as fault:
             self.fault = fault
             return True
-        except Exception:  # it is asked again
+        except Exception:
+            # It is asked again.
             return False

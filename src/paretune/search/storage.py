@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from threading import Event, Thread
 from traceback import clear_frames
@@ -62,19 +62,28 @@ from paretune.retry import (
 # Before the names of system attributes, which are no business of those who look at a
 # study.
 NOTE = "paretune:"
-MOVE = "move"  # a name for the last change of a trial's state, which nothing else has
-ENQUEUED = "fixed_params"  # the system attribute with what enqueue_trial was given
-AWAY_S = 300.0  # a restart takes seconds, a failover a minute or two
+# A name for the last change of a trial's state, which nothing else has.
+MOVE = "move"
+# The system attribute with what enqueue_trial was given.
+ENQUEUED = "fixed_params"
+# A restart takes seconds, a failover a minute or two.
+DATABASE_AWAY_S = 300.0
 PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
-NAME = "the study's database"
-STANDBY = "25006"  # of a PostgreSQL that a failover has not made the primary yet
+DATABASE_NAME = "the study's database"
+# Of a PostgreSQL that a failover has not made the primary yet.
+STANDBY = "25006"
 LAST_BEAT_S = 1.0
-IDS_AT_ONCE = 5_000  # in one query; SQLite takes 32,766
+# In one query; SQLite takes 32,766.
+IDS_AT_ONCE = 5_000
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Name = TypeVar("Name")
+Value = TypeVar("Value")
+ByTrial = defaultdict[int, dict[Name, Value]]
 AnyTrial = Trial | FrozenTrial
-Move = tuple[TrialState, TrialState]  # from a state to another
+# From a state to another.
+Move = tuple[TrialState, TrialState]
 
 
 def patiently(call: Callable[P, R]) -> Callable[P, R]:
@@ -87,27 +96,26 @@ def patiently(call: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(call)
     def waiting(*arguments: P.args, **named: P.kwargs) -> R:
-        outage = Outage(NAME, PAUSES_S, TOLD_AFTER_S)
+        outage = Outage(DATABASE_NAME, PAUSES_S, TOLD_AFTER_S)
         while True:
             try:
                 answer = call(*arguments, **named)
             except UpdateFinishedTrialError:
                 if not outage.tries:
                     raise
-                answer = True  # type: ignore[assignment]  # an earlier try came through, its answer did not
+                # An earlier try came through, its answer did not.
+                answer = True  # type: ignore[assignment]
             except (StorageInternalError, SQLAlchemyError) as error:
                 _refuse_fault(error, arguments[0])
                 if not _is_outage(error):
                     raise
                 away_s = outage.noticed(error)
-                if away_s > AWAY_S or patience.is_over():
+                if away_s > DATABASE_AWAY_S or patience.is_over():
                     raise FaultError(_no_answer(arguments[0], away_s)) from error
                 outage.wait()
                 continue
-            except (
-                KeyboardInterrupt,
-                SystemExit,
-            ) as error:  # the cursor in its traceback would lock SQLite
+            except (KeyboardInterrupt, SystemExit) as error:
+                # The cursor in its traceback would lock SQLite.
                 clear_frames(error.__traceback__)
                 raise
             outage.ended()
@@ -122,54 +130,50 @@ def _refuse_fault(error: Exception, owner: object) -> None:
     """
     path = _file_of(owner)
     if fault := fault_of(error, path):
-        raise error_of(fault, _named(owner)) from error
+        raise error_of(fault, _name(owner)) from error
 
 
 def _is_outage(error: BaseException) -> bool:
     """Whether the database is busy, restarts or cannot be reached, rather than that the
     call is wrong.
     """
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    cause: BaseException | None = error
+    if isinstance(error, StorageInternalError):
+        cause = error.__cause__
     if isinstance(cause, OperationalError) and isinstance(cause.orig, sqlite3.Error):
         return is_busy(cause)
-    is_standby = getattr(getattr(cause, "orig", None), "sqlstate", None) == STANDBY
-    is_cut = isinstance(cause, DBAPIError) and cause.connection_invalidated
-    return (
-        is_standby
-        or is_cut
-        or isinstance(cause, OperationalError | InterfaceError | PoolTimeoutError)
-    )
+    if isinstance(cause, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    if isinstance(cause, DBAPIError) and cause.connection_invalidated:
+        return True
+    driver_error = getattr(cause, "orig", None)
+    return getattr(driver_error, "sqlstate", None) == STANDBY
 
 
 def _no_answer(owner: object, away_s: float) -> str:
     return (
-        f"{_named(owner)} has not answered for {away_s:.0f} s; expected it to be free "
-        "and to run; see what holds or stopped it; "
-        f"the same command then goes on from here"
+        f"{_name(owner)} has not answered for {away_s:.0f} s; see what holds or "
+        "stopped it; the same command then goes on from here"
     )
 
 
-def _named(owner: object) -> str:
+def _name(owner: object) -> str:
     path = _file_of(owner)
-    return f"{NAME} `{path}`" if path else NAME
+    if path is None:
+        return DATABASE_NAME
+    return f"{DATABASE_NAME} `{path}`"
 
 
 def _file_of(owner: object) -> Path | None:
     """The file of the SQLite database behind a storage or a study."""
-    database = (
-        owner
-        if isinstance(owner, RDBStorage)
-        else _database(owner)
-        if isinstance(owner, Study)
-        else None
-    )
-    if (
-        database is None
-        or database.engine.dialect.name != "sqlite"
-        or not database.engine.url.database
-    ):
+    if isinstance(owner, Study):
+        owner = _database(owner)
+    if not isinstance(owner, RDBStorage):
         return None
-    return Path(database.engine.url.database)
+    engine = owner.engine
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return None
+    return Path(engine.url.database)
 
 
 def refuse_broken(study: Study) -> None:
@@ -178,9 +182,12 @@ def refuse_broken(study: Study) -> None:
 
     SQLite goes on writing to a file that was deleted while it was open.
     """
-    path, database = _file_of(study), _database(study)
-    if path and (fault := fault_of_file(path, getattr(database, "opened", None))):
-        raise error_of(fault, _named(study))
+    path = _file_of(study)
+    if path is None:
+        return
+    fault = fault_of_file(path, getattr(_database(study), "opened", None))
+    if fault:
+        raise error_of(fault, _name(study))
 
 
 class PatientStorage(RDBStorage):
@@ -188,7 +195,8 @@ class PatientStorage(RDBStorage):
     instead of ending the worker.
     """
 
-    opened: FileId | None = None  # the file of a SQLite one
+    # The file of a SQLite one.
+    opened: FileId | None = None
 
 
 # What Optuna's cache asks of the database behind it.
@@ -217,8 +225,8 @@ CALLS = (
     "_set_trial_param",
 )
 
-for _name in CALLS:
-    setattr(PatientStorage, _name, patiently(getattr(RDBStorage, _name)))
+for _call in CALLS:
+    setattr(PatientStorage, _call, patiently(getattr(RDBStorage, _call)))
 
 
 def _read_trials(
@@ -228,55 +236,53 @@ def _read_trials(
     included_trial_ids: set[int],
     trial_id_greater_than: int,
 ) -> list[FrozenTrial]:
-    """What Optuna's ``_get_trials`` gives, a tenth of its time: from rows, without an
-    object for each of them.
-
-    The trials of the study whose id is above ``trial_id_greater_than`` or among
+    """The trials of the study whose id is above ``trial_id_greater_than`` or among
     ``included_trial_ids``, by their ids.
+
+    The same as Optuna's ``_get_trials`` in a tenth of its time: from rows, without an
+    object for each of them.
     """
     trial = TrialModel
     known = trial.trial_id.in_(sorted(included_trial_ids))
-    which = [
-        trial.study_id == study_id,
-        or_(trial.trial_id > trial_id_greater_than, known),
-    ]
-    if states is not None:
-        which.append(
-            trial.state.in_([state for state in TrialState if state in states])
-        )
-    with database.engine.connect() as connection:
-        StudyModel.find_or_raise_by_id(study_id, Session(connection))
-        columns = (
+    is_new = trial.trial_id > trial_id_greater_than
+    query = (
+        select(
             trial.trial_id,
             trial.number,
             trial.state,
             trial._datetime_start_utc,
             trial._datetime_complete_utc,
         )
-        rows = connection.execute(
-            select(*columns).where(*which).order_by(trial.trial_id)
-        ).all()
-        ids = [row.trial_id for row in rows]
-        parts = _PartsOfTrials(connection, ids)
-    return [parts.trial(*row) for row in rows]
+        .where(trial.study_id == study_id, or_(is_new, known))
+        .order_by(trial.trial_id)
+    )
+    if states is not None:
+        wanted = [state for state in TrialState if state in states]
+        query = query.where(trial.state.in_(wanted))
+    with database.engine.connect() as connection:
+        StudyModel.find_or_raise_by_id(study_id, Session(connection))
+        rows = connection.execute(query).all()
+        parts = _PartsOfTrials(connection, [row.trial_id for row in rows])
+    return [parts.make_trial(*row) for row in rows]
 
 
 class _PartsOfTrials:
-    """What other tables hold of some trials, by the trials' ids."""
+    """Rows of other tables about some trials, by the trials' ids."""
 
     def __init__(self, connection: Connection, trial_ids: Sequence[int]) -> None:
-        self._connection, self._ids = connection, trial_ids
-        self.params: dict[int, dict[str, Any]] = defaultdict(dict)
-        self.distributions: dict[int, dict[str, BaseDistribution]] = defaultdict(dict)
+        self._connection = connection
+        self._ids = trial_ids
+        self.params: ByTrial[str, Any] = defaultdict(dict)
+        self.distributions: ByTrial[str, BaseDistribution] = defaultdict(dict)
         self._read_params()
-        self.user_attrs = self._attributes(TrialUserAttributeModel)
-        self.system_attrs = self._attributes(TrialSystemAttributeModel)
-        self._values: dict[int, dict[int, float]] = defaultdict(dict)
-        self.reported: dict[int, dict[int, float]] = defaultdict(dict)
+        self.user_attrs = self._read_attributes(TrialUserAttributeModel)
+        self.system_attrs = self._read_attributes(TrialSystemAttributeModel)
+        self._values: ByTrial[int, float] = defaultdict(dict)
         self._read_values()
+        self.reported: ByTrial[int, float] = defaultdict(dict)
         self._read_reported()
 
-    def trial(
+    def make_trial(
         self,
         trial_id: int,
         number: int,
@@ -303,20 +309,18 @@ class _PartsOfTrials:
 
     def _read_params(self) -> None:
         row = TrialParamModel
-        # A sweep has few, and reading one takes longer than all else.
-        known: dict[str, BaseDistribution] = {}
         columns = (row.trial_id, row.param_name, row.param_value, row.distribution_json)
+        # A sweep has few distributions, and reading one takes longer than all else.
+        read = cache(json_to_distribution)
         for trial_id, name, value, text in self._rows(row, columns, row.param_id):
-            if text not in known:
-                known[text] = json_to_distribution(text)
-            self.params[trial_id][name] = known[text].to_external_repr(value)
-            self.distributions[trial_id][name] = known[text]
+            distribution = read(text)
+            self.params[trial_id][name] = distribution.to_external_repr(value)
+            self.distributions[trial_id][name] = distribution
 
-    def _attributes(self, row: Any) -> dict[int, dict[str, Any]]:
-        attributes: dict[int, dict[str, Any]] = defaultdict(dict)
-        for trial_id, key, text in self._rows(
-            row, (row.trial_id, row.key, row.value_json), row.trial_id
-        ):
+    def _read_attributes(self, row: Any) -> ByTrial[str, Any]:
+        attributes: ByTrial[str, Any] = defaultdict(dict)
+        columns = (row.trial_id, row.key, row.value_json)
+        for trial_id, key, text in self._rows(row, columns, row.trial_id):
             attributes[trial_id][key] = json.loads(text)
         return attributes
 
@@ -348,11 +352,9 @@ class _PartsOfTrials:
 
 
 def _local(time_utc: datetime | None) -> datetime | None:
-    return (
-        time_utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
-        if time_utc
-        else None
-    )
+    if time_utc is None:
+        return None
+    return time_utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
 
 
 PatientStorage._get_trials = patiently(_read_trials)  # type: ignore[method-assign, arg-type]
@@ -374,14 +376,14 @@ def open_database(
     """A study's database; one that another process holds is waited for, one that does
     not answer at the start is not.
     """
-    outage = Outage(NAME, PAUSES_S, TOLD_AFTER_S)
+    outage = Outage(DATABASE_NAME, PAUSES_S, TOLD_AFTER_S)
     while True:
         try:
             database = PatientStorage(
                 url, engine_kwargs=engine_options, heartbeat_interval=heartbeat_s
             )
         except (StorageInternalError, SQLAlchemyError) as error:
-            if not is_busy(error) or outage.noticed(error) > AWAY_S:
+            if not is_busy(error) or outage.noticed(error) > DATABASE_AWAY_S:
                 raise
             outage.wait()
             continue
@@ -415,15 +417,17 @@ def note(study: Study, trial: AnyTrial, name: str, value: Any) -> None:
 
 
 def noted(trial: AnyTrial, name: str) -> Any:
-    """What was noted when ``trial`` was read; ``None`` if nothing was. Earlier versions
-    noted it as an attribute of the user's.
+    """The value of a note when ``trial`` was read; ``None`` without one. Earlier
+    versions noted it as an attribute of the user's.
     """
     attrs = _as_read(trial)
     return attrs.system_attrs.get(f"{NOTE}{name}", attrs.user_attrs.get(name))
 
 
 def _as_read(trial: AnyTrial) -> FrozenTrial:
-    return trial._cached_frozen_trial if isinstance(trial, Trial) else trial
+    if isinstance(trial, Trial):
+        return trial._cached_frozen_trial
+    return trial
 
 
 def add_waiting(study: Study) -> FrozenTrial:
@@ -475,9 +479,9 @@ def _beat_until(is_over: Event, database: RDBStorage, trial_id: int) -> None:
 def silent(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
     """The numbers of those running ``trials`` whose heartbeat has stopped."""
     database = _database(study)
-    stale = (
-        database._get_stale_trial_ids(study._study_id) if database and trials else ()
-    )
+    if database is None or not trials:
+        return set()
+    stale = database._get_stale_trial_ids(study._study_id)
     return {trial.number for trial in trials if trial._trial_id in stale}
 
 
@@ -501,10 +505,13 @@ def switch(
     else:
         done = _switch_in_memory(study, trial, states, notes, same)
     if done and isinstance(trial, Trial):
-        _as_read(trial).system_attrs.update(
-            {f"{NOTE}{name}": value for name, value in notes.items()}
-        )
+        _as_read(trial).system_attrs.update(_name_notes(notes))
     return done
+
+
+def _name_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """The notes by the names of their attributes."""
+    return {f"{NOTE}{name}": value for name, value in notes.items()}
 
 
 @patiently
@@ -516,26 +523,23 @@ def _switch_in_database(
     same: Collection[str],
 ) -> bool:
     trial_id = trial._trial_id
-    was_read = _texts(_noted_in(_as_read(trial)))
-    values = _texts({f"{NOTE}{name}": value for name, value in notes.items()})
+    was_read = _to_texts(_list_notes(_as_read(trial)))
+    values = _to_texts(_name_notes(notes))
     before, after = states
+    move = (
+        update(TrialModel)
+        .where(TrialModel.trial_id == trial_id, TrialModel.state == before)
+        .values(_make_columns(after))
+    )
     # Unless its worker notes something after all.
-    with (
-        suppress(IntegrityError),
-        database.engine.connect() as connection,
-    ):
-        is_it = (TrialModel.trial_id == trial_id, TrialModel.state == before)
-        # first, as it locks the trial until the end of the transaction
-        has_moved = connection.execute(
-            update(TrialModel).where(*is_it).values(_columns_of(after))
-        ).rowcount
-        now = _notes_of(connection, trial_id)
+    with suppress(IntegrityError), database.engine.connect() as connection:
+        # First, as it locks the trial until the end of the transaction.
+        has_moved = connection.execute(move).rowcount
+        now = _read_notes(connection, trial_id)
         # Or it has, by an earlier try whose answer did not come through.
         if not has_moved:
             return now.get(f"{NOTE}{MOVE}") == values[f"{NOTE}{MOVE}"]
-        if any(
-            now.get(f"{NOTE}{name}") != was_read.get(f"{NOTE}{name}") for name in same
-        ):
+        if not _are_equal(now, was_read, same):
             return False
         _replace_notes(connection, trial_id, values)
         if after is TrialState.RUNNING:
@@ -552,21 +556,33 @@ def _switch_in_memory(
     notes: Mapping[str, Any],
     same: Collection[str],
 ) -> bool:
-    now, was_read = stored(study, trial), _noted_in(_as_read(trial))
-    if now.state is not states[0]:
+    now = stored(study, trial)
+    before, after = states
+    if now.state is not before:
         return False
-    if any(
-        _noted_in(now).get(f"{NOTE}{name}") != was_read.get(f"{NOTE}{name}")
-        for name in same
-    ):
+    if not _are_equal(_list_notes(now), _list_notes(_as_read(trial)), same):
         return False
-    for name, value in notes.items():
-        study._storage.set_trial_system_attr(trial._trial_id, f"{NOTE}{name}", value)
-    return study._storage.set_trial_state_values(trial._trial_id, states[1])
+    for name, value in _name_notes(notes).items():
+        study._storage.set_trial_system_attr(trial._trial_id, name, value)
+    return study._storage.set_trial_state_values(trial._trial_id, after)
 
 
-def _columns_of(state: TrialState) -> dict[str, Any]:
-    """What Optuna writes with a state; it stores times in UTC, and shows local ones."""
+def _are_equal(
+    first: Mapping[str, Any], second: Mapping[str, Any], names: Collection[str]
+) -> bool:
+    """Whether two sets of notes, by the names of their attributes, agree in those
+    called ``names``.
+    """
+    for name in names:
+        if first.get(f"{NOTE}{name}") != second.get(f"{NOTE}{name}"):
+            return False
+    return True
+
+
+def _make_columns(state: TrialState) -> dict[str, Any]:
+    """The columns that Optuna writes with a state; it stores times in UTC, and shows
+    local ones.
+    """
     now = datetime.now(UTC).replace(tzinfo=None)
     if state is TrialState.RUNNING:
         return {"state": state, "datetime_start": now}
@@ -575,22 +591,21 @@ def _columns_of(state: TrialState) -> dict[str, Any]:
     return {"state": state}
 
 
-def _noted_in(trial: FrozenTrial) -> dict[str, Any]:
+def _list_notes(trial: FrozenTrial) -> dict[str, Any]:
     return {
         key: value for key, value in trial.system_attrs.items() if key.startswith(NOTE)
     }
 
 
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+def _to_texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in values.items()}
 
 
-def _notes_of(connection: Connection, trial_id: int) -> dict[str, str]:
+def _read_notes(connection: Connection, trial_id: int) -> dict[str, str]:
     row = TrialSystemAttributeModel
-    found = connection.execute(
-        select(row.key, row.value_json).where(row.trial_id == trial_id)
-    )
-    return {key: text for key, text in found.all() if key.startswith(NOTE)}
+    query = select(row.key, row.value_json).where(row.trial_id == trial_id)
+    rows = connection.execute(query).all()
+    return {key: text for key, text in rows if key.startswith(NOTE)}
 
 
 def _replace_notes(
@@ -670,4 +685,6 @@ def _changes(database: RDBStorage, statement: Insert) -> bool:
 def _database(study: Study) -> RDBStorage | None:
     """The database behind the study's cache."""
     storage = getattr(study._storage, "_backend", study._storage)
-    return storage if isinstance(storage, RDBStorage) else None
+    if isinstance(storage, RDBStorage):
+        return storage
+    return None

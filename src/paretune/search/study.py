@@ -45,9 +45,11 @@ BUSY_S = 2
 DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 STOP = "stop"
 ID = "id"
-ENDED = "ended"  # when a trial did
+# When a trial did.
+ENDED = "ended"
 
-optuna.logging.disable_default_handler()  # a sweep's own log says what a person needs
+# A sweep's own log says what a person needs.
+optuna.logging.disable_default_handler()
 optuna.logging.enable_propagation()
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -70,13 +72,12 @@ def open_study(
     Raises :class:`~paretune.errors.StoreError` if the stored study optimises in other
     directions.
     """
-    database = _storage(storage)
+    database = _open_storage(storage)
     if join and (database is None or name not in optuna.get_all_study_names(database)):
         raise StoreError(
-            f"study `{name}` is not in `{storage}`; expected a sweep that was "
-            "started; start it with "
-            "paretune sweep or paretune train -m, or check hydra.sweeper.storage and "
-            "the name"
+            f"study `{name}` is not in `{storage}`; expected a sweep that was started; "
+            "start it with paretune sweep or paretune train -m, or check "
+            "hydra.sweeper.storage and the name"
         )
     study = optuna.create_study(
         study_name=name,
@@ -90,13 +91,12 @@ def open_study(
     if stored != list(directions):
         raise StoreError(
             f"study `{name}` optimises {stored}, not {list(directions)}; expected the "
-            "same directions; give the sweep "
-            f"another name"
+            "same directions; give the sweep another name"
         )
     return study
 
 
-def _storage(url: str | None) -> RDBStorage | None:
+def _open_storage(url: str | None) -> RDBStorage | None:
     refuse_passwords(url)
     if url is None:
         return None
@@ -106,13 +106,7 @@ def _storage(url: str | None) -> RDBStorage | None:
             _check_file(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            local = url.startswith("sqlite")
-            waits = (
-                {"connect_args": {"timeout": BUSY_S}}
-                if local
-                else {"pool_pre_ping": True}
-            )
-            return open_database(url, waits, HEARTBEAT_S)
+            return open_database(url, _choose_engine_options(url), HEARTBEAT_S)
     except StoreError:
         raise
     except Exception as error:
@@ -125,6 +119,12 @@ def _storage(url: str | None) -> RDBStorage | None:
         ) from error
 
 
+def _choose_engine_options(url: str) -> dict[str, Any]:
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": BUSY_S}}
+    return {"pool_pre_ping": True}
+
+
 OF_DISKS = (DISK_FULL, FILE_TOO_LARGE, READ_ONLY, DISK_FAILS)
 BACKUP = "put a backup back, or move the file away and start anew under another name"
 
@@ -133,7 +133,10 @@ def _check_file(file: Path) -> None:
     """Raise :class:`~paretune.errors.StoreError` if the study's file is damaged, or a
     file of something else.
     """
-    if not file.exists() or not (size := file.stat().st_size):
+    if not file.exists():
+        return
+    size = file.stat().st_size
+    if size == 0:
         return
     with file.open("rb") as stream:
         starts_well = stream.read(16) == b"SQLite format 3\0"
@@ -150,7 +153,7 @@ def _check_file(file: Path) -> None:
 
 
 def _mend(error: Exception) -> str:
-    """What to do about a database that cannot be opened."""
+    """A remedy for a database that cannot be opened."""
     if isinstance(error, DatabaseError) and "malformed" in str(error):
         return f"the file is damaged: {BACKUP}"
     if isinstance(error, OSError | OperationalError):
@@ -180,7 +183,8 @@ def ended_s(trial: FrozenTrial) -> float:
     Optuna's own time is a local one.
     """
     noted_s: float | None = noted(trial, ENDED)
-    if noted_s is None and trial.datetime_complete:  # earlier versions noted none
+    # Earlier versions noted none.
+    if noted_s is None and trial.datetime_complete:
         noted_s = trial.datetime_complete.timestamp()
     return noted_s or 0.0
 
@@ -219,7 +223,8 @@ def shared(
     first.
     """
     key = f"shared:{name}"
-    if key in study.user_attrs:  # where earlier versions kept it
+    # Where earlier versions kept it.
+    if key in study.user_attrs:
         return dict(study.user_attrs[key])
     if key not in study_notes(study):
         add_study_note(study, key, dict(choose()))
@@ -227,17 +232,20 @@ def shared(
 
 
 def study_id(study: Study) -> str:
-    """What tells the study apart from every other, also from one of the same name; made
-    at the first call.
+    """A name that no other study has, not even one of the same name; made at the first
+    call.
     """
     if ID not in study_notes(study):
         add_study_note(study, ID, uuid.uuid4().hex)
     return str(study_notes(study)[ID])
 
 
-QUESTION, SETTINGS = "question", "settings"
+# Attributes of a study: what is searched under which caps, and with which settings.
+QUESTION_KEY = "question"
+SETTINGS_KEY = "settings"
 GROUP = "config group "
-MOST_SHOWN = 3  # differences to a question
+# Differences, in a message.
+MOST_CHANGES = 3
 
 
 def check_same_setup(
@@ -257,68 +265,87 @@ def check_same_setup(
     it, nor what is ``left_out``: a value that follows from others.
     """
     attrs = study.user_attrs
-    known = {*attrs.get(SETTINGS, settings), *named}
+    stored_settings = attrs.get(SETTINGS_KEY, settings)
+    known = {*stored_settings, *named}
     settings = {name: value for name, value in settings.items() if name in known}
+    stored = {**stored_settings, **attrs.get(QUESTION_KEY, question)}
     asked = {**settings, **question}
-    stored = {**attrs.get(SETTINGS, settings), **attrs.get(QUESTION, question)}
+
     searched = [name.rpartition("/")[2].lstrip("+") for name in question]
-    compared = [name for name in {**stored, **asked} if name not in left_out]
-    names = [
-        name
-        for name in compared
-        if not _same(name, stored.get(name), asked.get(name), searched)
-    ]
-    groups = tuple(
-        f"{name.removeprefix(GROUP)}." for name in names if name.startswith(GROUP)
-    )
-    # Another option of a group says it all.
-    names = [name for name in names if not name.startswith(groups)]
-    if names:
-        shown = [
-            f"{name}: {stored.get(name, 'nothing')} -> {asked.get(name, 'nothing')}"
-            for name in names[:MOST_SHOWN]
-        ]
-        more = (
-            [f"and {len(names) - MOST_SHOWN} more"] if len(names) > MOST_SHOWN else []
-        )
-        changes = "; ".join([*shown, *more])
+    changed = _list_changed(stored, asked, searched, left_out)
+    if changed:
         raise StoreError(
             f"study `{study.study_name}` was started with a different configuration "
-            f"({changes}); expected the same space, cap and settings; "
-            f"give the sweep another name, or take the change back"
+            f"({_describe_changes(stored, asked, changed)}); expected the same space, "
+            "cap and settings; give the sweep another name, or take the change back"
         )
-    for part, value in ((QUESTION, question), (SETTINGS, settings)):
-        if part not in attrs:
-            study.set_user_attr(part, dict(value))
+    for key, value in ((QUESTION_KEY, question), (SETTINGS_KEY, settings)):
+        if key not in attrs:
+            study.set_user_attr(key, dict(value))
 
 
-def _same(
+def _list_changed(
+    stored: Mapping[str, str],
+    asked: Mapping[str, str],
+    searched: Collection[str],
+    left_out: Collection[str],
+) -> list[str]:
+    """The names whose values differ. Another option of a group says all that is below
+    it.
+    """
+    changed: list[str] = []
+    for name in {**stored, **asked}:
+        if name in left_out:
+            continue
+        if not _is_same(name, stored.get(name), asked.get(name), searched):
+            changed.append(name)
+    groups = [
+        f"{name.removeprefix(GROUP)}." for name in changed if name.startswith(GROUP)
+    ]
+    return [name for name in changed if not name.startswith(tuple(groups))]
+
+
+def _describe_changes(
+    stored: Mapping[str, str], asked: Mapping[str, str], names: Sequence[str]
+) -> str:
+    changes = [
+        f"{name}: {stored.get(name, 'nothing')} -> {asked.get(name, 'nothing')}"
+        for name in names[:MOST_CHANGES]
+    ]
+    if len(names) > MOST_CHANGES:
+        changes.append(f"and {len(names) - MOST_CHANGES} more")
+    return "; ".join(changes)
+
+
+def _is_same(
     name: str, before: str | None, now: str | None, searched: Iterable[str]
 ) -> bool:
     """Whether two values of a setting differ at most in those entries of a list that
     are ``searched``.
     """
-    entries = {
-        key.removeprefix(f"{name}.") for key in searched if key.startswith(f"{name}.")
-    }
+    prefix = f"{name}."
+    entries = {key.removeprefix(prefix) for key in searched if key.startswith(prefix)}
     if before is None or now is None or not entries:
         return before == now
-    lists = [_list_of(value) for value in (before, now)]
+    list_before = _read_list(before)
+    list_now = _read_list(now)
     # It is searched in another family, where it is one.
-    if lists[0] is None or lists[1] is None:
+    if list_before is None or list_now is None:
         return before == now
-    fixed = [
-        [part for i, part in enumerate(whole or []) if str(i) not in entries]
-        for whole in lists
-    ]
-    return fixed[0] == fixed[1]
+    return _drop_entries(list_before, entries) == _drop_entries(list_now, entries)
 
 
-def _list_of(text: str) -> list[Any] | None:
+def _drop_entries(values: Sequence[Any], entries: Collection[str]) -> list[Any]:
+    """The values but those whose numbers, from 0, are among the ``entries``."""
+    return [value for i, value in enumerate(values) if str(i) not in entries]
+
+
+def _read_list(text: str) -> list[Any] | None:
     """The list that was written as this text; ``None`` if it was no list of plain
     values.
     """
     with suppress(ValueError, SyntaxError):
         value = literal_eval(text)
-        return value if isinstance(value, list) else None
+        if isinstance(value, list):
+            return value
     return None

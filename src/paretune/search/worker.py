@@ -37,7 +37,7 @@ from paretune.secrets import masked
 
 log = logging.getLogger(__name__)
 
-WAIT_S = 1.0
+WORKER_WAIT_S = 1.0
 # The attribute of a trial that those who look at the study can type.
 OVERRIDES = "overrides"
 NOTED_EVERY_S = 5.0
@@ -51,7 +51,7 @@ class Interrupted(BaseException):
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a worker needs to know of its sweep.
+    """A sweep as its workers know it.
 
     ``suggest`` may have a trial suggest more parameters than the space holds, given the
     overrides so far. ``after_trial`` is called with the number of each trial of this
@@ -86,7 +86,8 @@ def work(
     ran = 0
     begin_anew()
     while not stopping(study) and ran != at_most:
-        if patience.is_ended():  # SIGTERM came where Python swallows what it raises
+        # SIGTERM came where Python swallows what it raises.
+        if patience.is_ended():
             raise Interrupted("the worker was asked to end")
         reclaim(study, sweep.limits.retry)
         if sweep.limits.reached(study):
@@ -96,7 +97,7 @@ def work(
             break
         if not asked:
             sweep.after_trial(None)
-            time.sleep(WAIT_S)
+            time.sleep(WORKER_WAIT_S)
             continue
         trial, attempt = asked
         _Attempt(study, sweep, trial, attempt).run(objective)
@@ -116,48 +117,53 @@ class _Attempt:
     attempt: int
 
     def run(self, objective: Objective) -> None:
-        study, trial, started_s = self.study, self.trial, time.perf_counter()
-        watch = Watch(
-            self._is_to_stop, self.sweep.limits.trial_timeout_s, self._break_off
-        )
+        started_s = time.perf_counter()
+        timeout_s = self.sweep.limits.trial_timeout_s
+        watch = Watch(self._is_to_stop, timeout_s, self._break_off)
         try:
-            overrides = self._overrides()
-            trial.set_user_attr(
-                OVERRIDES,
-                shlex.join(map(masked, [*self.sweep.space.fixed, *overrides])),
-            )
-            log.info("trial %d: %s", trial.number, " ".join(overrides))
-            searched = dict(line.split("=", 1) for line in overrides)
-            may_stay, share = (
-                self._noted(judge(study, trial, self.sweep.race)),
-                partial(shared, study),
-            )
-            handle = TrialHandle(
-                self.sweep.name, trial.number, self.attempt, searched, may_stay, share
-            )
-            with watch, beating(study, trial), made_current(handle):
-                values = _numbers(objective(handle, overrides), len(study.directions))
+            values = self._compute(objective, watch)
         except (KeyboardInterrupt, SystemExit) as error:
             if watch.fault:
                 raise watch.fault from error
-            self._left(error, watch.late)
-        except FaultError:  # of a store, which is no fault of the trial: another process takes it up again
+            self._leave(error, watch.late)
+        except FaultError:
+            # Of a store, which is no fault of the trial: another process takes it up
+            # again.
             raise
         except Raced as raced:
-            log.info("trial %d stops: %s", trial.number, raced)
+            log.info("trial %d stops: %s", self.trial.number, raced)
             if self._counts():
                 self._tell(state=TrialState.PRUNED)
         except Exception as error:
-            self._raised(error, watch)
+            self._handle(error, watch)
         else:
             if self._counts():
                 self._tell(values)
             log.info(
                 "trial %d: %s in %.1f s",
-                trial.number,
-                shown(values),
+                self.trial.number,
+                format_values(values),
                 time.perf_counter() - started_s,
             )
+
+    def _compute(self, objective: Objective, watch: Watch) -> Sequence[float]:
+        """The values of the trial's configuration, under the watch."""
+        overrides = self._draw_overrides()
+        lines = [masked(line) for line in (*self.sweep.space.fixed, *overrides)]
+        self.trial.set_user_attr(OVERRIDES, shlex.join(lines))
+        log.info("trial %d: %s", self.trial.number, " ".join(overrides))
+        may_stay = judge(self.study, self.trial, self.sweep.race)
+        handle = TrialHandle(
+            sweep=self.sweep.name,
+            number=self.trial.number,
+            attempt=self.attempt,
+            searched=dict(line.split("=", 1) for line in overrides),
+            may_stay=self._note_reports(may_stay),
+            share=partial(shared, self.study),
+        )
+        with watch, beating(self.study, self.trial), made_current(handle):
+            returned = objective(handle, overrides)
+            return _read_values(returned, len(self.study.directions))
 
     def _tell(
         self, values: Sequence[float] | None = None, state: TrialState | None = None
@@ -173,7 +179,7 @@ class _Attempt:
         refuse_broken(self.study)
         return stopping(self.study)
 
-    def _raised(self, error: Exception, watch: Watch) -> None:
+    def _handle(self, error: Exception, watch: Watch) -> None:
         """The task raised an error: one of its own, or what a library made of an
         interrupt.
         """
@@ -183,11 +189,11 @@ class _Attempt:
         if watch.fault:
             raise watch.fault from error
         if interrupted(error):
-            self._left(error, watch.late)
+            self._leave(error, watch.late)
         else:
             self._fail(f"{type(error).__name__}: {error}")
 
-    def _left(self, error: BaseException, late: bool) -> None:
+    def _leave(self, error: BaseException, late: bool) -> None:
         """The task was left with an interrupt or ``sys.exit``: by the watch, by
         somebody who stops the sweep, or by itself.
         """
@@ -208,30 +214,29 @@ class _Attempt:
             # It cannot be told; a death that is none would cost the trial a retry.
             return True
 
-    def _overrides(self) -> list[str]:
-        """The sampler has drawn the whole configuration already; Optuna hands it over
-        name by name.
+    def _draw_overrides(self) -> list[str]:
+        """The trial's configuration, which the sampler has drawn already; Optuna hands
+        it over name by name.
         """
-        space, trial = self.sweep.space, self.trial
-        drawn = {
-            name: suggest(trial, name, dist) for name, dist in space.choices.items()
-        }
+        space = self.sweep.space
+        trial = self.trial
+        drawn: dict[str, Any] = {}
+        for name, choice in space.choices.items():
+            drawn[name] = suggest(trial, name, choice)
         for name, dist in space.distributions(space.branch_of(drawn)).items():
             if space.is_active(name, drawn):
                 drawn[name] = suggest(trial, name, dist)
         overrides = space.overrides(drawn)
         if self.sweep.suggest:
             self.sweep.suggest(trial, overrides)
-            overrides += [
-                f"{name}={value}"
-                for name, value in trial.params.items()
-                if name not in drawn
-            ]
+            for name, value in trial.params.items():
+                if name not in drawn:
+                    overrides.append(f"{name}={value}")
         return overrides
 
-    def _noted(self, may_stay: Judge) -> Judge:
-        """``may_stay``, which notes in the study what the trial has by now, for those
-        who look on.
+    def _note_reports(self, may_stay: Judge) -> Judge:
+        """``may_stay``, which also notes in the study what the trial has by now, for
+        those who look on.
         """
         noted_s = -inf
 
@@ -271,9 +276,8 @@ class _Attempt:
         """Close the trial as failed; its traceback is in its own log, the console gets
         a line.
         """
-        log.error(
-            "trial %d failed: %s", self.trial.number, " ".join(reason.split())[:300]
-        )
+        text = " ".join(reason.split())
+        log.error("trial %d failed: %s", self.trial.number, text[:300])
         if self._counts():
             fail(self.study, self.trial, reason)
 
@@ -283,35 +287,38 @@ class _Attempt:
         """
         if held(self.study, self.trial, self.attempt):
             return True
-        number = self.trial.number
         log.warning(
-            (
-                "trial %d is over or in other hands by now; the result of this "
-                "attempt is dropped"
-            ),
-            number,
+            "trial %d is over or in other hands by now; the result of this attempt is "
+            "dropped",
+            self.trial.number,
         )
         return False
 
 
-def _numbers(returned: Any, objectives: int) -> Sequence[float]:
-    values = returned if isinstance(returned, (list, tuple)) else [returned]
+def _read_values(returned: Any, objectives: int) -> Sequence[float]:
+    """The finite numbers that a task returned, one for each objective."""
+    values = [returned]
+    if isinstance(returned, (list, tuple)):
+        values = list(returned)
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError):
         numbers = []
     if len(numbers) != objectives or not all(map(isfinite, numbers)):
+        word = "numbers" if objectives > 1 else "number"
         raise ConfigError(
             f"task function returned `{returned}`; expected {objectives} finite "
-            f"number{'s' if objectives > 1 else ''}, one for "
-            f"each direction; set hydra.sweeper.direction"
+            f"{word}, one for each direction; set hydra.sweeper.direction"
         )
     return numbers
 
 
-def shown(values: Sequence[float]) -> str:
+def format_values(values: Sequence[float]) -> str:
     """Numbers for a person: whole ones whole, others with six digits."""
-    return ", ".join(
-        f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"
-        for value in values
-    )
+    return ", ".join(map(_format_value, values))
+
+
+def _format_value(value: float) -> str:
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.6g}"
