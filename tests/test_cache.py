@@ -49,7 +49,7 @@ def test_the_longest_unused_goes_first_and_no_more_than_must(
     sizes = [max(size, cache.LEAST_ENTRY_BYTES) for _, size in files]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder.parent))
-        patch.setenv(cache.BOUND, str(bound_bytes))
+        patch.setenv(cache.BOUND_VARIABLE, str(bound_bytes))
         cache.make_room(made[-1])
 
     stays = [path.exists() for path in made]
@@ -60,7 +60,7 @@ def test_the_longest_unused_goes_first_and_no_more_than_must(
 
 
 def test_what_was_just_used_stays(place, monkeypatch):
-    monkeypatch.setenv(cache.BOUND, "20000")
+    monkeypatch.setenv(cache.BOUND_VARIABLE, "20000")
     old, middle, newest = (
         put(place / f"pictures-{i}.safetensors", 9000, 1000 + i) for i in range(3)
     )
@@ -71,7 +71,7 @@ def test_what_was_just_used_stays(place, monkeypatch):
 
 
 def test_files_of_others_and_what_is_in_the_making_stay(place, monkeypatch):
-    monkeypatch.setenv(cache.BOUND, "0")
+    monkeypatch.setenv(cache.BOUND_VARIABLE, "0")
     foreign = put(place / "notes.txt", 9, 1000)
     left_over = put(place / "pictures-1.77.partial", 9, 1000)
     (place / "pictures-2.78.partial").write_bytes(b"now")
@@ -87,12 +87,12 @@ def test_files_of_others_and_what_is_in_the_making_stay(place, monkeypatch):
 
 
 def test_a_bound_that_is_no_number_is_one_line(monkeypatch):
-    monkeypatch.setenv(cache.BOUND, "5 GB")
+    monkeypatch.setenv(cache.BOUND_VARIABLE, "5 GB")
     with pytest.raises(
         ConfigError,
-        match=r"PARETUNE_CACHE_BYTES `5 GB` is invalid; expected a whole number of bytes",
+        match=r"PARETUNE_CACHE_BYTES `5 GB` is no whole number of bytes; set one",
     ):
-        cache.bound_bytes()
+        cache.read_bound_bytes()
 
 
 def test_the_command_shows_and_empties_the_cache(place, answered):

@@ -49,10 +49,10 @@ def _temporary_below(folder: Path) -> Iterator[Path]:
 
 def _move(files: Sequence[Path], folder: Path) -> None:
     for file in files:
-        if (folder / file.name).is_dir():
-            raise IsADirectoryError(
-                errno.EISDIR, os.strerror(errno.EISDIR), str(folder / file.name)
-            )
+        target = folder / file.name
+        if target.is_dir():
+            reason = os.strerror(errno.EISDIR)
+            raise IsADirectoryError(errno.EISDIR, reason, str(target))
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         file.replace(folder / file.name)

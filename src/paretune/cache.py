@@ -1,5 +1,5 @@
-"""What is kept in the user's cache folder, up to a bound: what was not used for longest
-is removed first.
+"""The user's cache folder, which holds up to a bound: what was not used for longest is
+removed first.
 """
 
 import os
@@ -13,12 +13,12 @@ from pathlib import Path
 from paretune import paths
 from paretune.errors import ConfigError
 
-BOUND = "PARETUNE_CACHE_BYTES"  # the environment variable
+BOUND_VARIABLE = "PARETUNE_CACHE_BYTES"
 DEFAULT_BOUND_BYTES = 5_000_000_000
 LEAST_ENTRY_BYTES = 4096  # what the smallest file takes on a disk
 # A temporary file that was not touched for longer is what a killed process left.
-IN_THE_MAKING_S = 3600
-KINDS = {
+LONGEST_MAKING_S = 3600
+KIND_OF_PATTERN = {
     "pictures-*.safetensors": "pictures",
     "seen-*": "pictures",
     "kernels-*.so": "kernels",
@@ -39,30 +39,30 @@ class Entry:
     used_s: float
 
 
-def bound_bytes() -> int:
+def read_bound_bytes() -> int:
     """The most that the cache may hold. Raises :class:`~paretune.errors.ConfigError` if
     it is no whole number.
     """
-    text = os.environ.get(BOUND, str(DEFAULT_BOUND_BYTES))
+    text = os.environ.get(BOUND_VARIABLE, str(DEFAULT_BOUND_BYTES))
     if not text.isdecimal():
         raise ConfigError(
-            f"{BOUND} `{text}` is invalid; expected a whole number of bytes, such as "
-            "5000000000; set it so"
+            f"{BOUND_VARIABLE} `{text}` is no whole number of bytes; set one, such as "
+            "5000000000"
         )
     return int(text)
 
 
-def entries() -> list[Entry]:
-    """What Paretune keeps, the longest unused first. Raises ``RuntimeError`` for a user
+def list_entries() -> list[Entry]:
+    """All that Paretune keeps, the longest unused first. Raises ``RuntimeError`` for a user
     without a home folder.
     """
-    found = [
-        entry for pattern, kind in KINDS.items() for entry in _matching(pattern, kind)
-    ]
+    found: list[Entry] = []
+    for pattern, kind in KIND_OF_PATTERN.items():
+        found += _find(pattern, kind)
     return sorted(found, key=lambda entry: entry.used_s)
 
 
-def _matching(pattern: str, kind: str) -> Iterator[Entry]:
+def _find(pattern: str, kind: str) -> Iterator[Entry]:
     for path in paths.cache().glob(pattern):
         with suppress(FileNotFoundError):  # another process has removed it
             stat = path.stat()
@@ -81,12 +81,12 @@ def make_room(newest: Path) -> None:
     """Remove what was not used for longest until the cache is within its bound; the
     ``newest`` file stays.
     """
-    kept = entries()
-    excess_bytes = sum(entry.size_bytes for entry in kept) - bound_bytes()
+    kept = list_entries()
+    excess_bytes = sum(entry.size_bytes for entry in kept) - read_bound_bytes()
     for entry in kept:
         if excess_bytes <= 0:
             return
-        if entry.path != newest and not _in_the_making(entry):
+        if entry.path != newest and not _is_being_made(entry):
             _remove(entry)
             excess_bytes -= entry.size_bytes
 
@@ -95,14 +95,14 @@ def clear() -> list[Entry]:
     """Remove everything that is kept, and return what that was. What other processes
     are just making stays.
     """
-    removed = [entry for entry in entries() if not _in_the_making(entry)]
+    removed = [entry for entry in list_entries() if not _is_being_made(entry)]
     for entry in removed:
         _remove(entry)
     return removed
 
 
-def _in_the_making(entry: Entry) -> bool:
-    return entry.kind == "leftovers" and time.time() - entry.used_s < IN_THE_MAKING_S
+def _is_being_made(entry: Entry) -> bool:
+    return entry.kind == "leftovers" and time.time() - entry.used_s < LONGEST_MAKING_S
 
 
 def _remove(entry: Entry) -> None:

@@ -1,5 +1,5 @@
-"""How ``paretune confirm`` trained a model again: as a record, and as the words that
-the store keeps of it.
+"""The way in which ``paretune confirm`` trained a model again: as a record, and as the
+words that the store keeps of it.
 """
 
 import hashlib
@@ -13,21 +13,26 @@ from typing import Any, Self
 from paretune.errors import ConfigError, StoreError
 from paretune.settings import line_of
 
-TRAIN, TRAIN_AND_VAL = "train", "train+val"
+TRAIN = "train"
+TRAIN_AND_VAL = "train+val"
 # Stores hold these words: under others, what earlier versions confirmed would not be
 # averaged with what is confirmed now.
-WORDS = re.compile(
-    r"(?P<epochs>[\d,]+) epochs? on (?P<train_on>train(?:\+val)?), (?P<rule>the "
-    r"last|best on validation)"
-    r"(?:, taught by (?P<teacher>[0-9a-f]{8}))?(?P<int8>, in int8)?(?:, with "
-    r"(?P<settings>.+))?",
+STORED_WORDS = re.compile(
+    r"(?P<epochs>[\d,]+) epochs? on (?P<train_on>train(?:\+val)?), "
+    r"(?P<rule>the last|best on validation)"
+    r"(?:, taught by (?P<teacher>[0-9a-f]{8}))?"
+    r"(?P<int8>, in int8)?"
+    r"(?:, with (?P<settings>.+))?",
     re.DOTALL,
 )
+LAST_EPOCH = "the last"
+BEST_EPOCH = "best on validation"
+DIGEST_LETTERS = 8
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """How a model is trained again. Trainings that differ here are not averaged.
+    """A way to train a model again. Trainings that differ here are not averaged.
 
     ``teacher`` tells the file that was learnt from apart from others; ``settings`` are
     override lines of what was set otherwise than in the sweep, each setting once.
@@ -48,18 +53,19 @@ class Confirmation:
         int8: bool = False,
         lines: Iterable[str] = (),
     ) -> Self:
-        """How a training by this ``config`` goes; of a setting that stands twice in
+        """The way of a training by this ``config``; of a setting that stands twice in
         ``lines`` the last one counts.
 
         Raises :class:`~paretune.errors.ConfigError` if the teacher's file is not there.
         """
-        trainer, selection = config["trainer"], config["selection"]
+        trainer = config["trainer"]
         teacher = trainer.get("distillation", {}).get("teacher")
+        is_last = config["selection"]["epoch"] == "last"
         last_of_each = {line.partition("=")[0]: line for line in lines}
         return cls(
             epochs=trainer["max_epochs"],
             train_on=train_on,
-            keeps_last=train_on != TRAIN or selection["epoch"] == "last",
+            keeps_last=is_last or train_on != TRAIN,
             teacher=digest(Path(teacher)) if teacher else None,
             int8=int8,
             settings=tuple(sorted(last_of_each.values())),
@@ -70,7 +76,7 @@ class Confirmation:
         """The confirmation that ``words`` of the store say. Raises
         :class:`~paretune.errors.StoreError` for others.
         """
-        found = WORDS.fullmatch(words)
+        found = STORED_WORDS.fullmatch(words)
         if not found:
             raise StoreError(
                 f"confirmation `{words}` cannot be read; another version of Paretune "
@@ -79,7 +85,7 @@ class Confirmation:
         return cls(
             epochs=int(found["epochs"].replace(",", "")),
             train_on=found["train_on"],
-            keeps_last=found["rule"] == "the last",
+            keeps_last=found["rule"] == LAST_EPOCH,
             teacher=found["teacher"],
             int8=found["int8"] is not None,
             settings=tuple(shlex.split(found["settings"] or "")),
@@ -93,18 +99,16 @@ class Confirmation:
         return self.train_on == TRAIN_AND_VAL
 
     def __str__(self) -> str:
-        number = "1 epoch" if self.epochs == 1 else f"{self.epochs:,} epochs"
-        words = (
-            f"{number} on {self.train_on}, "
-            f"{'the last' if self.keeps_last else 'best on validation'}"
-        )
+        unit = "epoch" if self.epochs == 1 else "epochs"
+        rule = LAST_EPOCH if self.keeps_last else BEST_EPOCH
+        parts = [f"{self.epochs:,} {unit} on {self.train_on}", rule]
         if self.teacher:
-            words += f", taught by {self.teacher}"
+            parts.append(f"taught by {self.teacher}")
         if self.int8:
-            words += ", in int8"
+            parts.append("in int8")
         if self.settings:
-            words += f", with {line_of(self.settings)}"
-        return words
+            parts.append(f"with {line_of(self.settings)}")
+        return ", ".join(parts)
 
 
 def digest(path: Path) -> str:
@@ -113,7 +117,7 @@ def digest(path: Path) -> str:
     """
     if not path.is_file():
         raise ConfigError(
-            f"teacher `{path}` is not there; expected the weights.pt of a Paretune "
-            "run; check --teacher"
+            f"teacher `{path}` is not there; give the weights.pt of a Paretune run "
+            "with --teacher"
         )
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGEST_LETTERS]

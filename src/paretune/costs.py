@@ -48,7 +48,7 @@ class Cost:
         return self.name.replace("_", "-")
 
 
-ALL = (
+COSTS_IN_ORDER = (
     Cost(
         name="params",
         unit="parameters",
@@ -99,7 +99,7 @@ ALL = (
         card_words="{:,} bytes as float32; the code comes on top",
     ),
 )
-COSTS = {cost.name: cost for cost in ALL}
+COSTS = {cost.name: cost for cost in COSTS_IN_ORDER}
 PARAMS = COSTS["params"]
 
 
@@ -125,8 +125,8 @@ def volume_end_of(name: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What one inference of a network takes: its ``costs`` by name, as far as they
-    could be counted.
+    """The ``costs`` of one inference of a network by name, as far as they could be
+    counted.
 
     Of a cost that is the largest of several numbers, ``values`` holds all of these: of
     RAM what is in use at each operation.

@@ -126,8 +126,8 @@ def hypervolume(costs: ArrayLike, reference: tuple[float, float]) -> float:
 def front_volume(
     values: ArrayLike, f1: ArrayLike, cap: float | None = None, cost: str = "params"
 ) -> float:
-    """What points dominate below the cap and an F1 of 0, in decades of ``cost`` times
-    decades of the error 1 - F1.
+    """The area that points dominate below the cap and an F1 of 0, in decades of ``cost``
+    times decades of the error 1 - F1.
 
     One unit is ten times fewer parameters, say, at a tenth of the error. It grows only,
     trial by trial, and two sweeps under one cap can be compared by it. Points at the

@@ -14,24 +14,30 @@ from urllib.request import url2pathname
 
 from paretune.errors import StoreError
 
-_INSTALLED, _CHECKOUT = (
-    Path(__file__).parent / "conf",
-    Path(__file__).parents[2] / "conf",
-)
-CONF = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+
+def _find_conf() -> Path:
+    """The folder of the configs: in the installed package, else in the checkout."""
+    installed = Path(__file__).parent / "conf"
+    if installed.is_dir():
+        return installed
+    return Path(__file__).parents[2] / "conf"
+
+
+CONF = _find_conf()
 SWEEPS = CONF.parent / "sweeps"
-OWN_SWEEPS = Path("sweeps"), Path("conf/sweeps")  # of the working folder
+OWN_SWEEPS = (Path("sweeps"), Path("conf/sweeps"))  # of the working folder
+NO_ROOM = {ENOSPC: "No space left on device", EDQUOT: "Disk quota exceeded"}
+CONTROL_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # of Unicode
+SQLITE_MAGIC = b"SQLite format 3\0"
+LARGEST_PAGE_BYTES = 65536  # which SQLite writes as 1
 
 
 def sweep_names() -> list[str]:
     """The names of the sweeps of the working folder and of Paretune's own."""
-    return sorted(
-        {
-            path.stem
-            for folder in (*OWN_SWEEPS, SWEEPS)
-            for path in folder.glob("*.yaml")
-        }
-    )
+    names: set[str] = set()
+    for folder in (*OWN_SWEEPS, SWEEPS):
+        names.update(path.stem for path in folder.glob("*.yaml"))
+    return sorted(names)
 
 
 def store() -> Path:
@@ -62,8 +68,9 @@ def printable(name: Path | str) -> str:
 def _printable(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # how Python holds a byte that is not UTF-8
         return f"\\x{ord(char) - 0xDC00:02x}"
-    is_text = unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
-    return char if is_text else char.encode("unicode_escape").decode()
+    if unicodedata.category(char) in CONTROL_CATEGORIES:
+        return char.encode("unicode_escape").decode()
+    return char
 
 
 def tracking_uri(folder: Path | str) -> str:
@@ -107,19 +114,17 @@ def is_cut_off(file: Path) -> bool:
     """
     with file.open("rb") as stream:
         header = stream.read(32)
-    size = file.stat().st_size
-    if (
-        not header.startswith(b"SQLite format 3\0")
-        or file.with_name(f"{file.name}-journal").exists()
-    ):
-        # Of another kind, or in the middle of a change that the next reader takes back.
+    if not header.startswith(SQLITE_MAGIC):
         return False
+    if file.with_name(f"{file.name}-journal").exists():
+        # In the middle of a change, which the next reader takes back.
+        return False
+    # https://www.sqlite.org/fileformat.html
     page_bytes = int.from_bytes(header[16:18], "big")
+    if page_bytes == 1:
+        page_bytes = LARGEST_PAGE_BYTES
     pages = int.from_bytes(header[28:32], "big")
-    return size < pages * (65536 if page_bytes == 1 else page_bytes)
-
-
-NO_ROOM = {ENOSPC: "No space left on device", EDQUOT: "Disk quota exceeded"}
+    return file.stat().st_size < pages * page_bytes
 
 
 @contextmanager
@@ -136,8 +141,8 @@ def temporary_folder() -> Iterator[Path]:
                 raise
             raise StoreError(
                 f"temporary folder `{tempfile.gettempdir()}` is full "
-                f"({NO_ROOM[error.errno]}); free some space, or name "
-                f"another folder: TMPDIR=..."
+                f"({NO_ROOM[error.errno]}); free some space, or name another folder: "
+                "TMPDIR=..."
             ) from error
 
 
@@ -156,9 +161,7 @@ def data_now(data: Mapping[str, Any]) -> dict[str, Any]:
     """The ``data`` section of a run's config, with its files where ``PARETUNE_DATA``
     says now.
     """
-    here = (
-        {"root": os.environ["PARETUNE_DATA"]}
-        if "root" in data and "PARETUNE_DATA" in os.environ
-        else {}
-    )
-    return {**data, **here}
+    now = dict(data)
+    if "root" in data and "PARETUNE_DATA" in os.environ:
+        now["root"] = os.environ["PARETUNE_DATA"]
+    return now

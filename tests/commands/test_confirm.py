@@ -72,7 +72,7 @@ def test_a_teacher_is_part_of_how_a_model_was_trained(tmp_path):
 def test_a_teacher_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(
         ConfigError,
-        match=r"teacher `.*` is not there; expected the weights.pt of a Paretune run",
+        match=r"teacher `.*` is not there; give the weights.pt of a Paretune run",
     ):
         Confirmation.of(
             confirmation(CONFIG, 1, None, "train", str(tmp_path / "weights.pt")),

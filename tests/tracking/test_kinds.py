@@ -10,7 +10,7 @@ import mlflow.store.db_migrations
 import optuna
 import pytest
 from alembic.script import ScriptDirectory
-from test_store import copied, start_sweep
+from recording import copied, start_sweep
 
 from paretune.commands.confirm import cli as confirm
 from paretune.commands.export import cli as export

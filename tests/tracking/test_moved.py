@@ -11,8 +11,8 @@ import pytest
 from hydra.core.plugins import Plugins
 from hypothesis import given
 from hypothesis import strategies as st
+from recording import run_trial, start_sweep
 from sqlalchemy.engine.url import make_url
-from test_store import run_trial, start_sweep
 
 from paretune.commands.export import cli as export
 from paretune.commands.pareto import cli as pareto

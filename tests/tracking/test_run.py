@@ -1,204 +1,216 @@
-"""Runs while the tracking server is away, against a real ``mlflow server``."""
+"""A training as a run, however it ends."""
 
 import json
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
-from test_store import POINT
+from recording import POINT, run_trial, start_sweep
+from requests import Response
 
+from paretune.errors import Raced, StoreError
 from paretune.tracking import (
     RunRecorder,
     Store,
-    SweepRecorder,
     read_points,
     read_trials,
 )
 from paretune.tracking.leftovers import write_leftovers
-from paretune.tracking.runs import find_runs
-from server import Server
-
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("server")]
+from paretune.tracking.spool import Step
+from paretune.tracking.steps import RunWriter
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    made = Server(tmp_path_factory.mktemp("server"))
-    made.start()
-    yield made
-    made.stop()
+def test_a_trial_is_a_child_of_its_sweep_with_figures_curves_and_files(store, tmp_path):
+    parent = start_sweep(store)
+    run = store.client.get_run(run_trial(store, tmp_path))
+    curve = store.client.get_metric_history(run.info.run_id, "epoch/val_f1")
+    files = {file.path for file in store.client.list_artifacts(run.info.run_id)}
+
+    assert run.data.tags["mlflow.parentRunId"] == parent.run_id
+    assert run.data.params == {"model.widths.0": "2"}
+    assert {
+        "n_params": 120.0,
+        "val_f1": 0.91,
+        "val_accuracy": 0.92,
+        "seconds": 1.5,
+    }.items() <= run.data.metrics.items()
+    assert [(point.step, point.value) for point in curve] == [(1, 0.5), (2, 0.91)]
+    assert files == {"config.yaml", "weights.pt"}
 
 
-@pytest.fixture
-def store(server, tmp_path, request) -> Store:
-    return Store(server.uri, None, f"e-{request.node.name}", str(tmp_path / "spool"))
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(RuntimeError("x"), "FAILED"), (KeyboardInterrupt("x"), "KILLED")],
+)
+def test_a_trial_that_breaks_off_is_closed_and_no_point(store, error, status):
+    start_sweep(store)
+    tags = {"kind": "trial", "sweep": "small", "trial": "0"}
+    recorder = RunRecorder(store, "small-0", tags=tags, searched={})
+    with pytest.raises(type(error), match=r"^x$"), recorder:
+        raise error
+
+    run = store.client.get_run(recorder.run_id)
+    assert run.info.status == status
+    assert "in test_a_trial_that_breaks_off" in run.data.tags["traceback"]
+    assert read_points(store, "small") == []
 
 
-@pytest.fixture(autouse=True)
-def _ask_at_once(monkeypatch):
-    monkeypatch.setattr("paretune.tracking.steps.outage.pauses_s", (0.0,))
-
-
-def sweep(store: Store) -> SweepRecorder:
-    recorder = SweepRecorder(
-        {
-            "uri": store.uri,
-            "artifacts": None,
-            "experiment": store.experiment,
-            "spool": store.spool,
-        }
+def test_a_further_attempt_replaces_what_the_earlier_ones_left(store, tmp_path):
+    """One earlier attempt died running, one after it had finished but before the study
+    knew.
+    """
+    start_sweep(store)
+    died = store.client.create_run(
+        store.experiment_id, tags={"kind": "trial", "sweep": "small", "trial": "0"}
     )
-    recorder.start(store.experiment, {"cap": 1000})
-    return recorder
+    run_trial(store, tmp_path)
+    last = run_trial(store, tmp_path, attempt=2)
+
+    assert [point.run_id for point in read_points(store, "small")] == [last]
+    assert store.client.get_run(died.info.run_id).info.status == "KILLED"
 
 
-def tags_of(store: Store, number: int, attempt: int = 0) -> dict[str, str]:
-    return {
-        "kind": "trial",
-        "sweep": store.experiment,
-        "trial": str(number),
-        "data": "rows",
-        "attempt": str(attempt),
+def test_an_attempt_that_a_server_hears_of_late_replaces_no_later_one(store, tmp_path):
+    start_sweep(store)
+    last = run_trial(store, tmp_path, attempt=2)
+    tags = {"kind": "trial", "sweep": "small", "trial": "0", "attempt": "1"}
+    begun = {
+        "name": "small-0",
+        "tags": tags,
+        "searched": {},
+        "replaces": ["sweep", "trial"],
+        "key": "",
     }
+    RunWriter(store)._apply(Step("begin", 1_000, begun))
+
+    assert [point.run_id for point in read_points(store, "small")] == [last]
 
 
-def test_a_run_beside_a_server_leaves_nothing_behind(store, tmp_path):
-    sweep(store)
-    weights = tmp_path / "weights.pt"
-    weights.write_bytes(b"weights")
-    with RunRecorder(store, "r", tags=tags_of(store, 0), searched={"a": "1"}) as run:
-        run.start(POINT)
-        run.finish(POINT, {}, [weights])
-
-    assert read_points(store, store.experiment) == [replace(POINT, run_id=run.run_id)]
-    assert {file.path for file in store.client.list_artifacts(run.run_id)} == {
-        "config.yaml",
-        "weights.pt",
-    }
-    assert list((tmp_path / "spool").glob("[!.]*")) == []
-
-
-def test_what_happens_while_the_server_is_away_is_written_in_order_and_once(
-    server, store, tmp_path
-):
-    parent = sweep(store)
-    weights = tmp_path / "weights.pt"
-    weights.write_bytes(b"weights")
-    with RunRecorder(store, "r", tags=tags_of(store, 0), searched={"a": "1"}) as run:
-        run.start(POINT)
-        run.epoch(1, {"val_f1": 0.5})
-        server.stop()
-        run.epoch(2, {"val_f1": 0.6})
-        run.finish(POINT, {"images_per_s": 1.0}, [weights])
-    weights.unlink()  # the spool has a copy
-    with RunRecorder(store, "r2", tags=tags_of(store, 1), searched={}) as second:
-        second.start(POINT)
-    waiting = len(list((tmp_path / "spool").iterdir()))
-    server.start()
-    parent.finish("FINISHED", {}, ())
-    curve = store.client.get_metric_history(run.run_id, "epoch/val_f1")
-
-    assert waiting == 2
-    assert list((tmp_path / "spool").glob("[!.]*")) == []
-    assert [(point.step, point.value) for point in curve] == [(1, 0.5), (2, 0.6)]
-    assert curve[0].timestamp <= curve[1].timestamp
-    assert list(read_trials(store, store.experiment)["trial"]) == [0, 1]
-    assert {file.path for file in store.client.list_artifacts(run.run_id)} == {
-        "config.yaml",
-        "weights.pt",
-    }
-
-
-def test_steps_whose_answers_were_lost_are_sent_again_and_leave_the_same(
-    store, tmp_path
-):
-    parent = sweep(store)
-    with RunRecorder(store, "r", tags=tags_of(store, 0), searched={"a": "1"}) as run:
-        run.start(POINT)
-        run.epoch(1, {"val_f1": 0.5})
-        run.done = 0
-    parent.finish("FINISHED", {}, ())
-    (trial,) = read_trials(store, store.experiment).itertuples()
-    curve = store.client.get_metric_history(run.run_id, "epoch/val_f1")
-
-    assert (trial.state, trial.n_params, len(curve)) == ("complete", 120, 1)
-    assert len(find_runs(store, {"trial": "0", "sweep": store.experiment})) == 1
-    assert list((tmp_path / "spool").glob("[!.]*")) == []
-
-
-def test_what_a_killed_process_left_is_written_by_the_next(server, store, tmp_path):
-    parent = sweep(store)
-    code = f"""
-import os, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from paretune.tracking import RunRecorder, Store
-from test_store import POINT
-store = Store({store.uri!r}, None, {store.experiment!r}, {store.spool!r})
-run = RunRecorder(store, "killed", tags={tags_of(store, 0)!r}, searched={{}})
-run.__enter__()
-run.start(POINT)
-run.epoch(1, {{"val_f1": 0.5}})
-os.kill(os.getpid(), 9)
-"""
-    server.stop()
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False)
-    server.start()
-    with RunRecorder(
+def test_a_raced_trial_is_closed_and_no_point(store):
+    start_sweep(store)
+    recorder = RunRecorder(
         store,
-        "again",
-        tags=tags_of(store, 0, 1),
+        "small-0",
+        tags={"kind": "trial", "sweep": "small", "trial": "0"},
         searched={},
-        replaces=("sweep", "trial"),
-    ) as run:
+    )
+    with pytest.raises(Raced, match=r"^$"), recorder:
+        raise Raced
+
+    run = store.client.get_run(recorder.run_id)
+    assert (run.info.status, run.data.tags["state"]) == ("FINISHED", "raced")
+    assert read_points(store, "small") == []
+
+
+def test_a_raced_trial_keeps_its_best_epoch_and_is_apart(store):
+    start_sweep(store)
+    tags = {"kind": "trial", "sweep": "small", "trial": "0"}
+    with suppress(Raced), RunRecorder(store, "small-0", tags=tags, searched={}) as run:
         run.start(POINT)
-        run.finish(POINT, {}, [])
-    parent.finish("FINISHED", {}, ())
-    runs = find_runs(store, {"sweep": store.experiment, "kind": "trial"})
+        run.epoch(1, {"val_f1": 0.5, "val_loss": 1.0})
+        run.epoch(2, {"val_f1": 0.4, "val_loss": 2.0})
+        raise Raced
+    (trial,) = read_trials(store, "small").itertuples()
 
-    assert sorted((one.data.tags["state"], one.info.status) for one in runs) == [
-        ("complete", "FINISHED"),
-        ("superseded", "KILLED"),
-    ]
-    assert [point.run_id for point in read_points(store, store.experiment)] == [
-        run.run_id
-    ]
-    assert list((tmp_path / "spool").glob("[!.]*")) == []
+    assert (trial.state, trial.val_f1, trial.best_epoch, trial.n_params) == (
+        "raced",
+        0.5,
+        1,
+        120.0,
+    )
 
 
-def test_two_processes_that_end_the_same_journal_do_not_trip_over_each_other(
-    store, tmp_path
+def test_a_run_says_what_it_was_made_with(store, tmp_path):
+    start_sweep(store)
+    tags = store.client.get_run(run_trial(store, tmp_path)).data.tags
+
+    assert "torch 2" in tags["versions"]
+    assert "threads" in tags["hardware"]
+
+
+def test_a_trial_of_a_sweep_without_a_parent_run_is_complete(store, tmp_path):
+    """Somebody deleted the parent, or the sweep has no recorder."""
+    run = store.client.get_run(run_trial(store, tmp_path))
+
+    assert (run.info.status, run.data.tags["state"], run.data.tags["front"]) == (
+        "FINISHED",
+        "complete",
+        "true",
+    )
+
+
+def test_a_file_that_the_server_refuses_for_good_is_one_line_and_stays_on_disk(
+    store, tmp_path, monkeypatch
 ):
-    """One has sent all and removes the folder while the other looks for leftovers."""
-    sweep(store)
-    for number in range(5):
-        with RunRecorder(store, "r", tags=tags_of(store, number), searched={}) as run:
-            run.start(POINT)
-            with ThreadPoolExecutor(2) as pool:
-                others = [pool.submit(write_leftovers, store) for _ in range(4)]
-                run.finish(POINT, {}, [])
-        assert [other.result() for other in others] == [0] * 4
-    assert list((tmp_path / "spool").glob("[!.]*")) == []
+    def refused(writer: RunWriter, at_ms: int, *, files: list[str]) -> None:
+        answer = Response()
+        answer.status_code = 413
+        answer.raise_for_status()
+
+    monkeypatch.setitem(RunWriter.STEPS, "attach", refused)
+    monkeypatch.setattr(Store, "spool_folder", tmp_path / "spool")
+    writer = RunWriter(store)
+    writer.open()
+    with pytest.raises(StoreError, match=r"413 Client Error"):
+        writer.write("attach", files=[])
+    with pytest.raises(StoreError, match=r"413 Client Error"):
+        writer.close()
+
+    assert (writer.folder.path / "steps.jsonl").is_file()
 
 
-def test_a_line_cut_off_by_a_kill_is_no_step(store, tmp_path):
-    sweep(store)
-    spool = tmp_path / "spool" / "old"
-    spool.mkdir(parents=True)
-    step = [
-        "begin",
-        1000,
-        {
-            "name": "cut",
-            "tags": tags_of(store, 3),
-            "searched": {},
-            "replaces": [],
-            "key": "old",
-        },
+def test_a_spool_folder_of_an_earlier_version_is_written(store, tmp_path, monkeypatch):
+    """The names of the steps and of their arguments, as they stand on disk."""
+    (tmp_path / "weights.pt").write_bytes(b"weights")
+    tags = {
+        "kind": "trial",
+        "sweep": "small",
+        "trial": "0",
+        "attempt": "0",
+        "data": "rows",
+    }
+    steps = [
+        [
+            "begin",
+            1000,
+            {
+                "name": "small-0",
+                "tags": tags,
+                "searched": {"a": "1"},
+                "replaces": ["sweep", "trial"],
+                "key": "old",
+            },
+        ],
+        ["start", 1001, {"params": 120, "family": "conv", "config": {"seed": 4}}],
+        ["metrics", 1002, {"values": {"epoch/val_f1": 0.5}, "step": 1}],
+        ["tag", 1003, {"name": "rule", "value": "best f1"}],
+        ["metrics", 1004, {"values": {"val_f1": 0.5}}],
+        ["attach", 1005, {"files": [str(tmp_path / "weights.pt")]}],
+        [
+            "end",
+            1006,
+            {
+                "status": "FINISHED",
+                "tags": {"state": "complete", "front": "true"},
+                "trial_of": "small",
+                "trial": 0,
+            },
+        ],
     ]
-    (spool / "steps.jsonl").write_text(json.dumps(step) + '\n["start", 2000, {"par')
+    folder = tmp_path / "spool" / "old"
+    folder.mkdir(parents=True)
+    (folder / "steps.jsonl").write_text(
+        "".join(json.dumps(step) + "\n" for step in steps)
+    )
+    start_sweep(store)
+    monkeypatch.setattr(Store, "spool_folder", tmp_path / "spool")
 
     assert write_leftovers(store) == 0
-    assert len(find_runs(store, {"trial": "3", "sweep": store.experiment})) == 1
+    (trial,) = read_trials(store, "small").itertuples()
+    assert (trial.state, trial.front, trial.n_params, trial.val_f1, trial.seed) == (
+        "complete",
+        True,
+        120,
+        0.5,
+        4,
+    )
+    assert not folder.exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_store import POINT
+from recording import POINT
 
 from paretune.retry import FaultError, patience
 from paretune.tracking import RunRecorder, Store, SweepRecorder, read_trials, steps
@@ -99,7 +99,7 @@ def test_a_lock_that_outlasts_mlflows_own_patience_costs_no_trial(store):
 def test_without_a_spool_a_run_waits_for_a_lock(store, monkeypatch):
     alone = Store(store.uri, store.artifacts, store.experiment)
     alone.create()
-    monkeypatch.setattr(steps, "AWAY_S", -1.0)
+    monkeypatch.setattr(steps, "LONGEST_OUTAGE_S", -1.0)
     patience.end()
     with locked(store), pytest.raises(Exception, match="database is locked"):
         record(alone, 0)

@@ -14,7 +14,7 @@ def cli() -> None:
     about = (
         "What Paretune keeps for the next time: decoded pictures and compiled "
         "kernels. It is made again where it is missing. "
-        f"Over {cache.BOUND} bytes (default: {cache.DEFAULT_BOUND_BYTES:,}) the "
+        f"Over {cache.BOUND_VARIABLE} bytes (default: {cache.DEFAULT_BOUND_BYTES:,}) the "
         "longest unused is removed."
     )
     parser = parser_of("paretune cache", about)
@@ -22,16 +22,16 @@ def cli() -> None:
     options = parser.parse_args()
     # RuntimeError: no home folder.
     with exit_on_mistake("paretune cache", RuntimeError):
-        bound_bytes = cache.bound_bytes()
+        bound_bytes = cache.read_bound_bytes()
         if options.clear:
             removed = cache.clear()
             print(f"removed {_size(removed)} from {paths.cache()}")
             return
-        kept = cache.entries()
+        kept = cache.list_entries()
         print(
-            f"{paths.cache()}: {_size(kept)} of at most {bound_bytes:,} ({cache.BOUND})"
+            f"{paths.cache()}: {_size(kept)} of at most {bound_bytes:,} ({cache.BOUND_VARIABLE})"
         )
-        for kind in dict.fromkeys(cache.KINDS.values()):
+        for kind in dict.fromkeys(cache.KIND_OF_PATTERN.values()):
             print(
                 f"  {kind:<10}{_size([entry for entry in kept if entry.kind == kind])}"
             )

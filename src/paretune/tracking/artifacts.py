@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-TIMEOUT_S = 20.0  # for a database that is busy
+BUSY_TIMEOUT_S = 20.0  # for a database that is busy
 SELECT_EXPERIMENT = """
     SELECT experiment_id, artifact_location FROM experiments WHERE name = ?
 """
@@ -26,7 +26,7 @@ MOVE_EXPERIMENT = """
 """
 
 
-def folder_of(root: Path, run_id: str) -> Path:
+def folder_of_run(root: Path, run_id: str) -> Path:
     """The folder for the files of a run, where MLflow looks for them too."""
     return root / run_id / "artifacts"
 
@@ -40,13 +40,13 @@ def local_folder(uri: str) -> Path | None:
     return None
 
 
-def keep_file(root: Path, run_id: str, source: Path) -> None:
+def copy_to_run(root: Path, run_id: str, source: Path) -> None:
     """Copy a file to those of a run, whole or not at all."""
     with _write_whole(root, run_id, source.name) as partial:
         shutil.copyfile(source, partial)
 
 
-def keep_text(root: Path, run_id: str, text: str, name: str) -> None:
+def write_to_run(root: Path, run_id: str, text: str, name: str) -> None:
     """Write a text to the files of a run, whole or not at all."""
     with _write_whole(root, run_id, name) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -54,7 +54,7 @@ def keep_text(root: Path, run_id: str, text: str, name: str) -> None:
 
 @contextmanager
 def _write_whole(root: Path, run_id: str, name: str) -> Iterator[Path]:
-    folder = folder_of(root, run_id)
+    folder = folder_of_run(root, run_id)
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f".{name}.partial"
     yield partial
@@ -68,7 +68,7 @@ def follow_move(file: Path, experiment: str, root: Path) -> str | None:
     Returns where they were said to be, if that was elsewhere.
     """
     location = root.as_uri()
-    with closing(sqlite3.connect(file, timeout=TIMEOUT_S)) as database, database:
+    with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_S)) as database, database:
         found = database.execute(SELECT_EXPERIMENT, [experiment]).fetchone()
         if found is None or found[1] == location:
             return None
@@ -86,4 +86,4 @@ def _move_runs(database: sqlite3.Connection, experiment_id: int, root: Path) -> 
     rows = database.execute(SELECT_RUN_IDS, [experiment_id])
     for (run_id,) in rows.fetchall():
         if run_id in there:
-            database.execute(MOVE_RUN, [folder_of(root, run_id).as_uri(), run_id])
+            database.execute(MOVE_RUN, [folder_of_run(root, run_id).as_uri(), run_id])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from paretune.errors import StoreError
 from paretune.tracking.runs import find_parent, find_tag_of_all
-from paretune.tracking.schema import Kind, State, Tag
+from paretune.tracking.schema import RunKind, State, Tag
 from paretune.tracking.store import Store
 
 log = logging.getLogger(__name__)
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StudySide:
-    """What the study knows: where it is, its id, how many trials it has, and the
-    numbers of those that are complete.
+    """The study as it knows itself: where it is, its id, how many trials it has, and
+    the numbers of those that are complete.
     """
 
     storage: str
@@ -28,7 +28,7 @@ class StudySide:
 
 @dataclass(frozen=True)
 class RunsSide:
-    """What the tracking store knows: the study its runs are of, and numbers of trials.
+    """The runs as the tracking store knows them: their study, and numbers of trials.
 
     ``active`` are those of runs that are not deleted, ``complete`` of those that ended
     well, deleted ones too.
@@ -40,10 +40,10 @@ class RunsSide:
 
 
 def read_runs_side(store: Store, sweep: str) -> RunsSide:
-    """What the store knows of a sweep."""
+    """The runs of a sweep, as the store knows them."""
     parent = find_parent(store, sweep)
     study_id = parent.tags.get(Tag.STUDY) if parent else None
-    trials: dict[str, str] = {Tag.SWEEP: sweep, Tag.KIND: Kind.TRIAL}
+    trials: dict[str, str] = {Tag.SWEEP: sweep, Tag.KIND: RunKind.TRIAL}
     active: set[int] = set()
     for number in find_tag_of_all(store, trials, Tag.TRIAL).values():
         if number.is_active:

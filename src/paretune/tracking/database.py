@@ -14,7 +14,7 @@ from paretune.retry import error_of, fault_of
 from paretune.tracking.error_types import list_error_types
 
 DRIVER = "sqlite+pysqlite"
-LOCK_TIMEOUT_S = 0.5
+DATABASE_TIMEOUT_S = 0.5
 
 
 def client_url(url: str) -> str:
@@ -64,7 +64,7 @@ def let_readers_read(file: Path) -> None:
 
 def try_to_lock(file: Path) -> None:
     """Raise ``sqlite3.OperationalError`` if another process holds a SQLite file."""
-    connection = sqlite3.connect(file, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+    connection = sqlite3.connect(file, timeout=DATABASE_TIMEOUT_S, isolation_level=None)
     with closing(connection):
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What is known of a run itself; times are milliseconds since 1970."""
+    """The facts of a run itself; times are milliseconds since 1970."""
 
     run_id: str
     experiment_id: str
@@ -21,7 +21,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """What was logged; of a metric the latest value."""
+    """All that was logged; of a metric the latest value."""
 
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -69,8 +69,8 @@ class TagOfRun:
 
 @dataclass(frozen=True)
 class Part:
-    """What is read of each run: the tags and metrics of these ``names``, its config and
-    what was searched if asked for.
+    """A part of each run to be read: the tags and metrics of these ``names``, the config
+    and what was searched if asked for.
     """
 
     names: tuple[str, ...]

@@ -1,5 +1,5 @@
-"""The types of what a store may raise, some of which are of libraries that nobody may
-have imported.
+"""The types of errors that a store may raise, also of libraries that are imported
+late.
 """
 
 import sqlite3
@@ -12,7 +12,9 @@ LATE_TYPES = (
 
 
 def list_error_types() -> tuple[type[Exception], ...]:
-    """What a store may raise: of libraries that nobody has imported, nothing."""
+    """The types of errors that a store may raise; of libraries that nobody has imported,
+    none.
+    """
     types: list[type[Exception]] = [sqlite3.Error, OSError]
     for module, name in LATE_TYPES:
         if module in sys.modules:

@@ -92,8 +92,8 @@ def _metric_of_all(runs: Sequence[Run], name: str) -> list[float]:
 
 @lru_cache(maxsize=8)
 def _objective_of(store: Store, sweep: str) -> Objective:
-    """What a sweep weighs. Raises ``LookupError``, which is not cached, if there is no
-    parent.
+    """The objective of a sweep. Raises ``LookupError``, which is not cached, if there is
+    no parent.
     """
     parent = find_parent(store, sweep)
     if parent is None:

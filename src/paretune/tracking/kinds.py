@@ -1,5 +1,5 @@
-"""What a person gave as a store, told without writing to it: a command that reads has
-to know before MLflow makes its tables in it.
+"""Telling what a person gave as a store, without writing to it: a command that reads
+has to know before MLflow makes its tables in it.
 """
 
 import os

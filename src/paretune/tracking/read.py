@@ -31,7 +31,7 @@ from paretune.tracking.schema import (
     Split,
     State,
     Tag,
-    curve_of,
+    name_curve,
 )
 from paretune.tracking.store import Store
 from paretune.tracking.trial_table import (
@@ -164,8 +164,8 @@ def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
 
 
 def count_confirmations(store: Store, sweep: str) -> int:
-    """How many trainings of ``paretune confirm`` were begun for trials of a sweep,
-    whatever became of them.
+    """The number of trainings of ``paretune confirm`` that were begun for trials of a
+    sweep, whatever became of them.
     """
     return len(find_confirmations(store, sweep))
 
@@ -174,7 +174,7 @@ def read_curve(
     store: Store, run_id: str, name: str = VAL_F1
 ) -> list[tuple[int, float]]:
     """(epoch, value) of a run's curve, by epoch."""
-    return read_metric(store, run_id, curve_of(name))
+    return read_metric(store, run_id, name_curve(name))
 
 
 @contextmanager

@@ -18,12 +18,12 @@ from paretune.tracking.schema import (
     LONGEST_VALUE,
     SCORES,
     VAL_F1,
-    Kind,
+    RunKind,
     Split,
     State,
     Status,
     Tag,
-    curve_of,
+    name_curve,
 )
 from paretune.tracking.steps import RunWriter, Tags
 from paretune.tracking.store import Store
@@ -60,7 +60,7 @@ class RunRecorder(RunWriter):
     @property
     def is_trial(self) -> bool:
         """Whether it is a trial of a sweep."""
-        return self.tags.get(Tag.KIND) == Kind.TRIAL
+        return self.tags.get(Tag.KIND) == RunKind.TRIAL
 
     def __enter__(self) -> "RunRecorder":
         write_leftovers(self.store)
@@ -97,7 +97,7 @@ class RunRecorder(RunWriter):
 
     def epoch(self, number: int, scores: Mapping[str, float]) -> None:
         """Add a point to each curve ``epoch/<name>``."""
-        values = {curve_of(name): value for name, value in scores.items()}
+        values = {name_curve(name): value for name, value in scores.items()}
         self.write("metrics", values=values, step=number)
         if scores.get(VAL_F1, 0.0) > self.best.get(VAL_F1, -1.0):
             self.best = _keep_validation(scores)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def keep_file(store: Store, run_id: str, path: Path) -> None:
     """Add a copy of a file to a run."""
     if store.artifact_root:
-        artifacts.keep_file(store.artifact_root, run_id, path)
+        artifacts.copy_to_run(store.artifact_root, run_id, path)
     else:
         store.client.log_artifact(run_id, str(path))
 
@@ -28,7 +28,7 @@ def keep_file(store: Store, run_id: str, path: Path) -> None:
 def keep_text(store: Store, run_id: str, text: str, name: str) -> None:
     """Add a text to a run, as a file of this name."""
     if store.artifact_root:
-        artifacts.keep_text(store.artifact_root, run_id, text, name)
+        artifacts.write_to_run(store.artifact_root, run_id, text, name)
     else:
         store.client.log_text(run_id, text, name)
 
@@ -64,7 +64,7 @@ def _list_folders(store: Store, run: Run) -> list[Path]:
     folders: list[Path] = []
     if store.file:
         root = store.artifact_root or store.file.resolve().parent / "artifacts"
-        folders.append(artifacts.folder_of(root, run.run_id))
+        folders.append(artifacts.folder_of_run(root, run.run_id))
     noted = artifacts.local_folder(run.info.artifact_uri)
     if noted and noted not in folders:
         folders.append(noted)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from paretune.errors import StoreError
 from paretune.tracking import tables
 from paretune.tracking.entities import Part, Run, TagOfRun
-from paretune.tracking.schema import Kind, State, Tag
+from paretune.tracking.schema import RunKind, State, Tag
 from paretune.tracking.store import Store, restore_experiment
 from paretune.tracking.store_errors import translate_errors
 
@@ -86,8 +86,8 @@ def read_metric(store: Store, run_id: str, name: str) -> list[tuple[int, float]]
 def _ask(
     store: Store, of_tables: Callable[[Path], Answer], of_client: Callable[[], Answer]
 ) -> Answer:
-    """What the tables of a SQLite store tell; what MLflow's client does of any other,
-    and where the tables cannot be read: it knows what is wrong with them.
+    """The answer of the tables of a SQLite store; of MLflow's client for any other, and
+    where the tables cannot be read: it knows what is wrong with them.
     """
     if store.file:
         try:
@@ -182,18 +182,18 @@ def _read_metric_by_client(
 
 def find_sweeps(store: Store) -> list[Run]:
     """The parent runs of all sweeps, oldest first."""
-    return find_runs(store, {Tag.KIND: Kind.SWEEP})
+    return find_runs(store, {Tag.KIND: RunKind.SWEEP})
 
 
 def find_parent(store: Store, sweep: str) -> Run | None:
     """The parent run of a sweep, if the store has it."""
-    parents = find_runs(store, {Tag.KIND: Kind.SWEEP, Tag.SWEEP: sweep})
+    parents = find_runs(store, {Tag.KIND: RunKind.SWEEP, Tag.SWEEP: sweep})
     return next(iter(parents), None)
 
 
 def find_deleted_parent(store: Store, sweep: str) -> Run | None:
     """The newest of a sweep's parent runs that somebody deleted."""
-    tags = {Tag.KIND: Kind.SWEEP, Tag.SWEEP: sweep}
+    tags = {Tag.KIND: RunKind.SWEEP, Tag.SWEEP: sweep}
     deleted = find_runs(store, tags, deleted=True)
     if not deleted:
         return None
@@ -208,7 +208,7 @@ def find_trials(
 
     ``only``: as in :func:`find_runs`.
     """
-    tags = {Tag.SWEEP: sweep, Tag.KIND: Kind.TRIAL}
+    tags = {Tag.SWEEP: sweep, Tag.KIND: RunKind.TRIAL}
     if state:
         tags[Tag.STATE] = state
     return find_runs(store, tags, only=only)
@@ -225,11 +225,11 @@ def find_confirmations(store: Store, sweep: str) -> list[Run]:
     """The runs that train trials of a sweep again, whatever became of them, oldest
     first.
     """
-    return find_runs(store, {Tag.SWEEP: sweep, Tag.KIND: Kind.CONFIRM})
+    return find_runs(store, {Tag.SWEEP: sweep, Tag.KIND: RunKind.CONFIRM})
 
 
 def how_to_restore(store: Store, run: Run) -> str:
-    """What a person does to have a deleted run again, alone or with its experiment."""
+    """Advice for having a deleted run again, alone or with its experiment."""
     with translate_errors(store.uri):
         experiment = store.client.get_experiment(run.info.experiment_id)
     if experiment.lifecycle_stage == "deleted":

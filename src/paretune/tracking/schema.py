@@ -16,7 +16,7 @@ LONGEST_ERROR = 500  # characters of an error that a tag holds
 class Tag:
     """Names of tags."""
 
-    KIND = "kind"  # see :class:`Kind`
+    KIND = "kind"  # see :class:`RunKind`
     SWEEP = "sweep"
     TRIAL = "trial"  # its number
     STUDY = "study"  # id of the study that the sweep's trials are of
@@ -51,8 +51,8 @@ class Tag:
     COMMIT = "mlflow.source.git.commit"
 
 
-class Kind(StrEnum):
-    """What a run is: the value of its tag ``kind``."""
+class RunKind(StrEnum):
+    """Kinds of runs: values of the tag ``kind``."""
 
     SWEEP = "sweep"  # the parent of its trials
     TRIAL = "trial"
@@ -61,7 +61,7 @@ class Kind(StrEnum):
 
 
 class State(StrEnum):
-    """What became of a trial: the value of its tag ``state``."""
+    """Ends of a trial, and its run before: values of the tag ``state``."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -72,7 +72,7 @@ class State(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of a run, in MLflow's words."""
+    """Ends of a run, and its course before, in MLflow's words."""
 
     RUNNING = "RUNNING"
     FINISHED = "FINISHED"
@@ -126,6 +126,6 @@ CONFIG_FILE = "config.yaml"
 SWEEP_FILE = "sweep.yaml"
 
 
-def curve_of(metric: str) -> str:
+def name_curve(metric: str) -> str:
     """The metric that has a value for each epoch."""
     return f"epoch/{metric}"

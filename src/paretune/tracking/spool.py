@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 # How folders begin that a process is making or removing; and how old one is that a
 # killed process left.
-NEW = ".new-"
-DONE = ".done-"
+MAKING = ".new-"
+REMOVING = ".done-"
 ABANDONED_AFTER_S = 60.0
 STEPS_FILE = "steps.jsonl"
 STATE_FILE = "state.json"
@@ -35,7 +35,7 @@ FILES_FOLDER = "files"
 
 
 class DamagedError(Exception):
-    """What a folder of the spool holds is not what Paretune wrote."""
+    """A folder of the spool holds something that Paretune did not write."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Step:
 
 @dataclass(frozen=True)
 class SpoolState:
-    """How many steps the store has, and the run's id there; empty before it has one."""
+    """The number of steps that the store has, and the run's id there; empty before."""
 
     done: int = 0
     run_id: str = ""
@@ -68,7 +68,7 @@ class SpoolFolder:
         read-only.
         """
         key = f"{time.time_ns()}-{uuid.uuid4().hex}"  # in the order of their age
-        hidden = spool / f"{NEW}{key}"  # no process looks at it before it is locked
+        hidden = spool / f"{MAKING}{key}"  # no process looks at it before it is locked
         with _translate_faults(spool):
             hidden.mkdir(parents=True)
             lock = _lock(hidden)
@@ -90,7 +90,7 @@ class SpoolFolder:
         return self.path.name
 
     def state(self) -> SpoolState:
-        """What the store has of the run. Raises :class:`DamagedError`."""
+        """The part of the run that the store has. Raises :class:`DamagedError`."""
         path = self.path / STATE_FILE
         if not path.is_file():
             return SpoolState()
@@ -139,7 +139,7 @@ class SpoolFolder:
     def remove(self) -> None:
         """Remove it with all that it holds."""
         # One rename hides it from all processes.
-        hidden = self.path.with_name(f"{DONE}{self.key}")
+        hidden = self.path.with_name(f"{REMOVING}{self.key}")
         self.path.rename(hidden)
         shutil.rmtree(hidden, ignore_errors=True)
 
@@ -149,7 +149,7 @@ class SpoolFolder:
 
 
 def folders_of(spool: Path) -> list[Path]:
-    """What waits in a spool, oldest first; what processes left that were killed while
+    """Runs that wait in a spool, oldest first; what processes left that were killed while
     they made or removed a folder is removed.
     """
     for hidden in spool.glob(".*"):
@@ -159,7 +159,7 @@ def folders_of(spool: Path) -> list[Path]:
 
 
 def _is_abandoned(hidden: Path) -> bool:
-    if not hidden.name.startswith((NEW, DONE)):
+    if not hidden.name.startswith((MAKING, REMOVING)):
         return False
     try:
         changed_s = hidden.stat().st_mtime

@@ -27,7 +27,9 @@ from paretune.tracking.store import Store
 from paretune.tracking.store_errors import translate_errors
 
 REFUSED_IN_NAMES = r"[^\w\-. :/]"  # by MLflow, such as the plus of ``+recipe``
-AWAY_S = 300.0  # how long a run without a spool waits for a store that is busy
+LONGEST_OUTAGE_S = (
+    300.0  # how long a run without a spool waits for a store that is busy
+)
 
 outage = Outage("the tracking store", (1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
 
@@ -133,7 +135,7 @@ class RunWriter:
             except StoreError as error:
                 if not is_busy(error):
                     raise
-                if waiting.noticed(error) > AWAY_S or patience.is_over():
+                if waiting.noticed(error) > LONGEST_OUTAGE_S or patience.is_over():
                     raise
                 waiting.wait()
             else:

@@ -225,7 +225,7 @@ class Store:
 
 
 def restore_experiment(uri: str, experiment_id: str) -> str:
-    """What a person does to have a deleted experiment again."""
+    """Advice for having a deleted experiment again."""
     return (
         f"bring it back with all its runs: MLFLOW_TRACKING_URI={shlex.quote(uri)} "
         f"mlflow experiments restore --experiment-id {experiment_id}"

@@ -1,6 +1,4 @@
-"""What a store raises when it cannot be used, told in a line with what to do about
-it.
-"""
+"""Errors of a store that cannot be used, told in a line with what to do about it."""
 
 import re
 import sqlite3
@@ -72,8 +70,8 @@ def _find_remedy(error: Exception, file: Path | None) -> str | None:
 
 
 def _remedy_of_half_made(file: Path | None) -> str:
-    """What to do about a store in which MLflow was stopped between two tables, as by a
-    disk that was full: it does not go on with a part of them.
+    """Advice for a store in which MLflow was stopped between two tables, as by a disk
+    that was full: it does not go on with a part of them.
     """
     if file and not _has_runs(file):
         return (

@@ -31,7 +31,7 @@ from paretune.tracking.runs import (
 from paretune.tracking.schema import (
     LONGEST_ERROR,
     SWEEP_FILE,
-    Kind,
+    RunKind,
     State,
     Status,
     Tag,
@@ -48,7 +48,7 @@ CLOSED_PART = Part((Tag.TRIAL, Tag.ATTEMPT, Tag.STATE))
 
 @dataclass(frozen=True)
 class SweepEnd:
-    """How a sweep ended: MLflow's ``status`` of its parent run, why trials failed, by
+    """The end of a sweep: MLflow's ``status`` of its parent run, why trials failed, by
     their numbers, and the numbers of those that a worker still has.
     """
 
@@ -215,7 +215,7 @@ def _tags_of(facts: Mapping[str, Any]) -> dict[str, str]:
 def _make_parent(store: Store, sweep: str) -> Run:
     tags = {
         Tag.RUN_NAME: sweep,
-        Tag.KIND: Kind.SWEEP,
+        Tag.KIND: RunKind.SWEEP,
         Tag.SWEEP: sweep,
         **provenance(),
     }
@@ -229,7 +229,7 @@ def _restore_parent(store: Store, sweep: str) -> Run | None:
     deleted = find_deleted_parent(store, sweep)
     if deleted is None:
         return None
-    trials = {Tag.SWEEP: sweep, Tag.KIND: Kind.TRIAL}
+    trials = {Tag.SWEEP: sweep, Tag.KIND: RunKind.TRIAL}
     numbers = find_tag_of_all(store, trials, Tag.TRIAL)
     if not any(number.is_active for number in numbers.values()):
         return None

@@ -61,7 +61,7 @@ SELECTED_VALUES = {
 
 
 @dataclass(frozen=True)
-class Query:
+class SqlPart:
     """A part of a query in SQL, and its arguments."""
 
     text: str
@@ -87,22 +87,22 @@ def runs_with(
 
 def run_of(file: Path, run_id: str) -> Run | None:
     """The run of this id, if the store has it and it is not deleted."""
-    chosen = Query("SELECT ?", [run_id])
+    chosen = SqlPart("SELECT ?", [run_id])
     with _read(file) as connection:
         runs = _select_runs(connection, chosen, IS_ACTIVE, None)
     return next(iter(runs), None)
 
 
-def _choose_by(tags: Mapping[str, str]) -> Query:
+def _choose_by(tags: Mapping[str, str]) -> SqlPart:
     """The ids of the runs that have all these tags."""
     arguments: list[str] = []
     for name, value in tags.items():
         arguments += [name, value]
-    return Query(" INTERSECT ".join([SELECT_HAVING_TAG] * len(tags)), arguments)
+    return SqlPart(" INTERSECT ".join([SELECT_HAVING_TAG] * len(tags)), arguments)
 
 
 def _select_runs(
-    connection: sqlite3.Connection, chosen: Query, condition: str, only: Part | None
+    connection: sqlite3.Connection, chosen: SqlPart, condition: str, only: Part | None
 ) -> list[Run]:
     query = SELECT_RUNS.format(condition=condition, chosen=chosen.text)
     runs: dict[str, Run] = {}
@@ -118,7 +118,7 @@ def _fill(
     runs: Mapping[str, Run],
     connection: sqlite3.Connection,
     field: str,
-    chosen: Query,
+    chosen: SqlPart,
     only: Part | None,
 ) -> None:
     """Put the values of a ``field`` (tags, params, metrics) into the data of the
@@ -136,16 +136,16 @@ def _fill(
             values[run_id][intern(key)] = nan if is_nan else value
 
 
-def _narrow_to(part: Part | None, field: str) -> Query:
+def _narrow_to(part: Part | None, field: str) -> SqlPart:
     """The end of a query of values of a ``field``, of which a ``part`` is read."""
     if part is None:
-        return Query("")
+        return SqlPart("")
     if field == "params":
-        return Query("") if part.searched else Query("AND 0")
+        return SqlPart("") if part.searched else SqlPart("AND 0")
     marks = ", ".join("?" * len(part.names))
     if field == "tags" and part.config:
-        return Query(f"AND (key IN ({marks}) OR key LIKE 'config%')", part.names)
-    return Query(f"AND key IN ({marks})", part.names)
+        return SqlPart(f"AND (key IN ({marks}) OR key LIKE 'config%')", part.names)
+    return SqlPart(f"AND key IN ({marks})", part.names)
 
 
 def tag_of_all(file: Path, tags: Mapping[str, str], name: str) -> dict[str, TagOfRun]:

@@ -48,7 +48,7 @@ STATE_OF_STATUS = {
 
 
 def state_of(run: Run) -> str:
-    """What became of a trial, a :class:`~paretune.tracking.schema.State`."""
+    """The :class:`~paretune.tracking.schema.State` of a trial."""
     state = run.tags.get(Tag.STATE)
     return state or STATE_OF_STATUS.get(run.info.status, State.KILLED.value)
 
@@ -121,8 +121,8 @@ def _params_of(runs: Sequence[Run]) -> dict[str, list[Any]]:
 
 
 def _searched_in(run: Run) -> dict[str, str]:
-    """What was searched, by the names that the command line takes: MLflow's have no
-    plus.
+    """The values that were searched, by the names that the command line takes: MLflow's
+    have no plus.
     """
     added: dict[str, str] = {}
     for name in run.tags.get(Tag.ADDED, "").split():
