@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 
 from paretune import paths, schema
 from paretune.commands.mistakes import exit_on_mistake
-from paretune.commands.parsing import counted, parser_of, whole
+from paretune.commands.parsing import format_count, make_parser, parse_count
 from paretune.errors import ConfigError, SweepError
 
 NEAR = 0.002  # of the published score, or two deviations
@@ -223,7 +223,7 @@ def cli() -> None:
 
 
 def _run() -> None:
-    parser = parser_of("make recipes", __doc__)
+    parser = make_parser("make recipes", __doc__)
     parser.add_argument(
         "only",
         nargs="*",
@@ -232,13 +232,13 @@ def _run() -> None:
     )
     parser.add_argument(
         "--jobs",
-        type=whole,
+        type=parse_count,
         default=1,
         help="trainings at a time, one thread each if more than one",
     )
     parser.add_argument(
         "--seeds",
-        type=whole,
+        type=parse_count,
         metavar="K",
         help="default: 3, and 1 above 200,000 parameters",
     )
@@ -320,7 +320,7 @@ def _train_all(pairs: list[tuple[Published, int]], jobs: int) -> list[str]:
     failed.
     """
     failed = []
-    print(f"{counted(len(pairs), 'training')} to go")
+    print(f"{format_count(len(pairs), 'training')} to go")
     with ThreadPoolExecutor(jobs) as pool:
         trainings = {
             pool.submit(_train, recipe, seed, jobs): f"{recipe.name} seed {seed}"

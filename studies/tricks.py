@@ -24,6 +24,7 @@ from bench.nets import mnist
 from paretune import models, schema
 from paretune.paths import CONF
 from paretune.training import save
+from paretune.trust import Trust
 
 FAMILIES = "paretune.models"
 NETS: dict[str, dict[str, Any]] = {
@@ -213,7 +214,8 @@ def trained(
 ) -> tuple[Any, Any]:
     from hydra import compose, initialize_config_dir
 
-    from paretune.experiment import training_of
+    from paretune.experiment import make_training
+    from paretune.start import TRAINED_BY, read_sections
     from paretune.training.fit import choose_start, fit, seed_everything
 
     schema.register()
@@ -228,7 +230,10 @@ def trained(
                 *overrides,
             ],
         )
-    data, training = image_data(), training_of(config)
+    data, training = (
+        image_data(),
+        make_training(read_sections(config, TRAINED_BY), Trust()),
+    )
     build = partial(
         models.build, {"num_classes": 10, "image_shape": [1, 28, 28], **model}
     )

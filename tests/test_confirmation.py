@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.commands.confirm import changed
-from paretune.commands.export import _choose_seed
+from paretune.commands.export import choose_seed
+from paretune.commands.retraining import change_settings
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL, Confirmation
 from paretune.errors import StoreError
 from paretune.tracking import RunRecorder, Store
@@ -80,7 +80,7 @@ def test_the_seed_to_export_is_the_best_on_validation_unless_that_was_trained_on
             )
         runs[recorder.run_id] = seed
 
-    assert runs[_choose_seed(store, "s", {"run_id": "r", "how": how})] == chosen
+    assert runs[choose_seed(store, "s", {"run_id": "r", "how": how})] == chosen
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_seed_to_export_is_the_best_on_validation_unless_that_was_trained_on
 )
 def test_an_option_of_a_group_is_set_however_it_is_spelt(line):
     assert (
-        changed({**CONFIG, "augment": {"_target_": "x"}}, (line,))["augment"][
+        change_settings({**CONFIG, "augment": {"_target_": "x"}}, (line,))["augment"][
             "_target_"
         ]
         == "paretune.augment.Affine"

@@ -95,7 +95,7 @@ def test_a_sweep_whose_file_is_called_like_a_number_is_found(
 def test_a_name_that_leads_elsewhere_is_refused(name):
     with pytest.raises(
         ConfigError,
-        match="is invalid; expected one for a folder of its own, without a comma",
+        match="is invalid; choose one for a folder of its own, without a comma",
     ):
         check("name", name)
 
@@ -109,9 +109,7 @@ def test_such_a_name_is_refused_before_anything_is_written(
     answer = command("-m", "data=digits", "model=dense", f"{setting}={name}")
 
     assert answer.code == 2
-    assert (
-        f"name `{name}` is invalid; expected one for a folder of its own" in answer.err
-    )
+    assert f"name `{name}` is invalid; choose one for a folder of its own" in answer.err
     assert set(tmp_path.rglob("*")) == before
 
 

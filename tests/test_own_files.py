@@ -71,8 +71,8 @@ def test_a_sweep_without_a_name_has_that_of_its_file_which_may_be_given_as_a_pat
         (
             "cap: {max_params: 5",
             (
-                "mine.yaml` cannot be read (line 7, column 20: expected ',' or '}', "
-                "but got '<stream end>'); expected YAML"
+                "mine.yaml` is not YAML (line 7, column 20: expected ',' or '}', "
+                "but got '<stream end>'); correct it"
             ),
         ),
         (
@@ -151,8 +151,8 @@ def test_a_model_that_has_the_name_of_one_of_paretunes_is_refused(run):
 
     assert code == 2
     assert err.startswith(
-        "paretune train: config `conf/model/conv.yaml` has the name of one of "
-        "Paretune's, which comes first;"
+        "paretune train: config `conf/model/conv.yaml` is shadowed by "
+        "Paretune's own config of that name; rename it"
     )
 
 
@@ -173,7 +173,7 @@ def test_a_model_that_has_the_name_of_one_of_paretunes_is_refused(run):
             ),
             (
                 "model `net` gives values (2, 1, 28, 5) of 2 images; expected logits "
-                "(2, 10); mend its forward"
+                "(2, 10); correct its forward"
             ),
         ),
     ],

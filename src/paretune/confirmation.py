@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from paretune.errors import ConfigError, StoreError
-from paretune.settings import line_of
+from paretune.settings import join_overrides
 
 TRAIN = "train"
 TRAIN_AND_VAL = "train+val"
@@ -107,7 +107,7 @@ class Confirmation:
         if self.int8:
             parts.append("in int8")
         if self.settings:
-            parts.append(f"with {line_of(self.settings)}")
+            parts.append(f"with {join_overrides(self.settings)}")
         return ", ".join(parts)
 
 

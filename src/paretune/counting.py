@@ -82,9 +82,8 @@ def _set_entry(
 ) -> list[Any]:
     if not name.isdigit() or int(name) >= len(entries):
         raise ConfigError(
-            f"entry `{name}` is not there; expected one of the {len(entries)} entries "
-            f"of {list(entries)}, from 0; "
-            "mend the search space"
+            f"entry `{name}` is not there; {list(entries)} has {len(entries)} entries, "
+            "from 0; correct the search space"
         )
     changed = list(entries)
     changed[int(name)] = set_value(entries[int(name)], path, value)

@@ -13,8 +13,8 @@
 
     Raced             no mistake: a trial that was stopped early because it cannot reach the front
 
-Every message is one line: *thing* `value` is *wrong how*; expected *what*; *do this*.
-The commands print it alone and leave with exit code 2.
+Every message is one line: what is wrong, the `value`, and what to do. The commands print
+it alone and leave with exit code 2.
 """
 
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ class Raced(Exception):  # noqa: N818 - no error
 
 
 def first_line(error: BaseException) -> str:
-    """What the error says first; its name if it says nothing."""
+    """The first line of what the error says; its name if it has no text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -66,14 +66,15 @@ def check_choice(setting: str, value: object, choices: Iterable[object]) -> None
     ``choices``.
     """
     known = list(choices)
-    if value not in known:
-        names = ["null" if choice is None else str(choice) for choice in known]
-        expected = (
-            f"one of {', '.join(names)}" if len(names) > 2 else " or ".join(names)
-        )
-        raise ConfigError(
-            f"{setting} `{value}` is unknown; expected {expected}; set {setting}"
-        )
+    if value in known:
+        return
+    names = ["null" if choice is None else str(choice) for choice in known]
+    expected = " or ".join(names)
+    if len(names) > 2:
+        expected = f"one of {', '.join(names)}"
+    raise ConfigError(
+        f"{setting} `{value}` is unknown; expected {expected}; set {setting}"
+    )
 
 
 def check_least(
@@ -92,16 +93,28 @@ def check_least(
     """
     if null and value is None:
         return
-    is_number = isinstance(value, int if whole else (int, float)) and not isinstance(
-        value, bool
+    if _is_between(value, least, most, whole=whole):
+        return
+    expected = "a whole number" if whole else "a number"
+    if most is None:
+        expected += f" of at least {least:,}"
+    else:
+        expected += f" from {least:,} to {most:,}"
+    if null:
+        expected += ", or null"
+    raise ConfigError(
+        f"{setting} `{value}` is invalid; expected {expected}; set {setting}"
     )
-    if not is_number or not least <= value <= (value if most is None else most):  # type: ignore[operator]
-        span = (
-            f"of at least {least:,}" if most is None else f"from {least:,} to {most:,}"
-        )
-        expected = (
-            f"a {'whole ' if whole else ''}number {span}{', or null' if null else ''}"
-        )
-        raise ConfigError(
-            f"{setting} `{value}` is invalid; expected {expected}; set {setting}"
-        )
+
+
+def _is_between(
+    value: object, least: float, most: float | None, *, whole: bool
+) -> bool:
+    """Whether a value is a number, and not a truth value, from ``least`` to ``most``
+    (``None``: no end).
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    if whole and not isinstance(value, int):
+        return False
+    return least <= value and (most is None or value <= most)

@@ -1,9 +1,9 @@
-"""One composed config trained, and written to the store while it trains."""
+"""A candidate trained, and written to the store while it trains."""
 
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from math import nan
 from pathlib import Path
@@ -12,8 +12,6 @@ from typing import Any
 
 import hydra
 import torch
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from paretune import models
@@ -23,7 +21,6 @@ from paretune.errors import ConfigError
 from paretune.front import Candidate, Point
 from paretune.schema import Averaging, Restarts, Selection
 from paretune.search import current_trial
-from paretune.start import to_plain
 from paretune.tracking import RunRecorder
 from paretune.training import save
 from paretune.training.distillation import Distillation
@@ -34,44 +31,98 @@ from paretune.trust import Trust
 
 log = logging.getLogger(__name__)
 
+WEIGHTS_FILE = "weights.pt"
+UNCHANGED = "paretune.augment.unchanged"  # the augmentation that does nothing
 
-def train_recorded(
-    cfg: DictConfig, candidate: Candidate, recorder: RunRecorder | None
-) -> Point:
-    """Train the candidate of :func:`paretune.start.prepare_candidate` as the config
-    says; returns it as a point, with its scores.
 
-    The weights are left in Hydra's output folder, and with a recorder in the store.
+@dataclass(frozen=True)
+class Experiment:
+    """A training that is about to begin.
+
+    ``folder`` is where the weights are left. With ``test`` the test set is read once at
+    the end. ``trust`` says whose code stored files may name. ``cost`` is what a race
+    weighs against F1.
     """
+
+    candidate: Candidate
+    folder: Path
+    test: bool = False
+    trust: Trust = field(default_factory=Trust)
+    cost: str = "params"
+
+    @property
+    def weights(self) -> Path:
+        """The file of the weights."""
+        return self.folder / WEIGHTS_FILE
+
+
+def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Point:
+    """Train a candidate; returns it as a point, with its scores.
+
+    The weights are left in the folder of the experiment, and with a recorder in the
+    store.
+    """
+    candidate = experiment.candidate
     if recorder:
         recorder.start(candidate)
-    training = training_of(cfg)
+    training = make_training(candidate.config, experiment.trust)
+    model = candidate.config["model"]
     data = load(candidate.config["data"]).with_split(training.selection.split)
-    _check_fit(candidate.config["model"], data)
+    _check_fit(model, data)
     if recorder:
-        recorder.tag("layers", models.describe(candidate.config["model"]))
-    build, started_s = partial(models.build, candidate.config["model"]), perf_counter()
+        recorder.tag("layers", models.describe(model))
+
+    build, started_s = partial(models.build, model), perf_counter()
     net = build()
     _check_logits(net, candidate.family, data)
-    execution = _execution(training, candidate.family, net, data)
+    execution = _choose_execution(training, candidate.family, net, data)
     training = choose_start(build, data, training, execution)
     starts_s = perf_counter() - started_s
     seed_everything(training.seed)
     net = build()
-    # That of a sweep.
-    trial, cost = current_trial(), OmegaConf.select(cfg, "cost", default="params")
-
-    def listener(epoch: Epoch) -> None:
-        if recorder:
-            recorder.epoch(epoch.number, asdict(epoch))
-        if trial:
-            trial.report(epoch.number, candidate.costs.get(cost, nan), epoch.val_f1)
-
     trained = fit(
-        net, data, training, listener=listener, test=cfg.test, execution=execution
+        net,
+        data,
+        training,
+        listener=_Listener(experiment, recorder),
+        test=experiment.test,
+        execution=execution,
     )
+
+    point = _make_point(candidate, trained, starts_s + trained.seconds, recorder)
+    save(experiment.weights, net, candidate.config, data.make_scaling(training.scaling))
+    if recorder:
+        recorder.tag("layout", str(trained.execution))
+        recorder.tag("rule", training.selection.rule)
+        recorder.finish(point, _list_figures(trained), [experiment.weights])
+    _tell(point, trained, training.selection.split)
+    log.info("weights in %s", experiment.weights)
+    return point
+
+
+class _Listener:
+    """Hears of each epoch, and hands it on to the run and to the sweep."""
+
+    def __init__(self, experiment: Experiment, recorder: RunRecorder | None) -> None:
+        self.cost = experiment.candidate.costs.get(experiment.cost, nan)
+        self.recorder = recorder
+        self.trial = current_trial()
+
+    def __call__(self, epoch: Epoch) -> None:
+        if self.recorder:
+            self.recorder.epoch(epoch.number, asdict(epoch))
+        if self.trial:
+            self.trial.report(epoch.number, self.cost, epoch.val_f1)
+
+
+def _make_point(
+    candidate: Candidate,
+    trained: Trained,
+    seconds: float,
+    recorder: RunRecorder | None,
+) -> Point:
     best = trained.best
-    point = Point(
+    return Point(
         costs=candidate.costs,
         seed=candidate.seed,
         family=candidate.family,
@@ -80,22 +131,13 @@ def train_recorded(
         f1=best.val_f1,
         accuracy=best.val_accuracy,
         loss=best.val_loss,
-        seconds=starts_s + trained.seconds,
+        seconds=seconds,
         best_epoch=best.number,
         run_id=recorder.run_id if recorder else "",
     )
-    weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
-    save(weights, net, candidate.config, data.make_scaling(training.scaling))
-    if recorder:
-        recorder.tag("layout", str(trained.execution))
-        recorder.tag("rule", training.selection.rule)
-        recorder.finish(point, _more(trained), [weights])
-    _tell(point, trained, training.selection.split)
-    log.info("weights in %s", weights)
-    return point
 
 
-def _execution(
+def _choose_execution(
     training: Training, family: str, net: nn.Module, data: ImageData
 ) -> Execution:
     """What is pinned; in a sweep what was chosen by timing for the first trial of the
@@ -108,29 +150,33 @@ def _execution(
     trial = current_trial()
     if trial is None or not training.autotune:
         return replace(training, autotune=False).choose_execution(net, data.train)
-    device, shape = training.torch_device, data.train.pixels.shape[1:]
-    name = f"execution of {family} on {device.type}"
-    execution = Execution(
-        **trial.shared(name, lambda: asdict(training.choose_execution(net, data.train)))
-    )
+
+    def choose() -> dict[str, Any]:
+        return asdict(training.choose_execution(net, data.train))
+
+    device = training.torch_device
+    kept = trial.shared(f"execution of {family} on {device.type}", choose)
+    execution = Execution(**kept)
+    shape = data.train.pixels.shape[1:]
     if execution.memory_format in find_formats(net, shape, device):
         return execution
     log.warning(
-        (
-            "this machine cannot run %s, which the sweep has chosen; it runs "
-            "contiguous/fp32 instead"
-        ),
+        "this machine cannot run %s, which the sweep has chosen; it runs "
+        "contiguous/fp32 instead",
         execution,
     )
     return Execution(threads=execution.threads)
 
 
 def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
-    expected = {
+    """Raise :class:`~paretune.errors.ConfigError` if the model takes other images, or
+    tells other classes apart, than the data have.
+    """
+    of_data = {
         "image_shape": list(data.train.pixels.shape[1:]),
         "num_classes": data.num_classes,
     }
-    for name, value in expected.items():
+    for name, value in of_data.items():
         if model.get(name, value) != value:
             raise ConfigError(
                 f"model.{name} `{model[name]}` does not fit data `{data.name}`; "
@@ -139,6 +185,9 @@ def _check_fit(model: Mapping[str, Any], data: ImageData) -> None:
 
 
 def _check_logits(net: nn.Module, family: str, data: ImageData) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` unless the network gives a logit for
+    each class.
+    """
     with torch.no_grad():
         output = net.eval()(torch.zeros(2, *data.train.pixels.shape[1:]))
     shape = tuple(getattr(output, "shape", ()))
@@ -146,79 +195,69 @@ def _check_logits(net: nn.Module, family: str, data: ImageData) -> None:
     if shape != (2, data.num_classes):
         raise ConfigError(
             f"model `{family}` gives values {shape} of 2 images; expected logits "
-            f"{(2, data.num_classes)}; mend its forward"
+            f"{(2, data.num_classes)}; correct its forward"
         )
 
 
-def training_of(cfg: DictConfig) -> Training:
-    """The training settings of a composed config. Raises
+def make_training(config: Mapping[str, Any], trust: Trust) -> Training:
+    """The training settings of a plain ``config``. Raises
     :class:`~paretune.errors.ConfigError` for an unknown or invalid one.
     """
-    settings = to_plain(cfg.trainer)
-    if unknown := set(settings) - {field.name for field in fields(Training)}:
-        name = min(unknown)
-        raise ConfigError(
-            f"trainer.{name} `{settings[name]}` is unknown; expected a field of "
-            "conf/trainer; leave it out"
-        )
+    settings = dict(config["trainer"])
+    _check_known(settings)
+    # Trials of version 0.1.0 have neither distillation nor restarts.
+    averaging = settings.pop("averaging")
+    distillation = settings.pop("distillation", {})
+    restarts = settings.pop("restarts", {})
     return Training(
-        optimizer=hydra.utils.instantiate(cfg.optimizer),
-        schedule=hydra.utils.instantiate(cfg.scheduler),
-        augment=_augment(cfg),
-        seed=cfg.seed,
+        optimizer=hydra.utils.instantiate(config["optimizer"]),
+        schedule=hydra.utils.instantiate(config["scheduler"]),
+        augment=_make_augment(config["augment"]),
+        seed=config["seed"],
         progress=sys.stderr.isatty() and sys.stdout.isatty(),
-        averaging=Averaging(**settings.pop("averaging")),
-        distillation=_distillation(settings.pop("distillation", {}), trusted(cfg)),
-        restarts=Restarts(**settings.pop("restarts", {})),
-        selection=Selection(**cfg.selection),
+        averaging=Averaging(**averaging),
+        # What a stored config says of trust does not count.
+        distillation=Distillation(**{**distillation, "trust": trust}),
+        restarts=Restarts(**restarts),
+        selection=Selection(**config["selection"]),
         **settings,
     )
 
 
-def _distillation(settings: Mapping[str, Any], trust: Trust) -> Distillation:
-    """Trials of version 0.1.0 have no such settings. ``trust`` comes last: what a
-    stored config says of it does not count.
-    """
-    return Distillation(**{**settings, "trust": trust})
+def _check_known(trainer: Mapping[str, Any]) -> None:
+    unknown = set(trainer) - {field.name for field in fields(Training)}
+    if unknown:
+        name = min(unknown)
+        raise ConfigError(
+            f"trainer.{name} `{trainer[name]}` is unknown; it is no field of "
+            "conf/trainer; leave it out"
+        )
 
 
-def trusted(cfg: DictConfig) -> Trust:
-    """Whose code a stored file may name: that of Paretune, of the folder that the
-    command was given in, and of ``trust``.
-    """
-    folder = HydraConfig.get().runtime.cwd if HydraConfig.initialized() else "."
-    return Trust(tuple(OmegaConf.select(cfg, "trust", default=())), Path(folder))
-
-
-def _augment(cfg: DictConfig) -> Augment | None:
+def _make_augment(config: Mapping[str, Any]) -> Augment | None:
     """The augmentation; ``None`` for ``augment=none``, which then costs nothing."""
-    return (
-        None
-        if cfg.augment._target_ == "paretune.augment.unchanged"
-        else hydra.utils.instantiate(cfg.augment)
-    )
+    if config["_target_"] == UNCHANGED:
+        return None
+    augment: Augment = hydra.utils.instantiate(config)
+    return augment
 
 
-def _more(trained: Trained) -> dict[str, float]:
+def _list_figures(trained: Trained) -> dict[str, float]:
     """Figures beyond a point's own: the speed, and the test scores where they were
     asked for.
     """
     figures = {"images_per_s": trained.images_per_s}
     if trained.test:
-        figures |= {
-            "test_f1": trained.test.f1,
-            "test_accuracy": trained.test.accuracy,
-            "test_loss": trained.test.loss,
-        }
+        figures["test_f1"] = trained.test.f1
+        figures["test_accuracy"] = trained.test.accuracy
+        figures["test_loss"] = trained.test.loss
     return figures
 
 
 def _tell(point: Point, trained: Trained, split: str) -> None:
     log.info(
-        (
-            "%s, %s parameters: %s F1 %.4f, accuracy %.4f at epoch %d of %d, %.1f s, "
-            "%s images/s"
-        ),
+        "%s, %s parameters: %s F1 %.4f, accuracy %.4f at epoch %d of %d, %.1f s, "
+        "%s images/s",
         point.family,
         f"{point.params:,}",
         split,

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,15 +29,6 @@ RULES = collect_rules(SECTIONS) | OTHERS
 SETTINGS = tuple(
     name for name, rule in RULES.items() if rule.choices or rule.least is not None
 )
-# Settings that do nothing while another one, their switch, is off; and what it is then.
-SWITCHES: dict[str, tuple[str, object]] = {
-    "trainer.averaging.decay": ("trainer.averaging.kind", None),
-    "trainer.averaging.start": ("trainer.averaging.kind", None),
-    "trainer.distillation.temperature": ("trainer.distillation.teacher", None),
-    "trainer.distillation.weight": ("trainer.distillation.teacher", None),
-    "trainer.min_delta": ("trainer.patience", None),
-    "trainer.restarts.epochs": ("trainer.restarts.starts", 1),
-}
 # What should be at the paths that a person gives.
 PATHS = {
     "data.path": "your pictures or arrays",
@@ -44,11 +36,30 @@ PATHS = {
 }
 # Nodes whose keys are arguments of the function that their `_target_` names, or
 # anybody's own.
-NEEDS_QUOTES = re.compile(r"[\s'\"\\#&;()<>|$`]|^$")
+OPEN = ("augment", "data", "model", "optimizer", "published", "scheduler", "space")
+MISSING_VALUE = "???"  # as OmegaConf writes it
 # Of a folder; file systems have 255, and Paretune writes files with longer names beside
 # it.
 LONGEST_NAME_BYTES = 200
-OPEN = ("augment", "data", "model", "optimizer", "published", "scheduler", "space")
+NEEDS_QUOTES = re.compile(r"[\s'\"\\#&;()<>|$`]|^$")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A setting without which others do nothing, and its value when it is ``off``."""
+
+    name: str
+    off: object = None
+
+
+SWITCHES = {
+    "trainer.averaging.decay": Switch("trainer.averaging.kind"),
+    "trainer.averaging.start": Switch("trainer.averaging.kind"),
+    "trainer.distillation.temperature": Switch("trainer.distillation.teacher"),
+    "trainer.distillation.weight": Switch("trainer.distillation.teacher"),
+    "trainer.min_delta": Switch("trainer.patience"),
+    "trainer.restarts.epochs": Switch("trainer.restarts.starts", off=1),
+}
 
 
 def check(setting: str, value: object) -> None:
@@ -72,16 +83,16 @@ def _check_name(name: object) -> None:
             f"name `{name}` is no text in the config file; put it in quotes, such as "
             f"name: '{name}'"
         )
-    if not is_folder(name) or name.partition("/")[0] == "runs" or "," in name:
+    is_reserved = name.partition("/")[0] == "runs"
+    if not is_folder_name(name) or is_reserved or "," in name:
         raise ConfigError(
-            f"name `{name}` is invalid; expected one for a folder of its own, without "
-            "a comma; "
-            f"not over {LONGEST_NAME_BYTES} bytes, and with no - in front; choose "
-            "another name"
+            f"name `{name}` is invalid; choose one for a folder of its own, without a "
+            f"comma or .. or // in it, not over {LONGEST_NAME_BYTES} bytes, and with "
+            "no - in front"
         )
 
 
-def is_folder(name: str) -> bool:
+def is_folder_name(name: str) -> bool:
     """Whether ``name`` is that of a folder below another, which no other name leads to:
     not ``../x``, ``a//b``.
 
@@ -102,169 +113,103 @@ def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     have, or whose default is of another kind, or which is none of its choices or out of
     its range.
     """
-    known = dict(_leaves(defaults))
-    for setting, value in _leaves(config):
-        if value == "???" or (setting in PATHS and value == ""):
-            raise ConfigError(f"{setting} is missing; expected a value; set {setting}")
+    known = dict(list_leaves(defaults))
+    for setting, value in list_leaves(config):
+        if value == MISSING_VALUE or (setting in PATHS and value == ""):
+            raise ConfigError(f"{setting} is missing; set {setting}")
         if setting not in known and setting.partition(".")[0] not in OPEN:
-            if parts := [name for name in known if name.startswith(f"{setting}.")]:
-                raise ConfigError(
-                    f"{setting} `{value}` is invalid; expected settings below it; set "
-                    f"such as {parts[0]}"
-                )
-            raise ConfigError(
-                f"setting `{setting}` is unknown; expected one that --cfg job shows; "
-                f"{mend(setting, known, 'leave it out')}"
-            )
-        if isinstance(value, str) and "${" in value:  # is what it refers to
-            continue
-        check(setting, value)
-        expected = _expected(known.get(setting), value)
-        if expected:
-            raise ConfigError(
-                f"{setting} `{value}` is invalid; expected {expected}; set {setting}"
-            )
+            raise ConfigError(_describe_unknown(setting, value, known))
+        is_reference = isinstance(value, str) and "${" in value
+        if not is_reference:
+            check(setting, value)
+            _check_kind(setting, value, known.get(setting))
 
 
-def without_effect(
+def _describe_unknown(setting: str, value: object, known: Collection[str]) -> str:
+    below = [name for name in known if name.startswith(f"{setting}.")]
+    if below:
+        return (
+            f"{setting} `{value}` is invalid; it is a section of settings, such as "
+            f"{below[0]}; set one of these"
+        )
+    return (
+        f"setting `{setting}` is unknown; expected one that --cfg job shows; "
+        f"{advise(setting, known, 'leave it out')}"
+    )
+
+
+def _check_kind(setting: str, value: object, default: object) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` if the ``value`` is of another kind
+    than the ``default``; ``None`` fits all.
+    """
+    kind = _describe_kind(default)
+    if kind is None or value is None or _is_like(value, default):
+        return
+    raise ConfigError(f"{setting} `{value}` is invalid; expected {kind}; set {setting}")
+
+
+def _describe_kind(default: object) -> str | None:
+    match default:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case list() | tuple():
+            return "a list such as [4,8]"
+    return None
+
+
+def _is_like(value: object, default: object) -> bool:
+    match default:
+        case bool():
+            return isinstance(value, bool)
+        case int() | float():
+            return not isinstance(value, (str, bool, Mapping))
+    return isinstance(value, (list, tuple))
+
+
+def list_without_effect(
     config: Mapping[str, Any], defaults: Mapping[str, Any], named: Collection[str] = ()
 ) -> list[str]:
     """A line for each setting of ``config`` that a person has ``named``, or changed
     from the ``defaults``, though its switch is off.
     """
-    values, usual = dict(_leaves(config)), dict(_leaves(defaults))
-    lines = []
-    for setting, (switch, off) in SWITCHES.items():
-        is_wanted = setting in named or (
-            setting in usual and values.get(setting) != usual[setting]
-        )
-        if setting in values and is_wanted and values.get(switch) == off:
-            state = "null" if off is None else off
+    values, usual = dict(list_leaves(config)), dict(list_leaves(defaults))
+    lines: list[str] = []
+    for setting, switch in SWITCHES.items():
+        if setting not in values or values.get(switch.name) != switch.off:
+            continue
+        is_changed = setting in usual and values[setting] != usual[setting]
+        if setting in named or is_changed:
+            state = "null" if switch.off is None else switch.off
             lines.append(
-                f"{setting} `{values[setting]}` has no effect while {switch} is "
-                f"{state}; set {switch}, too"
+                f"{setting} `{values[setting]}` has no effect while {switch.name} is "
+                f"{state}; set {switch.name}, too"
             )
     return lines
 
 
-def _leaves(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def list_leaves(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
     """Settings by their dotted names; a mapping without keys is one, too."""
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{path}{name}.")
+            yield from list_leaves(value, f"{path}{name}.")
         else:
             yield f"{path}{name}", value
 
 
-def _expected(default: object, value: object) -> str | None:
-    """What was expected in place of ``value``, if it is of another kind than the
-    ``default``; ``null`` fits all.
-    """
-    if default is None or value is None:
-        return None
-    if isinstance(default, bool):
-        return None if isinstance(value, bool) else "true or false"
-    if isinstance(default, (int, float)):
-        return "a number" if isinstance(value, (str, bool, Mapping)) else None
-    if isinstance(default, (list, tuple)):
-        return None if isinstance(value, (list, tuple)) else "a list such as [4,8]"
-    return None
-
-
-def one_line(text: str, cause: str = "") -> str:
-    """Hydra's message about an override in our form, on one line; ``cause`` is what
-    OmegaConf said of it.
-    """
-    if found := re.search(
-        r"Could not find '(.+)/([^/']*)'\n+Available options in '.+':\n((?:\t.*\n?)+)",
-        text,
-    ):
-        group, option, options = found[1], found[2], found[3].split()
-        return (
-            f"{group} `{option}` is unknown; expected one of {', '.join(options)}; "
-            f"{mend(option, options, f'set {group}')}"
-        )
-    if found := re.search(
-        r"Could not override '(.+)'\.\nTo append to your config use \+\S+?=(.*)", text
-    ):
-        if found[1] == "sweeps":
-            return (
-                f"sweeps `{found[2]}` is not in this folder; expected a file "
-                f"sweeps/{found[2]}.yaml; write it, or go to its folder"
-            )
-        shown, advice = (
-            "hydra" if found[1].startswith("hydra.") else "job",
-            mend(found[1], SETTINGS, "correct its name"),
-        )
-        return (
-            f"setting `{found[1]}` is unknown; expected one that --cfg {shown} shows; "
-            f"{advice}"
-        )
-    if found := re.search(
-        (
-            r"Could not override '(.+)'\.\s*No match in the defaults list\.\s*To "
-            r"append .* use (\S+)"
-        ),
-        text,
-    ):
-        return (
-            f"group `{found[1]}` has no option to be replaced; expected a plus before "
-            f"it; write {found[2]}"
-        )
-    if found := re.match(r"Error parsing override '(.*)'\n(.*)", text):
-        return (
-            f"override `{found[1]}` cannot be read ({found[2]}); expected key=value "
-            "without spaces; put other texts in quotes"
-        )
-    if found := re.search(
-        r"raised while composing config:\s*(.*?)\s*full_key: (\S+)", text, re.DOTALL
-    ):
-        return _describe_composed(found[2], found[1])
-    if found := re.fullmatch(r"Error merging override \+*([^=]+)=(.*)", text):
-        return _describe_wrong_value(found[1], found[2], cause)
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
-
-
-def line_of(overrides: Iterable[str]) -> str:
+def join_overrides(overrides: Iterable[str]) -> str:
     """The ``overrides`` in a line, of which a shell, and ``shlex.split``, makes them
     again; quotes only where these need them.
     """
-    return " ".join(
-        shlex.quote(override) if NEEDS_QUOTES.search(override) else override
-        for override in overrides
-    )
+    words: list[str] = []
+    for override in overrides:
+        needs_quotes = NEEDS_QUOTES.search(override)
+        words.append(shlex.quote(override) if needs_quotes else override)
+    return " ".join(words)
 
 
-def _describe_composed(setting: str, cause: str) -> str:
-    """A setting of a config file that Hydra did not take, by what OmegaConf said of
-    it.
-    """
-    if re.match(r"Key '.*' not in", cause):
-        advice = mend(setting, SETTINGS, "leave it out")
-        return (
-            f"setting `{setting}` is unknown; expected one that --cfg job shows; "
-            f"{advice}"
-        )
-    value = re.search(r"Value '(.*)' of type", cause)
-    return _describe_wrong_value(setting, value[1] if value else "null", cause)
-
-
-def _describe_wrong_value(setting: str, value: str, cause: str) -> str:
-    """A value that Hydra did not take: by the rule of the setting if it has one, else
-    by what OmegaConf said of it.
-    """
-    typed = None if value == "null" else value
-    try:
-        check(setting, typed)
-    except ConfigError as error:
-        return str(error)
-    return (
-        f"{setting} `{value}` is invalid ({cause}); expected a value of its kind; set "
-        f"{setting}"
-    )
-
-
-def mend(name: str, names: Iterable[str], otherwise: str) -> str:
+def advise(name: str, names: Iterable[str], otherwise: str) -> str:
     """What to do about a ``name`` that is none of the ``names``: take the shortest that
     ends with it, the nearest, or ``otherwise``.
     """

@@ -15,8 +15,9 @@ from paretune.costs import units
 from paretune.data import fit_to_data
 from paretune.front import Candidate
 from paretune.schema import TrainerSettings
-from paretune.settings import without_effect
+from paretune.settings import list_without_effect
 
+# The sections of a config that a training depends on.
 TRAINED_BY = (
     "model",
     "data",
@@ -32,22 +33,22 @@ TRAINED_BY = (
 log = logging.getLogger(__name__)
 
 
-def prepare_candidate(cfg: DictConfig, data: str) -> Candidate:
-    """The model that a config trains, and what it costs. ``data`` is the name of the
-    data set.
+def prepare_candidate(config: Mapping[str, Any], data: str) -> Candidate:
+    """The model that a plain ``config`` trains, and what it costs. ``data`` is the name
+    of the data set.
 
     Raises :class:`~paretune.errors.CapError` before torch is imported if the model
     exceeds the cap, and before images are read, unless only they tell their shape.
     """
-    config = {name: to_plain(cfg[name]) for name in TRAINED_BY}
-    config["model"] = fit_to_data(config["model"], config["data"])
+    trained_by = {name: config[name] for name in TRAINED_BY}
+    trained_by["model"] = fit_to_data(config["model"], config["data"])
     cap = Cap.of(config["cap"])
-    family = models.family_of(config["model"])
-    costs = models.measure(config["model"], cap.dtype).costs
+    family = models.family_of(trained_by["model"])
+    costs = models.measure(trained_by["model"], cap.dtype).costs
     cap.check(family, costs)
     log.info("%s with %s", family, _format_costs(costs))
     return Candidate(
-        costs=costs, seed=cfg.seed, family=family, data=data, config=config
+        costs=costs, seed=config["seed"], family=family, data=data, config=trained_by
     )
 
 
@@ -59,22 +60,24 @@ def _format_costs(costs: Mapping[str, float]) -> str:
     return ", ".join(words)
 
 
-def tell_without_effect(trainer: DictConfig, overrides: Iterable[str]) -> None:
+def warn_without_effect(trainer: Mapping[str, Any], overrides: Iterable[str]) -> None:
     """Log a warning for each setting of the trainer that ``overrides`` or a config file
     set, and that does nothing as the others are.
     """
     usual = asdict(TrainerSettings())
     named = [override.partition("=")[0].lstrip("+") for override in overrides]
-    for line in without_effect(
-        {"trainer": to_plain(trainer)}, {"trainer": usual}, named
-    ):
+    lines = list_without_effect({"trainer": trainer}, {"trainer": usual}, named)
+    for line in lines:
         log.warning(line)
+
+
+def read_sections(config: DictConfig, names: Iterable[str]) -> dict[str, Any]:
+    """These parts of a composed config as plain data, by their names."""
+    return {name: to_plain(config[name]) for name in names}
 
 
 def to_plain(node: Any) -> Any:
     """A part of a config as plain data, what it refers to filled in."""
-    return (
-        OmegaConf.to_container(node, resolve=True)
-        if OmegaConf.is_config(node)
-        else node
-    )
+    if OmegaConf.is_config(node):
+        return OmegaConf.to_container(node, resolve=True)
+    return node

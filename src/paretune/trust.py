@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from importlib import import_module
 from inspect import getmodule
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -24,15 +24,23 @@ from paretune.paths import CONF
 OF_A_NETWORK = ("model", "data")
 OF_A_TRAINING = (*OF_A_NETWORK, "optimizer", "scheduler", "augment")
 TARGET = "_target_"
+# Of the part "data": where files are fetched from, and what they are called here.
 MIRRORS = "mirrors"
 FILES = "files"
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
 
+Node = Mapping[Any, Any]
 
-class _Refused(NamedTuple):
+
+@dataclass(frozen=True)
+class _Refusal:
+    """A setting of a stored config that is not trusted, and the module or URL that
+    would have to be trusted for it.
+    """
+
     setting: str
     value: str
-    would_need: str  # what has to be trusted for it
+    would_need: str
 
 
 @dataclass(frozen=True)
@@ -59,66 +67,57 @@ class Trust:
         ``source`` says in words where the config comes from: the kind of file, and its
         path.
         """
-        refused = [
-            one for part in parts for one in self._refused(part, config.get(part))
-        ]
-        if not refused:
+        refusals: list[_Refusal] = []
+        for part in parts:
+            refusals += self._list_refusals(part, config.get(part))
+        if not refusals:
             return
-        named = ", ".join(f"{one.setting} `{one.value}`" for one in refused)
-        options = dict.fromkeys(f"--trust {one.would_need}" for one in refused)
+        named = ", ".join(f"{one.setting} `{one.value}`" for one in refusals)
+        options = dict.fromkeys(f"--trust {one.would_need}" for one in refusals)
         raise StoreError(
             f"{source} names code or files that neither Paretune nor conf and sweeps "
-            f"of this folder name: {named}; "
-            "none of it was run or fetched; only if you know it, add "
-            f"{' '.join(options)} (to a training: trust=[...])"
+            f"of this folder name: {named}; none of it was run or fetched; only if you "
+            f"know it, add {' '.join(options)} (to a training: trust=[...])"
         )
 
-    def _refused(self, part: str, content: object) -> Iterator[_Refused]:
-        allowed = _named_by_paretune(part) | self._named_in_folder(part)
-        for path, node in _nodes(content, part):
-            target = node.get(TARGET)
-            if TARGET in node and not (
-                isinstance(target, str) and (target in allowed or self._defines(target))
-            ):
-                yield _Refused(
-                    f"{path}.{TARGET}",
-                    str(target),
-                    str(target).rpartition(".")[0] or str(target),
-                )
-            for mirror in _mirrors(node):
-                if (
-                    part == "data"
-                    and mirror not in allowed
-                    and mirror not in self.modules
-                ):
-                    yield _Refused(f"{path}.{MIRRORS}", mirror, mirror)
-            files = node.get(FILES)
-            for name in files if part == "data" and isinstance(files, Mapping) else ():
-                if not PLAIN_NAME.fullmatch(str(name)):
-                    raise StoreError(
-                        f"{path}.{FILES} has the name `{name}`; expected one without "
-                        "a folder; correct it in the run's config"
-                    )
+    def _list_refusals(self, part: str, content: object) -> Iterator[_Refusal]:
+        allowed = _list_own_names(part) | self._list_names_of_folder(part)
+        for path, node in _walk(content, part):
+            if TARGET in node and not self._allows_target(node[TARGET], allowed):
+                target = str(node[TARGET])
+                module = target.rpartition(".")[0]
+                yield _Refusal(f"{path}.{TARGET}", target, module or target)
+            if part != "data":
+                continue
+            _check_files(node, path)
+            for mirror in _list_mirrors(node):
+                if mirror not in allowed and mirror not in self.modules:
+                    yield _Refusal(f"{path}.{MIRRORS}", mirror, mirror)
+
+    def _allows_target(self, target: object, allowed: frozenset[str]) -> bool:
+        if not isinstance(target, str):
+            return False
+        return target in allowed or self._defines(target)
 
     @cached_property
     def _files(self) -> dict[Path, Any]:
         """What the config files of the working folder say, by their paths in it."""
-        files = [
-            *(self.folder / "conf").rglob("*.yaml"),
-            *(self.folder / "sweeps").glob("*.yaml"),
-        ]
-        return {file.relative_to(self.folder): _read(file) for file in files}
+        configs = (self.folder / "conf").rglob("*.yaml")
+        sweeps = (self.folder / "sweeps").glob("*.yaml")
+        return {
+            file.relative_to(self.folder): _read(file) for file in (*configs, *sweeps)
+        }
 
-    def _named_in_folder(self, part: str) -> frozenset[str]:
+    def _list_names_of_folder(self, part: str) -> frozenset[str]:
         """The targets and mirrors that the config files of the working folder name for
         a part of a config.
         """
         names: set[str] = set()
         for file, content in self._files.items():
             if file.parts[:2] == ("conf", part):
-                names.update(_names(content))
+                names.update(_list_names(content))
             elif isinstance(content, Mapping):
-                names.update(_names(content.get(part)))
+                names.update(_list_names(content.get(part)))
         return frozenset(names)
 
     def _defines(self, target: str) -> bool:
@@ -134,8 +133,8 @@ class Trust:
             # Whoever builds the network says better what is wrong with the module.
             return True
         defined_in = getmodule(found)
-        name = defined_in.__name__ if defined_in else module
-        return any(name == own or name.startswith(f"{own}.") for own in self.modules)
+        home = defined_in.__name__ if defined_in else module
+        return any(home == own or home.startswith(f"{own}.") for own in self.modules)
 
 
 def refuse_lookups(config: Mapping[str, Any], source: str) -> None:
@@ -144,63 +143,80 @@ def refuse_lookups(config: Mapping[str, Any], source: str) -> None:
 
     A stored config has been resolved: what is in it is plain.
     """
-    for path, node in _nodes(config, ""):
+    for path, node in _walk(config, ""):
         for name, value in node.items():
-            items = value if isinstance(value, list | tuple) else [value]
-            if any(isinstance(item, str) and "${" in item for item in items):
+            if _has_lookup(value):
                 raise StoreError(
                     f"{source} has `{value}` as {path}.{name}, which would be looked "
-                    "up on this machine; expected a plain value; "
-                    f"train the model anew if it is yours"
+                    "up on this machine instead of being a plain value; train the "
+                    "model anew if it is yours"
                 )
 
 
-def _nodes(content: object, path: str) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+def _has_lookup(value: object) -> bool:
+    items = value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(item, str) and "${" in item for item in items)
+
+
+def _walk(content: object, path: str) -> Iterator[tuple[str, Node]]:
     """Each mapping in a nested config, at any depth, and where it stands."""
     if isinstance(content, Mapping):
         yield path, content
         for name, value in content.items():
-            yield from _nodes(value, f"{path}.{name}" if path else str(name))
+            yield from _walk(value, f"{path}.{name}" if path else str(name))
     elif isinstance(content, list | tuple):
         for value in content:
-            yield from _nodes(value, path)
+            yield from _walk(value, path)
 
 
-def _mirrors(node: Mapping[Any, Any]) -> list[str]:
+def _check_files(node: Node, path: str) -> None:
+    """Raise :class:`~paretune.errors.StoreError` for files of data that would be
+    written outside of the data's folder.
+    """
+    files = node.get(FILES)
+    if not isinstance(files, Mapping):
+        return
+    for name in files:
+        if not PLAIN_NAME.fullmatch(str(name)):
+            raise StoreError(
+                f"{path}.{FILES} has the name `{name}`; a file's name stands there "
+                "without a folder; correct it in the run's config"
+            )
+
+
+def _list_mirrors(node: Node) -> list[str]:
     mirrors = node.get(MIRRORS)
     if mirrors is None:
         return []
-    return (
-        [str(mirror) for mirror in mirrors]
-        if isinstance(mirrors, list | tuple)
-        else [str(mirrors)]
-    )
+    if isinstance(mirrors, list | tuple):
+        return [str(mirror) for mirror in mirrors]
+    return [str(mirrors)]
 
 
 @cache
-def _named_by_paretune(part: str) -> frozenset[str]:
+def _list_own_names(part: str) -> frozenset[str]:
     """The targets and mirrors that Paretune's own config files name for a part of a
     config.
     """
-    return frozenset(
-        name for file in (CONF / part).glob("*.yaml") for name in _names(_read(file))
-    )
+    names: set[str] = set()
+    for file in (CONF / part).glob("*.yaml"):
+        names.update(_list_names(_read(file)))
+    return frozenset(names)
 
 
-def _names(content: object) -> Iterator[str]:
-    for _, node in _nodes(content, ""):
+def _list_names(content: object) -> Iterator[str]:
+    for _, node in _walk(content, ""):
         if TARGET in node:
             yield str(node[TARGET])
-        yield from _mirrors(node)
+        yield from _list_mirrors(node)
 
 
 def _read(file: Path) -> Any:
     """What a YAML file says; nothing if it cannot be read, as Hydra says if it is
     needed.
     """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(
-            file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
+        return yaml.load(file.read_bytes(), Loader=loader)
     except (OSError, ValueError, yaml.YAMLError):
         return None

@@ -1,6 +1,6 @@
 """What submitit is told of Slurm jobs; needs no Slurm."""
 
-from hydra_plugins.paretune_sweeper._workers import QueueWatcher
+from hydra_plugins.paretune_sweeper._slurm import QueueWatcher
 
 
 def test_jobs_that_the_queue_has_no_more_are_done():

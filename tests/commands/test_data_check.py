@@ -191,11 +191,11 @@ def test_names_of_any_kind_are_printed(pictures, answered):
         (
             ["nowhere"],
             (
-                "`nowhere` is neither a folder nor an .npz file, nor a setting; "
-                "expected such as data=folder data.path="
+                "`nowhere` is neither a folder nor an .npz file, nor a setting such as "
+                "data.path=pictures; check the path"
             ),
         ),
-        (["data=folder"], "data.path is missing; expected a value; set data.path"),
+        (["data=folder"], "data.path is missing; set data.path"),
         (
             ["data=folder", "data.path=nowhere"],
             (
@@ -328,8 +328,8 @@ def test_two_data_sets_at_once_are_refused(pictures, answered):
 
     assert answer.code == 2
     assert answer.err == (
-        "paretune data check: `pictures` and `others` are two data sets; expected "
-        "one; check them one by one\n"
+        "paretune data check: `pictures` and `others` are two data sets; check "
+        "them one by one\n"
     )
 
 
@@ -338,5 +338,5 @@ def test_an_empty_path_is_asked_for(pictures, answered):
 
     assert (answer.code, answer.err) == (
         2,
-        "paretune data check: data.path is missing; expected a value; set data.path\n",
+        "paretune data check: data.path is missing; set data.path\n",
     )

@@ -68,9 +68,8 @@ def test_python_m_paretune_says_the_version():
         (
             "data=digits",
             (
-                "argument `data=digits` belongs to no command; expected one of "
-                f"{', '.join(COMMANDS)} before it; for instance: paretune train "
-                "data=digits"
+                "argument `data=digits` stands before the command; the commands are "
+                f"{', '.join(COMMANDS)}; for instance: paretune train data=digits"
             ),
         ),
         ("sweep digits_dmo", "did you mean digits_demo?"),
@@ -78,13 +77,13 @@ def test_python_m_paretune_says_the_version():
         (
             "sweep",
             (
-                "paretune sweep: sweep `` is not a name; expected one of bn_dropout, "
+                "paretune sweep: sweep `` is not a name; the first argument is one of bn_dropout, "
                 "dense_grid, "
             ),
         ),
         (
             "worker",
-            "paretune worker: the sweep is missing; expected what it was started with",
+            "paretune worker: the sweep is missing; give the arguments that it was ",
         ),
         (
             "pareto a b",
@@ -97,7 +96,7 @@ def test_python_m_paretune_says_the_version():
         (
             "-sc install=tcsh",
             (
-                "completion `install=tcsh` is unknown; expected install, uninstall or "
+                "completion `install=tcsh` is unknown; write install, uninstall or "
                 "query of bash, fish or zsh"
             ),
         ),
@@ -107,7 +106,7 @@ def test_python_m_paretune_says_the_version():
         ),
         (
             "ui --uri http://127.0.0.1:1",
-            "--uri `http://127.0.0.1:1` is a server; expected a database",
+            "--uri `http://127.0.0.1:1` is a server, which has a UI of its own",
         ),
     ],
 )

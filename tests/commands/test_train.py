@@ -138,7 +138,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (
             ["-m", "hydra.sweeper.sampler=tpe"],
             (
-                "hydra.sweeper.sampler `tpe` is no sampler; expected an option of its "
+                "hydra.sweeper.sampler `tpe` is no sampler; to choose one of the "
                 "group; write hydra/sweeper/sampler=tpe"
             ),
         ),
@@ -153,7 +153,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
             [*SWEEP, "hydra.sweeper.race=null"],
             (
                 "hydra.sweeper.race `null` is invalid (field 'hydra.sweeper.race' is "
-                "not Optional); expected a value of its kind; set hydra.sweeper.race"
+                "not Optional); correct it"
             ),
         ),
         (
@@ -214,43 +214,40 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (
             ["hydra.sweeper.n_trials=3"],
             (
-                "`hydra.sweeper.n_trials=3` says nothing of one training; expected -m "
-                "with it; write paretune train -m"
+                "`hydra.sweeper.n_trials=3` has no effect on a single training; add -m "
+                "to run a sweep"
             ),
         ),
         (
             [*SWEEP, "name=a,b"],
             (
-                "name `a,b` cannot be searched; expected one value for a sweep; start "
+                "name `a,b` cannot be searched; a sweep has one value of it; start "
                 "a sweep for each"
             ),
         ),
         (
             [*SWEEP, "cap.max_params=1000,2000"],
             (
-                "cap.max_params `1000,2000` cannot be searched; expected one value "
-                "for a sweep"
+                "cap.max_params `1000,2000` cannot be searched; a sweep has one "
+                "value of it"
             ),
         ),
         (
             ["--resolve"],
-            (
-                "option `--resolve` shows nothing alone; expected the config with it; "
-                "write --cfg job --resolve"
-            ),
+            ("--resolve needs --cfg; write --cfg job --resolve"),
         ),
         (
             ["--epochs", "3"],
             (
-                "option `--epochs` is unknown; expected settings as NAME=VALUE; did "
+                "option `--epochs` is unknown; settings are written NAME=VALUE; did "
                 "you mean trainer.max_epochs?"
             ),
         ),
-        (["data=folder"], "data.path is missing; expected a value; set data.path"),
+        (["data=folder"], "data.path is missing; set data.path"),
         (
             ["cap=5000"],
             (
-                "cap `5000` is invalid; expected settings below it; set such as "
+                "cap `5000` is invalid; it is a section of settings, such as "
                 "cap.max_params"
             ),
         ),
@@ -316,7 +313,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (["data=mnist", "data.root=/nowhere", "data.mirrors=[]"], "no mirror is set"),
         (
             ["-m", "data=digits", "cap.max_params=5"],
-            "in its smallest model, over the cap of 5",
+            "and already exceeds the cap of 5",
         ),
         (
             ["data=digits", "cap.max_ram_bytes=9"],
@@ -328,8 +325,8 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (
             ["-m", "data=digits", "cost=macs", "cap.max_ram_bytes=9"],
             (
-                "search space has 12,544 bytes of RAM in its smallest model, over the "
-                "cap of 9; expected room"
+                "the smallest model of the search space has 12,544 bytes of RAM and "
+                "already exceeds the cap of 9; lower the lower bounds or raise the cap"
             ),
         ),
         (["-m", "data=digits", "cost=joules"], "cost `joules` is"),
@@ -343,7 +340,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
         ),
         (
             ["-m", "data=digits", "cost=macs", "cap.min_params=9"],
-            "cap.min_params `9` says nothing of a front over macs; expected null",
+            "cap.min_params `9` has no effect on a front over macs; leave it out",
         ),
         (
             ["-m", "data=digits", "model=dense", "hydra.sweeper.direction=up"],
@@ -353,7 +350,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
             [*SWEEP, "hydra.sweeper.pruner={_target_: optuna.pruners.MedianPruner}"],
             (
                 "pruner `optuna.pruners.MedianPruner` prunes by one objective, and "
-                "this sweep has 2; expected none"
+                "this sweep has 2; leave it out, and set hydra.sweeper.race.eta"
             ),
         ),
         (
@@ -373,7 +370,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (
             [*SWEEP, "hydra.sweeper.cap={max: 5, count: null}"],
             (
-                "cap.max `5` has nothing to count with; expected a function; set "
+                "cap.max `5` has nothing to count with; name a function in "
                 "hydra.sweeper.cap.count"
             ),
         ),

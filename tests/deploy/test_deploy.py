@@ -262,8 +262,8 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
     with pytest.raises(
         StoreError,
         match=(
-            r"model `.*model.onnx` cannot be read \(.*\); expected a file that "
-            r"paretune export"
+            r"model `.*model.onnx` was not written by paretune export \(.*\); check "
+            r"the path"
         ),
     ):
         Runtime(tmp_path / "model.onnx")

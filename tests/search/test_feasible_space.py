@@ -148,8 +148,8 @@ def test_the_refusal_names_the_cap_that_nothing_fits():
     with pytest.raises(
         CapError,
         match=(
-            r"search space has 3,136 bytes of RAM in its smallest model, over the cap "
-            r"of 99;"
+            r"the smallest model of the search space has 3,136 bytes of RAM and "
+            r"already exceeds the cap of 99;"
         ),
     ):
         FeasibleSpace(

@@ -212,7 +212,7 @@ def test_the_smallest_and_the_largest_configuration_bound_the_costs():
 def test_a_space_without_a_small_enough_model_is_refused_with_both_numbers():
     with pytest.raises(
         CapError,
-        match=r"search space has 28 parameters in its smallest model, over the cap of 26",
+        match=r"the smallest model of the search space has 28 parameters and already exceeds the cap of 26",
     ):
         FeasibleSpace(SPACE, count, 26)
 
@@ -220,7 +220,7 @@ def test_a_space_without_a_small_enough_model_is_refused_with_both_numbers():
 def test_a_cost_of_another_kind_is_called_by_its_name():
     with pytest.raises(
         CapError,
-        match=r"search space has 28 bytes in its smallest model, over the cap of 26",
+        match=r"the smallest model of the search space has 28 bytes and already exceeds the cap of 26",
     ):
         FeasibleSpace(SPACE, count, 26, cost="bytes")
 

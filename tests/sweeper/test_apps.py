@@ -13,7 +13,6 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
-from paretune.errors import ConfigError
 from paretune.search.claims import ask, requeue
 from paretune.search.space import Space
 from paretune.search.study import open_study
@@ -184,8 +183,8 @@ def test_a_mistake_in_any_app_is_a_line(tmp_path):
 
     assert done.returncode == 1
     assert line.startswith(
-        "metric_names `['a', 'b']` do not fit direction `minimize`; expected a name "
-        "for each direction"
+        "metric_names `['a', 'b']` do not fit direction `minimize`; give a name for "
+        "each direction in hydra.sweeper.metric_names"
     )
     assert "Traceback" not in done.stderr
 
@@ -291,27 +290,11 @@ def test_every_sampler_runs(tmp_path, sampler):
     [("3,5", ["3", "5", "3"]), ("", [None] * 3), ("GPU-a", ["GPU-a"] * 3)],
 )
 def test_workers_take_the_gpus_in_turn(monkeypatch, visible, expected):
-    from hydra_plugins.paretune_sweeper._workers import gpu_of
+    from hydra_plugins.paretune_sweeper._launching import choose_gpu, list_gpus
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
-    assert [gpu_of(slot, None) for slot in range(3)] == expected
-
-
-def test_more_workers_than_the_gpus_are_to_hold_are_refused(monkeypatch):
-    from hydra_plugins.paretune_sweeper._workers import gpu_of
-
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-
-    assert gpu_of(3, 2) == "1"
-    with pytest.raises(
-        ConfigError,
-        match=(
-            r"n_jobs is over what 2 GPU\(s\) hold with workers_per_gpu `2`; expected "
-            r"at most 4"
-        ),
-    ):
-        gpu_of(4, 2)
+    assert [choose_gpu(slot, list_gpus()) for slot in range(3)] == expected
 
 
 def test_workers_of_a_killed_parent_count_as_long_as_they_live(monkeypatch, tmp_path):

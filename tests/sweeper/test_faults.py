@@ -129,7 +129,7 @@ def test_no_trial_starts_after_the_time_is_over(tmp_path):
     )
 
     assert 1 <= len(trials) < 100
-    assert "trials: its time is over" in output
+    assert ": its time is over" in output
 
 
 def test_a_pruner_of_optuna_stops_trials_of_one_objective(tmp_path):
@@ -172,7 +172,7 @@ def test_a_stop_leaves_nothing_running_and_says_how_to_go_on(tmp_path, signals):
         time.sleep(1.5)
     output, _ = process.communicate(timeout=30)
 
-    assert process.returncode == 130, output
+    assert process.returncode == 128 + signals[0], output
     assert time.monotonic() - stopped_s < 16
     assert (
         f"the same command goes on from here: {Path(sys.executable).name} app.py -m"

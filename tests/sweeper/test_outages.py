@@ -171,7 +171,7 @@ def test_once_there_is_room_the_same_command_goes_on(disk, start):
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=ENDS_WITHIN_S)
 
-    assert process.returncode == 130, output
+    assert process.returncode == 143, output
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def test_sigterm_ends_a_sweep_whose_study_is_locked_and_all_its_workers(
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=ENDS_WITHIN_S)
 
-    assert process.returncode in (130, -signal.SIGKILL, -signal.SIGALRM), output
+    assert process.returncode in (143, -signal.SIGKILL, -signal.SIGALRM), output
     assert psutil.wait_procs(workers, timeout=3)[1] == []
 
 
@@ -199,7 +199,7 @@ def test_sigterm_ends_a_trial_that_does_not_hear(tmp_path, start):
     time.sleep(2)
     process.send_signal(signal.SIGTERM)
 
-    assert process.wait(ENDS_WITHIN_S) in (130, -signal.SIGKILL)
+    assert process.wait(ENDS_WITHIN_S) in (143, -signal.SIGKILL)
 
 
 @pytest.mark.slow

@@ -139,7 +139,9 @@ def test_the_starts_of_the_documents_are_in_the_deep_spaces():
     ]
 
     assert (
-        len(spec_of("model=choice(separable_deep,conv_deep)", start=lines).starts())
+        len(
+            spec_of("model=choice(separable_deep,conv_deep)", start=lines).read_starts()
+        )
         == len(lines)
         == 2
     )
@@ -167,8 +169,7 @@ def test_the_starts_of_the_documents_are_in_the_deep_spaces():
             ["model=conv"],
             {"start": ["model=conv model.bias=false optimizer.lr=0.01"]},
             (
-                r"start `.*` sets model.bias `False`, which is not searched; expected "
-                r"a parameter"
+                r"start `.*` sets model.bias `False`, which is not searched; add model.bias"
             ),
         ),
         (
@@ -185,7 +186,7 @@ def test_the_starts_of_the_documents_are_in_the_deep_spaces():
 )
 def test_a_start_that_cannot_be_is_refused(arguments, options, message):
     with pytest.raises(ConfigError, match=message):
-        spec_of(*arguments, **options).starts()
+        spec_of(*arguments, **options).read_starts()
 
 
 def test_a_size_of_the_images_that_is_searched_counts(tmp_path):

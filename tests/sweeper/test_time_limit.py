@@ -9,7 +9,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.types import HydraContext, RunMode
 
-from hydra_plugins.paretune_sweeper import _workers
+from hydra_plugins.paretune_sweeper import _launching
 from paretune import paths, schema
 
 SWEEP = """
@@ -52,7 +52,7 @@ def test_an_hour_that_somebody_set_is_told_from_the_default(
     config = hydra.compose_config("train", typed, run_mode=RunMode.MULTIRUN)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
 
-    assert _workers.has_time_limit(context, config) is is_set
+    assert _launching.has_time_limit(context, config) is is_set
     assert (
         ConfigStore.instance()
         .load("hydra/launcher/submitit_local.yaml")

@@ -44,16 +44,14 @@ class RaceOptions:
     eta: int | None = None  # at a rung the best 1/eta may go on; null: no race
     rungs: int = 2  # number of rungs, at min_epochs, min_epochs * eta, ...
     min_epochs: int = 1  # epoch of the first rung
-    margin: float = (
-        # A trial whose error is at most this share above the lowest of those that cost
-        # no more goes on, too.
-        0.15
-    )
+    # A trial whose error is at most this share above the lowest of those that cost no
+    # more goes on, too.
+    margin: float = 0.15
 
 
 @dataclass
 class SweepOptions:
-    """One field a line, with what it is beside or above it."""
+    """How a sweep is run: one field a line, with what it is beside or above it."""
 
     sampler: Any = MISSING  # any Optuna sampler by `_target_`
     direction: Any = "minimize"  # minimize or maximize; a list for several objectives
@@ -74,8 +72,6 @@ class SweepOptions:
     trial_timeout_s: float | None = None  # a trial that runs for longer fails
     # A worker process is replaced by a fresh one after so many trials.
     recycle_after: int | None = None
-    # Workers that may share a GPU; null: as many as there are.
-    workers_per_gpu: int | None = None
     # The sweep stops once more than this share of n_trials has failed.
     max_failure_rate: float = 0.3
     retry: int = 3  # a trial whose worker dies is started again this often

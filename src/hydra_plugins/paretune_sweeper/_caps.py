@@ -53,8 +53,8 @@ def make_feasible_space(
     if cap.count is None:
         if caps.most:
             raise ConfigError(
-                f"cap.max `{cap.max}` has nothing to count with; expected a function; "
-                "set hydra.sweeper.cap.count"
+                f"cap.max `{cap.max}` has nothing to count with; name a function "
+                "in hydra.sweeper.cap.count"
             )
         return FeasibleSpace(space)
     nodes = cap.reads or []

@@ -16,7 +16,7 @@ def import_named(get: Callable[[str], Any], field: str, path: str) -> Any:
         return get(path)
     except Exception as error:  # Hydra lets through whatever importing raises
         message = (
-            f"{field} `{path}` cannot be imported ({error}); expected a dotted path; "
-            f"set hydra.sweeper.{field}"
+            f"{field} `{path}` cannot be imported ({error}); correct the dotted path "
+            f"in hydra.sweeper.{field}"
         )
         raise ConfigError(message.replace("\n", " ")) from error

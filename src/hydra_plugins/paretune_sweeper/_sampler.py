@@ -27,9 +27,8 @@ def make_sampler(
     """
     if not isinstance(options, Mapping):
         raise ConfigError(
-            f"hydra.sweeper.sampler `{options}` is no sampler; expected an option of "
-            "its group; "
-            f"write hydra/sweeper/sampler={options}"
+            f"hydra.sweeper.sampler `{options}` is no sampler; to choose one of the "
+            f"group write hydra/sweeper/sampler={options}"
         )
     config = {name: value for name, value in options.items() if value is not None}
     seed = config.pop("seed", 0)

@@ -7,34 +7,31 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from hydra.core.utils import run_job
-from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 from optuna.study import Study
 from optuna.trial import TrialState
 
 from hydra_plugins.paretune_sweeper import SweepOptions
+from hydra_plugins.paretune_sweeper._app import App
+from hydra_plugins.paretune_sweeper._launching import WorkerJob, make_launch
 from hydra_plugins.paretune_sweeper._panel import show_progress
+from hydra_plugins.paretune_sweeper._progress import Progress
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
-from hydra_plugins.paretune_sweeper._workers import (
-    WORKER_ENDS_WITHIN_S,
-    WorkerJob,
-    WorkerPool,
-    launching,
-)
+from hydra_plugins.paretune_sweeper._workers import WORKER_ENDS_WITHIN_S, WorkerPool
 from paretune.errors import Raced, StoreError
 from paretune.retry import FaultError, error_of, fault_of, fault_of_file, patience
 from paretune.search import TrialHandle
 from paretune.search.claims import reclaim, this_process
 from paretune.search.cost_ranges import find_ranges
-from paretune.search.interrupts import end_soon, listen, under_slurm
+from paretune.search.interrupts import end_soon, exit_code_of, listen, under_slurm
 from paretune.search.storage import best_trials
 from paretune.search.study import (
     ask_to_stop,
@@ -49,7 +46,8 @@ from paretune.secrets import masked
 
 log = logging.getLogger(__name__)
 
-Given = tuple[HydraContext, TaskFunction, DictConfig]
+EXIT_STOPPED = 130  # of a worker whose sweep was stopped elsewhere
+RESULTS_FILE = "optimization_results.yaml"
 
 
 class Session:
@@ -58,123 +56,139 @@ class Session:
     """
 
     def __init__(
-        self, options: SweepOptions, arguments: Sequence[str], given: Given
+        self, options: SweepOptions, arguments: Sequence[str], app: App
     ) -> None:
-        self.options, (self.context, self.task, self.config) = options, given
-        self.work_elsewhere = partial(_work_in_job, options, arguments, given)
-        self.spec = SweepSpec(
-            options, arguments, self.context.config_loader, self.config
-        )
-        self.sweep, self.study = self.spec.sweep, self.spec.open_study()
+        self.options = options
+        self.app = app
+        self.work_elsewhere = partial(_work_in_job, options, arguments, app)
+        self.spec = SweepSpec(options, arguments, app.context.config_loader, app.config)
+        self.sweep = self.spec.sweep
+        self.study = self.spec.open_study()
 
     def run(self) -> None:
         """Start the sweep or go on with it, up to its total, and close it."""
-        study, limits = self.study, self.sweep.limits
         _keep_the_console_clean()
-        recorder = instantiate(self.options.recorder) if self.options.recorder else None
-        self.spec.check_searched()
-        self._check_in_step(recorder)
-        self.spec.check_same_setup(study)
-        if names := self.spec.metric_names:
-            name_values(study, names)
-        ask_to_stop(study, False)
-        reclaim(study, limits.retry)
-        done, total = len(finished(study)), limits.n_trials
-        is_complete = not limits.leaves_room(study, done)
-        if is_complete:
-            advice = (
-                "nothing is left to train; raise hydra.sweeper.n_trials (now "
-                f"{total}) for more"
-            )
-            log.info(
-                "sweep %s is complete: %d trials are finished, %s",
-                self.sweep.name,
-                done,
-                advice,
-            )
+        recorder: Any = None
+        if self.options.recorder:
+            recorder = instantiate(self.options.recorder)
+        self._prepare(recorder)
+        limits, done = self.sweep.limits, len(finished(self.study))
+        has_work = limits.leaves_room(self.study, done)
+        if has_work:
+            self._announce(done)
+            for params in self.spec.read_starts():
+                self.study.enqueue_trial(params, skip_if_exists=True)
         else:
-            log.info(
-                "sweep %s: %d of %d trials are finished, %d to go",
-                self.sweep.name,
-                done,
-                total,
-                total - done,
-            )
-            if not self.sweep.space.all_distributions() and not self.sweep.suggest:
-                log.info(
-                    (
-                        "nothing is searched: the same configuration runs %d times, "
-                        "which measures its noise"
-                    ),
-                    total,
-                )
-            if ranges := find_ranges(self.spec.feasible):
-                log.info("what fits: %s", ", ".join(map(str, ranges)))
-            for params in self.spec.starts():
-                study.enqueue_trial(params, skip_if_exists=True)
+            self._announce_complete(done)
         # A complete one, too: a parent that was killed has not closed its runs.
         with self._recorded(recorder):
-            if not is_complete:
+            if has_work:
                 listen()
-                limits.begin(study)
-                with show_progress(
-                    study, total, self.spec.caps, is_live=self.spec.is_isolated
-                ) as tell:
+                limits.begin(self.study)
+                with self._showing_progress() as tell:
                     if self.spec.is_isolated:
-                        self._pool().run(tell)
+                        self._make_pool().run(tell)
                     else:
-                        work(
-                            study,
-                            replace(self.sweep, after_trial=tell),
-                            self.run_trial,
-                            to_the_end=True,
-                        )
-                if reason := limits.reached(study):
-                    log.info(
-                        "sweep %s ends with %s: %s",
-                        self.sweep.name,
-                        _count_trials(len(finished(study))),
-                        reason,
-                    )
-        _write_results(study, Path(self.config.hydra.sweep.dir))
+                        sweep = replace(self.sweep, after_trial=tell)
+                        work(self.study, sweep, self.run_trial, to_the_end=True)
+                self._announce_end()
+        _write_results(self.study, Path(self.app.config.hydra.sweep.dir))
+
+    def _prepare(self, recorder: Any) -> None:
+        """Check that the study is of this sweep, and take back what workers that died
+        have left in it.
+        """
+        self.spec.check_searched()
+        self._check_in_step(recorder)
+        self.spec.check_same_setup(self.study)
+        if names := self.spec.metric_names:
+            name_values(self.study, names)
+        ask_to_stop(self.study, False)
+        reclaim(self.study, self.sweep.limits.retry)
+
+    def _announce(self, done: int) -> None:
+        total = self.sweep.limits.n_trials
+        log.info(
+            "sweep %s: %d of %d trials are finished, %d to go",
+            self.sweep.name,
+            done,
+            total,
+            total - done,
+        )
+        if not self.sweep.space.all_distributions() and not self.sweep.suggest:
+            log.info(
+                "nothing is searched: the same configuration runs %d times, which "
+                "measures its noise",
+                total,
+            )
+        ranges = find_ranges(self.spec.feasible)
+        if ranges:
+            log.info("what fits: %s", ", ".join(map(str, ranges)))
+
+    def _announce_complete(self, done: int) -> None:
+        log.info(
+            "sweep %s is complete: %d trials are finished, nothing is left to train; "
+            "raise hydra.sweeper.n_trials (now %d) for more",
+            self.sweep.name,
+            done,
+            self.sweep.limits.n_trials,
+        )
+
+    def _showing_progress(self) -> AbstractContextManager[Progress]:
+        return show_progress(
+            self.study,
+            self.sweep.limits.n_trials,
+            self.spec.caps,
+            is_live=self.spec.is_isolated,
+        )
+
+    def _announce_end(self) -> None:
+        reason = self.sweep.limits.reached(self.study)
+        if reason:
+            log.info(
+                "sweep %s ends with %s: %s",
+                self.sweep.name,
+                _count_trials(len(finished(self.study))),
+                reason,
+            )
 
     def join(self) -> None:
         """Work on the study until the sweep is over; its parent, wherever that is,
         prepares and closes it.
         """
-        name, study, n_trials = self.sweep.name, self.study, self.sweep.limits.n_trials
-        self.spec.check_same_setup(study)
+        name = self.sweep.name
+        self.spec.check_same_setup(self.study)
         listen()
         log.info(
             "joined sweep %s: %d of %d trials are finished",
             name,
-            len(finished(study)),
-            n_trials,
+            len(finished(self.study)),
+            self.sweep.limits.n_trials,
         )
         try:
             ran = work(
-                study,
+                self.study,
                 self.sweep,
                 self.run_trial,
                 self.options.recycle_after,
                 to_the_end=True,
             )
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt) as error:
             log.info("stopped; the trial in flight is in the queue again")
-            raise SystemExit(130) from None
+            raise SystemExit(exit_code_of(error)) from None
         log.info("this worker leaves sweep %s after %d trials", name, ran)
-        if stopping(study):
+        if stopping(self.study):
             log.warning(
                 "sweep %s was stopped; this worker may join again when it goes on", name
             )
-            raise SystemExit(130)
+            raise SystemExit(EXIT_STOPPED)
 
     def run_trial(self, trial: TrialHandle, drawn: list[str]) -> Sequence[float]:
         """Run one trial as Hydra job number ``trial.number`` (about 50 ms on top of the
         task); raises what the task raises.
         """
-        config = self.context.config_loader.load_sweep_config(
-            self.config, [*self.sweep.space.fixed, *drawn]
+        config = self.app.context.config_loader.load_sweep_config(
+            self.app.config, [*self.sweep.space.fixed, *drawn]
         )
         with open_dict(config):
             config.hydra.job.id = f"{trial.sweep}_{trial.number}"
@@ -182,7 +196,11 @@ class Session:
             config.hydra.sweeper.study_name = trial.sweep
         try:
             job = run_job(
-                self.task, config, "hydra.sweep.dir", "hydra.sweep.subdir", self.context
+                self.app.task,
+                config,
+                "hydra.sweep.dir",
+                "hydra.sweep.subdir",
+                self.app.context,
             )
             # No error, as which Hydra would print it.
             if isinstance(job._return_value, Raced):
@@ -192,23 +210,17 @@ class Session:
             raise
         except Exception as error:
             _refuse_broken_folder(error, Path(config.hydra.sweep.dir))
-            _to_files(f"trial {trial.number} failed", sys.exc_info())
+            _log_to_files(f"trial {trial.number} failed", sys.exc_info())
             raise
 
-    def _pool(self) -> WorkerPool:
+    def _make_pool(self) -> WorkerPool:
         """Worker processes: the app's launcher starts them."""
-        n_jobs, folder = (
-            self.options.n_jobs,
-            Path(self.config.hydra.sweep.dir) / ".submitit",
-        )
+        n_jobs = self.options.n_jobs
+        folder = Path(self.app.config.hydra.sweep.dir) / ".submitit"
         log.info("starting %d worker(s); their logs are in %s", n_jobs, folder)
         job = WorkerJob(self.work_elsewhere, this_process())
-        return WorkerPool(
-            self.study,
-            self.sweep,
-            launching(job, self.context, self.config, self.options),
-            n_jobs,
-        )
+        launch = make_launch(job, self.app, n_jobs)
+        return WorkerPool(self.study, self.sweep, launch, n_jobs)
 
     def _check_in_step(self, recorder: Any) -> None:
         """Have a recorder that can tell refuse a study that is not of the trials that
@@ -228,39 +240,40 @@ class Session:
     @contextmanager
     def _recorded(self, recorder: Any) -> Iterator[None]:
         """Tell the recorder how the block began and ended."""
-        study, name = self.study, self.sweep.name
         if recorder:
-            space = self.sweep.space.describe()
-            caps = self.spec.caps
-            facts = {
-                "cap": caps.most.get(caps.axis),
-                "caps": dict(caps.most),
-                "cost": caps.axis,
-                "space": space,
-            }
-            recorder.start(
-                name, {**facts, "command": resume_command(), "study": study_id(study)}
-            )
+            recorder.start(self.sweep.name, self._list_facts())
         status = "FAILED"
         try:
             yield
             status = "FINISHED"
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt) as error:
             status = "KILLED"
-            self._leave()
-        except FaultError:
+            self._leave(error)
+        except FaultError as fault:
             # Somebody stopped the sweep while its study was away.
             if patience.is_ended() and not self.spec.is_isolated:
                 status = "KILLED"
-                self._leave()
+                self._leave(fault)
             patience.end()
             raise
         finally:
             if recorder:
-                _close(recorder, study, status)
+                _close(recorder, self.study, status)
 
-    def _leave(self) -> NoReturn:
-        """Say how to go on, and leave with exit code 130."""
+    def _list_facts(self) -> dict[str, Any]:
+        """What a recorder keeps of a sweep."""
+        caps = self.spec.caps
+        return {
+            "cap": caps.most.get(caps.axis),
+            "caps": dict(caps.most),
+            "cost": caps.axis,
+            "space": self.sweep.space.describe(),
+            "command": resume_command(),
+            "study": study_id(self.study),
+        }
+
+    def _leave(self, error: BaseException) -> NoReturn:
+        """Say how to go on, and leave with the exit code of what interrupted."""
         end_soon()
         with suppress(FaultError):
             ask_to_stop(self.study)  # those who joined from elsewhere, too
@@ -269,7 +282,7 @@ class Session:
             self.sweep.name,
             resume_command(),
         )
-        raise SystemExit(130) from None
+        raise SystemExit(exit_code_of(error)) from None
 
 
 def _close(recorder: Any, study: Study, status: str) -> None:
@@ -303,13 +316,13 @@ def _keep_the_console_clean() -> None:
     logging.raiseExceptions = False
 
 
-def _work_in_job(options: SweepOptions, arguments: Sequence[str], given: Given) -> int:
-    """What a worker process does; returns the number of trials that it ran."""
+def _work_in_job(options: SweepOptions, arguments: Sequence[str], app: App) -> int:
+    """Run trials in a worker process; returns their number."""
     # From a folder of its own, where ``hydra.job.chdir`` has put it.
-    os.chdir(given[2].hydra.runtime.cwd)
+    os.chdir(app.config.hydra.runtime.cwd)
     _keep_the_console_clean()
     listen(WORKER_ENDS_WITHIN_S)
-    session = Session(options, arguments, given)
+    session = Session(options, arguments, app)
     try:
         return work(
             session.study, session.sweep, session.run_trial, options.recycle_after
@@ -326,18 +339,14 @@ def resume_command() -> str:
     settings may hold are hidden.
     """
     interpreter, *rest = sys.orig_argv
-    is_script = (
-        bool(rest) and not rest[0].startswith("-") and not rest[0].endswith(".py")
-    )
-    words = (
-        [Path(rest[0]).name, *rest[1:]]
-        if is_script
-        else [Path(interpreter).name, *rest]
-    )
+    words = [Path(interpreter).name, *rest]
+    if rest and not rest[0].startswith("-") and not rest[0].endswith(".py"):
+        program, *arguments = rest
+        words = [Path(program).name, *arguments]
     return shlex.join(map(masked, words))
 
 
-def _to_files(message: str, error: Any) -> None:
+def _log_to_files(message: str, error: Any) -> None:
     """A traceback for the log of the trial, which Hydra has set up, and not for the
     console.
     """
@@ -350,21 +359,18 @@ def _to_files(message: str, error: Any) -> None:
 
 
 def _write_results(study: Study, folder: Path) -> None:
-    """``optimization_results.yaml``, in hydra-optuna-sweeper's form."""
-    best = [
-        {"params": trial.params, "values": trial.values} for trial in best_trials(study)
-    ]
+    """Write the best trials to a file in hydra-optuna-sweeper's form."""
+    best: list[dict[str, Any]] = []
+    for trial in best_trials(study):
+        best.append({"params": trial.params, "values": trial.values})
     results: dict[str, Any] = {"name": "optuna"}
-    if len(study.directions) == 1:
-        results |= (
-            {"best_params": best[0]["params"], "best_value": best[0]["values"][0]}
-            if best
-            else {}
-        )
-    else:
+    if len(study.directions) > 1:
         results["solutions"] = best
+    elif best:
+        results["best_params"] = best[0]["params"]
+        results["best_value"] = best[0]["values"][0]
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(results), folder / "optimization_results.yaml")
+    OmegaConf.save(OmegaConf.create(results), folder / RESULTS_FILE)
 
 
 def _count_trials(number: int) -> str:

@@ -41,8 +41,8 @@ def check_may_vary(space: Space, single: Collection[str]) -> None:
             choices = getattr(distribution, "choices", [distribution])
             values = ",".join(map(str, choices))
             raise ConfigError(
-                f"{key} `{values}` cannot be searched; expected one value for a "
-                "sweep; start a sweep for each"
+                f"{key} `{values}` cannot be searched; a sweep has one value of it; "
+                "start a sweep for each"
             )
 
 

@@ -4,7 +4,7 @@ study: the same in every process.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -13,6 +13,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import setup_globals
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import Trial
 
@@ -39,7 +40,7 @@ from paretune.search.racing import Race, check_race
 from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
-from paretune.settings import LONGEST_NAME_BYTES, is_folder
+from paretune.settings import LONGEST_NAME_BYTES, is_folder_name, list_leaves
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -61,13 +62,10 @@ class SweepSpec:
     ) -> None:
         check_least("hydra.sweeper.n_jobs", options.n_jobs, 1)
         check_least("hydra.sweeper.recycle_after", options.recycle_after, 1, null=True)
-        check_least(
-            "hydra.sweeper.workers_per_gpu", options.workers_per_gpu, 1, null=True
-        )
-        single = re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config.hydra.sweeper))
+        single = _list_references(config)
         self.options = options
-        self.name = _find_name(options, arguments, config)
         self.config = config
+        self.name = _find_name(options, arguments, config)
         with open_dict(config):
             # The output folder is called after it.
             config.hydra.sweeper.study_name = self.name
@@ -115,8 +113,8 @@ class SweepSpec:
         if len(names) != len(self.directions):
             raise ConfigError(
                 f"metric_names `{names}` do not fit direction "
-                f"`{self.options.direction}`; "
-                f"expected a name for each direction; set hydra.sweeper.metric_names"
+                f"`{self.options.direction}`; give a name for each direction in "
+                "hydra.sweeper.metric_names"
             )
         return [self.caps.unit(name) for name in names]
 
@@ -132,25 +130,28 @@ class SweepSpec:
             folder = Path(self.config.hydra.sweep.dir).resolve()
             storage = sqlite_url(folder / "optuna.db")
 
-        pruner = self.options.pruner
-        if pruner and len(self.directions) > 1:
-            raise ConfigError(
-                f"pruner `{pruner.get('_target_')}` prunes by one objective, "
-                f"and this sweep has {len(self.directions)}; expected none; set "
-                "hydra.sweeper.race.eta for a cost and a score"
-            )
-        if pruner:
-            pruner = instantiate(pruner)
         return open_study(
             self.name,
             storage,
             self.directions,
             self.sampler,
-            pruner or None,
+            self._make_pruner(),
             join=self.options.join,
         )
 
-    def starts(self) -> list[dict[str, Any]]:
+    def _make_pruner(self) -> BasePruner | None:
+        pruner = self.options.pruner
+        if not pruner:
+            return None
+        if len(self.directions) > 1:
+            raise ConfigError(
+                f"pruner `{pruner.get('_target_')}` prunes by one objective, and this "
+                f"sweep has {len(self.directions)}; leave it out, and set "
+                "hydra.sweeper.race.eta for a cost and a score"
+            )
+        return cast("BasePruner", instantiate(pruner))
+
+    def read_starts(self) -> list[dict[str, Any]]:
         """The configurations to run first, as parameters of the space.
 
         Raises :class:`~paretune.errors.ConfigError` for one that the space does not
@@ -218,14 +219,19 @@ class SweepSpec:
         if self.options.start:
             raise ConfigError(
                 f"start `{self.options.start[0]}` has no place in sampler `grid`, "
-                "which tries every point once; "
-                f"expected none; leave out hydra.sweeper.start, or use another sampler"
+                "which tries every point once; leave out hydra.sweeper.start, or use "
+                "another sampler"
             )
         # Where nothing is searched, its one point is repeated.
         if not self.space.all_distributions():
             return limits
         n_trials = min(limits.n_trials, sampler.most_trials)
         return replace(limits, n_trials=n_trials, has_trial=sampler.has_trial)
+
+
+def _list_references(config: DictConfig) -> list[str]:
+    """The settings that the sweeper's own options take their values from."""
+    return re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config.hydra.sweeper))
 
 
 def _read_directions(options: SweepOptions) -> list[Direction]:
@@ -250,18 +256,7 @@ def _read_settings(config: DictConfig, node: str) -> dict[str, str]:
     value = OmegaConf.select(config, node)
     if OmegaConf.is_config(value):
         value = OmegaConf.to_container(value, resolve=True)
-    settings: dict[str, str] = {}
-    for name, leaf in _list_leaves(node, value):
-        settings[name] = str(leaf)
-    return settings
-
-
-def _list_leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, part in value.items():
-            yield from _list_leaves(f"{name}.{key}", part)
-    else:
-        yield name, value
+    return {name: str(leaf) for name, leaf in list_leaves({node: value})}
 
 
 def _find_name(
@@ -275,12 +270,10 @@ def _find_name(
     """
     file = config.hydra.runtime.choices.get("sweeps")
     name = _find_typed_name(options, config) or file or _make_name(arguments)
-    if not is_folder(name):
+    if not is_folder_name(name):
         raise ConfigError(
-            f"name `{name}` is invalid; expected one for a folder of its own, without "
-            ".. and // in it; "
-            f"not over {LONGEST_NAME_BYTES} bytes, and with no - in front; choose "
-            "another name"
+            f"name `{name}` is invalid; choose one for a folder of its own, without .. "
+            f"or // in it, not over {LONGEST_NAME_BYTES} bytes, and with no - in front"
         )
     return str(name)
 

@@ -71,9 +71,8 @@ class StartReader:
             taken = _take(value, OmegaConf.select(trial, key), is_searched_in_part)
             if not OmegaConf.is_dict(value) and value != taken:
                 raise ConfigError(
-                    f"start `{line}` sets {key} `{value}`, which is not searched; "
-                    "expected a parameter of the space; "
-                    f"add {key} to hydra.sweeper.params or leave it out of the start"
+                    f"start `{line}` sets {key} `{value}`, which is not searched; add "
+                    f"{key} to hydra.sweeper.params or leave it out of the start"
                 )
 
 
@@ -92,7 +91,6 @@ def _split(line: str) -> list[str]:
         return shlex.split(line)
     except ValueError as error:
         raise ConfigError(
-            f"start `{line}` cannot be read ({error}); expected overrides in a line, "
-            "as a shell reads them; "
-            f"mend its quotes"
+            f"start `{line}` cannot be read ({error}); it is overrides in a line, as a "
+            "shell reads them; correct its quotes"
         ) from error

@@ -12,6 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.paretune_sweeper import SweepOptions
+from hydra_plugins.paretune_sweeper._app import App
 from paretune.errors import ParetuneError
 from paretune.paths import sqlite_url
 
@@ -141,8 +142,8 @@ class ParetuneSweeper(Sweeper):
         task_function: TaskFunction,
         config: DictConfig,
     ) -> None:
-        """Take what Hydra gives; nothing heavy happens before :meth:`sweep`."""
-        self.given = (hydra_context, task_function, config)
+        """Keep the app; nothing heavy happens before :meth:`sweep`."""
+        self.app = App(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> None:
         """Run, or go on with, the sweep that the command line ``arguments`` describe. A
@@ -153,7 +154,10 @@ class ParetuneSweeper(Sweeper):
         from hydra_plugins.paretune_sweeper._session import Session
 
         try:
-            session = Session(self.options, arguments, self.given)
-            session.join() if self.options.join else session.run()
+            session = Session(self.options, arguments, self.app)
+            if self.options.join:
+                session.join()
+            else:
+                session.run()
         except ParetuneError as error:  # Hydra prints a traceback of all but its own
             raise CompactHydraException(str(error)) from error

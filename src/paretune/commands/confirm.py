@@ -6,54 +6,100 @@ work as they do in any. What is finished is in the store; the same command train
 is missing.
 """
 
-import argparse
 import hashlib
 import os
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from functools import cache
-from itertools import count, islice, zip_longest
+from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import hydra
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from paretune import paths, schema
+from paretune import paths
+from paretune.commands.arguments import command_line
+from paretune.commands.jobs import read_trust
 from paretune.commands.mistakes import exit_on_mistake
 from paretune.commands.parsing import (
     add_query,
     add_store,
     add_trust,
-    counted,
-    parser_of,
-    query_of,
-    run_id,
-    uri_of,
-    whole,
+    format_count,
+    make_parser,
+    parse_count,
+    parse_run_id,
+    read_query,
+    read_store_uri,
 )
-from paretune.confirmation import TRAIN, TRAIN_AND_VAL, Confirmation
+from paretune.commands.retraining import Changes, Retraining, write_list
+from paretune.confirmation import TRAIN, TRAIN_AND_VAL
 from paretune.errors import ConfigError, check_least
 from paretune.hints import next_command
 from paretune.overrides import quoted
-from paretune.settings import check
 from paretune.trust import OF_A_TRAINING, Trust, refuse_lookups
 
 if TYPE_CHECKING:
+    import argparse
+
     from pandas import DataFrame
 
+    from paretune.front import Point
     from paretune.reports.findings import SweepResults
-    from paretune.tracking import Store
+    from paretune.reports.query import Query
+    from paretune.tracking import RunRecorder, Store
 
-GROUPS = ("optimizer", "scheduler", "augment")  # of how a network is trained
-MISSING = object()
+# Beginnings of the overrides that may be given: they say where trainings run and where
+# what is known of them is kept.
+HYDRA_SETTINGS = ("hydra", "storage=", "tracking.")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked for.
+
+    ``runs`` are beginnings of the ids of the runs to confirm; without any the front is
+    confirmed, and what comes within ``near`` of it. ``overrides`` are for Hydra.
+    """
+
+    sweep: str
+    query: "Query"
+    runs: tuple[str, ...]
+    near: float | None
+    changes: Changes
+    n_seeds: int
+    n_jobs: int
+    trust: Trust
+    store_folder: Path
+    store_uri: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training as a job of Hydra has it; ``tracking`` are the arguments of the
+    store.
+    """
+
+    training: Retraining
+    changes: Changes
+    trust: Trust
+    tracking: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, config: DictConfig) -> "Job":
+        """The training that a composed ``conf/confirm.yaml`` describes."""
+        from paretune.start import to_plain
+
+        return cls(
+            training=Retraining.parse(config.training),
+            changes=Changes.read(config),
+            trust=read_trust(config.trust),
+            tracking=to_plain(config.tracking),
+        )
 
 
 @hydra.main(config_path=str(paths.CONF), config_name="confirm", version_base="1.3")
@@ -61,44 +107,55 @@ def main(cfg: DictConfig) -> Sequence[float]:
     """Train one model again as ``cfg.training`` says; returns (parameters, validation
     F1).
     """
-    from paretune.experiment import train_recorded, trusted
-    from paretune.start import prepare_candidate, tell_without_effect
-    from paretune.tracking import RunRecorder, Store, read_run
+    from paretune.experiment import Experiment, train_recorded
+    from paretune.start import prepare_candidate, warn_without_effect
+    from paretune.tracking import Store, read_run
 
-    tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
-    store = Store(**tracking)
-    run_id, _, seed = cfg.training.removeprefix("run").partition("-seed")
-    member, sweep = read_run(store, run_id)
-    lines, trust = tuple(cfg.settings), trusted(cfg)
-    check_code(member.config, run_id, trust)
-    again = confirmation(
-        changed(member.config, lines), int(seed), cfg.epochs, cfg.train_on, cfg.teacher
-    )
-    # what is shipped reads the test set, once
-    config = OmegaConf.create({**again, "test": not cfg.int8, "trust": list(cfg.trust)})
-    tell_without_effect(config.trainer, lines)
-    tags = {
-        "kind": "confirm",
-        "sweep": sweep,
-        "confirms": run_id,
-        "seed": seed,
-        "data": member.data,
-        "how": str(Confirmation.of(again, cfg.train_on, cfg.int8, lines)),
-    }
-    name = f"{sweep}-{member.params}-confirm-{seed}"
-    same = ("kind", "confirms", "seed", "how")
-    with RunRecorder(
-        store, name, tags=tags, searched={"seed": seed}, replaces=same
-    ) as recorder:
+    job = Job.read(cfg)
+    store = Store(**job.tracking)
+    member, sweep = read_run(store, job.training.run_id)
+    check_code(member.config, job.training.run_id, job.trust)
+    config = job.changes.make_config(member.config, job.training.seed)
+    how = str(job.changes.describe(config))
+    warn_without_effect(config["trainer"], job.changes.settings)
+    with _make_recorder(store, sweep, member, job.training, how) as recorder:
         # What fails here is tried again.
-        candidate = prepare_candidate(config, member.data)
-        point = train_recorded(config, candidate, recorder)
-        if cfg.int8:
+        experiment = Experiment(
+            prepare_candidate(config, member.data),
+            Path(HydraConfig.get().runtime.output_dir),
+            test=not job.changes.int8,  # what is shipped reads it, once
+            trust=job.trust,
+        )
+        point = train_recorded(experiment, recorder)
+        if job.changes.int8:
             from paretune.deploy.int8 import score_on_test
 
-            weights = Path(HydraConfig.get().runtime.output_dir) / "weights.pt"
-            recorder.write("metrics", values=score_on_test(weights, point, trust))
+            scores = score_on_test(experiment.weights, point, job.trust)
+            recorder.write("metrics", values=scores)
     return point.params, point.f1
+
+
+def _make_recorder(
+    store: "Store", sweep: str, member: "Point", training: Retraining, how: str
+) -> "RunRecorder":
+    """The recorder of a training; ``how`` it differs from the sweep's."""
+    from paretune.tracking import RunRecorder
+
+    seed = str(training.seed)
+    return RunRecorder(
+        store,
+        f"{sweep}-{member.params}-confirm-{seed}",
+        tags={
+            "kind": "confirm",
+            "sweep": sweep,
+            "confirms": training.run_id,
+            "seed": seed,
+            "data": member.data,
+            "how": how,
+        },
+        searched={"seed": seed},
+        replaces=("kind", "confirms", "seed", "how"),
+    )
 
 
 def check_code(config: Mapping[str, Any], run_id: str, trust: Trust) -> None:
@@ -110,329 +167,286 @@ def check_code(config: Mapping[str, Any], run_id: str, trust: Trust) -> None:
     refuse_lookups(config, source)
 
 
-def changed(config: Mapping[str, Any], lines: tuple[str, ...]) -> dict[str, Any]:
-    """The config of a run with other settings of its training: ``lines`` such as
-    ``augment=affine``, as ``paretune train`` takes them.
-
-    Raises :class:`~paretune.errors.ConfigError` for a line that is no such setting.
-    """
-    for line in lines:
-        if "=" not in line:
-            raise ConfigError(
-                f"--set `{line}` has no value; expected SETTING=VALUE, such as "
-                "trainer.batch_size=64; add its value"
-            )
-    overrides = OverridesParser.create().parse_overrides(list(lines))
-    options = [
-        f"{o.key_or_group}={o.get_value_string()}"
-        for o in overrides
-        if o.key_or_group in GROUPS
-    ]
-    new, composed = OmegaConf.create(dict(config)), _composed(tuple(options))
-    for override in sorted(
-        overrides, key=lambda override: override.key_or_group not in GROUPS
-    ):
-        name = override.key_or_group
-        if name in GROUPS:
-            new[name] = composed[name]
-            continue
-        within = name.startswith(tuple(f"{node}." for node in (*GROUPS, "trainer")))
-        if (
-            not within
-            or OmegaConf.select(
-                new, name, default=OmegaConf.select(composed, name, default=MISSING)
-            )
-            is MISSING
-        ):
-            raise ConfigError(
-                f"--set `{override.input_line}` is no setting of a training; expected "
-                "one of trainer, optimizer, scheduler or augment, "
-                f"such as trainer.batch_size=64 or augment=affine; correct its name"
-            )
-        check(name, override.value())
-        OmegaConf.update(new, name, override.value(), force_add=True)
-    return cast("dict[str, Any]", OmegaConf.to_container(new, resolve=True))
-
-
-@cache
-def _composed(options: tuple[str, ...]) -> DictConfig:
-    """The config of ``paretune train`` with these ``options`` of groups."""
-    running = GlobalHydra.instance().is_initialized()
-    schema.register()
-    with (
-        nullcontext()
-        if running
-        else initialize_config_dir(str(paths.CONF), version_base="1.3")
-    ):
-        return compose("train", list(options))
-
-
-def confirmation(
-    config: Any,
-    seed: int,
-    epochs: int | None,
-    train_on: str,
-    teacher: str | None = None,
-) -> dict[str, Any]:
-    """The config of a run, to be trained with another seed, for so many epochs, on the
-    training images or on all, by a teacher.
-
-    How the network is executed is not timed: fp32, unless the config says otherwise. On
-    all images there is nothing to choose the epoch by: the weights of the last one are
-    kept.
-    """
-    data, selection = paths.data_now(config["data"]), config["selection"]
-    trainer = {
-        **config["trainer"],
-        "autotune": False,
-        **({"max_epochs": epochs} if epochs else {}),
-    }
-    if teacher:
-        trainer["distillation"] = {
-            **trainer.get("distillation", {}),
-            "teacher": str(Path(teacher).resolve()),
-        }
-    if train_on == TRAIN_AND_VAL:
-        if "splitting" not in data:
-            raise ConfigError(
-                f"data `{data.get('_target_')}` has no splitting; expected one to "
-                "train on train+val; use --train-on train"
-            )
-        data["splitting"] = {**data["splitting"], "train_on_val": True}
-        trainer["patience"] = None
-        selection = {**selection, "epoch": "last"}
-    return {
-        **config,
-        "seed": seed,
-        "data": data,
-        "trainer": trainer,
-        "selection": selection,
-    }
-
-
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
+    # Hydra then raises its errors instead of printing them.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    options, overrides = _parser().parse_known_args(arguments)
-    os.environ["PARETUNE_STORE"] = str(Path(options.store).resolve())
+    parser = _make_parser()
+    given, overrides = parser.parse_known_args(arguments)
     paths.import_from_working_folder()
     with exit_on_mistake(
         "paretune confirm", CompactHydraException, OmegaConfBaseException
     ):
-        check_least("--near", options.near, 0, most=1, whole=False, null=True)
-        for override in overrides:
-            if not override.lstrip("+~").startswith(("hydra", "storage=", "tracking.")):
-                raise ConfigError(
-                    f"argument `{override}` is no setting of Hydra; expected such as "
-                    "hydra/launcher=submitit_slurm, or storage=URL; "
-                    f"write --set {override} for one of the training"
-                )
-        _confirm(options, overrides)
+        _confirm(_read_options(given, overrides))
 
 
-def _confirm(options: argparse.Namespace, overrides: list[str]) -> None:
-    from rich.console import Console
-
-    from paretune.reports.files import folder_of, write_confirmed
-    from paretune.reports.findings import find
-    from paretune.reports.terminal import (
-        build_confirmed_table,
-        format_beaten_references,
+def _read_options(given: "argparse.Namespace", overrides: Sequence[str]) -> Options:
+    check_least("--near", given.near, 0, most=1, whole=False, null=True)
+    for override in overrides:
+        if not override.lstrip("+~").startswith(HYDRA_SETTINGS):
+            raise ConfigError(
+                f"argument `{override}` is no setting of Hydra, such as "
+                "hydra/launcher=submitit_slurm or storage=URL; write --set "
+                f"{override} for a setting of the training"
+            )
+    changes = Changes(
+        epochs=given.epochs,
+        train_on=given.train_on,
+        teacher=given.teacher,
+        settings=tuple(given.set),
+        int8=given.int8,
     )
+    return Options(
+        sweep=given.sweep,
+        query=read_query(given),
+        runs=tuple(given.run),
+        near=given.near,
+        changes=changes,
+        n_seeds=given.seeds,
+        n_jobs=given.jobs,
+        trust=Trust(tuple(given.trust)),
+        store_folder=Path(given.store),
+        store_uri=read_store_uri(given),
+        overrides=tuple(overrides),
+    )
+
+
+def _confirm(options: Options) -> None:
+    from paretune.reports.findings import find
     from paretune.tracking import Store
 
-    store, query = Store(uri_of(options)).require(), query_of(options)
-    results = find(store, [options.sweep], query)
-    chosen = _chosen(results, options)
-    trust = Trust(tuple(options.trust))
-    configs = dict(
-        zip(results.complete["run_id"], results.complete["config"], strict=True)
-    )
-    for chosen_run in chosen:
-        check_code(configs[chosen_run], chosen_run, trust)
-    missing = _missing(results, chosen, options, store)
+    store = Store(options.store_uri).require()
+    results = find(store, [options.sweep], options.query)
+    chosen = _choose_runs(results, options)
+    configs = _list_configs(results)
+    for run_id in chosen:
+        check_code(configs[run_id], run_id, options.trust)
+    missing = _list_missing(results, chosen, options, store)
     if missing:
-        if options.teacher:
-            from paretune.training import load
-
-            load(Path(options.teacher), trust)  # refuses another file
-        _train(missing, options, overrides, store)
-        results = find(store, [options.sweep], query)
-    models = results.confirmed[results.confirmed["run_id"].isin(chosen)]
-    console = Console()
-    console.print(
-        build_confirmed_table(
-            models,
-            (
-                f"{options.sweep}: {counted(models['run_id'].nunique(), 'model')} "
-                "trained again"
-            ),
-        )
-    )
-    for line in [
-        _optimism(models),
-        *format_beaten_references(models, results.references),
-    ]:
-        console.print(line, soft_wrap=True)
-    path = folder_of(options.sweep) / "confirmed.csv"
-    write_confirmed(results.confirmed, path)
-    console.print(f"Written: {path}", soft_wrap=True)
-    print(next_command("pareto", options.sweep, "--confirmed", uri=uri_of(options)))
+        if options.changes.teacher:
+            _check_teacher(Path(options.changes.teacher), options.trust)
+        _train(missing, options, store)
+        results = find(store, [options.sweep], options.query)
+    _report(results, chosen, options)
 
 
-def _chosen(results: "SweepResults", options: argparse.Namespace) -> list[str]:
+def _check_teacher(weights: Path, trust: Trust) -> None:
+    """Raise :class:`~paretune.errors.ParetuneError` for a file that holds no weights of
+    Paretune's.
+    """
+    from paretune.training import load
+
+    load(weights, trust)
+
+
+def _list_configs(results: "SweepResults") -> dict[str, Mapping[str, Any]]:
+    """The configs of the complete trials, by their runs' ids."""
+    models = results.complete
+    return dict(zip(models["run_id"], models["config"], strict=True))
+
+
+def _choose_runs(results: "SweepResults", options: Options) -> list[str]:
     """The runs asked for by ``--run``, or those of the front and of models that come
     within ``--near`` of it at their size.
     """
-    if options.run:
-        return list(dict.fromkeys(results.point(run).run_id for run in options.run))
-    front, models, cost = results.members, results.complete, results.cost
-    is_chosen = models["run_id"].isin(front["run_id"])
+    if options.runs:
+        named = [results.point(run).run_id for run in options.runs]
+        return list(dict.fromkeys(named))
+    models = results.complete.sort_values(results.cost, kind="stable")
+    is_chosen = models["run_id"].isin(results.members["run_id"])
     if options.near:
-        best = [front.loc[front[cost] <= most, "val_f1"].max() for most in models[cost]]
-        is_chosen |= models["val_f1"] >= [f1 - options.near for f1 in best]
-    return models[is_chosen].sort_values(cost, kind="stable")["run_id"].tolist()
+        lowest_f1 = _find_front_f1(models, results) - options.near
+        is_chosen |= models["val_f1"] >= lowest_f1
+    return models.loc[is_chosen, "run_id"].tolist()
 
 
-def _missing(
-    results: "SweepResults",
-    chosen: Sequence[str],
-    options: argparse.Namespace,
-    store: "Store",
-) -> list[str]:
-    """Trainings that the store has not got, as ``run<id>-seed<n>``; every model's first
-    seed before any second.
+def _find_front_f1(models: "DataFrame", results: "SweepResults") -> "Any":
+    """For each of the ``models`` the highest F1 on the front at its cost or less."""
+    front, cost = results.members, results.cost
+    return models[cost].map(lambda most: front.loc[front[cost] <= most, "val_f1"].max())
+
+
+def _list_missing(
+    results: "SweepResults", chosen: Sequence[str], options: Options, store: "Store"
+) -> list[Retraining]:
+    """Trainings that the store has not got; every model's first seed before any
+    second.
     """
     from paretune.tracking import read_confirmations
 
     done = read_confirmations(store, options.sweep)
-    configs = dict(
-        zip(results.complete["run_id"], results.complete["config"], strict=True)
-    )
-    unused, lines = int(results.table["seed"].max()) + 1, tuple(options.set)
-
-    def missing_seeds(run_id: str) -> list[int]:
-        config = confirmation(
-            changed(configs[run_id], lines),
-            unused,
-            options.epochs,
-            options.train_on,
-            options.teacher,
-        )
-        way = str(Confirmation.of(config, options.train_on, options.int8, lines))
-        seeds = set(
-            done.loc[(done["confirms"] == run_id) & (done["how"] == way), "seed"]
-        )
-        return list(
-            islice(
-                (seed for seed in count(unused) if seed not in seeds),
-                max(0, options.seeds - len(seeds)),
-            )
-        )
-
-    rounds = zip_longest(
-        *(
-            [f"run{run_id}-seed{seed}" for seed in missing_seeds(run_id)]
-            for run_id in chosen
-        )
-    )
-    return [training for trainings in rounds for training in trainings if training]
+    configs = _list_configs(results)
+    first_unused = int(results.table["seed"].max()) + 1
+    seeds: dict[str, list[int]] = {}
+    for run_id in chosen:
+        config = options.changes.make_config(configs[run_id], first_unused)
+        is_of_run = done["confirms"] == run_id
+        is_same_way = done["how"] == str(options.changes.describe(config))
+        have = set(done.loc[is_of_run & is_same_way, "seed"])
+        unused = (seed for seed in count(first_unused) if seed not in have)
+        seeds[run_id] = list(islice(unused, max(0, options.n_seeds - len(have))))
+    return _take_turns(seeds)
 
 
-def _train(
-    missing: Sequence[str],
-    options: argparse.Namespace,
-    overrides: list[str],
-    store: "Store",
-) -> None:
-    """Train them as the trials of a sweep that is named after what it is to train, and
-    anew after each that broke off.
+def _take_turns(seeds: Mapping[str, Sequence[int]]) -> list[Retraining]:
+    """The trainings of runs with these seeds, a seed of each run in turn."""
+    trainings: list[Retraining] = []
+    for number in range(max(map(len, seeds.values()), default=0)):
+        for run_id, of_run in seeds.items():
+            if number < len(of_run):
+                trainings.append(Retraining(run_id, of_run[number]))
+    return trainings
+
+
+def _train(missing: Sequence[Retraining], options: Options, store: "Store") -> None:
+    """Train them as the trials of a sweep."""
+    print(f"{format_count(len(missing), 'training')} to go", flush=True)
+    choices = ",".join(map(str, missing))
+    lines = [
+        "-m",
+        f"training=choice({choices})",
+        *options.changes.write(),
+        f"trust={write_list(options.trust.modules)}",
+        f"hydra.sweeper.study_name={_name_study(missing, options, store)}",
+        f"hydra.sweeper.n_jobs={options.n_jobs}",
+        f"store={quoted(str(options.store_folder.resolve()))}",
+        f"tracking.uri={quoted(store.uri)}",
+        *options.overrides,
+    ]
+    with command_line(lines):
+        main()
+
+
+def _name_study(missing: Sequence[Retraining], options: Options, store: "Store") -> str:
+    """A name that tells what is to be trained, another one after each training that
+    broke off. The same command finds its study by it.
     """
     from paretune.tracking import count_confirmations, read_confirmations
 
     n_complete = len(read_confirmations(store, options.sweep))
     n_broken_off = count_confirmations(store, options.sweep) - n_complete
+    changes = options.changes
     question = [
-        *missing,
-        str(options.epochs),
-        options.train_on,
-        str(options.teacher),
+        *map(str, missing),
+        str(changes.epochs),
+        changes.train_on,
+        str(changes.teacher),
         str(n_broken_off),
-        *(["int8"] if options.int8 else []),
-        *options.set,
     ]
-    name = hashlib.sha256(" ".join(question).encode()).hexdigest()[:8]
-    print(f"{counted(len(missing), 'training')} to go", flush=True)
-    sys.argv[1:] = [
-        "-m",
-        f"training=choice({','.join(missing)})",
-        f"epochs={options.epochs or 'null'}",
-        f"train_on='{options.train_on}'",
-        f"teacher={quoted(options.teacher) if options.teacher else 'null'}",
-        f"settings=[{','.join(map(quoted, options.set))}]",
-        f"int8={str(options.int8).lower()}",
-        f"trust=[{','.join(map(quoted, options.trust))}]",
-        f"hydra.sweeper.study_name=confirm-{name}",
-        f"hydra.sweeper.n_jobs={options.jobs}",
-        f"tracking.uri={quoted(store.uri)}",
-        *overrides,
-    ]
-    main()
+    if changes.int8:
+        question.append("int8")
+    question += changes.settings
+    digest = hashlib.sha256(" ".join(question).encode()).hexdigest()
+    return f"confirm-{digest[:8]}"
 
 
-def _optimism(models: "DataFrame") -> str:
-    gaps = models["optimism"]
-    if gaps.empty:
+def _report(results: "SweepResults", chosen: Sequence[str], options: Options) -> None:
+    """Print how the chosen models did, and write what is known of all."""
+    from rich.console import Console
+
+    from paretune.reports.files import folder_of, write_confirmed
+    from paretune.reports.terminal import (
+        build_confirmed_table,
+        format_beaten_references,
+    )
+
+    models = results.confirmed[results.confirmed["run_id"].isin(chosen)]
+    n_models = format_count(models["run_id"].nunique(), "model")
+    console = Console()
+    title = f"{options.sweep}: {n_models} trained again"
+    console.print(build_confirmed_table(models, title))
+    console.print(_describe_optimism(models), soft_wrap=True)
+    for line in format_beaten_references(models, results.references):
+        console.print(line, soft_wrap=True)
+    path = folder_of(options.sweep) / "confirmed.csv"
+    write_confirmed(results.confirmed, path)
+    console.print(f"Written: {path}", soft_wrap=True)
+    print(next_command("pareto", options.sweep, "--confirmed", uri=options.store_uri))
+
+
+def _describe_optimism(models: "DataFrame") -> str:
+    """By how much the search's F1 was above that of the test set."""
+    optimism = models["optimism"]
+    if optimism.empty:
         return "nothing was confirmed"
     return (
-        f"The search's validation F1 was above the mean test F1 by {gaps.mean():+.4f} "
-        f"on average, {gaps.max():+.4f} at most."
+        "The search's validation F1 was above the mean test F1 by "
+        f"{optimism.mean():+.4f} on average, {optimism.max():+.4f} at most."
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("paretune confirm", __doc__)
+def _make_parser() -> "argparse.ArgumentParser":
+    parser = make_parser("paretune confirm", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument(
         "--seeds",
-        type=whole,
+        type=parse_count,
         default=5,
         metavar="K",
         help="trainings of each model (default 5)",
     )
     chosen = parser.add_mutually_exclusive_group()
-    near = "also models whose F1 is this close to the front's, such as 0.002"
-    chosen.add_argument("--near", type=float, metavar="F", help=near)
-    run = "this run alone, by the start of its id (may be repeated)"
-    chosen.add_argument("--run", type=run_id, action="append", metavar="ID", help=run)
+    chosen.add_argument(
+        "--near",
+        type=float,
+        metavar="F",
+        help="also models whose F1 is this close to the front's, such as 0.002",
+    )
+    chosen.add_argument(
+        "--run",
+        type=parse_run_id,
+        action="append",
+        default=[],
+        metavar="ID",
+        help="this run alone, by the start of its id (may be repeated)",
+    )
     add_query(parser, f1="validation F1")
-    epochs = "train for so many epochs (default: as the sweep did)"
-    parser.add_argument("--epochs", type=whole, metavar="N", help=epochs)
-    images = "train+val: all images, last epoch"
+    _add_changes(parser)
     parser.add_argument(
-        "--train-on", choices=(TRAIN, TRAIN_AND_VAL), default=TRAIN, help=images
+        "--jobs", type=parse_count, default=1, metavar="N", help="workers"
     )
-    teacher = (
-        "weights.pt of a run whose probabilities are learnt from, too "
-        "(trainer.distillation)"
-    )
-    parser.add_argument("--teacher", metavar="FILE", help=teacher)
-    setting = (
-        "a setting of the training, such as augment=affine or "
-        "trainer.restarts.starts=16 (may be repeated)"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="SETTING=VALUE", help=setting
-    )
-    parser.add_argument(
-        "--int8",
-        action="store_true",
-        help="in whole numbers, as paretune export --int8 writes them",
-    )
-    parser.add_argument("--jobs", type=whole, default=1, metavar="N", help="workers")
     add_trust(parser)
     add_store(parser)
     parser.epilog = (
         "Further arguments are Hydra overrides, such as hydra/launcher=submitit_slurm."
     )
     return parser
+
+
+def _add_changes(parser: "argparse.ArgumentParser") -> None:
+    """The options that say what is other than in the sweep."""
+    parser.add_argument(
+        "--epochs",
+        type=parse_count,
+        metavar="N",
+        help="train for so many epochs (default: as the sweep did)",
+    )
+    parser.add_argument(
+        "--train-on",
+        choices=(TRAIN, TRAIN_AND_VAL),
+        default=TRAIN,
+        help="train+val: all images, last epoch",
+    )
+    parser.add_argument(
+        "--teacher",
+        metavar="FILE",
+        help=(
+            "weights.pt of a run whose probabilities are learnt from, too "
+            "(trainer.distillation)"
+        ),
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help=(
+            "a setting of the training, such as augment=affine or "
+            "trainer.restarts.starts=16 (may be repeated)"
+        ),
+    )
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="in whole numbers, as paretune export --int8 writes them",
+    )

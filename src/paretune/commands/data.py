@@ -7,53 +7,52 @@ why, every damaged picture, and copies in several splits or classes. The exit co
 if a training would stop.
 """
 
-import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paretune import paths, schema
-from paretune.commands.mistakes import check_text, exit_on_mistake
-from paretune.commands.parsing import counted, parser_of
+from paretune.commands.mistakes import EXIT_CODE, check_text, exit_on_mistake
+from paretune.commands.parsing import format_count, make_parser
 from paretune.errors import ConfigError
 from paretune.paths import printable
 from paretune.settings import check_all
 
 if TYPE_CHECKING:
+    import argparse
+
     from rich.console import Console
     from rich.table import Table
 
     from paretune.data.survey import Survey
 
-SPLITS = {"train": "train", "val": "validate", "test": "test"}
-SHOWN = 10  # lines of a heading
-CLASSES = 30  # rows of the table
+# What is done with the images of a split.
+USES = {"train": "train", "val": "validate", "test": "test"}
+MOST_LINES = 10  # of a heading
+MOST_CLASSES = 30  # rows of the table
 INDENT = 12
+ALL_TOLD = "more: --all shows them"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of the data, and how much of what is found is shown."""
+
+    settings: tuple[str, ...]
+    most_lines: int = MOST_LINES
+    most_classes: int = MOST_CLASSES
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
-    parser = parser_of("paretune data", __doc__)
-    parser.add_argument(
-        "what",
-        choices=["check"],
-        metavar="check",
-        help="check: say what a data set holds",
-    )
-    settings = (
-        "settings such as data=folder data.path=pictures data.channels=1, or a folder "
-        "or an .npz file alone"
-    )
-    parser.add_argument("settings", nargs="*", metavar="SETTING", help=settings)
-    parser.add_argument(
-        "--all",
-        action="store_true",
-        help="every class and every name, not the first ones alone",
-    )
-    options = parser.parse_args(arguments)
+    given = _make_parser().parse_args(arguments)
+    options = Options(tuple(given.settings))
+    if given.all:
+        options = Options(options.settings, sys.maxsize, sys.maxsize)
 
     from hydra.errors import CompactHydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -66,47 +65,42 @@ def cli(arguments: Sequence[str] | None = None) -> None:
         _check(options)
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: Options) -> None:
     from paretune.data.survey import survey
 
     check_text(options.settings)
-    overrides = _overrides(options.settings)
-    result = survey(_data_config(overrides))
-    _print(
-        result,
-        SHOWN if not options.all else sys.maxsize,
-        CLASSES if not options.all else sys.maxsize,
-    )
-    if result.mistakes:
-        for mistake in result.mistakes:
+    overrides = write_overrides(options.settings)
+    found = survey(_compose_data(overrides))
+    _print(found, options)
+    if found.mistakes:
+        for mistake in found.mistakes:
             print(f"paretune data check: {mistake}", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(EXIT_CODE)
     print(f"\na training can read it: paretune train {shlex.join(overrides)}".rstrip())
 
 
-def _overrides(settings: Sequence[str]) -> list[str]:
-    """The settings, with what is a folder or an ``.npz`` file as such data."""
-    overrides: list[str] = []
-    folders = [setting for setting in settings if _is_data(setting)]
-    if len(folders) > 1:
+def write_overrides(settings: Sequence[str]) -> list[str]:
+    """The settings, with what is a folder or an ``.npz`` file as such data. Raises
+    :class:`~paretune.errors.ConfigError` for what is neither that nor a setting.
+    """
+    data_sets = [setting for setting in settings if _is_data(setting)]
+    if len(data_sets) > 1:
         raise ConfigError(
-            f"`{folders[0]}` and `{folders[1]}` are two data sets; expected one; "
-            "check them one by one"
+            f"`{data_sets[0]}` and `{data_sets[1]}` are two data sets; check them one "
+            "by one"
         )
+    overrides: list[str] = []
     for setting in settings:
-        path = Path(setting)
-        if _is_data(setting) and path.is_file():
-            overrides += ["data=npz", f"data.path={_quoted(setting)}"]
-        elif _is_data(setting):
-            overrides += ["data=folder", f"data.path={_quoted(setting)}"]
-        elif "=" not in setting:
+        if _is_data(setting):
+            kind = "npz" if Path(setting).is_file() else "folder"
+            overrides += [f"data={kind}", f"data.path={_quote_path(setting)}"]
+        elif "=" in setting:
+            overrides.append(setting)
+        else:
             raise ConfigError(
                 f"`{printable(setting)}` is neither a folder nor an .npz file, nor a "
-                "setting; expected such as data=folder "
-                f"data.path=pictures; check the path"
+                "setting such as data.path=pictures; check the path"
             )
-        else:
-            overrides.append(setting)
     return overrides
 
 
@@ -115,109 +109,141 @@ def _is_data(setting: str) -> bool:
     path = Path(setting)
     if path.suffix == ".npz" and path.is_file():
         return True
-    return path.is_dir() and (
-        "=" not in setting or setting.startswith(("/", "./", "../"))
-    )
+    is_path = "=" not in setting or setting.startswith(("/", "./", "../"))
+    return is_path and path.is_dir()
 
 
-def _quoted(path: str) -> str:
+def _quote_path(path: str) -> str:
     """A path as Hydra takes it in an override, whatever letters it has."""
     from paretune.overrides import is_text, quoted
 
-    is_plain = all(
-        char.isalnum() or char in "/._- " for char in path
-    ) and path == " ".join(path.split())
+    has_plain_letters = all(char.isalnum() or char in "/._- " for char in path)
+    has_single_spaces = path == " ".join(path.split())
     is_null = path.lower() == "null"
-    return path if is_plain and is_text(path) and not is_null else quoted(path)
+    if has_plain_letters and has_single_spaces and is_text(path) and not is_null:
+        return path
+    return quoted(path)
 
 
-def _data_config(overrides: Sequence[str]) -> dict[str, Any]:
+def _compose_data(overrides: Sequence[str]) -> dict[str, Any]:
     """The ``data`` section that a training with these settings would have, as plain
     data.
     """
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    own = (
-        f"hydra.searchpath=[file://.,'file://{os.getcwd()}/conf']"
-        if Path("conf").is_dir()
-        else None
-    )
+    lines = [*overrides]
+    if Path("conf").is_dir():
+        own = f"hydra.searchpath=[file://.,'file://{os.getcwd()}/conf']"
+        lines.insert(0, own)
     schema.register()
     with initialize_config_dir(str(paths.CONF), version_base="1.3"):
-        config = compose("train", overrides=[*([own] if own else []), *overrides])
-    data: Any = OmegaConf.to_container(config.data)
-    check_all({"data": data}, {"data": data})
-    plain: dict[str, Any] = OmegaConf.to_container(config.data, resolve=True)  # type: ignore[assignment]
-    return plain
+        config = compose("train", overrides=lines)
+    unresolved: Any = OmegaConf.to_container(config.data)
+    check_all({"data": unresolved}, {"data": unresolved})
+    data: Any = OmegaConf.to_container(config.data, resolve=True)
+    return dict(data)
 
 
-def _print(result: "Survey", lines: int, classes: int) -> None:
+def _print(found: "Survey", options: Options) -> None:
     from rich.console import Console
 
     console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
-    images = counted(sum(len(part) for part in result.parts.values()), "image")
-    console.print(f"{result.name}: {images}, {_classes(len(result.class_names))}")
-    if result.class_names:
-        _print_table(console, result, classes)
-    for fact in result.facts:
-        _print_lines(console, fact.heading, fact.lines, lines)
-    _print_lines(console, "drawn", _drawn(result), lines)
-    _print_lines(console, "beware", result.warnings, lines)
-
-
-def _classes(number: int) -> str:
-    return "1 class" if number == 1 else f"{number:,} classes"
+    n_images = sum(len(part) for part in found.parts.values())
+    images = format_count(n_images, "image")
+    classes = format_count(len(found.class_names), "class", "classes")
+    console.print(f"{found.name}: {images}, {classes}")
+    if found.class_names:
+        console.print(_build_table(found, options.most_classes))
+    for fact in found.facts:
+        _print_lines(console, fact.heading, fact.lines, options.most_lines)
+    _print_lines(console, "drawn", _describe_drawn(found), options.most_lines)
+    _print_lines(console, "beware", found.warnings, options.most_lines)
 
 
 def _print_lines(
-    console: "Console", heading: str, told: Sequence[str], most: int
+    console: "Console", heading: str, lines: Sequence[str], most: int
 ) -> None:
     """The lines of a heading, the first beside it."""
-    for number, line in enumerate(told[:most]):
-        console.print(f"{'' if number else heading:<{INDENT}}{line}")
-    if len(told) > most:
-        console.print(f"{'':<{INDENT}}and {len(told) - most:,} more: --all shows them")
+    for number, line in enumerate(lines[:most]):
+        beside = heading if number == 0 else ""
+        console.print(f"{beside:<{INDENT}}{line}")
+    if len(lines) > most:
+        console.print(f"{'':<{INDENT}}and {len(lines) - most:,} {ALL_TOLD}")
 
 
-def _drawn(result: "Survey") -> list[str]:
-    """Which splits the data set itself does not have."""
-    if not result.drawn:
+def _describe_drawn(found: "Survey") -> list[str]:
+    """A line on the splits that the data set itself does not have."""
+    if not found.drawn:
         return []
-    return [
-        (
-            f"images to {' and to '.join(SPLITS[split] for split in result.drawn)}, "
-            "as a training draws them"
-        )
-    ]
+    uses = " and to ".join(USES[split] for split in found.drawn)
+    return [f"images to {uses}, as a training draws them"]
 
 
-def _print_table(console: "Console", result: "Survey", most: int) -> None:
-    splits = [split for split in SPLITS if split in result.parts]
-    table = _table(["class", *(SPLITS[split] for split in splits), "all"])
-    for label, name in list(enumerate(result.class_names))[:most]:
-        table.add_row(
-            name,
-            *_counts(
-                [int((result.parts[split].labels == label).sum()) for split in splits]
-            ),
-        )
-    if len(result.class_names) > most:
-        table.add_row(f"and {len(result.class_names) - most:,} more: --all shows them")
-    table.add_row("all", *_counts([len(result.parts[split]) for split in splits]))
-    console.print(table)
-
-
-def _counts(numbers: Sequence[int]) -> list[str]:
-    """The numbers of the splits and their sum."""
-    return [f"{number:,}" for number in (*numbers, sum(numbers))]
-
-
-def _table(columns: Sequence[str]) -> "Table":
+def _build_table(found: "Survey", most: int) -> "Table":
+    """How many images there are, a row a class, a column a split."""
     from rich import box
     from rich.table import Table
 
+    splits = [split for split in USES if split in found.parts]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="left" if column == "class" else "right")
+    table.add_column("class")
+    for split in splits:
+        table.add_column(USES[split], justify="right")
+    table.add_column("all", justify="right")
+
+    for row in _count_by_class(found, splits, most):
+        table.add_row(row.name, *row.format_numbers())
+    if len(found.class_names) > most:
+        table.add_row(f"and {len(found.class_names) - most:,} {ALL_TOLD}")
+    totals = [len(found.parts[split]) for split in splits]
+    total = _Row("all", totals)
+    table.add_row(total.name, *total.format_numbers())
     return table
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The images of a class, by split."""
+
+    name: str
+    counts: Sequence[int]
+
+    def format_numbers(self) -> list[str]:
+        """The numbers of the splits and their sum."""
+        return [f"{number:,}" for number in (*self.counts, sum(self.counts))]
+
+
+def _count_by_class(
+    found: "Survey", splits: Sequence[str], most: int
+) -> Iterator[_Row]:
+    for label, name in enumerate(found.class_names[:most]):
+        counts: list[int] = []
+        for split in splits:
+            counts.append(int((found.parts[split].labels == label).sum()))
+        yield _Row(name, counts)
+
+
+def _make_parser() -> "argparse.ArgumentParser":
+    parser = make_parser("paretune data", __doc__)
+    parser.add_argument(
+        "what",
+        choices=["check"],
+        metavar="check",
+        help="check: say what a data set holds",
+    )
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="SETTING",
+        help=(
+            "settings such as data=folder data.path=pictures data.channels=1, or a "
+            "folder or an .npz file alone"
+        ),
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="every class and every name, not the first ones alone",
+    )
+    return parser

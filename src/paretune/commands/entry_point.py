@@ -26,8 +26,7 @@ def main() -> None:
 def _main() -> None:
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
-        sys.argv[1:] = arguments
-        run_command(name)
+        run_command(name, arguments)
     elif name in ("-h", "--help", "help"):
         print(overview())
     elif name == "--version":
@@ -58,7 +57,7 @@ def overview() -> str:
 def _refuse(name: str) -> None:
     if "=" in name or name.startswith("-"):
         raise ConfigError(
-            f"argument `{name}` belongs to no command; expected one of "
-            f"{', '.join(COMMANDS)} before it; for instance: paretune train {name}"
+            f"argument `{name}` stands before the command; the commands are "
+            f"{', '.join(COMMANDS)}; for instance: paretune train {name}"
         )
     check_name("command", name, COMMANDS)

@@ -8,10 +8,9 @@ Given a folder instead of MODEL.onnx it writes every member of the front, named 
 its parameters.
 """
 
-import argparse
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,11 @@ from paretune.commands.parsing import (
     add_query,
     add_store,
     add_trust,
-    counted,
-    parser_of,
-    query_of,
-    run_id,
-    uri_of,
+    format_count,
+    make_parser,
+    parse_run_id,
+    read_query,
+    read_store_uri,
 )
 from paretune.confirmation import Confirmation
 from paretune.errors import ConfigError, ExportError
@@ -38,10 +37,13 @@ from paretune.hints import next_command
 from paretune.trust import Trust
 
 if TYPE_CHECKING:
+    import argparse
+
     from paretune.deploy.int8_network import Quantised
     from paretune.deploy.model import Deployable
     from paretune.front import Point
     from paretune.reports.findings import SweepResults
+    from paretune.reports.query import Query
     from paretune.tracking import Store
 
 # Of the samples that the C code and the ONNX file in int8 must give the same class.
@@ -49,87 +51,95 @@ AGREEMENT = 0.999
 
 
 @dataclass(frozen=True)
+class Options:
+    """What a person asked for.
+
+    ``model`` is the ONNX file to write, or a folder for all members of the front.
+    ``run`` is the beginning of a run's id. With ``confirmed`` weights of a confirmation
+    are wanted where there is one; with ``c`` a C header; with ``int8`` the model in
+    whole numbers, too.
+    """
+
+    sweep: str
+    model: Path
+    query: "Query"
+    run: str | None
+    confirmed: bool
+    c: bool
+    int8: bool
+    trust: Trust
+    store_uri: str
+
+
+@dataclass(frozen=True)
 class Request:
-    """What a person asked for, and how the point was confirmed, if it was."""
+    """A model to export: its point, and how it was confirmed (a row of
+    ``SweepResults.confirmed``), if it was.
+    """
 
-    options: argparse.Namespace
-    confirmation: dict[str, Any] | None
-
-    @property
-    def sweep(self) -> str:
-        """The name of the sweep."""
-        return str(self.options.sweep)
+    options: Options
+    point: "Point"
+    confirmation: Mapping[str, Any] | None
 
     @property
-    def c(self) -> bool:
-        """Whether a C header is wanted."""
-        return bool(self.options.c)
-
-    @property
-    def int8(self) -> bool:
-        """Whether the model is wanted in whole numbers, too."""
-        return bool(self.options.int8)
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether weights of a confirmation are wanted, where there is one."""
-        return bool(self.options.confirmed)
-
-    @property
-    def of_confirmation(self) -> dict[str, Any] | None:
+    def exported_confirmation(self) -> Mapping[str, Any] | None:
         """The confirmation whose weights are exported; ``None`` for those of the
         search.
         """
-        return self.confirmation if self.confirmed else None
-
-    @property
-    def trust(self) -> Trust:
-        """The code that weights may name."""
-        return Trust(tuple(self.options.trust))
+        if self.options.confirmed:
+            return self.confirmation
+        return None
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
-    options = _parser().parse_args(arguments)
+    given = _make_parser().parse_args(arguments)
     paths.import_from_working_folder()
     with exit_on_mistake("paretune export", CompactHydraException):
-        _export(options)
+        _export(_read_options(given))
 
 
-def _export(options: argparse.Namespace) -> None:
+def _read_options(given: "argparse.Namespace") -> Options:
+    suffix = given.model.suffix
+    if suffix not in (".onnx", "") or (given.run and not suffix):
+        raise ConfigError(
+            f"MODEL `{given.model}` does not end with .onnx; write a path such as "
+            "model.onnx, or without --run a folder for all members of the front"
+        )
+    return Options(
+        sweep=given.sweep,
+        model=given.model,
+        query=read_query(given, confirmed=given.confirmed),
+        run=given.run,
+        confirmed=given.confirmed,
+        c=given.c,
+        int8=given.int8,
+        trust=Trust(tuple(given.trust)),
+        store_uri=read_store_uri(given),
+    )
+
+
+def _export(options: Options) -> None:
     from paretune.reports.findings import find
     from paretune.tracking import Store
 
-    _check_name(options)
-    store = Store(uri_of(options)).require()
-    results = find(store, [options.sweep], query_of(options))
+    store = Store(options.store_uri).require()
+    results = find(store, [options.sweep], options.query)
     points = _choose_points(results, options)
     first = next(iter(points))
-    written = []
+    written: list[str] = []
     with all_or_nothing(first.parent) as staged:
         for path, point in points.items():
-            request = Request(options, results.confirmation(point.run_id))
+            request = Request(options, point, results.confirmation(point.run_id))
             with _naming_model(path, among=len(points)):
-                model = _load(store, point, request)
+                model = _load(store, request)
                 files = _write(model, staged / path.name, request)
             written.append(_describe_files(path.parent, files))
     print("\n".join(written))
     print(next_command("predict", str(first), "PICTURE.png"))
 
 
-def _check_name(options: argparse.Namespace) -> None:
-    suffix = options.model.suffix
-    if suffix not in (".onnx", "") or (options.run and not suffix):
-        raise ConfigError(
-            f"MODEL `{options.model}` does not end with .onnx; expected a path such "
-            "as model.onnx, or without --run a "
-            f"folder for all members of the front; name it so"
-        )
-
-
-def _choose_points(
-    results: "SweepResults", options: argparse.Namespace
-) -> "dict[Path, Point]":
+def _choose_points(results: "SweepResults", options: Options) -> "dict[Path, Point]":
     """The points to export by the files that they go to: one, or all members of the
     front.
     """
@@ -140,8 +150,10 @@ def _choose_points(
     return file_names(options.model, points_of(results.members, results.split))
 
 
-def _describe_files(folder: Path, files: "Sequence[Path]") -> str:
-    sizes = [f"{folder / file.name} ({file.stat().st_size:,} bytes)" for file in files]
+def _describe_files(folder: Path, files: Sequence[Path]) -> str:
+    sizes: list[str] = []
+    for file in files:
+        sizes.append(f"{folder / file.name} ({file.stat().st_size:,} bytes)")
     return f"Written: {', '.join(sizes)}"
 
 
@@ -171,30 +183,34 @@ def file_names(folder: Path, points: "Sequence[Point]") -> "dict[Path, Point]":
     return files
 
 
-def _load(store: "Store", point: "Point", request: Request) -> "Deployable":
+def _load(store: "Store", request: Request) -> "Deployable":
     """The network that a run trained, with the config it was trained by."""
     from paretune.deploy.model import load_deployable
     from paretune.tracking import weights_of
 
-    run_id = point.run_id
-    if request.of_confirmation:
-        run_id = _choose_seed(store, request.sweep, request.of_confirmation)
+    run_id = request.point.run_id
+    if request.exported_confirmation:
+        sweep = request.options.sweep
+        run_id = choose_seed(store, sweep, request.exported_confirmation)
     with weights_of(store, run_id) as path:
-        return load_deployable(path, point, request.trust)
+        return load_deployable(path, request.point, request.options.trust)
 
 
-def _choose_seed(store: "Store", sweep: str, confirmation: dict[str, Any]) -> str:
+def choose_seed(store: "Store", sweep: str, confirmation: Mapping[str, Any]) -> str:
     """The run of the seed that was best on validation; of the first seed, where the
     validation images were trained on.
     """
     from paretune.tracking import read_confirmations
 
+    how = confirmation["how"]
     runs = read_confirmations(store, sweep)
     is_of_point = runs["confirms"] == confirmation["run_id"]
-    is_same_way = runs["how"] == confirmation["how"]
+    is_same_way = runs["how"] == how
     runs = runs[is_of_point & is_same_way]
-    is_blind = Confirmation.read(confirmation["how"]).sees_validation
-    best = runs["seed"].idxmin() if is_blind else runs["val_f1"].idxmax()
+    if Confirmation.read(how).sees_validation:
+        best = runs["seed"].idxmin()
+    else:
+        best = runs["val_f1"].idxmax()
     return str(runs.loc[best, "run_id"])
 
 
@@ -205,27 +221,27 @@ def _write(model: "Deployable", path: Path, request: Request) -> list[Path]:
     from paretune.deploy.card import describe_costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
-    point = model.point
+    options, point = request.options, model.point
     card = path.with_suffix(".md")
     files = [path, path.with_suffix(".safetensors"), card]
     facts = {
         "family": point.family,
         "parameters": f"{point.params:,}",
-        **_describe_scores(point, request),
+        **_describe_scores(request),
         **describe_costs(model),
     }
     difference = write_onnx(model, path, _describe_model(model))
     facts["ONNX against torch"] = _describe_difference(model, difference)
     write_safetensors(model, path.with_suffix(".safetensors"))
-    if request.c:
+    if options.c:
         files.append(path.with_suffix(".h"))
         facts |= _write_c(model, path.with_suffix(".h"))
-    if request.int8:
+    if options.int8:
         files.append(path.with_suffix(".int8.onnx"))
-        facts |= _write_int8(model, path, c=request.c)
-    if request.int8 and request.c:
+        facts |= _write_int8(model, path, c=options.c)
+    if options.int8 and options.c:
         files.append(path.with_suffix(".int8.h"))
-    write_card(model, card, facts, _describe_commands(point, path.name, request))
+    write_card(model, card, facts, _list_commands(path.name, request))
     for name, fact in facts.items():
         print(f"{name}: {fact}")
     return files
@@ -336,39 +352,41 @@ def _count_same_classes(model: "Deployable", whole: Path, header: Path) -> int:
     return same
 
 
-def _describe_commands(point: "Point", name: str, request: Request) -> list[str]:
+def _list_commands(name: str, request: Request) -> list[str]:
     """What a person types to have the model again, in a file of that ``name``."""
-    sweep = shlex.quote(request.sweep)
-    run = f"--run {point.run_id[:8]}"
+    options = request.options
+    sweep = shlex.quote(options.sweep)
+    run = f"--run {request.point.run_id[:8]}"
     file = shlex.quote(name)
-    if request.c:
+    if options.c:
         file += " --c"
-    if request.int8:
+    if options.int8:
         file += " --int8"
     confirm = f"paretune confirm {sweep} {run}"
-    if not request.of_confirmation:
+    confirmation = request.exported_confirmation
+    if not confirmation:
         return [confirm, f"paretune export {sweep} {run} {file}"]
-    flags = _describe_confirmation(point, request.of_confirmation)
+    flags = " ".join(_list_flags(request.point, confirmation))
     return [f"{confirm} {flags}", f"paretune export {sweep} --confirmed {run} {file}"]
 
 
-def _describe_confirmation(point: "Point", confirmation: dict[str, Any]) -> str:
+def _list_flags(point: "Point", confirmation: Mapping[str, Any]) -> Iterator[str]:
     """The options that confirm a point in the same way again."""
     way = Confirmation.read(confirmation["how"])
-    flags = [f"--seeds {confirmation['seeds']}", f"--epochs {way.epochs}"]
+    yield f"--seeds {confirmation['seeds']}"
+    yield f"--epochs {way.epochs}"
     if way.sees_validation:
-        flags.append(f"--train-on {way.train_on}")
+        yield f"--train-on {way.train_on}"
     teacher = point.config["trainer"].get("distillation", {}).get("teacher")
     if teacher:
-        flags.append(f"--teacher {shlex.quote(Path(teacher).name)}")
+        yield f"--teacher {shlex.quote(Path(teacher).name)}"
     if way.int8:
-        flags.append("--int8")
+        yield "--int8"
     for line in way.settings:
-        flags.append(f"--set {shlex.quote(line)}")
-    return " ".join(flags)
+        yield f"--set {shlex.quote(line)}"
 
 
-def _describe_scores(point: "Point", request: Request) -> dict[str, str]:
+def _describe_scores(request: Request) -> dict[str, str]:
     """Scores by what they are; weights of the search, not of a confirmation, have no
     test score of their own.
     """
@@ -377,29 +395,34 @@ def _describe_scores(point: "Point", request: Request) -> dict[str, str]:
     confirmation = request.confirmation
     if confirmation is None:
         return {
-            "validation F1 in the search": f"{point.f1:.4f}",
+            "validation F1 in the search": f"{request.point.f1:.4f}",
             "test F1": "not confirmed yet: paretune confirm reads the test set",
         }
-    others = "" if request.confirmed else " of other weights, trained again"
-    seeds = counted(confirmation["seeds"], "seed")
-    f1 = (
-        f"{format_mean_and_sd(confirmation, 'test_f1')} over {seeds} "
-        f"({confirmation['how']})"
-    )
-    if confirmation["seeds"] > 1:
-        f1 += (
-            f", 95 % {confirmation['test_f1_low']:.4f} to "
-            f"{confirmation['test_f1_high']:.4f}"
-        )
+    others = "" if request.options.confirmed else " of other weights, trained again"
+    seeds = format_count(confirmation["seeds"], "seed")
+    accuracy = format_mean_and_sd(confirmation, "test_accuracy")
     return {
         "validation F1 in the search": f"{confirmation['val_f1']:.4f}",
-        f"test F1{others}": f1,
-        f"test accuracy{others}": f"{format_mean_and_sd(confirmation, 'test_accuracy')} over {seeds}",
+        f"test F1{others}": _describe_test_f1(confirmation),
+        f"test accuracy{others}": f"{accuracy} over {seeds}",
     }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("paretune export", __doc__)
+def _describe_test_f1(confirmation: Mapping[str, Any]) -> str:
+    """The test F1 over the seeds, and of several the interval of their mean."""
+    from paretune.reports.confirmed import format_mean_and_sd
+
+    mean = format_mean_and_sd(confirmation, "test_f1")
+    seeds = format_count(confirmation["seeds"], "seed")
+    text = f"{mean} over {seeds} ({confirmation['how']})"
+    if confirmation["seeds"] > 1:
+        low, high = confirmation["test_f1_low"], confirmation["test_f1_high"]
+        text += f", 95 % {low:.4f} to {high:.4f}"
+    return text
+
+
+def _make_parser() -> "argparse.ArgumentParser":
+    parser = make_parser("paretune export", __doc__)
     parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
     parser.add_argument(
         "model",
@@ -408,7 +431,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_query(parser)
     parser.add_argument(
-        "--run", type=run_id, metavar="ID", help="this run, by the start of its id"
+        "--run",
+        type=parse_run_id,
+        metavar="ID",
+        help="this run, by the start of its id",
     )
     parser.add_argument(
         "--confirmed",

@@ -4,13 +4,15 @@ import logging
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import NoReturn
 
 from paretune.errors import ConfigError, ParetuneError, first_line
+from paretune.hydra_messages import translate
 from paretune.paths import printable
 from paretune.retry import fault_of
-from paretune.settings import mend, one_line
+from paretune.settings import advise
 
+EXIT_CODE = 2
 FILE_ERRORS = (
     FileNotFoundError,
     FileExistsError,
@@ -27,7 +29,7 @@ def check_name(what: str, name: str, names: Collection[str]) -> None:
     unless the ``name`` of a thing is one of them.
     """
     if name not in names:
-        advice = mend(name, names, f"choose a {what} that is there")
+        advice = advise(name, names, f"choose a {what} that is there")
         raise ConfigError(
             f"{what} `{name}` is unknown; expected one of {', '.join(names)}; {advice}"
         )
@@ -43,8 +45,8 @@ def check_text(arguments: Iterable[str]) -> None:
         except UnicodeEncodeError:
             raise ConfigError(
                 f"argument `{printable(argument)}` is not UTF-8, and neither configs "
-                "nor logs can hold it; expected text; rename the file or "
-                f"folder, or make a link to it whose name is text"
+                "nor logs can hold it; rename the file or folder, or make a link to it "
+                "whose name is text"
             ) from None
 
 
@@ -56,60 +58,61 @@ def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
     That is a :class:`ParetuneError`, one of ``others`` (Hydra wraps ours in its own),
     or a file that cannot be read or written.
     """
-    mistakes: tuple[type[Exception], ...] = (ParetuneError, *FILE_ERRORS, *others)
     try:
         yield
-    except mistakes as error:
+    except others as error:
         log.debug("the traceback of the mistake", exc_info=True)
-        print(
-            f"{command}: {_message(error, named=not isinstance(error, others))}",
-            file=sys.stderr,
-        )
-        raise SystemExit(2) from None
+        _leave(command, _describe_wrapped(error))
+    except (ParetuneError, *FILE_ERRORS) as error:
+        log.debug("the traceback of the mistake", exc_info=True)
+        _leave(command, _describe(error))
     except OSError as error:
         fault = fault_of(error)
         if fault is None:
             raise
-        print(
-            (
-                f"{command}: file `{error.filename}` cannot be used: {fault.wrong}; "
-                f"{fault.mend}"
-            ),
-            file=sys.stderr,
+        _leave(
+            command,
+            f"file `{error.filename}` cannot be used: {fault.wrong}; {fault.mend}",
         )
-        raise SystemExit(2) from None
 
 
-def tell_mistakes(command: str, errors: Sequence[BaseException]) -> None:
+def _leave(command: str, message: str) -> NoReturn:
+    print(f"{command}: {message}", file=sys.stderr)
+    raise SystemExit(EXIT_CODE) from None
+
+
+def print_mistakes(command: str, errors: Sequence[Exception]) -> None:
     """Print each of a person's mistakes as one line that names the ``command``, and
     leave with exit code 2 if there are any.
     """
     for error in errors:
-        print(f"{command}: {_message(error, named=True)}", file=sys.stderr)
+        print(f"{command}: {_describe(error)}", file=sys.stderr)
     if errors:
-        raise SystemExit(2)
+        raise SystemExit(EXIT_CODE)
 
 
-def _message(error: BaseException, named: bool) -> str:
-    """The message for a person; a file's error is ``named`` after the file unless it
-    has a message of its own.
+def _describe(error: Exception) -> str:
+    """The message of an error of ours, or of a file that cannot be used."""
+    if isinstance(error, FILE_ERRORS) and not isinstance(error, ParetuneError):
+        return f"file `{error.filename}` cannot be used ({error.strerror}); check it"
+    return str(error).strip()
+
+
+def _describe_wrapped(error: Exception) -> str:
+    """The message of an error of a library: that of ours which it wraps, if there is
+    one.
     """
-    ours = error
-    while ours and not isinstance(ours, ParetuneError):
-        ours = ours.__cause__  # type: ignore[assignment]
-    if ours:
-        return str(ours).strip()
-    if isinstance(error, FILE_ERRORS) and named:
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, ParetuneError):
+        cause = cause.__cause__
+    if cause:
+        return str(cause).strip()
+    if mark := getattr(error, "problem_mark", None):
         return (
-            f"file `{error.filename}` cannot be used ({error.strerror}); expected one "
-            "that may be read or written; check it"
+            f"file `{mark.name}` is not YAML (line {mark.line + 1}, column "
+            f"{mark.column + 1}: {getattr(error, 'problem', None)}); correct it"
         )
-    if mark := getattr(error, "problem_mark", None):  # of YAML
-        problem: Any = getattr(error, "problem", None)
-        return (
-            f"file `{mark.name}` cannot be read (line {mark.line + 1}, column "
-            f"{mark.column + 1}: {problem}); expected YAML; correct it"
-        )
-    return one_line(
-        str(error).strip(), first_line(error.__cause__) if error.__cause__ else ""
-    )
+    said_by_cause = ""
+    if error.__cause__:
+        said_by_cause = first_line(error.__cause__)
+    return translate(str(error).strip(), said_by_cause)

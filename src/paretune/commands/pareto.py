@@ -1,104 +1,174 @@
 """``paretune pareto``: the front of a sweep as table, files and report."""
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paretune.commands.mistakes import exit_on_mistake
-from paretune.commands.parsing import add_query, add_store, parser_of, query_of, uri_of
+from paretune.commands.parsing import (
+    add_query,
+    add_store,
+    make_parser,
+    read_query,
+    read_store_uri,
+)
 from paretune.hints import next_command
 
 if TYPE_CHECKING:
+    import argparse
+
+    from rich.console import Console
+
     from paretune.reports.findings import SweepResults
+    from paretune.reports.query import Query
+    from paretune.tracking import Store
+
+OVER_PICTURE = "over.png"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked for.
+
+    ``sweep`` may be the names of several, ``a,b``. Without a ``folder`` the files go
+    where reports of these models usually are.
+    """
+
+    sweep: str
+    query: "Query"
+    over: str | None
+    beats: str | None
+    folder: Path | None
+    ui_url: str
+    store_uri: str
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Print the front and write its files; a person's mistake is one line and exit code
     2.
     """
-    options = _parser().parse_args(arguments)
+    given = _make_parser().parse_args(arguments)
     with exit_on_mistake("paretune pareto"):
-        _report(options)
+        _report(_read_options(given))
 
 
-def _report(options: argparse.Namespace) -> None:
+def _read_options(given: "argparse.Namespace") -> Options:
+    return Options(
+        sweep=given.sweep,
+        query=read_query(given, confirmed=given.confirmed),
+        over=given.over,
+        beats=given.beats,
+        folder=Path(given.out) if given.out else None,
+        ui_url=given.ui,
+        store_uri=read_store_uri(given),
+    )
+
+
+def _report(options: Options) -> None:
     from rich.console import Console
 
-    from paretune.reports.files import folder_of, write_files
+    from paretune.reports.files import folder_of
     from paretune.reports.findings import find
     from paretune.reports.terminal import answer_query, build_results_table
     from paretune.tracking import Store
 
     console = Console()
-    store = Store(uri_of(options)).require()
+    store = Store(options.store_uri).require()
+    sweeps = list(dict.fromkeys(options.sweep.split(",")))
     with console.status(f"reading {options.sweep}"):
-        results = find(
-            store, [*dict.fromkeys(options.sweep.split(","))], query_of(options)
-        )
-    out = Path(options.out or folder_of(options.sweep, results.query.part))
+        results = find(store, sweeps, options.query)
+    folder = options.folder or Path(folder_of(options.sweep, results.query.part))
     if options.over:
-        from paretune.reports.figure import draw_over
-
-        out.mkdir(parents=True, exist_ok=True)
-        draw_over(results, options.over, out / "over.png")
+        _draw_over(results, options.over, folder)
     console.print(build_results_table(results, console.width))
     for line in answer_query(results, beats=options.beats):
         console.print(line, soft_wrap=True)
+    _write(results, store, folder, options, console)
+    print(_suggest_next(results, options.store_uri))
+
+
+def _draw_over(results: "SweepResults", setting: str, folder: Path) -> None:
+    """Draw F1 over a setting, before anything is said: it may not be one that can be
+    drawn.
+    """
+    from paretune.reports.figure import draw_over
+
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_over(results, setting, folder / OVER_PICTURE)
+
+
+def _write(
+    results: "SweepResults",
+    store: "Store",
+    folder: Path,
+    options: Options,
+    console: "Console",
+) -> None:
+    from paretune.reports.files import write_files
+
     with console.status("writing the report"):
-        names = [
-            *write_files(results, store, out, options.ui),
-            *(["over.png"] if options.over else []),
-        ]
-    console.print(f"Written to {out}: {', '.join(names)}", soft_wrap=True)
-    print(_next(results, uri_of(options)))
+        names = [*write_files(results, store, folder, options.ui_url)]
+    if options.over:
+        names.append(OVER_PICTURE)
+    console.print(f"Written to {folder}: {', '.join(names)}", soft_wrap=True)
 
 
-def _next(results: "SweepResults", uri: str) -> str:
+def _suggest_next(results: "SweepResults", store_uri: str) -> str:
     """What usually comes after the table: the front is confirmed, or a confirmed model
     exported.
     """
     best = results.members.iloc[-1]
-    is_part = len(results.sweeps) > 1 or results.query.part not in ("", "confirmed")
-    run = ["--run", best["run_id"][:8]] if is_part else []
+    sweep, run_id = best["sweep"], best["run_id"]
+    run: list[str] = []
+    if len(results.sweeps) > 1 or results.query.part not in ("", "confirmed"):
+        run = ["--run", run_id[:8]]
     if results.query.confirmed:
-        return next_command(
-            "export", best["sweep"], "model.onnx", "--confirmed", *run, uri=uri
-        )
-    if best["run_id"] in set(results.confirmed["run_id"]):
-        return next_command("pareto", ",".join(results.sweeps), "--confirmed", uri=uri)
-    return next_command("confirm", best["sweep"], *run, uri=uri)
+        arguments = [sweep, "model.onnx", "--confirmed", *run]
+        return next_command("export", *arguments, uri=store_uri)
+    if run_id in set(results.confirmed["run_id"]):
+        sweeps = ",".join(results.sweeps)
+        return next_command("pareto", sweeps, "--confirmed", uri=store_uri)
+    return next_command("confirm", sweep, *run, uri=store_uri)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = parser_of(
+def _make_parser() -> "argparse.ArgumentParser":
+    parser = make_parser(
         "paretune pareto", "The params-vs-F1 front of a sweep, or of several."
     )
     parser.add_argument(
         "sweep", help="name of a sweep, such as first_mnist; several as a,b"
     )
     add_query(parser)
-    confirmed = "only what paretune confirm trained again, by its test F1"
-    parser.add_argument("--confirmed", action="store_true", help=confirmed)
+    parser.add_argument(
+        "--confirmed",
+        action="store_true",
+        help="only what paretune confirm trained again, by its test F1",
+    )
     parser.add_argument(
         "--beats",
         metavar="NAME",
         help="which models beat this published one (part of its name)",
     )
-    over = (
-        "also draw F1 over this setting that was searched, such as "
-        "data.splitting.train_size"
+    parser.add_argument(
+        "--over",
+        metavar="SETTING",
+        help=(
+            "also draw F1 over this setting that was searched, such as "
+            "data.splitting.train_size"
+        ),
     )
-    parser.add_argument("--over", metavar="SETTING", help=over)
     add_store(parser)
     parser.add_argument(
         "--ui",
         default="http://127.0.0.1:5000",
         help="where the MLflow UI is, for the report's links",
     )
-    folder = (
-        "folder for the files (default: sweeps/SWEEP, a folder below it for a part of "
-        "the models)"
+    parser.add_argument(
+        "--out",
+        help=(
+            "folder for the files (default: sweeps/SWEEP, a folder below it for a "
+            "part of the models)"
+        ),
     )
-    parser.add_argument("--out", help=folder)
     return parser

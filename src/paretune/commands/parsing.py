@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from paretune.reports.query import Query
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 seed``, ``2 seeds``, ``10,000 seeds``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def format_count(number: int, noun: str, plural: str = "") -> str:
+    """``1 seed``, ``2 seeds``, ``10,000 seeds``; of ``class`` the ``plural`` is to be
+    given.
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {plural or noun + 's'}"
 
 
-def parser_of(command: str, about: str | None) -> argparse.ArgumentParser:
+def make_parser(command: str, about: str | None) -> argparse.ArgumentParser:
     """A parser that describes the command by its module's docstring ``about``, without
     its markup.
     """
@@ -46,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; {self.prog} --help says more\n")
 
 
-def whole(text: str) -> int:
+def parse_count(text: str) -> int:
     """A whole number of at least 1, for argparse."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(
@@ -55,11 +59,11 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def run_id(text: str) -> str:
+def parse_run_id(text: str) -> str:
     """The first characters of a run's id, for argparse."""
     if not text.strip():
         raise argparse.ArgumentTypeError(
-            f"`{text}` names no run; expected the first characters of its id"
+            f"`{text}` names no run; write the first characters of its id"
         )
     return text
 
@@ -74,19 +78,22 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--uri", help="any MLflow tracking URI, instead of --store")
 
 
-def uri_of(options: argparse.Namespace) -> str:
+def read_store_uri(options: argparse.Namespace) -> str:
     """The tracking URI that the options name."""
     return options.uri or paths.tracking_uri(options.store)
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """``--trust``."""
-    about = (
-        "a module of yours, such as my_models, whose classes and functions a stored "
-        "file may name (may be repeated)"
-    )
     parser.add_argument(
-        "--trust", action="append", default=[], metavar="MODULE", help=about
+        "--trust",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help=(
+            "a module of yours, such as my_models, whose classes and functions a "
+            "stored file may name (may be repeated)"
+        ),
     )
 
 
@@ -97,7 +104,7 @@ def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
     for cost in COSTS.values():
         parser.add_argument(
             f"--max-{cost.option}",
-            type=whole,
+            type=parse_count,
             metavar="N",
             help=f"only models of at most N {cost.unit}",
         )
@@ -123,13 +130,13 @@ def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
     )
 
 
-def query_of(options: argparse.Namespace) -> "Query":
-    """The models that the options ask for. Raises :class:`~paretune.errors.ConfigError`
-    for an F1 outside of 0 to 1.
+def read_query(options: argparse.Namespace, *, confirmed: bool = False) -> "Query":
+    """The models that the options ask for; with ``confirmed`` those alone that were
+    trained again. Raises :class:`~paretune.errors.ConfigError` for an F1 outside of 0
+    to 1.
     """
     from paretune.reports.query import Query
 
-    confirmed = getattr(options, "confirmed", False)
     most: dict[str, int] = {}
     for name, cost in COSTS.items():
         bound = getattr(options, cost.bound)

@@ -9,11 +9,16 @@ ink counts, a picture with a bright border is taken for dark on bright and inver
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paretune.commands.mistakes import FILE_ERRORS, exit_on_mistake, tell_mistakes
-from paretune.commands.parsing import parser_of
+from paretune.commands.mistakes import (
+    FILE_ERRORS,
+    exit_on_mistake,
+    print_mistakes,
+)
+from paretune.commands.parsing import make_parser
 from paretune.errors import ParetuneError
 
 if TYPE_CHECKING:
@@ -21,13 +26,98 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from paretune.deploy.picture import Placed
+    from paretune.deploy.runtime import Runtime
 
-__all__ = ["cli"]
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked for; ``invert`` is ``None`` where each picture decides."""
+
+    model: Path
+    pictures: tuple[Path, ...]
+    invert: bool | None
+    as_json: bool
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
-    parser = parser_of("paretune predict", __doc__)
+    given = _make_parser().parse_args(arguments)
+    options = Options(
+        model=given.model,
+        pictures=tuple(given.pictures),
+        invert=given.invert,
+        as_json=given.json,
+    )
+    with exit_on_mistake("paretune predict"):
+        _predict(options)
+
+
+def _predict(options: Options) -> None:
+    """Print an answer for every picture that can be read, and then a line for each file
+    that cannot.
+    """
+    from paretune.deploy.runtime import Runtime
+
+    runtime = Runtime(options.model)
+    unread: list[Exception] = []
+    for path in options.pictures:
+        try:
+            placed = _read(path, runtime, options.invert)
+        except (ParetuneError, *FILE_ERRORS) as error:
+            unread.append(error)
+        else:
+            _print_answers(placed, runtime, options.as_json)
+    print_mistakes("paretune predict", unread)
+
+
+def _read(path: Path, runtime: "Runtime", invert: bool | None) -> "list[Placed]":
+    """The pictures of a file, as the model takes them."""
+    from paretune.deploy.picture import place, read_pictures
+
+    placed: list[Placed] = []
+    for name, picture in read_pictures(path):
+        placed.append(place(name, picture, runtime.placing, invert))
+    return placed
+
+
+def _print_answers(
+    placed: "Sequence[Placed]", runtime: "Runtime", as_json: bool
+) -> None:
+    import numpy as np
+
+    images = np.stack([picture.image for picture in placed])
+    names = runtime.class_names
+    for picture, shares in zip(placed, runtime.probabilities(images), strict=True):
+        if as_json:
+            print(_write_json(picture, shares, names))
+        else:
+            print(_describe(picture, shares, names))
+
+
+def _describe(
+    picture: "Placed", shares: "NDArray[np.float32]", names: Sequence[str]
+) -> str:
+    """The line of a picture, by its classes' probabilities ``(classes,)``."""
+    best = int(shares.argmax())
+    return f"{picture.name}: {names[best]} ({shares[best]:.1%}; {picture.steps})"
+
+
+def _write_json(
+    picture: "Placed", shares: "NDArray[np.float32]", names: Sequence[str]
+) -> str:
+    best = int(shares.argmax())
+    answer = {
+        "picture": picture.name,
+        "class": best,
+        "name": names[best],
+        "probabilities": [round(float(share), 6) for share in shares],
+        "steps": picture.steps,
+    }
+    return json.dumps(answer)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = make_parser("paretune predict", __doc__)
     parser.add_argument(
         "model", type=Path, help="file that paretune export wrote, such as model.onnx"
     )
@@ -48,50 +138,4 @@ def cli(arguments: Sequence[str] | None = None) -> None:
         action="store_true",
         help="one JSON object a line, with every class's probability",
     )
-    options = parser.parse_args(arguments)
-    with exit_on_mistake("paretune predict"):
-        _predict(options)
-
-
-def _predict(options: argparse.Namespace) -> None:
-    import numpy as np
-
-    from paretune.deploy.picture import place, read_pictures
-    from paretune.deploy.runtime import Runtime
-
-    runtime = Runtime(options.model)
-    unread: list[Exception] = []
-    for path in options.pictures:
-        try:
-            found = [
-                place(name, picture, runtime.placing, options.invert)
-                for name, picture in read_pictures(path)
-            ]
-        except (ParetuneError, *FILE_ERRORS) as error:
-            unread.append(error)
-            continue
-        probabilities = runtime.probabilities(
-            np.stack([picture.image for picture in found])
-        )
-        for picture, row in zip(found, probabilities, strict=True):
-            print(_answer(picture, row, runtime.class_names, options.json))
-    tell_mistakes("paretune predict", unread)
-
-
-def _answer(
-    picture: "Placed", row: "NDArray[np.float32]", names: Sequence[str], as_json: bool
-) -> str:
-    """The line of a picture, by its classes' probabilities ``(classes,)``."""
-    best = int(row.argmax())
-    if not as_json:
-        return f"{picture.name}: {names[best]} ({row[best]:.1%}; {picture.steps})"
-    shares = [round(float(share), 6) for share in row]
-    return json.dumps(
-        {
-            "picture": picture.name,
-            "class": best,
-            "name": names[best],
-            "probabilities": shares,
-            "steps": picture.steps,
-        }
-    )
+    return parser

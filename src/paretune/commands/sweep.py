@@ -1,60 +1,42 @@
-"""``paretune sweep``: the sweep of a file ``sweeps/NAME.yaml``."""
+"""``paretune sweep``: the sweep of sweeps/NAME.yaml, as ``paretune train sweeps=NAME``
+runs it. The same command goes on with it, up to its total of trials.
+"""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from paretune import paths
 from paretune.commands import train
 from paretune.commands.mistakes import check_name, exit_on_mistake
-from paretune.commands.parsing import parser_of
+from paretune.commands.parsing import make_parser
 from paretune.errors import ConfigError
 from paretune.overrides import as_typed, quoted
 
+ABOUT = (
+    "The sweep of sweeps/NAME.yaml. The same command goes on with it, up to its total "
+    "of trials."
+)
+MULTIRUN_OPTIONS = ("-m", "--multirun")
+# Beginnings of the arguments by which a person says where configs are.
+SEARCHING = ("--config-dir", "-cd", "hydra.searchpath")
 
-def cli() -> None:
-    """Run ``paretune sweep NAME ...``: the sweep of ``sweeps/NAME.yaml``, as ``paretune
-    train sweeps=NAME ...`` does.
-    """
-    names = (
-        "of a file sweeps/NAME.yaml, here or of Paretune's own: "
-        f"{', '.join(paths.sweep_names())}"
-    )
-    parser = parser_of(
-        "paretune sweep",
-        (
-            "The sweep of sweeps/NAME.yaml. The same command goes on with it, up to "
-            "its total of trials."
-        ),
-    )
-    parser.add_argument("name", nargs="?", default="", metavar="NAME", help=names)
-    settings = (
-        "Hydra's, such as hydra.sweeper.n_trials=100; paretune train --help says what "
-        "there is"
-    )
-    parser.add_argument(
-        "overrides", nargs=argparse.REMAINDER, metavar="OVERRIDE", help=settings
-    )
-    options = parser.parse_args()
+
+def cli(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; a person's mistake is one line and exit code 2."""
+    given = _make_parser().parse_args(arguments)
     with exit_on_mistake("paretune sweep"):
-        if not _is_name(options.name):
+        if not _is_name(given.name):
             raise ConfigError(
-                f"sweep `{options.name}` is not a name; expected one of "
-                f"{', '.join(paths.sweep_names())}, first; without a file: "
-                f"paretune train -m"
+                f"sweep `{given.name}` is not a name; the first argument is one of "
+                f"{', '.join(paths.sweep_names())}; without a file: paretune train -m"
             )
-        overrides = [
-            override
-            for override in options.overrides
-            if override not in ("-m", "--multirun")
-        ]
-        sys.argv[1:] = ["hydra.mode=MULTIRUN", *bring_sweep([options.name, *overrides])]
-    train.cli("paretune sweep")
-
-
-def _is_name(argument: str) -> bool:
-    return "=" not in argument and argument[:1] not in ("", "-", "+", "~")
+        overrides: list[str] = []
+        for override in given.overrides:
+            if override not in MULTIRUN_OPTIONS:
+                overrides.append(override)
+        lines = ["hydra.mode=MULTIRUN", *bring_sweep([given.name, *overrides])]
+    train.cli(lines, command="paretune sweep")
 
 
 def bring_sweep(arguments: Sequence[str]) -> list[str]:
@@ -62,22 +44,44 @@ def bring_sweep(arguments: Sequence[str]) -> list[str]:
     overrides that bring it.
 
     A sweep of the working folder comes before Paretune's own of that name, which it may
-    build on. Raises
-    :class:`~paretune.errors.ConfigError`.
+    build on. Raises :class:`~paretune.errors.ConfigError` for an unknown name.
     """
-    name, *overrides = arguments or [""]
-    if not _is_name(name):
+    if not arguments or not _is_name(arguments[0]):
         return [*arguments]
+    name, *overrides = arguments
     if name.endswith(".yaml") or name.startswith("sweeps/"):
         name = Path(name).stem
     chosen = as_typed(f"sweeps={name}", ["sweeps"])
-    if any(
-        override.startswith(("--config-dir", "-cd", "hydra.searchpath"))
-        for override in overrides
-    ):
+    if any(override.startswith(SEARCHING) for override in overrides):
         return [chosen, *overrides]
     check_name("sweep", name, paths.sweep_names())
     if paths.SWEEPS.parent.resolve() == Path.cwd():
         return [chosen, *overrides]
-    theirs = quoted(f"file://{paths.SWEEPS.parent}")
-    return [chosen, f"hydra.searchpath=[file://.,{theirs}]", *overrides]
+    own = quoted(f"file://{paths.SWEEPS.parent}")
+    return [chosen, f"hydra.searchpath=[file://.,{own}]", *overrides]
+
+
+def _is_name(argument: str) -> bool:
+    return "=" not in argument and argument[:1] not in ("", "-", "+", "~")
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = make_parser("paretune sweep", ABOUT)
+    names = ", ".join(paths.sweep_names())
+    parser.add_argument(
+        "name",
+        nargs="?",
+        default="",
+        metavar="NAME",
+        help=f"of a file sweeps/NAME.yaml, here or of Paretune's own: {names}",
+    )
+    parser.add_argument(
+        "overrides",
+        nargs=argparse.REMAINDER,
+        metavar="OVERRIDE",
+        help=(
+            "Hydra's, such as hydra.sweeper.n_trials=100; paretune train --help says "
+            "what there is"
+        ),
+    )
+    return parser

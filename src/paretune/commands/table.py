@@ -1,5 +1,6 @@
 """The commands by their names: what each does, and what it takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -51,8 +52,8 @@ COMMANDS = {
 }
 
 
-def run_command(name: str) -> None:
-    """Call ``cli`` of the command's module, which reads ``sys.argv``; nothing of it is
+def run_command(name: str, arguments: Sequence[str]) -> None:
+    """Call ``cli`` of the command's module with these ``arguments``; nothing of it is
     imported before.
     """
-    import_module(f"paretune.commands.{name}").cli()
+    import_module(f"paretune.commands.{name}").cli(arguments)

@@ -1,5 +1,4 @@
-"""``paretune train``: one training, or with ``-m`` a sweep of them; ``paretune sweep``
-and ``paretune worker``.
+"""``paretune train``: one training, or with ``-m`` a sweep of them.
 
 Imports of torch, Lightning and MLflow are late, so that ``--help`` and a wrong override
 answer at once.
@@ -8,15 +7,14 @@ answer at once.
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
-from functools import cache, partial
+from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from hydra.types import RunMode
@@ -25,15 +23,22 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from paretune import paths, schema
+from paretune.commands.arguments import command_line
+from paretune.commands.checking import (
+    check_cost,
+    check_settings,
+    check_unseen,
+    refuse_options,
+    refuse_sweeper,
+)
+from paretune.commands.jobs import read_trust
 from paretune.commands.mistakes import check_text, exit_on_mistake
-from paretune.errors import ConfigError
 from paretune.hints import next_command
 from paretune.overrides import STUDY_NAME, as_option, as_typed
 from paretune.secrets import refuse_passwords
-from paretune.settings import PATHS, SETTINGS, check, check_all, mend
+from paretune.settings import PATHS, SETTINGS
 
 if TYPE_CHECKING:
-    from paretune.counting import Counts
     from paretune.front import Candidate
     from paretune.search import TrialHandle
     from paretune.tracking import RunRecorder
@@ -46,22 +51,21 @@ schema.register()  # before Hydra composes
 RELATIVE = (*PATHS, "data.root", "tracking.artifacts", "tracking.spool")
 SQLITE = "sqlite:///"
 NAMES = ("name", "data.name", STUDY_NAME)  # text as typed
-HYDRA_OPTIONS = (
-    "--help",
-    "--hydra-help",
-    "--version",
-    "--cfg",
-    "--resolve",
-    "--package",
-    "--run",
-    "--multirun",
-    "--shell-completion",
-    "--config-path",
-    "--config-name",
-    "--config-dir",
-    "--experimental-rerun",
-    "--info",
-)
+# Beginnings of the overrides that a search for smaller networks shares with a training.
+KEPT = ("data=", "data.", "model=", "cap.")
+# The parts of a config that are read here, beside those that the training depends on.
+READ = ("cost", "recipe", "test", "tracking", "trust")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A training that may begin: its plain ``config``, the model, and the trial that it
+    is of a sweep.
+    """
+
+    config: Mapping[str, Any]
+    candidate: "Candidate"
+    trial: "TrialHandle | None"
 
 
 @hydra.main(config_path=str(paths.CONF), config_name="train", version_base="1.3")
@@ -69,53 +73,71 @@ def main(cfg: DictConfig) -> Sequence[float]:
     """Train once and record it; returns (the cost that ``cost`` names, validation
     F1).
     """
-    # Which counts a failed trial and goes on.
-    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    with nullcontext() if in_sweep else _exit_in_a_line():
-        keep_paths(cfg)
-        if not in_sweep:
-            # Where relative options of Hydra's lead.
-            with chdir(HydraConfig.get().runtime.cwd):
-                _check_settings(cfg)
-            _refuse_sweeper(HydraConfig.get().overrides.hydra)
-        from paretune.search import current_trial
-        from paretune.start import prepare_candidate, tell_without_effect
+    hydra_job = HydraConfig.get()
+    is_single = hydra_job.mode != RunMode.MULTIRUN
+    # A sweep counts a failed trial.
+    with _exit_in_a_line() if is_single else nullcontext():
+        job = _prepare(cfg, is_single=is_single)
 
-        trial = current_trial()
-        _check_cost(cfg)
-        _check_unseen(cfg, in_sweep=trial is not None)
-        if trial is None or trial.number == 0:  # a sweep says it once
-            tell_without_effect(cfg.trainer, HydraConfig.get().overrides.task)
-        candidate = prepare_candidate(
-            cfg, cfg.data.get("name") or HydraConfig.get().runtime.choices["data"]
+        from paretune.experiment import Experiment, train_recorded  # imports torch
+
+        experiment = Experiment(
+            job.candidate,
+            Path(hydra_job.runtime.output_dir),
+            test=job.config["test"],
+            trust=read_trust(job.config["trust"]),
+            cost=job.config["cost"],
         )
-        from paretune.experiment import train_recorded  # imports torch
-
-        with _recorder(cfg, candidate, trial) as recorder:
-            point = train_recorded(cfg, candidate, recorder)
-        if not in_sweep:
-            log.info(_next(HydraConfig.get().overrides.task))
-    return point.costs.get(cfg.cost, nan), point.f1
+        with _open_recorder(job) as recorder:
+            point = train_recorded(experiment, recorder)
+        if is_single:
+            log.info(_suggest_next(hydra_job.overrides.task))
+    return point.costs.get(experiment.cost, nan), point.f1
 
 
-def _next(overrides: Sequence[str]) -> str:
+def _prepare(cfg: DictConfig, *, is_single: bool) -> _Job:
+    """Read the composed config, and check what can be known before torch is imported.
+
+    Raises :class:`~paretune.errors.ConfigError` for a training that may not begin.
+    """
+    from paretune.search import current_trial
+    from paretune.start import (
+        TRAINED_BY,
+        prepare_candidate,
+        read_sections,
+        warn_without_effect,
+    )
+
+    hydra_job = HydraConfig.get()
+    keep_paths(cfg)
+    if is_single:
+        with chdir(hydra_job.runtime.cwd):  # where relative options of Hydra's lead
+            check_settings(cfg)
+        refuse_sweeper(hydra_job.overrides.hydra)
+    trial = current_trial()
+    config = read_sections(cfg, (*TRAINED_BY, *READ))
+    check_cost(config)
+    check_unseen(config, in_sweep=trial is not None)
+    if trial is None or trial.number == 0:  # a sweep says it once
+        warn_without_effect(config["trainer"], hydra_job.overrides.task)
+    data = config["data"].get("name") or hydra_job.runtime.choices["data"]
+    return _Job(config, prepare_candidate(config, data), trial)
+
+
+def _suggest_next(overrides: Sequence[str]) -> str:
     """What usually comes after a single training: a search for smaller networks, on the
     same data and under the same cap.
     """
-    kept = [
-        override
-        for override in overrides
-        if override.startswith(("data=", "data.", "model=", "cap."))
-    ]
+    kept = [override for override in overrides if override.startswith(KEPT)]
     return next_command("train", "-m", *kept, "hydra.sweeper.n_trials=50")
 
 
 @contextmanager
 def _exit_in_a_line() -> Iterator[None]:
-    """A mistake in one training is one line and exit code 2; SIGTERM and Ctrl-C are one
-    line and 130.
+    """A mistake in one training is one line and exit code 2; Ctrl-C and SIGTERM are one
+    line and 130 or 143.
     """
-    from paretune.search.interrupts import interrupted, listen
+    from paretune.search.interrupts import exit_code_of, interrupted, listen
 
     # A log that cannot be written is no reason for a traceback at each of its lines.
     logging.raiseExceptions = False
@@ -127,90 +149,48 @@ def _exit_in_a_line() -> Iterator[None]:
             if not interrupted(error):
                 raise
             print("paretune train: the training was stopped", file=sys.stderr)
-            raise SystemExit(130) from None
+            raise SystemExit(exit_code_of(error)) from None
 
 
-def cli(command: str = "paretune train") -> None:
-    """Train as ``sys.argv`` says; a person's mistake is one line that names the
-    ``command`` and exit code 2, not a traceback.
+def cli(
+    arguments: Sequence[str] | None = None, command: str = "paretune train"
+) -> None:
+    """Run the command; a person's mistake is one line that names it and exit code 2,
+    not a traceback.
     """
     # Hydra then raises its errors instead of printing them.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     os.environ["PARETUNE_STORE"] = str(paths.store())
     paths.import_from_working_folder()
-    if Path("conf").is_dir() and Path("conf").resolve() != paths.CONF.resolve():
-        # Options of one's own, beside Paretune's.
-        sys.argv[1:1] = ["--config-dir", "conf"]
     with exit_on_mistake(
         command, CompactHydraException, OmegaConfBaseException, YAMLError
     ):
-        refuse_passwords(*sys.argv[1:])  # before Hydra saves them
-        check_text(sys.argv[1:])
-        _refuse_options(sys.argv[1:])
-        arguments = [as_typed(argument, NAMES) for argument in sys.argv[1:]]
-        sys.argv[1:] = [as_option(argument, _list_groups()) for argument in arguments]
-        main()
+        lines = _read_lines(sys.argv[1:] if arguments is None else arguments)
+        with command_line(lines):
+            main()
+
+
+def _read_lines(arguments: Sequence[str]) -> list[str]:
+    """The arguments, checked, as Hydra reads what a person means by them."""
+    refuse_passwords(*arguments)  # before Hydra saves them
+    check_text(arguments)
+    refuse_options(arguments, SETTINGS)
+    groups = _list_groups()
+    lines: list[str] = []
+    # Options of one's own, beside Paretune's.
+    if Path("conf").is_dir() and Path("conf").resolve() != paths.CONF.resolve():
+        lines += ["--config-dir", "conf"]
+    for argument in arguments:
+        lines.append(as_option(as_typed(argument, NAMES), groups))
+    return lines
 
 
 def _list_groups() -> set[str]:
     """The config groups of Paretune and of the working folder."""
-    folders = [
-        folder for parent in (paths.CONF, Path("conf")) for folder in parent.glob("*/")
-    ]
-    return {"trainer", *(folder.name for folder in folders)}
-
-
-def _refuse_options(arguments: Sequence[str]) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` for an option such as ``--epochs``,
-    as other programs have them.
-    """
-    for option in (
-        argument.partition("=")[0]
-        for argument in arguments
-        if argument.startswith("--")
-    ):
-        if option not in HYDRA_OPTIONS:
-            raise ConfigError(
-                f"option `{option}` is unknown; expected settings as NAME=VALUE; "
-                f"{mend(option[2:], SETTINGS, 'see --help')}"
-            )
-    if "--resolve" in arguments and not any(
-        argument.startswith(("--cfg", "-c", "--help")) for argument in arguments
-    ):
-        raise ConfigError(
-            "option `--resolve` shows nothing alone; expected the config with it; "
-            "write --cfg job --resolve"
-        )
-
-
-class ModelCount:
-    """What models cost. A sweep asks this before it proposes a trial."""
-
-    def __call__(self, cfg: DictConfig) -> "Counts":
-        """The costs of the model of a composed config, by their names; of RAM what is
-        in use at each operation.
-
-        Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
-        """
-        return self.prepare(cfg)({})
-
-    def prepare(self, cfg: DictConfig) -> "Callable[[Mapping[str, Any]], Counts]":
-        """A function from drawn values, by their dotted names, to the costs of the
-        config with these values.
-
-        Raises :class:`~paretune.errors.ConfigError` if no sweep may run the config.
-        """
-        # Not in a worker, whose parent has checked.
-        if GlobalHydra.instance().is_initialized():
-            _check_settings(cfg)
-        _check_cost(cfg)
-        _check_unseen(cfg, in_sweep=True)
-        from paretune.counting import ModelCounter
-
-        return ModelCounter(cfg)
-
-
-count = ModelCount()
+    groups = {"trainer"}
+    for parent in (paths.CONF, Path("conf")):
+        groups.update(folder.name for folder in parent.glob("*/"))
+    return groups
 
 
 def keep_paths(cfg: DictConfig) -> None:
@@ -229,157 +209,57 @@ def keep_paths(cfg: DictConfig) -> None:
         cfg.tracking.uri = f"{SQLITE}{folder / uri.removeprefix(SQLITE)}"
 
 
-def _check_settings(cfg: DictConfig) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` for a setting that is wrong beside
-    what its groups alone say.
-    """
-    hydra_config = cfg.hydra if "hydra" in cfg else HydraConfig.get()
-    check("name", hydra_config.sweeper.study_name)
-    found_by = tuple(
-        line
-        for line in hydra_config.overrides.hydra
-        if line.startswith("hydra.searchpath=")
-    )
-    choices = hydra_config.runtime.choices.items()
-    chosen = {
-        group: option
-        for group, option in choices
-        if option and group != "sweeps" and not group.startswith("hydra/")
-    }
-    check_all(
-        _settings(cfg),
-        _defaults(
-            Path.cwd(), hydra_config.job.config_name, found_by, tuple(chosen.items())
-        ),
-    )
-
-
-@cache
-def _defaults(
-    folder: Path,
-    config_name: str,
-    found_by: tuple[str, ...],
-    chosen: tuple[tuple[str, str], ...],
-) -> dict[str, Any]:
-    """The settings with these options of the groups, those of a working folder too,
-    before a sweep's file or the command line changes them.
-
-    Raises :class:`~paretune.errors.ConfigError` for an option of the working folder
-    that Paretune's own takes the place of.
-    """
-    for group, option in chosen:
-        name = f"{group}/{option}.yaml"
-        own, theirs = folder / "conf" / name, paths.CONF / name
-        if (
-            own.is_file()
-            and theirs.is_file()
-            and own.read_bytes() != theirs.read_bytes()
-        ):
-            raise ConfigError(
-                f"config `conf/{name}` has the name of one of Paretune's, which comes "
-                "first; expected another name; rename the file"
-            )
-    load = partial(
-        GlobalHydra.instance().config_loader().load_configuration,
-        config_name,
-        run_mode=RunMode.RUN,
-    )
-    plain = load([*found_by])
-    usual = plain.hydra.runtime.choices
-    others = [(group, option) for group, option in chosen if usual.get(group) != option]
-    lines = [
-        f"{'' if group in usual else '+'}{group}={option}" for group, option in others
-    ]
-    return _settings(load([*found_by, *lines]) if lines else plain)
-
-
-def _settings(config: DictConfig) -> dict[str, Any]:
-    settings: Any = OmegaConf.to_container(config)
-    return {name: value for name, value in settings.items() if name != "hydra"}
-
-
-def _refuse_sweeper(overrides: Sequence[str]) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` for what one training does not
-    heed.
-    """
-    for override in overrides:
-        if override.startswith(("hydra.sweeper", "hydra/sweeper")):
-            raise ConfigError(
-                f"`{override}` says nothing of one training; expected -m with it; "
-                f"write paretune train -m {override}"
-            )
-
-
-def _check_cost(cfg: DictConfig) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` unless the cost that a front is drawn
-    over is known.
-    """
-    if cfg.cost != "params" and cfg.cap.min_params is not None:
-        raise ConfigError(
-            f"cap.min_params `{cfg.cap.min_params}` says nothing of a front over "
-            f"{cfg.cost}; expected null; leave it out"
-        )
-
-
-def _check_unseen(cfg: DictConfig, *, in_sweep: bool) -> None:
-    """Raise :class:`~paretune.errors.ConfigError` if an epoch or a trial would be
-    chosen by images that it may not see.
-    """
-    choosers = {
-        "in a sweep": in_sweep,
-        f"with selection.epoch `{cfg.selection.epoch}`": cfg.selection.epoch != "last",
-        f"with trainer.patience `{cfg.trainer.patience}`": cfg.trainer.patience
-        is not None,
-    }
-    where = next((words for words, chooses in choosers.items() if chooses), None)
-    if where and OmegaConf.select(cfg, "data.splitting.train_on_val"):
-        raise ConfigError(
-            f"data.splitting.train_on_val `true` {where} would choose by images that "
-            "were trained on; expected false; "
-            "set it for a last training, with selection.epoch=last "
-            "trainer.patience=null"
-        )
-    if in_sweep and (cfg.test or cfg.selection.split != "validation"):
-        setting = (
-            "test `true`" if cfg.test else f"selection.split `{cfg.selection.split}`"
-        )
-        raise ConfigError(
-            f"{setting} would let a sweep see the test set; expected test=false and "
-            "selection.split=validation in a sweep"
-        )
-
-
-def _recorder(
-    cfg: DictConfig, candidate: "Candidate", trial: "TrialHandle | None"
-) -> "AbstractContextManager[RunRecorder | None]":
-    if not cfg.tracking.uri:
+def _open_recorder(job: _Job) -> "AbstractContextManager[RunRecorder | None]":
+    """The recorder of a training; none where nothing is tracked."""
+    config, candidate = job.config, job.candidate
+    if not config["tracking"]["uri"]:
         return nullcontext()
+    recipe = config["recipe"]
+    tags = {"data": candidate.data}
+    if recipe:
+        tags["recipe"] = recipe
+    # A model may be given on the command line, without the YAML of a family.
+    choice = HydraConfig.get().runtime.choices.get("model")
+    if choice:
+        tags["model"] = str(choice)
+    if job.trial:
+        return _record_trial(config["tracking"], tags, job.trial)
+    return _record_single(
+        config["tracking"],
+        tags,
+        name=recipe or f"{candidate.family}-{candidate.params}",
+        seed=config["seed"],
+    )
+
+
+def _record_single(
+    tracking: Mapping[str, Any], tags: Mapping[str, str], *, name: str, seed: int
+) -> "RunRecorder":
     from paretune.tracking import RunRecorder, Store
 
-    tracking: Any = OmegaConf.to_container(cfg.tracking, resolve=True)
-    store, tags = (
+    return RunRecorder(
         Store(**tracking),
-        {"data": candidate.data} | ({"recipe": cfg.recipe} if cfg.recipe else {}),
+        name,
+        tags={**tags, "kind": "run"},
+        searched={"seed": str(seed)},
     )
-    # A model may be given on the command line, without the YAML of a family.
-    if choice := HydraConfig.get().runtime.choices.get("model"):
-        tags["model"] = str(choice)
-    if trial is None:
-        name = cfg.recipe or f"{candidate.family}-{candidate.params}"
-        return RunRecorder(
-            store, name, tags={**tags, "kind": "run"}, searched={"seed": str(cfg.seed)}
-        )
-    tags |= {
+
+
+def _record_trial(
+    tracking: Mapping[str, Any], tags: Mapping[str, str], trial: "TrialHandle"
+) -> "RunRecorder":
+    from paretune.tracking import RunRecorder, Store
+
+    of_trial = {
         "kind": "trial",
         "sweep": trial.sweep,
         "trial": str(trial.number),
         "attempt": str(trial.attempt),
     }
-    same = ("sweep", "trial") if trial.attempt else ()
     return RunRecorder(
-        store,
+        Store(**tracking),
         f"{trial.sweep}-{trial.number:05d}",
-        tags=tags,
+        tags={**tags, **of_trial},
         searched=trial.searched,
-        replaces=same,
+        replaces=("sweep", "trial") if trial.attempt else (),
     )

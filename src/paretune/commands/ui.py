@@ -1,56 +1,65 @@
 """``paretune ui``: the MLflow UI on the store."""
 
-import argparse
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from paretune.commands.mistakes import exit_on_mistake
-from paretune.commands.parsing import add_store, parser_of, uri_of
+from paretune.commands.parsing import add_store, make_parser, read_store_uri
 from paretune.errors import ConfigError
 
+ABOUT = (
+    "The MLflow UI on the store, at http://127.0.0.1:5000. Further arguments are those "
+    "of mlflow ui, such as --port 5001."
+)
 
-def cli() -> None:
+
+@dataclass(frozen=True)
+class Options:
+    """The store, the folder of its files if it is one of this machine, and further
+    arguments of ``mlflow ui``.
+    """
+
+    store_uri: str
+    artifacts: str | None
+    arguments: tuple[str, ...]
+
+
+def cli(arguments: Sequence[str] | None = None) -> None:
     """Become ``mlflow ui`` on the store, after its useful filters; a person's mistake
     is one line and exit code 2.
     """
-    about = (
-        "The MLflow UI on the store, at http://127.0.0.1:5000. Further arguments are "
-        "those of mlflow ui, such as --port 5001."
-    )
-    parser = parser_of("paretune ui", about)
-    add_store(parser)
-    options, arguments = parser.parse_known_args()
+    options = _read_options(arguments)
     with exit_on_mistake("paretune ui"):
-        print(_filters(uri_of(options)), flush=True)
-        uri = _settled(options)
-    interpreter = [sys.executable, "-m", "mlflow", "ui"]
-    os.execv(
-        sys.executable,
-        [
-            *interpreter,
-            "--backend-store-uri",
-            uri,
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "5000",
-            *arguments,
-        ],
-    )
+        print(_list_filters(options.store_uri), flush=True)
+        uri = _find_client_uri(options)
+    address = ["--host", "127.0.0.1", "--port", "5000"]
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    os.execv(sys.executable, [*command, *address, *options.arguments])
 
 
-def _settled(options: argparse.Namespace) -> str:
+def _read_options(arguments: Sequence[str] | None) -> Options:
+    parser = make_parser("paretune ui", ABOUT)
+    add_store(parser)
+    given, others = parser.parse_known_args(arguments)
+    artifacts = None
+    if not given.uri:
+        artifacts = str(Path(given.store) / "artifacts")
+    return Options(read_store_uri(given), artifacts, tuple(others))
+
+
+def _find_client_uri(options: Options) -> str:
     """The URI for MLflow, whose UI finds the files of a store by where it is now."""
     from paretune.tracking import Store
 
-    artifacts = None if options.uri else str(Path(options.store) / "artifacts")
-    store = Store(uri_of(options), artifacts)
+    store = Store(options.store_uri, options.artifacts)
     store.follow_move()
     return store.client_uri
 
 
-def _filters(uri: str) -> str:
+def _list_filters(uri: str) -> str:
     """What the UI's search box takes, with the name of the newest sweep. Raises
     :class:`~paretune.errors.ParetuneError`.
     """
@@ -58,15 +67,15 @@ def _filters(uri: str) -> str:
 
     if uri.startswith("http"):
         raise ConfigError(
-            f"--uri `{uri}` is a server; expected a database; open its own UI in a "
+            f"--uri `{uri}` is a server, which has a UI of its own; open it in a "
             "browser"
         )
     names = [run.data.tags["sweep"] for run in find_sweeps(Store(uri).require())]
+    newest = names[-1] if names else "NAME"
     trials = "tags.state = 'complete' and tags.kind = 'trial'"
     return (
-        f"The search box takes, for instance:\n"
-        "  front members       tags.front = 'true' and tags.sweep = "
-        f"'{names[-1] if names else 'NAME'}'\n"
+        "The search box takes, for instance:\n"
+        f"  front members       tags.front = 'true' and tags.sweep = '{newest}'\n"
         f"  under N parameters  metrics.n_params < 5000 and {trials}\n"
         f"  above an F1         metrics.val_f1 > 0.99 and {trials}"
     )

@@ -32,8 +32,8 @@ class Runtime:
             Exception
         ) as error:  # onnxruntime has an error class for each of its return codes
             raise StoreError(
-                f"model `{path}` cannot be read ({_explain(error, path)}); "
-                f"expected a file that paretune export wrote; check the path"
+                f"model `{path}` was not written by paretune export "
+                f"({_explain(error, path)}); check the path"
             ) from error
         channels, height, width = self.session.get_inputs()[0].shape[1:]
         fits_by = facts.get("fits_by", "ink")

@@ -21,7 +21,7 @@ from paretune.reports.findings import SweepResults, find
 from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
 from paretune.reports.query import Query
-from paretune.settings import line_of
+from paretune.settings import join_overrides
 from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.points import points_of
 
@@ -151,7 +151,7 @@ def _write_table(table: DataFrame, path: Path, columns: Collection[str]) -> None
 
 
 def _format_overrides(searched: Mapping[str, str]) -> str:
-    return line_of(f"{name}={value}" for name, value in searched.items())
+    return join_overrides(f"{name}={value}" for name, value in searched.items())
 
 
 def _escape_formula(value: Any) -> Any:

@@ -304,8 +304,8 @@ def _check_models(
     names = ", ".join(sweeps)
     if query.confirmed and confirmations.empty:
         raise StoreError(
-            f"sweep `{names}` has no confirmed model; expected at least one; run "
-            f"paretune confirm {sweeps[0]} first"
+            f"sweep `{names}` has no confirmed model; run paretune confirm "
+            f"{sweeps[0]} first"
         )
     if not models.empty:
         return
@@ -316,8 +316,8 @@ def _check_models(
         remedy = "confirm more"
     raise StoreError(
         f"sweep `{names}` has no {kind} that was asked for "
-        f"({len(complete_rows(table))} finished in all); expected at "
-        f"least one; widen --max-params, --min-f1 and --family, or {remedy}"
+        f"({len(complete_rows(table))} finished in all); "
+        f"widen --max-params, --min-f1 and --family, or {remedy}"
     )
 
 
@@ -326,8 +326,8 @@ def _check_members(results: SweepResults) -> None:
         return
     names = ", ".join(results.sweeps)
     raise StoreError(
-        f"sweep `{names}` has no model whose {results.unit} are known; expected one; "
-        "choose another --cost"
+        f"sweep `{names}` has no model whose {results.unit} are known; choose "
+        "another --cost"
     )
 
 

@@ -8,7 +8,7 @@ from pandas import DataFrame, Series
 
 from paretune.costs import COSTS
 from paretune.errors import StoreError, check_least
-from paretune.settings import mend
+from paretune.settings import advise
 from paretune.tracking.schema import VAL_F1
 
 
@@ -78,7 +78,7 @@ class Query:
         sweeps = ", ".join(table["sweep"].unique())
         known = sorted({*table["family"], *table["model"]} - {""})
         choices = ", ".join(known) or "none yet"
-        hint = mend(unknown[0], known, "choose one of these")
+        hint = advise(unknown[0], known, "choose one of these")
         raise StoreError(
             f"--family `{', '.join(unknown)}` is of no trial of {sweeps}; the "
             f"families there are {choices}; {hint}"

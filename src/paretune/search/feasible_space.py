@@ -121,10 +121,8 @@ class FeasibleSpace:
             smallest = self.smallest_of(cheapest.choice)
             counted, most = self._describe_excess(smallest)
             raise CapError(
-                f"search space has {counted} in its smallest model, over the cap of "
-                f"{most}; "
-                "expected room for at least one model; lower the space's lower "
-                "bounds or raise the cap"
+                f"the smallest model of the search space has {counted} and already "
+                f"exceeds the cap of {most}; lower the lower bounds or raise the cap"
             )
 
     def _check_floor(self, floor: int | None) -> None:

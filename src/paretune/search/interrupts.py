@@ -25,6 +25,7 @@ END_WITHIN_S = 12.0
 LAST_ACTS_S = 2.5
 # After Ctrl-C, to close what is open; nobody but the person waits.
 CLOSE_WITHIN_S = 30.0
+SIGNALLED = 128  # and the signal's number: what a shell makes of the two
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ def begin_anew() -> None:
     something else.
     """
     patience.begin()
+    _backstop.was_terminated = False
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -75,6 +77,7 @@ def _handle_signals() -> None:
 def _terminate(*_: object) -> None:
     if not patience.is_ended():  # a second one would cut off what the first one closes
         patience.end()
+        _backstop.was_terminated = True
         raise Terminated
 
 
@@ -85,6 +88,7 @@ class _Backstop:
 
     def __init__(self) -> None:
         self.end_within_s = END_WITHIN_S
+        self.was_terminated = False
         self.last_acts: list[Callable[[], None]] = []
         self._stands = False
 
@@ -103,6 +107,7 @@ class _Backstop:
         while number := os.read(ear, 1):
             if number[0] == signal.SIGTERM:
                 patience.end()
+                self.was_terminated = True
                 # Threads end before Python itself does.
                 signal.setitimer(signal.ITIMER_REAL, self.end_within_s + LAST_ACTS_S)
                 time.sleep(self.end_within_s)
@@ -177,6 +182,15 @@ def terminated(error: BaseException) -> bool:
     again and again.
     """
     return comes_of(error, Terminated)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """The exit code of a process that was interrupted, as shells show it: 143 after
+    SIGTERM, 130 after Ctrl-C.
+    """
+    if _backstop.was_terminated or terminated(error):
+        return SIGNALLED + signal.SIGTERM
+    return SIGNALLED + signal.SIGINT
 
 
 def under_slurm() -> bool:

@@ -1,0 +1,49 @@
+"""What models cost, as a sweep asks it before it proposes a trial
+(``hydra.sweeper.cap.count``).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from paretune.commands.checking import check_cost, check_settings, check_unseen
+from paretune.start import read_sections
+
+if TYPE_CHECKING:
+    from paretune.counting import Counts
+
+# The parts of a config that say whether a sweep may run it.
+CHECKED = ("cap", "cost", "data", "selection", "test", "trainer")
+
+
+class ModelCount:
+    """What models cost. A sweep asks this before it proposes a trial."""
+
+    def __call__(self, cfg: DictConfig) -> "Counts":
+        """The costs of the model of a composed config, by their names; of RAM what is
+        in use at each operation.
+
+        Raises :class:`~paretune.errors.ConfigError` if no sweep may run it.
+        """
+        return self.prepare(cfg)({})
+
+    def prepare(self, cfg: DictConfig) -> "Callable[[Mapping[str, Any]], Counts]":
+        """A function from drawn values, by their dotted names, to the costs of the
+        config with these values.
+
+        Raises :class:`~paretune.errors.ConfigError` if no sweep may run the config.
+        """
+        from paretune.counting import ModelCounter
+
+        # Not in a worker, whose parent has checked.
+        if GlobalHydra.instance().is_initialized():
+            check_settings(cfg)
+        config = read_sections(cfg, CHECKED)
+        check_cost(config)
+        check_unseen(config, in_sweep=True)
+        return ModelCounter(cfg)
+
+
+count_model = ModelCount()
