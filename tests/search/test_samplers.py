@@ -417,7 +417,7 @@ def test_the_counts_that_are_kept_are_bounded(monkeypatch):
         feasible.verify_fits(grid.at(index))
 
     assert len(feasible.costs._exact) == 100
-    assert len(feasible.costs._polynomials) <= 100
+    assert len(feasible.costs._structures) <= 100
 
 
 def test_trials_of_several_processes_are_each_configuration_of_a_grid_once():

@@ -95,11 +95,10 @@ class BranchModel:
         """Feasible draws spread over all costs, and mutations of members of the
         front.
         """
-        candidates: list[Params] = []
-        for _ in range(N_DRAWS):
-            share = float(rng.random())
-            drawn = self.feasible.draw_at_share(rng, share, self.choice, self.exponent)
-            candidates.append(drawn)
+        shares = rng.random(N_DRAWS).tolist()
+        candidates = self.feasible.draw_at_shares(
+            rng, shares, self.choice, self.exponent
+        )
 
         measured = self.known[: len(self.members)]
         parents = front(measured)
@@ -109,7 +108,7 @@ class BranchModel:
                 parent = self.members[parents[position]]
                 candidates.append(self._mutate(parent, rng))
 
-        return [params for params in candidates if self.feasible.fits(params)]
+        return self.feasible.keep_fitting(candidates)
 
     def predict_gains(
         self,

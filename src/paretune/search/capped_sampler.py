@@ -194,7 +194,7 @@ class CappedSampler(BaseSampler):
             jitter = rng.uniform(-0.5, 0.5) / self.n_startup
             share = min(max(target.share + jitter, 0.0), 1.0)
         target = replace(target, share=share)
-        return self.feasible.draw_at_target(rng, target, self.start_exponent)
+        return self.feasible.draw_start(rng, target, self.start_exponent)
 
     @cached_property
     def _targets(self) -> list[StartTarget]:

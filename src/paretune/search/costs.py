@@ -3,6 +3,8 @@ wherever they were checked.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from math import inf
 from typing import Any, TypeVar
 
@@ -20,10 +22,10 @@ from paretune.search.distributions import draw_uniform, lowest, values_of
 from paretune.search.polynomials import (
     Pair,
     Polynomials,
-    evaluate_largest,
     fit_polynomials,
     list_pairs,
 )
+from paretune.search.sizes import Floats, Rows, Sizes, Weigh
 from paretune.search.space import Space, free_integers
 
 Key = TypeVar("Key")
@@ -40,6 +42,42 @@ IDLE_DRAWS = 2
 # Counts, and sets of polynomials, that are kept: some tens of megabytes.
 CACHE_SIZE = 20_000
 MAX_INTS = 24  # whole-number parameters up to which a polynomial is worth its samples
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Configurations that differ in their ``sizes`` alone, whole numbers that
+    polynomials take, and in what costs nothing; ``weigh`` gives the costs of rows of
+    these numbers.
+    """
+
+    sizes: Sizes
+    weigh: Weigh
+
+    def row_of(self, params: Params) -> list[int]:
+        """The sizes of a configuration."""
+        return [params[name] for name in self.sizes.names]
+
+    def rows_of(self, configurations: Sequence[Params]) -> Rows:
+        """The sizes ``(N, sizes)`` of several."""
+        rows = [self.row_of(params) for params in configurations]
+        return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
+
+    def name_sizes(self, row: Rows) -> dict[str, int]:
+        """The sizes of a row by their names."""
+        return dict(zip(self.sizes.names, row.tolist(), strict=True))
+
+    def hold(self, held: Params) -> "Structure":
+        """The same with those sizes that are ``held`` at their values alone."""
+        ranges = dict(self.sizes.distributions)
+        for name in ranges.keys() & held.keys():
+            ranges[name] = IntDistribution(held[name], held[name])
+        return Structure(Sizes(ranges), self.weigh)
+
+    @cached_property
+    def least(self) -> float:
+        """The cost at the lower ends of the sizes."""
+        return float(self.weigh(self.sizes.lows[None])[0])
 
 
 class Costs:
@@ -72,7 +110,7 @@ class Costs:
         self.caps = caps or Caps({}, "cost")
         self.refusal: ConfigError | None = None
         self._exact: dict[Rest, Counts | None] = {}
-        self._polynomials: dict[Rest, Polynomials | None] = {}
+        self._structures: dict[Rest, Structure] = {}
         # By the names in a configuration.
         self._ints: dict[tuple[str, ...], dict[str, IntDistribution]] = {}
         # of each branch
@@ -82,21 +120,65 @@ class Costs:
 
     def __call__(self, params: Params) -> float:
         """The cost of ``params``; infinite if they cannot be built."""
+        structure = self.structure_of(params)
+        return float(structure.weigh(structure.rows_of([params]))[0])
+
+    def weigh(self, configurations: Sequence[Params]) -> Floats:
+        """The costs ``(N,)`` of several configurations."""
+        costs = np.zeros(len(configurations))
+        for structure, indices in self.group(configurations):
+            rows = structure.rows_of([configurations[i] for i in indices])
+            costs[indices] = structure.weigh(rows)
+        return costs
+
+    def group(
+        self, configurations: Sequence[Params]
+    ) -> Iterable[tuple[Structure, list[int]]]:
+        """The structures of several configurations, each with the indices of those that
+        have it.
+        """
+        indices: dict[int, list[int]] = {}
+        structures: dict[int, Structure] = {}
+        for index, params in enumerate(configurations):
+            structure = self.structure_of(params)
+            structures[id(structure)] = structure
+            indices.setdefault(id(structure), []).append(index)
+        return [(structures[key], indices[key]) for key in structures]
+
+    def structure_of(self, params: Params) -> Structure:
+        """The structure that ``params`` have."""
         ints = self._polynomial_ints(params)
         rest = self._rest(params, ints)
-        if rest not in self._polynomials:
-            _keep(self._polynomials, rest, self._learn(params, ints))
-        polynomials = self._polynomials[rest]
-        if polynomials is None:
-            return self.exact(self._set_idle_lowest(params))
+        if rest not in self._structures:
+            polynomials = self._learn(params, ints)
+            structure = self._make_structure(params, ints, polynomials)
+            _keep(self._structures, rest, structure)
+        return self._structures[rest]
 
-        row = [params[name] for name in ints]
+    def _make_structure(
+        self, params: Params, ints: Ints, polynomials: Polynomials | None
+    ) -> Structure:
+        """A structure whose costs are those of the polynomials, if there are any, else
+        counted one by one.
+        """
+        if polynomials:
+            return Structure(Sizes(ints), partial(self._evaluate, polynomials))
+        plain = self._set_idle_lowest(params)
+        return Structure(Sizes(ints), partial(self._count_each, plain, list(ints)))
+
+    def _evaluate(self, polynomials: Polynomials, rows: Rows) -> Floats:
+        costs = polynomials.evaluate(rows)
+        largest = np.zeros(len(rows))
         for name in self.caps.others:
-            cost = evaluate_largest(polynomials[name], row)
-            excess = cost / self.caps.most[name]
-            if excess > 1:
-                return OVER_CAP * excess
-        return evaluate_largest(polynomials[self.caps.axis], row)
+            largest = np.maximum(largest, costs[name] / self.caps.most[name])
+        return np.where(largest > 1, OVER_CAP * largest, costs[self.caps.axis])
+
+    def _count_each(self, plain: Params, names: Sequence[str], rows: Rows) -> Floats:
+        costs: list[float] = []
+        for row in rows.tolist():
+            sizes = dict(zip(names, row, strict=True))
+            costs.append(self.exact(plain | sizes))
+        return np.array(costs)
 
     def exact(self, params: Params) -> float:
         """The counted cost of ``params``; infinite if they cannot be built."""
@@ -151,7 +233,8 @@ class Costs:
             return
         ints = self._polynomial_ints(params)
         rest = self._rest(params, ints)
-        _keep(self._polynomials, rest, None)
+        counted = self._make_structure(params, ints, None)
+        _keep(self._structures, rest, counted)
 
     def _polynomial_ints(self, params: Params) -> dict[str, IntDistribution]:
         """The whole numbers of ``params`` that polynomials take."""
@@ -293,7 +376,8 @@ class Costs:
                 return None
             polynomials = fit_polynomials(rows, counts, pairs)
             if polynomials:
-                known.update(_list_terms(polynomials, names))
+                terms = polynomials.list_terms()
+                known.update((names[i], names[j]) for i, j in terms)
                 return polynomials
         return None
 
@@ -318,15 +402,6 @@ def _order_pairs(names: Sequence[str], known: Collection[Term]) -> list[list[Pai
     if likely:
         return [likely, pairs]
     return [pairs]
-
-
-def _list_terms(polynomials: Polynomials, names: Sequence[str]) -> set[Term]:
-    """The terms that polynomials have, by the names of their factors."""
-    terms: set[Term] = set()
-    for of_cost in polynomials.values():
-        for polynomial in of_cost:
-            terms.update((names[i], names[j]) for i, j, _ in polynomial.terms)
-    return terms
 
 
 def _draw_rows(ints: Ints, number: int) -> list[list[int]]:

@@ -4,6 +4,7 @@ Pure, without a study.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from operator import attrgetter, neg
 from typing import Any
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
-    IntDistribution,
 )
 
 from paretune.errors import CapError
@@ -21,14 +21,12 @@ from paretune.search.caps import OVER_CAP, Caps
 from paretune.search.cost_axis import CostAxis
 from paretune.search.costs import Costs, Count, Params
 from paretune.search.distributions import draw_uniform, lowest, values_of
-from paretune.search.filling import fill_evenly, fill_in_turn
-from paretune.search.resizing import LOWER_ENDS, Mover, find_largest
+from paretune.search.drawing import Drawer, Target
+from paretune.search.sizes import move_within
 from paretune.search.space import Space, free_integers
 from paretune.search.start_targets import StartTarget
 
 UNLIMITED = OVER_CAP / 10  # the cap of a cost that has none
-# Of a draw that cannot be made as cheap, or as dear, as it should be.
-REDRAWS = 8
 NEAR = 0.05  # of the way over all costs: a draw this near its target is taken
 FILLINGS = 16  # draws of a branch that are filled to find the largest that fits
 
@@ -100,16 +98,17 @@ class FeasibleSpace:
         """The largest cost of a branch that fits, as far as some fillings find it."""
         largest = self.largest_of(choice)
         upper = min(self.cap, self.cost(largest))
-        if not self.caps.others:
+        if self.costs is None or not self.caps.others:
             return upper
         rng = np.random.default_rng(0)
-        for _ in range(FILLINGS):
-            drawn = self.complete(choice, rng)
-            for fill in (self._grow, self._fill_from_least):
-                cost = self.cost(fill(drawn, self.cap, rng))
-                if cost <= self.cap:
-                    upper = max(upper, cost)
-        return upper
+        drawn = [self.complete(choice, rng) for _ in range(FILLINGS)]
+        drawer = self._make_drawer(self.costs, rng)
+        most = np.full(FILLINGS, self.cap)
+        for in_turn in (False, True):
+            grown = drawer.grow(drawn, most, in_turn=in_turn)
+            weighed = self.costs.weigh(grown)
+            upper = max(upper, weighed[weighed <= self.cap].max(initial=0.0))
+        return float(upper)
 
     def _check_smallest(self, cheapest: "_Branch") -> None:
         """Refuse a space of which not even the smallest configuration, that of the
@@ -157,6 +156,18 @@ class FeasibleSpace:
             return 0
         return self.costs(params)
 
+    def weigh(self, configurations: Sequence[Params]) -> NDArray[np.float64]:
+        """The costs ``(N,)`` of several configurations, as :meth:`cost` gives them."""
+        if self.costs is None:
+            return np.zeros(len(configurations))
+        return self.costs.weigh(configurations)
+
+    def keep_fitting(self, configurations: Sequence[Params]) -> list[Params]:
+        """Those that may be run."""
+        costs = self.weigh(configurations)
+        pairs = zip(configurations, costs, strict=True)
+        return [params for params, cost in pairs if cost <= self.cap]
+
     def fits(self, params: Params) -> bool:
         """Whether ``params`` may be run."""
         return self.cost(params) <= self.cap
@@ -200,86 +211,47 @@ class FeasibleSpace:
         """A draw resized to the cost at ``share``, of the branch if it is given: see
         :meth:`cost_at_share`.
         """
-        near = self.cost_at_share(max(share - NEAR, 0.0), exponent, choice)
-        target = self.cost_at_share(share, exponent, choice)
-        return self._draw_between(near, target, rng, choice)
-
-    def draw_at_target(
-        self, rng: np.random.Generator, target: StartTarget, exponent: float
-    ) -> Params:
-        """A draw of the target's branch resized to its share of the way over all costs,
-        or to the end of the branch that is nearest.
-        """
-        choice = self.branches[target.branch]
-        axis = self.branch_axes[target.branch]
-        near = self.cost_at_share(max(target.share - NEAR, 0.0), exponent)
-        most = self.cost_at_share(target.share, exponent)
-        most = min(max(most, axis.least), axis.upper)
-        return self._draw_between(min(near, most), most, rng, choice)
-
-    def _draw_between(
-        self,
-        near: float,
-        target: float,
-        rng: np.random.Generator,
-        choice: Params | None,
-    ) -> Params:
-        """A draw whose cost is from ``near`` to ``target``, or the dearest within the
-        target that some draws find.
-        """
-        if self.costs is None:
-            return self.draw_uniform(rng, choice)
-        dearest: Params = {}
-        for attempt in range(REDRAWS):
-            drawn = self._draw_within(target, rng, choice)
-            if attempt % 2 and self.caps.others:
-                params = self._fill_from_least(drawn, target, rng)
-            else:
-                params = self._grow(drawn, target, rng)
-            cost = self.cost(params)
-            if near <= cost <= target:
-                return params
-            if not dearest or self.cost(dearest) < cost <= target:
-                dearest = params
-        return dearest
-
-    def _draw_within(
-        self, target: float, rng: np.random.Generator, choice: Params | None
-    ) -> Params:
-        """A uniform draw whose lower ends are within the target, if some draws find
-        one.
-        """
-        for _ in range(REDRAWS):
-            params = self.draw_uniform(rng, choice)
-            least = self._mover(params).at(LOWER_ENDS)
-            if self.cost(least) <= target:
-                break
-            # Too many layers, say, whatever their widths.
+        [params] = self.draw_at_shares(rng, [share], choice, exponent)
         return params
 
-    def _grow(self, params: Params, target: float, rng: np.random.Generator) -> Params:
-        """``params`` resized to the target; where another cap stops that early, filled
-        up to it.
-        """
-        resized = self.resize(params, target)
-        if not self.caps.others or self.cost(resized) > target:
-            return resized
-        ints = self._moved(resized)
-        return fill_evenly(resized, ints, self._limit_to(target), rng)
+    def draw_at_shares(
+        self,
+        rng: np.random.Generator,
+        shares: Sequence[float],
+        choice: Params | None = None,
+        exponent: float = 0.0,
+    ) -> list[Params]:
+        """A draw for each of ``shares``; together they take much less time."""
+        if self.costs is None:
+            return [self.draw_uniform(rng, choice) for _ in shares]
+        targets: list[Target] = []
+        for share in shares:
+            least = self.cost_at_share(max(share - NEAR, 0.0), exponent, choice)
+            most = self.cost_at_share(share, exponent, choice)
+            targets.append(Target(least, most))
+        drawer = self._make_drawer(self.costs, rng)
+        return drawer.draw(targets, partial(self.draw_uniform, rng, choice))
 
-    def _fill_from_least(
-        self, params: Params, target: float, rng: np.random.Generator
+    def draw_start(
+        self, rng: np.random.Generator, start: StartTarget, exponent: float
     ) -> Params:
-        """``params`` with their whole numbers raised from the lower ends, the first of
-        a random order as far as it can.
+        """A draw of the branch of ``start`` resized to its share of the way over all
+        costs, or to the end of the branch that is nearest.
         """
-        least = self._mover(params).at(LOWER_ENDS)
-        if self.cost(least) > target:
-            return self.resize(params, target)
-        return fill_in_turn(least, self._moved(least), self._limit_to(target), rng)
+        choice = self.branches[start.branch]
+        if self.costs is None:
+            return self.draw_uniform(rng, choice)
+        axis = self.branch_axes[start.branch]
+        least = self.cost_at_share(max(start.share - NEAR, 0.0), exponent)
+        most = self.cost_at_share(start.share, exponent)
+        most = min(max(most, axis.least), axis.upper)
+        target = Target(min(least, most), most)
+        drawer = self._make_drawer(self.costs, rng)
+        [params] = drawer.draw([target], partial(self.draw_uniform, rng, choice))
+        return params
 
-    def _limit_to(self, target: float) -> Callable[[Params], bool]:
-        return lambda params: self.cost(params) <= target
+    def _make_drawer(self, costs: Costs, rng: np.random.Generator) -> Drawer:
+        return Drawer(costs, self.resize, rng, one_by_one=bool(self.caps.others))
 
     def complete(self, params: Params, rng: np.random.Generator) -> Params:
         """``params`` of a branch without what its conditions leave out, and with
@@ -326,8 +298,8 @@ class FeasibleSpace:
         """The shares ``(N,)`` at which ``configurations`` are; 0 for what is cheaper
         than the least that counts.
         """
-        costs = [self.cost(params) for params in configurations]
-        return self.axis.shares_of(costs, exponent)
+        costs = self.weigh(configurations)
+        return self.axis.shares_of(costs.tolist(), exponent)
 
     def resize(
         self, params: Params, target: float, held: Params | None = None
@@ -338,12 +310,17 @@ class FeasibleSpace:
         Where even the lower ends exceed it (a large kernel, say), what changes the cost
         takes its cheapest values. What is ``held`` stays as it is.
         """
+        if self.costs is None:
+            return params
         held = held or {}
-        mover = self._mover(params, held)
-        if self.cost(mover.at(LOWER_ENDS)) > target:
-            cheapest = self._make_cheapest(params, held)
-            mover = self._mover(cheapest, held)
-        return find_largest(mover, target, self.cost)
+        structure = self.costs.structure_of(params).hold(held)
+        if structure.least > target:
+            params = self._make_cheapest(params, held)
+            structure = self.costs.structure_of(params).hold(held)
+        rows = structure.rows_of([params])
+        targets = np.array([target])
+        [moved] = move_within(structure.sizes, rows, targets, structure.weigh)
+        return params | structure.name_sizes(moved)
 
     def _make_cheapest(self, params: Params, held: Params) -> Params:
         """The smallest configuration of the branch that has what is ``held``, and what
@@ -356,23 +333,6 @@ class FeasibleSpace:
                 if name in params:
                     cheapest[name] = params[name]
         return self.space.drop_inactive(cheapest)
-
-    def _mover(self, params: Params, held: Collection[str] = ()) -> Mover:
-        """A mover of those whole numbers."""
-        return Mover(params, self._moved(params, held))
-
-    def _moved(
-        self, params: Params, held: Collection[str] = ()
-    ) -> dict[str, IntDistribution]:
-        """The whole numbers of ``params`` that cost something and are not ``held``."""
-        kept = set(held)
-        if self.costs:
-            kept.update(self.costs.unread)
-        moved: dict[str, IntDistribution] = {}
-        for name, dist in free_integers(self.space, params).items():
-            if name not in kept:
-                moved[name] = dist
-        return moved
 
     def smallest_of(self, choice: Params) -> Params:
         """The lower ends of a branch, each choice at its cheapest value, one after

@@ -16,6 +16,7 @@ from paretune.search.capped_sampler import CappedSampler
 from paretune.search.costs import Params
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.observations import History
+from paretune.search.one_thread import on_one_thread
 
 Floats = NDArray[np.float64]
 # of the reference beyond the largest cost and error, so that models there are worth
@@ -73,6 +74,12 @@ class FrontSampler(CappedSampler):
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
     ) -> Params:
         """The candidate with the largest expected improvement."""
+        with on_one_thread():
+            return self._propose_best(study, trial, rng)
+
+    def _propose_best(
+        self, study: Study, trial: FrozenTrial, rng: np.random.Generator
+    ) -> Params:
         models = self._make_models(study, trial)
         if not models:  # whatever was tried so far failed
             return self._draw_any(rng)

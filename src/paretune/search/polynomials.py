@@ -2,7 +2,8 @@
 exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -11,33 +12,38 @@ from numpy.typing import NDArray
 from paretune.search.caps import Counts
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 Row = Sequence[int]
 Pair = tuple[int, int]  # positions of two factors in a row with a 1 behind it
-# Of each cost, the largest of which is the cost.
-Polynomials = dict[str, list["Polynomial"]]
 NEGLIGIBLE = 1e-6  # coefficient of a term; less is rounding
 
 
-class Polynomial:
-    """A polynomial of whole numbers, rounded to a whole number.
+@dataclass(frozen=True)
+class Polynomials:
+    """Quadratic polynomials of whole numbers, the largest of some of which is a cost.
 
-    ``terms`` are (i, j, coefficient): i and j are positions in a row with a 1 behind
-    it.
+    ``pairs`` ``(T, 2)`` are the factors of the terms, positions in a row with a 1
+    behind it; ``coefficients`` ``(K, T)`` are those of all polynomials, of which
+    ``parts`` says by name which rows are a cost's.
     """
 
-    def __init__(self, terms: Sequence[tuple[int, int, float]]) -> None:
-        self.terms = terms
+    pairs: Rows
+    coefficients: Floats
+    parts: Mapping[str, slice]
 
-    def __call__(self, row: Row) -> int:
-        """The cost at ``row`` (microseconds: hence no numpy)."""
-        full = [*row, 1]
-        total = sum(coefficient * full[i] * full[j] for i, j, coefficient in self.terms)
-        return round(total)
+    def evaluate(self, rows: Rows) -> dict[str, Floats]:
+        """The costs by name, whole numbers ``(N,)``, of rows ``(N, numbers)``."""
+        products = _multiply_pairs(rows, self.pairs)
+        values = np.rint(products @ self.coefficients.T)
+        costs: dict[str, Floats] = {}
+        for name, part in self.parts.items():
+            costs[name] = values[:, part].max(axis=1)
+        return costs
 
-
-def evaluate_largest(polynomials: Sequence[Polynomial], row: Row) -> int:
-    """The largest of the polynomials at ``row``."""
-    return max(polynomial(row) for polynomial in polynomials)
+    def list_terms(self) -> list[Pair]:
+        """The terms that any of the polynomials has."""
+        is_used = (np.abs(self.coefficients) > NEGLIGIBLE).any(axis=0)
+        return [(int(i), int(j)) for i, j in self.pairs[is_used]]
 
 
 def list_pairs(length: int) -> list[Pair]:
@@ -50,21 +56,32 @@ def list_pairs(length: int) -> list[Pair]:
 def fit_polynomials(
     rows: Sequence[Row], counts: Sequence[Counts], pairs: Sequence[Pair]
 ) -> Polynomials | None:
-    """For each name polynomials of the terms ``pairs`` through the first ``counts`` at
-    ``rows``; equal ones once.
+    """Polynomials of the terms ``pairs`` through the first ``counts`` at ``rows``;
+    equal ones once.
 
     ``None`` if they are not exact at all of the rows.
     """
-    products = _multiply_pairs(rows, pairs)
-    polynomials: Polynomials = {}
+    numbers = np.array(rows, dtype=np.int64)
+    factors = np.array(pairs, dtype=np.int64)
+    products = _multiply_pairs(numbers, factors)
+    solved: list[Floats] = []
+    parts: dict[str, slice] = {}
+    begin = 0
     for name in counts[0]:
         values = [named[name] for named in counts]
         if not _are_alike(values):
             return None
         coefficients = _solve(products, np.array(values, dtype=float))
         undominated = _drop_dominated(coefficients)
-        polynomials[name] = [_make_polynomial(pairs, row) for row in undominated]
-        if not _are_exact(polynomials[name], rows, values):
+        solved.append(undominated)
+        parts[name] = slice(begin, begin + len(undominated))
+        begin += len(undominated)
+
+    polynomials = Polynomials(factors, np.concatenate(solved), parts)
+    predicted = polynomials.evaluate(numbers)
+    for name in counts[0]:
+        largest = np.array([max(named[name]) for named in counts])
+        if not np.array_equal(predicted[name], largest):
             return None
     return polynomials
 
@@ -74,17 +91,11 @@ def _are_alike(values: Sequence[Sequence[float]]) -> bool:
     return len(set(map(len, values))) == 1
 
 
-def _multiply_pairs(rows: Sequence[Row], pairs: Sequence[Pair]) -> Floats:
+def _multiply_pairs(rows: Rows, pairs: Rows) -> Floats:
     """The products ``(rows, pairs)`` of the two factors of each term."""
-    numbers = np.array(rows, dtype=float)
-    ones = np.ones(len(rows))
-    full = np.column_stack([numbers, ones])
-
-    columns: list[Floats] = []
-    for i, j in pairs:
-        product = full[:, i] * full[:, j]
-        columns.append(product)
-    return np.column_stack(columns)
+    ones = np.ones((len(rows), 1))
+    full = np.hstack([rows, ones])
+    return np.asarray(full[:, pairs[:, 0]] * full[:, pairs[:, 1]])
 
 
 def _solve(products: Floats, values: Floats) -> Floats:
@@ -97,27 +108,7 @@ def _solve(products: Floats, values: Floats) -> Floats:
     scaled = products / scale
     solution = np.linalg.lstsq(scaled[:n_pairs], parts[:n_pairs], rcond=None)
     coefficients: Floats = solution[0].T / scale
-    return coefficients
-
-
-def _make_polynomial(pairs: Sequence[Pair], coefficients: Floats) -> Polynomial:
-    terms: list[tuple[int, int, float]] = []
-    for (i, j), coefficient in zip(pairs, coefficients, strict=True):
-        if abs(coefficient) > NEGLIGIBLE:
-            terms.append((i, j, float(coefficient)))
-    return Polynomial(terms)
-
-
-def _are_exact(
-    polynomials: Sequence[Polynomial],
-    rows: Sequence[Row],
-    values: Sequence[Sequence[float]],
-) -> bool:
-    for row, parts in zip(rows, values, strict=True):
-        predicted = evaluate_largest(polynomials, row)
-        if predicted != max(parts):
-            return False
-    return True
+    return np.where(np.abs(coefficients) > NEGLIGIBLE, coefficients, 0.0)
 
 
 def _drop_dominated(coefficients: Floats) -> Floats:

@@ -1,0 +1,114 @@
+"""Draws that cost as much as they should, whatever cap binds; many at a time.
+
+Where the sizes of a network are moved together, the first cap that one of them meets
+stops them all: the widest map fills a chip's memory, and layers behind it stay narrow
+although they have room. So under several caps each size is raised on its own, too.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from paretune.search.costs import Costs, Params, Structure
+from paretune.search.sizes import Floats, Rows, fill_evenly, fill_in_turn, move_within
+
+REDRAWS = 8  # of a draw that cannot be made as cheap, or as dear, as it should be
+
+
+@dataclass(frozen=True)
+class Target:
+    """The costs from ``least`` to ``most`` that a draw should have."""
+
+    least: float
+    most: float
+
+
+class Drawer:
+    """Makes draws as dear as targets say.
+
+    ``resize(params, most)`` serves those that even at the lower ends of their sizes
+    cost more. With ``one_by_one`` sizes are raised on their own, too.
+    """
+
+    def __init__(
+        self,
+        costs: Costs,
+        resize: Callable[[Params, float], Params],
+        rng: np.random.Generator,
+        *,
+        one_by_one: bool,
+    ) -> None:
+        self.costs = costs
+        self.resize = resize
+        self.rng = rng
+        self.one_by_one = one_by_one
+
+    def draw(
+        self, targets: Sequence[Target], draw_any: Callable[[], Params]
+    ) -> list[Params]:
+        """A draw for each target; where several do not meet it, the dearest that is
+        within it.
+        """
+        drawn: list[Params] = [{} for _ in targets]
+        found = np.full(len(targets), -inf)
+        missing = list(range(len(targets)))
+        for attempt in range(REDRAWS):
+            most = [targets[index].most for index in missing]
+            proposed = [self._draw_within(limit, draw_any) for limit in most]
+            in_turn = self.one_by_one and attempt % 2 == 1
+            grown = self.grow(proposed, np.array(most), in_turn=in_turn)
+            weighed = self.costs.weigh(grown)
+            for index, params, cost in zip(missing, grown, weighed, strict=True):
+                is_better = found[index] < cost <= targets[index].most
+                if is_better or not drawn[index]:
+                    drawn[index] = params
+                if is_better:
+                    found[index] = cost
+            missing = [i for i in missing if found[i] < targets[i].least]
+            if not missing:
+                break
+        return drawn
+
+    def _draw_within(self, most: float, draw_any: Callable[[], Params]) -> Params:
+        """A draw whose lower ends cost no more, if some draws find one: others have too
+        many layers, say, whatever their widths.
+        """
+        for _ in range(REDRAWS):
+            params = draw_any()
+            if self.costs.structure_of(params).least <= most:
+                break
+        return params
+
+    def grow(
+        self, configurations: Sequence[Params], most: Floats, *, in_turn: bool
+    ) -> list[Params]:
+        """The configurations with sizes that make each as dear as it may be: moved
+        together, or (``in_turn``) raised from their lower ends one after another.
+        """
+        grown = list(configurations)
+        for structure, indices in self.costs.group(configurations):
+            fitting = [i for i in indices if structure.least <= most[i]]
+            for index in set(indices) - set(fitting):
+                grown[index] = self.resize(grown[index], float(most[index]))
+            if not fitting:
+                continue
+            rows = structure.rows_of([grown[i] for i in fitting])
+            sized = self._size(structure, rows, most[fitting], in_turn=in_turn)
+            for index, row in zip(fitting, sized, strict=True):
+                grown[index] = grown[index] | structure.name_sizes(row)
+        return grown
+
+    def _size(
+        self, structure: Structure, rows: Rows, most: Floats, *, in_turn: bool
+    ) -> Rows:
+        sizes = structure.sizes
+        weigh = structure.weigh
+        if in_turn:
+            least = np.broadcast_to(sizes.lows, rows.shape)
+            return fill_in_turn(sizes, least, most, weigh, self.rng)
+        moved = move_within(sizes, rows, most, weigh)
+        if not self.one_by_one:
+            return moved
+        return fill_evenly(sizes, moved, most, weigh, self.rng)
