@@ -44,7 +44,7 @@ def test_an_idx_file_of_labels_is_one_line(tmp_path):
 
     with pytest.raises(
         DataError,
-        match=r"picture `.*labels` holds an array \(3,\); expected images \(N, H, W\)",
+        match=r"picture `.*labels` holds an array \(3,\), not images \(N, H, W\)",
     ):
         list(read_pictures(tmp_path / "labels"))
 

@@ -354,8 +354,8 @@ def test_the_norm_goes_before_the_activation_if_asked():
         (
             config_of("squeeze", image_shape=[28, 28]),
             (
-                r"model.image_shape `\[28, 28\]` is invalid; expected \[channels, "
-                r"height, width\]; set"
+                r"model.image_shape `\[28, 28\]` is invalid; set it to "
+                r"\[channels, height, width\]"
             ),
         ),
         (

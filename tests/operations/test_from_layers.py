@@ -7,7 +7,7 @@ from layers.settings import models as drawn_models
 from paretune import models
 from paretune.errors import ConfigError
 from paretune.models.views import Views
-from paretune.operations import Graph, graph_of_layers, trace_graph
+from paretune.operations import Graph, build_graph, trace_graph
 
 CARELESS = settings(suppress_health_check=[HealthCheck.filter_too_much], deadline=None)
 
@@ -39,7 +39,7 @@ def test_layers_come_down_to_the_operations_that_a_trace_of_the_network_has(mode
     except ValueError:  # torch refuses to normalise a single value
         assume(False)
     with torch.inference_mode():
-        graph = graph_of_layers(network, network.layers, network.image_shape)
+        graph = build_graph(network, network.layers, network.image_shape)
 
     assert describe(graph) == describe(traced)
     assert (graph.macs, graph.stored) == (traced.macs, traced.stored)

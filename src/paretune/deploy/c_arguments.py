@@ -2,16 +2,15 @@
 of its values.
 """
 
-from collections.abc import Sequence
 from math import prod
 
 from torch import Tensor
 
 from paretune.deploy.refusals import require_known
+from paretune.layers.types import Shape
 from paretune.operations import Node
 from paretune.operations import types as ops
 
-Shape = Sequence[int]
 Argument = Tensor | float | None  # an array, a number, no array
 
 FUNCTIONS: dict[type[ops.Operation], str] = {

@@ -35,7 +35,7 @@ def write_c(model: Deployable, path: Path, about: str) -> float:
 
 
 def _write_header(model: Deployable, name: str, about: str) -> str:
-    graph = model.graph()
+    graph = model.find_graph()
     memory = plan_memory(find_graph_buffers(graph, with_image=False))
     calls = Calls(graph, memory)
     lines = _write_calls(calls, model)

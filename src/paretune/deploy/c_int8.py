@@ -18,19 +18,19 @@ from paretune.deploy.c_int8_calls import (
     write_calls,
     write_image,
 )
-from paretune.deploy.c_int8_program import Int8Program, require_int8
+from paretune.deploy.c_int8_program import Int8Program
 from paretune.deploy.c_kernels import choose_int8_kernels
 from paretune.deploy.c_program import run_program
 from paretune.deploy.c_template import render_header
 from paretune.deploy.c_text import c_name
 from paretune.deploy.int8_network import Int8Node, Quantised
 from paretune.deploy.model import Deployable
-from paretune.deploy.refusals import naming_layer
+from paretune.deploy.refusals import INT8_C, naming_layer, refuse
 from paretune.memory import MemoryPlan, plan_memory
 from paretune.operations.types import Conv, Linear, MeanOfMaps
 
 GIVE_SUMS = (Conv, Linear, MeanOfMaps)  # operations that can give the logits
-MAIN = """
+MAIN_INT8 = """
 #include <stdio.h>
 #include "model.h"
 int main(void) {{
@@ -96,13 +96,13 @@ def _require_logits(last: Int8Node, network: Quantised) -> None:
     sums, with nothing behind it.
     """
     name = WRITTEN[type(last.operation)]
-    expected = (
-        "a convolution, a dense layer or the mean of maps, with nothing behind it"
-    )
-    can_give_sums = isinstance(last.operation, GIVE_SUMS)
-    require_int8(can_give_sums, f"{name} as the last", expected)
+    remedy = "end with a convolution, a dense layer or the mean of maps"
+    if not isinstance(last.operation, GIVE_SUMS):
+        refuse(f"logits of `{name}` cannot be written in C", remedy, INT8_C)
     is_alone = last.output not in network.steps and last.joined.slope is None
-    require_int8(is_alone, f"what follows the last {name}", expected)
+    if not is_alone:
+        problem = f"what follows the last `{name}` cannot be written in C"
+        refuse(problem, remedy, INT8_C)
 
 
 def _plan_memory(network: Quantised) -> MemoryPlan:
@@ -128,6 +128,6 @@ def run_c_int8(
     """Whole-number logits ``(N, classes)`` of images ``(N, C, H, W)`` by the header
     ``path``.
     """
-    main = MAIN.format(pixels=pixels[0].size, classes=classes, name=c_name(path))
+    main = MAIN_INT8.format(pixels=pixels[0].size, classes=classes, name=c_name(path))
     output = run_program(main, path, np.ascontiguousarray(pixels).tobytes())
     return np.frombuffer(output, np.int32).reshape(-1, classes)

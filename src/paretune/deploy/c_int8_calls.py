@@ -70,8 +70,9 @@ def write_image(program: Int8Program, net: WithScaling) -> str:
     steps = program.find_steps(IMAGE)
     size = prod(program.network.image_shape)
     factor, shift = find_factor(net.factor / 255 / steps.scale)
-    half = 2 ** (shift - 1)
-    offset = (steps.zero + net.shift / steps.scale) * 2**shift + half
+    whole = 1 << shift
+    zero = steps.zero + net.shift / steps.scale
+    offset = zero * whole + whole // 2  # to the nearest whole number
     scaling = f"image scaled by {net.factor:.3g}"
     require_int8(abs(offset) < MAX_OFFSET, scaling, "a scaling nearer to the images")
     program.used.update(("image", *ROUNDING_KERNELS))
@@ -130,11 +131,13 @@ def _write_pool(program: Int8Program, node: Int8Node, pool: ops.MaxPool) -> list
     require_int8(is_plain, "max_pool2d with dilation", "a pool without it")
     given, made = program.find_change(node)
     around = (*pool.kernel, *pool.strides, *pool.padding)
-    dimensions = (*program.find_shape(node), *node.shape[1:], *around)
+    _, *sides = node.shape
+    dimensions = (*program.find_shape(node), *sides, *around)
     lines = [program.write_call("max_pool2d", node, *dimensions)]
     if made != given:
         place = program.find_place(node.output)
-        lines.append(program.write_copy(place, place, node.size, given, made))
+        change = program.write_copy(place, place, node.size, given, made)
+        lines.append(change)
     return lines
 
 
@@ -158,6 +161,7 @@ def _write_slice(program: Int8Program, node: Int8Node, part: ops.Slice) -> str:
     require_int8(is_of_maps, "slice of rows or columns", "the slice of whole maps")
     given, made = program.find_change(node)
     _, area = program.find_maps(node)
-    source = f"{program.find_place(node.inputs[0])} + {part.first * area}"
+    source = program.find_place(node.inputs[0])
+    start = f"{source} + {part.first * area}"
     target = program.find_place(node.output)
-    return program.write_copy(source, target, node.size, given, made)
+    return program.write_copy(start, target, node.size, given, made)

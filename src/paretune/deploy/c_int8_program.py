@@ -8,9 +8,9 @@ from math import prod
 from paretune.deploy.c_int8_constants import Constants
 from paretune.deploy.fixed_point import SLOPE_BITS, find_factor
 from paretune.deploy.int8_network import Int8Node, Quantised, Steps
-from paretune.deploy.refusals import INT8_C, require_known
+from paretune.deploy.refusals import INT8_C, refuse, require_known
+from paretune.layers.types import Shape
 from paretune.memory import MemoryPlan
-from paretune.operations.graph import Shape
 
 COPY = "cat"  # the function that copies values from place to place
 # The functions that all others call.
@@ -18,11 +18,11 @@ ROUNDING_KERNELS = ("scaled", "clipped", "fine", "sloped", "rounded")
 SUM_KERNELS = ("scaled", "kept")  # those that a layer calls which gives sums
 
 
-def require_int8(is_known: bool, operation: str, expected: str) -> None:
+def require_int8(is_known: bool, operation: str, alternative: str) -> None:
     """Raise :class:`~paretune.errors.ExportError` about an ``operation`` that has no
     form in whole numbers.
     """
-    require_known(is_known, operation, expected, INT8_C)
+    require_known(is_known, operation, alternative, INT8_C)
 
 
 @dataclass
@@ -57,9 +57,9 @@ class Int8Program:
         """The steps of a value. Raises :class:`~paretune.errors.ExportError` for one
         that is not rounded.
         """
-        is_rounded = value in self.network.steps
-        reader = f"what reads `{value}`, which is not rounded,"
-        require_int8(is_rounded, reader, "a convolution or a dense layer first")
+        if value not in self.network.steps:
+            problem = f"value `{value}` is not rounded to int8, and cannot be read in C"
+            refuse(problem, "begin with a convolution or a dense layer", INT8_C)
         return self.network.steps[value]
 
     def find_change(self, node: Int8Node) -> tuple[Steps, Steps]:

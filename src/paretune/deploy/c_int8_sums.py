@@ -65,20 +65,29 @@ def _write_layer(
     made = program.network.steps.get(node.output)
     largest = sums.find_largest()
     operation = f"{function} with sums up to {largest.max():,.0f}"
-    require_int8(largest.max() < MAX_SUM, operation, "less than 2^31")
+    require_int8(largest.max() < MAX_SUM, operation, "smaller weights or fewer of them")
     scales = sums.scales * given.scale
     if made is None:
         program.logit_scale = _find_logit_scale(scales, largest)
-    output_scale = made.scale if made else program.logit_scale
-    signs = sums.find_signs()
-    weights = program.constants.add("int8", sums.rows * signs[:, None])
-    biases = program.constants.add("int32", sums.bias * signs)
-    multipliers = signs * scales / output_scale
-    factors, shifts = program.constants.add_factors(multipliers)
-    arrays = (weights, biases, factors, shifts)
+    step = made.scale if made else program.logit_scale
+    arrays = _store(program, sums, scales, step)
     zeros = (given.zero, _zero_of(made))
     write = program.write_call if made else program.write_logits
     return write(function, node, *arrays, *zeros, write_slope(node), *dimensions)
+
+
+def _store(
+    program: Int8Program, sums: "_Sums", scales: Reals, step: float
+) -> tuple[str, ...]:
+    """Keep the arrays of sums, of which 1 stands for ``scales``, in a value of this
+    ``step``; returns their names: weights, biases, factors, shifts.
+    """
+    signs = sums.find_signs()
+    by_row = signs[:, np.newaxis]
+    weights = program.constants.add("int8", sums.rows * by_row)
+    biases = program.constants.add("int32", sums.bias * signs)
+    factors, shifts = program.constants.add_factors(signs * scales / step)
+    return weights, biases, factors, shifts
 
 
 def _find_logit_scale(scales: Reals, largest: NDArray[Any]) -> float:

@@ -41,15 +41,19 @@ def write_affine(program: Int8Program, node: Int8Node) -> str:
     given, made = program.find_change(node)
     maps, area = program.find_maps(node)
     factors, summands = _find_affine(node)
-    factors = np.broadcast_to(factors.reshape(-1), maps)
-    summands = np.broadcast_to(summands.reshape(-1), maps)
-    fine = np.rint(2**FINE_BITS * summands / made.scale)
+    fine = np.rint(2**FINE_BITS * _spread(summands, maps) / made.scale)
     fine_name = program.constants.add("int32", fine)
-    names = program.constants.add_factors(factors * given.scale / made.scale)
+    multipliers = _spread(factors, maps) * given.scale / made.scale
+    names = program.constants.add_factors(multipliers)
     zeros = (given.zero, made.zero)
     return program.write_call(
         "affine", node, *names, fine_name, *zeros, slope, maps, area
     )
+
+
+def _spread(numbers: Reals, maps: int) -> Reals:
+    """Numbers for each map, of one for each or one for all."""
+    return np.broadcast_to(numbers.reshape(-1), maps)
 
 
 def _find_affine(node: Int8Node) -> tuple[Reals, Reals]:
@@ -80,7 +84,7 @@ def _find_by_map(node: Int8Node, function: str, constant: Constant) -> Reals:
     is_by_map = shape[-len(node.shape) :] == (node.shape[0], *ones)
     is_known = is_by_map or numbers.size == 1
     operation = f"{function} by constants of shape {shape}"
-    require_int8(is_known, operation, "one for each map")
+    require_int8(is_known, operation, "one for each map, or one for all")
     return numbers
 
 
@@ -93,7 +97,7 @@ def write_layer_norm(program: Int8Program, node: Int8Node, norm: ops.LayerNorm) 
     eps = round_to_float(norm.eps)
     epsilon = max(1, round(eps * (node.size / given.scale) ** 2))
     values = f"layer_norm of values up to {255 * given.scale:.1g}"
-    require_int8(epsilon < MAX_EPSILON, values, "larger ones")
+    require_int8(epsilon < MAX_EPSILON, values, "a norm of larger ones")
     fine = round(2**FINE_BITS * summand / made.scale)
     operation = f"layer_norm that adds {summand:.1g}"
     require_int8(abs(fine) < MAX_FINE, operation, "a smaller number")
@@ -178,9 +182,12 @@ def write_sum(program: Int8Program, node: Int8Node) -> str:
     first, second = _find_both_steps(program, node, "add_values")
     made = program.find_steps(node.output)
     zeros = (first.zero, second.zero, made.zero)
-    multipliers = (first.scale / made.scale, second.scale / made.scale)
-    shift = find_factor(max(multipliers)).shift
-    factors = [_scale_up(multiplier, shift) for multiplier in multipliers]
+    larger = max(first.scale, second.scale)
+    shift = find_factor(larger / made.scale).shift
+    factors = (
+        _scale_up(first.scale / made.scale, shift),
+        _scale_up(second.scale / made.scale, shift),
+    )
     return program.write_call(
         "add_values", node, node.size, *zeros, *factors, shift, slope
     )

@@ -5,7 +5,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 TEMPLATES = Path(__file__).parent / "templates"
-KERNEL = re.compile(r"/\* kernel (\w+) \*/\n(.*?)\n(?=/\* kernel |\Z)", re.DOTALL)
+# A marker with the function's name and, behind a colon, how its arrays lie in memory,
+# which headers are spared; then the function.
+KERNEL = re.compile(
+    r"/\* kernel (\w+)(?:: [^*]+)? \*/\n(.*?)\n(?=/\* kernel |\Z)", re.DOTALL
+)
 NORMALISE = "normalise"  # the function that all norms call
 
 

@@ -78,9 +78,8 @@ def _find_compiler() -> str:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if not compiler:
         raise ExportError(
-            "C compiler `gcc` is not on the PATH; expected it or `cc`, to check the "
-            "header; "
-            "install gcc or leave out --c"
+            "C compiler `gcc` is not on the PATH; the header is checked with it, or "
+            "with `cc`; install one of them or leave out --c"
         )
     return compiler
 
@@ -93,9 +92,8 @@ def _explain_failure(compiler: str, header: Path, message: str) -> Exception:
     errors = [line for line in message.splitlines() if "error:" in line]
     reason = errors[0] if errors else message.strip()
     return ExportError(
-        f"C header `{header.name}` is refused by {compiler} ({reason}); expected "
-        "valid C99; "
-        f"please report the model's config"
+        f"C header `{header.name}` is refused by {compiler} ({reason}); please report "
+        "the model's config"
     )
 
 

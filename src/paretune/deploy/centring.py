@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from paretune.data.pictures import Size
 from paretune.deploy.ink import INK
 
-DARKEST = 1e-6  # of the brightest pixel: nothing is divided by 0
+LEAST_BRIGHTNESS = 1e-6  # of the brightest pixel: nothing is divided by 0
 Grey = NDArray[np.float32]
-Size = tuple[int, int]  # height and width
 
 
 def centre_ink(white: Grey, size: Size, share: float) -> Grey:
@@ -26,7 +26,7 @@ def centre_ink(white: Grey, size: Size, share: float) -> Grey:
     left = _find_start(ink.sum(axis=0), size[1])
     height, width = ink.shape
     image[top : top + height, left : left + width] = ink
-    brightest = max(float(image.max()), DARKEST)
+    brightest = max(float(image.max()), LEAST_BRIGHTNESS)
     return np.asarray(image / brightest)
 
 

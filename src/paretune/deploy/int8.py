@@ -32,7 +32,7 @@ def write_int8(model: Deployable, source: Path, path: Path) -> Quantised:
     """
     assert model.training
     images = model.training.to_fractions()
-    graph = fold_norms(model.graph_of_scaled(), copies=True)
+    graph = fold_norms(model.find_scaled_graph(), copies=True)
     facts = onnx.load(str(source)).metadata_props
     with temporary_folder() as folder:
         plain = folder / "plain.onnx"

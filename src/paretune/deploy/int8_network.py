@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paretune.layers.types import Shape
 from paretune.memory import Buffer, find_buffers
 from paretune.memory import Operation as MemoryUse
 from paretune.operations import IMAGE
-from paretune.operations.graph import Shape
 from paretune.operations.types import LeakyRelu, Operation, Relu
 
 INT8_MIN = -128

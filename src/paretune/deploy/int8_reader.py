@@ -22,7 +22,7 @@ from paretune.deploy.int8_network import (
     round_to_float,
 )
 from paretune.deploy.onnx_file import LOGITS, ConstantPlaces
-from paretune.deploy.onnx_nodes import RESHAPES
+from paretune.deploy.onnx_nodes import RESHAPE_NODES
 from paretune.deploy.onnx_operations import name_sigmoid
 from paretune.deploy.quantise import ROUNDING_NODES
 from paretune.operations import IMAGE, Graph, Node
@@ -30,7 +30,7 @@ from paretune.operations import types as ops
 from paretune.operations.graph import SCALED
 
 Arrays = Mapping[str, NDArray[Any]]
-SAME_VALUES = (*ROUNDING_NODES, *RESHAPES)
+SAME_VALUES = (*ROUNDING_NODES, *RESHAPE_NODES)
 UINT8_OFFSET = 128  # the file has activations from 0 to 255
 
 

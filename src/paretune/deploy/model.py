@@ -17,7 +17,7 @@ from paretune.errors import ExportError
 from paretune.front import Point
 from paretune.models.network import Network
 from paretune.models.views import Views
-from paretune.operations import Graph, graph_of_layers, scale_image, trace_graph
+from paretune.operations import Graph, build_graph, scale_image, trace_graph
 from paretune.paths import data_now
 from paretune.training import load as load_net
 from paretune.trust import Trust
@@ -98,17 +98,17 @@ class Deployable:
         """Whether layers describe the network; else it is somebody's own module."""
         return isinstance(self.single_view.net.net, Network)
 
-    def graph(self) -> Graph:
+    def find_graph(self) -> Graph:
         """The operations on one view of an image in [0, 1]."""
-        return scale_image(self.graph_of_scaled(), self.net.factor, self.net.shift)
+        return scale_image(self.find_scaled_graph(), self.net.factor, self.net.shift)
 
-    def graph_of_scaled(self) -> Graph:
+    def find_scaled_graph(self) -> Graph:
         """The operations on one view of a scaled image: from the layers of the network,
         or, where none describe it, from a trace.
         """
         network = self.single_view.net.net
         if isinstance(network, Network):
-            return graph_of_layers(network, network.layers, network.image_shape)
+            return build_graph(network, network.layers, network.image_shape)
         return trace_graph(network, self.image_shape)
 
     def logits(self) -> NDArray[np.float32]:
@@ -164,9 +164,8 @@ def check_same_outputs(
     if not is_near or n_others:
         raise ExportError(
             f"{what} differs from torch by {difference:.2g} and gives {n_others} of "
-            f"{len(expected)} images "
-            f"another class; expected at most {bound:.2g} and none; the file is not "
-            "kept; "
-            f"please report the model's config"
+            f"{len(expected)} images another class; at most {bound:.2g} and no other "
+            "class are allowed, so the file is not kept; please report the model's "
+            "config"
         )
     return difference

@@ -41,7 +41,7 @@ def _write_single_view(model: Deployable) -> ModelProto:
     """
     if not model.has_layers:
         return export_module(model.single_view)
-    return write_graph(fold_norms(model.graph(), copies=False)).to_model()
+    return write_graph(fold_norms(model.find_graph(), copies=False)).to_model()
 
 
 def save_with_facts(proto: ModelProto, path: Path, facts: Mapping[str, object]) -> None:

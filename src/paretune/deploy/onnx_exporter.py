@@ -42,9 +42,8 @@ def _export(model: Deployable) -> ModelProto:
     except torch.onnx.OnnxExporterError as error:
         reason = first_line(error.__cause__ or error)[:200]
         raise ExportError(
-            f"network cannot be written as ONNX ({reason}); expected operations that "
-            "torch.onnx knows, for any batch, "
-            f"and no choice by values; change the model's code"
+            f"network cannot be written as ONNX ({reason}); use operations that "
+            "torch.onnx knows, for a batch of any size, and no choice by values"
         ) from error
     assert program
     return program.model_proto

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from paretune.layers.types import Shape
 from paretune.operations import IMAGE
-from paretune.operations.graph import Shape
 
 IR_VERSION = 10
 OPSET = 20

@@ -3,7 +3,15 @@
 from onnx import ModelProto, NodeProto
 
 # Values stay as they are.
-RESHAPES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout")
+RESHAPE_NODES = (
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Cast",
+    "Dropout",
+)
 SCALING = ("Mul", "Add")  # of the image
 
 

@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from paretune.deploy.onnx_file import LOGITS, ConstantPlace, OnnxFile, name_value
+from paretune.layers.types import Shape
 from paretune.operations import IMAGE, Graph, Node
 from paretune.operations import types as ops
-from paretune.operations.graph import Shape
 
 # One node on one value, without any settings.
-PLAIN: dict[type[ops.Operation], str] = {
+BY_ONE_NODE: dict[type[ops.Operation], str] = {
     ops.Relu: "Relu",
     ops.Sigmoid: "Sigmoid",
     ops.Tanh: "Tanh",
@@ -115,8 +115,8 @@ class _NodeWriter:
                 self._write_mean()
             case ops.Concat():
                 self._finish("Concat", self.inputs, axis=1)
-            case _ if kind in PLAIN:
-                self._finish(PLAIN[kind], [self.source])
+            case _ if kind in BY_ONE_NODE:
+                self._finish(BY_ONE_NODE[kind], [self.source])
             case _:
                 raise UnwritableError(kind.__name__)
 
@@ -220,8 +220,9 @@ class _NodeWriter:
 
     def _write_pad(self, pad: ops.Pad) -> None:
         dimensions = len(self.shape_in)
-        before = np.array([pad.front, pad.top, pad.left][:dimensions])
-        behind = np.subtract(self.node.shape, self.shape_in) - before
+        before = [pad.front, pad.top, pad.left][:dimensions]
+        added = np.subtract(self.node.shape, self.shape_in)
+        behind = added - before
         pads = self._add_constant("pads", [0, *before, 0, *behind])
         value = self._add_constant("value", np.float32(pad.value))
         mode = "edge" if pad.repeats_edge else "constant"

@@ -57,8 +57,8 @@ def read_pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
     images = read_idx(path)
     if images.ndim != 3 or not len(images):
         raise DataError(
-            f"picture `{printable(path)}` holds an array {images.shape}; "
-            f"expected images (N, H, W); give a file of images"
+            f"picture `{printable(path)}` holds an array {images.shape}, not images "
+            "(N, H, W); give a file of images"
         )
     for number, pixels in enumerate(images):
         yield f"{printable(path)}[{number}]", Image.fromarray(pixels)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from paretune.deploy.onnx_nodes import (
-    RESHAPES,
+    RESHAPE_NODES,
     SCALING,
     find_maker,
     find_readers,
@@ -132,8 +132,8 @@ def _check_ranges(model: ModelProto) -> None:
         if not np.isfinite(scale).all():
             raise ExportError(
                 f"layer `{_describe_maker(node, model)}` gives values without a "
-                "finite range; expected finite numbers, "
-                f"such as a pad with zeros; export without --int8"
+                "finite range, which int8 has no steps for; use finite numbers, such as "
+                "a pad with zeros, or export without --int8"
             )
 
 
@@ -214,7 +214,7 @@ def _find_last_layer(model: ModelProto) -> list[NodeProto]:
     while node:
         if node.op_type not in ROUNDING_NODES:
             kept.append(node)
-            if node.op_type not in RESHAPES:
+            if node.op_type not in RESHAPE_NODES:
                 break
         node = find_maker(node.input[0], model)
     return kept

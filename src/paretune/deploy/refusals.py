@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from paretune.deploy.model import Deployable
 from paretune.errors import ExportError
@@ -11,16 +12,21 @@ INT8_C = "--int8 with --c"
 
 
 def require_known(
-    is_known: bool, operation: str, expected: str, option: str = FLOAT_C
+    is_known: bool, operation: str, alternative: str, option: str = FLOAT_C
 ) -> None:
     """Raise :class:`~paretune.errors.ExportError` about an ``operation`` that is not
-    known; ``option`` asked for it.
+    known, in whose place one could use an ``alternative``; ``option`` asked for C.
     """
     if not is_known:
-        raise ExportError(
-            f"operation `{operation}` cannot be written in C; expected {expected}; "
-            f"export without {option}"
-        )
+        problem = f"operation `{operation}` cannot be written in C"
+        refuse(problem, f"use {alternative}", option)
+
+
+def refuse(problem: str, remedy: str, option: str) -> NoReturn:
+    """Raise :class:`~paretune.errors.ExportError` about a ``problem`` of the network;
+    ``option`` asked for what it stands in the way of.
+    """
+    raise ExportError(f"{problem}; {remedy}, or export without {option}")
 
 
 @contextmanager

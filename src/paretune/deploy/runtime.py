@@ -28,9 +28,8 @@ class Runtime:
             facts = json.loads(
                 self.session.get_modelmeta().custom_metadata_map[METADATA]
             )
-        except (
-            Exception
-        ) as error:  # onnxruntime has an error class for each of its return codes
+        # onnxruntime has an error class for each of its return codes.
+        except Exception as error:
             raise StoreError(
                 f"model `{path}` was not written by paretune export "
                 f"({_explain(error, path)}); check the path"

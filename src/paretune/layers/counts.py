@@ -22,7 +22,7 @@ from paretune.layers.types import (
     Shape,
 )
 from paretune.layers.unroll import (
-    IMAGE,
+    IMAGE_NUMBER,
     Application,
     leave_out_views,
     once_each,
@@ -189,7 +189,7 @@ def _measure_memory(line: Sequence[Application], image_shape: Shape) -> list[int
     :func:`paretune.memory.measure_needs`.
     """
     operations = find_operations(line)
-    buffers = find_buffers(operations, IMAGE, prod(image_shape))
+    buffers = find_buffers(operations, IMAGE_NUMBER, prod(image_shape))
     return measure_needs(len(operations), buffers)
 
 

@@ -24,9 +24,8 @@ def check_image_shape(image_shape: Sequence[int]) -> Shape:
     """
     if len(image_shape) != 3:
         raise ConfigError(
-            f"model.image_shape `{list(image_shape)}` is invalid; expected [channels, "
-            "height, width]; "
-            f"set model.image_shape"
+            f"model.image_shape `{list(image_shape)}` is invalid; set it to [channels, "
+            "height, width]"
         )
     channels, height, width = image_shape
     return channels, height, width
@@ -76,10 +75,8 @@ def _slide(
     if min(sides) < 1:
         raise ConfigError(
             f"model leaves no pixel: a {kernel}x{kernel} {kind} does not fit on a "
-            f"{height}x{width} map; expected a map "
-            "of at least 1x1 to be left; use fewer pools, smaller kernels, `same` "
-            "padding (model.padding=same) or fewer "
-            "layers, such as model=conv_tiny, or scale pictures of yours up "
-            "(data.image_size=[28,28])"
+            f"{height}x{width} map; use fewer pools, smaller kernels, `same` padding "
+            "(model.padding=same) or fewer layers, such as model=conv_tiny, or scale "
+            "pictures of yours up (data.image_size=[28,28])"
         )
     return sides

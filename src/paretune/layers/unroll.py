@@ -22,7 +22,7 @@ from paretune.layers.types import (
     Shape,
 )
 
-IMAGE = 0  # the number of the value that comes in
+IMAGE_NUMBER = 0  # the number of the value that comes in
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def unroll(layers: Layers, image_shape: Shape) -> list[Application]:
     comes in.
     """
     line = _Line()
-    line.extend(layers, "", IMAGE, image_shape)
+    line.extend(layers, "", IMAGE_NUMBER, image_shape)
     return line.applications
 
 
@@ -138,7 +138,9 @@ def leave_out_views(line: Iterable[Application]) -> list[Application]:
     """The applications that compute something; what gives the same values as it gets is
     looked through.
     """
-    sources = {IMAGE: IMAGE}  # of each value the one that it is a view of, or itself
+    sources = {
+        IMAGE_NUMBER: IMAGE_NUMBER
+    }  # of each value the one that it is a view of, or itself
     computing: list[Application] = []
     for application in line:
         inputs = tuple(sources[value] for value in application.inputs)

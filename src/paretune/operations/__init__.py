@@ -6,7 +6,7 @@ graph of a network that layers describe, ``tracing`` that of any other module.
 """
 
 from paretune.operations.folding import fold_norms
-from paretune.operations.from_layers import graph_of_layers
+from paretune.operations.from_layers import build_graph
 from paretune.operations.graph import (
     IMAGE,
     Graph,
@@ -20,9 +20,9 @@ __all__ = [
     "IMAGE",
     "Graph",
     "Node",
+    "build_graph",
     "find_graph_buffers",
     "fold_norms",
-    "graph_of_layers",
     "scale_image",
     "trace_graph",
 ]

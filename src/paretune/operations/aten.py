@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from paretune.operations.graph import Shape
+from paretune.layers.types import Shape
 from paretune.operations.types import (
     Add,
     AddValues,
@@ -24,9 +24,9 @@ from paretune.operations.types import (
     Operation,
     Other,
     Pad,
-    Pair,
     PRelu,
     Relu,
+    RowsColumns,
     Sigmoid,
     Silu,
     Slice,
@@ -99,9 +99,9 @@ def _read_conv(call: Call) -> Operation:
     return Conv(
         settings["weight"],
         settings["bias"],
-        strides=_read_pair(settings["stride"]),
-        padding=_read_pair(settings["padding"]),
-        dilation=_read_pair(settings["dilation"]),
+        strides=_read_rows_columns(settings["stride"]),
+        padding=_read_rows_columns(settings["padding"]),
+        dilation=_read_rows_columns(settings["dilation"]),
         groups=settings["groups"],
     )
 
@@ -115,10 +115,10 @@ def _read_pool(call: Call) -> Operation:
     settings = call.settings
     kernel = settings["kernel_size"]
     return MaxPool(
-        _read_pair(kernel),
-        strides=_read_pair(settings["stride"] or kernel),
-        padding=_read_pair(settings["padding"]),
-        dilation=_read_pair(settings["dilation"]),
+        _read_rows_columns(kernel),
+        strides=_read_rows_columns(settings["stride"] or kernel),
+        padding=_read_rows_columns(settings["padding"]),
+        dilation=_read_rows_columns(settings["dilation"]),
     )
 
 
@@ -175,7 +175,9 @@ def _read_batch_norm(call: Call) -> Operation:
     mean = settings["running_mean"]
     variance = settings["running_var"]
     if mean is None or variance is None:
-        return _other(call, "batch_norm by the batch's own statistics", "running ones")
+        return _other(
+            call, "batch_norm by the batch's own statistics", "running statistics"
+        )
     weight, bias = settings["weight"], settings["bias"]
     return BatchNorm(weight, bias, mean, variance, float(settings["eps"]))
 
@@ -190,7 +192,7 @@ def _read_instance_norm(call: Call) -> Operation:
     settings = call.settings
     if not settings["use_input_stats"]:
         name = "instance_norm by running statistics"
-        return _other(call, name, "by the image's own")
+        return _other(call, name, "those of the image")
     return InstanceNorm(settings["weight"], settings["bias"], float(settings["eps"]))
 
 
@@ -198,7 +200,7 @@ def _read_layer_norm(call: Call) -> Operation:
     settings = call.settings
     normalised = list(settings["normalized_shape"])
     if prod(normalised) != prod(call.shape[1:]):
-        return _other(call, f"layer_norm over {normalised}", "all values")
+        return _other(call, f"layer_norm over {normalised}", "a norm over all values")
     return LayerNorm(settings["weight"], settings["bias"], float(settings["eps"]))
 
 
@@ -219,7 +221,7 @@ def _read_concat(call: Call) -> Operation:
     return Concat()
 
 
-def _read_pair(setting: Any) -> Pair:
+def _read_rows_columns(setting: Any) -> RowsColumns:
     """A setting for rows and for columns, of one for both or one each."""
     if isinstance(setting, int):
         return setting, setting

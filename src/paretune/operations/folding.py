@@ -21,20 +21,27 @@ def fold_norms(graph: Graph, *, copies: bool) -> Graph:
     it: each application has weights of its own then.
     """
     readers = Counter(value for node in graph.nodes for value in node.inputs)
-    applied = Counter(id(node.operation) for node in graph.nodes)
+    applied = _count_applications(graph)
     folded: dict[str, Node] = {}  # by what they give
     for node in graph.nodes:
         layer = folded.get(node.inputs[0])
         joined = _join(layer, node)
         if layer and joined:
             is_read_alone = readers[layer.output] == 1
-            is_applied_once = applied[id(layer.operation)] == 1
+            is_applied_once = applied[layer.layer] == 1
             if is_read_alone and (copies or is_applied_once):
                 del folded[layer.output]
                 folded[joined.output] = joined
                 continue
         folded[node.output] = node
     return make_graph(list(folded.values()), graph.shapes[IMAGE])
+
+
+def _count_applications(graph: Graph) -> Counter[str]:
+    """How often each layer with weights is applied, by its name."""
+    return Counter(
+        node.layer for node in graph.nodes if isinstance(node.operation, Conv | Linear)
+    )
 
 
 def _join(layer: Node | None, follower: Node) -> Node | None:

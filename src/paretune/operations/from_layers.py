@@ -8,20 +8,20 @@ from typing import Any
 from torch import Tensor, nn
 
 from paretune.layers import types as layers
-from paretune.layers.unroll import IMAGE as IMAGE_NUMBER
 from paretune.layers.unroll import (
+    IMAGE_NUMBER,
     Application,
     Join,
     is_view,
     unroll,
 )
 from paretune.operations import types as operations
-from paretune.operations.graph import IMAGE, Graph, Node, Shape, make_graph
+from paretune.operations.graph import IMAGE, Graph, Node, make_graph
 from paretune.operations.types import Operation
 
 
-def graph_of_layers(
-    network: nn.Module, described: layers.Layers, image_shape: Shape
+def build_graph(
+    network: nn.Module, described: layers.Layers, image_shape: layers.Shape
 ) -> Graph:
     """The operations of ``network``, which has a module for each layer ``described``,
     in evaluation mode.
@@ -89,7 +89,11 @@ class _Writer:
         return output
 
     def _append(
-        self, operation: Operation, inputs: tuple[str, ...], shape: Shape, name: str
+        self,
+        operation: Operation,
+        inputs: tuple[str, ...],
+        shape: layers.Shape,
+        name: str,
     ) -> str:
         output = self._name_value(name)
         self.nodes.append(Node(operation, inputs, output, shape, name))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
+from paretune.layers.types import Shape
 from paretune.memory import Buffer, find_buffers
 from paretune.memory import Operation as MemoryUse
 from paretune.operations.types import (
@@ -19,8 +20,6 @@ from paretune.operations.types import (
 IMAGE = "image"  # the value that comes in
 MULTIPLIED = "image_multiplied"
 SCALED = "image_scaled"
-
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)

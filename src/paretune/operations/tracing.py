@@ -18,7 +18,7 @@ from paretune.operations.types import BatchNorm, Operation, Slice
 OF_WEIGHTS = ("cat", "slice", "transpose")
 KEEP_SHAPE = ("relu", "silu", "leaky_relu", "batch_norm")
 # Values stay as they are.
-RESHAPES = (
+RESHAPE_CALLS = (
     "view",
     "reshape",
     "_unsafe_view",
@@ -125,7 +125,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._keep_weights(name, arguments, output)
         elif isinstance(output, list):
             self._note_parts(name, args, inputs, output)
-        elif isinstance(output, Tensor) and name in RESHAPES:
+        elif isinstance(output, Tensor) and name in RESHAPE_CALLS:
             self._note_reshaped(inputs[0], output)
         elif isinstance(output, Tensor):
             call = self._describe_call(func, args, kwargs, output)
@@ -238,7 +238,7 @@ def _bind(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str
 def _is_known(func: Any) -> bool:
     """Whether an operation is noted as it is, not as those that torch makes it of."""
     name = _name_of(func).rstrip("_")
-    known = (*READERS, *ARITHMETIC, *RESHAPES)
+    known = (*READERS, *ARITHMETIC, *RESHAPE_CALLS)
     return func._overloadname != "padding" and name in known
 
 

@@ -12,9 +12,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-Pair = tuple[int, int]
-ONE_EACH: Pair = (1, 1)
-NONE_EACH: Pair = (0, 0)
+RowsColumns = tuple[int, int]
+ONE_EACH: RowsColumns = (1, 1)
+NONE_EACH: RowsColumns = (0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,9 @@ class Conv(Operation):
 
     weight: Tensor
     bias: Tensor | None = None
-    strides: Pair = ONE_EACH
-    padding: Pair = NONE_EACH
-    dilation: Pair = ONE_EACH
+    strides: RowsColumns = ONE_EACH
+    padding: RowsColumns = NONE_EACH
+    dilation: RowsColumns = ONE_EACH
     groups: int = 1
 
 
@@ -207,10 +207,10 @@ class AddValues(Operation):
 class MaxPool(Operation):
     """The largest value of each window, which reads nothing where it stands out."""
 
-    kernel: Pair
-    strides: Pair
-    padding: Pair = NONE_EACH
-    dilation: Pair = ONE_EACH
+    kernel: RowsColumns
+    strides: RowsColumns
+    padding: RowsColumns = NONE_EACH
+    dilation: RowsColumns = ONE_EACH
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,5 @@
-/* kernel conv2d */
+/* kernel conv2d: in is (channels, height, width), out (maps, rows, columns), w (maps, fan, kh, kw), b (maps) or none.
+   Map m reads the fan channels of its group. Each output is one sum over its window; zeros outside are skipped. */
 static void KERNEL_conv2d(const float *in, float *out, const float *w, const float *b, int32_t channels, int32_t height,
                           int32_t width, int32_t maps, int32_t rows, int32_t columns, int32_t kh, int32_t kw,
                           int32_t sh, int32_t sw, int32_t ph, int32_t pw, int32_t groups) {
@@ -21,7 +22,8 @@ static void KERNEL_conv2d(const float *in, float *out, const float *w, const flo
       }
 }
 
-/* kernel linear */
+/* kernel linear: in is (inputs), out (outputs), w (outputs, inputs), b (outputs) or none: one row of w for each
+   output. */
 static void KERNEL_linear(const float *in, float *out, const float *w, const float *b, int32_t inputs,
                           int32_t outputs) {
   for (int32_t o = 0; o < outputs; o++) {
@@ -31,7 +33,8 @@ static void KERNEL_linear(const float *in, float *out, const float *w, const flo
   }
 }
 
-/* kernel max_pool2d */
+/* kernel max_pool2d: in is (channels, height, width), out (channels, rows, columns): each output is the largest of
+   its window. */
 static void KERNEL_max_pool2d(const float *in, float *out, int32_t channels, int32_t height, int32_t width,
                               int32_t rows, int32_t columns, int32_t kh, int32_t kw, int32_t sh, int32_t sw, int32_t ph,
                               int32_t pw) {
@@ -50,7 +53,8 @@ static void KERNEL_max_pool2d(const float *in, float *out, int32_t channels, int
       }
 }
 
-/* kernel pad */
+/* kernel pad: in is (channels, height, width), out (maps, rows, columns); in begins at (front, top, left) of out.
+   Negative ones cut. Places outside of in hold value, or, with repeat, the nearest of in. */
 static int32_t KERNEL_nearest(int32_t at, int32_t size) { return at < 0 ? 0 : at < size ? at : size - 1; }
 
 static void KERNEL_pad(const float *in, float *out, int32_t channels, int32_t height, int32_t width, int32_t maps,
@@ -66,14 +70,14 @@ static void KERNEL_pad(const float *in, float *out, int32_t channels, int32_t he
       }
 }
 
-/* kernel affine */
+/* kernel affine: in and out are (channels, size), factor and shift (channels); in may be out. */
 static void KERNEL_affine(const float *in, float *out, const float *factor, const float *shift, int32_t channels,
                           int32_t size) {
   for (int32_t m = 0; m < channels; m++)
     for (int32_t i = 0; i < size; i++) out[m * size + i] = in[m * size + i] * factor[m] + shift[m];
 }
 
-/* kernel map_mean */
+/* kernel map_mean: in is (channels, size), out (channels). */
 static void KERNEL_map_mean(const float *in, float *out, int32_t channels, int32_t size) {
   for (int32_t m = 0; m < channels; m++) {
     float sum = 0.0f;
@@ -82,17 +86,17 @@ static void KERNEL_map_mean(const float *in, float *out, int32_t channels, int32
   }
 }
 
-/* kernel relu */
+/* kernel relu: in and out are (size); in may be out, as in all functions that go value by value. */
 static void KERNEL_relu(const float *in, float *out, int32_t size) {
   for (int32_t i = 0; i < size; i++) out[i] = in[i] > 0.0f ? in[i] : 0.0f;
 }
 
-/* kernel leaky_relu */
+/* kernel leaky_relu: in and out are (size). */
 static void KERNEL_leaky_relu(const float *in, float *out, int32_t size, float slope) {
   for (int32_t i = 0; i < size; i++) out[i] = in[i] > 0.0f ? in[i] : in[i] * slope;
 }
 
-/* kernel prelu */
+/* kernel prelu: in and out are (channels, size), slopes (channels) or one. */
 static void KERNEL_prelu(const float *in, float *out, const float *slopes, int32_t slope_count, int32_t channels,
                          int32_t size) {
   for (int32_t m = 0; m < channels; m++)
@@ -102,37 +106,37 @@ static void KERNEL_prelu(const float *in, float *out, const float *slopes, int32
     }
 }
 
-/* kernel silu */
+/* kernel silu: in and out are (size). */
 static void KERNEL_silu(const float *in, float *out, int32_t size) {
   for (int32_t i = 0; i < size; i++) out[i] = in[i] / (1.0f + expf(-in[i]));
 }
 
-/* kernel mul */
+/* kernel mul: in and out are (size). */
 static void KERNEL_mul(const float *in, float *out, int32_t size, float by) {
   for (int32_t i = 0; i < size; i++) out[i] = in[i] * by;
 }
 
-/* kernel add */
+/* kernel add: in and out are (size). */
 static void KERNEL_add(const float *in, float *out, int32_t size, float by) {
   for (int32_t i = 0; i < size; i++) out[i] = in[i] + by;
 }
 
-/* kernel add_values */
+/* kernel add_values: in, other and out are (size). */
 static void KERNEL_add_values(const float *in, const float *other, float *out, int32_t size) {
   for (int32_t i = 0; i < size; i++) out[i] = in[i] + other[i];
 }
 
-/* kernel mul_values */
+/* kernel mul_values: in, other and out are (size). */
 static void KERNEL_mul_values(const float *in, const float *other, float *out, int32_t size) {
   for (int32_t i = 0; i < size; i++) out[i] = in[i] * other[i];
 }
 
-/* kernel cat */
+/* kernel cat: in and out are (size): a copy of whole maps to their place among others. */
 static void KERNEL_cat(const float *in, float *out, int32_t size) {
   for (int32_t i = 0; i < size; i++) out[i] = in[i];
 }
 
-/* kernel normalise */
+/* kernel normalise: in and out are (size): three passes, for the mean, the deviation and the values. */
 static void KERNEL_normalise(const float *in, float *out, int32_t size, float eps) {
   float mean = 0.0f, square = 0.0f;
   for (int32_t i = 0; i < size; i++) mean += in[i] / (float)size;
@@ -141,7 +145,8 @@ static void KERNEL_normalise(const float *in, float *out, int32_t size, float ep
   for (int32_t i = 0; i < size; i++) out[i] = (in[i] - mean) * factor;
 }
 
-/* kernel group_norm */
+/* kernel group_norm: in and out are (channels, size), w and b (channels) or none; a group is channels / groups maps
+   in a row. */
 static void KERNEL_group_norm(const float *in, float *out, const float *w, const float *b, int32_t channels,
                               int32_t size, int32_t groups, float eps) {
   const int32_t part = channels / groups * size;
@@ -150,7 +155,7 @@ static void KERNEL_group_norm(const float *in, float *out, const float *w, const
     for (int32_t i = 0; i < size; i++) out[m * size + i] = out[m * size + i] * (w ? w[m] : 1.0f) + (b ? b[m] : 0.0f);
 }
 
-/* kernel instance_norm */
+/* kernel instance_norm: in and out are (channels, size), w and b (channels) or none. */
 static void KERNEL_instance_norm(const float *in, float *out, const float *w, const float *b, int32_t channels,
                                  int32_t size, float eps) {
   for (int32_t m = 0; m < channels; m++) {
@@ -159,7 +164,7 @@ static void KERNEL_instance_norm(const float *in, float *out, const float *w, co
   }
 }
 
-/* kernel layer_norm */
+/* kernel layer_norm: in and out are (size), w and b (size) or none. */
 static void KERNEL_layer_norm(const float *in, float *out, const float *w, const float *b, int32_t size, float eps) {
   KERNEL_normalise(in, out, size, eps);
   for (int32_t i = 0; i < size; i++) out[i] = out[i] * (w ? w[i] : 1.0f) + (b ? b[i] : 0.0f);

@@ -36,13 +36,15 @@ static inline int32_t KERNEL_kept(int32_t sum, int32_t factor, int32_t shift, in
   return (int32_t)(KERNEL_scaled(sum, factor, shift) + zero);
 }
 
-/* kernel image */
+/* kernel image: pixels and out are (size), in the order of the image: (channels, height, width). */
 static void KERNEL_image(const uint8_t *pixels, int8_t *out, int32_t size, int32_t factor, int64_t offset,
                          int32_t shift) {
   for (int32_t i = 0; i < size; i++) out[i] = KERNEL_clipped(((int64_t)pixels[i] * factor + offset) >> shift);
 }
 
-/* kernel conv2d */
+/* kernel conv2d: in is (channels, height, width), out (maps, rows, columns), w (maps, fan, kh, kw), b, factors and
+   shifts (maps). Map m reads the fan channels of its group. What in has for 0 is zero_in: outside of in nothing is
+   added. */
 static void KERNEL_conv2d(const int8_t *in, OUT *out, const int8_t *w, const int32_t *b, const int32_t *factors,
                           const int8_t *shifts, int32_t zero_in, int32_t zero_out, int32_t slope, int32_t channels,
                           int32_t height, int32_t width, int32_t maps, int32_t rows, int32_t columns, int32_t kh,
@@ -67,7 +69,7 @@ static void KERNEL_conv2d(const int8_t *in, OUT *out, const int8_t *w, const int
       }
 }
 
-/* kernel linear */
+/* kernel linear: in is (inputs), out (outputs), w (outputs, inputs), b, factors and shifts (outputs). */
 static void KERNEL_linear(const int8_t *in, OUT *out, const int8_t *w, const int32_t *b, const int32_t *factors,
                           const int8_t *shifts, int32_t zero_in, int32_t zero_out, int32_t slope, int32_t inputs,
                           int32_t outputs) {
@@ -78,7 +80,7 @@ static void KERNEL_linear(const int8_t *in, OUT *out, const int8_t *w, const int
   }
 }
 
-/* kernel map_mean */
+/* kernel map_mean: in is (maps, size), out (maps). */
 static void KERNEL_map_mean(const int8_t *in, OUT *out, int32_t factor, int32_t shift, int32_t zero_in,
                             int32_t zero_out, int32_t slope, int32_t maps, int32_t size) {
   for (int32_t m = 0; m < maps; m++) {
@@ -88,7 +90,8 @@ static void KERNEL_map_mean(const int8_t *in, OUT *out, int32_t factor, int32_t 
   }
 }
 
-/* kernel max_pool2d */
+/* kernel max_pool2d: in is (channels, height, width), out (channels, rows, columns): each output is the largest of
+   its window. */
 static void KERNEL_max_pool2d(const int8_t *in, int8_t *out, int32_t channels, int32_t height, int32_t width,
                               int32_t rows, int32_t columns, int32_t kh, int32_t kw, int32_t sh, int32_t sw, int32_t ph,
                               int32_t pw) {
@@ -107,13 +110,13 @@ static void KERNEL_max_pool2d(const int8_t *in, int8_t *out, int32_t channels, i
       }
 }
 
-/* kernel cat */
+/* kernel cat: in and out are (size): a copy of whole maps to their place, in the steps of out; in may be out. */
 static void KERNEL_cat(const int8_t *in, int8_t *out, int32_t size, int32_t zero_in, int32_t zero_out, int32_t factor,
                        int32_t shift) {
   for (int32_t i = 0; i < size; i++) out[i] = KERNEL_clipped(KERNEL_scaled(in[i] - zero_in, factor, shift) + zero_out);
 }
 
-/* kernel affine */
+/* kernel affine: in and out are (channels, size), factors, shifts and added (channels); in may be out. */
 /* Each channel times a factor, plus a number, which is in 1/2^16 of a step. */
 static void KERNEL_affine(const int8_t *in, int8_t *out, const int32_t *factors, const int8_t *shifts,
                           const int32_t *added, int32_t zero_in, int32_t zero_out, int32_t slope, int32_t channels,
@@ -125,7 +128,8 @@ static void KERNEL_affine(const int8_t *in, int8_t *out, const int32_t *factors,
     }
 }
 
-/* kernel layer_norm */
+/* kernel layer_norm: in and out are (size): one pass for the sum and the squares, a root bit by bit, one pass for the
+   values. */
 /* All values to mean 0 and deviation 1, times a factor, plus a number, which is in 1/2^16 of a step. */
 static void KERNEL_layer_norm(const int8_t *in, int8_t *out, int32_t factor, int32_t shift, int32_t added, int64_t eps,
                               int32_t zero_out, int32_t slope, int32_t size) {
@@ -146,18 +150,18 @@ static void KERNEL_layer_norm(const int8_t *in, int8_t *out, int32_t factor, int
   }
 }
 
-/* kernel leaky_relu */
+/* kernel leaky_relu: in and out are (size); in may be out. */
 static void KERNEL_leaky_relu(const int8_t *in, int8_t *out, int32_t zero_in, int32_t zero_out, int32_t size,
                               int32_t factor, int32_t shift, int32_t slope) {
   for (int32_t i = 0; i < size; i++) out[i] = KERNEL_rounded(in[i] - zero_in, factor, shift, zero_out, slope);
 }
 
-/* kernel table */
+/* kernel table: in and out are (size), values (256), from what -128 becomes to what 127 becomes. */
 static void KERNEL_table(const int8_t *in, int8_t *out, const int8_t *values, int32_t size) {
   for (int32_t i = 0; i < size; i++) out[i] = values[in[i] + 128];
 }
 
-/* kernel add_values */
+/* kernel add_values: a, b and out are (size). */
 static void KERNEL_add_values(const int8_t *a, const int8_t *b, int8_t *out, int32_t size, int32_t zero_a,
                               int32_t zero_b, int32_t zero_out, int32_t factor_a, int32_t factor_b, int32_t shift,
                               int32_t slope) {
@@ -167,7 +171,7 @@ static void KERNEL_add_values(const int8_t *a, const int8_t *b, int8_t *out, int
   }
 }
 
-/* kernel mul_values */
+/* kernel mul_values: a, b and out are (size). */
 static void KERNEL_mul_values(const int8_t *a, const int8_t *b, int8_t *out, int32_t size, int32_t zero_a,
                               int32_t zero_b, int32_t zero_out, int32_t factor, int32_t shift, int32_t slope) {
   for (int32_t i = 0; i < size; i++)

@@ -1,7 +1,7 @@
 """The program of a network that is a list of layers."""
 
 from paretune.batch_last import Builder, Value
-from paretune.layers.unroll import IMAGE, Application, Join, unroll
+from paretune.layers.unroll import IMAGE_NUMBER, Application, Join, unroll
 from paretune.models.network import Network
 from paretune.training.programs.modules import add_module
 
@@ -13,7 +13,7 @@ def add_network(builder: Builder, net: Network) -> Value:
     one.
     """
     last = builder.image
-    values = {IMAGE: last}
+    values = {IMAGE_NUMBER: last}
     for application in unroll(net.layers, builder.image.shape):
         inputs = [values[number] for number in application.inputs]
         last = _add(builder, net, application, inputs)
