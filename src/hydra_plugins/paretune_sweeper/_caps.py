@@ -17,8 +17,7 @@ from paretune.search.grammar import value_of
 from paretune.search.space import Space, hydra_key
 
 MAX_COMPOSED = 64  # configurations, one for each choice of groups, that are kept
-Params = Mapping[str, Any]
-Prepare = Callable[[DictConfig], Callable[[Params], Any]]
+Prepare = Callable[[DictConfig], Callable[[Mapping[str, Any]], Any]]
 
 
 def read_caps(cap: CapOptions) -> Caps:
@@ -105,7 +104,9 @@ class _Count:
         self.unread = unread
         self.space = space
 
-    def split_read(self, params: Params) -> tuple[tuple[str, ...], dict[str, Any]]:
+    def split_read(
+        self, params: Mapping[str, Any]
+    ) -> tuple[tuple[str, ...], dict[str, Any]]:
         """The overrides that choose groups, behind the fixed ones, and the values that
         matter, as Hydra reads them.
         """

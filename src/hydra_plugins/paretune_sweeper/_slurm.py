@@ -14,7 +14,7 @@ QUEUE = ("squeue", "--me", "--states=all", "--noheader", "--array", "--format=%i
 CANCEL = ("scancel", "--quiet", "--state=PENDING")
 
 JobInfo = dict[str, str]  # by submitit's names
-GONE: JobInfo = {"State": "GONE", "NodeList": ""}
+GONE_JOB: JobInfo = {"State": "GONE", "NodeList": ""}
 
 
 class QueueWatcher(SlurmInfoWatcher):
@@ -45,7 +45,7 @@ class QueueWatcher(SlurmInfoWatcher):
         """State and nodes of every job that was asked for, by its id."""
         text = string.decode() if isinstance(string, bytes) else string
         queued = dict(_read_queue(text))
-        return {job: queued.get(job, GONE) for job in self._asked}
+        return {job: queued.get(job, GONE_JOB) for job in self._asked}
 
     def cancel_waiting(self) -> None:
         """Take the jobs that have not begun out of the queue; those that were seen to

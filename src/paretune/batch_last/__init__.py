@@ -17,17 +17,17 @@ from paretune.batch_last.library import Library
 from paretune.batch_last.operations import Window
 from paretune.batch_last.parameters import Parameters
 from paretune.batch_last.program import Program, differentiate
-from paretune.batch_last.values import LANES, Shape, Value
+from paretune.batch_last.values import LANES, MapShape, Value
 
 __all__ = [
     "LANES",
     "Builder",
     "Library",
+    "MapShape",
     "Parameters",
     "Plan",
     "Program",
     "RunningStatistics",
-    "Shape",
     "UnknownLayerError",
     "Value",
     "Weights",

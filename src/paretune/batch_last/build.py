@@ -32,7 +32,7 @@ FLAGS = (
     "-fno-signed-zeros",
     "-ffp-contract=fast",
 )
-TIMEOUT_S = 120
+COMPILER_TIMEOUT_S = 120
 HASH_CHARACTERS = 16
 PROCESSOR_LINES = ("flags", "Features", "model name", "CPU part")  # of /proc/cpuinfo
 
@@ -140,7 +140,7 @@ def _run(command: Sequence[str]) -> str:
     fails.
     """
     done = subprocess.run(
-        command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S
+        command, check=True, capture_output=True, text=True, timeout=COMPILER_TIMEOUT_S
     )
     return done.stdout
 

@@ -12,7 +12,7 @@ from paretune.batch_last.errors import UnknownLayerError, require
 from paretune.batch_last.memory import place_gradients
 from paretune.batch_last.operations import Curve, Kind, Operation, Tensors, Window
 from paretune.batch_last.parameters import Parameters
-from paretune.batch_last.values import LANES, Gradient, Shape, Value, count_floats
+from paretune.batch_last.values import LANES, Gradient, MapShape, Value, count_floats
 
 LONGEST_KERNEL = 32
 # Beyond that torch is faster, and sums of lanes take a gigabyte.
@@ -341,7 +341,7 @@ class Builder:
         require(not (self.training and is_frozen), "a frozen parameter")
         return start
 
-    def _make(self, shape: Shape, *, trained: bool) -> Value:
+    def _make(self, shape: MapShape, *, trained: bool) -> Value:
         """Room for a value, and for its gradient if something before it is
         ``trained``.
         """
@@ -351,14 +351,14 @@ class Builder:
             value.gradient = Gradient(floats)
         return value
 
-    def _make_after(self, x: Value, shape: Shape) -> Value:
+    def _make_after(self, x: Value, shape: MapShape) -> Value:
         """Room for what an operation without parameters makes of ``x``."""
         return self._make(shape, trained=x.is_trained)
 
     def _make_like(self, x: Value) -> Value:
         return self._make_after(x, x.shape)
 
-    def _make_foldable(self, shape: Shape) -> Value:
+    def _make_foldable(self, shape: MapShape) -> Value:
         """Room for what the operation that is added next makes, which can take over a
         ReLU.
         """

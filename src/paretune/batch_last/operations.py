@@ -108,14 +108,14 @@ class Operation:
     slope: float = 1.0
 
 
-PLACES = ("x", "y", "dx", "dy")
+ARRAY_NAMES = ("x", "y", "dx", "dy")
 SHAPES = ("maps", "rows", "columns", "out_maps", "out_rows", "out_columns")
 WINDOW = ("kernel_rows", "kernel_columns", "pad_rows", "pad_columns", "stride")
 CHOICES = ("kernels", "curve", "groups", "per_map", "drops_maps")
 POSITIONS = ("scratch", "weight_at", "bias_at")
 NUMBERS = ("eps", "momentum", "rate", "filling", "slope")
 TENSORS = ("weight", "bias", "running_mean", "running_var", "packed", "flipped")
-WHOLE = ("kind", *PLACES, *SHAPES, *WINDOW, *CHOICES, "seed", *POSITIONS)
+WHOLE = ("kind", *ARRAY_NAMES, *SHAPES, *WINDOW, *CHOICES, "seed", *POSITIONS)
 
 RECORD = np.dtype(
     [(name, "i8") for name in WHOLE]

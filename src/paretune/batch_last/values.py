@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 LANES = 16  # images of a block
-Shape = tuple[int, int, int]  # maps, rows, columns
+MapShape = tuple[int, int, int]  # maps, rows, columns
 
 
 @dataclass(eq=False, slots=True)
@@ -32,7 +32,7 @@ class Value:
     take over the ReLU that follows.
     """
 
-    shape: Shape
+    shape: MapShape
     at: int
     gradient: Gradient | None = None
     gradient_offset: int = 0
@@ -57,6 +57,6 @@ class Value:
         return self.gradient is not None
 
 
-def count_floats(shape: Shape) -> int:
+def count_floats(shape: MapShape) -> int:
     """Floats that a value takes in a block."""
     return prod(shape) * LANES

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TEST_SIZE = 360
 SIDE = 28
-DARKEST = 16
+LARGEST_DIGITS_VALUE = 16
 
 
 @lru_cache(maxsize=2)
@@ -33,7 +33,7 @@ def load(*, splitting: Splitting) -> "ImageData":
     from paretune.data.images import ImageData, Images
 
     digits = read_digits()
-    small = torch.from_numpy(digits.pixels).float() * (255 / DARKEST)
+    small = torch.from_numpy(digits.pixels).float() * (255 / LARGEST_DIGITS_VALUE)
     pixels = interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     images = Images(pixels.round().to(torch.uint8), torch.from_numpy(digits.labels))
     train, val = splitting.split(images.take(slice(-TEST_SIZE)))

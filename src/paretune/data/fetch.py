@@ -20,6 +20,7 @@ import requests
 import urllib3
 from filelock import FileLock
 
+from paretune.data.idx import GZIP_MAGIC
 from paretune.errors import DataError, first_line
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ MIRROR_TIMEOUT_S = 20
 # Before the algorithm: the hash is that of the unpacked content.
 CONTENT = "content-"
 GZIP = ".gz"
-GZIP_MAGIC = b"\x1f\x8b"
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 Hashes = tuple[tuple[str, str], ...]
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 KEPT_NAME = re.compile(r"pictures-[0-9a-f]{24}\.safetensors")
 # For another process that reads pictures; then this one reads them itself.
-LOCK_TIMEOUT_S = 1800
+PICTURES_LOCK_TIMEOUT_S = 1800
 # Files that changed within it may change again and have the same time (FAT counts in
 # two seconds).
 CLOCK_TICK_S = 3.0
@@ -74,7 +74,7 @@ def _one_at_a_time(place: Path) -> Iterator[None]:
     lock = FileLock(place / "pictures.lock")
     try:
         place.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=LOCK_TIMEOUT_S)
+        lock.acquire(timeout=PICTURES_LOCK_TIMEOUT_S)
     except (OSError, NotImplementedError) as error:
         log.debug("pictures are read without waiting for other processes (%s)", error)
     try:

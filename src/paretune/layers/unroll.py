@@ -22,7 +22,8 @@ from paretune.layers.types import (
     Shape,
 )
 
-IMAGE_NUMBER = 0  # the number of the value that comes in
+# Of the value that comes in.
+IMAGE_NUMBER = 0
 
 
 @dataclass(frozen=True, slots=True)

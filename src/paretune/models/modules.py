@@ -24,7 +24,8 @@ from paretune.layers.types import (
 )
 
 LEAKY_SLOPE = 0.2
-GROUPS = (4, 3, 2)  # of a group norm, the first that fits
+# Of a group norm, the first that fits.
+NORM_GROUPS = (4, 3, 2)
 
 
 class ScalarNorm(nn.Module):
@@ -187,7 +188,7 @@ def choose_groups(channels: int) -> int:
     A group of one channel would be an instance norm. Wu and He 2018,
     https://arxiv.org/abs/1803.08494.
     """
-    for groups in GROUPS:
+    for groups in NORM_GROUPS:
         if channels % groups == 0 and channels > groups:
             return groups
     return 1

@@ -31,7 +31,7 @@ from paretune.models.family import (
     per_layer,
 )
 
-V = TypeVar("V")
+Setting = TypeVar("Setting")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ class Separable(Family):
             layers += make_dropout(rate, of_maps=self.global_pool)
         return layers
 
-    def _cut(self, value: V) -> V:
+    def _cut(self, value: Setting) -> Setting:
         """A setting by layer, of the stem and of the layers that ``depth`` leaves."""
         return cut_to_depth(
             value, self.depth, len(self.widths), 0 if self.stem is None else 1

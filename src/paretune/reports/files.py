@@ -21,7 +21,7 @@ from paretune.reports.findings import SweepResults, find
 from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
 from paretune.reports.query import Query
-from paretune.settings import join_overrides
+from paretune.settings import LONGEST_NAME_BYTES, join_overrides
 from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.points import points_of
 
@@ -66,8 +66,8 @@ POINT_FIELDS = (
     "config",
     "run_id",
 )
-PLAIN_NAME = re.compile(r"[\w,=+-]+(\.[\w,=+-]+)*")  # without dots at its ends
-LONGEST_NAME_BYTES = 200  # file systems take 255
+# Without dots at its ends.
+PLAIN_FOLDER_NAME = re.compile(r"[\w,=+-]+(\.[\w,=+-]+)*")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -87,7 +87,7 @@ def _folder_name(name: str) -> str:
     """
     encoded = name.encode(errors="surrogatepass")
     is_short = len(encoded) <= LONGEST_NAME_BYTES
-    if is_short and PLAIN_NAME.fullmatch(name):
+    if is_short and PLAIN_FOLDER_NAME.fullmatch(name):
         return name
     digest = hashlib.sha256(encoded).hexdigest()
     words = re.sub(r"[^\w.,=+-]+", "_", name).strip(".")

@@ -78,7 +78,7 @@ def _align_for(across: float) -> Align:
     return "center"
 
 
-PLACES = _make_places()
+LABEL_PLACES = _make_places()
 
 
 def label_points(
@@ -131,10 +131,10 @@ def _best_place(axes: Axes, name: str, point: Costs, taken: Sequence[Bbox]) -> P
     box = _measure_box(axes, name, point)
     corners = np.array([other.extents for other in taken]).reshape(-1, 4)
     costs: list[float] = []
-    for place in PLACES:
+    for place in LABEL_PLACES:
         moved = _move(axes, box, place)
         costs.append(_cost(axes, moved, place, corners))
-    return PLACES[int(np.argmin(costs))]
+    return LABEL_PLACES[int(np.argmin(costs))]
 
 
 def _measure_box(axes: Axes, name: str, point: Costs) -> Bbox:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 # By the names of costs; of several values the largest is the cost.
-Counts = dict[str, tuple[float, ...]]
+CostCounts = dict[str, tuple[float, ...]]
 # Times by how much a cap is exceeded: the cost of what only another cap than the
 # objective's forbids.
 OVER_CAP = 1e30
@@ -28,7 +28,7 @@ class Caps:
         """The names of the costs that are capped and are not the objective."""
         return tuple(name for name in self.most if name != self.axis)
 
-    def exceeded(self, counts: Counts) -> str | None:
+    def exceeded(self, counts: CostCounts) -> str | None:
         """The name of a cost that is over its cap, that of the axis last."""
         for name in (*self.others, self.axis):
             if name in self.most and max(counts[name]) > self.most[name]:

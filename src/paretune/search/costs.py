@@ -17,10 +17,10 @@ from optuna.distributions import (
 )
 
 from paretune.errors import ConfigError
-from paretune.search.caps import OVER_CAP, Caps, Counts
+from paretune.search.caps import OVER_CAP, Caps, CostCounts
 from paretune.search.distributions import draw_uniform, lowest, values_of
 from paretune.search.polynomials import (
-    Pair,
+    FactorPair,
     Polynomials,
     fit_polynomials,
     list_pairs,
@@ -28,8 +28,8 @@ from paretune.search.polynomials import (
 from paretune.search.sizes import Floats, Rows, Sizes, Weigh
 from paretune.search.space import Space, free_integers
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+CacheKey = TypeVar("CacheKey")
+CacheValue = TypeVar("CacheValue")
 Params = dict[str, Any]
 Count = Callable[[Params], int | Mapping[str, int | Sequence[int]]]
 Ints = Mapping[str, IntDistribution]
@@ -109,7 +109,7 @@ class Costs:
         self.unread = frozenset(unread)
         self.caps = caps or Caps({}, "cost")
         self.refusal: ConfigError | None = None
-        self._exact: dict[Rest, Counts | None] = {}
+        self._exact: dict[Rest, CostCounts | None] = {}
         self._structures: dict[Rest, Structure] = {}
         # By the names in a configuration.
         self._ints: dict[tuple[str, ...], dict[str, IntDistribution]] = {}
@@ -194,7 +194,7 @@ class Costs:
             return OVER_CAP * largest
         return max(counts[self.caps.axis])
 
-    def counts(self, params: Params) -> Counts | None:
+    def counts(self, params: Params) -> CostCounts | None:
         """The counted costs by name, of each all that it is the largest of; ``None`` if
         they cannot be built.
         """
@@ -207,7 +207,7 @@ class Costs:
             _keep(self._exact, key, self._count(params))
         return self._exact[key]
 
-    def _count(self, params: Params) -> Counts | None:
+    def _count(self, params: Params) -> CostCounts | None:
         try:
             counted = self.count(params)
         except ConfigError as error:
@@ -216,7 +216,7 @@ class Costs:
         if not isinstance(counted, Mapping):
             counted = {self.caps.axis: counted}
 
-        counts: Counts = {}
+        counts: CostCounts = {}
         for name in (self.caps.axis, *self.caps.others):
             cost = counted[name]
             if isinstance(cost, Sequence):
@@ -336,7 +336,7 @@ class Costs:
         """Whether ``draw`` has the same counts with every value of the parameter
         ``name``.
         """
-        first: Counts | None = None
+        first: CostCounts | None = None
         for value in values_of(dist):
             changed = self.space.drop_inactive(draw | {name: value})
             counts = self.counts(changed)
@@ -383,9 +383,9 @@ class Costs:
 
     def _count_rows(
         self, plain: Params, ints: Ints, rows: Iterable[Sequence[int]]
-    ) -> list[Counts] | None:
+    ) -> list[CostCounts] | None:
         """The counts with the values of each row; ``None`` if one cannot be built."""
-        counts: list[Counts] = []
+        counts: list[CostCounts] = []
         for row in rows:
             values = dict(zip(ints, row, strict=True))
             counted = self.counts(plain | values)
@@ -395,7 +395,9 @@ class Costs:
         return counts
 
 
-def _order_pairs(names: Sequence[str], known: Collection[Term]) -> list[list[Pair]]:
+def _order_pairs(
+    names: Sequence[str], known: Collection[Term]
+) -> list[list[FactorPair]]:
     """The terms to try: those that are ``known``, if there are any, then all."""
     pairs = list_pairs(len(names))
     likely = [(i, j) for i, j in pairs if (names[i], names[j]) in known]
@@ -420,7 +422,7 @@ def _draw_step(dist: IntDistribution, rng: np.random.Generator) -> int:
     return low + steps * dist.step
 
 
-def _keep(cache: dict[Key, Value], key: Key, value: Value) -> None:
+def _keep(cache: dict[CacheKey, CacheValue], key: CacheKey, value: CacheValue) -> None:
     """Keep a value; the oldest goes where there are too many."""
     if len(cache) >= CACHE_SIZE:
         oldest = next(iter(cache))

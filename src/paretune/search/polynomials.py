@@ -9,12 +9,12 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
-from paretune.search.caps import Counts
+from paretune.search.caps import CostCounts
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Row = Sequence[int]
-Pair = tuple[int, int]  # positions of two factors in a row with a 1 behind it
+FactorPair = tuple[int, int]  # positions of two factors in a row with a 1 behind it
 NEGLIGIBLE = 1e-6  # coefficient of a term; less is rounding
 
 
@@ -40,13 +40,13 @@ class Polynomials:
             costs[name] = values[:, part].max(axis=1)
         return costs
 
-    def list_terms(self) -> list[Pair]:
+    def list_terms(self) -> list[FactorPair]:
         """The terms that any of the polynomials has."""
         is_used = (np.abs(self.coefficients) > NEGLIGIBLE).any(axis=0)
         return [(int(i), int(j)) for i, j in self.pairs[is_used]]
 
 
-def list_pairs(length: int) -> list[Pair]:
+def list_pairs(length: int) -> list[FactorPair]:
     """The pairs of positions of all terms of a row with a 1 behind it, which has so
     many numbers in all.
     """
@@ -54,7 +54,7 @@ def list_pairs(length: int) -> list[Pair]:
 
 
 def fit_polynomials(
-    rows: Sequence[Row], counts: Sequence[Counts], pairs: Sequence[Pair]
+    rows: Sequence[Row], counts: Sequence[CostCounts], pairs: Sequence[FactorPair]
 ) -> Polynomials | None:
     """Polynomials of the terms ``pairs`` through the first ``counts`` at ``rows``;
     equal ones once.

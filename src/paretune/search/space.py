@@ -13,8 +13,6 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from paretune.search.conditions import Condition
 from paretune.search.distributions import Distributions, check_value
 
-Params = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class Space:
@@ -44,7 +42,7 @@ class Space:
             names.add(condition.name)
         return frozenset(names)
 
-    def branch_of(self, params: Params) -> str:
+    def branch_of(self, params: Mapping[str, Any]) -> str:
         """The branch that the drawn choices lead to, such as ``squeeze``."""
         options = [str(params[name]) for name in self.choices]
         return "+".join(options)
@@ -63,7 +61,7 @@ class Space:
             distributions.update(branch)
         return distributions
 
-    def is_active(self, name: str, params: Params) -> bool:
+    def is_active(self, name: str, params: Mapping[str, Any]) -> bool:
         """Whether parameter ``name`` is part of the configuration that begins with
         ``params``.
         """
@@ -72,7 +70,7 @@ class Space:
             return True
         return condition.holds(params)
 
-    def drop_inactive(self, params: Params) -> dict[str, Any]:
+    def drop_inactive(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """``params`` without those whose conditions do not hold, in the order of the
         space.
         """
@@ -113,7 +111,7 @@ class Space:
             texts[name] += f" {condition}"
         return texts
 
-    def overrides(self, params: Params) -> list[str]:
+    def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """Hydra overrides of drawn ``params``, the choices first, without the fixed
         ones.
         """
@@ -122,7 +120,9 @@ class Space:
             lines.append(f"{key}={value}")
         return lines
 
-    def split_groups(self, params: Params) -> tuple[list[str], dict[str, Any]]:
+    def split_groups(
+        self, params: Mapping[str, Any]
+    ) -> tuple[list[str], dict[str, Any]]:
         """The overrides of config groups, and the drawn values by their Hydra keys."""
         groups: list[str] = []
         values: dict[str, Any] = {}
@@ -147,7 +147,9 @@ def hydra_key(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def free_integers(space: Space, params: Params) -> dict[str, IntDistribution]:
+def free_integers(
+    space: Space, params: Mapping[str, Any]
+) -> dict[str, IntDistribution]:
     """The whole-number parameters of a configuration that may be moved freely: those
     that no condition depends on.
     """

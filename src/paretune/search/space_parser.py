@@ -24,7 +24,7 @@ from paretune.search.grammar import (
     parse_overrides,
     require_distribution,
 )
-from paretune.search.space import Params, Space
+from paretune.search.space import Space
 
 
 def parse_space(
@@ -130,7 +130,7 @@ class _OptionSpaces:
     typed: _Overrides
     own_space: Callable[[list[str]], Mapping[str, Any]]
 
-    def read(self, chosen: Params) -> Mapping[str, Any]:
+    def read(self, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
         """The sweeps that come with these options; of groups that are not ``chosen``
         with the first ones.
         """

@@ -78,9 +78,9 @@ IDS_AT_ONCE = 5_000
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Name = TypeVar("Name")
-Value = TypeVar("Value")
-ByTrial = defaultdict[int, dict[Name, Value]]
+NoteName = TypeVar("NoteName")
+NoteValue = TypeVar("NoteValue")
+ByTrial = defaultdict[int, dict[NoteName, NoteValue]]
 AnyTrial = Trial | FrozenTrial
 # From a state to another.
 Move = tuple[TrialState, TrialState]

@@ -42,7 +42,7 @@ HEARTBEAT_S = 30
 # SQLite has one writer at a time; the others wait so long in C, where no signal is
 # heard, and try again.
 BUSY_S = 2
-DONE = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+FINISHED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 STOP = "stop"
 ID = "id"
 # When a trial did.
@@ -175,7 +175,7 @@ def name_values(study: Study, names: Sequence[str]) -> None:
 
 def finished(study: Study) -> list[FrozenTrial]:
     """The trials that count towards the total: complete, pruned and failed ones."""
-    return study.get_trials(deepcopy=False, states=DONE)
+    return study.get_trials(deepcopy=False, states=FINISHED_STATES)
 
 
 def ended_s(trial: FrozenTrial) -> float:
