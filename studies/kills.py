@@ -16,8 +16,8 @@ from os import environ
 import optuna
 import psutil
 
-from paretune.search.claims import ATTEMPT, worker_of
-from paretune.search.storage import noted
+from paretune.search.claims import ATTEMPT, read_worker
+from paretune.search.storage import read_note
 from paretune.tracking import Store, read_points
 from paretune.tracking.runs import find_runs
 
@@ -47,9 +47,9 @@ def start(folder: str) -> subprocess.Popen[bytes]:
 def kill_worker(study: optuna.Study) -> bool:
     """Kill the process of a running trial, if there is one."""
     for trial in study.trials:
-        if trial.state.name == "RUNNING" and worker_of(trial):
+        if trial.state.name == "RUNNING" and read_worker(trial):
             with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                os.kill(worker_of(trial)["pid"], signal.SIGKILL)
+                os.kill(read_worker(trial)["pid"], signal.SIGKILL)
                 return True
     return False
 
@@ -106,7 +106,7 @@ def state_of(folder: str) -> dict[str, object]:
         "trials_wanted": TRIALS,
         "trials": dict(Counter(trial.state.name for trial in trials)),
         "trials_started_again": sum(
-            (noted(trial, ATTEMPT) or 0) > 0 for trial in trials
+            (read_note(trial, ATTEMPT) or 0) > 0 for trial in trials
         ),
         "mlflow_runs": dict(Counter(run.info.status for run in runs)),
         "points_in_mlflow": len(points),

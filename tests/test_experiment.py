@@ -7,7 +7,7 @@ from itertools import cycle
 import optuna
 import pytest
 
-from paretune.search.storage import study_notes
+from paretune.search.storage import read_study_notes
 from paretune.tracking import Store
 from paretune.tracking.runs import find_runs
 from paretune.training import settings
@@ -47,7 +47,7 @@ def test_all_trials_of_a_sweep_compute_in_one_way_also_after_a_restart(
     )
 
     assert layouts("trial", tmp_path) == ["channels_last/bf16/1 threads"] * 3
-    kept = study_notes(study)["shared:execution of conv on cpu"]
+    kept = read_study_notes(study)["shared:execution of conv on cpu"]
     assert Execution(**kept) == Execution("channels_last", "bf16", 1)
 
 

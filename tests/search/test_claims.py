@@ -14,9 +14,16 @@ import pytest
 from optuna.trial import TrialState
 
 from paretune.errors import SweepError
-from paretune.search.claims import ask, fail, in_hand, reclaim, requeue, worker_of
-from paretune.search.storage import stored
-from paretune.search.study import ended_s, open_study, running
+from paretune.search.claims import (
+    ask,
+    fail,
+    find_in_hand,
+    read_worker,
+    reclaim,
+    requeue,
+)
+from paretune.search.storage import read_trial
+from paretune.search.study import list_running, open_study, read_end_s
 from search.settings import LIMITS, up_to
 
 TESTS = Path(__file__).parents[1]
@@ -35,7 +42,7 @@ def ask_and_take_away(url: str) -> None:
     for _ in range(ROUNDS):
         if asked := ask(study, up_to(3)):
             print(asked[0].number, asked[1], flush=True)
-        for trial in running(study):
+        for trial in list_running(study):
             requeue(study, trial)
 
 
@@ -80,8 +87,8 @@ def study(request, tmp_path) -> optuna.Study:
 def test_a_trial_that_is_asked_for_has_its_worker_at_once(study):
     trial, attempt = ask(study, up_to(1))
 
-    assert worker_of(stored(study, trial))["pid"]
-    assert (stored(study, trial).state, attempt) == (TrialState.RUNNING, 0)
+    assert read_worker(read_trial(study, trial))["pid"]
+    assert (read_trial(study, trial).state, attempt) == (TrialState.RUNNING, 0)
     assert ask(study, up_to(1)) is None
     assert reclaim(study, retry=1) == 0
 
@@ -97,25 +104,25 @@ def test_who_has_read_a_trial_before_it_changed_hands_changes_nothing(study, cha
     (seen,) = study.get_trials(deepcopy=True)
     requeue(study, seen)
     trial, _ = ask(study, up_to(1))
-    before = worker_of(stored(study, trial))
+    before = read_worker(read_trial(study, trial))
 
     assert not change(study, seen)
-    assert worker_of(stored(study, trial)) == before
-    assert stored(study, trial).state is TrialState.RUNNING
+    assert read_worker(read_trial(study, trial)) == before
+    assert read_trial(study, trial).state is TrialState.RUNNING
 
 
 def test_a_running_trial_that_nobody_has_is_taken_back_at_once(study):
     """As an earlier version left it that was killed between asking and claiming."""
     study.ask()
 
-    assert in_hand(study, running(study)) == set()
+    assert find_in_hand(study, list_running(study)) == set()
     assert reclaim(study, retry=1) == 1
 
 
 def test_a_trial_with_a_number_beyond_the_total_waits_for_a_larger_one(study):
     for _ in range(3):
         ask(study, up_to(3))
-    for trial in running(study):
+    for trial in list_running(study):
         requeue(study, trial)
 
     assert [ask(study, up_to(2))[0].number for _ in range(2)] == [0, 1]
@@ -149,7 +156,7 @@ def test_an_orphan_is_taken_back_and_a_worker_is_alive_in_any_zone(
     study.ask()
     in_zone(second)
 
-    assert in_hand(study, running(study)) == {0}
+    assert find_in_hand(study, list_running(study)) == {0}
     assert reclaim(study, retry=1) == 1
 
 
@@ -162,6 +169,6 @@ def test_what_failed_first_is_told_by_seconds_not_by_the_local_time(
         in_zone(zone)
         fail(study, ask(study, up_to(2))[0], reason)
 
-    assert all(began_s <= ended_s(trial) <= time.time() for trial in study.trials)
+    assert all(began_s <= read_end_s(trial) <= time.time() for trial in study.trials)
     with pytest.raises(SweepError, match=r"2 trials of 2 failed.*trial 0: the cause;"):
         replace(LIMITS, n_trials=2, max_failure_rate=0).reached(study)

@@ -11,7 +11,7 @@ from paretune.front import front
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.racing import Race, check_race, judge, rung_scores, stays
+from paretune.search.racing import Race, check_race, judge, read_rung_scores, stays
 from paretune.search.space_parser import parse_space
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep, work
@@ -123,7 +123,7 @@ def test_a_configuration_that_was_asked_for_is_not_stopped(tmp_path):
 def test_a_stopped_trial_keeps_what_it_had(tmp_path):
     study, _ = raced_study(tmp_path, 20)
     stopped = next(trial for trial in study.trials if trial.state is TrialState.PRUNED)
-    (epoch, score), *_ = rung_scores(stopped.user_attrs).items()
+    (epoch, score), *_ = read_rung_scores(stopped.user_attrs).items()
 
     assert score == pytest.approx((0.3 if stopped.params["x"] % 3 else 0.9) * epoch / 4)
 
@@ -192,5 +192,5 @@ def test_what_is_no_number_stays_at_no_rung_and_is_compared_with_nobody():
     trial, race = study.ask(), Race(eta=3, rungs=2, min_epochs=1, margin=0.1)
 
     assert not judge(study, trial, race)(1, [100.0, float("nan")])
-    assert not rung_scores(study.trials[0].user_attrs)
+    assert not read_rung_scores(study.trials[0].user_attrs)
     assert judge(study, trial, race)(2, [100.0, float("nan")])  # between rungs

@@ -27,7 +27,7 @@ from paretune.search.grid import Grid
 from paretune.search.grid_sampler import GridSampler
 from paretune.search.space import Space
 from paretune.search.space_parser import parse_space
-from paretune.search.storage import noted
+from paretune.search.storage import read_note
 
 
 def wrapped(
@@ -467,7 +467,7 @@ def test_nothing_is_drawn_for_a_whole_configuration_that_is_enqueued():
     study.enqueue_trial({**{f"w{i}": 4 for i in range(5)}, "k": 3, "lr": 0.5})
     told(study, [])
 
-    assert noted(study.trials[0], DRAWN) is None
+    assert read_note(study.trials[0], DRAWN) is None
 
 
 def test_a_sampler_that_draws_with_numpy_works_on_a_database(tmp_path):

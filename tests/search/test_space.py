@@ -13,8 +13,8 @@ from optuna.trial import create_trial
 
 from paretune.errors import ConfigError
 from paretune.overrides import quoted
-from paretune.search.distributions import draw_uniform, values_of
-from paretune.search.grammar import value_of, write_value
+from paretune.search.distributions import draw_uniform, list_values
+from paretune.search.grammar import read_value, write_value
 from paretune.search.space_parser import parse_space
 
 
@@ -96,7 +96,7 @@ def test_every_text_survives_space_study_and_override(texts):
             read(line) for params in drawn for line in space.overrides(params)
         } == set(texts)
         assert [
-            value_of(space.take_values(lambda _, t=text: t, "start")["x"])
+            read_value(space.take_values(lambda _, t=text: t, "start")["x"])
             for text in texts
         ] == texts
 
@@ -105,7 +105,10 @@ def test_every_text_survives_space_study_and_override(texts):
 def test_every_text_in_a_list_survives(choices):
     space = parsed(f"x=choice({','.join(map(write_value, choices))},z)")
 
-    assert [value_of(choice) for choice in space.common["x"].choices] == [*choices, "z"]
+    assert [read_value(choice) for choice in space.common["x"].choices] == [
+        *choices,
+        "z",
+    ]
 
 
 def test_a_database_keeps_every_text(tmp_path):
@@ -240,4 +243,4 @@ def test_every_step_of_a_range_is_as_likely_as_any_other(dist):
     rng = np.random.default_rng(0)
     drawn = [draw_uniform(dist, rng) for _ in range(4000)]
 
-    assert all(900 < drawn.count(value) < 1100 for value in values_of(dist))
+    assert all(900 < drawn.count(value) < 1100 for value in list_values(dist))

@@ -32,7 +32,7 @@ from paretune.retry import FaultError, patience
 from paretune.search import storage
 from paretune.search.claims import ask
 from paretune.search.storage import PatientStorage
-from paretune.search.study import BUSY_S, open_study, shared
+from paretune.search.study import BUSY_S, open_study, share_value
 
 
 def database(tmp_path: Path, *, trials: int = 1) -> tuple[optuna.Study, Path]:
@@ -232,19 +232,21 @@ def study(request, tmp_path) -> optuna.Study:
 
 
 def test_the_first_value_is_kept_and_nothing_is_chosen_again(study):
-    assert [shared(study, "layout", lambda n=n: {"threads": n}) for n in (1, 2)] == [
-        {"threads": 1}
-    ] * 2
+    assert [
+        share_value(study, "layout", lambda n=n: {"threads": n}) for n in (1, 2)
+    ] == [{"threads": 1}] * 2
 
 
 def test_the_value_that_an_earlier_version_kept_is_the_shared_one(study):
     study.set_user_attr("shared:layout", {"threads": 4})
 
-    assert shared(study, "layout", lambda: {"threads": 1}) == {"threads": 4}
+    assert share_value(study, "layout", lambda: {"threads": 1}) == {"threads": 4}
 
 
 def test_values_have_names(study):
-    assert [shared(study, name, lambda name=name: {"of": name}) for name in "ab"] == [
+    assert [
+        share_value(study, name, lambda name=name: {"of": name}) for name in "ab"
+    ] == [
         {"of": "a"},
         {"of": "b"},
     ]
@@ -263,10 +265,10 @@ def test_of_two_that_choose_at_the_same_time_both_get_what_was_stored_first(tmp_
     values = []
 
     def choose_slowly() -> dict[str, int]:
-        values.append(shared(first, "layout", lambda: {"threads": 1}))
+        values.append(share_value(first, "layout", lambda: {"threads": 1}))
         return {"threads": 2}
 
-    values.append(shared(second, "layout", choose_slowly))
+    values.append(share_value(second, "layout", choose_slowly))
 
     assert values == [{"threads": 1}] * 2
 

@@ -19,13 +19,13 @@ from submitit.slurm.slurm import SlurmJobEnvironment
 
 from paretune.errors import StoreError, SweepError
 from paretune.search import current_trial
-from paretune.search.claims import LATEST, ask, reclaim, requeue, worker_of
+from paretune.search.claims import LATEST, ask, read_worker, reclaim, requeue
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.grid_sampler import COUNTED_AT_ONCE, GridSampler
 from paretune.search.space_parser import parse_space
-from paretune.search.storage import note, noted, study_notes
-from paretune.search.study import ask_to_stop, finished, open_study
+from paretune.search.storage import note, read_note, read_study_notes
+from paretune.search.study import ask_to_stop, list_finished, open_study
 from paretune.search.worker import Interrupted, Sweep, work
 from search.settings import LIMITS, up_to
 
@@ -103,13 +103,13 @@ def test_the_study_has_what_a_running_trial_reported_last_until_the_trial_is_put
 ):
     def interrupted(trial, overrides):
         trial.report(1, *square(trial, overrides))
-        assert noted(study.get_trials()[0], LATEST)[0] == 1
+        assert read_note(study.get_trials()[0], LATEST)[0] == 1
         raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):
         work(study, sweep(1), interrupted)
 
-    assert noted(study.get_trials()[0], LATEST) is None
+    assert read_note(study.get_trials()[0], LATEST) is None
 
 
 def test_trials_that_fail_are_failed_and_the_sweep_goes_on(study):
@@ -138,7 +138,7 @@ def test_a_sweep_stops_when_too_many_trials_fail(study):
         ),
     ):
         work(study, sweep(10, max_failure_rate=0.2), lambda *_: 1 / 0)
-    assert len(finished(study)) == 3
+    assert len(list_finished(study)) == 3
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_what_earlier_versions_noted_of_a_trial_in_the_users_attributes_counts(s
         trial.set_user_attr(name, value)
 
     assert reclaim(study, retry=2) == 1
-    assert noted(study.trials[0], "deaths") == 2
+    assert read_note(study.trials[0], "deaths") == 2
     assert ask(study, up_to(1))[1] == 3
     assert reclaim(study, retry=2) == 0
 
@@ -256,7 +256,7 @@ def test_stops_and_starts_are_no_deaths(study):
         requeue(study, trial)
 
     assert [trial.state for trial in study.trials] == [TrialState.WAITING]
-    assert noted(study.trials[0], "deaths") is None
+    assert read_note(study.trials[0], "deaths") is None
 
 
 def test_a_trial_whose_worker_alone_is_terminated_again_and_again_is_failed(study):
@@ -379,7 +379,7 @@ def test_a_worker_in_a_container_of_the_same_name_is_one_elsewhere(study):
     """Its process numbers say nothing here."""
     trial = claimed(study)
     identity = {
-        **worker_of(study.trials[0]),
+        **read_worker(study.trials[0]),
         "pid": 2**22 + 1,
         "processes": "another boot pid:[1]",
     }
@@ -451,7 +451,7 @@ def test_workers_that_are_killed_at_random_leave_exactly_the_total(study, tmp_pa
         "o))\n"
     )
     workers: list[subprocess.Popen[bytes]] = []
-    while len(finished(study)) < 100:
+    while len(list_finished(study)) < 100:
         workers = [worker for worker in workers if worker.poll() is None]
         workers += [
             subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], cwd=TESTS)
@@ -503,7 +503,7 @@ def test_trials_share_the_value_that_the_first_one_chose(study):
     work(study, sweep(2), objective)
 
     assert values == [{"threads": 1}] * 2
-    assert study_notes(study)["shared:layout"] == {"threads": 1}
+    assert read_study_notes(study)["shared:layout"] == {"threads": 1}
 
 
 def test_a_sweep_over_a_grid_ends_with_the_last_configuration_that_fits(tmp_path):

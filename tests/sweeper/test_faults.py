@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from paretune.search.claims import worker_of
+from paretune.search.claims import read_worker
 
 APP = Path(__file__).parent / "apps" / "faulty"
 
@@ -160,7 +160,7 @@ def test_a_stop_leaves_nothing_running_and_says_how_to_go_on(tmp_path, signals):
         "hydra.sweeper.n_jobs=2",
     )
     study = None
-    while study is None or sum(bool(worker_of(trial)) for trial in study.trials) < 2:
+    while study is None or sum(bool(read_worker(trial)) for trial in study.trials) < 2:
         time.sleep(0.5)
         with suppress(Exception):  # not there yet
             study = optuna.load_study(

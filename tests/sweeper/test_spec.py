@@ -12,7 +12,7 @@ from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
 from paretune import paths, schema
 from paretune.errors import ConfigError
 from paretune.overrides import quoted
-from paretune.search.grammar import value_of
+from paretune.search.grammar import read_value
 from shapes import draw
 
 
@@ -237,5 +237,5 @@ def test_a_list_that_the_command_line_fixes_leaves_the_space_part_by_part():
 )
 def test_a_choice_is_counted_as_what_hydra_reads(choice, value):
     """And false is not the number zero."""
-    assert value_of(choice) == value
-    assert type(value_of(choice)) is type(value)
+    assert read_value(choice) == value
+    assert type(read_value(choice)) is type(value)

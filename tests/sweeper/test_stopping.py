@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from paretune.search.claims import worker_of
+from paretune.search.claims import read_worker
 from paretune.tracking import Store, read_points
 from paretune.tracking.runs import find_runs
 
@@ -115,7 +115,7 @@ def test_a_killed_parent_and_killed_workers_lose_nothing(tmp_path):
     process.communicate()
     running = [t for t in study(tmp_path).trials if t.state is TrialState.RUNNING]
     for trial in running[:1]:
-        os.kill(worker_of(trial)["pid"], signal.SIGKILL)
+        os.kill(read_worker(trial)["pid"], signal.SIGKILL)
     output, _ = start(tmp_path, *options).communicate(timeout=200)
     wait_for(lambda: TrialState.RUNNING not in states(tmp_path))
 

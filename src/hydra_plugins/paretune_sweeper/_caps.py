@@ -13,7 +13,7 @@ from hydra_plugins.paretune_sweeper._imports import import_named
 from paretune.errors import ConfigError, check_least
 from paretune.search.caps import Caps
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.grammar import value_of
+from paretune.search.grammar import read_value
 from paretune.search.space import Space, hydra_key
 
 MAX_COMPOSED = 64  # configurations, one for each choice of groups, that are kept
@@ -118,7 +118,7 @@ class _Count:
 
         drawn: dict[str, Any] = {}
         for key, value in values.items():
-            drawn[key.lstrip("+")] = value_of(value)
+            drawn[key.lstrip("+")] = read_value(value)
         return (*self.space.fixed, *groups), drawn
 
 

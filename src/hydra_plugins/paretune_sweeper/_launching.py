@@ -18,7 +18,7 @@ from hydra_plugins.paretune_sweeper._slurm import watch_queue
 from hydra_plugins.paretune_sweeper._spec import BASIC_LAUNCHER
 from paretune.overrides import STUDY_NAME, quoted
 from paretune.search.claims import POOL_ID_ENV, is_process_alive
-from paretune.search.interrupts import end_with, under_slurm
+from paretune.search.interrupts import end_with, is_under_slurm
 
 YEAR_MIN = 60 * 24 * 365
 LOCAL = "hydra/launcher/submitit_local.yaml"
@@ -43,7 +43,7 @@ class WorkerJob:
     def __call__(self, _: DictConfig) -> int:
         """Work until the sweep has its total; returns the number of trials run."""
         # Slurm gives a job its cores itself.
-        share = os.environ.get("SLURM_CPUS_PER_TASK") if under_slurm() else None
+        share = os.environ.get("SLURM_CPUS_PER_TASK") if is_under_slurm() else None
         # Torch reads it when it is imported.
         os.environ["OMP_NUM_THREADS"] = share or str(self.threads)
         if self.gpu is not None:
@@ -51,7 +51,7 @@ class WorkerJob:
         os.environ[POOL_ID_ENV] = self.parent
         # Jobs of a cluster may outlive the login node's process, and are taken over by
         # the next.
-        if not under_slurm():
+        if not is_under_slurm():
             end_with(partial(is_process_alive, self.parent))
         return self.work()
 

@@ -24,9 +24,9 @@ from hydra_plugins.paretune_sweeper._scatter import Marks, plot_scatter
 from paretune.costs import units
 from paretune.front import Costs, costs_of, front
 from paretune.search.caps import Caps
-from paretune.search.claims import LATEST, worker_of
-from paretune.search.storage import noted
-from paretune.search.study import running
+from paretune.search.claims import LATEST, read_worker
+from paretune.search.storage import read_note
+from paretune.search.study import list_running
 
 MAX_COLUMNS = 120
 MAX_ROWS = 24
@@ -50,7 +50,7 @@ class Panel:
     def refresh(self) -> None:
         """Read the study again."""
         self.points = self.progress.points()
-        self.trials = running(self.progress.study)
+        self.trials = list_running(self.progress.study)
         self.line = self.progress.line()
 
     def __rich_console__(
@@ -102,7 +102,7 @@ def _list_reported(trials: Sequence[FrozenTrial]) -> list[list[float]]:
     """
     reported: list[list[float]] = []
     for trial in trials:
-        report = noted(trial, LATEST) or []
+        report = read_note(trial, LATEST) or []
         if len(report) == 3 and np.isfinite(report).all():
             reported.append(report[1:])
     return reported
@@ -112,11 +112,11 @@ def _describe_trial(trial: FrozenTrial) -> str:
     """A running trial: its number, what it reported last, for how long it has been
     running, what was drawn.
     """
-    epoch, *values = noted(trial, LATEST) or [0]
+    epoch, *values = read_note(trial, LATEST) or [0]
     report = "starting"
     if values:
         report = f"epoch {epoch}: {format_score(values)}"
-    since_s = worker_of(trial).get("since")
+    since_s = read_worker(trial).get("since")
     if since_s:
         duration = format_duration(time.time() - since_s)
         report = f"{duration}, {report}"

@@ -15,9 +15,13 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.costs import volume_end_of
 from paretune.front import Costs, costs_of, front, front_volume
 from paretune.search.caps import Caps
-from paretune.search.stopping import compute_losses, hypervolume, reference_point
-from paretune.search.storage import best_trials
-from paretune.search.study import finished, reason_of, running
+from paretune.search.stopping import (
+    compute_hypervolume,
+    compute_losses,
+    compute_reference_point,
+)
+from paretune.search.storage import find_best_trials
+from paretune.search.study import list_finished, list_running, read_reason
 from paretune.search.worker import format_values
 
 log = logging.getLogger(__name__)
@@ -35,19 +39,21 @@ class Progress:
         self.study = study
         self.n_trials = n_trials
         self.caps = caps
-        self.logged = {trial.number for trial in finished(study)}
+        self.logged = {trial.number for trial in list_finished(study)}
         self.done_before = len(self.logged)
         self.started_s = time.monotonic()
         self.show: Callable[[], None] | None = None
 
     def __call__(self, ran: int | None = None) -> None:
         fresh = [
-            trial for trial in finished(self.study) if trial.number not in self.logged
+            trial
+            for trial in list_finished(self.study)
+            if trial.number not in self.logged
         ]
         for trial in fresh:
             self.logged.add(trial.number)
             if trial.number != ran:
-                result = format_values(trial.values or ()) or reason_of(trial)
+                result = format_values(trial.values or ()) or read_reason(trial)
                 log.info(
                     "trial %d: %s %s", trial.number, trial.state.name.lower(), result
                 )
@@ -60,7 +66,7 @@ class Progress:
         """Counts of trials, the front, its hypervolume, the best score and its cost,
         the time to go.
         """
-        done = finished(self.study)
+        done = list_finished(self.study)
         parts = [f"{len(done)} of {self.n_trials} done", *self._count_others(done)]
         complete = _list_complete(done)
         if complete:
@@ -79,7 +85,7 @@ class Progress:
         counts = {
             "failed": states[TrialState.FAIL],
             "raced": states[TrialState.PRUNED],
-            "running": len(running(self.study)),
+            "running": len(list_running(self.study)),
         }
         parts: list[str] = []
         for state, count in counts.items():
@@ -99,7 +105,9 @@ class Progress:
             # Of equal trials one is on the front, as in reports.
             n_members = len(front(losses))
         else:
-            n_members = len({tuple(trial.values) for trial in best_trials(self.study)})
+            n_members = len(
+                {tuple(trial.values) for trial in find_best_trials(self.study)}
+            )
         volume = self._compute_volume(losses)
         return [f"front {n_members}", f"hypervolume {volume:.3f}", best]
 
@@ -110,7 +118,7 @@ class Progress:
         """
         points = self.points()
         if points is None:
-            return hypervolume(losses, reference_point(losses))
+            return compute_hypervolume(losses, compute_reference_point(losses))
         cap = self.caps.most.get(self.caps.axis)
         return front_volume(points[:, 0], 1 - points[:, 1], cap, self.caps.axis)
 
@@ -119,7 +127,7 @@ class Progress:
 
         ``None`` if there are none, or for other objectives than counts and scores.
         """
-        complete = _list_complete(finished(self.study))
+        complete = _list_complete(list_finished(self.study))
         directions = [direction.name for direction in self.study.directions]
         if not complete or directions != ["MINIMIZE", "MAXIMIZE"]:
             return None

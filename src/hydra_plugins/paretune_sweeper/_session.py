@@ -29,17 +29,17 @@ from hydra_plugins.paretune_sweeper._workers import WORKER_ENDS_WITHIN_S, Worker
 from paretune.errors import Raced, StoreError
 from paretune.retry import FaultError, error_of, fault_of, fault_of_file, patience
 from paretune.search import TrialHandle
-from paretune.search.claims import reclaim, this_process
+from paretune.search.claims import name_this_process, reclaim
 from paretune.search.cost_ranges import find_ranges
-from paretune.search.interrupts import end_soon, exit_code_of, listen, under_slurm
-from paretune.search.storage import best_trials
+from paretune.search.interrupts import end_soon, exit_code_of, is_under_slurm, listen
+from paretune.search.storage import find_best_trials
 from paretune.search.study import (
     ask_to_stop,
-    finished,
+    find_study_id,
+    is_stopping,
+    list_finished,
+    list_running,
     name_values,
-    running,
-    stopping,
-    study_id,
 )
 from paretune.search.worker import Interrupted, work
 from paretune.secrets import masked
@@ -72,7 +72,7 @@ class Session:
         if self.options.recorder:
             recorder = instantiate(self.options.recorder)
         self._prepare(recorder)
-        limits, done = self.sweep.limits, len(finished(self.study))
+        limits, done = self.sweep.limits, len(list_finished(self.study))
         has_work = limits.leaves_room(self.study, done)
         if has_work:
             self._announce(done)
@@ -148,7 +148,7 @@ class Session:
             log.info(
                 "sweep %s ends with %s: %s",
                 self.sweep.name,
-                _count_trials(len(finished(self.study))),
+                _count_trials(len(list_finished(self.study))),
                 reason,
             )
 
@@ -162,7 +162,7 @@ class Session:
         log.info(
             "joined sweep %s: %d of %d trials are finished",
             name,
-            len(finished(self.study)),
+            len(list_finished(self.study)),
             self.sweep.limits.n_trials,
         )
         try:
@@ -177,7 +177,7 @@ class Session:
             log.info("stopped; the trial in flight is in the queue again")
             raise SystemExit(exit_code_of(error)) from None
         log.info("this worker leaves sweep %s after %d trials", name, ran)
-        if stopping(self.study):
+        if is_stopping(self.study):
             log.warning(
                 "sweep %s was stopped; this worker may join again when it goes on", name
             )
@@ -218,7 +218,7 @@ class Session:
         n_jobs = self.options.n_jobs
         folder = Path(self.app.config.hydra.sweep.dir) / ".submitit"
         log.info("starting %d worker(s); their logs are in %s", n_jobs, folder)
-        job = WorkerJob(self.work_elsewhere, this_process())
+        job = WorkerJob(self.work_elsewhere, name_this_process())
         launch = make_launch(job, self.app, n_jobs)
         return WorkerPool(self.study, self.sweep, launch, n_jobs)
 
@@ -234,7 +234,7 @@ class Session:
         }
         storage = self.options.storage or "memory"
         recorder.compare(
-            self.sweep.name, storage, study_id(self.study), len(trials), complete
+            self.sweep.name, storage, find_study_id(self.study), len(trials), complete
         )
 
     @contextmanager
@@ -269,7 +269,7 @@ class Session:
             "cost": caps.axis,
             "space": self.sweep.space.describe(),
             "command": resume_command(),
-            "study": study_id(self.study),
+            "study": find_study_id(self.study),
         }
 
     def _leave(self, error: BaseException) -> NoReturn:
@@ -290,9 +290,13 @@ def _close(recorder: Any, study: Study, status: str) -> None:
     as the stores can be used.
     """
     try:
-        failed = [trial for trial in finished(study) if trial.state is TrialState.FAIL]
+        failed = [
+            trial for trial in list_finished(study) if trial.state is TrialState.FAIL
+        ]
         reasons = {trial.number: trial.user_attrs.get("reason", "") for trial in failed}
-        recorder.finish(status, reasons, {trial.number for trial in running(study)})
+        recorder.finish(
+            status, reasons, {trial.number for trial in list_running(study)}
+        )
     except StoreError as error:
         if status == "FINISHED":
             raise
@@ -329,7 +333,7 @@ def _work_in_job(options: SweepOptions, arguments: Sequence[str], app: App) -> i
         )
     except (Interrupted, KeyboardInterrupt) as error:
         log.info("stopped; the trial in flight is in the queue again")
-        if isinstance(error.__cause__, SystemExit) and under_slurm():
+        if isinstance(error.__cause__, SystemExit) and is_under_slurm():
             raise error.__cause__ from None  # submitit has Slurm start this job again
         return 0
 
@@ -361,7 +365,7 @@ def _log_to_files(message: str, error: Any) -> None:
 def _write_results(study: Study, folder: Path) -> None:
     """Write the best trials to a file in hydra-optuna-sweeper's form."""
     best: list[dict[str, Any]] = []
-    for trial in best_trials(study):
+    for trial in find_best_trials(study):
         best.append({"params": trial.params, "values": trial.values})
     results: dict[str, Any] = {"name": "optuna"}
     if len(study.directions) > 1:

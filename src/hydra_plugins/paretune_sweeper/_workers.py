@@ -18,17 +18,17 @@ from hydra_plugins.paretune_sweeper._slurm import cancel_waiting_jobs
 from paretune.errors import SweepError, first_line
 from paretune.retry import FaultError, patience
 from paretune.search.claims import (
-    in_hand,
+    count_starts,
+    find_in_hand,
     kill_overdue,
     kill_workers,
+    list_live_crews,
+    name_this_process,
     reclaim,
-    starts,
-    this_process,
-    workers_alive,
 )
 from paretune.search.interrupts import last_act
 from paretune.search.storage import refuse_broken
-from paretune.search.study import ask_to_stop, finished, running, stopping
+from paretune.search.study import ask_to_stop, is_stopping, list_finished, list_running
 from paretune.search.worker import Interrupted, Sweep
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class WorkerPool:
     lock: Lock = field(default_factory=Lock)
     launched: int = 0
     is_ending: Event = field(default_factory=Event)
-    name: str = field(default_factory=this_process)
+    name: str = field(default_factory=name_this_process)
 
     def run(self, tell: Callable[[], None]) -> None:
         """Start the workers and call ``tell`` every second until all are done.
@@ -149,7 +149,7 @@ class WorkerPool:
 
     def _has_trials(self) -> bool:
         """Whether workers of this process have a trial in hand."""
-        return self.name in workers_alive(self.study)
+        return self.name in list_live_crews(self.study)
 
     def _kill_children(self, slots: Sequence[Thread]) -> None:
         """Kill the workers, also those that are just being launched: without a parent
@@ -172,17 +172,17 @@ class WorkerPool:
         """Launch a worker after another; raise :class:`~paretune.errors.SweepError`
         once they keep dying.
         """
-        deaths, seen = 0, starts(self.study)
+        deaths, seen = 0, count_starts(self.study)
         while deaths < DEATHS_WITHOUT_PROGRESS and not self.is_ending.is_set():
             try:
-                if stopping(self.study) or self.sweep.limits.reached(self.study):
+                if is_stopping(self.study) or self.sweep.limits.reached(self.study):
                     return
                 self._launch_or_wait(slot)
             except (FaultError, SweepError):
                 raise
             except Exception as death:
                 refuse_broken(self.study)
-                begun = starts(self.study)
+                begun = count_starts(self.study)
                 deaths = 0 if begun > seen else deaths + 1
                 seen = begun
                 self._tell_death(slot, death)
@@ -215,14 +215,16 @@ class WorkerPool:
 
     def _is_over(self) -> bool:
         try:
-            return stopping(self.study) or bool(self.sweep.limits.reached(self.study))
+            return is_stopping(self.study) or bool(
+                self.sweep.limits.reached(self.study)
+            )
         except SweepError:  # too many have failed, which the next launch reports
             return True
 
     def _is_needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""
-        kept = len(in_hand(self.study, running(self.study)))
-        taken = len(finished(self.study)) + kept
+        kept = len(find_in_hand(self.study, list_running(self.study)))
+        taken = len(list_finished(self.study)) + kept
         return self.sweep.limits.leaves_room(self.study, taken)
 
     def _has_room(self) -> bool:
@@ -231,7 +233,7 @@ class WorkerPool:
         """
         ours = ("", self.name)
         with self.lock:
-            others = [name for name in workers_alive(self.study) if name not in ours]
+            others = [name for name in list_live_crews(self.study) if name not in ours]
             has_room = self.launched + len(others) < self.n_jobs
             self.launched += has_room
         return has_room

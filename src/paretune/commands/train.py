@@ -137,7 +137,7 @@ def _exit_in_a_line() -> Iterator[None]:
     """A mistake in one training is one line and exit code 2; Ctrl-C and SIGTERM are one
     line and 130 or 143.
     """
-    from paretune.search.interrupts import exit_code_of, interrupted, listen
+    from paretune.search.interrupts import exit_code_of, is_interrupt, listen
 
     # A log that cannot be written is no reason for a traceback at each of its lines.
     logging.raiseExceptions = False
@@ -146,7 +146,7 @@ def _exit_in_a_line() -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            if not interrupted(error):
+            if not is_interrupt(error):
                 raise
             print("paretune train: the training was stopped", file=sys.stderr)
             raise SystemExit(exit_code_of(error)) from None

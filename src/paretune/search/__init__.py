@@ -71,7 +71,7 @@ def current_trial() -> TrialHandle | None:
 
 
 @contextmanager
-def made_current(trial: TrialHandle) -> Iterator[TrialHandle]:
+def make_current(trial: TrialHandle) -> Iterator[TrialHandle]:
     """Make ``trial`` the current one inside the block."""
     token = _current.set(trial)
     try:

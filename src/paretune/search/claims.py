@@ -21,13 +21,13 @@ from paretune.search.interrupts import GRACE_S
 from paretune.search.storage import (
     add_waiting,
     as_trial,
-    noted,
+    find_silent,
+    read_note,
+    read_trial,
     set_user_attr,
-    silent,
-    stored,
     switch,
 )
-from paretune.search.study import ENDED, finished, running
+from paretune.search.study import ENDED, list_finished, list_running
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def ask(study: Study, leaves_room: Callable[[int], bool]) -> tuple[Trial, int] |
     is running from here on, and this process is its worker: both are written in one
     transaction, so that no trial has two workers and none is running without one.
     """
-    while leaves_room(len(finished(study)) + len(running(study))):
+    while leaves_room(len(list_finished(study)) + len(list_running(study))):
         waiting = study.get_trials(deepcopy=False, states=[TrialState.WAITING])
         if not any(leaves_room(trial.number) for trial in waiting):
             # The number that a further one would have.
@@ -76,11 +76,11 @@ def _take(study: Study, trial: FrozenTrial) -> bool:
     return switch(study, trial, TAKEN, notes, OWNER)
 
 
-def held(study: Study, trial: Trial, attempt: int) -> bool:
+def is_still_owned(study: Study, trial: Trial, attempt: int) -> bool:
     """Whether this attempt at the trial still belongs to its worker, and was not taken
     back as an orphan.
     """
-    now = stored(study, trial)
+    now = read_trial(study, trial)
     return now.state is TrialState.RUNNING and _read_attempt(now) == attempt
 
 
@@ -111,17 +111,17 @@ def reclaim(study: Study, retry: int) -> int:
     Whether a worker on this machine lives is asked of the operating system; one
     elsewhere counts as gone when its heartbeat stops.
     """
-    trials = running(study)
-    numbers = in_hand(study, trials)
+    trials = list_running(study)
+    numbers = find_in_hand(study, trials)
     orphans = [trial for trial in trials if trial.number not in numbers]
     for trial in orphans:
         cut_off(study, trial, retry)
     return len(orphans)
 
 
-def in_hand(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
+def find_in_hand(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
     """The numbers of the running ``trials`` whose worker lives."""
-    stale = silent(study, trials)
+    stale = find_silent(study, trials)
     return {trial.number for trial in trials if _is_alive(trial, trial.number in stale)}
 
 
@@ -130,7 +130,7 @@ def cut_off(study: Study, trial: FrozenTrial | Trial, retry: int) -> None:
     than ``retry`` times.
     """
     # An interrupt is no death.
-    deaths = int(noted(trial, DEATHS) or 0) + 1
+    deaths = int(read_note(trial, DEATHS) or 0) + 1
     if deaths > retry:
         number = trial.number
         log.warning("trial %d broke off %d times and counts as failed", number, deaths)
@@ -154,7 +154,7 @@ def fail(study: Study, trial: FrozenTrial | Trial, reason: str) -> bool:
 
 def kill_workers(study: Study) -> None:
     """Kill the workers of this machine that are running a trial now."""
-    for trial in running(study):
+    for trial in list_running(study):
         _kill_worker(trial)
 
 
@@ -164,46 +164,46 @@ def kill_overdue(study: Study, trial_timeout_s: float | None) -> None:
     """
     if trial_timeout_s is None:
         return
-    for trial in running(study):
+    for trial in list_running(study):
         now_s = time.time()
-        ran_s = now_s - worker_of(trial).get("since", now_s)
+        ran_s = now_s - read_worker(trial).get("since", now_s)
         is_overdue = ran_s > trial_timeout_s + 2 * GRACE_S
         if not is_overdue or not _lives_here(trial):
             continue
-        if fail(study, trial, too_long(trial_timeout_s)):
+        if fail(study, trial, explain_timeout(trial_timeout_s)):
             _kill_worker(trial)
 
 
-def too_long(trial_timeout_s: float | None) -> str:
+def explain_timeout(trial_timeout_s: float | None) -> str:
     """The reason of a trial that ran for too long."""
     return f"ran for longer than trial_timeout_s = {trial_timeout_s:g}"
 
 
-def workers_alive(study: Study) -> list[str]:
+def list_live_crews(study: Study) -> list[str]:
     """The crews of workers that are running a trial now; one of another machine counts
     as long as its heart beats.
 
-    A worker's crew is the parent that launched it (:func:`this_process`); that of one
-    that joined by hand is empty.
+    A worker's crew is the parent that launched it (:func:`name_this_process`); that of
+    one that joined by hand is empty.
     """
-    trials = running(study)
-    stale = silent(study, trials)
+    trials = list_running(study)
+    stale = find_silent(study, trials)
     return [
-        str(worker_of(trial).get("crew", ""))
+        str(read_worker(trial).get("crew", ""))
         for trial in trials
         if _is_alive(trial, trial.number in stale)
     ]
 
 
-def this_process() -> str:
+def name_this_process() -> str:
     """A name of this process that no other one has had."""
     identity = _identify()
     return f"{identity['host']}:{identity['pid']}:{identity['started']}"
 
 
 def is_process_alive(name: str) -> bool:
-    """Whether the process of this name (:func:`this_process`) runs on this machine; of
-    one elsewhere nothing is known: it does.
+    """Whether the process of this name (:func:`name_this_process`) runs on this
+    machine; of one elsewhere nothing is known: it does.
     """
     host, pid, started = name.rsplit(":", 2)
     if host != socket.gethostname():
@@ -211,18 +211,18 @@ def is_process_alive(name: str) -> bool:
     return _runs(int(pid), float(started))
 
 
-def starts(study: Study) -> int:
+def count_starts(study: Study) -> int:
     """How often any trial of the study was started."""
     total = 0
     for trial in study.get_trials(deepcopy=False):
-        attempt = noted(trial, ATTEMPT)
+        attempt = read_note(trial, ATTEMPT)
         if attempt is not None:
             total += attempt + 1
     return total
 
 
 def _read_attempt(trial: FrozenTrial | Trial) -> int:
-    return int(noted(trial, ATTEMPT) or 0)
+    return int(read_note(trial, ATTEMPT) or 0)
 
 
 def _identify() -> dict[str, str | int | float]:
@@ -258,11 +258,11 @@ def _is_here(worker: Mapping[str, Any]) -> bool:
     return bool(worker.get("processes", here) == here)
 
 
-def worker_of(trial: FrozenTrial) -> dict[str, Any]:
+def read_worker(trial: FrozenTrial) -> dict[str, Any]:
     """The identity of the process that claimed the trial (``host``, ``pid``, ...);
     empty before anybody did.
     """
-    worker = noted(trial, WORKER) or {}
+    worker = read_note(trial, WORKER) or {}
     # Earlier versions noted text.
     if isinstance(worker, str):
         worker = json.loads(worker)
@@ -273,7 +273,7 @@ def _is_alive(trial: FrozenTrial, is_silent: bool) -> bool:
     """Whether the process that claimed the trial lives; one of another machine does
     unless it ``is_silent``.
     """
-    worker = worker_of(trial)
+    worker = read_worker(trial)
     if not worker:
         return False
     if not _is_here(worker):
@@ -300,7 +300,7 @@ def _lives_here(trial: FrozenTrial) -> bool:
 def _kill_worker(trial: FrozenTrial) -> None:
     with suppress(ProcessLookupError):
         if _lives_here(trial):
-            os.kill(worker_of(trial)["pid"], signal.SIGKILL)
+            os.kill(read_worker(trial)["pid"], signal.SIGKILL)
             gone_by_s = time.monotonic() + DIES_WITHIN_S
             # The kernel takes its time.
             while _lives_here(trial) and time.monotonic() < gone_by_s:

@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
 from paretune.errors import ConfigError
-from paretune.search.grammar import value_of
+from paretune.search.grammar import read_value
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -52,7 +52,7 @@ class Condition:
             return False
         compare = COMPARISONS[self.comparison]
         try:
-            value = value_of(params[self.name])
+            value = read_value(params[self.name])
             return compare(value, self.value)
         except TypeError as error:
             raise ConfigError(
@@ -64,7 +64,7 @@ class Condition:
         return f"if {self.name} {self.comparison} {self.value}"
 
 
-def condition_of(entry: Override) -> Condition | None:
+def read_condition(entry: Override) -> Condition | None:
     """The condition that a tag of this entry of a space sets; ``None`` without such a
     tag.
 
@@ -75,7 +75,7 @@ def condition_of(entry: Override) -> Condition | None:
     if not conditions:
         return None
     if len(conditions) == 1:
-        condition = _read_condition(conditions[0])
+        condition = _parse_condition(conditions[0])
         if condition is not None:
             return condition
     text = " ".join(sorted(conditions))
@@ -84,11 +84,11 @@ def condition_of(entry: Override) -> Condition | None:
     )
 
 
-def _read_condition(tag: str) -> Condition | None:
+def _parse_condition(tag: str) -> Condition | None:
     match = CONDITION_PATTERN.fullmatch(tag)
     if match is None:
         return None
     name, comparison, value = match.groups()
     with suppress(OverrideParseException):
-        return Condition(name, comparison, value_of(value))
+        return Condition(name, comparison, read_value(value))
     return None

@@ -18,7 +18,7 @@ from optuna.distributions import (
 
 from paretune.errors import ConfigError
 from paretune.search.caps import OVER_CAP, Caps, CostCounts
-from paretune.search.distributions import draw_uniform, lowest, values_of
+from paretune.search.distributions import draw_uniform, find_lowest, list_values
 from paretune.search.polynomials import (
     FactorPair,
     Polynomials,
@@ -337,7 +337,7 @@ class Costs:
         ``name``.
         """
         first: CostCounts | None = None
-        for value in values_of(dist):
+        for value in list_values(dist):
             changed = self.space.drop_inactive(draw | {name: value})
             counts = self.counts(changed)
             if counts is None:
@@ -354,7 +354,7 @@ class Costs:
         plain = dict(params)
         for name in self.find_idle(params):
             if name in plain:
-                plain[name] = lowest(distributions[name])
+                plain[name] = find_lowest(distributions[name])
         return self.space.drop_inactive(plain)
 
     def _learn(self, params: Params, ints: Ints) -> Polynomials | None:

@@ -15,7 +15,7 @@ from optuna.distributions import (
 )
 
 from paretune.errors import ConfigError
-from paretune.search.grammar import value_of
+from paretune.search.grammar import read_value
 
 Distributions = dict[str, BaseDistribution]
 NumberDistribution = IntDistribution | FloatDistribution
@@ -37,7 +37,7 @@ def check_value(dist: BaseDistribution, value: Any, name: str, source: str) -> A
     """
     if isinstance(dist, CategoricalDistribution):
         for choice in dist.choices:
-            if value_of(choice) == value:
+            if read_value(choice) == value:
                 return choice
     elif _is_in_range(as_number(dist), value):
         return _convert_number(value, as_number(dist))
@@ -68,14 +68,14 @@ def _describe_values(dist: BaseDistribution) -> str:
     return f"{ends} in steps of {number.step}"
 
 
-def lowest(dist: BaseDistribution) -> Any:
+def find_lowest(dist: BaseDistribution) -> Any:
     """The lower end of a range, the first of choices."""
     if isinstance(dist, CategoricalDistribution):
         return dist.choices[0]
     return as_number(dist).low
 
 
-def values_of(dist: BaseDistribution) -> Sequence[Any]:
+def list_values(dist: BaseDistribution) -> Sequence[Any]:
     """Every value of a choice, of a range with a step, or of an interval that holds one
     number.
     """

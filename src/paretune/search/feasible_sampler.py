@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.search.capped_sampler import CappedSampler
 from paretune.search.costs import Params
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.storage import stored
+from paretune.search.storage import read_trial
 
 # Of the wrapped sampler (each costs what its ask costs) before one is resized to fit.
 BASE_DRAWS = 2
@@ -46,7 +46,7 @@ class FeasibleSampler(CappedSampler):
         feasible = self.feasible
         seed = int(rng.integers(MAX_SEED))
         base = self.make_base(seed)
-        trial = stored(study, trial)  # with what before_trial noted on it
+        trial = read_trial(study, trial)  # with what before_trial noted on it
         for _ in range(BASE_DRAWS):
             params = self._draw_with(base, study, trial)
             if feasible.fits(params):

@@ -20,7 +20,7 @@ from paretune.errors import CapError
 from paretune.search.caps import OVER_CAP, Caps
 from paretune.search.cost_axis import CostAxis
 from paretune.search.costs import Costs, Count, Params
-from paretune.search.distributions import draw_uniform, lowest, values_of
+from paretune.search.distributions import draw_uniform, find_lowest, list_values
 from paretune.search.drawing import Drawer, Target
 from paretune.search.sizes import move_within
 from paretune.search.space import Space, free_integers
@@ -360,7 +360,7 @@ class FeasibleSpace:
         branch = self.space.branch_of(choice)
         ends: Params = {}
         for name, dist in self.space.distributions(branch).items():
-            ends[name] = lowest(dist)
+            ends[name] = find_lowest(dist)
         return ends
 
     def _set_choices(
@@ -400,7 +400,7 @@ class FeasibleSpace:
             changed = self.space.drop_inactive(params | {name: value})
             return preference(costs.exact(changed))
 
-        return max(values_of(dist), key=weigh)
+        return max(list_values(dist), key=weigh)
 
 
 def _prefer_largest(cost: float) -> float:

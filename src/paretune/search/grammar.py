@@ -54,7 +54,7 @@ def parse_overrides(
 
 
 @lru_cache(maxsize=1000, typed=True)  # False is not 0.0
-def value_of(choice: Any) -> Any:
+def read_value(choice: Any) -> Any:
     """The value that Hydra reads where Optuna has this choice: ``[16]`` and ``null``
     are kept as text.
 
@@ -71,7 +71,7 @@ def require_distribution(override: Override) -> BaseDistribution:
     """The distribution of an entry of a space. Raises
     :class:`~paretune.errors.ConfigError` for a plain value.
     """
-    distribution = distribution_of(override)
+    distribution = read_distribution(override)
     if distribution is None:
         raise ConfigError(
             f"space `{override.input_line}` is not a sweep; expected choice, range or "
@@ -82,7 +82,7 @@ def require_distribution(override: Override) -> BaseDistribution:
     return distribution
 
 
-def distribution_of(override: Override) -> BaseDistribution | None:
+def read_distribution(override: Override) -> BaseDistribution | None:
     """The distribution of a sweep override; ``None`` if it is a plain value.
 
     Raises :class:`~paretune.errors.ConfigError` for a sweep without a value.
@@ -188,7 +188,7 @@ def _is_plain(text: str) -> bool:
     parser = OverridesParser.create()
     try:
         within: Any = parser.parse_override(f"value=[{text}]").value()
-        alone = value_of(text)
+        alone = read_value(text)
     except HydraException:
         return False
     if not isinstance(alone, str):

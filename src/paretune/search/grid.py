@@ -17,7 +17,7 @@ from optuna.distributions import (
 
 from paretune.errors import ConfigError
 from paretune.search.costs import Params
-from paretune.search.distributions import Distributions, values_of
+from paretune.search.distributions import Distributions, list_values
 from paretune.search.space import Space
 
 
@@ -99,7 +99,7 @@ def _list_values(distributions: Distributions) -> dict[str, Sequence[Any]]:
                 "or range(...), with a step if it is of fractions; use another "
                 "sampler or other values"
             )
-        values[name] = values_of(dist)
+        values[name] = list_values(dist)
         # Of which the same may be given twice.
         if isinstance(dist, CategoricalDistribution):
             distinct = {(type(value), value): value for value in dist.choices}

@@ -13,7 +13,7 @@ from paretune.search.costs import Params
 from paretune.search.distributions import Distributions
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.grid import Grid
-from paretune.search.storage import note, noted
+from paretune.search.storage import note, read_note
 
 MAX_CONFIGURATIONS = 1_000_000  # of a grid
 COUNTED_AT_ONCE = 300  # configurations of a grid; counting one takes milliseconds
@@ -77,7 +77,7 @@ class GridSampler(CappedSampler):
         """The part that ``search_space`` has of the configuration of the trial; nothing
         if no further one fits.
         """
-        place = noted(trial, PLACE)
+        place = read_note(trial, PLACE)
         if place is None:
             place = self._find_place(study, trial.number)
             if place is None:
@@ -96,7 +96,7 @@ class GridSampler(CappedSampler):
 
     def _learn_places(self, study: Study) -> None:
         for trial in study.get_trials(deepcopy=False):
-            place = noted(trial, PLACE)
+            place = read_note(trial, PLACE)
             if place is not None:
                 self._places[trial.number] = place
 

@@ -43,7 +43,7 @@ def listen(end_within_s: float = END_WITHIN_S) -> None:
     """
     begin_anew()
     _handle_signals()
-    if not under_slurm():
+    if not is_under_slurm():
         _backstop.end_within_s = end_within_s
         _backstop.stand()
 
@@ -70,7 +70,7 @@ def end_soon() -> None:
 def _handle_signals() -> None:
     # A shell's background jobs ignore SIGINT, and Lightning ignores it after the first
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if not under_slurm():
+    if not is_under_slurm():
         signal.signal(signal.SIGTERM, _terminate)
 
 
@@ -158,7 +158,7 @@ def end_with(is_alive: Callable[[], bool]) -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def interrupted(error: BaseException) -> bool:
+def is_interrupt(error: BaseException) -> bool:
     """Whether ``error`` comes of a request to stop, and not of a task that calls
     ``sys.exit``.
 
@@ -177,7 +177,7 @@ def interrupted(error: BaseException) -> bool:
     return False
 
 
-def terminated(error: BaseException) -> bool:
+def is_termination(error: BaseException) -> bool:
     """Whether it was SIGTERM that interrupted, which some scheduler may do to a worker
     again and again.
     """
@@ -188,12 +188,12 @@ def exit_code_of(error: BaseException) -> int:
     """The exit code of a process that was interrupted, as shells show it: 143 after
     SIGTERM, 130 after Ctrl-C.
     """
-    if _backstop.was_terminated or terminated(error):
+    if _backstop.was_terminated or is_termination(error):
         return SIGNALLED + signal.SIGTERM
     return SIGNALLED + signal.SIGINT
 
 
-def under_slurm() -> bool:
+def is_under_slurm() -> bool:
     """Whether this process is a job that submitit gave to Slurm."""
     return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
 

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.front import LEAST_ERROR
 from paretune.search.capped_sampler import configuration_of
 from paretune.search.costs import Params
-from paretune.search.racing import rung_scores
+from paretune.search.racing import read_rung_scores
 
 MEASURED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -33,7 +33,7 @@ class Observation:
         params = configuration_of(trial)
         observations: list[Observation] = []
 
-        for epoch, score in rung_scores(trial.user_attrs).items():
+        for epoch, score in read_rung_scores(trial.user_attrs).items():
             loss = _log_error(score)
             observations.append(cls(params, loss, epoch))
 

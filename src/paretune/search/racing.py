@@ -20,7 +20,7 @@ from optuna.trial import Trial, TrialState
 from paretune.errors import ConfigError, check_least
 from paretune.front import ranks
 from paretune.search import always
-from paretune.search.storage import ENQUEUED, stored
+from paretune.search.storage import ENQUEUED, read_trial
 
 # Before the epoch, in the name of the attribute with what a trial had there.
 RUNG = "rung:"
@@ -135,7 +135,7 @@ def _may_stay_in_race(
         return False
     trial.set_user_attr(f"{RUNG}{epoch}", [float(value) for value in values])
     # A person asked for it: what the sweep is compared with.
-    if ENQUEUED in stored(study, trial).system_attrs:
+    if ENQUEUED in read_trial(study, trial).system_attrs:
         return True
 
     reached = _find_reached(study, epoch)
@@ -158,7 +158,7 @@ def _find_reached(study: Study, epoch: int) -> dict[int, Sequence[float]]:
     return reached
 
 
-def rung_scores(user_attrs: Mapping[str, Any]) -> dict[int, float]:
+def read_rung_scores(user_attrs: Mapping[str, Any]) -> dict[int, float]:
     """Scores of a trial by the epochs of the rungs that it reached."""
     scores: dict[int, float] = {}
     for name, values in user_attrs.items():

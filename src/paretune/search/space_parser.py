@@ -17,11 +17,11 @@ from hydra.core.override_parser.types import Override
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from paretune.errors import ConfigError
-from paretune.search.conditions import CONDITION_FORM, Condition, condition_of
+from paretune.search.conditions import CONDITION_FORM, Condition, read_condition
 from paretune.search.distributions import Distributions
 from paretune.search.grammar import (
-    distribution_of,
     parse_overrides,
+    read_distribution,
     require_distribution,
 )
 from paretune.search.space import Space
@@ -94,7 +94,7 @@ class _Overrides:
     def add(self, override: Override, is_group: Callable[[str], bool]) -> None:
         """Put an override where it belongs."""
         key = override.get_key_element()
-        distribution = distribution_of(override)
+        distribution = read_distribution(override)
         if distribution is None:
             self._fix(override, is_group(key))
         elif isinstance(distribution, CategoricalDistribution) and is_group(key):
@@ -113,7 +113,7 @@ class _Overrides:
 
 
 def _refuse_condition(override: Override) -> None:
-    condition = condition_of(override)
+    condition = read_condition(override)
     if condition is not None:
         raise ConfigError(
             f"condition `{condition}` of `{override.input_line}` is on a config group; "
@@ -174,7 +174,7 @@ def _add_entries(
     Conditions on what is ``settled`` are decided here.
     """
     adding = _Adding(space, branch, settled, dict(space.conditions))
-    waiting = [(entry, condition_of(entry)) for entry in entries]
+    waiting = [(entry, read_condition(entry)) for entry in entries]
     while waiting:  # what a condition depends on is drawn first
         late = adding.add_known(waiting)
         if len(late) == len(waiting):

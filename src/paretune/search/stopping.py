@@ -11,8 +11,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import SweepError, check_least
 from paretune.front import LEAST_ERROR
-from paretune.search.storage import dominated_volume, note_of_study, study_notes
-from paretune.search.study import ended_s, finished, reason_of
+from paretune.search.storage import (
+    compute_dominated_volume,
+    note_on_study,
+    read_study_notes,
+)
+from paretune.search.study import list_finished, read_end_s, read_reason
 
 Floats = NDArray[np.float64]
 LEAST_MARGIN = 1e-3
@@ -81,12 +85,12 @@ class Limits:
 
         The parent calls it before any worker starts.
         """
-        failed = _list_failed(finished(study))
-        note_of_study(study, FAILED_BEFORE, len(failed))
+        failed = _list_failed(list_finished(study))
+        note_on_study(study, FAILED_BEFORE, len(failed))
         deadline_s = None
         if self.timeout_s is not None:
             deadline_s = time.time() + self.timeout_s
-        note_of_study(study, DEADLINE, deadline_s)
+        note_on_study(study, DEADLINE, deadline_s)
 
     def reached(self, study: Study) -> str | None:
         """Why no further trial is to start; ``None`` if one may.
@@ -94,13 +98,13 @@ class Limits:
         Raises :class:`~paretune.errors.SweepError` once too many trials have failed
         since the command began.
         """
-        done = finished(study)
+        done = list_finished(study)
         self._check_failures(study, done)
         if len(done) >= self.n_trials:
             return "its total is reached"
         if not self.has_trial(study, len(done)):
             return "every configuration that fits was tried"
-        deadline_s = study_notes(study).get(DEADLINE)
+        deadline_s = read_study_notes(study).get(DEADLINE)
         if deadline_s is not None and time.time() > deadline_s:
             return "its time is over"
         if self.flat_trials and is_flat(study, self.flat_trials, self.tolerance):
@@ -110,7 +114,7 @@ class Limits:
         return None
 
     def _check_failures(self, study: Study, done: Sequence[FrozenTrial]) -> None:
-        n_before = study_notes(study).get(FAILED_BEFORE, 0)
+        n_before = read_study_notes(study).get(FAILED_BEFORE, 0)
         failed = _list_failed(done)[n_before:]
         if len(failed) <= self.max_failure_rate * self.n_trials:
             return
@@ -119,7 +123,7 @@ class Limits:
             f"sweep `{study.study_name}` stops: {len(failed)} trials of "
             f"{self.n_trials} failed, more than the share "
             f"{self.max_failure_rate:g} it allows; trial {first.number}: "
-            f"{reason_of(first)}; "
+            f"{read_reason(first)}; "
             "their tracebacks are in the logs in their folders; mend the cause and "
             "run the same command, or raise hydra.sweeper.max_failure_rate"
         )
@@ -129,7 +133,7 @@ def is_flat(study: Study, trials: int, tolerance: float) -> bool:
     """Whether the last ``trials`` finished ones added no more than the share
     ``tolerance`` to the hypervolume.
     """
-    last = sorted(finished(study), key=ended_s)[-trials:]
+    last = sorted(list_finished(study), key=read_end_s)[-trials:]
     late = {trial.number for trial in last}
     complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     is_early = np.array([trial.number not in late for trial in complete], dtype=bool)
@@ -137,9 +141,9 @@ def is_flat(study: Study, trials: int, tolerance: float) -> bool:
         return False
 
     points = compute_losses(complete, study.directions)
-    reference = reference_point(points)
-    whole = hypervolume(points, reference)
-    before = hypervolume(points[is_early], reference)
+    reference = compute_reference_point(points)
+    whole = compute_hypervolume(points, reference)
+    before = compute_hypervolume(points[is_early], reference)
     return whole - before <= tolerance * whole
 
 
@@ -182,7 +186,7 @@ def _turn_cost(costs: Floats) -> Floats:
     return np.asarray(np.log(costs))
 
 
-def reference_point(points: Floats) -> Floats:
+def compute_reference_point(points: Floats) -> Floats:
     """A tenth of the range beyond the worst of each objective.
 
     So the ends of the front count too, and equal points.
@@ -193,14 +197,14 @@ def reference_point(points: Floats) -> Floats:
     return np.asarray(worst + margin)
 
 
-def hypervolume(points: Floats, reference: Floats) -> float:
+def compute_hypervolume(points: Floats, reference: Floats) -> float:
     """The volume that ``points`` ``(N, objectives)`` dominate below ``reference``.
 
     Of one objective it is how far the best one is below.
     """
     if points.shape[1] == 1:
         return float(reference[0] - points.min())
-    return dominated_volume(points, reference)
+    return compute_dominated_volume(points, reference)
 
 
 def _list_failed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -209,5 +213,5 @@ def _list_failed(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     for trial in trials:
         if trial.state is TrialState.FAIL:
             failed.append(trial)
-    failed.sort(key=ended_s)
+    failed.sort(key=read_end_s)
     return failed

@@ -360,7 +360,7 @@ def _local(time_utc: datetime | None) -> datetime | None:
 PatientStorage._get_trials = patiently(_read_trials)  # type: ignore[method-assign, arg-type]
 
 
-def best_trials(study: Study) -> list[FrozenTrial]:
+def find_best_trials(study: Study) -> list[FrozenTrial]:
     """The complete trials that no other one dominates; Optuna's own copies all trials
     of the study first.
     """
@@ -397,7 +397,7 @@ def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
     return trial._suggest(name, distribution)
 
 
-def stored(study: Study, trial: AnyTrial) -> FrozenTrial:
+def read_trial(study: Study, trial: AnyTrial) -> FrozenTrial:
     """The trial as the study has it now."""
     return study._storage.get_trial(trial._trial_id)
 
@@ -416,7 +416,7 @@ def note(study: Study, trial: AnyTrial, name: str, value: Any) -> None:
         _as_read(trial).system_attrs[f"{NOTE}{name}"] = value
 
 
-def noted(trial: AnyTrial, name: str) -> Any:
+def read_note(trial: AnyTrial, name: str) -> Any:
     """The value of a note when ``trial`` was read; ``None`` without one. Earlier
     versions noted it as an attribute of the user's.
     """
@@ -476,7 +476,7 @@ def _beat_until(is_over: Event, database: RDBStorage, trial_id: int) -> None:
         is_over.wait(database.get_heartbeat_interval())
 
 
-def silent(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
+def find_silent(study: Study, trials: Sequence[FrozenTrial]) -> set[int]:
     """The numbers of those running ``trials`` whose heartbeat has stopped."""
     database = _database(study)
     if database is None or not trials:
@@ -556,7 +556,7 @@ def _switch_in_memory(
     notes: Mapping[str, Any],
     same: Collection[str],
 ) -> bool:
-    now = stored(study, trial)
+    now = read_trial(study, trial)
     before, after = states
     if now.state is not before:
         return False
@@ -632,12 +632,12 @@ def _beat(connection: Connection, trial_id: int) -> None:
     connection.execute(insert(TrialHeartbeatModel).values(trial_id=trial_id))
 
 
-def note_of_study(study: Study, name: str, value: Any) -> None:
+def note_on_study(study: Study, name: str, value: Any) -> None:
     """Keep a value with the study, out of the way of those who look at it."""
     study._storage.set_study_system_attr(study._study_id, f"{NOTE}{name}", value)
 
 
-def study_notes(study: Study) -> dict[str, Any]:
+def read_study_notes(study: Study) -> dict[str, Any]:
     """All that is noted of the study itself, by its names."""
     attrs = study._storage.get_study_system_attrs(study._study_id)
     return {
@@ -654,7 +654,7 @@ def add_study_note(study: Study, name: str, value: Any) -> bool:
     """
     database = _database(study)
     if database is None:
-        note_of_study(study, name, value)
+        note_on_study(study, name, value)
         return True
     row = {
         "study_id": study._study_id,
@@ -664,7 +664,7 @@ def add_study_note(study: Study, name: str, value: Any) -> bool:
     return _changes(database, insert(StudySystemAttributeModel).values(row))
 
 
-def dominated_volume(
+def compute_dominated_volume(
     points: NDArray[np.float64], reference: NDArray[np.float64]
 ) -> float:
     """The hypervolume that ``points`` ``(N, objectives)``, all to be minimised,

@@ -30,10 +30,10 @@ from paretune.retry import (
 )
 from paretune.search.storage import (
     add_study_note,
-    note_of_study,
-    noted,
+    note_on_study,
     open_database,
-    study_notes,
+    read_note,
+    read_study_notes,
 )
 from paretune.secrets import refuse_passwords
 
@@ -173,30 +173,30 @@ def name_values(study: Study, names: Sequence[str]) -> None:
         study.set_metric_names(list(names))
 
 
-def finished(study: Study) -> list[FrozenTrial]:
+def list_finished(study: Study) -> list[FrozenTrial]:
     """The trials that count towards the total: complete, pruned and failed ones."""
     return study.get_trials(deepcopy=False, states=FINISHED_STATES)
 
 
-def ended_s(trial: FrozenTrial) -> float:
+def read_end_s(trial: FrozenTrial) -> float:
     """When a finished trial ended, in seconds since 1970: the same in every time zone.
     Optuna's own time is a local one.
     """
-    noted_s: float | None = noted(trial, ENDED)
+    noted_s: float | None = read_note(trial, ENDED)
     # Earlier versions noted none.
     if noted_s is None and trial.datetime_complete:
         noted_s = trial.datetime_complete.timestamp()
     return noted_s or 0.0
 
 
-def reason_of(trial: FrozenTrial) -> str:
+def read_reason(trial: FrozenTrial) -> str:
     """Why a trial failed (type and message of its exception), in a line; empty if it
     did not.
     """
     return " ".join(trial.user_attrs.get("reason", "").split())[:300]
 
 
-def running(study: Study) -> list[FrozenTrial]:
+def list_running(study: Study) -> list[FrozenTrial]:
     """The trials in the hands of a worker, or of one that died."""
     return study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
 
@@ -205,15 +205,15 @@ def ask_to_stop(study: Study, stop: bool = True) -> None:
     """Have all workers of the study, on any machine, put their trial back and stop (or,
     with ``False``, go on).
     """
-    note_of_study(study, STOP, stop)
+    note_on_study(study, STOP, stop)
 
 
-def stopping(study: Study) -> bool:
+def is_stopping(study: Study) -> bool:
     """Whether somebody asked the sweep to stop."""
-    return bool(study_notes(study).get(STOP, False))
+    return bool(read_study_notes(study).get(STOP, False))
 
 
-def shared(
+def share_value(
     study: Study, name: str, choose: Callable[[], Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The value ``name`` that all trials of the study share; where there is none, what
@@ -226,18 +226,18 @@ def shared(
     # Where earlier versions kept it.
     if key in study.user_attrs:
         return dict(study.user_attrs[key])
-    if key not in study_notes(study):
+    if key not in read_study_notes(study):
         add_study_note(study, key, dict(choose()))
-    return dict(study_notes(study)[key])
+    return dict(read_study_notes(study)[key])
 
 
-def study_id(study: Study) -> str:
+def find_study_id(study: Study) -> str:
     """A name that no other study has, not even one of the same name; made at the first
     call.
     """
-    if ID not in study_notes(study):
+    if ID not in read_study_notes(study):
         add_study_note(study, ID, uuid.uuid4().hex)
-    return str(study_notes(study)[ID])
+    return str(read_study_notes(study)[ID])
 
 
 # Attributes of a study: what is searched under which caps, and with which settings.

@@ -16,23 +16,23 @@ from optuna.trial import Trial, TrialState
 
 from paretune.errors import ConfigError, Raced
 from paretune.retry import FaultError, patience
-from paretune.search import TrialHandle, made_current
+from paretune.search import TrialHandle, make_current
 from paretune.search.claims import (
     LATEST,
     ask,
     cut_off,
+    explain_timeout,
     fail,
-    held,
+    is_still_owned,
     reclaim,
     requeue,
-    too_long,
 )
-from paretune.search.interrupts import Watch, begin_anew, interrupted, terminated
+from paretune.search.interrupts import Watch, begin_anew, is_interrupt, is_termination
 from paretune.search.racing import Judge, Race, judge
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
-from paretune.search.storage import beating, note, refuse_broken, stored, suggest
-from paretune.search.study import ENDED, shared, stopping
+from paretune.search.storage import beating, note, read_trial, refuse_broken, suggest
+from paretune.search.study import ENDED, is_stopping, share_value
 from paretune.secrets import masked
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def work(
     """
     ran = 0
     begin_anew()
-    while not stopping(study) and ran != at_most:
+    while not is_stopping(study) and ran != at_most:
         # SIGTERM came where Python swallows what it raises.
         if patience.is_ended():
             raise Interrupted("the worker was asked to end")
@@ -159,9 +159,9 @@ class _Attempt:
             attempt=self.attempt,
             searched=dict(line.split("=", 1) for line in overrides),
             may_stay=self._note_reports(may_stay),
-            share=partial(shared, self.study),
+            share=partial(share_value, self.study),
         )
-        with watch, beating(self.study, self.trial), made_current(handle):
+        with watch, beating(self.study, self.trial), make_current(handle):
             returned = objective(handle, overrides)
             return _read_values(returned, len(self.study.directions))
 
@@ -177,7 +177,7 @@ class _Attempt:
         :class:`~paretune.retry.FaultError` for a study that is gone.
         """
         refuse_broken(self.study)
-        return stopping(self.study)
+        return is_stopping(self.study)
 
     def _handle(self, error: Exception, watch: Watch) -> None:
         """The task raised an error: one of its own, or what a library made of an
@@ -188,7 +188,7 @@ class _Attempt:
             self._interrupt(error, of_this_worker_alone=True)
         if watch.fault:
             raise watch.fault from error
-        if interrupted(error):
+        if is_interrupt(error):
             self._leave(error, watch.late)
         else:
             self._fail(f"{type(error).__name__}: {error}")
@@ -200,16 +200,18 @@ class _Attempt:
         if late:
             self._break_off(late=True)
             return
-        if interrupted(error):
+        if is_interrupt(error):
             patience.end()
         stops = self._is_asked_to_stop()
-        if stops or interrupted(error):
-            self._interrupt(error, of_this_worker_alone=terminated(error) and not stops)
+        if stops or is_interrupt(error):
+            self._interrupt(
+                error, of_this_worker_alone=is_termination(error) and not stops
+            )
         self._fail(f"the task left with {type(error).__name__}({error})")
 
     def _is_asked_to_stop(self) -> bool:
         try:
-            return stopping(self.study)
+            return is_stopping(self.study)
         except FaultError:
             # It cannot be told; a death that is none would cost the trial a retry.
             return True
@@ -251,7 +253,7 @@ class _Attempt:
 
     def _break_off(self, late: bool) -> None:
         if late:
-            self._fail(too_long(self.sweep.limits.trial_timeout_s))
+            self._fail(explain_timeout(self.sweep.limits.trial_timeout_s))
         else:
             requeue(self.study, self.trial)
 
@@ -264,7 +266,7 @@ class _Attempt:
                 cut_off(self.study, self.trial, self.sweep.limits.retry)
             else:
                 requeue(self.study, self.trial)
-            has_failed = stored(self.study, self.trial).state is TrialState.FAIL
+            has_failed = read_trial(self.study, self.trial).state is TrialState.FAIL
             state = "counts as failed" if has_failed else "is in the queue again"
         except FaultError as fault:
             state = f"comes back to the queue when the same command goes on ({fault})"
@@ -285,7 +287,7 @@ class _Attempt:
         """Whether the result counts; not if this worker was cut off from the database
         for too long.
         """
-        if held(self.study, self.trial, self.attempt):
+        if is_still_owned(self.study, self.trial, self.attempt):
             return True
         log.warning(
             "trial %d is over or in other hands by now; the result of this attempt is "
