@@ -17,6 +17,7 @@ PARTS = (
     "racing",
     "replay",
     "peer",
+    "spread",
 )
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 FEWEST = 5  # trials of a branch before its surrogate is asked
 N_DRAWS = 96  # candidates of each kind
 N_MUTANTS = 96
+DRAW_ATTEMPTS = 2  # at the cost of a candidate; it need not be met
 MAX_MUTATIONS = 3  # parameters of a mutant that are changed
 MUTATION_STEP = 0.15  # deviation of a change, as a share of the range
 
@@ -97,7 +98,7 @@ class BranchModel:
         """
         shares = rng.random(N_DRAWS).tolist()
         candidates = self.feasible.draw_at_shares(
-            rng, shares, self.choice, self.exponent
+            rng, shares, self.choice, self.exponent, DRAW_ATTEMPTS
         )
 
         measured = self.known[: len(self.members)]

@@ -25,6 +25,26 @@ class Target:
     most: float
 
 
+@dataclass(frozen=True)
+class Targets:
+    """Those of several draws: ``least`` and ``most`` ``(N,)``."""
+
+    least: Floats
+    most: Floats
+
+    @classmethod
+    def of(cls, targets: Sequence[Target]) -> "Targets":
+        """The targets as arrays."""
+        least = np.array([target.least for target in targets])
+        most = np.array([target.most for target in targets])
+        return cls(least, most)
+
+    def take(self, indices: Sequence[int]) -> "Targets":
+        """Those of these indices."""
+        chosen = np.array(indices, dtype=np.int64)
+        return Targets(self.least[chosen], self.most[chosen])
+
+
 class Drawer:
     """Makes draws as dear as targets say.
 
@@ -46,19 +66,22 @@ class Drawer:
         self.one_by_one = one_by_one
 
     def draw(
-        self, targets: Sequence[Target], draw_any: Callable[[], Params]
+        self,
+        targets: Sequence[Target],
+        draw_any: Callable[[], Params],
+        attempts: int = REDRAWS,
     ) -> list[Params]:
-        """A draw for each target; where several do not meet it, the dearest that is
-        within it.
+        """A draw for each target; where so many attempts do not meet it, the dearest
+        that is within it.
         """
         drawn: list[Params] = [{} for _ in targets]
         found = np.full(len(targets), -inf)
         missing = list(range(len(targets)))
-        for attempt in range(REDRAWS):
-            most = [targets[index].most for index in missing]
-            proposed = [self._draw_within(limit, draw_any) for limit in most]
+        for attempt in range(attempts):
+            wanted = Targets.of([targets[index] for index in missing])
+            proposed = [self._draw_within(most, draw_any) for most in wanted.most]
             in_turn = self.one_by_one and attempt % 2 == 1
-            grown = self.grow(proposed, np.array(most), in_turn=in_turn)
+            grown = self.grow(proposed, wanted, in_turn=in_turn)
             weighed = self.costs.weigh(grown)
             for index, params, cost in zip(missing, grown, weighed, strict=True):
                 is_better = found[index] < cost <= targets[index].most
@@ -82,33 +105,37 @@ class Drawer:
         return params
 
     def grow(
-        self, configurations: Sequence[Params], most: Floats, *, in_turn: bool
+        self, configurations: Sequence[Params], targets: Targets, *, in_turn: bool
     ) -> list[Params]:
-        """The configurations with sizes that make each as dear as it may be: moved
+        """The configurations with sizes that make each as dear as it should be: moved
         together, or (``in_turn``) raised from their lower ends one after another.
         """
         grown = list(configurations)
         for structure, indices in self.costs.group(configurations):
-            fitting = [i for i in indices if structure.least <= most[i]]
+            fitting = [i for i in indices if structure.least <= targets.most[i]]
             for index in set(indices) - set(fitting):
-                grown[index] = self.resize(grown[index], float(most[index]))
+                grown[index] = self.resize(grown[index], float(targets.most[index]))
             if not fitting:
                 continue
             rows = structure.rows_of([grown[i] for i in fitting])
-            sized = self._size(structure, rows, most[fitting], in_turn=in_turn)
+            wanted = targets.take(fitting)
+            sized = self._size(structure, rows, wanted, in_turn=in_turn)
             for index, row in zip(fitting, sized, strict=True):
                 grown[index] = grown[index] | structure.name_sizes(row)
         return grown
 
     def _size(
-        self, structure: Structure, rows: Rows, most: Floats, *, in_turn: bool
+        self, structure: Structure, rows: Rows, targets: Targets, *, in_turn: bool
     ) -> Rows:
         sizes = structure.sizes
         weigh = structure.weigh
         if in_turn:
             least = np.broadcast_to(sizes.lows, rows.shape)
-            return fill_in_turn(sizes, least, most, weigh, self.rng)
-        moved = move_within(sizes, rows, most, weigh)
-        if not self.one_by_one:
-            return moved
-        return fill_evenly(sizes, moved, most, weigh, self.rng)
+            return fill_in_turn(sizes, least, targets.most, weigh, self.rng)
+        moved = move_within(sizes, rows, targets.most, weigh)
+        is_short = weigh(moved) < targets.least
+        if self.one_by_one and is_short.any():
+            most = targets.most[is_short]
+            short = moved[is_short]
+            moved[is_short] = fill_evenly(sizes, short, most, weigh, self.rng)
+        return moved

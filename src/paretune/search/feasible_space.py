@@ -21,7 +21,7 @@ from paretune.search.caps import OVER_CAP, Caps
 from paretune.search.cost_axis import CostAxis
 from paretune.search.costs import Costs, Count, Params
 from paretune.search.distributions import draw_uniform, find_lowest, list_values
-from paretune.search.drawing import Drawer, Target
+from paretune.search.drawing import REDRAWS, Drawer, Target, Targets
 from paretune.search.sizes import move_within
 from paretune.search.space import Space, free_integers
 from paretune.search.start_targets import StartTarget
@@ -103,9 +103,9 @@ class FeasibleSpace:
         rng = np.random.default_rng(0)
         drawn = [self.complete(choice, rng) for _ in range(FILLINGS)]
         drawer = self._make_drawer(self.costs, rng)
-        most = np.full(FILLINGS, self.cap)
+        caps = Targets.of([Target(self.cap, self.cap)] * FILLINGS)
         for in_turn in (False, True):
-            grown = drawer.grow(drawn, most, in_turn=in_turn)
+            grown = drawer.grow(drawn, caps, in_turn=in_turn)
             weighed = self.costs.weigh(grown)
             upper = max(upper, weighed[weighed <= self.cap].max(initial=0.0))
         return float(upper)
@@ -220,8 +220,12 @@ class FeasibleSpace:
         shares: Sequence[float],
         choice: Params | None = None,
         exponent: float = 0.0,
+        attempts: int = REDRAWS,
     ) -> list[Params]:
-        """A draw for each of ``shares``; together they take much less time."""
+        """A draw for each of ``shares``, which take much less time together.
+
+        After so many ``attempts`` one that is cheaper than it should be is taken.
+        """
         if self.costs is None:
             return [self.draw_uniform(rng, choice) for _ in shares]
         targets: list[Target] = []
@@ -230,7 +234,8 @@ class FeasibleSpace:
             most = self.cost_at_share(share, exponent, choice)
             targets.append(Target(least, most))
         drawer = self._make_drawer(self.costs, rng)
-        return drawer.draw(targets, partial(self.draw_uniform, rng, choice))
+        draw_any = partial(self.draw_uniform, rng, choice)
+        return drawer.draw(targets, draw_any, attempts)
 
     def draw_start(
         self, rng: np.random.Generator, start: StartTarget, exponent: float
