@@ -137,13 +137,12 @@ class Costs:
         """The structures of several configurations, each with the indices of those that
         have it.
         """
-        indices: dict[int, list[int]] = {}
-        structures: dict[int, Structure] = {}
+        groups: dict[int, tuple[Structure, list[int]]] = {}
         for index, params in enumerate(configurations):
             structure = self.structure_of(params)
-            structures[id(structure)] = structure
-            indices.setdefault(id(structure), []).append(index)
-        return [(structures[key], indices[key]) for key in structures]
+            _, indices = groups.setdefault(id(structure), (structure, []))
+            indices.append(index)
+        return groups.values()
 
     def structure_of(self, params: Params) -> Structure:
         """The structure that ``params`` have."""

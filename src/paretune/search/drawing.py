@@ -112,12 +112,16 @@ class Drawer:
         """
         grown = list(configurations)
         for structure, indices in self.costs.group(configurations):
-            fitting = [i for i in indices if structure.least <= targets.most[i]]
-            for index in set(indices) - set(fitting):
-                grown[index] = self.resize(grown[index], float(targets.most[index]))
+            fitting: list[int] = []
+            for index in indices:
+                most = float(targets.most[index])
+                if structure.least <= most:
+                    fitting.append(index)
+                else:
+                    grown[index] = self.resize(grown[index], most)
             if not fitting:
                 continue
-            rows = structure.rows_of([grown[i] for i in fitting])
+            rows = structure.rows_of([grown[index] for index in fitting])
             wanted = targets.take(fitting)
             sized = self._size(structure, rows, wanted, in_turn=in_turn)
             for index, row in zip(fitting, sized, strict=True):

@@ -76,11 +76,28 @@ class Sizes:
         over where they are (1) to the upper ends (2).
         """
         here = self.scale(rows)
-        down = np.minimum(positions, 1.0)[:, None]
-        up = np.maximum(positions - 1.0, 0.0)[:, None]
         low = self.scale(self.lows)
         high = self.scale(self.highs)
-        return self.unscale(low + (here - low) * down + (high - here) * up)
+        below = np.minimum(positions, 1.0)
+        above = np.maximum(positions - 1.0, 0.0)
+        numbers = low + _times_each(here - low, below)
+        numbers += _times_each(high - here, above)
+        return self.unscale(numbers)
+
+
+def _times_each(rows: Floats, factors: Floats) -> Floats:
+    """Each row times its factor."""
+    return rows * factors[:, None]
+
+
+def _are_equal(rows: Rows, others: Rows) -> NDArray[np.bool_]:
+    """Whether each row is that of the others."""
+    return np.asarray((rows == others).all(axis=1))
+
+
+def _choose(is_first: NDArray[np.bool_], first: Rows, second: Rows) -> Rows:
+    """Rows of the first where that is so, else of the second."""
+    return np.where(is_first[:, None], first, second)
 
 
 def move_within(sizes: Sizes, rows: Rows, targets: Floats, weigh: Weigh) -> Rows:
@@ -94,13 +111,15 @@ def move_within(sizes: Sizes, rows: Rows, targets: Floats, weigh: Weigh) -> Rows
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         moved = sizes.move(rows, middle)
-        is_known = (moved == above).all(axis=1)
-        fits = (moved == below).all(axis=1) | (~is_known & (weigh(moved) <= targets))
-        low = np.where(fits, middle, low)
-        high = np.where(fits, high, middle)
-        below = np.where(fits[:, None], moved, below)
-        above = np.where(fits[:, None], above, moved)
-    return np.where((weigh(above) <= targets)[:, None], above, below)
+        is_within = weigh(moved) <= targets
+        is_within &= ~_are_equal(moved, above)  # the upper ends are weighed last
+        is_within |= _are_equal(moved, below)
+        low = np.where(is_within, middle, low)
+        high = np.where(is_within, high, middle)
+        below = _choose(is_within, moved, below)
+        above = _choose(is_within, above, moved)
+    is_within = weigh(above) <= targets
+    return _choose(is_within, above, below)
 
 
 def fill_evenly(
@@ -119,13 +138,14 @@ def fill_evenly(
     filled = rows.copy()
     each = np.arange(len(rows))
     for columns in _order_columns(rows, rng):
-        limits = find_limits(sizes, filled, columns, targets, weigh)
         ends = filled.copy()
-        ends[each, columns] = limits
-        parts = rng.random(len(rows))[:, None]
+        ends[each, columns] = find_limits(sizes, filled, columns, targets, weigh)
+        parts = rng.random(len(rows))
         low = sizes.scale(filled)
-        between = sizes.unscale(low + (sizes.scale(ends) - low) * parts)
-        filled = np.maximum(filled, np.minimum(between, ends))
+        high = sizes.scale(ends)
+        between = sizes.unscale(low + _times_each(high - low, parts))
+        between = np.minimum(between, ends)
+        filled = np.maximum(filled, between)
     return fill_in_turn(sizes, filled, targets, weigh, rng)
 
 
