@@ -424,8 +424,8 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
             pareto.cli,
             ["path", "--beats", "LeNet"],
             (
-                "--beats `LeNet` names 0 published points; expected one of: none for "
-                "this data"
+                "--beats `LeNet` names no published point, as there are none for this "
+                "data set; leave it out"
             ),
         ),
         (

@@ -443,7 +443,7 @@ def test_the_norm_goes_before_the_activation_if_asked():
             config_of("recurrent", **SHARED | {"head": [16]}),
             (
                 r"model.head `\[16\]` has no place where the averages of maps are the "
-                r"logits; expected \[\]"
+                r"logits; set it to \[\]"
             ),
         ),
         (
@@ -457,7 +457,7 @@ def test_the_norm_goes_before_the_activation_if_asked():
             config_of("recurrent", **SHARED | {"separable": False}),
             (
                 r"model.depthwise_kernels `4` has no meaning for plain convolutions; "
-                r"expected null, or"
+                r"set it to null, or set model.separable=true"
             ),
         ),
         (

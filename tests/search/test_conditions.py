@@ -184,8 +184,8 @@ def test_a_configuration_over_the_cap_is_refused():
     with pytest.raises(
         CapError,
         match=(
-            r"start `x` has 128 parameters, over the cap of 100; expected a "
-            r"configuration"
+            r"start `x` has 128 parameters, over the cap of 100; make it smaller or "
+            r"raise the cap"
         ),
     ):
         feasible.check_fits(

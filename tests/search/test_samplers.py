@@ -368,8 +368,8 @@ def test_a_grid_of_real_numbers_is_refused():
     with pytest.raises(
         ConfigError,
         match=(
-            r"sampler `grid` cannot try every value of `lr`; expected choice\(...\), "
-            r"int"
+            r"sampler `grid` cannot try every value of `lr`; write it as "
+            r"choice\(...\), int"
         ),
     ):
         GridSampler(FeasibleSpace(SPACE, count, 5000))

@@ -215,10 +215,7 @@ def test_every_call_of_the_cache_to_its_database_waits():
 def test_joining_a_sweep_that_nobody_started_is_refused(tmp_path):
     with pytest.raises(
         StoreError,
-        match=(
-            r"study `none` is not in `sqlite:.*`; expected a sweep that was started; "
-            r"start it"
-        ),
+        match=r"study `none` is not in `sqlite:.*`; start it with paretune sweep",
     ):
         open_study(
             "none", f"sqlite:///{tmp_path}/optuna.db", ["minimize"], None, join=True

@@ -210,10 +210,7 @@ def test_a_start_that_the_space_does_not_hold_is_one_line(command):
         ),
         pytest.param(
             "scheduler=step",
-            (
-                "(config group scheduler: cosine -> step); expected the same space, "
-                "cap and settings"
-            ),
+            "(config group scheduler: cosine -> step); give the sweep another name",
             marks=pytest.mark.slow,
         ),
         pytest.param(

@@ -79,7 +79,7 @@ def build_library(compiler: Sequence[str], folder: Path) -> Built:
 
 
 def _hash_inputs(compiler: Sequence[str]) -> str:
-    """What a compiled file depends on, as a hash."""
+    """A hash of all that a compiled file depends on."""
     parts = _read_sources()
     parts += FLAGS
     parts += compiler
@@ -136,7 +136,7 @@ def _compile(compiler: Sequence[str]) -> Path:
 
 
 def _run(command: Sequence[str]) -> str:
-    """What a command prints. Raises ``OSError`` or ``subprocess.SubprocessError`` if it
+    """The output of a command. Raises ``OSError`` or ``subprocess.SubprocessError`` if it
     fails.
     """
     done = subprocess.run(

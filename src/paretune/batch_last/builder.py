@@ -29,7 +29,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class RunningStatistics:
-    """What a batch norm remembers, and how much of it (``momentum``) a new batch
+    """The statistics of a batch norm, and how much of them (``momentum``) a new batch
     replaces.
     """
 

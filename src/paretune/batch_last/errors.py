@@ -1,4 +1,4 @@
-"""What is said of a network that the kernels cannot run."""
+"""The error for a network that the kernels cannot run."""
 
 
 class UnknownLayerError(Exception):

@@ -16,7 +16,7 @@ Table = np.ndarray[Any, np.dtype[np.void]]
 
 
 class Kind(IntEnum):
-    """What an operation does; the numbers are those of ``kernels/op.h``."""
+    """The kinds of operations; the numbers are those of ``kernels/op.h``."""
 
     CONVOLUTION = 0
     DEPTHWISE = 1
@@ -63,8 +63,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Tensors:
-    """What an operation works with beside its input; ``packed`` and ``flipped`` are
-    room for the kernels.
+    """The tensors of an operation beside its input; ``packed`` and ``flipped`` are room
+    for the kernels.
     """
 
     weight: Tensor | None = None

@@ -1,12 +1,14 @@
-"""What the operations of a program read and write, and where it lies in the memory of a
-block of images.
+"""Values that the operations of a program read and write, and where they lie in the
+memory of a block of images.
 """
 
 from dataclasses import dataclass
 from math import prod
 
-LANES = 16  # images of a block
-MapShape = tuple[int, int, int]  # maps, rows, columns
+# Images of a block.
+LANES = 16
+# Maps, rows and columns.
+MapShape = tuple[int, int, int]
 
 
 @dataclass(eq=False, slots=True)
@@ -23,7 +25,7 @@ class Gradient:
 
 @dataclass(eq=False, slots=True)
 class Value:
-    """What an operation computes: ``shape`` numbers of each image, ``at`` so many
+    """The output of an operation: ``shape`` numbers of each image, ``at`` so many
     floats from the start of a block.
 
     ``gradient`` is ``None`` where nothing before the value is trained; a part of a

@@ -1,4 +1,4 @@
-"""What a network costs, in closed form from its layers: the same numbers as a trace of
+"""The costs of a network, in closed form from its layers: the same numbers as a trace of
 the built network, in microseconds.
 
 RAM and flash for weights are those of the exported C code, as
@@ -194,7 +194,7 @@ def _measure_memory(line: Sequence[Application], image_shape: Shape) -> list[int
 
 
 def find_operations(line: Iterable[Application]) -> list[Operation]:
-    """What a memory plan has to know of the applications, among which no views are."""
+    """The applications as a memory plan takes them; no views are among them."""
     operations: list[Operation] = []
     for application in line:
         if isinstance(application.layer, RepeatMaps):

@@ -28,7 +28,7 @@ IMAGE_NUMBER = 0
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """What joins the maps of branches, one after the other."""
+    """Joins the maps of branches, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,11 +56,12 @@ def build(model: Mapping[str, Any]) -> "nn.Module":
     views = model.get("views", 1)
     check_views(views)
     made = _make(model)
-    network = (
-        Network(made.layers, made.image_shape) if isinstance(made, Described) else made
-    )
-    initialise(network, model)
-    return network if views == 1 else Views(network, views)
+    if isinstance(made, Described):
+        made = Network(made.layers, made.image_shape)
+    initialise(made, model)
+    if views == 1:
+        return made
+    return Views(made, views)
 
 
 def count(model: Mapping[str, Any]) -> int:
@@ -142,7 +143,7 @@ def _make(model: Mapping[str, Any]) -> "Described | nn.Module":
 def _describe_layers(family: type[Family], model: Mapping[str, Any]) -> Described:
     settings: Family = _call(family, model)
     image_shape = check_image_shape(settings.image_shape)
-    with _told_by_name(family, model):
+    with _name_family(family, model):
         return Described(settings.layers(), image_shape)
 
 
@@ -154,14 +155,13 @@ def _locate_family(model: Mapping[str, Any]) -> type:
     except ErrorDuringImport as error:
         raise ConfigError(
             f"model._target_ `{target}` cannot be imported ({first_line(error)}); "
-            "expected a module without errors; mend it"
+            "mend it"
         ) from error
     if isinstance(family, type) and _is_network(family):
         return family
     raise ConfigError(
         f"model._target_ `{target}` is not a network; expected the dotted path of an "
-        "nn.Module class, such as "
-        f"paretune.models.squeeze.Squeeze; set model._target_"
+        "nn.Module class, such as paretune.models.squeeze.Squeeze; set model._target_"
     )
 
 
@@ -180,14 +180,14 @@ def _call(family: type, model: Mapping[str, Any]) -> Any:
         for name, value in model.items()
         if name not in ("_target_", *COMMON_SETTINGS)
     }
-    with _told_by_name(family, model):
+    with _name_family(family, model):
         return family(**settings)
 
 
 @contextmanager
-def _told_by_name(family: type, model: Mapping[str, Any]) -> Iterator[None]:
-    """What a family raises for its settings as a :class:`~paretune.errors.ConfigError`
-    that names it.
+def _name_family(family: type, model: Mapping[str, Any]) -> Iterator[None]:
+    """Turns an error that a family raises for its settings into a
+    :class:`~paretune.errors.ConfigError` that names it.
     """
     try:
         yield
@@ -196,6 +196,5 @@ def _told_by_name(family: type, model: Mapping[str, Any]) -> Iterator[None]:
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise ConfigError(
             f"model `{family.__name__}` refuses its settings ({first_line(error)}); "
-            "see its signature in "
-            f"{model['_target_']}"
+            f"see its signature in {model['_target_']}"
         ) from error

@@ -1,6 +1,4 @@
-"""What the families share: the form of a family, and the checks of settings that come
-by layer. No torch.
-"""
+"""The form of a family, and the checks of settings that come by layer. No torch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -53,8 +51,7 @@ def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
     if len(value) != layers:
         raise ConfigError(
             f"model.{name} `{list(value)}` has {len(value)} entries for {layers} "
-            f"layers; expected {layers} entries "
-            f"or a single value; set model.{name}"
+            f"layers; expected {layers} entries or a single value; set model.{name}"
         )
     return list(value)
 
@@ -123,19 +120,19 @@ class Normalise:
         if self.norm == "instance" and not self.norm_first:
             raise ConfigError(
                 "model.norm `instance` after the activation gives maps of the same "
-                "mean for every image, and the "
-                "global pool reads means only; expected it before the activation, or "
-                "another norm; "
-                "set model.norm_first=true"
+                "mean for every image, and the global pool reads means only; set "
+                "model.norm_first=true, or another norm"
             )
 
     def layers(self) -> list[Layer]:
-        """What follows a convolution or a dense layer."""
+        """Layers that follow a convolution or a dense layer."""
         activation = Activation(self.activation)
         if self.norm == "none":
             return [activation]
         norm = Norm(self.norm)
-        return [norm, activation] if self.norm_first else [activation, norm]
+        if self.norm_first:
+            return [norm, activation]
+        return [activation, norm]
 
 
 def make_separable(

@@ -2,7 +2,7 @@
 :mod:`paretune.layers.types`.
 """
 
-from math import inf
+from math import ceil, inf
 
 from torch import Tensor, cat, nn, ones, zeros
 from torch.nn.functional import conv2d, layer_norm
@@ -65,11 +65,12 @@ class RepeatedMaps(nn.Module):
 
 
 def _repeat(features: Tensor, maps: int) -> Tensor:
-    channels = features.shape[1]
-    repeated = (
-        features if channels >= maps else cat([features] * -(-maps // channels), dim=1)
-    )
-    return repeated if repeated.shape[1] == maps else repeated[:, :maps]
+    times = ceil(maps / features.shape[1])
+    if times > 1:
+        features = cat([features] * times, dim=1)
+    if features.shape[1] > maps:
+        features = features[:, :maps]
+    return features
 
 
 class SharedDepthwise(nn.Conv2d):
@@ -167,15 +168,15 @@ def _make_norm(kind: str, shape: Shape) -> nn.Module:
     has_maps = len(shape) == 3
     match kind:
         case "batch":
-            return nn.BatchNorm2d(channels) if has_maps else nn.BatchNorm1d(channels)
+            if has_maps:
+                return nn.BatchNorm2d(channels)
+            return nn.BatchNorm1d(channels)
         case "group":
             return nn.GroupNorm(choose_groups(channels), channels)
         case "instance":
-            return (
-                nn.InstanceNorm2d(channels, affine=True)
-                if has_maps
-                else nn.LayerNorm(channels)
-            )
+            if has_maps:
+                return nn.InstanceNorm2d(channels, affine=True)
+            return nn.LayerNorm(channels)
         case "scalar":
             return ScalarNorm()
         case _:

@@ -99,17 +99,16 @@ class Recurrent(Family):
         if self.depthwise_kernels is not None and not self.separable:
             raise ConfigError(
                 f"model.depthwise_kernels `{self.depthwise_kernels}` has no meaning "
-                "for plain convolutions; expected "
-                "null, or model.separable=true; set one of them"
+                "for plain convolutions; set it to null, or set model.separable=true"
             )
 
     def _check_class_maps(self) -> None:
-        check_least("model.width", self.width, self.num_classes)  # a map for each class
+        # A map for each class.
+        check_least("model.width", self.width, self.num_classes)
         if len(self.head):
             raise ConfigError(
                 f"model.head `{list(self.head)}` has no place where the averages of "
-                "maps are the logits; expected [], "
-                "or model.class_maps=false; set one of them"
+                "maps are the logits; set it to [], or set model.class_maps=false"
             )
 
     def _make_stem(self, normalise: Normalise) -> list[Layer]:
@@ -119,7 +118,9 @@ class Recurrent(Family):
 
     def _make_widening(self, normalise: Normalise) -> list[Layer]:
         """From the maps of the stem to those of the steps."""
-        middle: list[Layer] = [MaxPool()] if self.pool_middle else []
+        middle: list[Layer] = []
+        if self.pool_middle:
+            middle.append(MaxPool())
         if self.widen == "repeat":
             return [RepeatMaps(self.width), *middle, *self._dropout()]
         window = Window(3, 1 if self.padding == "same" else 0)
@@ -149,7 +150,9 @@ class Recurrent(Family):
         return Repeat(tuple(shared), tuple(steps))
 
     def _make_pool(self, step: int) -> list[Layer]:
-        return [MaxPool()] if step in self.pool_after_steps else []
+        if step in self.pool_after_steps:
+            return [MaxPool()]
+        return []
 
     def _make_head(self, normalise: Normalise) -> list[Layer]:
         if self.class_maps:

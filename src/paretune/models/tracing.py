@@ -1,4 +1,4 @@
-"""What a built network costs, by a trace: the way for networks that no layers describe,
+"""The costs of a built network, by a trace: the way for networks that no layers describe,
 and the check of those that do.
 """
 
@@ -95,8 +95,8 @@ def _count_int8_flash(graph: Graph) -> int:
 
 
 def _find_sums(graph: Graph) -> set[str]:
-    """What layers with weights give to one reader alone, so that a batch norm behind
-    them joins them.
+    """Outputs of layers with weights that have one reader alone, so that a batch norm
+    behind them joins them.
     """
     readers = Counter(value for node in graph.nodes for value in node.inputs)
     sums: set[str] = set()

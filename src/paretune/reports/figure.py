@@ -46,7 +46,7 @@ GRADES = {
 SIZE_INCHES = (9, 6)
 DPI = 150
 LEAST_SHOWN_ERROR = 0.0008
-MOST_LINES = 12
+MOST_CURVES = 12
 MARGIN = 1.3  # of the axis of F1, as a factor of the error
 FEWEST_TICKS = 3
 TICK_STEPS = tuple(factor / 10**power for power in range(1, 8) for factor in (5, 2, 1))
@@ -299,7 +299,7 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
     others = _other_settings(searched, setting)
     # A family may lack the setting.
     lines = _name_lines(searched, others)[values.notna()]
-    if lines.empty or lines.nunique() > MOST_LINES:
+    if lines.empty or lines.nunique() > MOST_CURVES:
         raise _wrong_setting(setting, searched, values, lines)
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
@@ -371,7 +371,7 @@ def _wrong_setting(
         f"--over `{setting}` cannot be drawn ({count} of {len(searched)} trials have "
         f"a number, of {lines.nunique()} "
         "choices of the rest); expected a number that was searched, of at most "
-        f"{MOST_LINES} choices; "
+        f"{MOST_CURVES} choices; "
         f"name one of {names}"
     )
 

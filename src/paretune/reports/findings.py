@@ -242,8 +242,7 @@ class SweepResults:
             option = " --confirmed"
         return ConfigError(
             f"--run `{run}` fits {count} {kind} of {', '.join(self.sweeps)}; expected "
-            "one; "
-            f"see the run column of paretune pareto{option}"
+            f"one; see the run column of paretune pareto{option}"
         )
 
     def confirmation(self, run_id: str) -> dict[str, Any] | None:

@@ -222,9 +222,12 @@ def _find_reference(name: str, references: Sequence[Reference]) -> Reference:
 def _wrong_reference(
     name: str, count: int, choices: Sequence[Reference]
 ) -> ConfigError:
-    names = (
-        ", ".join(reference.name for reference in choices) or "none for this data set"
-    )
+    if not choices:
+        return ConfigError(
+            f"--beats `{name}` names no published point, as there are none for this "
+            "data set; leave it out"
+        )
+    names = ", ".join(reference.name for reference in choices)
     return ConfigError(
         f"--beats `{name}` names {count} published points; expected one of: {names}; "
         "give more of its name"

@@ -129,8 +129,7 @@ class FeasibleSpace:
             unit = self.caps.unit(self.caps.axis)
             raise CapError(
                 f"cap.min `{floor}` is above the {self.upper:,.0f} {unit} of the "
-                "largest model that fits; "
-                f"expected less; lower it"
+                "largest model that fits; lower it"
             )
 
     def _describe_excess(self, params: Params) -> tuple[str, str]:
@@ -186,8 +185,8 @@ class FeasibleSpace:
             return
         counted, most = self._describe_excess(params)
         raise CapError(
-            f"{source} has {counted}, over the cap of {most}; "
-            f"expected a configuration that fits; make it smaller or raise the cap"
+            f"{source} has {counted}, over the cap of {most}; make it smaller or raise "
+            "the cap"
         )
 
     def draw_uniform(

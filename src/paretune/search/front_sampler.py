@@ -64,10 +64,9 @@ class FrontSampler(CappedSampler):
         if not has_both or not self.feasible.costs:
             raise ConfigError(
                 "sampler `front` weighs a counted cost against a score, and this "
-                "study has directions "
-                f"{list(directions)} and {article} count of the cost; expected "
-                "[minimize, maximize] and a count "
-                f"(cap.count of the sweeper); use another sampler"
+                f"study has directions {list(directions)} and {article} count of the "
+                "cost; expected [minimize, maximize] and a count (cap.count of the "
+                "sweeper); use another sampler"
             )
 
     def propose(

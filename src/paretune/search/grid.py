@@ -94,10 +94,9 @@ def _list_values(distributions: Distributions) -> dict[str, Sequence[Any]]:
     for name, dist in distributions.items():
         if _is_endless(dist):
             raise ConfigError(
-                f"sampler `grid` cannot try every value of `{name}`; expected "
-                "choice(...), int(interval(...)) "
-                "or range(...), with a step if it is of fractions; use another "
-                "sampler or other values"
+                f"sampler `grid` cannot try every value of `{name}`; write it as "
+                "choice(...), int(interval(...)) or range(...), with a step if it is "
+                "of fractions, or use another sampler"
             )
         values[name] = list_values(dist)
         # Of which the same may be given twice.

@@ -117,7 +117,7 @@ def _refuse_condition(override: Override) -> None:
     if condition is not None:
         raise ConfigError(
             f"condition `{condition}` of `{override.input_line}` is on a config group; "
-            f"expected one on a parameter; leave it out"
+            "put it on a parameter, or leave it out"
         )
 
 

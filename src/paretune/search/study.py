@@ -75,9 +75,8 @@ def open_study(
     database = _open_storage(storage)
     if join and (database is None or name not in optuna.get_all_study_names(database)):
         raise StoreError(
-            f"study `{name}` is not in `{storage}`; expected a sweep that was started; "
-            "start it with paretune sweep or paretune train -m, or check "
-            "hydra.sweeper.storage and the name"
+            f"study `{name}` is not in `{storage}`; start it with paretune sweep or "
+            "paretune train -m, or check hydra.sweeper.storage and the name"
         )
     study = optuna.create_study(
         study_name=name,
@@ -90,8 +89,8 @@ def open_study(
     stored = [direction.name.lower() for direction in study.directions]
     if stored != list(directions):
         raise StoreError(
-            f"study `{name}` optimises {stored}, not {list(directions)}; expected the "
-            "same directions; give the sweep another name"
+            f"study `{name}` optimises {stored}, not {list(directions)}; set the same "
+            "hydra.sweeper.direction, or give the sweep another name"
         )
     return study
 
@@ -276,8 +275,8 @@ def check_same_setup(
     if changed:
         raise StoreError(
             f"study `{study.study_name}` was started with a different configuration "
-            f"({_describe_changes(stored, asked, changed)}); expected the same space, "
-            "cap and settings; give the sweep another name, or take the change back"
+            f"({_describe_changes(stored, asked, changed)}); give the sweep another "
+            "name, or take the change back"
         )
     for key, value in ((QUESTION_KEY, question), (SETTINGS_KEY, settings)):
         if key not in attrs:
