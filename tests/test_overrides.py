@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from paretune.commands.sweep import bring_sweep
 from paretune.commands.train import cli
 from paretune.errors import ConfigError
-from paretune.overrides import as_option, as_typed, is_text, quoted
+from paretune.overrides import is_text, quote, quote_name, quote_option
 from paretune.settings import check
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -44,20 +44,20 @@ def read(line: str) -> object:
 
 @given(NUMBERS)
 def test_a_name_that_reads_as_something_else_is_the_text_as_typed(typed):
-    assert read(as_typed(f"name={typed}", ["name"])) == typed
+    assert read(quote_name(f"name={typed}", ["name"])) == typed
 
 
 @given(TEXTS)
 def test_every_text_in_quotes_is_read_as_itself(text):
-    assert read(f"name={quoted(text)}") == text
-    assert is_text(quoted(text))
+    assert read(f"name={quote(text)}") == text
+    assert is_text(quote(text))
 
 
 @pytest.mark.parametrize(
     "line", ["name=null", "name=a,b", "name='1.10'", "name=mnist", "seed=1", "name"]
 )
 def test_a_line_that_needs_no_quotes_is_left_as_it_is(line):
-    assert as_typed(line, ["name"]) == line
+    assert quote_name(line, ["name"]) == line
 
 
 @pytest.mark.parametrize("typed", ["1.10", "1e3", "007", "a b", "on it's"])
@@ -118,7 +118,7 @@ def test_such_a_name_is_refused_before_anything_is_written(
     [("5", True), ("1.5", True), ("true", True), ("conv", False), ("{a: 1}", False)],
 )
 def test_an_option_that_reads_as_a_number_or_a_truth_value_is_text(value, is_quoted):
-    line = as_option(f"model={value}", {"model"})
+    line = quote_option(f"model={value}", {"model"})
 
     assert line == (f"model='{value}'" if is_quoted else f"model={value}")
-    assert as_option(f"seed={value}", {"model"}) == f"seed={value}"
+    assert quote_option(f"seed={value}", {"model"}) == f"seed={value}"

@@ -481,10 +481,7 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
         (
             predict.cli,
             ["none.onnx", "a.png"],
-            (
-                "model `none.onnx` was not written by paretune export (no such "
-                "file); check the path"
-            ),
+            "model `none.onnx` is not there; check the path",
         ),
     ],
 )

@@ -1,38 +1,30 @@
-"""What the models of a sweep cost, counted by the thousand: a sweep asks this before it
-proposes a trial. No torch.
-"""
+"""The costs of a sweep's models, counted by the thousand and without torch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig
-
 from paretune import models
 from paretune.cap import Cap, check_counted
 from paretune.data import fit_to_data
-from paretune.errors import ConfigError
-from paretune.start import to_plain
+from paretune.nested import set_value
 
 Counts = dict[str, int | Sequence[int]]
 
 
 class ModelCounter:
-    """Counts the model of a composed config, and the same with other values: no config
-    is composed again for them.
+    """Counts the model of a plain config, and the same with other values: no config is
+    composed again for them.
     """
 
-    def __init__(self, cfg: DictConfig) -> None:
-        self.config: dict[str, Any] = {
-            "model": to_plain(cfg.model),
-            "data": to_plain(cfg.data),
-        }
-        self.fit_to_data = self._fit(self.config)
-        self.cap = Cap.of(cfg.cap)
-        self.cost: str = cfg.cost
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = {"model": config["model"], "data": config["data"]}
+        self.model = fit_to_data(config["model"], config["data"])
+        self.cap = Cap.of(config["cap"])
+        self.cost: str = config["cost"]
 
     def __call__(self, drawn: Mapping[str, Any]) -> Counts:
-        """What the model costs, by the names of the costs, with ``drawn`` values by
-        their dotted names.
+        """The costs of the model by their names, with ``drawn`` values by their dotted
+        names.
 
         Of RAM it gives what is in use at each operation. Raises
         :class:`~paretune.errors.ConfigError` for a model that cannot be built.
@@ -48,43 +40,17 @@ class ModelCounter:
     def _draw_model(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The model with these values, for the images that the data then have."""
         has_other_images = any(name.startswith("data.") for name in drawn)
-        config = self.config if has_other_images else self.fit_to_data
-        for name, value in drawn.items():
-            config = set_value(config, name.split("."), value)
-        model: dict[str, Any] = (
-            self._fit(config)["model"] if has_other_images else config["model"]
-        )
+        if has_other_images:
+            config = _set_values(self.config, drawn)
+            return fit_to_data(config["model"], config["data"])
+        config = _set_values({**self.config, "model": self.model}, drawn)
+        model: dict[str, Any] = config["model"]
         return model
 
-    @staticmethod
-    def _fit(config: Mapping[str, Any]) -> dict[str, Any]:
-        """The config with the shape and the classes of its data in its model."""
-        return {**config, "model": fit_to_data(config["model"], config["data"])}
 
-
-def set_value(config: Any, path: Sequence[str], value: Any) -> Any:
-    """A copy of a plain config with another value at a path; what is not on the path is
-    shared with ``config``.
-
-    Raises :class:`~paretune.errors.ConfigError` for an entry that a list does not have.
-    """
-    if not path:
-        return value
-    name = path[0]
-    if isinstance(config, list):
-        return _set_entry(config, name, path[1:], value)
-    known = config if isinstance(config, dict) else {}
-    return {**known, name: set_value(known.get(name), path[1:], value)}
-
-
-def _set_entry(
-    entries: Sequence[Any], name: str, path: Sequence[str], value: Any
-) -> list[Any]:
-    if not name.isdigit() or int(name) >= len(entries):
-        raise ConfigError(
-            f"entry `{name}` is not there; {list(entries)} has {len(entries)} entries, "
-            "from 0; correct the search space"
-        )
-    changed = list(entries)
-    changed[int(name)] = set_value(entries[int(name)], path, value)
-    return changed
+def _set_values(
+    config: Mapping[str, Any], values: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    for name, value in values.items():
+        config = set_value(config, name.split("."), value)
+    return config

@@ -72,7 +72,8 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     if recorder:
         recorder.tag("layers", models.describe(model))
 
-    build, started_s = partial(models.build, model), perf_counter()
+    started_s = perf_counter()
+    build = partial(models.build, model)
     net = build()
     _check_logits(net, candidate.family, data)
     execution = _choose_execution(training, candidate.family, net, data)
@@ -140,8 +141,8 @@ def _make_point(
 def _choose_execution(
     training: Training, family: str, net: nn.Module, data: ImageData
 ) -> Execution:
-    """What is pinned; in a sweep what was chosen by timing for the first trial of the
-    family, and is kept in the study.
+    """The execution that is pinned; in a sweep the one that was chosen by timing for the
+    first trial of the family, and is kept in the study.
 
     Timing differs from one time to the next, and rounding with the choice: the same
     config and seed give the same numbers only if nothing is chosen for a single

@@ -1,4 +1,4 @@
-"""What a command says at its end: the command that usually comes next."""
+"""The last line of a command: the one that usually comes next."""
 
 import shlex
 

@@ -1,5 +1,5 @@
-"""What Hydra says of a command line that it cannot read, on one line and in the words of
-Paretune's own messages.
+"""Hydra's messages about a command line that it cannot read, on one line and in the
+words of Paretune's own.
 """
 
 import re
@@ -31,7 +31,9 @@ def translate(text: str, cause: str = "") -> str:
 
 
 def _describe_option(found: re.Match[str]) -> str:
-    group, option, options = found["group"], found["option"], found["options"].split()
+    group = found["group"]
+    option = found["option"]
+    options = found["options"].split()
     return (
         f"{group} `{option}` is unknown; expected one of {', '.join(options)}; "
         f"{advise(option, options, f'set {group}')}"
@@ -79,7 +81,8 @@ def _describe_composed(found: re.Match[str]) -> str:
     """A setting of a config file that Hydra did not take, by what OmegaConf said of
     it.
     """
-    setting, cause = found["setting"], found["cause"]
+    setting = found["setting"]
+    cause = found["cause"]
     if re.match(r"Key '.*' not in", cause):
         return _describe_unknown(setting, "job", "leave it out")
     value = re.search(r"Value '(.*)' of type", cause)

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 STUDY_NAME = "hydra.sweeper.study_name"
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """``text`` as a value that Hydra reads as exactly this text."""
     return QuotedString(text, Quote.single).with_quotes()
 
@@ -19,13 +19,13 @@ def is_text(value: str) -> bool:
     a sweep; not ``1.10``, ``on it's``.
     """
     try:
-        read = OverridesParser.create().parse_override(f"value={value}").value()
+        read = _read_value(value)
     except HydraException:
         return False
     return read is None or isinstance(read, (str, Sweep))
 
 
-def as_option(line: str, groups: Collection[str]) -> str:
+def quote_option(line: str, groups: Collection[str]) -> str:
     """The override ``line``, in quotes if it chooses an option of one of ``groups``
     that Hydra would read as a number or a truth value: ``model=5``, which Hydra answers
     with a traceback.
@@ -34,17 +34,24 @@ def as_option(line: str, groups: Collection[str]) -> str:
     if not equals or key.lstrip("+") not in groups:
         return line
     try:
-        read = OverridesParser.create().parse_override(f"value={value}").value()
+        read = _read_value(value)
     except HydraException:
         return line
-    return f"{key}={quoted(value)}" if isinstance(read, (bool, int, float)) else line
+    if isinstance(read, (bool, int, float)):
+        return f"{key}={quote(value)}"
+    return line
 
 
-def as_typed(line: str, names: Collection[str]) -> str:
+def quote_name(line: str, names: Collection[str]) -> str:
     """The override ``line``, in quotes if it sets one of ``names`` to what Hydra would
     not read as text: ``name=1.10``.
     """
     key, equals, value = line.partition("=")
     if not equals or key.lstrip("+") not in names or is_text(value):
         return line
-    return f"{key}={quoted(value)}"
+    return f"{key}={quote(value)}"
+
+
+def _read_value(value: str) -> object:
+    """The value that Hydra reads in the part of an override behind ``=``."""
+    return OverridesParser.create().parse_override(f"value={value}").value()

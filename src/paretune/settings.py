@@ -1,11 +1,11 @@
-"""What settings may be, known without torch: a wrong one is told within a second,
-before anything heavy is imported.
+"""Checks of settings, without torch: a wrong one is told within a second, before
+anything heavy is imported.
 """
 
 import os
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -13,9 +13,11 @@ from typing import Any
 
 from paretune.costs import COSTS
 from paretune.errors import ConfigError
+from paretune.nested import list_leaves
 from paretune.schema import SECTIONS, Rule, collect_rules
 
-OTHERS = {
+# Of settings that have no dataclass.
+RULES_ELSEWHERE = {
     "cost": Rule("what the front weighs against F1", choices=tuple(COSTS)),
     "data.splitting.how": Rule(
         "how validation images are drawn", choices=("last", "stratified")
@@ -25,7 +27,7 @@ OTHERS = {
         "of first weights, order of images and augmentation", least=0, most=2**32 - 1
     ),
 }
-RULES = collect_rules(SECTIONS) | OTHERS
+RULES = collect_rules(SECTIONS) | RULES_ELSEWHERE
 SETTINGS = tuple(
     name for name, rule in RULES.items() if rule.choices or rule.least is not None
 )
@@ -36,7 +38,15 @@ PATHS = {
 }
 # Nodes whose keys are arguments of the function that their `_target_` names, or
 # anybody's own.
-OPEN = ("augment", "data", "model", "optimizer", "published", "scheduler", "space")
+OPEN_SECTIONS = (
+    "augment",
+    "data",
+    "model",
+    "optimizer",
+    "published",
+    "scheduler",
+    "space",
+)
 MISSING_VALUE = "???"  # as OmegaConf writes it
 # Of a folder; file systems have 255, and Paretune writes files with longer names beside
 # it.
@@ -117,7 +127,7 @@ def check_all(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     for setting, value in list_leaves(config):
         if value == MISSING_VALUE or (setting in PATHS and value == ""):
             raise ConfigError(f"{setting} is missing; set {setting}")
-        if setting not in known and setting.partition(".")[0] not in OPEN:
+        if setting not in known and setting.partition(".")[0] not in OPEN_SECTIONS:
             raise ConfigError(_describe_unknown(setting, value, known))
         is_reference = isinstance(value, str) and "${" in value
         if not is_reference:
@@ -174,7 +184,8 @@ def list_without_effect(
     """A line for each setting of ``config`` that a person has ``named``, or changed
     from the ``defaults``, though its switch is off.
     """
-    values, usual = dict(list_leaves(config)), dict(list_leaves(defaults))
+    values = dict(list_leaves(config))
+    usual = dict(list_leaves(defaults))
     lines: list[str] = []
     for setting, switch in SWITCHES.items():
         if setting not in values or values.get(switch.name) != switch.off:
@@ -189,15 +200,6 @@ def list_without_effect(
     return lines
 
 
-def list_leaves(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Settings by their dotted names; a mapping without keys is one, too."""
-    for name, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from list_leaves(value, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", value
-
-
 def join_overrides(overrides: Iterable[str]) -> str:
     """The ``overrides`` in a line, of which a shell, and ``shlex.split``, makes them
     again; quotes only where these need them.
@@ -210,8 +212,8 @@ def join_overrides(overrides: Iterable[str]) -> str:
 
 
 def advise(name: str, names: Iterable[str], otherwise: str) -> str:
-    """What to do about a ``name`` that is none of the ``names``: take the shortest that
-    ends with it, the nearest, or ``otherwise``.
+    """Advice about a ``name`` that is none of the ``names``: to take the shortest that
+    ends with it, the nearest, or to do ``otherwise``.
     """
     known = [*names]
     longer = [long for long in known if long.endswith(name) and len(name) > 1]

@@ -1,5 +1,5 @@
-"""What is known of a training before it begins: its config as plain data, and what the
-model costs. No torch.
+"""The beginning of a training, without torch: its config as plain data, and the costs of
+its model.
 """
 
 import logging

@@ -101,7 +101,7 @@ class Trust:
 
     @cached_property
     def _files(self) -> dict[Path, Any]:
-        """What the config files of the working folder say, by their paths in it."""
+        """The contents of the working folder's config files, by their paths in it."""
         configs = (self.folder / "conf").rglob("*.yaml")
         sweeps = (self.folder / "sweeps").glob("*.yaml")
         return {
@@ -212,7 +212,7 @@ def _list_names(content: object) -> Iterator[str]:
 
 
 def _read(file: Path) -> Any:
-    """What a YAML file says; nothing if it cannot be read, as Hydra says if it is
+    """The content of a YAML file; ``None`` if it cannot be read, as Hydra says if it is
     needed.
     """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

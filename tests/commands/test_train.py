@@ -139,7 +139,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
             ["-m", "hydra.sweeper.sampler=tpe"],
             (
                 "hydra.sweeper.sampler `tpe` is no sampler; to choose one of the "
-                "group; write hydra/sweeper/sampler=tpe"
+                "group write hydra/sweeper/sampler=tpe"
             ),
         ),
         (

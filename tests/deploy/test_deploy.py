@@ -277,7 +277,7 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path):
     )
     with pytest.raises(
         StoreError,
-        match=r"model `.*model.onnx` cannot be read \(it is of another program\)",
+        match=r"model `.*model.onnx` was not written by paretune export \(it is of",
     ):
         Runtime(tmp_path / "model.onnx")
 

@@ -12,7 +12,7 @@ from optuna.distributions import (
 from optuna.trial import create_trial
 
 from paretune.errors import ConfigError
-from paretune.overrides import quoted
+from paretune.overrides import quote
 from paretune.search.distributions import draw_uniform, list_values
 from paretune.search.grammar import read_value, write_value
 from paretune.search.space_parser import parse_space
@@ -84,8 +84,8 @@ def read(line: str) -> object:
 )
 def test_every_text_survives_space_study_and_override(texts):
     for sweep in (
-        f"choice({','.join(map(quoted, texts))})",
-        ",".join(map(quoted, texts)),
+        f"choice({','.join(map(quote, texts))})",
+        ",".join(map(quote, texts)),
     ):
         space = parsed(f"x={sweep}")
         study = optuna.create_study(
@@ -114,7 +114,7 @@ def test_every_text_in_a_list_survives(choices):
 def test_a_database_keeps_every_text(tmp_path):
     texts = ["a=b", "it's", 'say "a"', "größe", " a ", "1", "a\x00b", "😀", "\\"]
     study = optuna.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/s.db")
-    space = parsed(f"x=choice({','.join(map(quoted, texts))})")
+    space = parsed(f"x=choice({','.join(map(quote, texts))})")
     study.add_trials(
         [
             create_trial(

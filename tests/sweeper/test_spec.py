@@ -11,7 +11,7 @@ from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
 from paretune import paths, schema
 from paretune.errors import ConfigError
-from paretune.overrides import quoted
+from paretune.overrides import quote
 from paretune.search.grammar import read_value
 from shapes import draw
 
@@ -108,7 +108,7 @@ def test_a_trial_is_composed_with_every_text_as_it_was_given():
         "model=dense",
         "model.widths=[4]",
         "space=null",
-        f"data.name=choice({','.join(map(quoted, texts))})",
+        f"data.name=choice({','.join(map(quote, texts))})",
     )
     drawn = [{"data.name": choice} for choice in spec.space.common["data.name"].choices]
 

@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 
 @dataclass(frozen=True)
 class App:
-    """What Hydra gives a sweeper: its own context, the task function, and the composed
-    config.
+    """The app as Hydra gives it to a sweeper: Hydra's context, the task function, and
+    the composed config.
     """
 
     context: HydraContext

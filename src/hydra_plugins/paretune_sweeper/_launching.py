@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hydra_plugins.paretune_sweeper._app import App
 from hydra_plugins.paretune_sweeper._slurm import watch_queue
 from hydra_plugins.paretune_sweeper._spec import BASIC_LAUNCHER
-from paretune.overrides import STUDY_NAME, quoted
+from paretune.overrides import STUDY_NAME, quote
 from paretune.search.claims import POOL_ID_ENV, is_process_alive
 from paretune.search.interrupts import end_with, is_under_slurm
 
@@ -72,7 +72,7 @@ def make_launch(job: WorkerJob, app: App, n_jobs: int) -> Launch:
 
     # Hydra composes a worker's config anew; without a name of its own the sweep would
     # have another folder there
-    name = f"{STUDY_NAME}={quoted(config.hydra.sweeper.study_name)}"
+    name = f"{STUDY_NAME}={quote(config.hydra.sweeper.study_name)}"
 
     def launch(slot: int) -> Any:
         launcher = Plugins.instance().instantiate_launcher(

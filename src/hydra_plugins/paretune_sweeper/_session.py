@@ -261,7 +261,7 @@ class Session:
                 _close(recorder, self.study, status)
 
     def _list_facts(self) -> dict[str, Any]:
-        """What a recorder keeps of a sweep."""
+        """Facts of a sweep that a recorder keeps."""
         caps = self.spec.caps
         return {
             "cap": caps.most.get(caps.axis),

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._composer import Composer
 from paretune.errors import ConfigError
-from paretune.overrides import quoted
+from paretune.overrides import quote
 from paretune.search.space import Space
 from paretune.search.space_parser import is_named, parse_space
 
@@ -97,7 +97,7 @@ def _write_plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(_write_plain, value))}]"
     if isinstance(value, str):
-        return quoted(value)
+        return quote(value)
     if value is None:
         return "null"
     return str(value).lower()

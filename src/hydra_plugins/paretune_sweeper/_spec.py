@@ -33,6 +33,7 @@ from hydra_plugins.paretune_sweeper._space import (
 )
 from hydra_plugins.paretune_sweeper._starts import StartReader
 from paretune.errors import ConfigError, check_choice, check_least
+from paretune.nested import list_leaves
 from paretune.overrides import STUDY_NAME, is_text
 from paretune.paths import sqlite_url
 from paretune.search.grid_sampler import GridSampler
@@ -40,7 +41,7 @@ from paretune.search.racing import Race, check_race
 from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
-from paretune.settings import LONGEST_NAME_BYTES, is_folder_name, list_leaves
+from paretune.settings import LONGEST_NAME_BYTES, is_folder_name
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 

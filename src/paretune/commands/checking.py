@@ -33,7 +33,7 @@ HYDRA_OPTIONS = (
     "--info",
 )
 # Options that show a config, which --resolve belongs to.
-SHOWING = ("--cfg", "-c", "--help")
+SHOWING_OPTIONS = ("--cfg", "-c", "--help")
 
 
 def refuse_options(arguments: Sequence[str], settings: Sequence[str]) -> None:
@@ -48,7 +48,7 @@ def refuse_options(arguments: Sequence[str], settings: Sequence[str]) -> None:
                 f"option `{option}` is unknown; settings are written NAME=VALUE; "
                 f"{advice}"
             )
-    is_shown = any(argument.startswith(SHOWING) for argument in arguments)
+    is_shown = any(argument.startswith(SHOWING_OPTIONS) for argument in arguments)
     if "--resolve" in arguments and not is_shown:
         raise ConfigError("--resolve needs --cfg; write --cfg job --resolve")
 
@@ -78,7 +78,7 @@ def check_settings(cfg: DictConfig) -> None:
 
 @dataclass(frozen=True)
 class _Choices:
-    """What a config was composed of: its ``options`` of groups (pairs of the two), and
+    """The parts that a config was composed of: its ``options`` of groups (pairs of the two), and
     the overrides that say where they are ``found_by``.
     """
 
@@ -178,7 +178,9 @@ def _trains_on_validation(data: Mapping[str, Any]) -> bool:
 
 
 def _find_chooser(config: Mapping[str, Any], *, in_sweep: bool) -> str | None:
-    """What chooses by the validation images, in words."""
+    """The setting that chooses by the validation images, in words; ``None`` where there
+    is none.
+    """
     if in_sweep:
         return "in a sweep"
     epoch = config["selection"]["epoch"]

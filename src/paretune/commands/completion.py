@@ -36,7 +36,7 @@ def complete(arguments: Sequence[str]) -> None:
 
 
 def _list_offers(line: str) -> list[str] | None:
-    """What may come next in the ``line``; ``None`` where Hydra knows it.
+    """The words that may come next in the ``line``; ``None`` where Hydra knows them.
 
     Hydra then finds in ``COMP_LINE`` what follows the command.
     """

@@ -8,7 +8,7 @@ is missing.
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -39,7 +39,7 @@ from paretune.commands.retraining import Changes, Retraining, write_list
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL
 from paretune.errors import ConfigError, check_least
 from paretune.hints import next_command
-from paretune.overrides import quoted
+from paretune.overrides import quote
 from paretune.trust import OF_A_TRAINING, Trust, refuse_lookups
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ HYDRA_SETTINGS = ("hydra", "storage=", "tracking.")
 
 @dataclass(frozen=True)
 class Options:
-    """What a person asked for.
+    """A person's request.
 
     ``runs`` are beginnings of the ids of the runs to confirm; without any the front is
     confirmed, and what comes within ``near`` of it. ``overrides`` are for Hydra.
@@ -277,15 +277,21 @@ def _list_missing(
     done = read_confirmations(store, options.sweep)
     configs = _list_configs(results)
     first_unused = int(results.table["seed"].max()) + 1
-    seeds: dict[str, list[int]] = {}
+    missing: dict[str, list[int]] = {}
     for run_id in chosen:
         config = options.changes.make_config(configs[run_id], first_unused)
         is_of_run = done["confirms"] == run_id
         is_same_way = done["how"] == str(options.changes.describe(config))
         have = set(done.loc[is_of_run & is_same_way, "seed"])
-        unused = (seed for seed in count(first_unused) if seed not in have)
-        seeds[run_id] = list(islice(unused, max(0, options.n_seeds - len(have))))
-    return _take_turns(seeds)
+        n_missing = max(0, options.n_seeds - len(have))
+        missing[run_id] = _find_unused(have, first_unused, n_missing)
+    return _take_turns(missing)
+
+
+def _find_unused(used: Collection[int], first: int, number: int) -> list[int]:
+    """The first ``number`` of seeds that are not ``used``, from ``first`` on."""
+    unused = (seed for seed in count(first) if seed not in used)
+    return list(islice(unused, number))
 
 
 def _take_turns(seeds: Mapping[str, Sequence[int]]) -> list[Retraining]:
@@ -309,8 +315,8 @@ def _train(missing: Sequence[Retraining], options: Options, store: "Store") -> N
         f"trust={write_list(options.trust.modules)}",
         f"hydra.sweeper.study_name={_name_study(missing, options, store)}",
         f"hydra.sweeper.n_jobs={options.n_jobs}",
-        f"store={quoted(str(options.store_folder.resolve()))}",
-        f"tracking.uri={quoted(store.uri)}",
+        f"store={quote(str(options.store_folder.resolve()))}",
+        f"tracking.uri={quote(store.uri)}",
         *options.overrides,
     ]
     with command_line(lines):

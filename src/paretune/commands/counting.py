@@ -1,4 +1,4 @@
-"""What models cost, as a sweep asks it before it proposes a trial
+"""The costs of models, which a sweep asks for before it proposes a trial
 (``hydra.sweeper.cap.count``).
 """
 
@@ -14,12 +14,12 @@ from paretune.start import read_sections
 if TYPE_CHECKING:
     from paretune.counting import Counts
 
-# The parts of a config that say whether a sweep may run it.
-CHECKED = ("cap", "cost", "data", "selection", "test", "trainer")
+# The parts of a config that say what a model costs, and whether a sweep may run it.
+COUNTED_BY = ("cap", "cost", "data", "model", "selection", "test", "trainer")
 
 
 class ModelCount:
-    """What models cost. A sweep asks this before it proposes a trial."""
+    """Counts what models cost, for a sweep."""
 
     def __call__(self, cfg: DictConfig) -> "Counts":
         """The costs of the model of a composed config, by their names; of RAM what is
@@ -40,10 +40,10 @@ class ModelCount:
         # Not in a worker, whose parent has checked.
         if GlobalHydra.instance().is_initialized():
             check_settings(cfg)
-        config = read_sections(cfg, CHECKED)
+        config = read_sections(cfg, COUNTED_BY)
         check_cost(config)
         check_unseen(config, in_sweep=True)
-        return ModelCounter(cfg)
+        return ModelCounter(config)
 
 
 count_model = ModelCount()

@@ -115,14 +115,14 @@ def _is_data(setting: str) -> bool:
 
 def _quote_path(path: str) -> str:
     """A path as Hydra takes it in an override, whatever letters it has."""
-    from paretune.overrides import is_text, quoted
+    from paretune.overrides import is_text, quote
 
     has_plain_letters = all(char.isalnum() or char in "/._- " for char in path)
     has_single_spaces = path == " ".join(path.split())
     is_null = path.lower() == "null"
     if has_plain_letters and has_single_spaces and is_text(path) and not is_null:
         return path
-    return quoted(path)
+    return quote(path)
 
 
 def _compose_data(overrides: Sequence[str]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def _main() -> None:
     if name in COMMANDS:
         run_command(name, arguments)
     elif name in ("-h", "--help", "help"):
-        print(overview())
+        print(describe_commands())
     elif name == "--version":
         print(f"paretune {__version__}")
     elif name in ("-sc", "--shell-completion"):
@@ -40,8 +40,8 @@ def _main() -> None:
             _refuse(name)
 
 
-def overview() -> str:
-    """What ``paretune`` alone prints: a line for each command."""
+def describe_commands() -> str:
+    """The text that ``paretune`` alone prints: a line for each command."""
     commands = "\n".join(
         f"  {name:<9}{command.about}" for name, command in COMMANDS.items()
     )

@@ -52,7 +52,7 @@ AGREEMENT = 0.999
 
 @dataclass(frozen=True)
 class Options:
-    """What a person asked for.
+    """A person's request.
 
     ``model`` is the ONNX file to write, or a folder for all members of the front.
     ``run`` is the beginning of a run's id. With ``confirmed`` weights of a confirmation
@@ -248,7 +248,7 @@ def _write(model: "Deployable", path: Path, request: Request) -> list[Path]:
 
 
 def _describe_model(model: "Deployable") -> dict[str, object]:
-    """What is kept in the ONNX file, for whoever reads it."""
+    """Facts that are kept in the ONNX file, for whoever reads it."""
     point = model.point
     return {
         "family": point.family,
@@ -353,7 +353,7 @@ def _count_same_classes(model: "Deployable", whole: Path, header: Path) -> int:
 
 
 def _list_commands(name: str, request: Request) -> list[str]:
-    """What a person types to have the model again, in a file of that ``name``."""
+    """The commands that make the model again, in a file of that ``name``."""
     options = request.options
     sweep = shlex.quote(options.sweep)
     run = f"--run {request.point.run_id[:8]}"

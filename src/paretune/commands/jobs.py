@@ -1,4 +1,4 @@
-"""What a job of Hydra is told by Hydra itself."""
+"""Facts that Hydra tells its jobs."""
 
 from collections.abc import Iterable
 from pathlib import Path

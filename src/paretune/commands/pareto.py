@@ -29,7 +29,7 @@ OVER_PICTURE = "over.png"
 
 @dataclass(frozen=True)
 class Options:
-    """What a person asked for.
+    """A person's request.
 
     ``sweep`` may be the names of several, ``a,b``. Without a ``folder`` the files go
     where reports of these models usually are.
@@ -115,14 +115,14 @@ def _write(
 
 
 def _suggest_next(results: "SweepResults", store_uri: str) -> str:
-    """What usually comes after the table: the front is confirmed, or a confirmed model
-    exported.
+    """The command that usually comes after the table: the front is confirmed, or a
+    confirmed model exported.
     """
     best = results.members.iloc[-1]
-    sweep, run_id = best["sweep"], best["run_id"]
-    run: list[str] = []
-    if len(results.sweeps) > 1 or results.query.part not in ("", "confirmed"):
-        run = ["--run", run_id[:8]]
+    sweep = best["sweep"]
+    run_id = best["run_id"]
+    is_part = len(results.sweeps) > 1 or results.query.part not in ("", "confirmed")
+    run = ["--run", run_id[:8]] if is_part else []
     if results.query.confirmed:
         arguments = [sweep, "model.onnx", "--confirmed", *run]
         return next_command("export", *arguments, uri=store_uri)

@@ -1,5 +1,5 @@
-"""What the commands' options have in common: those of the store, and of the models that
-are asked for.
+"""Options that several commands have: those of the store, and of the models that are
+asked for.
 """
 
 import argparse

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What a person asked for; ``invert`` is ``None`` where each picture decides."""
+    """A person's request; ``invert`` is ``None`` where each picture decides."""
 
     model: Path
     pictures: tuple[Path, ...]

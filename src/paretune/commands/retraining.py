@@ -18,14 +18,14 @@ from omegaconf import DictConfig
 
 from paretune import paths, schema
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL, Confirmation
-from paretune.counting import set_value
 from paretune.errors import ConfigError
-from paretune.overrides import quoted
-from paretune.settings import check, list_leaves
+from paretune.nested import has_value, list_leaves, set_value
+from paretune.overrides import quote
+from paretune.settings import check
 from paretune.start import to_plain
 
-GROUPS = ("optimizer", "scheduler", "augment")  # of how a network is trained
-SECTIONS = (*GROUPS, "trainer")
+TRAINING_GROUPS = ("optimizer", "scheduler", "augment")  # of how a network is trained
+TRAINING_SECTIONS = (*TRAINING_GROUPS, "trainer")
 
 Config = Mapping[str, Any]  # of a run, as plain data
 
@@ -59,7 +59,7 @@ class Retraining:
 
 @dataclass(frozen=True)
 class Changes:
-    """What is other than in the sweep when its runs are trained again.
+    """Differences from the sweep, with which its runs are trained again.
 
     ``epochs``: so many; ``None``: as many as in the sweep. ``train_on`` all images
     there is nothing to choose the epoch by: the weights of the last one are kept.
@@ -89,7 +89,7 @@ class Changes:
         """The override lines that give the config of a job these changes."""
         teacher = "null"
         if self.teacher:
-            teacher = quoted(self.teacher)
+            teacher = quote(self.teacher)
         return [
             f"epochs={self.epochs or 'null'}",
             f"train_on='{self.train_on}'",
@@ -124,7 +124,7 @@ class Changes:
 
 def write_list(texts: Sequence[str]) -> str:
     """Texts as a list in an override line of Hydra."""
-    return f"[{','.join(map(quoted, texts))}]"
+    return f"[{','.join(map(quote, texts))}]"
 
 
 def _set_teacher(config: dict[str, Any], teacher: str) -> None:
@@ -153,8 +153,14 @@ def change_settings(config: Config, lines: Collection[str]) -> dict[str, Any]:
     :class:`~paretune.errors.ConfigError` for a line that is no such setting.
     """
     overrides = _parse(lines)
-    chosen = [override for override in overrides if override.key_or_group in GROUPS]
-    others = [override for override in overrides if override.key_or_group not in GROUPS]
+    chosen = [
+        override for override in overrides if override.key_or_group in TRAINING_GROUPS
+    ]
+    others = [
+        override
+        for override in overrides
+        if override.key_or_group not in TRAINING_GROUPS
+    ]
     options = [f"{o.key_or_group}={o.get_value_string()}" for o in chosen]
     defaults = _compose_sections(tuple(options))
 
@@ -184,27 +190,15 @@ def _check_known(override: Override, config: Config, defaults: Config) -> None:
     the training that the ``config`` or the ``defaults`` have.
     """
     section, *path = override.key_or_group.split(".")
-    is_known = section in SECTIONS and any(
-        _has(content[section], path) for content in (config, defaults)
+    is_known = section in TRAINING_SECTIONS and any(
+        has_value(content[section], path) for content in (config, defaults)
     )
     if not path or not is_known:
         raise ConfigError(
             f"--set `{override.input_line}` is no setting of a training; these are "
-            f"below {', '.join(SECTIONS)}, such as trainer.batch_size=64 or "
+            f"below {', '.join(TRAINING_SECTIONS)}, such as trainer.batch_size=64 or "
             "augment=affine; correct its name"
         )
-
-
-def _has(node: Any, path: Sequence[str]) -> bool:
-    """Whether a plain config has an entry at a path."""
-    if not path:
-        return True
-    name, *rest = path
-    if isinstance(node, Mapping):
-        return name in node and _has(node[name], rest)
-    if isinstance(node, Sequence) and not isinstance(node, str) and name.isdigit():
-        return int(name) < len(node) and _has(node[int(name)], rest)
-    return False
 
 
 @cache
@@ -218,4 +212,4 @@ def _compose_sections(options: tuple[str, ...]) -> dict[str, Any]:
         initialized = initialize_config_dir(str(paths.CONF), version_base="1.3")
     with initialized:
         config = compose("train", list(options))
-    return {section: to_plain(config[section]) for section in SECTIONS}
+    return {section: to_plain(config[section]) for section in TRAINING_SECTIONS}

@@ -11,7 +11,7 @@ from paretune.commands import train
 from paretune.commands.mistakes import check_name, exit_on_mistake
 from paretune.commands.parsing import make_parser
 from paretune.errors import ConfigError
-from paretune.overrides import as_typed, quoted
+from paretune.overrides import quote, quote_name
 
 ABOUT = (
     "The sweep of sweeps/NAME.yaml. The same command goes on with it, up to its total "
@@ -51,13 +51,13 @@ def bring_sweep(arguments: Sequence[str]) -> list[str]:
     name, *overrides = arguments
     if name.endswith(".yaml") or name.startswith("sweeps/"):
         name = Path(name).stem
-    chosen = as_typed(f"sweeps={name}", ["sweeps"])
+    chosen = quote_name(f"sweeps={name}", ["sweeps"])
     if any(override.startswith(SEARCHING) for override in overrides):
         return [chosen, *overrides]
     check_name("sweep", name, paths.sweep_names())
     if paths.SWEEPS.parent.resolve() == Path.cwd():
         return [chosen, *overrides]
-    own = quoted(f"file://{paths.SWEEPS.parent}")
+    own = quote(f"file://{paths.SWEEPS.parent}")
     return [chosen, f"hydra.searchpath=[file://.,{own}]", *overrides]
 
 

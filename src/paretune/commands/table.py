@@ -7,9 +7,7 @@ from importlib import import_module
 
 @dataclass(frozen=True)
 class Command:
-    """What ``paretune`` alone says ``about`` a command, and what its completion needs
-    to know.
-    """
+    """A line ``about`` a command, and what completion needs to know of it."""
 
     about: str
     takes_overrides: bool = False  # Hydra's

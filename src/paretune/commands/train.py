@@ -34,7 +34,7 @@ from paretune.commands.checking import (
 from paretune.commands.jobs import read_trust
 from paretune.commands.mistakes import check_text, exit_on_mistake
 from paretune.hints import next_command
-from paretune.overrides import STUDY_NAME, as_option, as_typed
+from paretune.overrides import STUDY_NAME, quote_name, quote_option
 from paretune.secrets import refuse_passwords
 from paretune.settings import PATHS, SETTINGS
 
@@ -48,13 +48,13 @@ log = logging.getLogger(__name__)
 schema.register()  # before Hydra composes
 
 # Settings that may hold relative paths.
-RELATIVE = (*PATHS, "data.root", "tracking.artifacts", "tracking.spool")
+RELATIVE_PATHS = (*PATHS, "data.root", "tracking.artifacts", "tracking.spool")
 SQLITE = "sqlite:///"
-NAMES = ("name", "data.name", STUDY_NAME)  # text as typed
+TEXT_SETTINGS = ("name", "data.name", STUDY_NAME)  # text as typed
 # Beginnings of the overrides that a search for smaller networks shares with a training.
-KEPT = ("data=", "data.", "model=", "cap.")
+SHARED_WITH_SEARCH = ("data=", "data.", "model=", "cap.")
 # The parts of a config that are read here, beside those that the training depends on.
-READ = ("cost", "recipe", "test", "tracking", "trust")
+RECORDED_BY = ("cost", "recipe", "test", "tracking", "trust")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _prepare(cfg: DictConfig, *, is_single: bool) -> _Job:
             check_settings(cfg)
         refuse_sweeper(hydra_job.overrides.hydra)
     trial = current_trial()
-    config = read_sections(cfg, (*TRAINED_BY, *READ))
+    config = read_sections(cfg, (*TRAINED_BY, *RECORDED_BY))
     check_cost(config)
     check_unseen(config, in_sweep=trial is not None)
     if trial is None or trial.number == 0:  # a sweep says it once
@@ -125,10 +125,12 @@ def _prepare(cfg: DictConfig, *, is_single: bool) -> _Job:
 
 
 def _suggest_next(overrides: Sequence[str]) -> str:
-    """What usually comes after a single training: a search for smaller networks, on the
-    same data and under the same cap.
+    """The command that usually comes after a single training: a search for smaller
+    networks, on the same data and under the same cap.
     """
-    kept = [override for override in overrides if override.startswith(KEPT)]
+    kept = [
+        override for override in overrides if override.startswith(SHARED_WITH_SEARCH)
+    ]
     return next_command("train", "-m", *kept, "hydra.sweeper.n_trials=50")
 
 
@@ -181,7 +183,7 @@ def _read_lines(arguments: Sequence[str]) -> list[str]:
     if Path("conf").is_dir() and Path("conf").resolve() != paths.CONF.resolve():
         lines += ["--config-dir", "conf"]
     for argument in arguments:
-        lines.append(as_option(as_typed(argument, NAMES), groups))
+        lines.append(quote_option(quote_name(argument, TEXT_SETTINGS), groups))
     return lines
 
 
@@ -200,7 +202,7 @@ def keep_paths(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.cwd)
     if folder == Path.cwd():
         return
-    for setting in RELATIVE:
+    for setting in RELATIVE_PATHS:
         path = OmegaConf.select(cfg, setting)
         if path is not None:
             OmegaConf.update(cfg, setting, str(folder / path))

@@ -60,7 +60,7 @@ def _find_client_uri(options: Options) -> str:
 
 
 def _list_filters(uri: str) -> str:
-    """What the UI's search box takes, with the name of the newest sweep. Raises
+    """Filters for the UI's search box, with the name of the newest sweep. Raises
     :class:`~paretune.errors.ParetuneError`.
     """
     from paretune.tracking import Store, find_sweeps

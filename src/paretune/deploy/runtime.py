@@ -23,6 +23,8 @@ class Runtime:
     """
 
     def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise StoreError(f"model `{path}` is not there; check the path")
         try:
             self.session = _open_session(path)
             facts = json.loads(
@@ -32,7 +34,7 @@ class Runtime:
         except Exception as error:
             raise StoreError(
                 f"model `{path}` was not written by paretune export "
-                f"({_explain(error, path)}); check the path"
+                f"({_explain(error)}); check the path"
             ) from error
         channels, height, width = self.session.get_inputs()[0].shape[1:]
         fits_by = facts.get("fits_by", "ink")
@@ -75,10 +77,8 @@ def _open_session(path: Path) -> Any:
     )
 
 
-def _explain(error: Exception, path: Path) -> str:
+def _explain(error: Exception) -> str:
     """Why a file is no model of ours."""
     if isinstance(error, KeyError):
         return "it is of another program"
-    if not path.is_file():
-        return "no such file"
     return first_line(error).rpartition(" failed:")[2]

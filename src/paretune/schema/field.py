@@ -11,7 +11,7 @@ RULE = "rule"  # key of a field's metadata
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a setting may be, and what it does.
+    """The values that a setting may have, and a word on what it does.
 
     ``choices`` are all values there are; a number is from ``least`` to ``most`` (both
     included, ``None``: no end), without fractions if it is ``whole``, or ``above`` and
@@ -46,8 +46,8 @@ class Rule:
             )
 
     def _check_between(self, setting: str, value: object) -> None:
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if is_number and self._is_between(value):  # type: ignore[arg-type]
+        is_truth = isinstance(value, bool)
+        if isinstance(value, (int, float)) and not is_truth and self._is_between(value):
             return
         raise ConfigError(
             f"{setting} `{value}` is invalid; expected {self._describe_range()}; set "

@@ -1,5 +1,5 @@
-"""What is kept of a training, and what its model may cost: the settings below
-``selection`` and ``cap``.
+"""The settings below ``selection`` and ``cap``: the weights that are kept of a training,
+and the largest costs of its model.
 """
 
 from dataclasses import dataclass, make_dataclass

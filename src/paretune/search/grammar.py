@@ -28,7 +28,7 @@ from optuna.distributions import (
 )
 
 from paretune.errors import ConfigError
-from paretune.overrides import quoted
+from paretune.overrides import quote
 
 # Among choices in quotes, as Hydra's choice() takes no null: so the text "null" alone
 # cannot be searched.
@@ -178,7 +178,7 @@ def write_value(value: Any) -> str:
         return Transformer.str(value)
     if _is_plain(value):
         return value
-    return quoted(value)
+    return quote(value)
 
 
 def _is_plain(text: str) -> bool:
