@@ -6,13 +6,13 @@ Sizes and places are in numbers, not in bytes.
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from math import inf
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a plan has to know of an operation.
+    """An operation as far as a plan has to know it.
 
     ``overwrites``: it goes through its first input value by value, so that its output
     may take that input's place.
@@ -139,43 +139,58 @@ def plan_memory(buffers: Sequence[Buffer]) -> MemoryPlan:
 
 def _measure_peak(buffers: Sequence[Buffer]) -> int:
     """The most numbers that are needed at a time."""
-    peak = 0
-    for start in {buffer.start for buffer in buffers}:
-        needed = sum(
-            buffer.size for buffer in buffers if buffer.start <= start <= buffer.end
-        )
-        peak = max(peak, needed)
-    return peak
+    starts = {buffer.start for buffer in buffers}
+    return max(_measure_needed(buffers, start) for start in starts)
+
+
+def _measure_needed(buffers: Sequence[Buffer], number: int) -> int:
+    """Numbers that are needed at the operation of this number."""
+    needed = 0
+    for buffer in buffers:
+        if buffer.start <= number <= buffer.end:
+            needed += buffer.size
+    return needed
+
+
+class _Placed(NamedTuple):
+    """A buffer with its place, from ``offset`` to before ``end``."""
+
+    offset: int
+    end: int
+    buffer: Buffer
 
 
 def _place(buffers: Sequence[Buffer], ceiling: float) -> MemoryPlan:
     """Each at the lowest free place; every other one just below the ``ceiling``
     instead, where that is free.
     """
-    placed: list[tuple[int, Buffer]] = []
+    placed: list[_Placed] = []
+    offsets: dict[Hashable, int] = {}
     for number, buffer in enumerate(buffers):
         gaps = _find_gaps(placed, buffer)
         offset = _find_lowest(gaps, buffer.size)
         if number % 2 and ceiling < inf:
             highest = _find_highest(gaps, buffer.size, ceiling)
             offset = offset if highest is None else highest
-        placed.append((offset, buffer))
-    offsets = {value: offset for offset, buffer in placed for value in buffer.values}
-    return MemoryPlan(offsets, max(offset + buffer.size for offset, buffer in placed))
+        placed.append(_Placed(offset, offset + buffer.size, buffer))
+        offsets.update(dict.fromkeys(buffer.values, offset))
+    return MemoryPlan(offsets, max(place.end for place in placed))
 
 
-def _find_gaps(
-    placed: Sequence[tuple[int, Buffer]], buffer: Buffer
-) -> list[tuple[int, float]]:
+def _find_gaps(placed: Iterable[_Placed], buffer: Buffer) -> list[tuple[int, float]]:
     """First and last place of each stretch that is free whenever ``buffer`` is needed,
     the lowest first.
     """
     taken = sorted(
-        (offset, offset + other.size) for offset, other in placed if other.meets(buffer)
+        (place.offset, place.end) for place in placed if place.buffer.meets(buffer)
     )
-    starts = accumulate((end for _, end in taken), max, initial=0)
-    ends = [*(start for start, _ in taken), inf]
-    return list(zip(starts, ends, strict=True))
+    gaps: list[tuple[int, float]] = []
+    start = 0
+    for offset, end in taken:
+        gaps.append((start, offset))
+        start = max(start, end)
+    gaps.append((start, inf))
+    return gaps
 
 
 def _find_lowest(gaps: Iterable[tuple[int, float]], size: int) -> int:

@@ -50,7 +50,7 @@ def find_function(operation: ops.Operation) -> str:
 
 
 def find_arguments(node: Node, shape: Shape) -> list[Argument]:
-    """What follows input and output in the call: arrays, then numbers. ``shape`` is the
+    """The arguments behind input and output: arrays, then numbers. ``shape`` is the
     input's.
 
     Raises :class:`~paretune.errors.ExportError` for settings that the function does not
@@ -108,9 +108,16 @@ def _find_conv_arguments(
         "conv2d with dilation",
         "a convolution without it",
     )
-    kernel = conv.weight.shape[2:]
-    around = (*kernel, *conv.strides, *conv.padding)
-    return [conv.weight, conv.bias, *shape_in, *shape, *around, conv.groups]
+    return [
+        conv.weight,
+        conv.bias,
+        *shape_in,
+        *shape,
+        *conv.weight.shape[2:],
+        *conv.strides,
+        *conv.padding,
+        conv.groups,
+    ]
 
 
 def _find_pool_arguments(
@@ -119,16 +126,17 @@ def _find_pool_arguments(
     require_known(
         pool.dilation == ops.ONE_EACH, "max_pool2d with dilation", "a pool without it"
     )
-    around = (*pool.kernel, *pool.strides, *pool.padding)
-    return [*shape_in, *shape[1:], *around]
+    _, *sides = shape
+    return [*shape_in, *sides, *pool.kernel, *pool.strides, *pool.padding]
 
 
 def _find_pad_arguments(pad: ops.Pad, shape_in: Shape, shape: Shape) -> list[Argument]:
-    before = (pad.front, pad.top, pad.left)
     return [
         *_find_maps(shape_in),
         *_find_maps(shape),
-        *before,
+        pad.front,
+        pad.top,
+        pad.left,
         int(pad.repeats_edge),
         pad.value,
     ]

@@ -59,20 +59,20 @@ class Calls:
 
     def _write_slice_of_maps(self, node: Node, first: int) -> str:
         [source] = node.inputs
-        area = prod(self.graph.shapes[source][1:])
-        start = f"{self._place(source)} + {first * area}"
-        return self._write_call(COPY, [start, self._place(node.output), node.size])
+        _, *sides = self.graph.shapes[source]
+        start = f"{self._place(source)} + {first * prod(sides)}"
+        target = self._place(node.output)
+        return self._write_call(COPY, [start, target, node.size])
 
     def _write_operation(self, node: Node) -> str:
         function = find_function(node.operation)
         shapes = [self.graph.shapes[value] for value in node.inputs]
         is_alike = len(set(shapes)) == 1
         require_known(is_alike, f"{function} of {shapes}", "equal shapes")
-        places = [self._place(value) for value in (*node.inputs, node.output)]
+        places = map(self._place, (*node.inputs, node.output))
         arguments = find_arguments(node, shapes[0])
-        return self._write_call(
-            function, [*places, *map(self._write_argument, arguments)]
-        )
+        words = map(self._write_argument, arguments)
+        return self._write_call(function, [*places, *words])
 
     def _write_call(self, function: str, words: Sequence[str | int]) -> str:
         self.used.add(function)

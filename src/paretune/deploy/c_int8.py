@@ -128,6 +128,9 @@ def run_c_int8(
     """Whole-number logits ``(N, classes)`` of images ``(N, C, H, W)`` by the header
     ``path``.
     """
-    main = MAIN_INT8.format(pixels=pixels[0].size, classes=classes, name=c_name(path))
-    output = run_program(main, path, np.ascontiguousarray(pixels).tobytes())
-    return np.frombuffer(output, np.int32).reshape(-1, classes)
+    name = c_name(path)
+    main = MAIN_INT8.format(pixels=pixels[0].size, classes=classes, name=name)
+    images = np.ascontiguousarray(pixels)
+    output = run_program(main, path, images.tobytes())
+    logits = np.frombuffer(output, np.int32)
+    return logits.reshape(-1, classes)

@@ -130,9 +130,14 @@ def _write_pool(program: Int8Program, node: Int8Node, pool: ops.MaxPool) -> list
     is_plain = pool.dilation == ops.ONE_EACH
     require_int8(is_plain, "max_pool2d with dilation", "a pool without it")
     given, made = program.find_change(node)
-    around = (*pool.kernel, *pool.strides, *pool.padding)
     _, *sides = node.shape
-    dimensions = (*program.find_shape(node), *sides, *around)
+    dimensions = [
+        *program.find_shape(node),
+        *sides,
+        *pool.kernel,
+        *pool.strides,
+        *pool.padding,
+    ]
     lines = [program.write_call("max_pool2d", node, *dimensions)]
     if made != given:
         place = program.find_place(node.output)

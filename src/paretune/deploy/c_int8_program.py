@@ -64,19 +64,23 @@ class Int8Program:
 
     def find_change(self, node: Int8Node) -> tuple[Steps, Steps]:
         """The steps of the first input, and those of the output."""
-        return self.find_steps(node.inputs[0]), self.find_steps(node.output)
+        given = self.find_steps(node.inputs[0])
+        made = self.find_steps(node.output)
+        return given, made
 
     def write_call(self, function: str, node: Int8Node, *arguments: int | str) -> str:
         """The call of a function that gives int8."""
         self.used.update((function, *ROUNDING_KERNELS))
-        places = [self.find_place(value) for value in (*node.inputs, node.output)]
-        return _format_call(function, *places, *arguments)
+        sources = map(self.find_place, node.inputs)
+        target = self.find_place(node.output)
+        return _format_call(function, *sources, target, *arguments)
 
     def write_logits(self, function: str, node: Int8Node, *arguments: int | str) -> str:
         """The call of a function whose sums are the logits."""
-        self.used.update((f"{function}_sums", *SUM_KERNELS))
-        places = [self.find_place(value) for value in node.inputs]
-        return _format_call(f"{function}_sums", *places, "logits", *arguments)
+        function = f"{function}_sums"
+        self.used.update((function, *SUM_KERNELS))
+        sources = map(self.find_place, node.inputs)
+        return _format_call(function, *sources, "logits", *arguments)
 
     def write_copy(
         self, source: str, target: str, size: int, given: Steps, made: Steps
@@ -91,7 +95,8 @@ class Int8Program:
 
 
 def _format_call(function: str, *arguments: int | str) -> str:
-    return f"{function}({', '.join(map(str, arguments))});"
+    words = ", ".join(map(str, arguments))
+    return f"{function}({words});"
 
 
 def write_slope(node: Int8Node) -> int:

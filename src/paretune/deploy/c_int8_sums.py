@@ -26,9 +26,14 @@ def write_conv(program: Int8Program, node: Int8Node, conv: ops.Conv) -> str:
     """The call of a convolution."""
     is_plain = conv.dilation == ops.ONE_EACH
     require_int8(is_plain, "conv2d with dilation", "a convolution without it")
-    kernel = conv.weight.shape[2:]
-    around = (*kernel, *conv.strides, *conv.padding, conv.groups)
-    dimensions = [*program.find_shape(node), *node.shape, *around]
+    dimensions = [
+        *program.find_shape(node),
+        *node.shape,
+        *conv.weight.shape[2:],
+        *conv.strides,
+        *conv.padding,
+        conv.groups,
+    ]
     return _write_layer(program, node, "conv2d", dimensions)
 
 
@@ -95,7 +100,8 @@ def _find_logit_scale(scales: Reals, largest: NDArray[Any]) -> float:
     bits.
     """
     finest = float(scales.min())
-    return max(finest, float((largest * scales).max()) / (1 << FACTOR_BITS))
+    largest_logit = float((largest * scales).max())
+    return max(finest, largest_logit / (1 << FACTOR_BITS))
 
 
 def _zero_of(steps: Steps | None) -> int:
@@ -131,8 +137,9 @@ class _Sums:
 
     def find_largest(self) -> NDArray[Any]:
         """How large each sum may become."""
-        products: NDArray[Any] = UNSIGNED_RANGE * np.abs(self.rows).sum(axis=1)
-        largest: NDArray[Any] = np.abs(self.bias.astype(np.int64)) + products
+        weights = np.abs(self.rows).sum(axis=1)
+        bias = np.abs(self.bias.astype(np.int64))
+        largest: NDArray[Any] = bias + UNSIGNED_RANGE * weights
         return largest
 
     def find_signs(self) -> Reals:

@@ -79,11 +79,11 @@ def _find_affine(node: Int8Node) -> tuple[Reals, Reals]:
 def _find_by_map(node: Int8Node, function: str, constant: Constant) -> Reals:
     """The numbers of a constant, one for each map or one for all."""
     numbers = find_reals(constant)
-    shape = numbers.shape
-    ones = [1] * (len(node.shape) - 1)
-    is_by_map = shape[-len(node.shape) :] == (node.shape[0], *ones)
+    maps, *sides = node.shape
+    by_map = (maps, *(1 for _ in sides))
+    is_by_map = numbers.shape[-len(by_map) :] == by_map
     is_known = is_by_map or numbers.size == 1
-    operation = f"{function} by constants of shape {shape}"
+    operation = f"{function} by constants of shape {numbers.shape}"
     require_int8(is_known, operation, "one for each map, or one for all")
     return numbers
 
@@ -172,7 +172,8 @@ def write_product(program: Int8Program, node: Int8Node) -> str:
     first, second = _find_both_steps(program, node, "mul_values")
     made = program.find_steps(node.output)
     zeros = (first.zero, second.zero, made.zero)
-    factor = find_factor(first.scale * second.scale / made.scale)
+    multiplier = first.scale * second.scale / made.scale
+    factor = find_factor(multiplier)
     return program.write_call("mul_values", node, node.size, *zeros, *factor, slope)
 
 

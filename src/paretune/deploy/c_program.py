@@ -43,15 +43,17 @@ def run_c(path: Path, name: str, images: NDArray[np.float32]) -> NDArray[np.floa
     take the header.
     """
     header = path.read_text(encoding="utf-8")
-    classes = int(re.findall(rf"#define {name.upper()}_CLASSES (\d+)", header)[0])
+    [classes] = map(int, re.findall(rf"#define {name.upper()}_CLASSES (\d+)", header))
     main = MAIN.format(pixels=images[0].size, classes=classes, name=name)
-    output = run_program(main, path, np.ascontiguousarray(images).tobytes())
-    return np.frombuffer(output, np.float32).reshape(-1, classes)
+    images = np.ascontiguousarray(images)
+    output = run_program(main, path, images.tobytes())
+    logits = np.frombuffer(output, np.float32)
+    return logits.reshape(-1, classes)
 
 
 def run_program(main: str, header: Path, data: bytes) -> bytes:
-    """What the C program ``main``, which includes the ``header`` as ``model.h``, makes
-    of ``data`` on its standard input.
+    """Output of the C program ``main``, which includes the ``header`` as ``model.h``,
+    for ``data`` on its standard input.
 
     Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it
     does not take the header.

@@ -1,4 +1,4 @@
-"""What headers in floats and in whole numbers share: comment, guard, macros, and the
+"""The parts that headers in floats and in whole numbers share: comment, guard, macros, the
 average over views.
 """
 

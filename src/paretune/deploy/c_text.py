@@ -23,7 +23,7 @@ class CArray:
 
 
 def c_name(header: Path) -> str:
-    """What the functions of a header file begin with."""
+    """The prefix of a header's functions, from the name of its file."""
     return re.sub(r"\W|^(?=\d)", "_", header.stem, flags=re.ASCII)
 
 

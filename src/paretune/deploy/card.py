@@ -1,4 +1,4 @@
-"""What goes with an exported model: its weights, and a card that says what it is and
+"""Companions of an exported model: its weights, and a card that says what it is and
 how it was made.
 """
 
@@ -38,7 +38,7 @@ Its output is `logits`, the largest of which is the class: {classes}.
 
 
 def describe_costs(model: Deployable) -> dict[str, str]:
-    """What one inference takes, in words."""
+    """The costs of one inference, in words."""
     counted = measure_network(model.net.net, model.image_shape).costs
     if "macs" not in counted:
         return {"MACs per image": "not counted, the network does not run on one image"}

@@ -53,23 +53,29 @@ def scale_ink(ink: Grey, size: Size, share: float) -> Grey:
     image of this ``size``, or so that it fits in.
     """
     factor = _find_factor(ink.shape, size, share)
-    height, width = (max(1, round(side * factor)) for side in ink.shape)
+    rows, columns = ink.shape
+    height = max(1, round(rows * factor))
+    width = max(1, round(columns * factor))
     resampling = Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR
     picture = Image.fromarray(ink).resize((width, height), resampling)
     return np.asarray(picture)
 
 
 def _find_factor(ink: tuple[int, ...], size: Size, share: float) -> float:
-    height, width = ink
-    wanted = max(1, round(share * min(size)))
-    by_share = wanted / max(height, width)
-    return min(by_share, size[0] / height, size[1] / width)
+    rows, columns = ink
+    height, width = size
+    longer_side = max(1, round(share * min(size)))
+    by_share = longer_side / max(rows, columns)
+    return min(by_share, height / rows, width / columns)
 
 
 def _find_start(weights: Grey, side: int) -> int:
     """Where ink with these ``weights`` starts on a side of the image, so that their
     centre is in the middle.
     """
-    centre = float(np.average(np.arange(len(weights)), weights=weights))
-    start = round((side - 1) / 2 - centre)
-    return min(max(start, 0), side - len(weights))
+    places = np.arange(len(weights))
+    centre = float(np.average(places, weights=weights))
+    middle = (side - 1) / 2
+    start = round(middle - centre)
+    last_start = side - len(weights)
+    return min(max(start, 0), last_start)

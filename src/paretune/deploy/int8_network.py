@@ -24,7 +24,7 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Steps:
-    """What the whole numbers ``q`` of a value stand for: ``(q - zero) * scale``."""
+    """The real numbers that whole ones ``q`` stand for: ``(q - zero) * scale``."""
 
     scale: float
     zero: int
@@ -35,7 +35,7 @@ class Steps:
         return whole.clip(INT8_MIN, INT8_MAX)
 
     def dequantise(self, whole: NDArray[Any]) -> Reals:
-        """What int8 stand for."""
+        """The real numbers that int8 stand for."""
         values: Reals = (whole - self.zero) * self.scale
         return values
 
@@ -69,8 +69,8 @@ def find_reals(constant: Constant) -> Reals:
 
 @dataclass(frozen=True)
 class Joined:
-    """What follows an operation and takes its values before they are rounded, so that
-    the operation does it, too.
+    """Operations that follow another one and take its values before they are rounded,
+    so that this one does them, too.
     """
 
     factor: Constant | None = None

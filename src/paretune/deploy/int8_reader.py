@@ -22,8 +22,8 @@ from paretune.deploy.int8_network import (
     round_to_float,
 )
 from paretune.deploy.onnx_file import LOGITS, ConstantPlaces
+from paretune.deploy.onnx_node_writer import name_sigmoid
 from paretune.deploy.onnx_nodes import RESHAPE_NODES
-from paretune.deploy.onnx_operations import name_sigmoid
 from paretune.deploy.quantise import ROUNDING_NODES
 from paretune.operations import IMAGE, Graph, Node
 from paretune.operations import types as ops
@@ -96,7 +96,7 @@ def _name_ends(file: "_File", graph: Graph) -> dict[str, Steps]:
 
 @dataclass(frozen=True)
 class _File:
-    """What a quantised file holds, by name: ``roots`` are what values are in other
+    """The content of a quantised file, by name: ``roots`` are what values are in other
     numbers or shapes, ``steps`` are those of roots.
     """
 

@@ -1,10 +1,11 @@
-"""What the numbers of an image stand for, in the words that a card and a C header
+"""The meaning of the numbers of an image, in the words that a card and a C header
 need.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 
 from paretune.deploy.c_text import as_string, in_comment
 
@@ -41,7 +42,7 @@ class Layout:
 
     @property
     def ground(self) -> str:
-        """What is bright, in words behind a comma, where that matters."""
+        """Where it matters what is bright: that, in words behind a comma."""
         return ", white on black" if self.is_ink else ""
 
     @property
@@ -64,10 +65,11 @@ class Layout:
         """The names as strings of C, each behind a comment with its number, and with
         the name where its string is not readable.
         """
-        return [_numbered(number, name) for number, name in enumerate(self.class_names)]
+        return list(starmap(_write_numbered, enumerate(self.class_names)))
 
 
-def _numbered(number: int, name: str) -> str:
+def _write_numbered(number: int, name: str) -> str:
     string = as_string(name)
-    shown = "" if string == f'"{name}"' else f": {in_comment(name)}"
-    return f"/* {number}{shown} */ {string}"
+    is_readable = string == f'"{name}"'
+    comment = f"{number}" if is_readable else f"{number}: {in_comment(name)}"
+    return f"/* {comment} */ {string}"

@@ -1,4 +1,4 @@
-"""What is handed on: a trained network that takes plain images."""
+"""The model that is exported: a trained network that takes plain images."""
 
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -77,7 +77,7 @@ class Deployable:
         return channels, height, width
 
     def layout(self, classes: int) -> Layout:
-        """What the numbers of an image stand for; the names of ``classes`` without any
+        """The meaning of the numbers of an image; the names of ``classes`` without any
         are their numbers.
         """
         is_ink = self.fits_by == "ink" and self.image_shape[0] == 1
@@ -112,7 +112,7 @@ class Deployable:
         return trace_graph(network, self.image_shape)
 
     def logits(self) -> NDArray[np.float32]:
-        """What torch makes of the samples ``(N, classes)``."""
+        """Torch's logits of the samples ``(N, classes)``."""
         with torch.inference_mode():
             outputs: NDArray[np.float32] = self.net(self.samples).numpy()
         return outputs

@@ -12,7 +12,7 @@ from paretune.errors import ExportError, first_line
 
 
 def export_module(model: Deployable) -> ModelProto:
-    """What torch's exporter makes of the network, with nodes named after its modules.
+    """The network as torch's exporter writes it, with nodes named after its modules.
 
     Raises :class:`~paretune.errors.ExportError` for one that it does not take.
     """

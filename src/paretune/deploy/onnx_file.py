@@ -103,7 +103,7 @@ class OnnxFile:
 
 
 def name_value(value: str) -> str:
-    """What a value of a graph is called in the file."""
+    """The name that a value of a graph has in the file."""
     return IMAGES if value == IMAGE else value
 
 

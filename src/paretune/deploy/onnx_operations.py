@@ -1,14 +1,10 @@
 """Each kind of operation as nodes of ONNX (https://onnx.ai/onnx/operators/)."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from torch import Tensor
 
-from paretune.deploy.onnx_file import LOGITS, ConstantPlace, OnnxFile, name_value
+from paretune.deploy.onnx_file import LOGITS, OnnxFile
+from paretune.deploy.onnx_node_writer import SIGMOID, NodeWriter
 from paretune.layers.types import Shape
 from paretune.operations import IMAGE, Graph, Node
 from paretune.operations import types as ops
@@ -27,7 +23,6 @@ OF_VALUES: dict[type[ops.Operation], str] = {
 Norm = ops.BatchNorm | ops.GroupNorm | ops.InstanceNorm | ops.LayerNorm
 ROWS_AND_COLUMNS = [2, 3]  # axes of a batch of maps
 ANY = -1  # a side that follows from the others
-SIGMOID = "sigmoid"
 SAME = 0  # a side that stays as it is
 
 
@@ -43,7 +38,7 @@ def write_graph(graph: Graph) -> OnnxFile:
     last = graph.nodes[-1]
     file = OnnxFile(graph.shapes[IMAGE], last.size)
     for node in graph.nodes:
-        _NodeWriter(file, node, graph.shapes[node.inputs[0]]).write()
+        _OperationWriter(file, node, graph.shapes[node.inputs[0]]).write()
     _name_logits(file, last)
     return file
 
@@ -57,16 +52,8 @@ def _name_logits(file: OnnxFile, last: Node) -> None:
     file.add_node(last.layer, "Reshape", [last.output, shape], LOGITS)
 
 
-class _NodeWriter:
-    """Writes one operation, whose first input has ``shape_in``."""
-
-    def __init__(self, file: OnnxFile, node: Node, shape_in: Shape) -> None:
-        self.file = file
-        self.node = node
-        self.inputs = [name_value(value) for value in node.inputs]
-        self.source = self.inputs[0]
-        self.shape_in = shape_in
-        self.parts: dict[str, str] = {}  # of the operation's constants, by their names
+class _OperationWriter(NodeWriter):
+    """Writes one operation."""
 
     def write(self) -> None:
         """Add the nodes and constants of the operation to the file."""
@@ -88,7 +75,7 @@ class _NodeWriter:
             case ops.Slice():
                 self._write_slice(operation)
             case _ if kind in OF_VALUES:
-                self._finish(OF_VALUES[kind], self.inputs)
+                self.finish(OF_VALUES[kind], self.inputs)
             case _:
                 self._write_by_value(operation)
 
@@ -97,31 +84,31 @@ class _NodeWriter:
         kind = type(operation)
         match operation:
             case ops.Multiply(by=by):
-                factor = self._add_weight("weight", by)
-                self._finish("Mul", [self.source, factor])
+                factor = self.add_weight("weight", by)
+                self.finish("Mul", [self.source, factor])
             case ops.Add(by=by):
-                summand = self._add_weight("bias", by)
-                self._finish("Add", [self.source, summand])
+                summand = self.add_weight("bias", by)
+                self.finish("Add", [self.source, summand])
             case ops.LeakyRelu(slope=slope):
-                self._finish("LeakyRelu", [self.source], alpha=slope)
+                self.finish("LeakyRelu", [self.source], alpha=slope)
             case ops.PRelu(slopes=slopes):
-                shape = self._find_shape_by_map(slopes.numel())
-                slope_name = self._add_weight("weight", slopes, shape)
-                self._finish("PRelu", [self.source, slope_name])
+                shape = self.find_shape_by_map(slopes.numel())
+                slope_name = self.add_weight("weight", slopes, shape)
+                self.finish("PRelu", [self.source, slope_name])
             case ops.Silu():
-                sigmoid = self._add("Sigmoid", [self.source], SIGMOID)
-                self._finish("Mul", [self.source, sigmoid])
+                sigmoid = self.add("Sigmoid", [self.source], SIGMOID)
+                self.finish("Mul", [self.source, sigmoid])
             case ops.MeanOfMaps():
                 self._write_mean()
             case ops.Concat():
-                self._finish("Concat", self.inputs, axis=1)
+                self.finish("Concat", self.inputs, axis=1)
             case _ if kind in BY_ONE_NODE:
-                self._finish(BY_ONE_NODE[kind], [self.source])
+                self.finish(BY_ONE_NODE[kind], [self.source])
             case _:
                 raise UnwritableError(kind.__name__)
 
     def _write_conv(self, conv: ops.Conv) -> None:
-        self._finish(
+        self.finish(
             "Conv",
             [self.source, *self._add_weight_and_bias(conv)],
             kernel_shape=conv.weight.shape[2:],
@@ -134,13 +121,15 @@ class _NodeWriter:
     def _write_linear(self, linear: ops.Linear) -> None:
         source = self.source
         if len(self.shape_in) > 1:
-            source = self._reshape(source, [ANY, linear.weight.shape[1]], "flat")
-        self._finish("Gemm", [source, *self._add_weight_and_bias(linear)], transB=1)
+            _, inputs = linear.weight.shape
+            source = self.reshape(source, [ANY, inputs], "flat")
+        weights = self._add_weight_and_bias(linear)
+        self.finish("Gemm", [source, *weights], transB=1)
 
     def _add_weight_and_bias(self, layer: ops.Conv | ops.Linear) -> list[str]:
-        names = [self._add_weight("weight", layer.weight)]
+        names = [self.add_weight("weight", layer.weight)]
         if layer.bias is not None:
-            names.append(self._add_weight("bias", layer.bias))
+            names.append(self.add_weight("bias", layer.bias))
         return names
 
     def _write_norm(
@@ -151,53 +140,56 @@ class _NodeWriter:
             case ops.BatchNorm(mean=mean, variance=variance):
                 inputs = [
                     *self._add_scale_and_shift(norm, (maps,)),
-                    self._add_weight("running_mean", mean),
-                    self._add_weight("running_var", variance),
+                    self.add_weight("running_mean", mean),
+                    self.add_weight("running_var", variance),
                 ]
                 kind = "BatchNormalization"
-                self._finish(kind, [self.source, *inputs], epsilon=norm.eps)
+                self.finish(kind, [self.source, *inputs], epsilon=norm.eps)
             case ops.InstanceNorm():
                 inputs = self._add_scale_and_shift(norm, (maps,))
                 kind = "InstanceNormalization"
-                self._finish(kind, [self.source, *inputs], epsilon=norm.eps)
+                self.finish(kind, [self.source, *inputs], epsilon=norm.eps)
             case ops.GroupNorm():
                 self._write_group_norm(norm)
 
     def _write_group_norm(self, norm: ops.GroupNorm) -> None:
         """An instance norm of the groups, then a factor and a shift for each map."""
-        ones = self._add_constant("ones", np.ones(norm.groups, np.float32))
-        zeros = self._add_constant("zeros", np.zeros(norm.groups, np.float32))
-        by_map = self._find_shape_by_map(self.shape_in[0])
+        ones = np.ones(norm.groups, np.float32)
+        plain = [
+            self.add_constant("ones", ones),
+            self.add_constant("zeros", 0 * ones),
+        ]
+        by_map = self.find_shape_by_map(self.shape_in[0])
         factor, shift = self._add_scale_and_shift(norm, by_map)
-        groups = self._reshape(self.source, [SAME, norm.groups, ANY], "grouped")
-        inputs = [groups, ones, zeros]
+        groups = self.reshape(self.source, [SAME, norm.groups, ANY], "grouped")
+        inputs = [groups, *plain]
         kind = "InstanceNormalization"
-        groups = self._add(kind, inputs, "groups", epsilon=norm.eps)
-        maps = self._reshape(groups, [SAME, *self.shape_in], "normalised")
-        scaled = self._add("Mul", [maps, factor], "scaled")
-        self._finish("Add", [scaled, shift])
+        groups = self.add(kind, inputs, "groups", epsilon=norm.eps)
+        maps = self.reshape(groups, [SAME, *self.shape_in], "normalised")
+        scaled = self.add("Mul", [maps, factor], "scaled")
+        self.finish("Add", [scaled, shift])
 
     def _write_layer_norm(self, norm: ops.LayerNorm) -> None:
         if norm.weight is None:
             ones = np.ones(self.shape_in, np.float32)
-            inputs = [self._add_constant("ones", ones)]
+            inputs = [self.add_constant("ones", ones)]
         else:
             inputs = self._add_scale_and_shift(norm, self.shape_in)
         kind = "LayerNormalization"
         axis = -len(self.shape_in)  # all but the batch
-        self._finish(kind, [self.source, *inputs], axis=axis, epsilon=norm.eps)
+        self.finish(kind, [self.source, *inputs], axis=axis, epsilon=norm.eps)
 
     def _add_scale_and_shift(self, norm: Norm, shape: Shape) -> list[str]:
         """The constants of a norm in this shape; 1 and 0 where it has none."""
         weight = torch.ones(shape) if norm.weight is None else norm.weight
         bias = torch.zeros(shape) if norm.bias is None else norm.bias
         return [
-            self._add_weight("weight", weight, shape),
-            self._add_weight("bias", bias, shape),
+            self.add_weight("weight", weight, shape),
+            self.add_weight("bias", bias, shape),
         ]
 
     def _write_pool(self, pool: ops.MaxPool) -> None:
-        self._finish(
+        self.finish(
             "MaxPool",
             [self.source],
             kernel_shape=pool.kernel,
@@ -214,71 +206,28 @@ class _NodeWriter:
         return rows > most_rows or columns > most_columns
 
     def _write_mean(self) -> None:
-        axes = self._add_constant("axes", ROWS_AND_COLUMNS)
+        axes = self.add_constant("axes", ROWS_AND_COLUMNS)
         keepdims = int(len(self.node.shape) > 1)
-        self._finish("ReduceMean", [self.source, axes], keepdims=keepdims)
+        self.finish("ReduceMean", [self.source, axes], keepdims=keepdims)
 
     def _write_pad(self, pad: ops.Pad) -> None:
         dimensions = len(self.shape_in)
         before = [pad.front, pad.top, pad.left][:dimensions]
         added = np.subtract(self.node.shape, self.shape_in)
         behind = added - before
-        pads = self._add_constant("pads", [0, *before, 0, *behind])
-        value = self._add_constant("value", np.float32(pad.value))
+        pads = self.add_constant("pads", [0, *before, 0, *behind])
+        value = self.add_constant("value", np.float32(pad.value))
         mode = "edge" if pad.repeats_edge else "constant"
-        self._finish("Pad", [self.source, pads, value], mode=mode)
+        self.finish("Pad", [self.source, pads, value], mode=mode)
 
     def _write_slice(self, part: ops.Slice) -> None:
         last = part.first + self.node.shape[part.dimension - 1]
         bounds = [
-            self._add_constant("first", [part.first]),
-            self._add_constant("last", [last]),
-            self._add_constant("axis", [part.dimension]),
+            self.add_constant("first", [part.first]),
+            self.add_constant("last", [last]),
+            self.add_constant("axis", [part.dimension]),
         ]
-        self._finish("Slice", [self.source, *bounds])
-
-    def _finish(self, kind: str, inputs: Sequence[str], **attributes: Any) -> None:
-        """Add the node that gives the operation's output."""
-        self._add_node(kind, inputs, self.node.output, **attributes)
-
-    def _add(
-        self, kind: str, inputs: Sequence[str], part: str, **attributes: Any
-    ) -> str:
-        """Add a node that gives a part of the way to the output; returns its name."""
-        output = name_part(self.node.output, part)
-        self._add_node(kind, inputs, output, **attributes)
-        return output
-
-    def _add_node(
-        self, kind: str, inputs: Sequence[str], output: str, **attributes: Any
-    ) -> None:
-        """Add a node, and note where it has constants of the operation."""
-        name = self.file.add_node(self.node.layer, kind, inputs, output, **attributes)
-        places = self.file.places.setdefault(self.node.output, {})
-        for number, value in enumerate(inputs):
-            if value in self.parts:
-                places[self.parts[value]] = ConstantPlace(name, number)
-
-    def _reshape(self, value: str, shape: Sequence[int], part: str) -> str:
-        return self._add("Reshape", [value, self._add_constant("shape", shape)], part)
-
-    def _add_weight(self, part: str, weight: Tensor, shape: Shape | None = None) -> str:
-        name = self.file.add_weight(self._name(part), weight, shape)
-        self.parts[name] = part
-        return name
-
-    def _add_constant(self, part: str, values: ArrayLike) -> str:
-        name = self.file.add_constant(self._name(part), values)
-        self.parts[name] = part
-        return name
-
-    def _name(self, part: str) -> str:
-        return f"{self.node.layer or 'network'}.{part}"
-
-    def _find_shape_by_map(self, maps: int) -> Shape:
-        """The shape of constants, one for each map, beside values of the input's."""
-        ones = [1] * (len(self.shape_in) - 1)
-        return maps, *ones
+        self.finish("Slice", [self.source, *bounds])
 
 
 def _count_whole_windows(pool: ops.MaxPool, shape_in: Shape) -> list[int]:
@@ -292,13 +241,3 @@ def _count_whole_windows(pool: ops.MaxPool, shape_in: Shape) -> list[int]:
         free = side + 2 * pool.padding[axis] - reach
         counts.append(free // pool.strides[axis] + 1)
     return counts
-
-
-def name_sigmoid(value: str) -> str:
-    """What the sigmoid within a silu is called, which gives ``value``."""
-    return name_part(value, SIGMOID)
-
-
-def name_part(value: str, part: str) -> str:
-    """What a value on the way to another one is called."""
-    return f"{value}.{part}"

@@ -39,7 +39,8 @@ def _find_cuts(
     """Where each copy begins and ends in rows and columns of the padded image."""
     _, _, height, width = _find_sides(single_view.graph.input[0])
     cuts: dict[str, list[int]] = {}
-    for copy, (row, column) in zip(copies, views.corners, strict=True):
+    for copy, corner in zip(copies, views.corners, strict=True):
+        row, column = corner
         cuts[f"{copy}_from"] = [row, column]
         cuts[f"{copy}_to"] = [row + height, column + width]
     return cuts

@@ -20,7 +20,7 @@ BRIGHT = 0.5  # a border brighter than this is paper
 
 @dataclass(frozen=True)
 class Placing:
-    """What a picture has to become: ``(channels, height, width)``.
+    """The image that a picture has to become: ``(channels, height, width)``.
 
     By ``ink``, a picture of another size is cut to what it shows, which then takes
     ``ink_share`` of the side: MNIST was made so. By ``resize`` the whole picture is
@@ -107,5 +107,7 @@ def _find_inversion(pixels: Grey, invert: bool | None, is_by_ink: bool) -> str:
 
 
 def _has_bright_border(pixels: Grey) -> bool:
-    edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
-    return bool(np.median(np.concatenate(edges)) > BRIGHT)
+    rows = (pixels[0], pixels[-1])
+    columns = (pixels[:, 0], pixels[:, -1])
+    border = np.concatenate([*rows, *columns])
+    return bool(np.median(border) > BRIGHT)

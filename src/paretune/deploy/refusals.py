@@ -1,4 +1,4 @@
-"""What cannot be written in C is refused, and its layer named."""
+"""Refusals of operations that cannot be written in C, with the names of their layers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

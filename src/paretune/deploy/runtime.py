@@ -47,7 +47,8 @@ class Runtime:
 
     def logits(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1]."""
-        parts = np.split(images, range(BATCH, len(images), BATCH))
+        ends = range(BATCH, len(images), BATCH)
+        parts = np.split(images, ends)
         return np.concatenate([self._run(part) for part in parts])
 
     def _run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -132,7 +132,8 @@ def _read_pad(call: Call) -> Operation:
         return _other(call, f"pad with {mode}", "one of constant, replicate")
     sides = [*settings["pad"], 0, 0, 0, 0, 0, 0]
     left, _, top, _, front, _ = sides[:6]
-    return Pad(front, top, left, float(settings["value"] or 0.0), mode == "replicate")
+    value = float(settings["value"] or 0.0)
+    return Pad(front, top, left, value, repeats_edge=mode == "replicate")
 
 
 def _read_slice(call: Call) -> Operation:
@@ -178,14 +179,23 @@ def _read_batch_norm(call: Call) -> Operation:
         return _other(
             call, "batch_norm by the batch's own statistics", "running statistics"
         )
-    weight, bias = settings["weight"], settings["bias"]
-    return BatchNorm(weight, bias, mean, variance, float(settings["eps"]))
+    return BatchNorm(
+        settings["weight"],
+        settings["bias"],
+        mean,
+        variance,
+        eps=float(settings["eps"]),
+    )
 
 
 def _read_group_norm(call: Call) -> Operation:
     settings = call.settings
-    weight, bias = settings["weight"], settings["bias"]
-    return GroupNorm(settings["num_groups"], weight, bias, float(settings["eps"]))
+    return GroupNorm(
+        settings["num_groups"],
+        settings["weight"],
+        settings["bias"],
+        eps=float(settings["eps"]),
+    )
 
 
 def _read_instance_norm(call: Call) -> Operation:

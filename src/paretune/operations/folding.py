@@ -59,11 +59,14 @@ def _join(layer: Node | None, follower: Node) -> Node | None:
 
 def _scale(layer: Conv | Linear, norm: BatchNorm) -> Conv | Linear:
     factor = _find_factor(norm)
-    centre = -norm.mean if layer.bias is None else layer.bias - norm.mean
-    shift = 0.0 if norm.bias is None else norm.bias
-    ones = [1] * (layer.weight.ndim - 1)
-    by_map = factor.reshape(-1, *ones)
-    return replace(layer, weight=layer.weight * by_map, bias=centre * factor + shift)
+    maps, *dimensions = layer.weight.shape
+    by_map = factor.reshape(maps, *(1 for _ in dimensions))
+    weight = layer.weight * by_map
+    bias = torch.zeros(maps) if layer.bias is None else layer.bias
+    bias = (bias - norm.mean) * factor
+    if norm.bias is not None:
+        bias += norm.bias
+    return replace(layer, weight=weight, bias=bias)
 
 
 def _find_factor(norm: BatchNorm) -> Tensor:

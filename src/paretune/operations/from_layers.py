@@ -107,8 +107,8 @@ class _Writer:
 
 
 def _find_operations(layer: layers.Layer | Join, module: Any) -> list[Operation]:
-    """What a layer does, whose weights are those of ``module``; a scalar norm is three
-    operations.
+    """The operations of a layer whose weights are those of ``module``; a scalar norm is
+    three.
     """
     match layer:
         case layers.Conv():
@@ -152,7 +152,8 @@ def _share_kernels(module: Any, kernels: int) -> Tensor:
 
 
 def _find_norm(module: Any) -> list[Operation]:
-    weight, bias = _freeze(module.weight), _freeze(module.bias)
+    weight = _freeze(module.weight)
+    bias = _freeze(module.bias)
     match module:
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             return [_make_batch_norm(module)]

@@ -155,8 +155,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         )
 
     def _find_value(self, argument: Any) -> Any:
-        """What an argument stands for: the value or the weights that lie in its memory,
-        or what it is.
+        """The value or the weights that lie in the memory of an argument; else the
+        argument.
         """
         if isinstance(argument, list | tuple):
             return [self._find_value(part) for part in argument]
@@ -200,9 +200,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         operation = read_call(call)
         if not isinstance(operation, BatchNorm):
             return operation
-        weights = operation.weight, operation.bias
-        statistics = operation.mean, operation.variance
-        key = tuple(map(id, (*weights, *statistics)))
+        parameters = (
+            operation.weight,
+            operation.bias,
+            operation.mean,
+            operation.variance,
+        )
+        key = tuple(map(id, parameters))
         return self.norms.setdefault(key, operation)
 
     def _append(
@@ -250,7 +254,8 @@ def _run(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
 
 
 def _find_place(tensor: Tensor) -> tuple[int, int, int]:
-    return tensor.untyped_storage()._cdata, int(tensor.storage_offset()), tensor.numel()
+    memory = tensor.untyped_storage()._cdata
+    return memory, int(tensor.storage_offset()), tensor.numel()
 
 
 def _describe_memory(argument: Any) -> Any:

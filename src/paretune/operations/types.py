@@ -19,7 +19,7 @@ NONE_EACH: RowsColumns = (0, 0)
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """What is done to values; two are the same only if they are one object.
+    """A step that gives values; two are the same only if they are one object.
 
     ``overwrites``: it goes through its first input value by value, so that its output
     may take that input's place in memory.
@@ -73,12 +73,13 @@ class BatchNorm(Operation):
     @cached_property
     def factor(self) -> Tensor:
         """The one factor of each map that the norm comes down to."""
+        deviation = torch.sqrt(self.variance + self.eps)
         weight = 1.0 if self.weight is None else self.weight
-        return weight / torch.sqrt(self.variance + self.eps)
+        return weight / deviation
 
     @cached_property
     def shift(self) -> Tensor:
-        """What the norm adds to each map behind the factor."""
+        """The summand of each map that the norm has behind the factor."""
         bias = 0.0 if self.bias is None else self.bias
         return bias - self.mean * self.factor
 
@@ -186,7 +187,9 @@ class Add(Operation):
 
 def make_constant(number: Tensor | float) -> Tensor:
     """A number as the tensor of one; weights as they are."""
-    return number if isinstance(number, Tensor) else torch.tensor(float(number))
+    if isinstance(number, Tensor):
+        return number
+    return torch.tensor(float(number))
 
 
 @dataclass(frozen=True, eq=False)
