@@ -1,8 +1,8 @@
 """Rename the parameters of exported ``.safetensors`` files after their layers:
 ``layers.0.weight`` to ``conv1.weight``.
 
-Files of version 0.1.0 number their layers by position, those from 0.2.0 on name them by
-kind. Run once over the models of the repository; files of one's own are renamed the
+Files from before version 0.2.0 number their layers by position, those from then on name
+them by kind. Run once over the models of the repository; files of one's own are renamed the
 same way::
 
     python -m studies.rename_parameters sweeps/*/models/*.safetensors

@@ -206,7 +206,7 @@ def make_training(config: Mapping[str, Any], trust: Trust) -> Training:
     """
     settings = dict(config["trainer"])
     _check_known(settings)
-    # Trials of version 0.1.0 have neither distillation nor restarts.
+    # A stored config may be older than a section.
     averaging = settings.pop("averaging")
     distillation = settings.pop("distillation", {})
     restarts = settings.pop("restarts", {})

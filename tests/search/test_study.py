@@ -56,7 +56,7 @@ def test_a_study_that_kept_no_settings_takes_those_it_goes_on_with():
 
 @pytest.mark.parametrize("stored", ["[6, 4, 8]", "[16, 16, 8]"])
 def test_entries_of_a_list_that_are_searched_are_no_setting(stored):
-    """A study of version 0.1.0 kept the values that were counted last."""
+    """The values that were counted last are kept."""
     study, space = (
         optuna.create_study(),
         {"model.widths.0": "2 to 48", "model.widths.1": "2 to 48"},

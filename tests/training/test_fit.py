@@ -379,21 +379,9 @@ def test_a_start_that_diverges_is_not_chosen(tiny_data):
     assert training.seed != 0
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        (
-            "layers.0.weight",
-            (
-                "was written by version 0.1.0, which called parameters otherwise; "
-                "train the model again"
-            ),
-        ),
-        ("net.entry.0.weight", "was written by version 0.1.0"),
-        ("mine.weight", "has other parameters than its network, such as conv1.bias"),
-    ],
-)
-def test_weights_whose_parameters_have_other_names_are_told_apart(tmp_path, name, said):
+@pytest.mark.parametrize("name", ["layers.0.weight", "mine.weight"])
+def test_weights_whose_parameters_have_other_names_are_told_apart(tmp_path, name):
+    said = "has other parameters than its network, such as conv1.bias"
     model = {"_target_": "paretune.models.conv.Conv", "widths": [2]}
     torch.save(
         {

@@ -358,8 +358,8 @@ def _cost_column(query: Query, table: DataFrame) -> str:
 
 
 def with_costs(table: DataFrame) -> DataFrame:
-    """The table with the costs of complete trials counted by their configs, where an
-    earlier version logged none.
+    """The table with the costs of complete trials counted by their configs, where their
+    runs have none.
     """
     trials = complete_rows(table)
     uncounted = trials[trials["macs"].isna()]

@@ -172,8 +172,8 @@ def _layers_of_fronts(fronts: Collection[DataFrame]) -> dict[str, str]:
 
 
 def _describe_network(trial: Mapping[str, Any]) -> str:
-    """Every layer of a trial's network, as its run has them; of earlier versions' runs
-    as its family says now.
+    """Every layer of a trial's network, as its run has them; of a run that has none, as
+    its family says.
 
     Falls back on :func:`format_layers` where the family is not there any more.
     """

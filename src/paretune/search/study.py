@@ -222,9 +222,6 @@ def share_value(
     first.
     """
     key = f"shared:{name}"
-    # Where earlier versions kept it.
-    if key in study.user_attrs:
-        return dict(study.user_attrs[key])
     if key not in read_study_notes(study):
         add_study_note(study, key, dict(choose()))
     return dict(read_study_notes(study)[key])

@@ -22,15 +22,6 @@ from paretune.trust import Trust
 
 __all__ = ["load", "save"]
 
-# Beginnings of the names of parameters in version 0.1.0, alone or behind views.
-FIRST_VERSION = (
-    "layers.",
-    "entry.",
-    "branches.",
-    "net.layers.",
-    "net.entry.",
-    "net.branches.",
-)
 # Raised by torch and by what reads a checkpoint's content for a file of another kind.
 UNREADABLE = (
     OSError,
@@ -103,12 +94,6 @@ def _check_names(net: nn.Module, weights: Mapping[str, Any], path: Path) -> None
     expected = net.state_dict().keys()
     if weights.keys() == expected:
         return
-    if any(name.startswith(FIRST_VERSION) for name in weights):
-        raise StoreError(
-            f"checkpoint `{path}` was written by version 0.1.0, which called "
-            "parameters otherwise; train the model again (paretune confirm SWEEP --run "
-            "ID)"
-        )
     unknown = sorted(weights.keys() ^ expected)
     raise StoreError(
         f"checkpoint `{path}` has other parameters than its network, such as "
