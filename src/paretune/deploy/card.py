@@ -40,7 +40,7 @@ Its output is `logits`, the largest of which is the class: {classes}.
 def describe_costs(model: Deployable) -> dict[str, str]:
     """The costs of one inference, in words."""
     counted = measure_network(model.net.net, model.image_shape).costs
-    if "macs" not in counted:
+    if counted.keys() == {"params"}:
         return {"MACs per image": "not counted, the network does not run on one image"}
     words: dict[str, str] = {}
     for name, cost in COSTS.items():

@@ -20,6 +20,7 @@ from paretune.errors import ExportError
 from paretune.front import Point
 from paretune.operations import Graph, fold_norms, scale_image
 from paretune.paths import data_now, temporary_folder
+from paretune.tracking.schema import Split
 from paretune.trust import Trust
 
 
@@ -97,4 +98,4 @@ def score_on_test(
         write_onnx(model, plain, {})
         write_int8(model, plain, whole)
         scores = score(whole, data.load_test())
-    return {f"test_{name}": value for name, value in scores.items()}
+    return {f"{Split.TEST}_{name}": value for name, value in scores.items()}

@@ -359,10 +359,11 @@ def _cost_column(query: Query, table: DataFrame) -> str:
 
 def with_costs(table: DataFrame) -> DataFrame:
     """The table with the costs of complete trials counted by their configs, where their
-    runs have none.
+    runs have not all of them.
     """
     trials = complete_rows(table)
-    uncounted = trials[trials["macs"].isna()]
+    columns = [cost.metric for cost in COSTS.values()]
+    uncounted = trials[trials[columns].isna().any(axis=1)]
     if uncounted.empty:
         return table
     trust = Trust()

@@ -30,6 +30,8 @@ class Tag:
     # JSON; what is beyond MLflow's longest value is in config.1, config.2 and so on.
     CONFIG = "config"
     LAYERS = "layers"  # of the network, in words
+    LAYOUT = "layout"  # in which it was computed
+    RULE = "rule"  # by which its epoch was chosen
     CAP = "cap"  # of the cost that is the objective
     COST = "cost"  # its name
     COMMAND = "command"  # that started the sweep
