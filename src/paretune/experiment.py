@@ -22,6 +22,7 @@ from paretune.front import Candidate, Point
 from paretune.schema import Averaging, Restarts, Selection
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
+from paretune.tracking.schema import IMAGES_PER_S, WEIGHTS_FILE, Split, Tag
 from paretune.training import save
 from paretune.training.distillation import Distillation
 from paretune.training.execution import Execution, find_formats
@@ -31,7 +32,6 @@ from paretune.trust import Trust
 
 log = logging.getLogger(__name__)
 
-WEIGHTS_FILE = "weights.pt"
 UNCHANGED = "paretune.augment.unchanged"  # the augmentation that does nothing
 
 
@@ -70,7 +70,7 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     data = load(candidate.config["data"]).with_split(training.selection.split)
     _check_fit(model, data)
     if recorder:
-        recorder.tag("layers", models.describe(model))
+        recorder.tag(Tag.LAYERS, models.describe(model))
 
     started_s = perf_counter()
     build = partial(models.build, model)
@@ -93,8 +93,8 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     point = _make_point(candidate, trained, starts_s + trained.seconds, recorder)
     save(experiment.weights, net, candidate.config, data.make_scaling(training.scaling))
     if recorder:
-        recorder.tag("layout", str(trained.execution))
-        recorder.tag("rule", training.selection.rule)
+        recorder.tag(Tag.LAYOUT, str(trained.execution))
+        recorder.tag(Tag.RULE, training.selection.rule)
         recorder.finish(point, _list_figures(trained), [experiment.weights])
     _tell(point, trained, training.selection.split)
     log.info("weights in %s", experiment.weights)
@@ -247,11 +247,11 @@ def _list_figures(trained: Trained) -> dict[str, float]:
     """Figures beyond a point's own: the speed, and the test scores where they were
     asked for.
     """
-    figures = {"images_per_s": trained.images_per_s}
+    figures = {IMAGES_PER_S: trained.images_per_s}
     if trained.test:
-        figures["test_f1"] = trained.test.f1
-        figures["test_accuracy"] = trained.test.accuracy
-        figures["test_loss"] = trained.test.loss
+        figures[Split.TEST.f1] = trained.test.f1
+        figures[Split.TEST.accuracy] = trained.test.accuracy
+        figures[Split.TEST.loss] = trained.test.loss
     return figures
 
 

@@ -140,21 +140,22 @@ def _make_recorder(
 ) -> "RunRecorder":
     """The recorder of a training; ``how`` it differs from the sweep's."""
     from paretune.tracking import RunRecorder
+    from paretune.tracking.schema import RunKind, Tag
 
     seed = str(training.seed)
     return RunRecorder(
         store,
         f"{sweep}-{member.params}-confirm-{seed}",
         tags={
-            "kind": "confirm",
-            "sweep": sweep,
-            "confirms": training.run_id,
-            "seed": seed,
-            "data": member.data,
-            "how": how,
+            Tag.KIND: RunKind.CONFIRM,
+            Tag.SWEEP: sweep,
+            Tag.CONFIRMS: training.run_id,
+            Tag.SEED: seed,
+            Tag.DATA: member.data,
+            Tag.HOW: how,
         },
         searched={"seed": seed},
-        replaces=("kind", "confirms", "seed", "how"),
+        replaces=(Tag.KIND, Tag.CONFIRMS, Tag.SEED, Tag.HOW),
     )
 
 

@@ -216,14 +216,16 @@ def _open_recorder(job: _Job) -> "AbstractContextManager[RunRecorder | None]":
     config, candidate = job.config, job.candidate
     if not config["tracking"]["uri"]:
         return nullcontext()
+    from paretune.tracking.schema import Tag
+
     recipe = config["recipe"]
-    tags = {"data": candidate.data}
+    tags = {Tag.DATA: candidate.data}
     if recipe:
-        tags["recipe"] = recipe
+        tags[Tag.RECIPE] = recipe
     # A model may be given on the command line, without the YAML of a family.
     choice = HydraConfig.get().runtime.choices.get("model")
     if choice:
-        tags["model"] = str(choice)
+        tags[Tag.MODEL] = str(choice)
     if job.trial:
         return _record_trial(config["tracking"], tags, job.trial)
     return _record_single(
@@ -238,11 +240,12 @@ def _record_single(
     tracking: Mapping[str, Any], tags: Mapping[str, str], *, name: str, seed: int
 ) -> "RunRecorder":
     from paretune.tracking import RunRecorder, Store
+    from paretune.tracking.schema import RunKind, Tag
 
     return RunRecorder(
         Store(**tracking),
         name,
-        tags={**tags, "kind": "run"},
+        tags={**tags, Tag.KIND: RunKind.RUN},
         searched={"seed": str(seed)},
     )
 
@@ -251,17 +254,18 @@ def _record_trial(
     tracking: Mapping[str, Any], tags: Mapping[str, str], trial: "TrialHandle"
 ) -> "RunRecorder":
     from paretune.tracking import RunRecorder, Store
+    from paretune.tracking.schema import RunKind, Tag
 
     of_trial = {
-        "kind": "trial",
-        "sweep": trial.sweep,
-        "trial": str(trial.number),
-        "attempt": str(trial.attempt),
+        Tag.KIND: RunKind.TRIAL,
+        Tag.SWEEP: trial.sweep,
+        Tag.TRIAL: str(trial.number),
+        Tag.ATTEMPT: str(trial.attempt),
     }
     return RunRecorder(
         Store(**tracking),
         f"{trial.sweep}-{trial.number:05d}",
         tags={**tags, **of_trial},
         searched=trial.searched,
-        replaces=("sweep", "trial") if trial.attempt else (),
+        replaces=(Tag.SWEEP, Tag.TRIAL) if trial.attempt else (),
     )
