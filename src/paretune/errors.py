@@ -4,7 +4,7 @@
 
     ParetuneError
     ├── ConfigError   a setting that cannot work as it is written
-    │   └── CapError  a model with more parameters than the cap allows
+    │   └── CapError  a model that costs more than a cap allows
     ├── ExportError   a model that cannot be written, or says something else once it is
     ├── DataError     data files that are missing, damaged or of another kind
     ├── StoreError    a study or a tracking store that is missing or does not fit the question
@@ -29,7 +29,7 @@ class ConfigError(ParetuneError, ValueError):
 
 
 class CapError(ConfigError):
-    """A model has more trainable parameters than the cap allows."""
+    """A model costs more than a cap allows."""
 
 
 class DataError(ParetuneError, OSError):

@@ -230,8 +230,8 @@ def _check_known(trainer: Mapping[str, Any]) -> None:
     if unknown:
         name = min(unknown)
         raise ConfigError(
-            f"trainer.{name} `{trainer[name]}` is unknown; it is no field of "
-            "conf/trainer; leave it out"
+            f"trainer.{name} `{trainer[name]}` is unknown; leave it out (paretune "
+            "train --cfg job shows what there is)"
         )
 
 

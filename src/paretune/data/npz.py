@@ -83,7 +83,7 @@ def read_npz(
     if len(names) != len(classes):
         raise DataError(
             f"data.class_names has {len(names)} names for {len(classes)} classes; "
-            "expected as many; set data.class_names"
+            "name each class once"
         )
     parts: dict[str, Arrays] = {}
     for split, (x, y) in pairs.items():

@@ -70,8 +70,8 @@ def _read_splitting(data: DataConfig) -> Splitting:
         return replace(Splitting(**settings), train_on_val=False)
     except TypeError as error:
         raise ConfigError(
-            f"data.splitting is invalid ({first_line(error)}); expected as in "
-            "conf/data; set it so"
+            f"data.splitting is invalid ({first_line(error)}); see the files in "
+            "conf/data for its keys"
         ) from error
 
 
@@ -79,7 +79,7 @@ def _require(data: DataConfig, name: str) -> Any:
     """A setting that must be there."""
     value = data.get(name)
     if value is None:
-        raise ConfigError(f"data.{name} is missing; expected a value; set data.{name}")
+        raise ConfigError(f"data.{name} is missing; set it")
     return value
 
 

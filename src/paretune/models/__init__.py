@@ -155,7 +155,7 @@ def _locate_family(model: Mapping[str, Any]) -> type:
     except ErrorDuringImport as error:
         raise ConfigError(
             f"model._target_ `{target}` cannot be imported ({first_line(error)}); "
-            "mend it"
+            "mend the error in that module"
         ) from error
     if isinstance(family, type) and _is_network(family):
         return family

@@ -77,14 +77,9 @@ def choice(default: str | None, choices: tuple[str | None, ...], help: str) -> A
     return field(default=default, metadata={RULE: Rule(help, choices=choices)})
 
 
-def whole_number(
-    default: int | None, help: str, *, least: float, most: float | None = None
-) -> Any:
-    """A setting that is a whole number; one whose default is ``None`` may be null."""
-    return field(
-        default=default,
-        metadata={RULE: Rule(help, least=least, most=most, optional=default is None)},
-    )
+def whole_number(default: int, help: str, *, least: float) -> Any:
+    """A setting that is a whole number."""
+    return field(default=default, metadata={RULE: Rule(help, least=least)})
 
 
 def optional_whole_number(default: int | None, help: str, *, least: float) -> Any:

@@ -83,7 +83,7 @@ class Restarts:
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """All of it."""
+    """The settings below ``trainer``."""
 
     max_epochs: int = whole_number(10, "epochs of a training", least=1)
     batch_size: int = whole_number(128, "images of a step", least=1)
@@ -98,7 +98,7 @@ class TrainerSettings:
         ),
         least=1,
     )
-    min_delta: float = free(0.0, "how much lower counts as lower")
+    min_delta: float = number(0.0, "how much lower counts as lower", least=0)
     scaling: str = choice(
         "standard",
         ("standard", "unit"),

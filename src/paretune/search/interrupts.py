@@ -97,14 +97,14 @@ class _Backstop:
         if self._stands:
             return
         self._stands = True
-        ear, mouth = os.pipe()
-        os.set_blocking(mouth, False)
+        read_end, write_end = os.pipe()
+        os.set_blocking(write_end, False)
         # Written to by C as soon as a signal comes.
-        signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
-        Thread(target=self._wait_for_sigterm, args=(ear,), daemon=True).start()
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        Thread(target=self._wait_for_sigterm, args=(read_end,), daemon=True).start()
 
-    def _wait_for_sigterm(self, ear: int) -> None:
-        while number := os.read(ear, 1):
+    def _wait_for_sigterm(self, read_end: int) -> None:
+        while number := os.read(read_end, 1):
             if number[0] == signal.SIGTERM:
                 patience.end()
                 self.was_terminated = True

@@ -107,9 +107,8 @@ def _check_report(study: Study, race: Race | None, values: Sequence[float]) -> N
         return
     wanted = "cost, score" if race else "value"
     raise ConfigError(
-        f"report `{list(values)}` has {len(values)} values; expected {expected}, one "
-        "for each direction; "
-        f"call current_trial().report(epoch, {wanted})"
+        f"report `{list(values)}` does not have a value for each of the {expected} "
+        f"directions; call current_trial().report(epoch, {wanted})"
     )
 
 

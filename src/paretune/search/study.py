@@ -75,7 +75,8 @@ def open_study(
     database = _open_storage(storage)
     if join and (database is None or name not in optuna.get_all_study_names(database)):
         raise StoreError(
-            f"study `{name}` is not in `{storage}`; start it with paretune sweep or "
+            f"study `{name}` is not in `{storage or 'memory'}`; start it with paretune "
+            "sweep or "
             "paretune train -m, or check hydra.sweeper.storage and the name"
         )
     study = optuna.create_study(

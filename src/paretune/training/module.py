@@ -77,7 +77,7 @@ def _refuse_batches_of_one() -> Iterator[None]:
             raise
         raise ConfigError(
             "trainer.batch_size leaves one image to a last batch, which a norm cannot "
-            "use; expected at least two; set another trainer.batch_size"
+            "use; choose a trainer.batch_size that leaves it at least two"
         ) from error
 
 
