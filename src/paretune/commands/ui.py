@@ -64,18 +64,21 @@ def _list_filters(uri: str) -> str:
     :class:`~paretune.errors.ParetuneError`.
     """
     from paretune.tracking import Store, find_sweeps
+    from paretune.tracking.schema import N_PARAMS, VAL_F1, RunKind, State, Tag
 
     if uri.startswith("http"):
         raise ConfigError(
             f"--uri `{uri}` is a server, which has a UI of its own; open it in a "
             "browser"
         )
-    names = [run.data.tags["sweep"] for run in find_sweeps(Store(uri).require())]
+    names = [run.data.tags[Tag.SWEEP] for run in find_sweeps(Store(uri).require())]
     newest = names[-1] if names else "NAME"
-    trials = "tags.state = 'complete' and tags.kind = 'trial'"
+    trials = (
+        f"tags.{Tag.STATE} = '{State.COMPLETE}' and tags.{Tag.KIND} = '{RunKind.TRIAL}'"
+    )
     return (
         "The search box takes, for instance:\n"
-        f"  front members       tags.front = 'true' and tags.sweep = '{newest}'\n"
-        f"  under N parameters  metrics.n_params < 5000 and {trials}\n"
-        f"  above an F1         metrics.val_f1 > 0.99 and {trials}"
+        f"  front members       tags.{Tag.FRONT} = 'true' and tags.{Tag.SWEEP} = '{newest}'\n"
+        f"  under N parameters  metrics.{N_PARAMS} < 5000 and {trials}\n"
+        f"  above an F1         metrics.{VAL_F1} > 0.99 and {trials}"
     )
