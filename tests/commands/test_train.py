@@ -1,5 +1,6 @@
 """The command ``paretune train``, run for real on digits."""
 
+import signal
 import subprocess
 import sys
 
@@ -492,3 +493,25 @@ def test_help_does_not_import_the_heavy_libraries():
     )
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_training_that_is_stopped_says_so_and_ends_as_shells_expect(number, code):
+    settings = ["data=digits", "model=dense", "trainer.patience=null"]
+    command = [sys.executable, "-W", "ignore", "-m", "paretune", "train", *settings]
+    process = subprocess.Popen(
+        [*command, "trainer.max_epochs=1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    next(line for line in process.stdout if "epoch 1/" in line)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == code, err
+    assert err.splitlines()[-1] == "paretune train: the training was stopped"

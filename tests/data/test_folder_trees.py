@@ -304,7 +304,7 @@ def test_a_folder_of_damaged_pictures_cannot_be_skipped(tmp_path):
                 for s in ("train", "val", "valid")
                 for c in "ab"
             ],
-            r"2 folders of the split val, `val` and `valid`; expected one",
+            r"2 folders of the split val, `val` and `valid`; put them together",
         ),
     ],
 )

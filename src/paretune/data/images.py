@@ -152,8 +152,7 @@ def assemble(
     shapes = {tuple(part.pixels.shape[1:]) for part in images.values()}
     if len(shapes) > 1:
         raise DataError(
-            f"data `{name}` has images of the shapes {sorted(shapes)}; expected one; "
-            "make them equal"
+            f"data `{name}` has images of the shapes {sorted(shapes)}; make them equal"
         )
     parts = divide(name, images, class_names, splitting, test_size)
     test = parts["test"]

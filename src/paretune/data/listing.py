@@ -183,7 +183,7 @@ def _describe_two_folders(listing: Listing, split: str, folders: Sequence[Path])
     names = " and ".join(f"`{printable(path.name)}`" for path in folders)
     return (
         f"data folder `{printable(listing.folder)}` has {len(folders)} folders of the "
-        f"split {split}, {names}; expected one; put them together, or leave one out"
+        f"split {split}, {names}; put them together, or leave one out"
     )
 
 

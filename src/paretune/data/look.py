@@ -126,7 +126,7 @@ def describe_sizes(listing: Listing, sizes: Mapping[Path, Size]) -> str:
         text += f" and {len(counts) - MOST_SIZES:,} more"
     return (
         f"data folder `{printable(listing.folder)}` has pictures of {len(counts)} "
-        f"sizes: {text}; expected one; set data.image_size=[height,width] to scale "
+        f"sizes: {text}; set data.image_size=[height,width] to scale "
         "them"
     )
 

@@ -198,8 +198,7 @@ def _find_in_arrays(
     found.say("images", *[_describe_shape(shape) for shape in shapes])
     if len(shapes) > 1:
         found.mistakes.append(
-            f"data `{name}` has images of the shapes {sorted(shapes)}; expected one; "
-            "make them equal"
+            f"data `{name}` has images of the shapes {sorted(shapes)}; make them equal"
         )
     found.say("blank", *[_describe_blank(*item) for item in parts.items()])
     return found
