@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from cluster.services import PASSWORD, pids_of_workers
 from paretune.tracking import Store
 from paretune.tracking.runs import find_runs
+from small_sweep import PARETUNE
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
 
@@ -72,11 +73,7 @@ def cluster(slurm, postgres, server, tmp_path, request) -> SimpleNamespace:
 
 def start(cluster: SimpleNamespace, n_trials: int) -> subprocess.Popen[bytes]:
     command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "paretune",
+        *PARETUNE,
         "train",
         *cluster.settings,
         f"hydra.sweeper.n_trials={n_trials}",
@@ -170,11 +167,7 @@ def files_with(text: str, folder: Path, but: Path | None = None) -> list[Path]:
 def test_a_password_in_a_setting_is_refused_before_anything_is_written(cluster):
     secret = cluster.postgres.url.replace("ann@", f"ann:{PASSWORD}@")
     command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "paretune",
+        *PARETUNE,
         "train",
         *cluster.settings,
         f"storage={secret}",

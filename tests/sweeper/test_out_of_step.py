@@ -10,56 +10,30 @@ from pathlib import Path
 import optuna
 import pytest
 
-from log_files import closing_log_files
 from paretune import paths
 from paretune.commands.pareto import cli as pareto
 from paretune.pareto import trials
 from paretune.tracking import Store
 from paretune.tracking.runs import find_runs, find_sweeps, find_trials
 from paretune.tracking.schema import Tag
+from small_sweep import SMALL_SWEEP, n_trials, run_sweep
 
 # One process makes the sweep for all.
 pytestmark = pytest.mark.xdist_group("out_of_step")
 
-SWEEP = (
-    "-m",
-    "data=digits",
-    "data.splitting.train_size=100",
-    "trainer.max_epochs=1",
-    "trainer.autotune=false",
-    "name=small",
-    "model=conv",
-    "cap.max_params=4000",
-)
-
-
-def total(number: int) -> str:
-    return f"hydra.sweeper.n_trials={number}"
+SWEEP = (*SMALL_SWEEP, "data.splitting.train_size=100", "model=conv")
 
 
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory, migrated) -> Path:
     """A store after one and after three trials of a sweep, made once."""
-    from hydra.core.global_hydra import GlobalHydra
-
     folder = tmp_path_factory.mktemp("out_of_step")
     migrated(folder / "store/mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PARETUNE_STORE", str(folder / "store"))
-        for number in (1, 3):
-            with closing_log_files():
-                run_train(patch, *SWEEP, total(number))
-            GlobalHydra.instance().clear()
-            for name in ("mlflow.db", "optuna.db"):
-                back_up(folder / "store" / name, folder / f"{name}.{number}")
+    for number in (1, 3):
+        run_sweep(folder / "store", *SWEEP, n_trials(number))
+        for name in ("mlflow.db", "optuna.db"):
+            back_up(folder / "store" / name, folder / f"{name}.{number}")
     return folder
-
-
-def run_train(patch: pytest.MonkeyPatch, *arguments: str) -> None:
-    from paretune.commands.train import cli
-
-    patch.setattr("sys.argv", ["paretune", *arguments])
-    cli()
 
 
 def back_up(source: Path, target: Path) -> None:
@@ -154,7 +128,7 @@ def test_a_side_that_was_lost_is_refused_with_what_differs_and_two_ways_out(
     lose(store / name, kept)
     other = {"optuna.db": "mlflow.db", "mlflow.db": "optuna.db"}[name]
     before = dump(store / other)
-    answer = command(*SWEEP, total(4))
+    answer = command(*SWEEP, n_trials(4))
     expected = differs.replace("(", r"\(").replace(")", r"\)")
 
     assert answer.code == 2
@@ -169,7 +143,7 @@ def test_a_side_that_was_lost_is_refused_with_what_differs_and_two_ways_out(
 def test_a_sweep_that_was_refused_starts_anew_under_another_name(store, kept, command):
     empty(store / "optuna.db", kept)
 
-    assert command(*SWEEP, total(1), "name=anew").code == 0
+    assert command(*SWEEP, n_trials(1), "name=anew").code == 0
 
 
 def assert_matches(pattern: str, text: str) -> None:
@@ -191,7 +165,7 @@ def test_another_study_of_the_same_name_and_length_is_told_by_its_id(
             "UPDATE study_system_attributes SET value_json = '\"another\"' WHERE key "
             "= 'paretune:id'"
         )
-    answer = command(*SWEEP, total(4))
+    answer = command(*SWEEP, n_trials(4))
 
     assert answer.code == 2
     assert "this one is another" in answer.err
@@ -200,7 +174,7 @@ def test_another_study_of_the_same_name_and_length_is_told_by_its_id(
 def test_both_sides_restored_from_one_backup_go_on(store, kept, command):
     for name in ("mlflow.db", "optuna.db"):
         restore(store / name, kept)
-    answer = command(*SWEEP, total(2))
+    answer = command(*SWEEP, n_trials(2))
 
     assert answer.code == 0, answer.err
     assert len(trials("small")) == 2
@@ -210,7 +184,7 @@ def test_both_sides_restored_from_one_backup_go_on(store, kept, command):
 def test_a_run_that_was_deleted_in_the_ui_is_no_reason_to_stop(store, command, deleted):
     opened = Store(paths.tracking_uri(store))
     opened.client.delete_run(find_trials(opened, "small")[deleted].info.run_id)
-    answer = command(*SWEEP, total(4))
+    answer = command(*SWEEP, n_trials(4))
 
     assert answer.code == 0, answer.err
     assert len(trials("small")) == 3
@@ -228,7 +202,7 @@ def purge(store: Path, trial: int) -> None:
 
 def test_a_run_that_was_purged_is_told_and_the_sweep_goes_on(store, command):
     purge(store, 1)
-    answer = command(*SWEEP, total(4))
+    answer = command(*SWEEP, n_trials(4))
 
     assert answer.code == 0, answer.err
     assert "1 of 3 complete trials have no run in" in answer.out
@@ -257,7 +231,7 @@ def test_a_sweep_whose_parent_run_was_deleted_is_read_and_says_so(
 
 
 def test_a_sweep_that_goes_on_brings_its_deleted_parent_back(without_parent, command):
-    answer = command(*SWEEP, total(3))
+    answer = command(*SWEEP, n_trials(3))
 
     assert answer.code == 0, answer.err
     assert [run.data.tags["sweep"] for run in find_sweeps(without_parent)] == ["small"]
@@ -268,7 +242,7 @@ def test_a_deleted_experiment_is_named_with_the_command_that_brings_it_back(
 ):
     opened = Store(paths.tracking_uri(store))
     opened.client.delete_experiment(opened.experiment_id)
-    read, written = answered(pareto, "small"), command(*SWEEP, total(4))
+    read, written = answered(pareto, "small"), command(*SWEEP, n_trials(4))
 
     assert (read.code, written.code) == (2, 2)
     assert_matches(

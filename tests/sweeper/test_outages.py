@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from small_sweep import PARETUNE
+
 APP = Path(__file__).parent / "apps" / "faulty"
 ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 40  # on a machine that is busy; 5 or 15 on a quiet one
@@ -132,11 +134,7 @@ def test_what_a_person_must_mend_ends_a_sweep_with_one_line(disk, start, fault, 
 @pytest.mark.slow
 def test_paretunes_own_command_ends_with_exit_code_2(disk, capfd):
     command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "paretune",
+        *PARETUNE,
         "train",
         "-m",
         "name=full",

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,17 +13,14 @@ from optuna.trial import TrialState
 from paretune.search.claims import read_worker
 from paretune.tracking import Store, read_points
 from paretune.tracking.runs import find_runs
+from small_sweep import PARETUNE
 
 ROOT = Path(__file__).parents[2]
 
 
 def start(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
     command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "paretune",
+        *PARETUNE,
         "train",
         "-m",
         "name=stop",

@@ -6,32 +6,21 @@ from pathlib import Path
 import optuna
 import pytest
 import yaml
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from optuna.trial import TrialState
 
-from log_files import closing_log_files
-from paretune.commands import train
 from paretune.tracking import Store, read_points
 from paretune.tracking.runs import find_runs
+from small_sweep import SMALL_SWEEP, n_trials, run_sweep
 
 pytestmark = pytest.mark.xdist_group("sweep")  # one process makes the sweep for all
 
 SWEEP = (
-    "-m",
-    "data=digits",
+    *SMALL_SWEEP,
     "data.splitting.train_size=200",
-    "trainer.max_epochs=1",
-    "trainer.autotune=false",
-    "name=small",
-    "cap.max_params=4000",
     "model=choice(conv,squeeze)",
 )
-
-
-def trials(n: int) -> str:
-    return f"hydra.sweeper.n_trials={n}"
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +28,7 @@ def made(tmp_path_factory, migrated) -> Path:
     """The store of the sweep after three trials, made once; left as it is."""
     folder = tmp_path_factory.mktemp("sweep") / "store"
     migrated(folder / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PARETUNE_STORE", str(folder))
-        patch.setattr("sys.argv", ["paretune", *SWEEP, trials(3)])
-        with closing_log_files():
-            train.cli()
-    GlobalHydra.instance().clear()
+    run_sweep(folder, *SWEEP, n_trials(3))
     return folder
 
 
@@ -88,7 +72,7 @@ def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(
     assert (
         study.trials[0]
         .user_attrs["overrides"]
-        .startswith("data=digits data.splitting.train_size=200 ")
+        .startswith("data=digits trainer.max_epochs=1 ")
     )
     assert max(point.params for point in points) <= 4000
     assert folders == ["0", "1", "2"]
@@ -101,8 +85,8 @@ def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(
 
 
 def test_the_same_command_resumes_and_a_larger_total_adds_the_difference(swept, store):
-    again = swept(*SWEEP, trials(3))
-    more = swept(*SWEEP, trials(4))
+    again = swept(*SWEEP, n_trials(3))
+    more = swept(*SWEEP, n_trials(4))
 
     assert (
         "sweep small is complete: 3 trials are finished, nothing is left to train"
@@ -117,8 +101,8 @@ def test_the_settings_a_study_keeps_are_those_of_the_config_and_not_of_what_was_
     command, tmp_path
 ):
     one_family = (*SWEEP[:-1], "model=conv")
-    command(*one_family, trials(1))
-    more = command(*one_family, trials(2), "hydra/sweeper/sampler=random")
+    command(*one_family, n_trials(1))
+    more = command(*one_family, n_trials(2), "hydra/sweeper/sampler=random")
     study = optuna.load_study(
         study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
     )
@@ -135,8 +119,8 @@ def test_the_configurations_of_start_run_first_and_once(command, store, tmp_path
         "hydra.sweeper.start=['+recipe=minimalist_841 model=conv model.dropout=0.1 "
         "model.widths=[4,5] model.norm=batch']"
     )
-    command(*SWEEP, trials(1), start)
-    more = command(*SWEEP, trials(2), start)
+    command(*SWEEP, n_trials(1), start)
+    more = command(*SWEEP, n_trials(2), start)
     study = optuna.load_study(
         study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
     )
@@ -171,7 +155,7 @@ def test_the_record_sweep_runs_on_digits(command, store, name):
         "trainer.max_epochs=2",
         "hydra.sweeper.n_jobs=1",
         "hydra.sweeper.race.min_epochs=1",
-        trials(10),
+        n_trials(10),
     )
     points = read_points(store, name)
 
@@ -183,7 +167,7 @@ def test_the_record_sweep_runs_on_digits(command, store, name):
 def test_without_anything_to_search_the_same_configuration_is_repeated(command, store):
     """Which is how noise is measured: other seeds would be searched."""
     answer = command(
-        *SWEEP[:-1], "model=conv", "model.widths=[4,4]", "space=null", trials(2)
+        *SWEEP[:-1], "model=conv", "model.widths=[4,4]", "space=null", n_trials(2)
     )
 
     assert "nothing is searched: the same configuration runs 2 times" in answer.out
@@ -192,7 +176,7 @@ def test_without_anything_to_search_the_same_configuration_is_repeated(command, 
 
 
 def test_a_start_that_the_space_does_not_hold_is_one_line(command):
-    answer = command(*SWEEP, trials(1), "hydra.sweeper.start=['model=dense']")
+    answer = command(*SWEEP, n_trials(1), "hydra.sweeper.start=['model=dense']")
 
     assert answer.code == 2
     assert (
@@ -223,7 +207,7 @@ def test_a_start_that_the_space_does_not_hold_is_one_line(command):
 def test_another_question_under_the_same_name_is_refused_with_what_changed(
     swept, store, change, message
 ):
-    answer = swept(*SWEEP, trials(4), change)
+    answer = swept(*SWEEP, n_trials(4), change)
 
     assert answer.code == 2
     assert "study `small` was started with a different configuration (" in answer.err
@@ -240,7 +224,7 @@ def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(
         "optimizer=sgd",
         "hydra.sweeper.sampler.seed=1",
     )
-    command(*SWEEP, trials(3), *lr, "hydra.sweeper.max_failure_rate=1.0")
+    command(*SWEEP, n_trials(3), *lr, "hydra.sweeper.max_failure_rate=1.0")
     study = optuna.load_study(
         study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
     )
@@ -261,7 +245,7 @@ def test_a_sweep_without_a_name_is_named_after_its_question(command, store):
     for n in (1, 2):
         command(
             *(argument for argument in SWEEP if not argument.startswith("name=")),
-            trials(n),
+            n_trials(n),
         )
     (sweep,) = find_runs(store, {"kind": "sweep"})
 

@@ -24,6 +24,7 @@ from paretune.tracking import Store, SweepRecorder, read_points, weights_of
 from paretune.tracking.run_files import keep_file
 from paretune.training import load, save
 from server import Server
+from small_sweep import SMALL_SWEEP, n_trials
 
 # What means something in URLs, in Hydra's and OmegaConf's grammar, in SQL and in a
 # shell, beside letters of all alphabets.
@@ -217,17 +218,7 @@ def test_weights_that_were_cut_off_are_named_by_a_file_that_is_there(
     assert path.is_file()
 
 
-SWEEP = (
-    "-m",
-    "data=digits",
-    "data.splitting.train_size=100",
-    "trainer.max_epochs=1",
-    "trainer.autotune=false",
-    "name=small",
-    "model=conv",
-    "cap.max_params=4000",
-    "hydra.sweeper.n_trials=1",
-)
+SWEEP = (*SMALL_SWEEP, "data.splitting.train_size=100", "model=conv", n_trials(1))
 
 
 @pytest.mark.slow

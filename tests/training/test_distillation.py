@@ -4,10 +4,10 @@ from torch.nn.functional import cross_entropy, softmax
 
 from paretune import models
 from paretune.errors import ConfigError, StoreError
-from paretune.training import save, schedule
+from paretune.training import save
 from paretune.training.distillation import Distillation
 from paretune.training.fit import fit, seed_everything
-from paretune.training.settings import Training
+from small_training import make_training
 
 LOGITS, LABELS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, 3.0]]), torch.tensor([0, 1])
 STUDENT = {"_target_": "paretune.models.dense.Dense", "widths": [4]}
@@ -23,24 +23,9 @@ def teacher(data, path):
         "num_classes": 10,
     }
     net = models.build(config)
-    fit(net, data, training(max_epochs=10))
+    fit(net, data, make_training(max_epochs=10))
     save(path, net, {"model": config}, data.make_scaling("standard"))
     return str(path)
-
-
-def training(**changes):
-    fields = {
-        "optimizer": lambda p: torch.optim.Adam(p, lr=0.01),
-        "schedule": schedule.constant,
-        "max_epochs": 4,
-    }
-    return Training(
-        **(
-            fields
-            | {"batch_size": 32, "device": "cpu", "patience": None, "autotune": False}
-            | changes
-        )
-    )
 
 
 def test_without_a_teacher_the_loss_is_that_of_the_labels():
@@ -80,7 +65,7 @@ def test_a_network_learns_its_teachers_probabilities(tiny_data, tmp_path):
     for settings in (distillation, Distillation()):
         seed_everything(0)
         net = models.build(STUDENT)
-        fit(net, tiny_data, training(distillation=settings, max_epochs=10))
+        fit(net, tiny_data, make_training(distillation=settings, max_epochs=10))
         images = tiny_data.make_scaling("standard")(tiny_data.train.pixels.float())
         distances.append(
             distillation.compute_loss(
@@ -119,7 +104,7 @@ def test_the_teacher_sees_each_image_as_the_student_does(
             seen.append(soft) or loss(self, logits, labels, soft, **more)
         ),
     )
-    settings = training(
+    settings = make_training(
         distillation=distillation,
         max_epochs=1,
         augment=lambda images, draws, strength: images * 0,
@@ -150,7 +135,9 @@ def test_a_teacher_of_images_that_stay_the_same_is_asked_once(
     losses = []
     for augment in (None, lambda images, draws, strength: images):
         seed_everything(0)
-        settings = training(distillation=distillation, max_epochs=3, augment=augment)
+        settings = make_training(
+            distillation=distillation, max_epochs=3, augment=augment
+        )
         student = models.build(
             {**STUDENT, "image_shape": [1, 28, 28], "num_classes": 10}
         )

@@ -19,6 +19,7 @@ from paretune.training.execution import (
 from paretune.training.fit import fit, seed_everything
 from paretune.training.programs import load_kernels
 from paretune.training.settings import Training
+from small_training import make_training
 
 SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [4, 4, 4, 4, 4]}
 IMAGES, LABELS = torch.rand(16, 1, 28, 28) * 255, torch.arange(16) % 10
@@ -33,18 +34,13 @@ needs_cuda = pytest.mark.skipif(
 
 
 def training(**changes) -> Training:
-    fields = {
+    settings = {
+        "optimizer": lambda p: torch.optim.AdamW(p, lr=0.01),
         "schedule": schedule.cosine,
         "max_epochs": 2,
-        "batch_size": 32,
-        "device": "cpu",
         "seed": 5,
-        "patience": None,
-        "autotune": False,
     }
-    return Training(
-        optimizer=lambda p: torch.optim.AdamW(p, lr=0.01), **(fields | changes)
-    )
+    return make_training(**settings | changes)
 
 
 def bare_loop(net: nn.Module, data, batch_size: int, epochs: int) -> list[float]:

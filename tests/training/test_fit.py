@@ -21,6 +21,7 @@ from paretune.training.fit import (
     seed_everything,
 )
 from paretune.training.settings import Training
+from small_training import make_training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 SQUEEZE = {
@@ -31,31 +32,10 @@ SQUEEZE = {
 }
 
 
-def settings(**changes: object) -> Training:
-    fields = {
-        "optimizer": lambda p: torch.optim.Adam(p, lr=0.01),
-        "schedule": schedule.constant,
-        "max_epochs": 4,
-    }
-    return Training(
-        **(
-            fields
-            | {
-                "batch_size": 32,
-                "eval_batch_size": 30,
-                "device": "cpu",
-                "patience": None,
-                "autotune": False,
-            }
-            | changes
-        )
-    )
-
-
 def trained(data, **changes):
     seed_everything(changes.get("seed", 0))
     net = models.build(CONFIG)
-    return net, fit(net, data, settings(**changes))
+    return net, fit(net, data, make_training(**changes))
 
 
 def test_it_learns_what_is_there_to_learn(tiny_data):
@@ -105,7 +85,9 @@ def test_training_stops_when_the_validation_loss_stops_falling(tiny_data):
 def test_the_listener_hears_every_epoch(tiny_data):
     heard = []
     seed_everything(0)
-    result = fit(models.build(CONFIG), tiny_data, settings(), listener=heard.append)
+    result = fit(
+        models.build(CONFIG), tiny_data, make_training(), listener=heard.append
+    )
 
     assert heard == result.epochs
     assert [epoch.number for epoch in heard] == [1, 2, 3, 4]
@@ -121,7 +103,7 @@ def test_the_test_images_are_read_only_when_asked(tiny_data):
     )
     seed_everything(0)
 
-    assert fit(models.build(CONFIG), data, settings()).test is None
+    assert fit(models.build(CONFIG), data, make_training()).test is None
     assert read == []
 
 
@@ -130,7 +112,7 @@ def test_the_test_scores_are_those_of_the_best_weights(tiny_data):
     epoch's.
     """
     seed_everything(0)
-    result = fit(models.build(CONFIG), tiny_data, settings(), test=True)
+    result = fit(models.build(CONFIG), tiny_data, make_training(), test=True)
 
     assert result.test.f1 == pytest.approx(result.best.val_f1)
     assert result.test.loss == pytest.approx(result.best.val_loss, rel=1e-5)
@@ -145,7 +127,7 @@ def test_a_training_that_diverges_says_so(tiny_data):
         fit(
             models.build(CONFIG),
             tiny_data,
-            settings(optimizer=lambda p: torch.optim.SGD(p, lr=1e30)),
+            make_training(optimizer=lambda p: torch.optim.SGD(p, lr=1e30)),
         )
 
 
@@ -155,7 +137,7 @@ def test_settings_that_train_nothing_are_refused(name):
         ConfigError,
         match=rf"trainer.{name} `0` is invalid; expected a whole number of at least 1",
     ):
-        settings(**{name: 0})
+        make_training(**{name: 0})
 
 
 @pytest.mark.parametrize(
@@ -184,7 +166,7 @@ def test_settings_out_of_their_range_are_refused(name, value, message):
     with pytest.raises(
         ConfigError, match=rf"trainer.{name} {message}; set trainer.{name}"
     ):
-        settings(**{name: value})
+        make_training(**{name: value})
 
 
 def test_a_feed_gives_every_image_once_in_a_new_order_each_time(tiny_data):
@@ -322,7 +304,7 @@ def test_a_schedule_of_no_epochs_is_refused():
 
 
 def restarted(data, **changes) -> Training:
-    training = settings(**{"restarts": Restarts(4, 1), "max_epochs": 3} | changes)
+    training = make_training(**{"restarts": Restarts(4, 1), "max_epochs": 3} | changes)
     return choose_start(
         lambda: models.build(CONFIG),
         data,
@@ -345,7 +327,7 @@ def test_a_training_leaves_no_maps_in_memory(tiny_data, monkeypatch):
     net = models.build(SQUEEZE)
     gc.disable()
     try:
-        fit(net, tiny_data, settings(memory_format="batch_last"))
+        fit(net, tiny_data, make_training(memory_format="batch_last"))
         assert [program() for program in programs] == [None]
     finally:
         gc.enable()

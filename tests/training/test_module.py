@@ -13,11 +13,11 @@ from paretune import models
 from paretune.augment import Affine
 from paretune.errors import ConfigError
 from paretune.schema import Averaging, Selection
-from paretune.training import schedule
 from paretune.training.distillation import Distillation
 from paretune.training.fit import BestWeights, Epoch, fit, seed_everything
 from paretune.training.module import Average
 from paretune.training.settings import Training
+from small_training import make_training
 
 CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 
@@ -25,27 +25,7 @@ CONFIG = {"_target_": "paretune.models.dense.Dense", "widths": [16]}
 def trained(data, config=CONFIG, **changes):
     seed_everything(0)
     net = models.build(config)
-    fields = {
-        "optimizer": lambda p: torch.optim.Adam(p, lr=0.01),
-        "schedule": schedule.constant,
-        "max_epochs": 4,
-    }
-    return net, fit(
-        net,
-        data,
-        Training(
-            **(
-                fields
-                | {
-                    "batch_size": 32,
-                    "device": "cpu",
-                    "patience": None,
-                    "autotune": False,
-                }
-                | changes
-            )
-        ),
-    )
+    return net, fit(net, data, make_training(**changes))
 
 
 def moved(net: nn.Linear, to: float, average: Average) -> None:
