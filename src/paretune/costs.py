@@ -22,7 +22,9 @@ class Cost:
     the words after a number. ``heading`` stands above a column of the terminal,
     ``column`` above one of a page. ``help`` tells what ``cap.max_NAME`` bounds. The
     hypervolume of a front without a cap reaches to ``volume_end``. ``depends_on_dtype``
-    tells whether it is another one in float32 than in int8. In the card of an
+    tells whether it is another one in float32 than in int8, ``grows_with_views``
+    whether each look at an image takes it again, ``holds_image`` whether the image is
+    part of it. In the card of an
     exported model the number stands in ``card_words``, beside ``card_label``.
     """
 
@@ -34,6 +36,8 @@ class Cost:
     metric: str
     volume_end: float = 1e10
     depends_on_dtype: bool = False
+    grows_with_views: bool = False
+    holds_image: bool = False
     card_label: str | None = None
     card_words: str = "{:,}"
 
@@ -66,6 +70,7 @@ COSTS_IN_ORDER = (
         column="MACs",
         help="multiply-accumulates of one inference",
         metric="macs",
+        grows_with_views=True,
         card_label="MACs per image",
     ),
     # The block that the exported C code works in: at each operation the image, until
@@ -81,6 +86,7 @@ COSTS_IN_ORDER = (
         ),
         metric="ram_bytes",
         depends_on_dtype=True,
+        holds_image=True,
         card_label="RAM",
         card_words="{:,} bytes as float32: the scaled image and the activations",
     ),

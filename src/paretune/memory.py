@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """An operation as far as a plan has to know it.
+class MemoryUse:
+    """The memory that an operation needs.
 
     ``overwrites``: it goes through its first input value by value, so that its output
     may take that input's place.
@@ -41,7 +41,7 @@ class Buffer:
 
 
 def find_buffers(
-    operations: Sequence[Operation],
+    operations: Sequence[MemoryUse],
     image: Hashable,
     image_size: int,
     *,
@@ -78,7 +78,7 @@ def find_buffers(
     return list(buffers.values())
 
 
-def _find_last_uses(operations: Sequence[Operation]) -> dict[Hashable, int]:
+def _find_last_uses(operations: Sequence[MemoryUse]) -> dict[Hashable, int]:
     """The number of the last operation that needs each value; the result is read by the
     caller, after all of them.
     """

@@ -410,14 +410,14 @@ def _describe_scores(request: Request) -> dict[str, str]:
 
 def _describe_test_f1(confirmation: Mapping[str, Any]) -> str:
     """The test F1 over the seeds, and of several the interval of their mean."""
-    from paretune.reports.confirmed import format_mean_and_sd
+    from paretune.reports.confirmed import INTERVAL, format_mean_and_sd
 
     mean = format_mean_and_sd(confirmation, "test_f1")
     seeds = format_count(confirmation["seeds"], "seed")
     text = f"{mean} over {seeds} ({confirmation['how']})"
     if confirmation["seeds"] > 1:
         low, high = confirmation["test_f1_low"], confirmation["test_f1_high"]
-        text += f", 95 % {low:.4f} to {high:.4f}"
+        text += f", {INTERVAL} {low:.4f} to {high:.4f}"
     return text
 
 

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paretune.layers.types import Shape
-from paretune.memory import Buffer, find_buffers
-from paretune.memory import Operation as MemoryUse
+from paretune.memory import Buffer, MemoryUse, find_buffers
 from paretune.operations import IMAGE
 from paretune.operations.types import LeakyRelu, Operation, Relu
 

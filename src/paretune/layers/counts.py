@@ -24,11 +24,11 @@ from paretune.layers.types import (
 from paretune.layers.unroll import (
     IMAGE_NUMBER,
     Application,
-    leave_out_views,
+    leave_out_idle,
     once_each,
     unroll,
 )
-from paretune.memory import Operation, find_buffers, measure_needs
+from paretune.memory import MemoryUse, find_buffers, measure_needs
 
 
 def count_parameters(layers: Layers, image_shape: Shape) -> int:
@@ -60,7 +60,7 @@ def measure(layers: Layers, image_shape: Shape, dtype: str = "float32") -> Footp
     Raises :class:`~paretune.errors.ConfigError` where a layer does not fit on what
     comes in.
     """
-    line = leave_out_views(unroll(layers, image_shape))
+    line = leave_out_idle(unroll(layers, image_shape))
     network = Unrolled(line, once_each(line), image_shape, dtype)
     return Footprint.of({name: count(network) for name, count in COUNTS.items()})
 
@@ -193,9 +193,9 @@ def _measure_memory(line: Sequence[Application], image_shape: Shape) -> list[int
     return measure_needs(len(operations), buffers)
 
 
-def find_operations(line: Iterable[Application]) -> list[Operation]:
+def find_operations(line: Iterable[Application]) -> list[MemoryUse]:
     """The applications as a memory plan takes them; no views are among them."""
-    operations: list[Operation] = []
+    operations: list[MemoryUse] = []
     for application in line:
         if isinstance(application.layer, RepeatMaps):
             operations += _find_operations_of_repeated(
@@ -204,7 +204,7 @@ def find_operations(line: Iterable[Application]) -> list[Operation]:
         else:
             overwrites = isinstance(application.layer, Norm | Activation)
             operations.append(
-                Operation(
+                MemoryUse(
                     application.inputs,
                     application.output,
                     prod(application.shape),
@@ -216,7 +216,7 @@ def find_operations(line: Iterable[Application]) -> list[Operation]:
 
 def _find_operations_of_repeated(
     application: Application, maps: int
-) -> list[Operation]:
+) -> list[MemoryUse]:
     """Repeated maps are joined as often as they fit whole, and once more; then they are
     cut.
     """
@@ -224,14 +224,14 @@ def _find_operations_of_repeated(
     times = -(-maps // maps_in)
     size = prod(application.shape)
     if times == 1 or times * maps_in == maps:
-        return [Operation(application.inputs * times, application.output, size, False)]
+        return [MemoryUse(application.inputs * times, application.output, size, False)]
     joined = f"joined {application.output}"
     return [
-        Operation(
+        MemoryUse(
             application.inputs * times,
             joined,
             times * prod(application.shape_in),
             False,
         ),
-        Operation((joined,), application.output, size, False),
+        MemoryUse((joined,), application.output, size, False),
     ]

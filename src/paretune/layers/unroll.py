@@ -135,7 +135,7 @@ def once_each(line: Iterable[Application]) -> list[Application]:
     return list(first.values())
 
 
-def leave_out_views(line: Iterable[Application]) -> list[Application]:
+def leave_out_idle(line: Iterable[Application]) -> list[Application]:
     """The applications that compute something; what gives the same values as it gets is
     looked through.
     """
@@ -145,7 +145,7 @@ def leave_out_views(line: Iterable[Application]) -> list[Application]:
     computing: list[Application] = []
     for application in line:
         inputs = tuple(sources[value] for value in application.inputs)
-        if is_view(application):
+        if computes_nothing(application):
             sources[application.output] = inputs[0]
         else:
             sources[application.output] = application.output
@@ -153,7 +153,7 @@ def leave_out_views(line: Iterable[Application]) -> list[Application]:
     return computing
 
 
-def is_view(application: Application) -> bool:
+def computes_nothing(application: Application) -> bool:
     """Whether an application gives what comes in, in evaluation mode: as it is or in
     another shape.
     """

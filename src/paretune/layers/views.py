@@ -8,7 +8,7 @@ Averaging over moved copies is as old as Krizhevsky, Sutskever and Hinton 2012,
 from collections.abc import Sequence
 from math import prod
 
-from paretune.costs import BYTES, Footprint
+from paretune.costs import BYTES, COSTS, Footprint
 from paretune.errors import check_choice
 
 # Of how many views, the moves right or left and down or up that add up to so many
@@ -41,17 +41,17 @@ def count_views(
 ) -> Footprint:
     """The costs of looking ``views`` times, from those of looking ``once``.
 
-    Each further look takes the same code and memory; looking several times takes a copy
-    of the image, too.
+    Each further look computes all again, with the same code and memory; looking several
+    times takes a copy of the image, too.
     """
     if views == 1:
         return once
     copy_bytes = BYTES[dtype] * prod(image_shape)
     counts: dict[str, int | Sequence[int]] = {**once.costs, **once.values}
-    if "macs" in once.costs:
-        counts["macs"] = views * once.costs["macs"]
-    if "ram_bytes" in once.values:
-        counts["ram_bytes"] = [
-            in_use + copy_bytes for in_use in once.values["ram_bytes"]
-        ]
+    for name, count in once.costs.items():
+        if COSTS[name].grows_with_views:
+            counts[name] = views * count
+    for name, values in once.values.items():
+        if COSTS[name].holds_image:
+            counts[name] = [value + copy_bytes for value in values]
     return Footprint.of(counts)

@@ -12,7 +12,7 @@ from paretune.layers.unroll import (
     IMAGE_NUMBER,
     Application,
     Join,
-    is_view,
+    computes_nothing,
     unroll,
 )
 from paretune.operations import types as operations
@@ -48,7 +48,7 @@ class _Writer:
     def add(self, application: Application) -> None:
         """Add what a layer does; one that gives what comes in does nothing."""
         inputs = tuple(self.values[number] for number in application.inputs)
-        if is_view(application):
+        if computes_nothing(application):
             output = inputs[0]
         elif isinstance(application.layer, layers.RepeatMaps):
             output = self._add_repeated(application, application.layer, inputs[0])

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from paretune.layers.types import Shape
-from paretune.memory import Buffer, find_buffers
-from paretune.memory import Operation as MemoryUse
+from paretune.memory import Buffer, MemoryUse, find_buffers
 from paretune.operations.types import (
     Add,
     Conv,

@@ -12,6 +12,7 @@ from pandas import DataFrame, Series
 from pandas.core.groupby import DataFrameGroupBy
 
 CONFIDENCE = 0.95
+INTERVAL = f"{100 * CONFIDENCE:.0f} %"  # in tables, pictures and cards
 WAY = ["confirms", "how"]  # trainings that differ in one of these are not averaged
 TEST_SCORES = ("test_f1", "test_accuracy")
 

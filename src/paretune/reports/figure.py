@@ -22,7 +22,7 @@ from pandas import DataFrame, Series, to_numeric
 
 from paretune.errors import ConfigError
 from paretune.front import Costs
-from paretune.reports.confirmed import Reference
+from paretune.reports.confirmed import INTERVAL, Reference
 from paretune.reports.findings import SweepResults
 from paretune.reports.labels import boxes_of_lines, boxes_of_points, label_points
 from paretune.tracking.schema import N_PARAMS
@@ -140,7 +140,7 @@ def _draw_members(axes: Axes, results: SweepResults) -> None:
         zorder=3,
     )
     if results.query.confirmed:
-        _draw_intervals(axes, costs, members, "95 % interval of the mean")
+        _draw_intervals(axes, costs, members, f"{INTERVAL} interval of the mean")
 
 
 def _draw_confirmed(axes: Axes, results: SweepResults) -> None:
@@ -158,14 +158,14 @@ def _draw_confirmed(axes: Axes, results: SweepResults) -> None:
         s=16,
         color=CONFIRMED,
         zorder=5,
-        label="confirmed: test F1, mean of seeds, 95 %",
+        label=f"confirmed: test F1, mean of seeds, {INTERVAL}",
     )
 
 
 def _draw_intervals(
     axes: Axes, costs: "Series[float]", models: DataFrame, label: str = "_"
 ) -> None:
-    """The 95 % intervals of models that were trained with several seeds; a label that
+    """The intervals of models that were trained with several seeds; a label that
     begins with _ is in no legend.
     """
     several = models["seeds"] > 1

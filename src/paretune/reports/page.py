@@ -20,7 +20,7 @@ from plotly.offline import get_plotlyjs
 from paretune.costs import COSTS, cost_of_metric, units
 from paretune.errors import ConfigError
 from paretune.front import costs_of, front, front_volume
-from paretune.reports.confirmed import format_mean_and_sd
+from paretune.reports.confirmed import INTERVAL, format_mean_and_sd
 from paretune.reports.figure import (
     CONFIRMED,
     F1_TICKS,
@@ -94,6 +94,7 @@ def _tables(results: SweepResults, fronts: Mapping[str, DataFrame]) -> dict[str,
     return {
         "confirmed": records(results.ways),
         "mean_and_sd": format_mean_and_sd,
+        "interval": INTERVAL,
         "families": families,
         "failed": records(failed.tail(FAILED_SHOWN)),
         "n_failed": len(failed),

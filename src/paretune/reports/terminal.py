@@ -11,7 +11,12 @@ from rich.table import Table
 from paretune.costs import COSTS, cost_of_metric
 from paretune.errors import ConfigError
 from paretune.front import costs_of, knee
-from paretune.reports.confirmed import Reference, format_mean_and_sd, select_most_seeds
+from paretune.reports.confirmed import (
+    INTERVAL,
+    Reference,
+    format_mean_and_sd,
+    select_most_seeds,
+)
 from paretune.reports.findings import SweepResults
 from paretune.reports.layer_words import format_layers
 from paretune.tracking.schema import N_PARAMS
@@ -79,13 +84,13 @@ def format_count(value: float) -> str:
 
 def build_confirmed_table(models: DataFrame, title: str) -> Table:
     """Confirmed models by rising parameters: mean ± deviation of ``n`` seeds, and the
-    95 % interval of the mean.
+    interval of the mean.
     """
     words = ["family", "run"]
     has_ways = models["how"].nunique() > 1
     if has_ways:
         words.append("how")
-    table = _build_table(title, ("params", "n", "test F1", "95 %", "acc"), words)
+    table = _build_table(title, ("params", "n", "test F1", INTERVAL, "acc"), words)
     for model in records(models):
         cells = [
             f"{model['n_params']:,.0f}",

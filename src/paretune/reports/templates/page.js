@@ -27,7 +27,7 @@ function hover(p) {
   return [head, `${words(p.family)} ${words(p.layers)}`, ...lines.map(words), `trial ${p.number}, run ${p.run.slice(0, 8)}`].join("<br>");
 }
 
-function intervals(points) {  // 95 %, of confirmed models; one seed has none
+function intervals(points) {  // of confirmed models; one seed has none
   const own = points.map(p => p.f1Low != null && p.f1High != null && p.f1High > p.f1Low);
   if (!own.some(Boolean)) return {};
   const above = points.map((p, i) => own[i] ? error(p.f1Low) - error(p.f1) : 0);
