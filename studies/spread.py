@@ -15,7 +15,7 @@ import numpy as np
 import optuna
 from bench.real_asks import make_spec
 
-from paretune.search.costs import Params
+from paretune.search.costs import Configuration
 from paretune.search.feasible_space import FeasibleSpace
 
 STARTS = 20
@@ -73,11 +73,11 @@ def measure_spread(arguments: tuple[str, ...]) -> Spread:
 
 def ask_all(
     feasible: FeasibleSpace, sampler: optuna.samplers.BaseSampler
-) -> list[Params]:
+) -> list[Configuration]:
     """The configurations of a study whose scores grow with the cost, and have noise."""
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
     rng = np.random.default_rng(0)
-    asked: list[Params] = []
+    asked: list[Configuration] = []
     for _ in range(ASKS):
         trial = study.ask()
         params = dict(trial.relative_params)
@@ -88,13 +88,15 @@ def ask_all(
     return asked
 
 
-def count(feasible: FeasibleSpace, params: Params) -> float:
+def count(feasible: FeasibleSpace, params: Configuration) -> float:
     """The counted cost."""
     assert feasible.costs is not None
     return feasible.costs.exact(params)
 
 
-def key_of(feasible: FeasibleSpace, params: Params) -> frozenset[tuple[str, object]]:
+def key_of(
+    feasible: FeasibleSpace, params: Configuration
+) -> frozenset[tuple[str, object]]:
     """What of a configuration changes its network."""
     assert feasible.costs is not None
     idle = feasible.costs.find_idle(params)

@@ -17,8 +17,8 @@ from sklearn.model_selection import cross_val_predict
 
 from paretune.search.space_parser import parse_space
 
-Params = dict[str, float]
-Score = Callable[[Params, np.random.Generator], float]
+Configuration = dict[str, float]
+Score = Callable[[Configuration, np.random.Generator], float]
 
 CAP = 5000
 SPACE = parse_space(
@@ -32,7 +32,7 @@ SPACE = parse_space(
 TRIALS = Path(__file__).parent / "mnist_trials.csv"
 
 
-def count(params: Params) -> int:
+def count(params: Configuration) -> int:
     """Five 3x3 convolutions without bias, their batch norms, and ten maps at the
     end.
     """
@@ -40,7 +40,7 @@ def count(params: Params) -> int:
     return sum(9 * a * b for a, b in pairwise(channels)) + 2 * sum(channels[1:-1])
 
 
-def formula(params: Params, rng: np.random.Generator) -> float:
+def formula(params: Configuration, rng: np.random.Generator) -> float:
     """F1 between 0.1 and 0.996.
 
     The error falls with every layer's log width, most where the layers are balanced;
@@ -59,7 +59,7 @@ def formula(params: Params, rng: np.random.Generator) -> float:
     return 1 - float(np.clip(np.exp(log_error), 0.004, 0.9))
 
 
-def mnist(params: Params, rng: np.random.Generator) -> float:
+def mnist(params: Configuration, rng: np.random.Generator) -> float:
     """F1 as 400 randomised trees predict it from the trainings in ``mnist_trials.csv``,
     with the noise of a seed.
 
@@ -101,7 +101,7 @@ def _trials() -> tuple[np.ndarray, np.ndarray]:
     return np.array(rows), np.log(1 - np.array([float(line["f1"]) for line in lines]))
 
 
-def _features(params: Params) -> list[float]:
+def _features(params: Configuration) -> list[float]:
     """Logarithms of the widths and the learning rate, and of what explains most: the
     size and the narrowest layer.
     """

@@ -53,11 +53,11 @@ class Point(Candidate):
     run_id: str = ""
 
 
-Costs = NDArray[np.float64]
+Floats = NDArray[np.float64]
 LEAST_ERROR = 1e-4  # a score of 1 has no logarithm of its error
 
 
-def costs_of(params: ArrayLike, f1: ArrayLike) -> Costs:
+def costs_of(params: ArrayLike, f1: ArrayLike) -> Floats:
     """Costs ``(N, 2)`` of points given by their parameter counts ``(N,)`` and F1
     ``(N,)``.
     """
@@ -155,5 +155,5 @@ def knee(costs: ArrayLike) -> int | None:
     return int(members[np.argmin(scaled.sum(axis=1))])
 
 
-def _rows(costs: ArrayLike) -> Costs:
+def _rows(costs: ArrayLike) -> Floats:
     return np.asarray(costs, dtype=np.float64).reshape(-1, 2)

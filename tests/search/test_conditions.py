@@ -4,7 +4,7 @@ from optuna.distributions import IntDistribution
 
 from contracts.sampler import DEEP, deep_count
 from paretune.errors import CapError, ConfigError
-from paretune.search.costs import Costs
+from paretune.search.costs import CostModel
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.space_parser import parse_space
 
@@ -111,7 +111,7 @@ def test_a_condition_that_compares_words_with_numbers_is_refused():
 
 def test_few_configurations_are_counted_for_every_depth():
     counted = []
-    costs = Costs(DEEP, lambda params: counted.append(params) or deep_count(params))
+    costs = CostModel(DEEP, lambda params: counted.append(params) or deep_count(params))
     feasible, rng = FeasibleSpace(DEEP, deep_count), np.random.default_rng(0)
     draws = [feasible.draw_uniform(rng) for _ in range(300)]
 

@@ -15,7 +15,7 @@ from contracts.sampler import (
 )
 from paretune.errors import CapError
 from paretune.search.caps import OVER_CAP, Caps
-from paretune.search.costs import Costs
+from paretune.search.costs import CostModel
 from paretune.search.distributions import draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
@@ -57,7 +57,7 @@ def test_a_quadratic_polynomial_is_found_from_its_values(factors, where):
 
 def test_costs_are_the_counted_ones_and_few_are_counted():
     counted = []
-    costs = Costs(SPACE, lambda params: counted.append(params) or count(params))
+    costs = CostModel(SPACE, lambda params: counted.append(params) or count(params))
 
     assert [costs(params) for params in draws(500)] == [
         count(params) for params in draws(500)
@@ -66,7 +66,7 @@ def test_costs_are_the_counted_ones_and_few_are_counted():
 
 
 def test_branches_have_costs_of_their_own():
-    costs = Costs(CONDITIONAL, conditional_count)
+    costs = CostModel(CONDITIONAL, conditional_count)
 
     assert costs({"model": "a", "lr": 0.1, "a/w": 7}) == 210
     assert costs({"model": "b", "lr": 0.1, "b/w": 7, "b/v": 5}) == 35
@@ -79,13 +79,13 @@ def test_a_choice_of_fractions_is_no_number_in_between():
             "mult": CategoricalDistribution([1.0, 0.25]),
         }
     )
-    costs = Costs(space, lambda params: int(params["mult"] * params["w"] * 100))
+    costs = CostModel(space, lambda params: int(params["mult"] * params["w"] * 100))
 
     assert [costs({"w": 4, "mult": mult}) for mult in (1.0, 0.25)] == [400, 100]
 
 
 def test_a_cost_that_is_no_polynomial_is_counted():
-    costs = Costs(SPACE, lambda params: count(params) + params["w0"] ** 3)
+    costs = CostModel(SPACE, lambda params: count(params) + params["w0"] ** 3)
 
     assert [costs(params) for params in draws(50)] == [
         count(params) + params["w0"] ** 3 for params in draws(50)
@@ -94,7 +94,7 @@ def test_a_cost_that_is_no_polynomial_is_counted():
 
 def test_the_largest_of_several_costs_of_a_name_is_its_cost_and_few_are_counted():
     counted = []
-    costs = Costs(
+    costs = CostModel(
         SPACE,
         lambda params: counted.append(params) or count_layered(params),
         caps=Caps({}, "ram"),
@@ -107,7 +107,7 @@ def test_the_largest_of_several_costs_of_a_name_is_its_cost_and_few_are_counted(
 
 
 def test_over_another_cap_a_configuration_costs_more_than_anything():
-    costs = Costs(SPACE, count_layered, caps=TWO_CAPS)
+    costs = CostModel(SPACE, count_layered, caps=TWO_CAPS)
     for params in draws(200):
         is_over = max(count_layered(params)["ram"]) > 9000
         assert costs(params) == costs.exact(params)

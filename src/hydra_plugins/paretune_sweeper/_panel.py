@@ -22,7 +22,7 @@ from hydra_plugins.paretune_sweeper._progress import (
 )
 from hydra_plugins.paretune_sweeper._scatter import Marks, plot_scatter
 from paretune.costs import units
-from paretune.front import Costs, costs_of, front
+from paretune.front import Floats, costs_of, front
 from paretune.search.caps import Caps
 from paretune.search.claims import LATEST, read_worker
 from paretune.search.storage import read_note
@@ -85,7 +85,7 @@ class Panel:
         legend = f"{MEMBER} front  {DOMINATED} other trials  {IN_HAND} in hand"
         return f"{name}: score by {unit}; {legend}"
 
-    def _plot(self, points: Costs, columns: int, height: int) -> list[str]:
+    def _plot(self, points: Floats, columns: int, height: int) -> list[str]:
         groups = [Marks(DOMINATED, points)]
         reported = _list_reported(self.trials)
         if reported:

@@ -13,7 +13,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.costs import volume_end_of
-from paretune.front import Costs, costs_of, front, front_volume
+from paretune.front import Floats, costs_of, front, front_volume
 from paretune.search.caps import Caps
 from paretune.search.stopping import (
     compute_hypervolume,
@@ -111,7 +111,7 @@ class Progress:
         volume = self._compute_volume(losses)
         return [f"front {n_members}", f"hypervolume {volume:.3f}", best]
 
-    def _compute_volume(self, losses: Costs) -> float:
+    def _compute_volume(self, losses: Floats) -> float:
         """The hypervolume as the tracking store has it, so that the two agree.
 
         For objectives that the store has not, that of the losses.
@@ -122,7 +122,7 @@ class Progress:
         cap = self.caps.most.get(self.caps.axis)
         return front_volume(points[:, 0], 1 - points[:, 1], cap, self.caps.axis)
 
-    def points(self) -> Costs | None:
+    def points(self) -> Floats | None:
         """Costs and errors ``(N, 2)`` of complete trials.
 
         ``None`` if there are none, or for other objectives than counts and scores.
@@ -137,7 +137,7 @@ class Progress:
             return costs_of(costs, scores)
         return None
 
-    def _are_counts(self, costs: Costs) -> bool:
+    def _are_counts(self, costs: Floats) -> bool:
         axis = self.caps.axis
         if axis in self.caps.most:
             return True

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from paretune.front import LEAST_ERROR, Costs
+from paretune.front import LEAST_ERROR, Floats
 
-Floats = NDArray[np.float64]
 LABEL_WIDTH = 6  # characters of a score
 AXIS_WIDTH = 2  # a space, and the axis itself
 LEAST_COST = 1e-9  # a cost of 0 has no logarithm
@@ -20,7 +18,7 @@ class Marks:
     """Points ``(N, 2)`` of (cost, error) that are drawn with one mark."""
 
     mark: str
-    costs: Costs
+    costs: Floats
 
 
 def plot_scatter(groups: Sequence[Marks], columns: int, height: int) -> list[str]:
@@ -64,7 +62,7 @@ def _frame_rows(cells: Sequence[Sequence[str]], scores: Mapping[int, str]) -> li
     return lines
 
 
-def _take_logs(costs: Costs) -> Floats:
+def _take_logs(costs: Floats) -> Floats:
     positive = np.maximum(costs, [LEAST_COST, LEAST_ERROR])
     return np.asarray(np.log10(positive))
 

@@ -21,7 +21,7 @@ from matplotlib.transforms import Bbox
 from pandas import DataFrame, Series, to_numeric
 
 from paretune.errors import ConfigError
-from paretune.front import Costs
+from paretune.front import Floats
 from paretune.reports.confirmed import INTERVAL, Reference
 from paretune.reports.findings import SweepResults
 from paretune.reports.labels import boxes_of_lines, boxes_of_points, label_points
@@ -242,14 +242,14 @@ def _label_references(
     label_points(axes, names, _points_of(named), obstacles)
 
 
-def _points_of(references: Sequence[Reference]) -> Costs:
+def _points_of(references: Sequence[Reference]) -> Floats:
     """The published models as points ``(N, 2)`` of the picture."""
     params = [reference.params for reference in references]
     scores = [reference.score for reference in references]
     return _points(params, scores)
 
 
-def _points(costs: ArrayLike, scores: ArrayLike) -> Costs:
+def _points(costs: ArrayLike, scores: ArrayLike) -> Floats:
     return np.column_stack([np.asarray(costs, float), _errors(scores)])
 
 
@@ -399,7 +399,7 @@ def _set_scales(axes: Axes, scores: ArrayLike) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _set_f1_axis(axes: Axes, errors: Costs) -> None:
+def _set_f1_axis(axes: Axes, errors: Floats) -> None:
     highest = min(1.0, max(errors) * MARGIN)
     lowest = min(errors) / MARGIN
     ticks = f1_ticks(1 - highest, 1 - lowest)
@@ -496,8 +496,8 @@ def _confirmed_scores(results: SweepResults) -> list[float]:
     return [*models["test_f1"], *sure["test_f1_low"], *sure["test_f1_high"]]
 
 
-def _errors(scores: ArrayLike) -> Costs:
+def _errors(scores: ArrayLike) -> Floats:
     """The errors 1 - F1, none below the least that is shown."""
     exact = 1 - np.asarray(scores, float)
-    errors: Costs = np.maximum(exact, LEAST_SHOWN_ERROR)
+    errors: Floats = np.maximum(exact, LEAST_SHOWN_ERROR)
     return errors

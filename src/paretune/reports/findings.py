@@ -14,7 +14,7 @@ from pandas import DataFrame
 from paretune import paths
 from paretune.costs import COSTS, cost_of_metric
 from paretune.errors import ConfigError, StoreError
-from paretune.front import Costs, Point
+from paretune.front import Floats, Point
 from paretune.reports.confirmed import (
     Reference,
     read_references,
@@ -209,13 +209,13 @@ class SweepResults:
         run_ids = self.complete.loc[nearest, "run_id"]
         return set(run_ids)
 
-    def _front_errors(self) -> Costs:
+    def _front_errors(self) -> Floats:
         """For each of the models the error of the front at its cost."""
         costs = self.complete[self.cost]
         member_costs = self.members[self.cost]
         member_errors = 1 - self.members[self.f1].to_numpy()
         places = member_costs.searchsorted(costs, side="right") - 1
-        errors: Costs = np.maximum(member_errors[places], LEAST_FRONT_ERROR)
+        errors: Floats = np.maximum(member_errors[places], LEAST_FRONT_ERROR)
         return errors
 
     def point(self, run: str | None = None) -> Point:

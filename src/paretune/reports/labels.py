@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox, BboxBase
 
-from paretune.front import Costs
+from paretune.front import Floats
 
 Align = Literal["left", "right", "center"]
 
@@ -82,7 +82,7 @@ LABEL_PLACES = _make_places()
 
 
 def label_points(
-    axes: Axes, names: Sequence[str], points: Costs, obstacles: Sequence[Bbox]
+    axes: Axes, names: Sequence[str], points: Floats, obstacles: Sequence[Bbox]
 ) -> list[Annotation]:
     """Write each of the ``names`` beside its point ``(N, 2)``, in data units, and
     return the texts.
@@ -106,7 +106,7 @@ def box_of(name: Annotation) -> Bbox:
     return Text.get_window_extent(name)
 
 
-def _write(axes: Axes, name: str, point: Costs, place: Place) -> Annotation:
+def _write(axes: Axes, name: str, point: Floats, place: Place) -> Annotation:
     leader = None
     if place.distance_pt >= LEADER_FROM_PT:
         leader = LEADER
@@ -122,12 +122,12 @@ def _write(axes: Axes, name: str, point: Costs, place: Place) -> Annotation:
     return text
 
 
-def _position_of(point: Costs) -> tuple[float, float]:
+def _position_of(point: Floats) -> tuple[float, float]:
     x, y = point
     return (float(x), float(y))
 
 
-def _best_place(axes: Axes, name: str, point: Costs, taken: Sequence[Bbox]) -> Place:
+def _best_place(axes: Axes, name: str, point: Floats, taken: Sequence[Bbox]) -> Place:
     box = _measure_box(axes, name, point)
     corners = np.array([other.extents for other in taken]).reshape(-1, 4)
     costs: list[float] = []
@@ -137,7 +137,7 @@ def _best_place(axes: Axes, name: str, point: Costs, taken: Sequence[Bbox]) -> P
     return LABEL_PLACES[int(np.argmin(costs))]
 
 
-def _measure_box(axes: Axes, name: str, point: Costs) -> Bbox:
+def _measure_box(axes: Axes, name: str, point: Floats) -> Bbox:
     """The box in pixels of a name that begins at its point."""
     probe = axes.annotate(
         name, _position_of(point), (0, 0), va="center", ha="left", **STYLE
@@ -160,7 +160,7 @@ def _move(axes: Axes, box: Bbox, place: Place) -> Bbox:
     return Bbox(moved).padded(CLEARANCE_PIXELS)
 
 
-def _cost(axes: Axes, box: Bbox, place: Place, corners: Costs) -> float:
+def _cost(axes: Axes, box: Bbox, place: Place, corners: Floats) -> float:
     """How bad a place is: the boxes that are covered there, its distance, and whether
     it leaves the picture.
     """
@@ -170,7 +170,7 @@ def _cost(axes: Axes, box: Bbox, place: Place, corners: Costs) -> float:
     return float(covered + distance + leaving)
 
 
-def _count_covered(box: Bbox, corners: Costs) -> int:
+def _count_covered(box: Bbox, corners: Floats) -> int:
     """How many boxes overlap with ``box``; ``corners`` are theirs, ``(N, 4)``: left,
     low, right, high.
     """
@@ -187,7 +187,7 @@ def _leaves(box: Bbox, frame: BboxBase) -> bool:
     return bool(across or upright)
 
 
-def boxes_of_points(axes: Axes, points: Costs, size_pixels: float = 6) -> list[Bbox]:
+def boxes_of_points(axes: Axes, points: Floats, size_pixels: float = 6) -> list[Bbox]:
     """A box in pixels round each point ``(N, 2)``, given in data units."""
     half = size_pixels / 2
     boxes: list[Bbox] = []
@@ -197,7 +197,7 @@ def boxes_of_points(axes: Axes, points: Costs, size_pixels: float = 6) -> list[B
     return boxes
 
 
-def boxes_of_lines(axes: Axes, starts: Costs, ends: Costs) -> list[Bbox]:
+def boxes_of_lines(axes: Axes, starts: Floats, ends: Floats) -> list[Bbox]:
     """A box in pixels round each upright or level line from ``starts`` ``(N, 2)`` to
     ``ends``, given in data units.
     """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from paretune.front import front
-from paretune.search.costs import Params
+from paretune.search.costs import Configuration
 from paretune.search.distributions import as_number, draw_uniform, snap_to_grid
 from paretune.search.ehvi import expected_improvement
 from paretune.search.feasible_space import FeasibleSpace
@@ -35,7 +35,11 @@ class BranchModel:
     """
 
     def __init__(
-        self, feasible: FeasibleSpace, exponent: float, choice: Params, history: History
+        self,
+        feasible: FeasibleSpace,
+        exponent: float,
+        choice: Configuration,
+        history: History,
     ) -> None:
         self.feasible = feasible
         self.exponent = exponent
@@ -49,7 +53,7 @@ class BranchModel:
         ]
         running = [params for params in history.running if self.holds(params)]
 
-        self.members: list[Params] = []
+        self.members: list[Configuration] = []
         losses: list[float] = []
         for observation in seen:
             if observation.epoch is None:
@@ -69,7 +73,7 @@ class BranchModel:
         costs = self._costs(configurations)
         selected = select_training_points(costs, losses)
 
-        chosen: list[Params] = []
+        chosen: list[Configuration] = []
         epochs: list[int | None] = []
         for i in selected:
             chosen.append(configurations[i])
@@ -77,7 +81,9 @@ class BranchModel:
         rows = self._make_rows(chosen, epochs)
         return Surrogate(rows, losses[selected])
 
-    def _add_running(self, surrogate: Surrogate, running: Sequence[Params]) -> None:
+    def _add_running(
+        self, surrogate: Surrogate, running: Sequence[Configuration]
+    ) -> None:
         """Count trials that are running at the loss that is predicted for them."""
         rows = self._make_rows(running)
         predicted = surrogate.add_fantasies(rows)
@@ -92,7 +98,7 @@ class BranchModel:
         missing = [name for name in self.distributions if name not in params]
         return not any(self.feasible.space.is_active(name, params) for name in missing)
 
-    def make_candidates(self, rng: np.random.Generator) -> list[Params]:
+    def make_candidates(self, rng: np.random.Generator) -> list[Configuration]:
         """Feasible draws spread over all costs, and mutations of members of the
         front.
         """
@@ -114,7 +120,7 @@ class BranchModel:
     def predict_gains(
         self,
         surrogate: Surrogate,
-        candidates: Sequence[Params],
+        candidates: Sequence[Configuration],
         known: Floats,
         reference: tuple[float, float],
     ) -> Floats:
@@ -126,7 +132,7 @@ class BranchModel:
         costs = self._costs(candidates)
         return expected_improvement(costs, mean, deviation, known, reference)
 
-    def _costs(self, configurations: Sequence[Params]) -> Floats:
+    def _costs(self, configurations: Sequence[Configuration]) -> Floats:
         """The costs of whole configurations, from 0 to 1.
 
         What is cheaper than the least cost that counts is worth no more than one of
@@ -134,12 +140,14 @@ class BranchModel:
         """
         return self.feasible.shares_of(configurations, self.exponent)
 
-    def _make_points(self, configurations: Sequence[Params], losses: Floats) -> Floats:
+    def _make_points(
+        self, configurations: Sequence[Configuration], losses: Floats
+    ) -> Floats:
         points = np.column_stack([self._costs(configurations), losses])
         return points.reshape(-1, 2)
 
     def _make_rows(
-        self, configurations: Sequence[Params], epochs: Sequence[int | None] = ()
+        self, configurations: Sequence[Configuration], epochs: Sequence[int | None] = ()
     ) -> Floats:
         """Features, the log cost (it explains more of a score than any one width), and
         how early a trial was seen.
@@ -159,7 +167,7 @@ class BranchModel:
         log_costs = self.feasible.shares_of(configurations)
         return np.column_stack([columns, log_costs, earliness])
 
-    def _mutate(self, parent: Params, rng: np.random.Generator) -> Params:
+    def _mutate(self, parent: Configuration, rng: np.random.Generator) -> Configuration:
         """``parent`` with one to three parameters changed: a step of a tenth or so of
         the range, or another choice.
         """

@@ -12,7 +12,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.errors import check_least
-from paretune.search.costs import Params
+from paretune.search.costs import Configuration
 from paretune.search.distributions import Distributions, draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.start_targets import StartTarget, spread_targets
@@ -65,7 +65,7 @@ class CappedSampler(BaseSampler):
 
     def propose(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
-    ) -> Params:
+    ) -> Configuration:
         """A configuration that fits, once the start is over."""
         raise NotImplementedError
 
@@ -84,7 +84,7 @@ class CappedSampler(BaseSampler):
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Distributions
-    ) -> Params:
+    ) -> Configuration:
         """The part that ``search_space`` has of one whole configuration that fits.
 
         For a further attempt at a trial it is the one that it had, of which it may know
@@ -111,7 +111,7 @@ class CappedSampler(BaseSampler):
         rng = np.random.default_rng([self.seed, trial.number, n_drawn])
         return draw_uniform(param_distribution, rng)
 
-    def _draw_configuration(self, study: Study, trial: FrozenTrial) -> Params:
+    def _draw_configuration(self, study: Study, trial: FrozenTrial) -> Configuration:
         searched = self.feasible.space.all_distributions()
         enqueued = restrict(trial.system_attrs.get(ENQUEUED, {}), searched)
         others = _Others.read(study, trial)
@@ -119,7 +119,7 @@ class CappedSampler(BaseSampler):
         is_start = trial.number < self.n_startup
 
         # A network that was tried, with other settings of its training.
-        known_network: Params = {}
+        known_network: Configuration = {}
         for proposed in self._propose_several(study, trial, rng):
             params = self.feasible.impose(enqueued, proposed, rng)
             if others.have(params) or not self.feasible.verify_fits(params):
@@ -134,7 +134,7 @@ class CappedSampler(BaseSampler):
 
     def _propose_several(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
-    ) -> Iterator[Params]:
+    ) -> Iterator[Configuration]:
         if trial.number < self.n_startup:
             for attempt in range(START_TRIES):
                 yield self._draw_start(trial.number, rng, attempt)
@@ -145,10 +145,10 @@ class CappedSampler(BaseSampler):
     def _draw_last(
         self,
         trial: FrozenTrial,
-        enqueued: Params,
-        params: Params,
+        enqueued: Configuration,
+        params: Configuration,
         rng: np.random.Generator,
-    ) -> Params:
+    ) -> Configuration:
         """A configuration that fits, where all was tried already, as far as it seems,
         or nothing proposed fits.
 
@@ -172,7 +172,7 @@ class CappedSampler(BaseSampler):
         feasible.check_fits(imposed[-1], source)
         return imposed[-1]
 
-    def _is_new_network(self, params: Params, others: "_Others") -> bool:
+    def _is_new_network(self, params: Configuration, others: "_Others") -> bool:
         """Whether no other trial has the same network, whatever its training."""
         if self.feasible.costs is None:
             return True
@@ -182,7 +182,7 @@ class CappedSampler(BaseSampler):
 
     def _draw_start(
         self, number: int, rng: np.random.Generator, attempt: int
-    ) -> Params:
+    ) -> Configuration:
         """A draw near the target of trial ``number``.
 
         After some attempts it is of any size, as there are few networks near the
@@ -209,7 +209,7 @@ class CappedSampler(BaseSampler):
 class _Others:
     """The configurations of the other trials of a study, those in flight included."""
 
-    configurations: list[Params]
+    configurations: list[Configuration]
     keys: set[frozenset[tuple[str, Any]]]
 
     @classmethod
@@ -225,43 +225,43 @@ class _Others:
             others.keys.add(frozenset(params.items()))
         return others
 
-    def have(self, params: Params) -> bool:
+    def have(self, params: Configuration) -> bool:
         """Whether one of them is ``params``."""
         return frozenset(params.items()) in self.keys
 
-    def have_part(self, params: Params) -> bool:
+    def have_part(self, params: Configuration) -> bool:
         """Whether ``params`` are part of one of them."""
         part = params.items()
         return any(part <= other.items() for other in self.configurations)
 
 
-def drawn_for(trial: FrozenTrial) -> Params:
+def drawn_for(trial: FrozenTrial) -> Configuration:
     """The whole configuration that was drawn for a trial; empty if none was yet."""
     drawn = trial.system_attrs.get(f"{NOTE}{DRAWN}", {})
     return dict(drawn)
 
 
-def configuration_of(trial: FrozenTrial) -> Params:
+def configuration_of(trial: FrozenTrial) -> Configuration:
     """The configuration that a trial ran with, and what was drawn for it besides, which
     its task did not ask for.
     """
     return drawn_for(trial) | trial.params
 
 
-def restrict(params: Params, names: Collection[str]) -> Params:
+def restrict(params: Configuration, names: Collection[str]) -> Configuration:
     """``params`` of these names."""
-    part: Params = {}
+    part: Configuration = {}
     for name, value in params.items():
         if name in names:
             part[name] = value
     return part
 
 
-def _to_plain_numbers(params: Params) -> Params:
+def _to_plain_numbers(params: Configuration) -> Configuration:
     """Numbers of Python's: a database takes none of numpy's, with which some samplers
     draw.
     """
-    plain: Params = {}
+    plain: Configuration = {}
     for name, value in params.items():
         plain[name] = value
         if isinstance(value, np.generic):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paretune.search.costs import Params
+from paretune.search.costs import Configuration
 from paretune.search.feasible_space import FeasibleSpace
 
 SHARES = np.linspace(0.0, 1.0, 8)  # of the way over a branch's costs: a draw at each
@@ -50,7 +50,7 @@ def find_ranges(feasible: FeasibleSpace) -> list[CostRange]:
     ]
 
 
-def _draw_fitting(feasible: FeasibleSpace) -> Iterator[Params]:
+def _draw_fitting(feasible: FeasibleSpace) -> Iterator[Configuration]:
     """The smallest configuration of each branch, and draws at all shares of its
     costs.
     """

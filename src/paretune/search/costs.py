@@ -30,8 +30,8 @@ from paretune.search.space import Space, free_integers
 
 CacheKey = TypeVar("CacheKey")
 CacheValue = TypeVar("CacheValue")
-Params = dict[str, Any]
-Count = Callable[[Params], int | Mapping[str, int | Sequence[int]]]
+Configuration = dict[str, Any]
+Count = Callable[[Configuration], int | Mapping[str, int | Sequence[int]]]
 Ints = Mapping[str, IntDistribution]
 Rest = frozenset[tuple[str, Any]]
 Term = tuple[str, str]  # the names of its two factors; of a constant one "1"
@@ -54,11 +54,11 @@ class Structure:
     sizes: Sizes
     weigh: Weigh
 
-    def row_of(self, params: Params) -> list[int]:
+    def row_of(self, params: Configuration) -> list[int]:
         """The sizes of a configuration."""
         return [params[name] for name in self.sizes.names]
 
-    def rows_of(self, configurations: Sequence[Params]) -> Rows:
+    def rows_of(self, configurations: Sequence[Configuration]) -> Rows:
         """The sizes ``(N, sizes)`` of several."""
         rows = [self.row_of(params) for params in configurations]
         return np.array(rows, dtype=np.int64).reshape(len(rows), -1)
@@ -67,7 +67,7 @@ class Structure:
         """The sizes of a row by their names."""
         return dict(zip(self.sizes.names, row.tolist(), strict=True))
 
-    def hold(self, held: Params) -> "Structure":
+    def hold(self, held: Configuration) -> "Structure":
         """The same with those sizes that are ``held`` at their values alone."""
         ranges = dict(self.sizes.distributions)
         for name in ranges.keys() & held.keys():
@@ -80,7 +80,7 @@ class Structure:
         return float(self.weigh(self.sizes.lows[None])[0])
 
 
-class Costs:
+class CostModel:
     """Costs of a space's configurations, exact by ``count``, or by polynomials.
 
     ``count`` gives a whole number, or one for each name that ``caps`` speak of; of
@@ -118,12 +118,12 @@ class Costs:
         self._structural: dict[str, frozenset[str]] = {}
         self._terms: dict[str, set[Term]] = {}
 
-    def __call__(self, params: Params) -> float:
+    def __call__(self, params: Configuration) -> float:
         """The cost of ``params``; infinite if they cannot be built."""
         structure = self.structure_of(params)
         return float(structure.weigh(structure.rows_of([params]))[0])
 
-    def weigh(self, configurations: Sequence[Params]) -> Floats:
+    def weigh(self, configurations: Sequence[Configuration]) -> Floats:
         """The costs ``(N,)`` of several configurations."""
         costs = np.zeros(len(configurations))
         for structure, indices in self.group(configurations):
@@ -132,7 +132,7 @@ class Costs:
         return costs
 
     def group(
-        self, configurations: Sequence[Params]
+        self, configurations: Sequence[Configuration]
     ) -> Iterable[tuple[Structure, list[int]]]:
         """The structures of several configurations, each with the indices of those that
         have it.
@@ -144,7 +144,7 @@ class Costs:
             indices.append(index)
         return groups.values()
 
-    def structure_of(self, params: Params) -> Structure:
+    def structure_of(self, params: Configuration) -> Structure:
         """The structure that ``params`` have."""
         ints = self._polynomial_ints(params)
         rest = self._rest(params, ints)
@@ -155,7 +155,7 @@ class Costs:
         return self._structures[rest]
 
     def _make_structure(
-        self, params: Params, ints: Ints, polynomials: Polynomials | None
+        self, params: Configuration, ints: Ints, polynomials: Polynomials | None
     ) -> Structure:
         """A structure whose costs are those of the polynomials, if there are any, else
         counted one by one.
@@ -172,14 +172,16 @@ class Costs:
             largest = np.maximum(largest, costs[name] / self.caps.most[name])
         return np.where(largest > 1, OVER_CAP * largest, costs[self.caps.axis])
 
-    def _count_each(self, plain: Params, names: Sequence[str], rows: Rows) -> Floats:
+    def _count_each(
+        self, plain: Configuration, names: Sequence[str], rows: Rows
+    ) -> Floats:
         costs: list[float] = []
         for row in rows.tolist():
             sizes = dict(zip(names, row, strict=True))
             costs.append(self.exact(plain | sizes))
         return np.array(costs)
 
-    def exact(self, params: Params) -> float:
+    def exact(self, params: Configuration) -> float:
         """The counted cost of ``params``; infinite if they cannot be built."""
         counts = self.counts(params)
         if counts is None:
@@ -193,11 +195,11 @@ class Costs:
             return OVER_CAP * largest
         return max(counts[self.caps.axis])
 
-    def counts(self, params: Params) -> CostCounts | None:
+    def counts(self, params: Configuration) -> CostCounts | None:
         """The counted costs by name, of each all that it is the largest of; ``None`` if
         they cannot be built.
         """
-        read: Params = {}
+        read: Configuration = {}
         for name, value in params.items():
             if name not in self.unread:
                 read[name] = value
@@ -206,7 +208,7 @@ class Costs:
             _keep(self._exact, key, self._count(params))
         return self._exact[key]
 
-    def _count(self, params: Params) -> CostCounts | None:
+    def _count(self, params: Configuration) -> CostCounts | None:
         try:
             counted = self.count(params)
         except ConfigError as error:
@@ -224,7 +226,7 @@ class Costs:
                 counts[name] = (cost,)
         return counts
 
-    def verify(self, params: Params) -> None:
+    def verify(self, params: Configuration) -> None:
         """Count ``params``; if their cost is another one, what shares their polynomials
         is counted from now on.
         """
@@ -235,7 +237,7 @@ class Costs:
         counted = self._make_structure(params, ints, None)
         _keep(self._structures, rest, counted)
 
-    def _polynomial_ints(self, params: Params) -> dict[str, IntDistribution]:
+    def _polynomial_ints(self, params: Configuration) -> dict[str, IntDistribution]:
         """The whole numbers of ``params`` that polynomials take."""
         branch = self.space.branch_of(params)
         key = (branch, *params)
@@ -248,16 +250,16 @@ class Costs:
             self._ints[key] = ints
         return self._ints[key]
 
-    def _rest(self, params: Params, ints: Collection[str]) -> Rest:
+    def _rest(self, params: Configuration, ints: Collection[str]) -> Rest:
         """The values that matter beside the whole numbers that polynomials take."""
         idle = self.find_idle(params)
-        rest: Params = {}
+        rest: Configuration = {}
         for name, value in params.items():
             if name not in ints and name not in idle:
                 rest[name] = value
         return frozenset(rest.items())
 
-    def _find_structural(self, params: Params) -> frozenset[str]:
+    def _find_structural(self, params: Configuration) -> frozenset[str]:
         """Whole numbers that change of how many values a cost is the largest, such as
         the number of layers.
 
@@ -272,7 +274,9 @@ class Costs:
             self._structural[branch] = frozenset(structural)
         return self._structural[branch]
 
-    def _is_structural(self, name: str, dist: IntDistribution, params: Params) -> bool:
+    def _is_structural(
+        self, name: str, dist: IntDistribution, params: Configuration
+    ) -> bool:
         if name in self.unread:
             return False
         at_low = self._count_values(params | {name: dist.low})
@@ -281,14 +285,14 @@ class Costs:
             return False
         return at_low != at_high
 
-    def _count_values(self, params: Params) -> dict[str, int] | None:
+    def _count_values(self, params: Configuration) -> dict[str, int] | None:
         """Of how many values each cost is the largest."""
         counts = self.counts(self.space.drop_inactive(params))
         if counts is None:
             return None
         return {name: len(values) for name, values in counts.items()}
 
-    def find_idle(self, params: Params) -> frozenset[str]:
+    def find_idle(self, params: Configuration) -> frozenset[str]:
         """Parameters of this branch that changed no cost where it was tried.
 
         These are fractions, and choices such as the optimizer's.
@@ -305,11 +309,11 @@ class Costs:
         return self._idle[branch]
 
     def _draw_whole(
-        self, params: Params, distributions: Mapping[str, BaseDistribution]
-    ) -> list[Params]:
+        self, params: Configuration, distributions: Mapping[str, BaseDistribution]
+    ) -> list[Configuration]:
         """Draws of a branch with a value of every parameter, whatever its condition."""
         rng = np.random.default_rng(0)
-        draws: list[Params] = []
+        draws: list[Configuration] = []
         for _ in range(IDLE_DRAWS):
             draw = {name: params[name] for name in self.space.choices}
             for name, dist in distributions.items():
@@ -318,7 +322,7 @@ class Costs:
         return draws
 
     def _is_idle(
-        self, name: str, dist: BaseDistribution, draws: Sequence[Params]
+        self, name: str, dist: BaseDistribution, draws: Sequence[Configuration]
     ) -> bool:
         is_choice = (
             isinstance(dist, CategoricalDistribution) or name in self.space.switches
@@ -331,7 +335,9 @@ class Costs:
             return False
         return all(self._changes_nothing(name, dist, draw) for draw in having)
 
-    def _changes_nothing(self, name: str, dist: BaseDistribution, draw: Params) -> bool:
+    def _changes_nothing(
+        self, name: str, dist: BaseDistribution, draw: Configuration
+    ) -> bool:
         """Whether ``draw`` has the same counts with every value of the parameter
         ``name``.
         """
@@ -346,7 +352,7 @@ class Costs:
                 return False
         return True
 
-    def _set_idle_lowest(self, params: Params) -> Params:
+    def _set_idle_lowest(self, params: Configuration) -> Configuration:
         """``params`` with what is idle at its first value, so that few are counted."""
         branch = self.space.branch_of(params)
         distributions = self.space.distributions(branch)
@@ -356,7 +362,7 @@ class Costs:
                 plain[name] = find_lowest(distributions[name])
         return self.space.drop_inactive(plain)
 
-    def _learn(self, params: Params, ints: Ints) -> Polynomials | None:
+    def _learn(self, params: Configuration, ints: Ints) -> Polynomials | None:
         """Polynomials of the terms that the branch's first ones had, else of all terms.
 
         ``None`` if they are not exact.
@@ -381,7 +387,7 @@ class Costs:
         return None
 
     def _count_rows(
-        self, plain: Params, ints: Ints, rows: Iterable[Sequence[int]]
+        self, plain: Configuration, ints: Ints, rows: Iterable[Sequence[int]]
     ) -> list[CostCounts] | None:
         """The counts with the values of each row; ``None`` if one cannot be built."""
         counts: list[CostCounts] = []

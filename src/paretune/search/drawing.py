@@ -11,7 +11,7 @@ from math import inf
 
 import numpy as np
 
-from paretune.search.costs import Costs, Params, Structure
+from paretune.search.costs import Configuration, CostModel, Structure
 from paretune.search.sizes import Floats, Rows, fill_evenly, fill_in_turn, move_within
 
 REDRAWS = 8  # of a draw that cannot be made as cheap, or as dear, as it should be
@@ -54,8 +54,8 @@ class Drawer:
 
     def __init__(
         self,
-        costs: Costs,
-        resize: Callable[[Params, float], Params],
+        costs: CostModel,
+        resize: Callable[[Configuration, float], Configuration],
         rng: np.random.Generator,
         *,
         one_by_one: bool,
@@ -68,13 +68,13 @@ class Drawer:
     def draw(
         self,
         targets: Sequence[Target],
-        draw_any: Callable[[], Params],
+        draw_any: Callable[[], Configuration],
         attempts: int = REDRAWS,
-    ) -> list[Params]:
+    ) -> list[Configuration]:
         """A draw for each target; where so many attempts do not meet it, the dearest
         that is within it.
         """
-        drawn: list[Params] = [{} for _ in targets]
+        drawn: list[Configuration] = [{} for _ in targets]
         found = np.full(len(targets), -inf)
         missing = list(range(len(targets)))
         for attempt in range(attempts):
@@ -94,7 +94,9 @@ class Drawer:
                 break
         return drawn
 
-    def _draw_within(self, most: float, draw_any: Callable[[], Params]) -> Params:
+    def _draw_within(
+        self, most: float, draw_any: Callable[[], Configuration]
+    ) -> Configuration:
         """A draw whose lower ends cost no more, if some draws find one: others have too
         many layers, say, whatever their widths.
         """
@@ -105,8 +107,12 @@ class Drawer:
         return params
 
     def grow(
-        self, configurations: Sequence[Params], targets: Targets, *, in_turn: bool
-    ) -> list[Params]:
+        self,
+        configurations: Sequence[Configuration],
+        targets: Targets,
+        *,
+        in_turn: bool,
+    ) -> list[Configuration]:
         """The configurations with sizes that make each as dear as it should be: moved
         together, or (``in_turn``) raised from their lower ends one after another.
         """

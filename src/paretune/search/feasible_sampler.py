@@ -11,7 +11,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretune.search.capped_sampler import CappedSampler
-from paretune.search.costs import Params
+from paretune.search.costs import Configuration
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.storage import read_trial
 
@@ -41,7 +41,7 @@ class FeasibleSampler(CappedSampler):
 
     def propose(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
-    ) -> Params:
+    ) -> Configuration:
         """A draw of the wrapped sampler that fits."""
         feasible = self.feasible
         seed = int(rng.integers(MAX_SEED))
@@ -96,12 +96,14 @@ class FeasibleSampler(CappedSampler):
         with suppress(RuntimeError):
             base.after_trial(study, trial, state, values)
 
-    def _draw_with(self, base: BaseSampler, study: Study, trial: FrozenTrial) -> Params:
+    def _draw_with(
+        self, base: BaseSampler, study: Study, trial: FrozenTrial
+    ) -> Configuration:
         """The sampler's joint draw where it makes one, parameter by parameter where it
         does not.
         """
         space = self.feasible.space
-        params: Params = {}
+        params: Configuration = {}
         for name, choice in space.choices.items():
             params[name] = base.sample_independent(study, trial, name, choice)
         branch = space.distributions(space.branch_of(params))

@@ -19,7 +19,7 @@ from optuna.distributions import (
 from paretune.errors import CapError
 from paretune.search.caps import OVER_CAP, Caps
 from paretune.search.cost_axis import CostAxis
-from paretune.search.costs import Costs, Count, Params
+from paretune.search.costs import Configuration, CostModel, Count
 from paretune.search.distributions import draw_uniform, find_lowest, list_values
 from paretune.search.drawing import REDRAWS, Drawer, Target, Targets
 from paretune.search.sizes import move_within
@@ -35,7 +35,7 @@ FILLINGS = 16  # draws of a branch that are filled to find the largest that fits
 class _Branch:
     """The choices of a branch, and the least cost there."""
 
-    choice: Params
+    choice: Configuration
     least: float
 
 
@@ -64,10 +64,10 @@ class FeasibleSpace:
     ) -> None:
         self.space = space
         self.caps = _read_caps(cap, cost)
-        self.costs: Costs | None = None
+        self.costs: CostModel | None = None
         self.cap = inf
         if count:
-            self.costs = Costs(space, count, unread, self.caps)
+            self.costs = CostModel(space, count, unread, self.caps)
             self.cap = self.caps.most.get(self.caps.axis, UNLIMITED)
 
         branches = [self._measure_branch(choice) for choice in space.combinations()]
@@ -90,11 +90,11 @@ class FeasibleSpace:
             least = min(least, max(upper, 1.0))
             self.branch_axes.append(CostAxis(least, upper))
 
-    def _measure_branch(self, choice: Params) -> "_Branch":
+    def _measure_branch(self, choice: Configuration) -> "_Branch":
         smallest = self.smallest_of(choice)
         return _Branch(choice, self.cost(smallest))
 
-    def _find_upper(self, choice: Params) -> float:
+    def _find_upper(self, choice: Configuration) -> float:
         """The largest cost of a branch that fits, as far as some fillings find it."""
         largest = self.largest_of(choice)
         upper = min(self.cap, self.cost(largest))
@@ -132,7 +132,7 @@ class FeasibleSpace:
                 "largest model that fits; lower it"
             )
 
-    def _describe_excess(self, params: Params) -> tuple[str, str]:
+    def _describe_excess(self, params: Configuration) -> tuple[str, str]:
         """The count of ``params`` that is over its cap, and that cap, in words."""
         counts = None
         name = None
@@ -145,7 +145,7 @@ class FeasibleSpace:
         counted = f"{max(counts[name]):,} {self.caps.unit(name)}"
         return counted, f"{self.caps.most[name]:,}"
 
-    def cost(self, params: Params) -> float:
+    def cost(self, params: Configuration) -> float:
         """The cost of ``params``; 0 without a ``count``.
 
         More than any cap if another cap than the objective's forbids them, or if they
@@ -155,29 +155,31 @@ class FeasibleSpace:
             return 0
         return self.costs(params)
 
-    def weigh(self, configurations: Sequence[Params]) -> NDArray[np.float64]:
+    def weigh(self, configurations: Sequence[Configuration]) -> NDArray[np.float64]:
         """The costs ``(N,)`` of several configurations, as :meth:`cost` gives them."""
         if self.costs is None:
             return np.zeros(len(configurations))
         return self.costs.weigh(configurations)
 
-    def keep_fitting(self, configurations: Sequence[Params]) -> list[Params]:
+    def keep_fitting(
+        self, configurations: Sequence[Configuration]
+    ) -> list[Configuration]:
         """Those that may be run."""
         costs = self.weigh(configurations)
         pairs = zip(configurations, costs, strict=True)
         return [params for params, cost in pairs if cost <= self.cap]
 
-    def fits(self, params: Params) -> bool:
+    def fits(self, params: Configuration) -> bool:
         """Whether ``params`` may be run."""
         return self.cost(params) <= self.cap
 
-    def verify_fits(self, params: Params) -> bool:
+    def verify_fits(self, params: Configuration) -> bool:
         """Whether ``params`` may be run, by their counted cost."""
         if self.costs:
             self.costs.verify(params)
         return self.fits(params)
 
-    def check_fits(self, params: Params, source: str) -> None:
+    def check_fits(self, params: Configuration, source: str) -> None:
         """Raise :class:`~paretune.errors.CapError`, which names ``source``, if
         ``params`` may not be run.
         """
@@ -190,8 +192,8 @@ class FeasibleSpace:
         )
 
     def draw_uniform(
-        self, rng: np.random.Generator, choice: Params | None = None
-    ) -> Params:
+        self, rng: np.random.Generator, choice: Configuration | None = None
+    ) -> Configuration:
         """A uniform draw that may not fit, of a branch that has a model that does;
         ``choice`` fixes the branch.
         """
@@ -204,9 +206,9 @@ class FeasibleSpace:
         self,
         rng: np.random.Generator,
         share: float,
-        choice: Params | None = None,
+        choice: Configuration | None = None,
         exponent: float = 0.0,
-    ) -> Params:
+    ) -> Configuration:
         """A draw resized to the cost at ``share``, of the branch if it is given: see
         :meth:`cost_at_share`.
         """
@@ -217,10 +219,10 @@ class FeasibleSpace:
         self,
         rng: np.random.Generator,
         shares: Sequence[float],
-        choice: Params | None = None,
+        choice: Configuration | None = None,
         exponent: float = 0.0,
         attempts: int = REDRAWS,
-    ) -> list[Params]:
+    ) -> list[Configuration]:
         """A draw for each of ``shares``, which take much less time together.
 
         After so many ``attempts`` one that is cheaper than it should be is taken.
@@ -238,7 +240,7 @@ class FeasibleSpace:
 
     def draw_start(
         self, rng: np.random.Generator, start: StartTarget, exponent: float
-    ) -> Params:
+    ) -> Configuration:
         """A draw of the branch of ``start`` resized to its share of the way over all
         costs, or to the end of the branch that is nearest.
         """
@@ -254,10 +256,12 @@ class FeasibleSpace:
         [params] = drawer.draw([target], partial(self.draw_uniform, rng, choice))
         return params
 
-    def _make_drawer(self, costs: Costs, rng: np.random.Generator) -> Drawer:
+    def _make_drawer(self, costs: CostModel, rng: np.random.Generator) -> Drawer:
         return Drawer(costs, self.resize, rng, one_by_one=bool(self.caps.others))
 
-    def complete(self, params: Params, rng: np.random.Generator) -> Params:
+    def complete(
+        self, params: Configuration, rng: np.random.Generator
+    ) -> Configuration:
         """``params`` of a branch without what its conditions leave out, and with
         uniform draws of what is missing.
         """
@@ -269,7 +273,9 @@ class FeasibleSpace:
                 full[name] = draw_uniform(dist, rng)
         return self.space.drop_inactive(full)
 
-    def impose(self, held: Params, params: Params, rng: np.random.Generator) -> Params:
+    def impose(
+        self, held: Configuration, params: Configuration, rng: np.random.Generator
+    ) -> Configuration:
         """``params`` with the values ``held``; what else it needs with them is drawn,
         and shrunk onto the cap.
 
@@ -283,7 +289,7 @@ class FeasibleSpace:
         return self.resize(whole, self.cap, held)
 
     def cost_at_share(
-        self, share: float, exponent: float = 0.0, choice: Params | None = None
+        self, share: float, exponent: float = 0.0, choice: Configuration | None = None
     ) -> float:
         """The cost at ``share`` (0 to 1) of the way from the smallest that counts to
         the largest that fits.
@@ -297,7 +303,7 @@ class FeasibleSpace:
         return axis.cost_at(share, exponent)
 
     def shares_of(
-        self, configurations: Sequence[Params], exponent: float = 0.0
+        self, configurations: Sequence[Configuration], exponent: float = 0.0
     ) -> NDArray[np.float64]:
         """The shares ``(N,)`` at which ``configurations`` are; 0 for what is cheaper
         than the least that counts.
@@ -306,8 +312,8 @@ class FeasibleSpace:
         return self.axis.shares_of(costs.tolist(), exponent)
 
     def resize(
-        self, params: Params, target: float, held: Params | None = None
-    ) -> Params:
+        self, params: Configuration, target: float, held: Configuration | None = None
+    ) -> Configuration:
         """``params`` moved towards the lower or the upper ends of their ranges, to the
         largest cost within ``target``.
 
@@ -326,7 +332,9 @@ class FeasibleSpace:
         [moved] = move_within(structure.sizes, rows, targets, structure.weigh)
         return params | structure.name_sizes(moved)
 
-    def _make_cheapest(self, params: Params, held: Params) -> Params:
+    def _make_cheapest(
+        self, params: Configuration, held: Configuration
+    ) -> Configuration:
         """The smallest configuration of the branch that has what is ``held``, and what
         costs nothing of ``params``.
         """
@@ -338,7 +346,7 @@ class FeasibleSpace:
                     cheapest[name] = params[name]
         return self.space.drop_inactive(cheapest)
 
-    def smallest_of(self, choice: Params) -> Params:
+    def smallest_of(self, choice: Configuration) -> Configuration:
         """The lower ends of a branch, each choice at its cheapest value, one after
         another.
 
@@ -347,7 +355,7 @@ class FeasibleSpace:
         ends = self._lower_ends(choice)
         return self._set_choices(ends | choice, neg, choice)
 
-    def largest_of(self, choice: Params) -> Params:
+    def largest_of(self, choice: Configuration) -> Configuration:
         """The largest of a branch that can be built: upper ends, each choice at its
         dearest value.
         """
@@ -360,16 +368,19 @@ class FeasibleSpace:
             return params
         return self.resize(params, UNLIMITED)
 
-    def _lower_ends(self, choice: Params) -> Params:
+    def _lower_ends(self, choice: Configuration) -> Configuration:
         branch = self.space.branch_of(choice)
-        ends: Params = {}
+        ends: Configuration = {}
         for name, dist in self.space.distributions(branch).items():
             ends[name] = find_lowest(dist)
         return ends
 
     def _set_choices(
-        self, params: Params, preference: Callable[[float], float], held: Params
-    ) -> Params:
+        self,
+        params: Configuration,
+        preference: Callable[[float], float],
+        held: Configuration,
+    ) -> Configuration:
         """``params`` with the choices that matter at the value whose counted cost is
         preferred, one after another.
 
@@ -390,8 +401,8 @@ class FeasibleSpace:
 
     def _find_preferred(
         self,
-        costs: Costs,
-        params: Params,
+        costs: CostModel,
+        params: Configuration,
         name: str,
         dist: BaseDistribution,
         preference: Callable[[float], float],

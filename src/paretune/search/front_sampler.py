@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial
 from paretune.errors import ConfigError, check_least
 from paretune.search.branch_model import FEWEST, BranchModel
 from paretune.search.capped_sampler import CappedSampler
-from paretune.search.costs import Params
+from paretune.search.costs import Configuration
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.observations import History
 from paretune.search.one_thread import on_one_thread
@@ -71,14 +71,14 @@ class FrontSampler(CappedSampler):
 
     def propose(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
-    ) -> Params:
+    ) -> Configuration:
         """The candidate with the largest expected improvement."""
         with on_one_thread():
             return self._propose_best(study, trial, rng)
 
     def _propose_best(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
-    ) -> Params:
+    ) -> Configuration:
         models = self._make_models(study, trial)
         if not models:  # whatever was tried so far failed
             return self._draw_any(rng)
@@ -88,7 +88,7 @@ class FrontSampler(CappedSampler):
         reference = (1 + COST_MARGIN, worst + LOSS_MARGIN)
 
         best_gain = -1.0
-        best: Params = {}
+        best: Configuration = {}
         for model in models:
             if model.surrogate is None:  # too little is known of it: learn more
                 return self._draw_any(rng, model.choice)
@@ -117,7 +117,7 @@ class FrontSampler(CappedSampler):
 
     def _draw_any(
         self, rng: np.random.Generator, choice: Mapping[str, Any] | None = None
-    ) -> Params:
+    ) -> Configuration:
         share = float(rng.random())
         branch = dict(choice) if choice else None
         return self.feasible.draw_at_share(rng, share, branch, self.exponent)

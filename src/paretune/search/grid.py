@@ -16,7 +16,7 @@ from optuna.distributions import (
 )
 
 from paretune.errors import ConfigError
-from paretune.search.costs import Params
+from paretune.search.costs import Configuration
 from paretune.search.distributions import Distributions, list_values
 from paretune.search.space import Space
 
@@ -27,13 +27,13 @@ class GridBranch:
     else.
     """
 
-    choice: Params
+    choice: Configuration
     values: Mapping[str, Sequence[Any]]
 
     def __len__(self) -> int:
         return prod(map(len, self.values.values()))
 
-    def at(self, index: int) -> Params:
+    def at(self, index: int) -> Configuration:
         """The configuration of this number; the last parameter's value changes
         first.
         """
@@ -56,7 +56,7 @@ class Grid:
     values.
     """
 
-    def __init__(self, space: Space, choices: Sequence[Params]) -> None:
+    def __init__(self, space: Space, choices: Sequence[Configuration]) -> None:
         self.space = space
         self.branches = [_make_branch(space, choice) for choice in choices]
         self._ends = list(accumulate(map(len, self.branches)))
@@ -67,7 +67,7 @@ class Grid:
         """
         return self._ends[-1]
 
-    def at(self, index: int) -> Params | None:
+    def at(self, index: int) -> Configuration | None:
         """The configuration of this number.
 
         ``None`` if an earlier one differs in nothing but what a condition leaves out.
@@ -84,7 +84,7 @@ class Grid:
         return params
 
 
-def _make_branch(space: Space, choice: Params) -> GridBranch:
+def _make_branch(space: Space, choice: Configuration) -> GridBranch:
     distributions = space.distributions(space.branch_of(choice))
     return GridBranch(choice, _list_values(distributions))
 

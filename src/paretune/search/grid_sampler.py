@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from paretune.errors import ConfigError
 from paretune.search.capped_sampler import CappedSampler, restrict
-from paretune.search.costs import Params
+from paretune.search.costs import Configuration
 from paretune.search.distributions import Distributions
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.grid import Grid
@@ -63,7 +63,7 @@ class GridSampler(CappedSampler):
         return len(self.points)
 
     @property
-    def points(self) -> list[Params]:
+    def points(self) -> list[Configuration]:
         """The configurations that fit, by the numbers of their trials."""
         return [params for _, params in self._find_fitting(0)]
 
@@ -73,7 +73,7 @@ class GridSampler(CappedSampler):
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Distributions
-    ) -> Params:
+    ) -> Configuration:
         """The part that ``search_space`` has of the configuration of the trial; nothing
         if no further one fits.
         """
@@ -118,7 +118,7 @@ class GridSampler(CappedSampler):
             following += 1
         self._total = following
 
-    def _find_fitting(self, start: int) -> Iterator[tuple[int, Params]]:
+    def _find_fitting(self, start: int) -> Iterator[tuple[int, Configuration]]:
         """The places from ``start`` on whose configurations fit, and these."""
         for place in range(start, len(self.grid)):
             params = self._at(place)
@@ -127,6 +127,6 @@ class GridSampler(CappedSampler):
             if self.feasible.fits(params) and self.feasible.verify_fits(params):
                 yield place, params
 
-    def _at(self, place: int) -> Params | None:
+    def _at(self, place: int) -> Configuration | None:
         number = int(self._order[place])
         return self.grid.at(number)

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from paretune.front import LEAST_ERROR
 from paretune.search.capped_sampler import configuration_of
-from paretune.search.costs import Params
+from paretune.search.costs import Configuration
 from paretune.search.racing import read_rung_scores
 
 MEASURED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -21,7 +21,7 @@ class Observation:
     ``epoch`` is that of the rung it was taken at; ``None`` at the end of the training.
     """
 
-    params: Params
+    params: Configuration
     loss: float
     epoch: int | None
 
@@ -50,8 +50,8 @@ class History:
     """
 
     seen: list[Observation]
-    running: list[Params]
-    ended: list[Params]
+    running: list[Configuration]
+    ended: list[Configuration]
 
     @classmethod
     def read(
