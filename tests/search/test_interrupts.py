@@ -2,7 +2,8 @@
 
 import pytest
 
-from paretune.search.interrupts import Terminated, exit_code_of
+from paretune.search import interrupts
+from paretune.search.interrupts import Terminated, exit_code_of, is_interrupt
 
 
 def wrap(error: BaseException) -> BaseException:
@@ -22,3 +23,13 @@ def wrap(error: BaseException) -> BaseException:
 def test_the_exit_code_tells_ctrl_c_from_sigterm(error, code):
     assert exit_code_of(error) == code
     assert exit_code_of(wrap(error)) == code
+
+
+def test_a_library_that_leaves_after_sigterm_was_interrupted(monkeypatch):
+    """Lightning raises a SystemExit of its own once it has heard SIGTERM."""
+    assert not is_interrupt(SystemExit())
+    monkeypatch.setattr(interrupts._backstop, "was_terminated", True)
+
+    assert is_interrupt(SystemExit())
+    assert not is_interrupt(ValueError())
+    assert exit_code_of(SystemExit()) == 143

@@ -170,6 +170,9 @@ def is_interrupt(error: BaseException) -> bool:
         return True
     if isinstance(error, Exception):
         return False
+    # Lightning leaves with SystemExit where it alone has heard SIGTERM.
+    if _backstop.was_terminated:
+        return True
     for frame, _ in walk_tb(error.__traceback__):  # from here to where it was raised
         file = Path(frame.f_code.co_filename)
         if "submitit" in file.parts:
