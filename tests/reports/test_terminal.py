@@ -101,6 +101,17 @@ def test_the_table_of_confirmed_members_has_each_way_and_its_interval():
     assert "0.6000" in text
 
 
+def test_confirmed_members_of_a_front_over_another_cost_show_it_beside_parameters():
+    trials = [trial(0, 697, 0.9, ram_bytes=23_520.0)]
+    results = results_of(
+        trials, training(0, 0.9), query=Query(confirmed=True), cost="ram_bytes"
+    )
+    text = printed(results)
+
+    assert "23,520" in text
+    assert "697" in text
+
+
 def test_questions_are_answered_in_lines():
     lines = answer_query(
         results_of(TRIALS, query=Query({"params": 1000}, 0.8)), beats="known"

@@ -33,7 +33,9 @@ def build_results_table(results: SweepResults, width: int = WIDE) -> Table:
     """
     if results.query.confirmed:
         is_member = results.confirmed["run_id"].isin(results.members["run_id"])
-        return build_confirmed_table(results.confirmed[is_member], results.title)
+        costs = _costs_asked_for(results)
+        models = results.confirmed[is_member]
+        return build_confirmed_table(models, results.title, costs)
     costs = _shown_costs(results, width)
     headings = [cost_of_metric(cost).heading for cost in costs]
     table = _build_table(
@@ -57,7 +59,12 @@ def _shown_costs(results: SweepResults, width: int) -> list[str]:
     columns = [cost.metric for cost in COSTS.values()]
     if width >= WIDE:
         return columns
-    return [column for column in columns if column in (N_PARAMS, results.cost)]
+    return _costs_asked_for(results)
+
+
+def _costs_asked_for(results: SweepResults) -> list[str]:
+    """The columns of the parameters, and of the cost that the front is over."""
+    return list(dict.fromkeys([N_PARAMS, results.cost]))
 
 
 def _format_cost(model: Mapping[str, Any], cost: str) -> str:
@@ -82,18 +89,22 @@ def format_count(value: float) -> str:
     return number.rstrip(".") + POWER_LETTERS[power]
 
 
-def build_confirmed_table(models: DataFrame, title: str) -> Table:
-    """Confirmed models by rising parameters: mean ± deviation of ``n`` seeds, and the
+def build_confirmed_table(
+    models: DataFrame, title: str, costs: Sequence[str] = (N_PARAMS,)
+) -> Table:
+    """Confirmed models with the columns ``costs``: mean ± deviation of ``n`` seeds, and the
     interval of the mean.
     """
     words = ["family", "run"]
     has_ways = models["how"].nunique() > 1
     if has_ways:
         words.append("how")
-    table = _build_table(title, ("params", "n", "test F1", INTERVAL, "acc"), words)
+    headings = [cost_of_metric(cost).heading for cost in costs]
+    numbers = (*headings, "n", "test F1", INTERVAL, "acc")
+    table = _build_table(title, numbers, words)
     for model in records(models):
         cells = [
-            f"{model['n_params']:,.0f}",
+            *(f"{model[cost]:,.0f}" for cost in costs),
             str(model["seeds"]),
             format_mean_and_sd(model, "test_f1"),
             _format_interval(model),
