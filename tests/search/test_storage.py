@@ -234,12 +234,6 @@ def test_the_first_value_is_kept_and_nothing_is_chosen_again(study):
     ] == [{"threads": 1}] * 2
 
 
-def test_the_value_that_an_earlier_version_kept_is_the_shared_one(study):
-    study.set_user_attr("shared:layout", {"threads": 4})
-
-    assert share_value(study, "layout", lambda: {"threads": 1}) == {"threads": 4}
-
-
 def test_values_have_names(study):
     assert [
         share_value(study, name, lambda name=name: {"of": name}) for name in "ab"
