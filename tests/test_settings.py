@@ -47,7 +47,7 @@ DEFAULTS = {
         ),
         (
             {"trainer": {"min_delta": "a"}},
-            "trainer.min_delta `a` is invalid; expected at least 0; set trainer.min_delta",
+            "trainer.min_delta `a` is invalid; expected a number of at least 0; set trainer.min_delta",
         ),
         (
             {"trainer": 5},
