@@ -47,8 +47,9 @@ def make_database(file: Path) -> None:
     from mlflow import MlflowClient
 
     with atomically(file) as staged:
-        client = MlflowClient(client_url(sqlite_url(staged)))
         try:
+            # The client makes the tables as soon as there is one.
+            client = MlflowClient(client_url(sqlite_url(staged)))
             client.search_experiments(max_results=1)
         except list_error_types() as error:
             if fault := fault_of(error, staged):
