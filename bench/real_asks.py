@@ -26,7 +26,7 @@ from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
 from paretune import paths, schema
 
 SEEN = 100  # observed trials before the first ask that is timed
-ASKS = 6
+ASKS = 16
 FAMILIES = "model=choice(squeeze,separable,recurrent,conv)"
 INT8 = (
     "cap.max_ram_bytes=20000",

@@ -154,6 +154,10 @@ class CostModel:
             _keep(self._structures, rest, structure)
         return self._structures[rest]
 
+    def keep_structure(self, params: Configuration) -> Configuration:
+        """The values of ``params`` that its structure is told by."""
+        return dict(self._rest(params, self._polynomial_ints(params)))
+
     def _make_structure(
         self, params: Configuration, ints: Ints, polynomials: Polynomials | None
     ) -> Structure:

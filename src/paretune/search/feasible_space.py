@@ -2,7 +2,7 @@
 Pure, without a study.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -28,6 +28,7 @@ from paretune.search.start_targets import StartTarget
 
 UNLIMITED = OVER_CAP / 10  # the cap of a cost that has none
 NEAR = 0.05  # of the way over all costs: a draw this near its target is taken
+ALIKE = 4  # draws of one structure, where many are made at a time
 FILLINGS = 16  # draws of a branch that are filled to find the largest that fits
 
 
@@ -235,8 +236,21 @@ class FeasibleSpace:
             most = self.cost_at_share(share, exponent, choice)
             targets.append(Target(least, most))
         drawer = self._make_drawer(self.costs, rng)
-        draw_any = partial(self.draw_uniform, rng, choice)
-        return drawer.draw(targets, draw_any, attempts)
+        draws = self._iterate_draws(self.costs, rng, choice)
+        return drawer.draw(targets, partial(next, draws), attempts)
+
+    def _iterate_draws(
+        self, costs: CostModel, rng: np.random.Generator, choice: Configuration | None
+    ) -> Iterator[Configuration]:
+        """Uniform draws of which :data:`ALIKE` in a row have one structure: sizes of
+        one structure are weighed together.
+        """
+        while True:
+            drawn = self.draw_uniform(rng, choice)
+            yield drawn
+            structure = costs.keep_structure(drawn)
+            for _ in range(ALIKE - 1):
+                yield self.complete(structure, rng)
 
     def draw_start(
         self, rng: np.random.Generator, start: StartTarget, exponent: float
