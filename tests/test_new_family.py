@@ -2,7 +2,7 @@
 
 import pytest
 
-from paretune.reports.findings import find
+from paretune.reports.findings import read_results
 from paretune.reports.query import Query
 from paretune.tracking import Store, read_points
 
@@ -54,7 +54,7 @@ def test_a_new_family_sweeps_over_its_own_space_under_a_cap(
 
     assert [point.family for point in points] == ["pooled"] * 3
     assert (
-        find(store, ["new"], Query(families=("mine",))).table["model"].tolist()
+        read_results(store, ["new"], Query(families=("mine",))).table["model"].tolist()
         == ["mine"] * 3
     )
     assert max(point.params for point in points) <= 400

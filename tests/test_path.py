@@ -23,7 +23,7 @@ from paretune.data.digits import load
 from paretune.data.images import Splitting
 from paretune.models import build
 from paretune.pareto import front, trials
-from paretune.reports.findings import find
+from paretune.reports.findings import read_results
 from paretune.reports.query import Query
 from paretune.tracking import Store, read_confirmations, weights_of
 from paretune.tracking.config_tags import config_tags
@@ -203,7 +203,7 @@ def test_a_card_says_how_to_have_the_model_again_and_whose_scores_it_has(swept, 
 
 def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
     code, _, err = answer(capfd, export.cli, "path", "zoo")
-    members = find(swept, ["path"], Query()).members["n_params"].astype(int)
+    members = read_results(swept, ["path"], Query()).members["n_params"].astype(int)
 
     assert code == 0, err
     assert {path.name for path in Path("zoo").iterdir()} == {
@@ -518,7 +518,7 @@ def test_an_export_runs_nothing_that_a_foreign_weights_file_names(swept, capfd):
 
 @pytest.mark.parametrize("part", ["model", "data", "optimizer", "scheduler", "augment"])
 def test_confirming_runs_nothing_that_a_foreign_run_names(swept, capfd, part):
-    member = find(swept, ["path"], Query()).members.iloc[0]
+    member = read_results(swept, ["path"], Query()).members.iloc[0]
     swept.set_tags(member["run_id"], config_tags({**member["config"], part: COMMAND}))
     code, _, err = answer(
         capfd, confirm.cli, "path", "--seeds", "1", "--run", member["run_id"]

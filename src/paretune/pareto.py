@@ -26,7 +26,7 @@ def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     """
     from paretune.tracking import Store, read_trials
 
-    store = Store(uri or paths.tracking_uri(paths.store())).require()
+    store = Store(uri or paths.tracking_uri(paths.store())).open_for_reading()
     return read_trials(store, *sweeps).drop(
         columns=["searched", "config", "layers", "experiment_id"]
     )

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 LEAST_FREE_BYTES = 16_384  # what no database can be written with
 TOLD_AFTER_S = 5.0  # a lock of a busy database is shorter
+# How long a call waits for a store that is busy or away: a restart takes seconds, a
+# failover a minute or two.
+LONGEST_OUTAGE_S = 300.0
 LAST_TRIES_S = 3.0  # for closing what is open, once somebody asked the process to stop
 
 

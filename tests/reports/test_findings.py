@@ -60,7 +60,7 @@ def test_raced_and_failed_trials_are_rows_but_on_no_front():
 def test_the_filter_keeps_the_complete_trials_that_are_asked_for(query, numbers):
     results = results_of(TRIALS, query=query)
 
-    assert list(results.complete["trial"]) == numbers
+    assert list(results.models["trial"]) == numbers
     assert list(results.trials["trial"]) == [*numbers, 3]
 
 
@@ -80,7 +80,7 @@ def test_a_family_is_asked_for_by_its_class_or_by_the_name_of_its_yaml(
 ):
     results = results_of(MINE, query=Query(families=tuple(families)))
 
-    assert list(results.complete["trial"]) == numbers
+    assert list(results.models["trial"]) == numbers
 
 
 def test_families_that_are_not_there_are_refused_with_those_that_are():

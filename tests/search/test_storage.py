@@ -70,7 +70,7 @@ def test_a_call_is_tried_until_the_database_is_free(tmp_path, caplog):
 
 
 def test_it_gives_up_in_the_end_and_names_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "DATABASE_AWAY_S", -1.0)
+    monkeypatch.setattr(storage, "LONGEST_OUTAGE_S", -1.0)
     study, path = database(tmp_path)
 
     expected = (

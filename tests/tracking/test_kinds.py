@@ -103,7 +103,7 @@ def test_a_store_that_was_cut_off_is_one_line(store, tmp_path, size):
             r"again"
         ),
     ):
-        find_trials(other.require(), "small")
+        find_trials(other.open_for_reading(), "small")
 
 
 def test_reading_a_store_of_an_older_mlflow_does_not_upgrade_it(store):
@@ -118,7 +118,7 @@ def test_reading_a_store_of_an_older_mlflow_does_not_upgrade_it(store):
     before = Path(path).read_bytes()
 
     with pytest.raises(StoreError, match=r"; back it up and run `mlflow db upgrade"):
-        find_trials(other.require(), "small")
+        find_trials(other.open_for_reading(), "small")
     assert Path(path).read_bytes() == before
 
 

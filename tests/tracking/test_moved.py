@@ -52,7 +52,7 @@ def test_a_store_is_read_where_it_is_now(made, tmp_path, move):
     (tmp_path / "new/artifacts" / run / "artifacts/weights.pt").write_bytes(
         b"of the new place"
     )
-    new = Store(tracking_uri(tmp_path / "new")).require()
+    new = Store(tracking_uri(tmp_path / "new")).open_for_reading()
     with weights_of(new, run) as path:
         assert path.read_bytes() == b"of the new place"
 
@@ -142,7 +142,8 @@ def test_a_store_may_be_in_a_folder_of_any_name(tmp_path, migrated, name):
     start_sweep(store)
     run = run_trial(store, tmp_path)
     with weights_of(
-        store.require(), read_points(store.require(), "small")[0].run_id
+        store.open_for_reading(),
+        read_points(store.open_for_reading(), "small")[0].run_id,
     ) as path:
         assert path == folder / "artifacts" / run / "artifacts/weights.pt"
 

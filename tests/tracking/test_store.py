@@ -25,7 +25,7 @@ def test_a_store_that_is_not_there_says_how_to_make_one(tmp_path):
             r"digits_demo.* PARETUNE_STORE"
         ),
     ):
-        Store(f"sqlite:///{tmp_path}/none.db").require()
+        Store(f"sqlite:///{tmp_path}/none.db").open_for_reading()
 
 
 def test_a_store_is_made_from_nothing(tmp_path):

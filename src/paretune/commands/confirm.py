@@ -213,11 +213,11 @@ def _read_options(given: "argparse.Namespace", overrides: Sequence[str]) -> Opti
 
 
 def _confirm(options: Options) -> None:
-    from paretune.reports.findings import find
+    from paretune.reports.findings import read_results
     from paretune.tracking import Store
 
-    store = Store(options.store_uri).require()
-    results = find(store, [options.sweep], options.query)
+    store = Store(options.store_uri).open_for_reading()
+    results = read_results(store, [options.sweep], options.query)
     chosen = _choose_runs(results, options)
     configs = _list_configs(results)
     for run_id in chosen:
@@ -227,7 +227,7 @@ def _confirm(options: Options) -> None:
         if options.changes.teacher:
             _check_teacher(Path(options.changes.teacher), options.trust)
         _train(missing, options, store)
-        results = find(store, [options.sweep], options.query)
+        results = read_results(store, [options.sweep], options.query)
     _report(results, chosen, options)
 
 
@@ -242,7 +242,7 @@ def _check_teacher(weights: Path, trust: Trust) -> None:
 
 def _list_configs(results: "SweepResults") -> dict[str, Mapping[str, Any]]:
     """The configs of the complete trials, by their runs' ids."""
-    models = results.complete
+    models = results.models
     return dict(zip(models["run_id"], models["config"], strict=True))
 
 
@@ -253,7 +253,7 @@ def _choose_runs(results: "SweepResults", options: Options) -> list[str]:
     if options.runs:
         named = [results.point(run).run_id for run in options.runs]
         return list(dict.fromkeys(named))
-    models = results.complete.sort_values(results.cost, kind="stable")
+    models = results.models.sort_values(results.cost, kind="stable")
     is_chosen = models["run_id"].isin(results.members["run_id"])
     if options.near:
         lowest_f1 = _find_front_f1(models, results) - options.near

@@ -120,11 +120,11 @@ def _read_options(given: "argparse.Namespace") -> Options:
 
 
 def _export(options: Options) -> None:
-    from paretune.reports.findings import find
+    from paretune.reports.findings import read_results
     from paretune.tracking import Store
 
-    store = Store(options.store_uri).require()
-    results = find(store, [options.sweep], options.query)
+    store = Store(options.store_uri).open_for_reading()
+    results = read_results(store, [options.sweep], options.query)
     points = _choose_points(results, options)
     first = next(iter(points))
     written: list[str] = []

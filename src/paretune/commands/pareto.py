@@ -69,15 +69,15 @@ def _report(options: Options) -> None:
     from rich.console import Console
 
     from paretune.reports.files import folder_of
-    from paretune.reports.findings import find
+    from paretune.reports.findings import read_results
     from paretune.reports.terminal import answer_query, build_results_table
     from paretune.tracking import Store
 
     console = Console()
-    store = Store(options.store_uri).require()
+    store = Store(options.store_uri).open_for_reading()
     sweeps = list(dict.fromkeys(options.sweep.split(",")))
     with console.status(f"reading {options.sweep}"):
-        results = find(store, sweeps, options.query)
+        results = read_results(store, sweeps, options.query)
     folder = options.folder or Path(folder_of(options.sweep, results.query.part))
     if options.over:
         _draw_over(results, options.over, folder)

@@ -71,7 +71,9 @@ def _list_filters(uri: str) -> str:
             f"--uri `{uri}` is a server, which has a UI of its own; open it in a "
             "browser"
         )
-    names = [run.data.tags[Tag.SWEEP] for run in find_sweeps(Store(uri).require())]
+    names = [
+        run.data.tags[Tag.SWEEP] for run in find_sweeps(Store(uri).open_for_reading())
+    ]
     newest = names[-1] if names else "NAME"
     trials = (
         f"tags.{Tag.STATE} = '{State.COMPLETE}' and tags.{Tag.KIND} = '{RunKind.TRIAL}'"

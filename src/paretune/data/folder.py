@@ -63,7 +63,7 @@ def _load(
     path: Path, name: str, splitting: Splitting, test_size: float, look: Look
 ) -> ImageData:
     listing = list_pictures(path)
-    listing.require()
+    listing.raise_mistakes()
     _tell_files(listing)
     read = partial(_decode, listing, look)
     decoded = load_pictures(path, listing.paths, repr((look, FORMAT)), read)

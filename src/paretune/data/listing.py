@@ -90,7 +90,7 @@ class Listing:
         """The name of a file below the folder, as text that can be printed."""
         return printable(path.relative_to(self.folder))
 
-    def require(self) -> None:
+    def raise_mistakes(self) -> None:
         """Raise :class:`~paretune.errors.DataError` for the mistakes that there are."""
         if not self.mistakes:
             return

@@ -103,7 +103,7 @@ def _colour_of(family: Any) -> str:
 
 
 def _draw_trials(axes: Axes, results: SweepResults) -> None:
-    for family, models in results.complete.groupby("family"):
+    for family, models in results.models.groupby("family"):
         noun = "trials"
         if len(models) == 1:
             noun = "trial"
@@ -293,7 +293,7 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
     :class:`~paretune.errors.ConfigError` if trials have no number for it, or if there
     would be too many lines.
     """
-    models = results.complete
+    models = results.models
     searched = _searched_settings(results)
     values = _numbers_of(searched, setting)
     others = _other_settings(searched, setting)
@@ -319,7 +319,7 @@ def _searched_settings(results: SweepResults) -> DataFrame:
     """A column for each setting that was searched, and one for the sweep if there are
     several.
     """
-    models = results.complete
+    models = results.models
     searched = DataFrame([*models["searched"]], index=models.index)
     searched = searched.rename(columns=_strip_plus)
     if len(results.sweeps) > 1:
@@ -462,7 +462,7 @@ def _set_axes(
 ) -> None:
     """Set scales, labels and the legend of the picture of a front."""
     scores = [
-        *results.complete[results.f1],
+        *results.models[results.f1],
         *_confirmed_scores(results),
         *(reference.score for reference in references),
     ]

@@ -17,7 +17,7 @@ from paretune.errors import StoreError
 from paretune.front import Point
 from paretune.hints import next_command
 from paretune.paths import temporary_folder
-from paretune.reports.findings import SweepResults, find
+from paretune.reports.findings import SweepResults, read_results
 from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
 from paretune.reports.query import Query
@@ -174,7 +174,7 @@ def write_json(results: SweepResults, path: Path) -> None:
         "cap": results.cap,
         "cost": results.cost_name,
         "trials": len(results.trials),
-        "complete": len(results.complete),
+        "complete": len(results.models),
         "front": list(map(_describe_point, points)),
     }
     text = json.dumps(replace_non_finite(content), indent=2, allow_nan=False)
@@ -203,7 +203,7 @@ class FrontRecorder(SweepRecorder):
         if self.store is None or not self.run_id:
             return
         try:
-            results = find(self.store, [self.sweep], Query())
+            results = read_results(self.store, [self.sweep], Query())
         except StoreError:
             return
         log.info(next_command("pareto", self.sweep, uri=self.store.uri))

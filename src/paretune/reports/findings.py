@@ -104,7 +104,7 @@ class SweepResults:
             verb = "is"
         sweeps = ", ".join(self.sweeps)
         return (
-            f"{sweeps}: {members} of {len(self.complete)} {kind} {verb} on the "
+            f"{sweeps}: {members} of {len(self.models)} {kind} {verb} on the "
             f"front{self._others}"
         )
 
@@ -113,7 +113,7 @@ class SweepResults:
         """How many trials there are, and why the others are not among the models; empty
         where they all are.
         """
-        if len(self.complete) == len(self.table):
+        if len(self.models) == len(self.table):
             return ""
         total = f"; {len(self.table):,} trials in all"
         reasons = [
@@ -134,7 +134,7 @@ class SweepResults:
             count -= self.table["run_id"].isin(self.confirmed["run_id"]).sum()
             reason = "not confirmed"
         else:
-            count -= len(self.complete)
+            count -= len(self.models)
             reason = "not asked for"
         if count == 0:
             return []
@@ -143,8 +143,8 @@ class SweepResults:
     @property
     def mixture(self) -> str | None:
         """Why the models cannot be compared, in words, if they cannot."""
-        data = sorted(self.complete["data"].unique())
-        dtypes = sorted({_dtype_of(config) for config in self.complete["config"]})
+        data = sorted(self.models["data"].unique())
+        dtypes = sorted({_dtype_of(config) for config in self.models["config"]})
         if len(data) > 1:
             names = ", ".join(data)
             return (
@@ -159,7 +159,7 @@ class SweepResults:
         return None
 
     @cached_property
-    def complete(self) -> DataFrame:
+    def models(self) -> DataFrame:
         """The models to compare that were asked for: complete trials, or a row of
         ``confirmed`` for each model.
         """
@@ -171,12 +171,12 @@ class SweepResults:
     @cached_property
     def members(self) -> DataFrame:
         """Those on the front, by rising cost."""
-        return self.front_of(self.complete)
+        return self.front_of(self.models)
 
     @cached_property
     def ways(self) -> DataFrame:
         """Every way in which the models that were asked for were trained again."""
-        is_asked_for = self.confirmed["run_id"].isin(self.complete["run_id"])
+        is_asked_for = self.confirmed["run_id"].isin(self.models["run_id"])
         return self.confirmed[is_asked_for]
 
     @property
@@ -203,15 +203,15 @@ class SweepResults:
         """Run ids of the ``count`` models nearest to the front, by their error over
         that of the front there.
         """
-        errors = 1 - self.complete[self.f1]
+        errors = 1 - self.models[self.f1]
         ratios = errors / self._front_errors()
         nearest = ratios.sort_values(kind="stable").index[:count]
-        run_ids = self.complete.loc[nearest, "run_id"]
+        run_ids = self.models.loc[nearest, "run_id"]
         return set(run_ids)
 
     def _front_errors(self) -> Floats:
         """For each of the models the error of the front at its cost."""
-        costs = self.complete[self.cost]
+        costs = self.models[self.cost]
         member_costs = self.members[self.cost]
         member_errors = 1 - self.members[self.f1].to_numpy()
         places = member_costs.searchsorted(costs, side="right") - 1
@@ -228,8 +228,8 @@ class SweepResults:
         if not run:
             best = self.members.tail(1)
             return points_of(best, self.split)[0]
-        is_named = self.complete["run_id"].str.startswith(run)
-        points = points_of(self.complete[is_named], self.split)
+        is_named = self.models["run_id"].str.startswith(run)
+        points = points_of(self.models[is_named], self.split)
         if len(points) != 1:
             raise self._wrong_run(run, len(points))
         return points[0]
@@ -266,8 +266,8 @@ def count_unfinished(table: DataFrame) -> dict[str, int]:
     return unfinished
 
 
-def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
-    """Read the sweeps, and the published points of their data set
+def read_results(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
+    """The results of sweeps, with the published points of their data set
     (``conf/references``).
 
     Raises :class:`~paretune.errors.StoreError` if a sweep is not there, or has nothing
@@ -278,7 +278,7 @@ def find(store: Store, sweeps: Sequence[str], query: Query) -> SweepResults:
     confirmations = summarize_trainings(
         complete_rows(table), read_confirmations(store, *sweeps)
     )
-    models = SweepResults(sweeps, query, table, confirmations).complete
+    models = SweepResults(sweeps, query, table, confirmations).models
     _check_models(models, sweeps, query, table, confirmations)
     results = SweepResults(
         sweeps,

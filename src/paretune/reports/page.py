@@ -67,7 +67,7 @@ def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None
 
 def _front_of_each_family(results: SweepResults) -> dict[str, DataFrame]:
     fronts: dict[str, DataFrame] = {}
-    for family, models in results.complete.groupby("family"):
+    for family, models in results.models.groupby("family"):
         fronts[str(family)] = results.front_of(models)
     return fronts
 
@@ -128,7 +128,7 @@ def _data(
     """The data that the page's script draws."""
     return {
         "points": _describe_models(
-            results.complete, results, results.near(SETTINGS_SHOWN)
+            results.models, results, results.near(SETTINGS_SHOWN)
         ),
         "spelt": _layers_of_fronts([results.members, *fronts.values()]),
         "references": list(map(asdict, results.references)),
@@ -235,7 +235,7 @@ def _names_in_script(results: SweepResults) -> dict[str, str]:
 def _facts(results: SweepResults) -> list[tuple[str, str]]:
     """The facts at the head of the page, each with its name."""
     trials = results.trials
-    data = sorted(results.complete["data"].unique())
+    data = sorted(results.models["data"].unique())
     facts = [
         ("trials", f"{len(trials):,}"),
         ("on the front", f"{len(results.members):,}"),
@@ -283,7 +283,7 @@ def volume_curve(results: SweepResults) -> dict[str, list[float]]:
 def _compared_trials(results: SweepResults) -> DataFrame:
     """The complete trials that the models are, with the scores of the search."""
     trials = complete_rows(results.table)
-    is_compared = trials["run_id"].isin(results.complete["run_id"])
+    is_compared = trials["run_id"].isin(results.models["run_id"])
     return trials[is_compared]
 
 

@@ -47,6 +47,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from paretune.retry import (
+    LONGEST_OUTAGE_S,
     TOLD_AFTER_S,
     FaultError,
     FileId,
@@ -66,8 +67,6 @@ NOTE = "paretune:"
 MOVE = "move"
 # The system attribute with what enqueue_trial was given.
 ENQUEUED = "fixed_params"
-# A restart takes seconds, a failover a minute or two.
-DATABASE_AWAY_S = 300.0
 PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 DATABASE_NAME = "the study's database"
 # Of a PostgreSQL that a failover has not made the primary yet.
@@ -110,7 +109,7 @@ def patiently(call: Callable[P, R]) -> Callable[P, R]:
                 if not _is_outage(error):
                     raise
                 away_s = outage.noticed(error)
-                if away_s > DATABASE_AWAY_S or patience.is_over():
+                if away_s > LONGEST_OUTAGE_S or patience.is_over():
                     raise FaultError(_no_answer(arguments[0], away_s)) from error
                 outage.wait()
                 continue
@@ -383,7 +382,7 @@ def open_database(
                 url, engine_kwargs=engine_options, heartbeat_interval=heartbeat_s
             )
         except (StorageInternalError, SQLAlchemyError) as error:
-            if not is_busy(error) or outage.noticed(error) > DATABASE_AWAY_S:
+            if not is_busy(error) or outage.noticed(error) > LONGEST_OUTAGE_S:
                 raise
             outage.wait()
             continue

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import yaml
 
 from paretune.errors import StoreError
-from paretune.retry import Outage, is_busy, patience
+from paretune.retry import LONGEST_OUTAGE_S, Outage, is_busy, patience
 from paretune.tracking.config_tags import config_tags
 from paretune.tracking.entities import Run
 from paretune.tracking.front_tags import keep_front, supersede
@@ -27,9 +27,6 @@ from paretune.tracking.store import Store
 from paretune.tracking.store_errors import translate_errors
 
 REFUSED_IN_NAMES = r"[^\w\-. :/]"  # by MLflow, such as the plus of ``+recipe``
-LONGEST_OUTAGE_S = (
-    300.0  # how long a run without a spool waits for a store that is busy
-)
 
 outage = Outage("the tracking store", (1.0, 2.0, 4.0, 8.0, 15.0, 30.0))
 

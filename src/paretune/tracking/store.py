@@ -107,7 +107,7 @@ class Store:
             return read_only_client_url(self.file)
         return client_url(self.uri)
 
-    def require(self) -> "Store":
+    def open_for_reading(self) -> "Store":
         """The same store to be read and not written, if it is one. Raises
         :class:`~paretune.errors.StoreError`.
         """

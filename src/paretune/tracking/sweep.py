@@ -9,7 +9,13 @@ from typing import Any
 import yaml
 
 from paretune.errors import StoreError
-from paretune.retry import FaultError, Outage, is_busy, patience
+from paretune.retry import (
+    LONGEST_OUTAGE_S,
+    FaultError,
+    Outage,
+    is_busy,
+    patience,
+)
 from paretune.secrets import masked
 from paretune.tracking.compare import (
     RunsSide,
@@ -41,7 +47,6 @@ from paretune.tracking.store_errors import translate_errors
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 300.0  # for a store that is busy or away when a sweep begins or ends
 PAUSE_S = 3.0
 CLOSED_PART = Part((Tag.TRIAL, Tag.ATTEMPT, Tag.STATE))
 
@@ -105,7 +110,7 @@ class SweepRecorder:
             try:
                 self._open_parent(self.store, sweep, facts)
             except StoreError as error:
-                if not is_busy(error) or waiting.noticed(error) >= PATIENCE_S:
+                if not is_busy(error) or waiting.noticed(error) >= LONGEST_OUTAGE_S:
                     raise
                 waiting.wait()
             else:
@@ -157,7 +162,7 @@ class SweepRecorder:
         waiting = Outage("the tracking store", (PAUSE_S,))
         waited_s = 0.0
         while True:
-            is_last = waited_s >= PATIENCE_S or patience.is_ended()
+            is_last = waited_s >= LONGEST_OUTAGE_S or patience.is_ended()
             try:
                 left = self._close(store, end, is_last=is_last)
             except FaultError:
