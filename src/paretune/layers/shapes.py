@@ -18,7 +18,7 @@ from paretune.layers.types import (
 )
 
 
-def check_image_shape(image_shape: Sequence[int]) -> Shape:
+def read_image_shape(image_shape: Sequence[int]) -> Shape:
     """``image_shape`` as a tuple ``(C, H, W)``. Raises
     :class:`~paretune.errors.ConfigError` for any other.
     """

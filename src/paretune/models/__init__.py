@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from paretune import layers
 from paretune.costs import Footprint
 from paretune.errors import ConfigError, first_line
-from paretune.layers.shapes import check_image_shape
+from paretune.layers.shapes import read_image_shape
 from paretune.layers.types import Layers, Shape
 from paretune.layers.views import check_views, count_views
 from paretune.models.family import Family
@@ -142,7 +142,7 @@ def _make(model: Mapping[str, Any]) -> "Described | nn.Module":
 
 def _describe_layers(family: type[Family], model: Mapping[str, Any]) -> Described:
     settings: Family = _call(family, model)
-    image_shape = check_image_shape(settings.image_shape)
+    image_shape = read_image_shape(settings.image_shape)
     with _name_family(family, model):
         return Described(settings.layers(), image_shape)
 

@@ -14,12 +14,12 @@ from paretune.layers.types import Flatten, Layer, Layers, Linear, MaxPool
 from paretune.models.family import (
     Family,
     Normalise,
-    check_sizes,
     cut_to_depth,
     make_dense,
     make_dropout,
     make_windows,
     per_layer,
+    read_sizes,
 )
 
 
@@ -57,7 +57,7 @@ class Conv(Family):
         """The layers of the network with these settings."""
         normalise = Normalise(self.norm, self.activation, self.norm_first)
         activate = Normalise("none", self.activation)
-        units = check_sizes("head", self.head)
+        units = read_sizes("head", self.head)
         head = make_dense(
             units, normalise if self.head_norm else activate, self.head_dropout
         )
@@ -72,7 +72,7 @@ class Conv(Family):
 
     def _make_body(self, normalise: Normalise) -> list[Layer]:
         listed = len(self.widths)
-        widths = check_sizes("widths", cut_to_depth(self.widths, self.depth, listed))
+        widths = read_sizes("widths", cut_to_depth(self.widths, self.depth, listed))
         kernel_size = cut_to_depth(self.kernel_size, self.depth, listed)
         padding = cut_to_depth(self.padding, self.depth, listed)
         windows = make_windows(kernel_size, padding, len(widths))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paretune.layers.types import Flatten, Layers, Linear
-from paretune.models.family import Family, Normalise, check_sizes, make_dense, per_layer
+from paretune.models.family import Family, Normalise, make_dense, per_layer, read_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Dense(Family):
 
     def layers(self) -> Layers:
         """The layers of the network with these settings."""
-        units = check_sizes("widths", self.widths)
+        units = read_sizes("widths", self.widths)
         rates = per_layer("dropout", self.dropout, len(units))
         for position in range(min(self.dropout_from - 1, len(rates))):
             rates[position] = 0.0

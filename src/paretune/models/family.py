@@ -66,7 +66,7 @@ def cut_to_depth(value: V, depth: int | None, layers: int, before: int = 0) -> V
     return cast("V", [*value[: before + depth], *value[before + layers :]])
 
 
-def check_sizes(name: str, values: Sequence[int]) -> list[int]:
+def read_sizes(name: str, values: Sequence[int]) -> list[int]:
     """``values`` checked to be whole numbers of at least 1."""
     for value in values:
         check_least(f"model.{name}", value, 1)
@@ -91,7 +91,7 @@ def make_windows(
     ``same`` keeps the size of the map (an even kernel makes it one larger), ``valid``
     adds no zeros.
     """
-    sizes = check_sizes("kernel_size", per_layer("kernel_size", kernel_size, layers))
+    sizes = read_sizes("kernel_size", per_layer("kernel_size", kernel_size, layers))
     windows: list[Window] = []
     for size, kind in zip(sizes, per_layer("padding", padding, layers), strict=True):
         check_choice("model.padding", kind, PADDINGS)

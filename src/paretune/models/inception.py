@@ -21,9 +21,9 @@ from paretune.models.family import (
     Family,
     Normalise,
     Window,
-    check_sizes,
     make_dropout,
     make_separable,
+    read_sizes,
 )
 
 
@@ -51,7 +51,7 @@ class Inception(Family):
 
     def layers(self) -> Layers:
         """The layers of the network with these settings."""
-        check_sizes(
+        read_sizes(
             "widths", [*self.pooled, *self.five, self.one, *self.three, self.merged]
         )
         before_pool, after_pool = self.pooled

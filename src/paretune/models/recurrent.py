@@ -23,11 +23,11 @@ from paretune.models.family import (
     Family,
     Normalise,
     Window,
-    check_sizes,
     make_dense,
     make_dropout,
     make_separable,
     make_windows,
+    read_sizes,
 )
 
 
@@ -157,7 +157,7 @@ class Recurrent(Family):
     def _make_head(self, normalise: Normalise) -> list[Layer]:
         if self.class_maps:
             return [RepeatMaps(self.num_classes), MeanOfMaps()]
-        hidden = make_dense(check_sizes("head", self.head), normalise, self.dropout)
+        hidden = make_dense(read_sizes("head", self.head), normalise, self.dropout)
         return [MeanOfMaps(), *hidden, Linear(self.num_classes, bias=self.head_bias)]
 
     def _dropout(self) -> list[Layer]:

@@ -22,13 +22,13 @@ from paretune.layers.types import (
 from paretune.models.family import (
     Family,
     Normalise,
-    check_sizes,
     cut_to_depth,
     make_dense,
     make_dropout,
     make_separable,
     make_windows,
     per_layer,
+    read_sizes,
 )
 
 Setting = TypeVar("Setting")
@@ -76,7 +76,7 @@ class Separable(Family):
             end: list[Layer] = [MeanOfMaps()]
         else:
             end = [*self._make_neck(), Flatten()]
-        head = make_dense(check_sizes("head", self.head), normalise)
+        head = make_dense(read_sizes("head", self.head), normalise)
         return (
             *body,
             *end,
@@ -86,8 +86,8 @@ class Separable(Family):
         )
 
     def _make_body(self, normalise: Normalise) -> list[Layer]:
-        stems = [] if self.stem is None else check_sizes("stem", [self.stem])
-        widths = check_sizes(
+        stems = [] if self.stem is None else read_sizes("stem", [self.stem])
+        widths = read_sizes(
             "widths", cut_to_depth(self.widths, self.depth, len(self.widths))
         )
         maps_of_layers = [*stems, *widths]

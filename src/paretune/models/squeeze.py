@@ -11,10 +11,10 @@ from paretune.layers.types import Conv, Layer, Layers, MaxPool, MeanOfMaps
 from paretune.models.family import (
     Family,
     Normalise,
-    check_sizes,
     cut_to_depth,
     make_dropout,
     make_windows,
+    read_sizes,
 )
 
 
@@ -45,7 +45,7 @@ class Squeeze(Family):
     def layers(self) -> Layers:
         """The layers of the network with these settings."""
         listed = len(self.widths)
-        widths = check_sizes("widths", cut_to_depth(self.widths, self.depth, listed))
+        widths = read_sizes("widths", cut_to_depth(self.widths, self.depth, listed))
         kernel_size = cut_to_depth(self.kernel_size, self.depth, listed)
         padding = cut_to_depth(self.padding, self.depth, listed)
         windows = make_windows(kernel_size, padding, len(widths) + 1)
