@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.command import PARETUNE
 from paretune.front import Point
 from paretune.tracking import RunRecorder, Store, SweepRecorder
 from paretune.tracking.runs import find_trials
@@ -102,11 +103,7 @@ def _write(store: Store, number: int) -> None:
 def _command(folder: str) -> dict[str, object]:
     started_s = time.perf_counter()
     command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "paretune",
+        *PARETUNE,
         "pareto",
         "many",
         "--store",

@@ -19,14 +19,12 @@ from uuid import UUID
 
 import psutil
 
+from bench.command import PARETUNE
+
 TRIALS = 20_000
 SWEEP = "scale"
 COMMAND = (
-    sys.executable,
-    "-W",
-    "ignore",
-    "-m",
-    "paretune",
+    *PARETUNE,
     "train",
     "-m",
     f"name={SWEEP}",
@@ -255,11 +253,7 @@ def _begin_and_end(lines: list[tuple[float, float, str]]) -> dict[str, float]:
 
 def _pareto(store: Path) -> dict[str, float]:
     command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "paretune",
+        *PARETUNE,
         "pareto",
         SWEEP,
         "--store",

@@ -3,11 +3,12 @@ the first trial's start to the last's end.
 """
 
 import subprocess
-import sys
 import tempfile
 from os import environ
 
 import optuna
+
+from bench.command import PARETUNE
 
 TRIALS = 24
 OVERRIDES = (
@@ -44,11 +45,7 @@ def run() -> dict[str, float]:
 def per_hour(*overrides: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         command = [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "paretune",
+            *PARETUNE,
             "train",
             *OVERRIDES,
             *overrides,

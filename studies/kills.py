@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from os import environ
 
 import optuna
 import psutil
+from bench.command import PARETUNE
 
 from paretune.search.claims import ATTEMPT, read_worker
 from paretune.search.storage import read_note
@@ -37,7 +37,7 @@ OVERRIDES = (
 
 
 def start(folder: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-W", "ignore", "-m", "paretune", "train", *OVERRIDES]
+    command = [*PARETUNE, "train", *OVERRIDES]
     log = open(f"{folder}/log.txt", "a")
     return subprocess.Popen(
         command, env=environ | {"PARETUNE_STORE": folder}, stdout=log, stderr=log

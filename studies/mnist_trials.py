@@ -11,6 +11,8 @@ import subprocess
 import sys
 from os import environ
 
+from bench.command import PARETUNE
+
 from paretune.tracking import Store, read_points
 from studies.surrogates import CAP, SPACE, TRIALS
 
@@ -40,7 +42,7 @@ OVERRIDES = (
 
 def main(store: str) -> None:
     """Run the sweep in the folder ``store`` and write its points."""
-    command = [sys.executable, "-W", "ignore", "-m", "paretune", "train", *OVERRIDES]
+    command = [*PARETUNE, "train", *OVERRIDES]
     subprocess.run(command, env=environ | {"PARETUNE_STORE": store}, check=True)
     points = read_points(Store(f"sqlite:///{store}/mlflow.db"), "mnist_trials")
     with TRIALS.open("w", newline="") as file:

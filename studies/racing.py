@@ -5,13 +5,13 @@ Dense networks under 50,000 parameters on all of MNIST, 60 trials of 20 epochs.
 """
 
 import subprocess
-import sys
 import tempfile
 from math import log
 from os import environ
 from pathlib import Path
 
 import optuna
+from bench.command import PARETUNE
 
 from paretune.front import hypervolume
 
@@ -38,11 +38,7 @@ def start(folder: Path, core: int, *overrides: str) -> subprocess.Popen[bytes]:
         "taskset",
         "-c",
         str(core),
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "paretune",
+        *PARETUNE,
         "train",
         *OVERRIDES,
         *overrides,

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from bench.command import PARETUNE
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -340,11 +341,8 @@ def _train_all(pairs: list[tuple[Published, int]], jobs: int) -> list[str]:
 
 def _train(recipe: Published, seed: int, jobs: int) -> Result | None:
     env = os.environ | ({"OMP_NUM_THREADS": "1"} if jobs > 1 else {})
-    python = [sys.executable, "-W", "ignore"]
     command = [
-        *python,
-        "-m",
-        "paretune",
+        *PARETUNE,
         "train",
         f"+recipe={recipe.name}",
         f"seed={seed}",

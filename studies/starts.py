@@ -3,9 +3,10 @@ databases must never fail.
 """
 
 import subprocess
-import sys
 import tempfile
 from os import environ
+
+from bench.command import PARETUNE
 
 STARTS = 50
 OVERRIDES = (
@@ -27,11 +28,7 @@ def run() -> dict[str, int]:
     for number in range(STARTS):
         with tempfile.TemporaryDirectory() as folder:
             command = [
-                sys.executable,
-                "-W",
-                "ignore",
-                "-m",
-                "paretune",
+                *PARETUNE,
                 "train",
                 *OVERRIDES,
             ]
