@@ -150,4 +150,5 @@ def models(draw) -> dict[str, object]:
         "image_shape": list(draw(SHAPES)),
         "num_classes": draw(st.integers(2, 10)),
         "views": draw(st.sampled_from([1, 5, 13])),
+        "image_pool": draw(st.sampled_from([1, 2, 3])),
     }

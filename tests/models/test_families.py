@@ -100,6 +100,19 @@ class TestVariants(FamilyContract):
         return widened(composed, family, **variant)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+class TestPooledImages(FamilyContract):
+    """Images that are pooled before the first layer."""
+
+    @pytest.fixture
+    def config(self, family, composed):
+        return plain(composed, family, image_pool=2, padding="same")
+
+    @pytest.fixture
+    def wider(self, family, composed):
+        return widened(composed, family, image_pool=2, padding="same")
+
+
 @pytest.mark.parametrize(
     "variant", [*NORMED, *ACTIVATED, {"init": "glorot"}, {"init": "he"}], ids=str
 )

@@ -228,6 +228,17 @@ class Builder:
 
         return self._add(operation)
 
+    def pool_means(self, x: Value, size: int) -> Value:
+        """The mean of each ``size`` x ``size`` pixels, ``size`` apart."""
+        window = Window(size, size, stride=size)
+        rows, columns = window.slide(x)
+
+        y = self._make_after(x, (x.maps, rows, columns))
+        operation = Operation(Kind.MEAN_POOL, x, y)
+        operation.window = window
+
+        return self._add(operation)
+
     def pad(self, x: Value, rows: int, columns: int, filling: float) -> Value:
         """So many more rows below and columns on the right, full of one number."""
         maps, given_rows, given_columns = x.shape

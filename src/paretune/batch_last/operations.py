@@ -29,6 +29,7 @@ class Kind(IntEnum):
     DROPOUT = 8
     PAD = 9
     REPEAT = 10
+    MEAN_POOL = 11
 
 
 class Curve(IntEnum):

@@ -70,6 +70,10 @@ class _OperationWriter(NodeWriter):
                 self._write_layer_norm(operation)
             case ops.MaxPool():
                 self._write_pool(operation)
+            case ops.MeanPool(kernel=kernel, strides=strides):
+                self.finish(
+                    "AveragePool", [self.source], kernel_shape=kernel, strides=strides
+                )
             case ops.Pad():
                 self._write_pad(operation)
             case ops.Slice():

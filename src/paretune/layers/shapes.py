@@ -12,6 +12,7 @@ from paretune.layers.types import (
     Linear,
     MaxPool,
     MeanOfMaps,
+    MeanPool,
     PadEnd,
     RepeatMaps,
     Shape,
@@ -49,6 +50,8 @@ def infer_shape(layer: Layer, shape: Shape) -> Shape:
             )
         case MaxPool():
             return shape[0], *_slide(shape, layer.size, layer.stride, 0, "pool")
+        case MeanPool(size=size):
+            return shape[0], *_slide(shape, size, size, 0, "pool")
         case Linear(units=units):
             return (units,)
         case RepeatMaps(maps=maps):

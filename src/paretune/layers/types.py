@@ -79,6 +79,15 @@ class MaxPool:
 
 
 @dataclass(frozen=True, slots=True)
+class MeanPool:
+    """The mean of each ``size`` x ``size`` values, ``size`` apart; rows below and
+    columns on the right that fill no square are dropped.
+    """
+
+    size: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class PadEnd:
     """One more row below and one more column on the right, smaller than any number:
     what Keras' ``same`` pools read.
@@ -143,6 +152,7 @@ Layer = (
     | Norm
     | Activation
     | MaxPool
+    | MeanPool
     | PadEnd
     | MeanOfMaps
     | Flatten

@@ -10,6 +10,7 @@ from paretune.layers.types import (
     Linear,
     MaxPool,
     MeanOfMaps,
+    MeanPool,
     Norm,
     PadEnd,
     RepeatMaps,
@@ -49,6 +50,8 @@ def _describe(application: Application) -> str:
             return kind.replace("_", " ")
         case MaxPool(size=size):
             return f"pool {size}"
+        case MeanPool(size=size):
+            return f"mean pool {size}"
         case PadEnd():
             return "pad below and right"
         case MeanOfMaps():

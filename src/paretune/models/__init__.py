@@ -8,13 +8,14 @@ A family is a dataclass of settings whose ``layers()`` are the network, from ima
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pydoc import ErrorDuringImport, locate
 from typing import TYPE_CHECKING, Any
 
 from paretune import layers
 from paretune.costs import Footprint
 from paretune.errors import ConfigError, first_line
+from paretune.layers.image_pool import add_image_pool, check_image_pool, pool_shape
 from paretune.layers.shapes import read_image_shape
 from paretune.layers.types import Layers, Shape
 from paretune.layers.views import check_views, count_views
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Described", "build", "count", "describe", "family_of", "measure"]
 
 # These work with any family: see ``build``.
-COMMON_SETTINGS = ("init", "norm_eps", "norm_momentum", "views")
+COMMON_SETTINGS = ("image_pool", "init", "norm_eps", "norm_momentum", "views")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def build(model: Mapping[str, Any]) -> "nn.Module":
     ``init`` (torch, glorot or he), ``norm_eps`` and ``norm_momentum`` work with any
     family: see
     :func:`paretune.models.network.initialise`; so does ``views``: see
-    :class:`paretune.models.views.Views`. Raises
+    :class:`paretune.models.views.Views`; so does ``image_pool``, which pools each image
+    before the first layer: see :mod:`paretune.layers.image_pool`. Raises
     :class:`~paretune.errors.ConfigError` if the class is neither a family nor an
     ``nn.Module``, or refuses its settings.
     """
@@ -136,15 +138,41 @@ def _make(model: Mapping[str, Any]) -> "Described | nn.Module":
     family = _locate_family(model)
     if issubclass(family, Family):
         return _describe_layers(family, model)
-    network: nn.Module = _call(family, model)
-    return network
+    return _make_foreign(family, model)
 
 
 def _describe_layers(family: type[Family], model: Mapping[str, Any]) -> Described:
+    image_pool = _read_image_pool(model)
     settings: Family = _call(family, model)
     image_shape = read_image_shape(settings.image_shape)
+    pooled_shape = pool_shape(image_shape, image_pool)
     with _name_family(family, model):
-        return Described(settings.layers(), image_shape)
+        layers_of_pooled = replace(settings, image_shape=pooled_shape).layers()
+    return Described(add_image_pool(layers_of_pooled, image_pool), image_shape)
+
+
+def _make_foreign(family: type, model: Mapping[str, Any]) -> "nn.Module":
+    """The network of a class that is no family; it is told the shape that images have
+    behind their pool.
+    """
+    image_pool = _read_image_pool(model)
+    network: nn.Module
+    if image_pool == 1:
+        network = _call(family, model)
+        return network
+    from paretune.models.image_pool import Pooled
+
+    image_shape = read_image_shape(model["image_shape"])
+    pooled_shape = pool_shape(image_shape, image_pool)
+    network = _call(family, {**model, "image_shape": list(pooled_shape)})
+    return Pooled(network, image_pool)
+
+
+def _read_image_pool(model: Mapping[str, Any]) -> int:
+    """The setting ``image_pool``, checked."""
+    image_pool: int = model.get("image_pool", 1)
+    check_image_pool(image_pool)
+    return image_pool
 
 
 def _locate_family(model: Mapping[str, Any]) -> type:

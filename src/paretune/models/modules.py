@@ -17,6 +17,7 @@ from paretune.layers.types import (
     Linear,
     MaxPool,
     MeanOfMaps,
+    MeanPool,
     Norm,
     PadEnd,
     RepeatMaps,
@@ -134,6 +135,8 @@ def make_module(layer: Layer, shape: Shape) -> nn.Module:
             return _make_activation(layer.kind)
         case MaxPool():
             return nn.MaxPool2d(layer.size, layer.stride)
+        case MeanPool():
+            return nn.AvgPool2d(layer.size)
         case Dropout():
             return nn.Dropout2d(layer.rate) if layer.of_maps else nn.Dropout(layer.rate)
         case RepeatMaps():

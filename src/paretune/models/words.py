@@ -34,6 +34,8 @@ def _describe(module: Any) -> str:
             return f"dense {module.in_features}>{module.out_features}"
         case nn.MaxPool2d():
             return f"pool {module.kernel_size}"
+        case nn.AvgPool2d():
+            return f"mean pool {module.kernel_size}"
         case nn.LeakyReLU():
             return "leaky relu"
         case nn.AdaptiveAvgPool2d():

@@ -19,6 +19,7 @@ from paretune.operations.types import (
     Linear,
     MaxPool,
     MeanOfMaps,
+    MeanPool,
     Multiply,
     MultiplyValues,
     Operation,
@@ -119,6 +120,20 @@ def _read_pool(call: Call) -> Operation:
         strides=_read_rows_columns(settings["stride"] or kernel),
         padding=_read_rows_columns(settings["padding"]),
         dilation=_read_rows_columns(settings["dilation"]),
+    )
+
+
+def _read_mean_pool(call: Call) -> Operation:
+    """An empty stride is that of the kernel."""
+    settings = call.settings
+    kernel = settings["kernel_size"]
+    has_padding = any(_read_rows_columns(settings["padding"]))
+    has_divisor = settings["divisor_override"] is not None
+    if settings["ceil_mode"] or has_padding or has_divisor:
+        return _other(call, "avg_pool2d of windows that stand out", "whole windows")
+    return MeanPool(
+        _read_rows_columns(kernel),
+        strides=_read_rows_columns(settings["stride"] or kernel),
     )
 
 
@@ -244,6 +259,7 @@ READERS: dict[str, Callable[[Call], Operation]] = {
     "convolution": _read_conv,  # as torch has one whose padding is in words
     "linear": _read_linear,
     "max_pool2d": _read_pool,
+    "avg_pool2d": _read_mean_pool,
     "pad": _read_pad,
     "constant_pad_nd": _read_pad,
     "slice": _read_slice,

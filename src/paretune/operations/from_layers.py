@@ -125,6 +125,8 @@ def _find_operations(layer: layers.Layer | Join, module: Any) -> list[Operation]
             return [_find_activation(kind, module)]
         case layers.MaxPool(size=size, stride=stride):
             return [operations.MaxPool((size, size), (stride, stride))]
+        case layers.MeanPool(size=size):
+            return [operations.MeanPool((size, size), (size, size))]
         case layers.PadEnd():
             return [operations.Pad(value=module.value)]
         case layers.MeanOfMaps():

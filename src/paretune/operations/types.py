@@ -217,6 +217,14 @@ class MaxPool(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class MeanPool(Operation):
+    """The mean of each window, none of which stands out."""
+
+    kernel: RowsColumns
+    strides: RowsColumns
+
+
+@dataclass(frozen=True, eq=False)
 class MeanOfMaps(Operation):
     """The mean of each map."""
 

@@ -266,7 +266,7 @@ def test_threads_change_no_bit(composed):
     ("layer", "reason"),
     [
         (nn.Conv2d(1, 2, 3, dilation=2), "Conv2d"),
-        (nn.AvgPool2d(2), "AvgPool2d"),
+        (nn.LPPool2d(2, 2), "LPPool2d"),
         (nn.Hardswish(), "Hardswish"),
     ],
     ids=["dilation", "pool", "activation"],
@@ -353,6 +353,46 @@ def test_weights_for_other_maps_are_not_known():
         UnknownLayerError, match=r"weights \(4, 3, 1, 1\) on values \(1, 8, 8\)"
     ):
         BatchLast(nn.Sequential(nn.Conv2d(3, 4, 1), nn.AdaptiveAvgPool2d(1)), (1, 8, 8))
+
+
+@pytest.mark.parametrize("image_pool", [2, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_pooled_image_gives_what_torch_gives(family, composed, image_pool):
+    """28 pixels are no multiple of 3."""
+    config = plain(composed, family, dropout=0.0, image_pool=image_pool)
+    config |= {"padding": "same"} if "padding" in config else {}
+    config |= {"widths": [16, 8]} if family == "dense" else {}
+    torch.manual_seed(0)
+    assert_like_torch(models.build(config).train(), (1, 28, 28))
+
+
+@given(st.integers(1, 4), st.integers(4, 9), st.integers(4, 9))
+def test_means_of_squares_give_what_torch_gives(size, rows, columns):
+    """Behind a layer, so that they have a gradient; what is left over has none."""
+    torch.manual_seed(0)
+    maps = nn.Conv2d(2, 3, 3, padding=1)
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3)]
+    assert_like_torch(
+        nn.Sequential(maps, nn.AvgPool2d(size), nn.Conv2d(3, 3, 1), *head),
+        (2, rows, columns),
+    )
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        nn.AvgPool2d((1, 2)),
+        nn.AvgPool2d(2, stride=1),
+        nn.AvgPool2d(2, padding=1),
+        nn.AvgPool2d(2, ceil_mode=True),
+        nn.AvgPool2d(2, divisor_override=3),
+    ],
+    ids=str,
+)
+def test_means_of_other_windows_are_not_known(pool):
+    net = nn.Sequential(pool, nn.AdaptiveAvgPool2d(1))
+    with pytest.raises(UnknownLayerError, match=r"AvgPool2d"):
+        BatchLast(net, (1, 5, 5))
 
 
 def test_a_network_of_layers_is_not_traced(composed, monkeypatch):

@@ -20,7 +20,8 @@ enum Kind : int64_t {
     MEAN,
     DROPOUT,
     PAD,
-    REPEAT
+    REPEAT,
+    MEAN_POOL
 };
 enum Curve : int64_t { LEAKY, SILU, PRELU };
 

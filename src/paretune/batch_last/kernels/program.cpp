@@ -14,6 +14,7 @@
 #include "group_norm.h"
 #include "max_pool.h"
 #include "mean.h"
+#include "mean_pool.h"
 #include "op.h"
 #include "pad.h"
 #include "repeat.h"
@@ -49,6 +50,7 @@ void forward(const Op& op, float* block, int64_t number) {
         case DROPOUT: return drop(op, x, y, number);
         case PAD: return pad_forward(op, x, y);
         case REPEAT: return repeat_forward(op, x, y);
+        case MEAN_POOL: return mean_pool_forward(op, x, y);
     }
 }
 
@@ -69,6 +71,7 @@ void backward(const Op& op, float* block, int64_t number, float* gradient, vec* 
         case DROPOUT: return drop(op, dy, dx, number);
         case PAD: return pad_backward(op, dy, dx);
         case REPEAT: return repeat_backward(op, dy, dx);
+        case MEAN_POOL: return mean_pool_backward(op, dy, dx);
     }
 }
 

@@ -126,6 +126,16 @@ def _add_max_pool(builder: Builder, pool: nn.MaxPool2d, x: Value) -> Value:
     return builder.pool(x, stride)
 
 
+def _add_mean_pool(builder: Builder, pool: nn.AvgPool2d, x: Value) -> Value:
+    size = _find_single(pool.kernel_size)
+    if size is None:
+        raise UnknownLayerError(str(pool))
+    require(_find_single(pool.stride) == size, pool)
+    require(_find_single(pool.padding) == 0, pool)
+    require(pool.divisor_override is None and not pool.ceil_mode, pool)
+    return builder.pool_means(x, size)
+
+
 def _add_pad(builder: Builder, pad: nn.ConstantPad2d, x: Value) -> Value:
     left, right, top, bottom = pad.padding
     require(left == top == 0 and right >= 0 and bottom >= 0, pad)
@@ -195,6 +205,7 @@ MODULES: dict[type[nn.Module], Callable[[Builder, Any, Value], Value]] = {
     nn.LayerNorm: _add_layer_norm,
     ScalarNorm: _add_scalar_norm,
     nn.MaxPool2d: _add_max_pool,
+    nn.AvgPool2d: _add_mean_pool,
     nn.ConstantPad2d: _add_pad,
     nn.AdaptiveAvgPool2d: _add_adaptive_mean,
     MapMeans: _add_means,
