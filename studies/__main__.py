@@ -1,12 +1,15 @@
 """Run the studies named on the command line (all of them by default) and write
-``studies/results.json``.
+``studies/results.json``; ``curves`` and ``replay`` are commands with options of their
+own.
 """
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from bench.running import run_parts
 
+COMMANDS = ("curves", "replay")
 PARTS = (
     "ranking",
     "search",
@@ -15,12 +18,16 @@ PARTS = (
     "kills",
     "starts",
     "racing",
-    "replay",
+    "race_settings",
     "peer",
     "spread",
 )
 
 if __name__ == "__main__":
-    run_parts(
-        "studies", sys.argv[1:] or PARTS, Path(__file__).with_name("results.json")
-    )
+    name, *arguments = sys.argv[1:] or [""]
+    if name in COMMANDS:
+        import_module(f"studies.{name}.command").main(arguments)
+    else:
+        run_parts(
+            "studies", sys.argv[1:] or PARTS, Path(__file__).with_name("results.json")
+        )

@@ -390,3 +390,16 @@ def test_weights_that_were_cut_off_are_called_so(tmp_path, share):
         StoreError, match=rf"it is cut off or damaged, {len(left):,} bytes are left"
     ):
         load(tmp_path / "weights.pt")
+
+
+def test_every_start_is_told_of_epoch_by_epoch(tiny_data):
+    training = make_training(restarts=Restarts(3, 2), max_epochs=3)
+    heard = []
+    choose_start(
+        lambda: models.build(CONFIG),
+        tiny_data,
+        training,
+        training.choose_execution(models.build(CONFIG), tiny_data.train),
+        heard.append,
+    )
+    assert [epoch.number for epoch in heard] == [1, 2] * 3

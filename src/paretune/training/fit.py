@@ -300,12 +300,13 @@ def choose_start(
     data: ImageData,
     training: Training,
     execution: Execution,
+    listener: EpochListener | None = None,
 ) -> Training:
     """``training`` with the seed, of its ``restarts``, with which a network of
     ``build`` scores best on validation in its first epochs.
 
     One seed is the training's own, the others derive from it. Without restarts nothing
-    is trained.
+    is trained. A ``listener`` hears of every epoch of every start.
     """
     restarts = training.restarts
     if restarts.starts == 1:
@@ -315,7 +316,9 @@ def choose_start(
         seed_everything(seed)
         attempt = replace(training, seed=seed, stop_after=restarts.epochs)
         try:
-            trained = fit(build(), data, attempt, execution=execution)
+            trained = fit(
+                build(), data, attempt, listener=listener, execution=execution
+            )
         except DivergedError:
             continue
         scores[seed] = _read_score(trained.best, training.selection)

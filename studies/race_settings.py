@@ -2,7 +2,7 @@
 raced trial teaches the sampler best.
 
 The curves are those of random draws of the space of ``sweeps/record.yaml`` under 4,000
-parameters, all trained to the end (``bench/curves.csv``; ``python -m studies replay``
+parameters, all trained to the end (``bench/curves.csv``; ``python -m studies race_settings``
 records what is missing, hours, and goes on where it was).
 """
 

@@ -1,0 +1,104 @@
+"""What is recorded: the space of a sweep over four families, and what its
+configurations cost.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+from bench.real_asks import make_spec
+from omegaconf import DictConfig
+from optuna.distributions import FloatDistribution
+
+from paretune.commands.counting import count_model
+from paretune.costs import Footprint
+from paretune.search.costs import Configuration
+from paretune.search.grammar import read_value
+from paretune.search.space import hydra_key
+from studies.curves import EPOCHS
+
+FAMILIES = "choice(separable,squeeze,recurrent,conv)"
+LEAST_PARAMS, MOST_PARAMS = 100, 16_000
+FIXED = (
+    f"cap.min_params={LEAST_PARAMS}",
+    f"cap.max_params={MOST_PARAMS}",
+    f"trainer.max_epochs={EPOCHS}",
+    "trainer.patience=null",
+    # Numbers and seconds that can be compared: one thread, and nothing timed.
+    "trainer.device=cpu",
+    "trainer.threads=1",
+    "trainer.autotune=false",
+    "trainer.precision=fp32",
+)
+DIGITS = 4  # of a drawn fraction: a row holds what was trained
+Count = Callable[[Mapping[str, Any]], Any]
+
+
+class Question:
+    """The space over one data set.
+
+    ``space`` and ``feasible`` are those of ``paretune train -m`` with these families,
+    cap and data. Configurations have the names of the space; ``settings``, which rows
+    hold, have Hydra's and values as Hydra reads them.
+    """
+
+    def __init__(self, data: str, *overrides: str) -> None:
+        self.data = data
+        lines = (f"data={data}", f"model={FAMILIES}", *FIXED, *overrides)
+        self.spec = make_spec(lines)
+        self.space = self.spec.space
+        self.feasible = self.spec.feasible
+        self._prepare = cache(self._prepare_count)
+        for choice in self.feasible.branches:
+            # Raises now what would make every row a failed one.
+            self.measure(self.feasible.smallest_of(choice))
+
+    def round(self, params: Configuration) -> Configuration:
+        """``params`` with fractions of a few digits, within their ranges."""
+        distributions = self.space.all_distributions()
+        rounded = dict(params)
+        for name, value in params.items():
+            dist = distributions[name]
+            if isinstance(dist, FloatDistribution) and not dist.step:
+                short = float(f"{value:.{DIGITS}g}")
+                rounded[name] = float(np.clip(short, dist.low, dist.high))
+        return rounded
+
+    def write_settings(self, params: Configuration) -> dict[str, Any]:
+        """The settings of a configuration."""
+        return {hydra_key(name): read_value(value) for name, value in params.items()}
+
+    def read_settings(self, settings: Mapping[str, Any]) -> Configuration:
+        """The configuration of such settings.
+
+        Raises :class:`~paretune.errors.ConfigError` or ``KeyError`` for one that the
+        space does not hold.
+        """
+        return self.space.take_values(
+            lambda name: settings[hydra_key(name)], "a recorded training"
+        )
+
+    def compose(self, params: Configuration, seed: int) -> DictConfig:
+        """The config of a training."""
+        drawn = self.space.overrides(params)
+        return self.spec.composer.compose(
+            (*self.space.fixed, *drawn, f"seed={seed}", "test=false")
+        )
+
+    def measure(self, params: Configuration) -> dict[str, int]:
+        """All costs of a configuration, by their names."""
+        groups, values = self.space.split_groups(params)
+        drawn: dict[str, Any] = {}
+        for key, value in values.items():
+            drawn[key.lstrip("+")] = read_value(value)
+        counts = self._prepare(tuple(groups))(drawn)
+        return dict(Footprint.of(counts).costs)
+
+    def _prepare_count(self, groups: tuple[str, ...]) -> Count:
+        """The count of what is drawn beside these options of config groups; of every
+        cost, which a sweep for parameters does not need.
+        """
+        lines = (*self.space.fixed, *groups, "cost=macs", "cap.min_params=null")
+        count: Count = count_model.prepare(self.spec.composer.compose(lines))
+        return count
