@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from paretune.errors import ConfigError
 from paretune.search.costs import Configuration
 from paretune.search.distributions import as_number, draw_uniform, snap_to_grid
-from studies.curves.duration import guess_epoch_s
+from studies.curves.duration import guess_training_s
 from studies.curves.question import Question
 from studies.curves.rows import Row
 
@@ -34,9 +34,10 @@ MARGIN = 0.2  # of the lowest error so far that counts as near the front
 REPEATED_NEAR = 0.7  # of repeats are of trainings near the front
 # Proposals for a number; one is taken by chance, the sooner the faster it trains.
 PROPOSALS = 40
-SURELY_TAKEN_S = 0.5  # of an epoch
+SURELY_TAKEN_S = 15.0
+IMPATIENCE = 1.5  # power of the share of that time by which slower ones are taken
 LARGEST_CHANGE = 3  # parameters of a mutant that are changed
-SMALLER = 1.5  # power of a uniform share of the way over all sizes
+SMALLER = 1.6  # power of a uniform share of the way over all sizes
 STEP = 0.15  # deviation of a change, as a share of the range
 
 
@@ -76,7 +77,7 @@ def draw(number: int, question: Question, rows: Mapping[int, Row]) -> Draw:
         if not _is_wanted(proposed, question, tried):
             continue
         taken_s = _guess_s(proposed, question)
-        if rng.random() < SURELY_TAKEN_S / taken_s:
+        if rng.random() < (SURELY_TAKEN_S / taken_s) ** IMPATIENCE:
             return proposed
     return proposed
 
@@ -184,7 +185,7 @@ def _is_wanted(proposed: Draw, question: Question, tried: set[str]) -> bool:
 def _guess_s(proposed: Draw, question: Question) -> float:
     settings = question.write_settings(proposed.params)
     try:
-        return guess_epoch_s(settings, question.measure(proposed.params))
+        return guess_training_s(settings, question.measure(proposed.params))
     except ConfigError:
         return SURELY_TAKEN_S  # a row that says so
 

@@ -5,17 +5,30 @@ are drawn less often.
 from collections.abc import Mapping
 from typing import Any
 
+from studies.curves import EPOCHS
+
 # Seconds of one core of an AMD EPYC, of an image that is trained on: whatever the
 # network, for a multiply-accumulate, for a byte of the activations at their peak; and of
 # a step.
-IMAGE_S = 8e-6
+IMAGE_S = 5e-6
 MAC_S = 1.0e-10
 BYTE_S = 1.0e-9
-STEP_S = 1.0e-3
+STEP_S = 0.8e-3
+AUGMENT_S = 8e-6  # an image
 VALIDATED = 0.2  # of the images that are trained on are scored as well
 FORWARD = 1 / 3  # of a step's work
 TRAINED = 50_000  # images of an epoch
 DEFAULT_BATCH = 128
+START_EPOCHS = 3  # of each network, by default
+
+
+def guess_training_s(settings: Mapping[str, Any], costs: Mapping[str, int]) -> float:
+    """Seconds of a whole training, that of its starts included."""
+    starts = settings.get("trainer.restarts.starts", 1)
+    begun = 0
+    if starts > 1:
+        begun = starts * settings.get("trainer.restarts.epochs", START_EPOCHS)
+    return (EPOCHS + begun) * guess_epoch_s(settings, costs)
 
 
 def guess_epoch_s(settings: Mapping[str, Any], costs: Mapping[str, int]) -> float:
@@ -24,5 +37,8 @@ def guess_epoch_s(settings: Mapping[str, Any], costs: Mapping[str, int]) -> floa
     batch = settings.get("trainer.batch_size", DEFAULT_BATCH)
     once = costs["macs"] / views
     image_s = IMAGE_S + MAC_S * once + BYTE_S * costs["ram_bytes"]
+    augmented_s = 0.0
+    if settings.get("augment", "none") != "none":
+        augmented_s = AUGMENT_S
     scored = VALIDATED * FORWARD * views
-    return TRAINED * (image_s * (1 + scored) + STEP_S / batch)
+    return TRAINED * (image_s * (1 + scored) + STEP_S / batch + augmented_s)
