@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.memory import Buffer, plan_memory
+from paretune.memory import Buffer, MemoryUse, Scratch, find_buffers, plan_memory
 
 
 @st.composite
@@ -45,3 +45,14 @@ def test_a_chain_needs_no_more_than_two_neighbours_at_a_time(sizes):
     assert plan_memory(chain).size == max(
         a + b for a, b in zip([0, *sizes], [*sizes, 0], strict=True)
     )
+
+
+def test_what_an_operation_works_in_is_needed_as_long_as_it_runs():
+    operations = [
+        MemoryUse(("image",), "small", 4, overwrites=False, scratch=3),
+        MemoryUse(("small",), "maps", 5, overwrites=False),
+    ]
+    buffers = find_buffers(operations, "image", 9, with_image=False)
+
+    assert Buffer((Scratch("small"),), 3, 0, 0) in buffers
+    assert plan_memory(buffers).size == 4 + 5

@@ -62,7 +62,8 @@ COSTS_IN_ORDER = (
         metric="n_params",
         volume_end=1e7,
     ),
-    # Multiply-accumulates of convolutions, dense layers and products of matrices.
+    # Multiply-accumulates of convolutions, dense layers and products of matrices; pools
+    # and means have none.
     Cost(
         name="macs",
         unit="multiply-accumulates",
@@ -74,7 +75,8 @@ COSTS_IN_ORDER = (
         card_label="MACs per image",
     ),
     # The block that the exported C code works in: at each operation the image, until
-    # nothing reads it any more, and all activations that are needed.
+    # nothing reads it any more, and all activations that are needed. An image that is
+    # pooled first comes in row by row: what is pooled of it is held.
     Cost(
         name="ram_bytes",
         unit="bytes of RAM",

@@ -15,13 +15,22 @@ class MemoryUse:
     """The memory that an operation needs.
 
     ``overwrites``: it goes through its first input value by value, so that its output
-    may take that input's place.
+    may take that input's place. ``scratch`` are numbers that it works in beside its
+    values.
     """
 
     inputs: tuple[Hashable, ...]
     output: Hashable
     size: int
     overwrites: bool
+    scratch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """What the operation that gives ``output`` works in, as a value of a plan."""
+
+    output: Hashable
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,9 @@ def find_buffers(
             buffers[operation.output] = Buffer(
                 (operation.output,), operation.size, number, end
             )
+        if operation.scratch:
+            scratch = Scratch(operation.output)
+            buffers[scratch] = Buffer((scratch,), operation.scratch, number, number)
     return list(buffers.values())
 
 

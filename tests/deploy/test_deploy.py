@@ -39,6 +39,9 @@ DEEP = [
     ("squeeze_deep", "kernel_size.7=1 depth=3"),
     ("recurrent_deep", "pool_after_steps=[2] norm_each_step=false activation=silu"),
     ("squeeze", "views=5"),
+    ("squeeze", "padding=same image_pool=2"),
+    ("squeeze", "padding=same image_pool=2 views=5"),
+    ("dense", "image_pool=3"),
     (
         "recurrent_tiny",
         (

@@ -51,6 +51,9 @@ WRITTEN = [
     ),
     ("conv", "norm=scalar"),
     ("squeeze", "views=5"),
+    ("squeeze", "padding=same image_pool=2"),
+    ("squeeze", "padding=same image_pool=2 views=5"),
+    ("dense", "image_pool=3"),
     # The same code, more copies.
     pytest.param("squeeze", "views=13", marks=pytest.mark.slow),
 ]
@@ -137,6 +140,8 @@ def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(
         "separable",
         "recurrent",
         "recurrent_deep",
+        "squeeze model.padding=same model.image_pool=2",
+        "recurrent_deep model.image_pool=3",
     ],
 )
 def test_it_takes_the_counted_memory(written, family):
@@ -246,8 +251,11 @@ def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(written
     bool(cortex.missing()),
     reason=f"needs {cortex.missing()} (Debian: gcc-arm-none-eabi, qemu-system-arm)",
 )
-def test_a_cortex_without_floating_point_gives_the_same_classes(deployable, tmp_path):
-    model = deployable("model=separable")
+@pytest.mark.parametrize("family", ["separable", "conv model.image_pool=2"])
+def test_a_cortex_without_floating_point_gives_the_same_classes(
+    deployable, tmp_path, family
+):
+    model = deployable(*f"model={family}".split())
     write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
     classes, instructions = cortex.run(
         tmp_path / "model.h", PIXELS[:10].numpy(), tmp_path

@@ -4,8 +4,14 @@ from torch import nn
 
 from paretune.memory import measure_in_use, plan_memory
 from paretune.models import build
-from paretune.operations import Graph, find_graph_buffers, trace_graph
-from paretune.operations.types import Conv, Multiply, Other, Relu
+from paretune.operations import (
+    Graph,
+    find_graph_buffers,
+    scale_image,
+    take_pooled,
+    trace_graph,
+)
+from paretune.operations.types import Add, Conv, MeanPool, Multiply, Other, Relu
 
 
 @pytest.mark.parametrize(
@@ -17,6 +23,54 @@ def test_the_families_waste_no_memory(composed, family):
     buffers = find_graph_buffers(graph)
 
     assert plan_memory(buffers).size == max(measure_in_use(len(graph.nodes), buffers))
+
+
+def pool_image(net: nn.Module, shape: tuple[int, ...] = (1, 6, 7)) -> int:
+    return trace_graph(net, shape).pool_size
+
+
+def test_a_pool_of_squares_before_all_else_is_that_of_the_image():
+    conv = nn.Conv2d(1, 2, 2)
+
+    assert pool_image(nn.Sequential(nn.AvgPool2d(2), conv)) == 2
+    assert pool_image(nn.Sequential(nn.AvgPool2d(3), nn.Flatten())) == 3
+    for net in (
+        nn.Sequential(conv, nn.AvgPool2d(2)),
+        nn.Sequential(nn.AvgPool2d((1, 2)), conv),
+        nn.Sequential(nn.AvgPool2d(2, stride=1), conv),
+        nn.Sequential(nn.AvgPool2d(2, padding=1), conv),
+        nn.Sequential(nn.AvgPool2d(4, ceil_mode=True), conv),
+        nn.Sequential(nn.AvgPool2d(2, divisor_override=3), conv),
+    ):
+        assert pool_image(net) == 1
+
+
+def test_an_image_that_is_read_again_is_not_pooled_first():
+    class Again(nn.Module):
+        def forward(self, images):
+            small = nn.functional.avg_pool2d(images, 2)
+            return small.mean(dim=(2, 3)) + images.mean(dim=(2, 3))
+
+    assert pool_image(Again()) == 1
+
+
+def test_images_that_are_pooled_already_go_past_the_pool():
+    net = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(1, 2, 2))
+    small = take_pooled(trace_graph(net, (1, 6, 7)))
+
+    assert [type(node.operation) for node in small.nodes] == [Conv]
+    assert small.nodes[0].inputs == ("image",)
+    assert small.shapes["image"] == (1, 3, 3)
+    assert take_pooled(small) is small
+
+
+def test_an_image_is_scaled_behind_its_pool():
+    net = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(1, 2, 2))
+    scaled = scale_image(trace_graph(net, (1, 6, 7)), 2.0, 1.0)
+
+    kinds = [type(node.operation) for node in scaled.nodes]
+    assert kinds == [MeanPool, Multiply, Add, Conv]
+    assert [node.shape for node in scaled.nodes] == [(1, 3, 3)] * 3 + [(2, 2, 2)]
 
 
 def test_an_operation_value_by_value_writes_over_what_nobody_reads_again():

@@ -255,6 +255,9 @@ def test_a_data_set_without_references_has_none(tmp_path):
     [
         ({"widths": 8, "norm": True}, "8"),
         ({"widths": [8, 4], "norm": None, "views": None}, "8-4"),
+        ({"widths": [8, 4], "image_pool": "half"}, "8-4"),
+        ({"widths": [8, 4], "image_pool": 1}, "8-4"),
+        ({"widths": [8, 4], "image_pool": 2, "views": 5}, "8-4 image pool 2 5 views"),
         ({"widths": [8, 4], "depth": "deep", "pool_after": 1, "views": "many"}, "8-4"),
         (
             {"widths": [8, 4], "depth": 1, "norm": "batch", "views": 5},

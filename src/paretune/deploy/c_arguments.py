@@ -17,6 +17,7 @@ FUNCTIONS: dict[type[ops.Operation], str] = {
     ops.Conv: "conv2d",
     ops.Linear: "linear",
     ops.MaxPool: "max_pool2d",
+    ops.MeanPool: "mean_pool2d",
     ops.Pad: "pad",
     ops.BatchNorm: "affine",
     ops.MeanOfMaps: "map_mean",
@@ -65,6 +66,8 @@ def find_arguments(node: Node, shape: Shape) -> list[Argument]:
             return [weight, bias, inputs, outputs]
         case ops.MaxPool() as pool:
             return _find_pool_arguments(pool, shape, node.shape)
+        case ops.MeanPool(kernel=kernel, strides=strides):
+            return [*shape, *node.shape[1:], *kernel, *strides]
         case ops.Pad() as pad:
             return _find_pad_arguments(pad, shape, node.shape)
         case ops.Slice() as part:

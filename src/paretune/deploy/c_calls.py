@@ -19,6 +19,7 @@ from paretune.operations import IMAGE, Graph, Node
 from paretune.operations import types as ops
 
 COPY = "cat"  # the function that copies values from place to place
+ROWS = "squares"  # the function that takes a row of an image that is pooled
 
 
 @dataclass
@@ -45,6 +46,15 @@ class Calls:
                 return [self._write_slice_of_maps(node, first)]
             case _:
                 return [self._write_operation(node)]
+
+    def write_rows(self, pool: Node) -> str:
+        """The arguments with which :data:`ROWS` does ``pool`` to an image that comes
+        row by row.
+        """
+        self.used.add(ROWS)
+        _, *sides = pool.shape
+        words = [self._place(pool.output), *sides, self.graph.pool_size]
+        return ", ".join(map(str, words))
 
     def _write_concat(self, node: Node) -> list[str]:
         """Maps lie one after the other: each input is copied behind the one before."""

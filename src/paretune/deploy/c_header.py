@@ -39,6 +39,10 @@ def _write_header(model: Deployable, name: str, about: str) -> str:
     memory = plan_memory(find_graph_buffers(graph, with_image=False))
     calls = Calls(graph, memory)
     lines = _write_calls(calls, model)
+    rows, pooling = "", ""
+    if graph.image_pool and not model.net.views:
+        rows = calls.write_rows(graph.image_pool)
+        pooling, *lines = lines
     last = graph.nodes[-1]
     return render_header(
         "model.h",
@@ -48,6 +52,9 @@ def _write_header(model: Deployable, name: str, about: str) -> str:
         classes=last.size,
         kernels=choose_kernels(calls.used),
         calls=lines,
+        rows=rows,
+        pooling=pooling,
+        pool=graph.pool_size,
         weights=calls.describe_weights(),
         n_weights=sum(tensor.numel() for tensor in calls.weights.values()),
         memory=memory.size,

@@ -17,6 +17,7 @@ from paretune.deploy.c_int8_calls import (
     require_written,
     write_calls,
     write_image,
+    write_rows,
 )
 from paretune.deploy.c_int8_program import Int8Program
 from paretune.deploy.c_kernels import choose_int8_kernels
@@ -71,6 +72,8 @@ def write_c_int8(
         _require_logits(last, network)
     plan = _plan_memory(network)
     program = Int8Program(network, plan)
+    is_pooled = network.image_pool > 1
+    rows = write_rows(program, model.net) if is_pooled else ""
     lines = _write_lines(program, model)
     name = c_name(path)
     text = render_header(
@@ -81,13 +84,15 @@ def write_c_int8(
         classes=last.size,
         kernels=choose_int8_kernels(program.used),
         arrays=program.constants.describe(),
+        rows=rows,
+        pool=network.image_pool,
         calls=[line.replace("NAME_", f"{name}_") for line in lines],
         memory=plan.size,
         flash_bytes=program.constants.flash_bytes,
         logit_scale=f"{program.logit_scale:.6g}",
     )
     path.write_text(text, encoding="utf-8")
-    moved_image = prod(network.image_shape) if model.net.views else 0
+    moved_image = prod(model.image_shape) if model.net.views else 0
     return Int8Sizes(plan.size + moved_image, program.constants.flash_bytes)
 
 
@@ -115,7 +120,9 @@ def _plan_memory(network: Quantised) -> MemoryPlan:
 
 
 def _write_lines(program: Int8Program, model: Deployable) -> list[str]:
-    lines = [write_image(program, model.net)]
+    lines = []
+    if program.network.image_pool == 1:
+        lines.append(write_image(program, model.net))
     for node in program.network.nodes:
         with naming_layer(model, node.layer):
             lines.extend(write_calls(program, node))

@@ -21,10 +21,12 @@ from paretune.deploy.c_int8_values import (
 from paretune.deploy.fixed_point import find_factor
 from paretune.deploy.int8_network import Int8Node
 from paretune.deploy.model import WithScaling
+from paretune.memory import Scratch
 from paretune.operations import IMAGE
 from paretune.operations import types as ops
 
 MAX_OFFSET = 2**62
+ROWS = "squares"  # the function that takes a row of an image that is pooled
 # What operations are called in messages.
 WRITTEN: dict[type[ops.Operation], str] = {
     ops.Conv: "conv2d",
@@ -50,6 +52,7 @@ NOT_WRITTEN: dict[type[ops.Operation], str] = {
     ops.InstanceNorm: "instance_norm",
     ops.PRelu: "prelu",
     ops.Pad: "pad",
+    ops.MeanPool: "mean_pool2d",
 }
 
 
@@ -67,19 +70,37 @@ def require_written(node: Int8Node) -> None:
 
 def write_image(program: Int8Program, net: WithScaling) -> str:
     """The call that brings pixels to the steps of the first values."""
-    steps = program.find_steps(IMAGE)
     size = prod(program.network.image_shape)
-    factor, shift = find_factor(net.factor / 255 / steps.scale)
+    scaling = _write_scaling(program, net, pixels_of_value=1)
+    program.used.update(("image", *ROUNDING_KERNELS))
+    return f"image(pixels, {program.find_place(IMAGE)}, {size}, {scaling});"
+
+
+def write_rows(program: Int8Program, net: WithScaling) -> str:
+    """The arguments with which :data:`ROWS` pools an image that comes row by row."""
+    network = program.network
+    _, *sides = network.image_shape
+    size = network.image_pool
+    scaling = _write_scaling(program, net, pixels_of_value=size**2)
+    program.used.update((ROWS, *ROUNDING_KERNELS))
+    places = (program.find_place(IMAGE), program.find_place(Scratch(IMAGE)))
+    return ", ".join(map(str, (*places, *sides, size, scaling)))
+
+
+def _write_scaling(
+    program: Int8Program, net: WithScaling, *, pixels_of_value: int
+) -> str:
+    """Factor, offset and shift from the sum of the pixels of a value of the image to
+    its steps.
+    """
+    steps = program.find_steps(IMAGE)
+    factor, shift = find_factor(net.factor / 255 / pixels_of_value / steps.scale)
     whole = 1 << shift
     zero = steps.zero + net.shift / steps.scale
     offset = zero * whole + whole // 2  # to the nearest whole number
     scaling = f"image scaled by {net.factor:.3g}"
     require_int8(abs(offset) < MAX_OFFSET, scaling, "a scaling nearer to the images")
-    program.used.update(("image", *ROUNDING_KERNELS))
-    return (
-        f"image(pixels, {program.find_place(IMAGE)}, {size}, {factor}, "
-        f"INT64_C({round(offset)}), {shift});"
-    )
+    return f"{factor}, INT64_C({round(offset)}), {shift}"
 
 
 def write_calls(program: Int8Program, node: Int8Node) -> list[str]:

@@ -2,6 +2,7 @@
 uses, and the places and the steps of its values.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from math import prod
 
@@ -40,7 +41,7 @@ class Int8Program:
     used: set[str] = field(default_factory=set)
     logit_scale: float = 1.0
 
-    def find_place(self, value: str) -> str:
+    def find_place(self, value: Hashable) -> str:
         """Where a value lies."""
         return f"memory + {self.plan.offsets[value]}"
 

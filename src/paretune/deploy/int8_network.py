@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paretune.layers.image_pool import count_row_sums
 from paretune.layers.types import Shape
 from paretune.memory import Buffer, MemoryUse, find_buffers
 from paretune.operations import IMAGE
 from paretune.operations.types import LeakyRelu, Operation, Relu
 
+PIXELS = "pixels"  # of the image before it is pooled: the caller's
 INT8_MIN = -128
 INT8_MAX = 127
 
@@ -126,12 +128,14 @@ class Quantised:
     :class:`Steps` of every value by name.
 
     The image, scaled as in training, has steps, too. The last value has none: it is the
-    logits, as sums.
+    logits, as sums. ``image_pool`` is the side of the squares of pixels that one value
+    of the image is the mean of.
     """
 
     nodes: tuple[Int8Node, ...]
     image_shape: Shape
     steps: Mapping[str, Steps]
+    image_pool: int = 1
     shapes: dict[str, Shape] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -143,9 +147,16 @@ class Quantised:
     def find_buffers(self) -> list[Buffer]:
         """The places that an inference needs: see
         :func:`paretune.memory.find_buffers`.
+
+        An image that is pooled comes in row by row.
         """
         uses = [
             MemoryUse(node.inputs, node.output, node.size, node.operation.overwrites)
             for node in self.nodes
         ]
-        return find_buffers(uses, IMAGE, prod(self.image_shape))
+        size = prod(self.image_shape)
+        if self.image_pool == 1:
+            return find_buffers(uses, IMAGE, size)
+        sums = count_row_sums(self.image_shape, "int8")
+        intake = MemoryUse((PIXELS,), IMAGE, size, overwrites=False, scratch=sums)
+        return find_buffers([intake, *uses], PIXELS, 0, with_image=False)

@@ -25,7 +25,7 @@ from paretune.deploy.onnx_file import LOGITS, ConstantPlaces
 from paretune.deploy.onnx_node_writer import name_sigmoid
 from paretune.deploy.onnx_nodes import RESHAPE_NODES
 from paretune.deploy.quantise import ROUNDING_NODES
-from paretune.operations import IMAGE, Graph, Node
+from paretune.operations import IMAGE, Graph, Node, take_pooled
 from paretune.operations import types as ops
 from paretune.operations.graph import SCALED
 
@@ -41,9 +41,11 @@ def read_int8(path: Path, graph: Graph, places: ConstantPlaces) -> Quantised:
     file = _read_file(path)
     steps = _name_ends(file, graph)
     nodes = _Nodes(steps)
-    for node in graph.nodes:
+    pooled = take_pooled(graph)
+    for node in pooled.nodes:
         nodes.add(_read_node(node, file, places))
-    return Quantised(tuple(nodes.nodes), graph.shapes[IMAGE], steps)
+    shape = pooled.shapes[IMAGE]
+    return Quantised(tuple(nodes.nodes), shape, steps, graph.pool_size)
 
 
 @dataclass

@@ -13,6 +13,7 @@ RESHAPE_NODES = (
     "Dropout",
 )
 SCALING = ("Mul", "Add")  # of the image
+POOL = "AveragePool"  # of the image, before it is scaled
 
 
 def find_maker(value: str, model: ModelProto) -> NodeProto | None:
@@ -36,15 +37,23 @@ def is_constant(value: str, model: ModelProto) -> bool:
 
 
 def find_scaling_nodes(model: ModelProto) -> list[NodeProto]:
-    """The nodes that scale the image."""
-    scaled = {model.graph.input[0].name}
+    """The nodes that scale the image, behind the one that pools it, if there is one."""
+    pools = _find_image_pool(model)
+    source = pools[0].output[0] if pools else model.graph.input[0].name
+    scaled = {source}
     nodes: list[NodeProto] = []
     for node in model.graph.node:
         reads_scaled = not scaled.isdisjoint(node.input)
         if node.op_type in SCALING and reads_scaled:
             scaled.update(node.output)
             nodes.append(node)
-    return nodes[: len(SCALING)]
+    return [*pools, *nodes[: len(SCALING)]]
+
+
+def _find_image_pool(model: ModelProto) -> list[NodeProto]:
+    """The node that pools the image, where that is the first that is done to it."""
+    readers = find_readers(model.graph.input[0].name, model)
+    return readers if [node.op_type for node in readers] == [POOL] else []
 
 
 def read_layer(node: NodeProto) -> str:

@@ -7,10 +7,11 @@ RAM and flash for weights are those of the exported C code, as
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from paretune.costs import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
+from paretune.layers.image_pool import begins_with_pool, count_row_sums
 from paretune.layers.types import (
     Activation,
     Conv,
@@ -75,7 +76,7 @@ def _count_all_macs(network: Unrolled) -> int:
 
 def _list_ram_bytes(network: Unrolled) -> list[int]:
     """The bytes in use at each operation."""
-    numbers = _measure_memory(network.line, network.image_shape)
+    numbers = _measure_memory(network)
     return [BYTES[network.dtype] * in_use for in_use in numbers]
 
 
@@ -184,12 +185,21 @@ def _count_int8_applied(line: Sequence[Application]) -> int:
     return total
 
 
-def _measure_memory(line: Sequence[Application], image_shape: Shape) -> list[int]:
+def _measure_memory(network: Unrolled) -> list[int]:
     """Numbers of which the largest is what the memory must hold: see
     :func:`paretune.memory.measure_needs`.
+
+    An image that is pooled first comes in row by row, so that only what is pooled of it
+    is held.
     """
-    operations = find_operations(line)
-    buffers = find_buffers(operations, IMAGE_NUMBER, prod(image_shape))
+    operations = find_operations(network.line)
+    is_pooled = begins_with_pool(network.line)
+    if is_pooled:
+        sums = count_row_sums(network.line[0].shape, network.dtype)
+        operations[0] = replace(operations[0], scratch=sums)
+    buffers = find_buffers(
+        operations, IMAGE_NUMBER, prod(network.image_shape), with_image=not is_pooled
+    )
     return measure_needs(len(operations), buffers)
 
 

@@ -4,11 +4,15 @@ An image of 28x28 is 14x14 behind a pool of 2. A layer takes a quarter of the
 multiply-accumulates there, and a map a quarter of the memory.
 """
 
+from collections.abc import Sequence
+
 from paretune.errors import ConfigError, check_least
 from paretune.layers.shapes import infer_shape
 from paretune.layers.types import Layers, MeanPool, Shape
+from paretune.layers.unroll import IMAGE_NUMBER, Application
 
 LARGEST_POOL = 3
+SUM_BYTES = 2  # of the bytes of a square
 
 
 def check_image_pool(image_pool: object) -> None:
@@ -38,10 +42,24 @@ def add_image_pool(layers: Layers, image_pool: int) -> Layers:
     return (MeanPool(image_pool), *layers)
 
 
-def find_image_pool(layers: Layers) -> int:
-    """The pool that ``layers`` begin with; 1 without any."""
-    match layers:
-        case (MeanPool(size=size), *_):
-            return size
+def begins_with_pool(line: Sequence[Application]) -> bool:
+    """Whether the image is pooled first and nothing else reads it, so that it need not
+    be held.
+    """
+    match line:
+        case [Application(layer=MeanPool(size=size)), *others] if size > 1:
+            return not any(IMAGE_NUMBER in other.inputs for other in others)
         case _:
-            return 1
+            return False
+
+
+def count_row_sums(pooled_shape: Shape, dtype: str) -> int:
+    """Numbers that the exported code works in while it pools an image row by row.
+
+    In int8 a number is a byte, too short for the sum of a square: those of a row of
+    squares of each channel are kept apart. A float holds such a sum in its own place.
+    """
+    if dtype != "int8":
+        return 0
+    channels, _, columns = pooled_shape
+    return SUM_BYTES * channels * columns

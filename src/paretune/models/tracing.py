@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from torch import nn
 
 from paretune.costs import BYTES, CHANNEL_BYTES, TABLE_BYTES, Footprint
+from paretune.layers.image_pool import count_row_sums
 from paretune.layers.views import count_views
-from paretune.memory import measure_needs
+from paretune.memory import Buffer, measure_needs
 from paretune.models.views import Views
 from paretune.operations import Graph, find_graph_buffers, trace_graph
 from paretune.operations.types import (
@@ -56,7 +57,7 @@ def measure_network(
     except UNTRACEABLE:
         return Footprint({"params": params})
     width = BYTES[dtype]
-    buffers = find_graph_buffers(graph)
+    buffers = _find_buffers(graph, dtype)
     in_use = [width * numbers for numbers in measure_needs(len(graph.nodes), buffers)]
     flash_bytes = (
         width * graph.stored if dtype == "float32" else _count_int8_flash(graph)
@@ -69,6 +70,17 @@ def measure_network(
             "flash_bytes": flash_bytes,
         }
     )
+
+
+def _find_buffers(graph: Graph, dtype: str) -> list[Buffer]:
+    """The places that an inference needs, with one for the image unless it is pooled
+    first.
+    """
+    pool = graph.image_pool
+    if pool is None:
+        return find_graph_buffers(graph)
+    sums = count_row_sums(pool.shape, dtype)
+    return find_graph_buffers(graph, with_image=False, scratch=sums)
 
 
 def _count_int8_flash(graph: Graph) -> int:

@@ -13,6 +13,7 @@ from paretune.operations.graph import (
     Node,
     find_graph_buffers,
     scale_image,
+    take_pooled,
 )
 from paretune.operations.tracing import trace_graph
 
@@ -24,5 +25,6 @@ __all__ = [
     "find_graph_buffers",
     "fold_norms",
     "scale_image",
+    "take_pooled",
     "trace_graph",
 ]

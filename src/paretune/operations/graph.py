@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 from paretune.layers.types import Shape
@@ -10,6 +11,7 @@ from paretune.operations.types import (
     Add,
     Conv,
     Linear,
+    MeanPool,
     Multiply,
     Operation,
     Other,
@@ -65,6 +67,23 @@ class Graph:
         return sum(node.macs for node in self.nodes)
 
     @property
+    def image_pool(self) -> Node | None:
+        """The node that pools the image over squares before anything else is done, if
+        there is one.
+        """
+        return self.nodes[0] if self.pool_size > 1 else None
+
+    @cached_property
+    def pool_size(self) -> int:
+        """The side of the squares that the image is pooled over first; 1 without."""
+        match self.nodes:
+            case (Node(operation=MeanPool(size=int(size))), *others):
+                is_read_again = any(IMAGE in node.inputs for node in others)
+                return 1 if is_read_again else size
+            case _:
+                return 1
+
+    @property
     def stored(self) -> int:
         """Numbers that have to be kept for an inference, shared ones once."""
         sizes: dict[int, int] = {}
@@ -85,25 +104,46 @@ def make_graph(nodes: list[Node], image_shape: Shape) -> Graph:
 def scale_image(graph: Graph, factor: float, shift: float) -> Graph:
     """A graph that takes images which ``graph`` takes times ``factor`` plus
     ``shift``.
+
+    An image that is pooled first is scaled behind its pool, where it has fewer values.
     """
-    image_shape = graph.shapes[IMAGE]
+    pools = [graph.image_pool] if graph.image_pool else []
+    source = pools[0].output if pools else IMAGE
+    shape = graph.shapes[source]
     scaling = [
-        Node(Multiply(make_constant(factor)), (IMAGE,), MULTIPLIED, image_shape),
-        Node(Add(make_constant(shift)), (MULTIPLIED,), SCALED, image_shape),
+        Node(Multiply(make_constant(factor)), (source,), MULTIPLIED, shape),
+        Node(Add(make_constant(shift)), (MULTIPLIED,), SCALED, shape),
     ]
-    nodes = [_read_scaled(node) for node in graph.nodes]
-    return make_graph([*scaling, *nodes], image_shape)
+    nodes = [_read(SCALED, source, node) for node in graph.nodes[len(pools) :]]
+    return make_graph([*pools, *scaling, *nodes], graph.shapes[IMAGE])
 
 
-def _read_scaled(node: Node) -> Node:
-    inputs = [SCALED if value == IMAGE else value for value in node.inputs]
+def take_pooled(graph: Graph) -> Graph:
+    """A graph that takes images which are pooled already, if ``graph`` pools them
+    first.
+    """
+    pool = graph.image_pool
+    if pool is None:
+        return graph
+    nodes = [_read(IMAGE, pool.output, node) for node in graph.nodes[1:]]
+    return make_graph(nodes, pool.shape)
+
+
+def _read(value: str, instead_of: str, node: Node) -> Node:
+    inputs = [value if name == instead_of else name for name in node.inputs]
     return replace(node, inputs=tuple(inputs))
 
 
-def find_graph_buffers(graph: Graph, *, with_image: bool = True) -> list[Buffer]:
-    """The places that an inference needs: see :func:`paretune.memory.find_buffers`."""
+def find_graph_buffers(
+    graph: Graph, *, with_image: bool = True, scratch: int = 0
+) -> list[Buffer]:
+    """The places that an inference needs: see :func:`paretune.memory.find_buffers`.
+
+    ``scratch`` are numbers that the first operation works in beside its values.
+    """
     uses = [
         MemoryUse(node.inputs, node.output, node.size, node.operation.overwrites)
         for node in graph.nodes
     ]
+    uses[0] = replace(uses[0], scratch=scratch)
     return find_buffers(uses, IMAGE, prod(graph.shapes[IMAGE]), with_image=with_image)

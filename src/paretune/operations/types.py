@@ -223,6 +223,14 @@ class MeanPool(Operation):
     kernel: RowsColumns
     strides: RowsColumns
 
+    @property
+    def size(self) -> int | None:
+        """The side of the windows, where they are squares side by side; else
+        ``None``.
+        """
+        sides = {*self.kernel, *self.strides}
+        return self.kernel[0] if len(sides) == 1 else None
+
 
 @dataclass(frozen=True, eq=False)
 class MeanOfMaps(Operation):

@@ -21,6 +21,7 @@ def format_layers(config: Mapping[str, Any]) -> str:
         *_norm_words(model),
         *_named_words(model, ("neck", "head")),
         *_output_words(model),
+        *_image_words(model),
     ]
     return " ".join(words)
 
@@ -111,9 +112,15 @@ def _norm_words(model: Mapping[str, Any]) -> list[str]:
 
 
 def _output_words(model: Mapping[str, Any]) -> list[str]:
+    return ["class maps"] if model.get("class_maps") else []
+
+
+def _image_words(model: Mapping[str, Any]) -> list[str]:
+    """How the image is looked at."""
     words: list[str] = []
-    if model.get("class_maps"):
-        words.append("class maps")
+    image_pool = model.get("image_pool")
+    if isinstance(image_pool, int) and image_pool > 1:
+        words.append(f"image pool {image_pool}")
     views = model.get("views")
     if isinstance(views, int) and views > 1:
         words.append(f"{views} views")

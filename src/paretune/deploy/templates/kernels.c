@@ -53,6 +53,35 @@ static void KERNEL_max_pool2d(const float *in, float *out, int32_t channels, int
       }
 }
 
+/* kernel mean_pool2d: in is (channels, height, width), out (channels, rows, columns): each output is the mean of its
+   window. */
+static void KERNEL_mean_pool2d(const float *in, float *out, int32_t channels, int32_t height, int32_t width,
+                               int32_t rows, int32_t columns, int32_t kh, int32_t kw, int32_t sh, int32_t sw) {
+  for (int32_t m = 0; m < channels; m++)
+    for (int32_t r = 0; r < rows; r++)
+      for (int32_t c = 0; c < columns; c++) {
+        float sum = 0.0f;
+        for (int32_t y = 0; y < kh; y++)
+          for (int32_t x = 0; x < kw; x++) sum += in[(m * height + r * sh + y) * width + c * sw + x];
+        out[(m * rows + r) * columns + c] = sum / (float)(kh * kw);
+      }
+}
+
+/* kernel squares: pixels is (width), step bytes apart: a row of a channel; out is (channels, rows, columns). Each output
+   adds up the pixels of its square of size rows, the last of which makes it their mean in [0, 1]. Rows below the last
+   square are not read. */
+static void KERNEL_squares(const uint8_t *pixels, int32_t step, int32_t row, int32_t channel, float *out, int32_t rows,
+                           int32_t columns, int32_t size) {
+  if (row >= rows * size) return;
+  float *const means = out + (channel * rows + row / size) * columns;
+  for (int32_t c = 0; c < columns; c++) {
+    int32_t sum = 0;
+    for (int32_t x = 0; x < size; x++) sum += pixels[(c * size + x) * step];
+    means[c] = (row % size ? means[c] : 0.0f) + (float)sum;
+    if (row % size == size - 1) means[c] /= 255.0f * (float)(size * size);
+  }
+}
+
 /* kernel pad: in is (channels, height, width), out (maps, rows, columns); in begins at (front, top, left) of out.
    Negative ones cut. Places outside of in hold value, or, with repeat, the nearest of in. */
 static int32_t KERNEL_nearest(int32_t at, int32_t size) { return at < 0 ? 0 : at < size ? at : size - 1; }

@@ -8,6 +8,9 @@
  * {{ name }}_logits(image, logits): image holds the same values in the same order as floats in [0, 1], byte / 255;
  * logits gets {{ classes }} floats, the largest of which is the class. Not reentrant: it works in one static block
  * of {{ memory * 4 }} bytes{{ ", and in a copy of the image" if reach }}. Weights: {{ n_weights * 4 }} bytes of constants.
+{% if rows %}
+{% include "rows_comment.h" %}
+{% endif %}
  */
 {% include "guard.h" %}
 
@@ -25,7 +28,11 @@ static float {{ name }}_memory[{{ memory }}];
 {{ kernel | replace("KERNEL_", internal) }}
 
 {% endfor %}
+{% if rows %}
+static void {{ internal }}network(float *logits) {
+{% else %}
 static void {{ name }}_{{ "once" if reach else "logits" }}(const float *image, float *logits) {
+{% endif %}
   float *const memory = {{ name }}_memory;
 {% for label in weights %}
   const float *const {{ label }} = {{ name }}_{{ label }};
@@ -41,6 +48,23 @@ static void {{ name }}_{{ "once" if reach else "logits" }}(const float *image, f
 {% include "looks.h" %}
 
 {% endif %}
+{% if rows %}
+static inline void {{ name }}_logits(const float *image, float *logits) {
+  float *const memory = {{ name }}_memory;
+  {{ internal }}{{ pooling }}
+  {{ internal }}network(logits);
+}
+
+{% set number, logit = "float", "float" %}
+{% include "rows.h" %}
+
+static inline int32_t {{ name }}_class(const uint8_t *pixels) {
+  static float logits[{{ classes }}];
+  float *const memory = {{ name }}_memory;
+{% include "whole.h" %}
+  return {{ name }}_finish(logits);
+}
+{% else %}
 static inline int32_t {{ name }}_class(const uint8_t *pixels) {
   static float image[{{ layout.size }}], logits[{{ classes }}];
   int32_t best = 0;
@@ -49,5 +73,6 @@ static inline int32_t {{ name }}_class(const uint8_t *pixels) {
   for (int32_t i = 1; i < {{ classes }}; i++) if (logits[i] > logits[best]) best = i;
   return best;
 }
+{% endif %}
 
 #endif

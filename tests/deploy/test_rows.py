@@ -1,0 +1,290 @@
+"""Headers of networks that pool the image first: it comes in row by row."""
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from paretune import models
+from paretune.data.images import Images, Scaling
+from paretune.deploy.c_header import write_c
+from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+from paretune.deploy.c_kernels import read_kernels
+from paretune.deploy.int8 import write_int8
+from paretune.deploy.model import Deployable, WithScaling
+from paretune.deploy.onnx import write_onnx
+from paretune.deploy.runtime import Runtime
+from paretune.errors import ExportError
+from paretune.front import Point
+from paretune.models.image_pool import Pooled
+from paretune.models.views import Views
+
+# A camera's: the channels of a pixel lie side by side, and the last row and the last columns fill no square.
+SHAPE = (3, 11, 13)
+PIXELS = (
+    torch.rand(50, *SHAPE, generator=torch.Generator().manual_seed(2)) * 255
+).byte()
+FAMILY = {
+    "_target_": "paretune.models.conv.Conv",
+    "widths": [3],
+    "pool_after": [],
+    "image_shape": list(SHAPE),
+    "num_classes": 4,
+}
+DENSE = {
+    "_target_": "paretune.models.dense.Dense",
+    "widths": [2],
+    "image_shape": list(SHAPE),
+    "num_classes": 4,
+}
+LANGUAGES = [
+    (compiler, language, standard)
+    for compiler in ("gcc", "clang")
+    for language, standard in (("c", "c99"), ("c++", "c++11"))
+    if shutil.which(compiler)
+]
+STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
+MAIN = """
+#include <stdio.h>
+#include "{header}"
+int main(void) {{
+  static uint8_t image[{height}][{width} * {channels}];
+  static {logit} logits[{classes}];
+  while (fread(image, 1, sizeof image, stdin) == sizeof image) {{
+    for (int32_t row = 0; row < {height}; row++) {{
+      uint8_t line[{width} * {channels}];
+      for (int32_t i = 0; i < {width} * {channels}; i++) line[i] = image[row][i];
+      for (int32_t channel = 0; channel < {channels}; channel++)
+        {name}_row(row, channel, line + channel, {channels});
+    }}
+    const int32_t number = {name}_finish(logits);
+    fwrite(logits, sizeof *logits, {classes}, stdout);
+    fwrite(&number, sizeof number, 1, stdout);
+  }}
+  return 0;
+}}
+"""
+
+
+def of_net(net: nn.Module, shape: tuple[int, ...] = SHAPE) -> Deployable:
+    """A network on images of this shape, with images to quantise it by."""
+    pixels = PIXELS[:, : shape[0], : shape[1], : shape[2]]
+    return Deployable(
+        WithScaling(net, Scaling(90.0, 50.0)).eval(),
+        Point(costs={"params": 1}, f1=0.5),
+        pixels / 255,
+        1.0,
+        training=Images(pixels, torch.zeros(len(pixels), dtype=torch.int64)),
+    )
+
+
+def of_settings(**settings: object) -> Deployable:
+    torch.manual_seed(0)
+    return of_net(models.build({**FAMILY, **settings}))
+
+
+def write_whole(model: Deployable, folder: Path):
+    """The header in whole numbers ``net.h`` of a model; returns its sizes."""
+    write_onnx(model, folder / "model.onnx", {})
+    network = write_int8(model, folder / "model.onnx", folder / "model.int8.onnx")
+    return write_c_int8(network, model, folder / "net.h", "a test")
+
+
+def run_rows(
+    folder: Path, logit: str, compiler: str = "gcc", language: str = "c", std="c99"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and classes of the images by the functions that take rows of cameras."""
+    channels, height, width = SHAPE
+    sizes = {"channels": channels, "height": height, "width": width, "classes": 4}
+    source = MAIN.format(header="net.h", name="net", logit=logit, **sizes)
+    (folder / "main.c").write_text(source)
+    command = [compiler, "-x", language, f"-std={std}", *STRICT, "main.c"]
+    subprocess.run([*command, "-o", "main", "-lm"], cwd=folder, check=True)
+    side_by_side = np.ascontiguousarray(PIXELS.permute(0, 2, 3, 1).numpy())
+    output = subprocess.run(
+        [folder / "main"], input=side_by_side.tobytes(), capture_output=True, check=True
+    ).stdout
+    words = np.frombuffer(output, np.int32).reshape(len(PIXELS), 5)
+    kind = np.float32 if logit == "float" else np.int32
+    return words[:, :4].copy().view(kind), words[:, 4]
+
+
+@pytest.mark.parametrize("image_pool", [2, 3])
+@pytest.mark.parametrize("language", LANGUAGES, ids=str)
+def test_rows_of_a_camera_give_torchs_logits_in_floats(tmp_path, image_pool, language):
+    model = of_settings(image_pool=image_pool)
+    write_c(model, tmp_path / "net.h", "a test")
+
+    logits, classes = run_rows(tmp_path, "float", *language)
+
+    assert np.allclose(logits, model.logits(), atol=1e-4)
+    assert np.array_equal(classes, model.logits().argmax(axis=1))
+
+
+@pytest.mark.parametrize("image_pool", [2, 3])
+@pytest.mark.parametrize("language", LANGUAGES, ids=str)
+def test_rows_of_a_camera_give_the_whole_numbers_of_the_whole_image(
+    tmp_path, image_pool, language
+):
+    write_whole(of_settings(image_pool=image_pool), tmp_path)
+    whole = run_c_int8(tmp_path / "net.h", PIXELS.numpy(), 4)
+
+    logits, classes = run_rows(tmp_path, "int32_t", *language)
+
+    assert np.array_equal(logits, whole)
+    assert np.array_equal(classes, whole.argmax(axis=1))
+
+
+@pytest.mark.parametrize("image_pool", [2, 3])
+@pytest.mark.parametrize("views", [1, 5])
+def test_whole_numbers_are_those_of_the_onnx_file(tmp_path, image_pool, views):
+    write_whole(of_settings(image_pool=image_pool, views=views), tmp_path)
+    logits = Runtime(tmp_path / "model.int8.onnx").logits((PIXELS / 255).numpy())
+    whole = run_c_int8(tmp_path / "net.h", PIXELS.numpy(), 4)
+    text = (tmp_path / "net.h").read_text()
+    scale = float(text.partition("; times ")[2].split()[0])
+
+    assert np.abs(whole * scale - logits).max() < 0.05 * logits.std()
+
+
+@pytest.mark.parametrize("image_pool", [2, 3])
+@pytest.mark.parametrize("views", [1, 5, 13])
+@pytest.mark.parametrize("family", [FAMILY, DENSE], ids=["conv", "dense"])
+def test_the_code_works_in_the_counted_bytes(tmp_path, family, image_pool, views):
+    """The block has the small image alone; several looks need a copy of the full one."""
+    config = {**family, "image_pool": image_pool, "views": views}
+    model = of_net(models.build(config))
+    floats, whole = (models.measure(config, d).costs for d in ("float32", "int8"))
+
+    sizes = write_whole(model, tmp_path)
+    assert sizes.ram_bytes == whole["ram_bytes"]
+    assert sizes.flash_bytes <= whole["flash_bytes"]
+    write_c(model, tmp_path / "net.h", "a test")
+    copy_bytes = 4 * 3 * 11 * 13 if views > 1 else 0
+    block = f"one static block\n * of {floats['ram_bytes'] - copy_bytes} bytes"
+    assert block in (tmp_path / "net.h").read_text()
+
+
+def test_the_counted_ram_is_that_of_the_small_image():
+    pooled, small, full = (
+        models.measure({**FAMILY, **settings}).costs["ram_bytes"]
+        for settings in ({"image_pool": 2}, {"image_shape": [3, 5, 6]}, {})
+    )
+
+    assert pooled == small < full / 3
+
+
+def test_whole_numbers_count_the_sums_of_a_row_where_these_are_the_most():
+    """Two bytes a square; later values take less than these here, and more above."""
+    dense = {**DENSE, "widths": [], "image_pool": 2}
+
+    assert models.measure(dense, "int8").costs["ram_bytes"] == 3 * 5 * 6 + 2 * 3 * 6
+    assert models.measure(dense).costs["ram_bytes"] == 4 * (3 * 5 * 6 + 4)
+
+
+def foreign() -> nn.Module:
+    """A network that no layers describe."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(24, 4))
+
+
+@pytest.mark.parametrize("views", [1, 5])
+def test_a_network_of_ones_own_is_pooled_too(tmp_path, views):
+    net = Pooled(foreign(), 2)
+    model = of_net(net if views == 1 else Views(net, views))
+    write_whole(model, tmp_path)
+    logits = Runtime(tmp_path / "model.int8.onnx").logits((PIXELS / 255).numpy())
+    whole = run_c_int8(tmp_path / "net.h", PIXELS.numpy(), 4)
+    text = (tmp_path / "net.h").read_text()
+    scale = float(text.partition("; times ")[2].split()[0])
+
+    assert np.abs(whole * scale - logits).max() < 0.05 * logits.std()
+    assert ("net_row(" in text) == (views == 1)
+    assert write_c(model, tmp_path / "net.h", "a test") < 1e-4
+
+
+def test_a_header_says_how_to_give_rows(tmp_path):
+    write_c(of_settings(image_pool=2), tmp_path / "net.h", "a test")
+    colours = (tmp_path / "net.h").read_text()
+    write_c(of_settings(image_pool=2, views=5), tmp_path / "net.h", "a test")
+    often = (tmp_path / "net.h").read_text()
+    write_c(of_settings(), tmp_path / "net.h", "a test")
+    full = (tmp_path / "net.h").read_text()
+
+    assert "net_row(row, channel, pixels, step) each of the 11\n" in colours
+    assert "or 3 where the channels of a pixel lie side by side" in colours
+    assert "net_finish(logits) fills the logits, as above" in colours
+    assert "net_row" not in often + full
+
+
+def test_a_mean_pool_behind_a_layer_is_written_in_floats_alone(tmp_path):
+    net = nn.Sequential(
+        nn.Conv2d(3, 2, 2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(60, 4)
+    )
+    model = of_net(net)
+
+    assert write_c(model, tmp_path / "net.h", "a test") < 1e-4
+    with pytest.raises(
+        ExportError, match=r"layer `1` \(AvgPool2d\) .* operation `mean_pool2d` cannot"
+    ):
+        write_whole(model, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    """The function in whole numbers that takes a row, compiled."""
+    folder = tmp_path_factory.mktemp("squares")
+    kernels = read_kernels("kernels_int8.c")
+    sources = [kernels[name] for name in ("clipped", "squares")]
+    text = "#include <stdint.h>\n" + "\n".join(sources)
+    (folder / "kernels.c").write_text(text.replace("static void", "void"))
+    subprocess.run(
+        ["gcc", "-O1", "-shared", "-fPIC", "kernels.c", "-o", "kernels.so"],
+        cwd=folder,
+        check=True,
+    )
+    function = ctypes.CDLL(str(folder / "kernels.so")).KERNEL_squares
+    whole, address = ctypes.c_int32, ctypes.c_void_p
+    function.argtypes = [address, *[whole] * 3, address, address, *[whole] * 4]
+    function.argtypes += [ctypes.c_int64, whole]
+    function.restype = None
+    return function
+
+
+@given(
+    st.tuples(st.integers(1, 3), st.integers(3, 9), st.integers(3, 9)),
+    st.sampled_from([2, 3]),
+    st.integers(1, 3),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_mean_is_the_exact_sum_rounded_once(squares, shape, size, step, seed):
+    """In steps of 1/2^8 of the sum, half upwards; rows and columns left over add
+    nothing.
+    """
+    channels, height, width = shape
+    rows, columns = height // size, width // size
+    pixels = np.random.default_rng(seed).integers(
+        0, 256, (height, channels, width, step), np.uint8
+    )
+    out = np.full((channels, rows, columns), 99, np.int8)
+    sums = np.full((channels, 2, columns), 99, np.int8)
+    factor, shift, zero = 255 // size**2, 8, -128
+    offset = (zero << shift) + (1 << (shift - 1))
+    for row in range(height):
+        for channel in range(channels):
+            line = pixels[row, channel].ctypes.data
+            sides = (rows, columns, size, factor, offset, shift)
+            places = (out.ctypes.data, sums.ctypes.data)
+            squares(line, step, row, channel, *places, *sides)
+
+    used = pixels[: rows * size, :, : columns * size, 0].astype(int)
+    parts = used.reshape(rows, size, channels, columns, size)
+    expected = (parts.sum(axis=(1, 4)).transpose(1, 0, 2) * factor + offset) >> shift
+    assert np.array_equal(out, expected.clip(-128, 127))
