@@ -9,6 +9,8 @@ from paretune import models
 from paretune.errors import ConfigError
 from paretune.models.tracing import measure_network
 from paretune.models.views import Views
+from paretune.training.execution import Execution, find_formats
+from paretune.training.programs import load_kernels
 
 CONFIG = {
     "_target_": "paretune.models.conv.Conv",
@@ -37,6 +39,17 @@ FOREIGN = {
     "image_shape": [2, 14, 17],
     "num_classes": 4,
 }
+
+
+class Sliding(nn.Sequential):
+    """A network that is no family, of modules that the kernels know."""
+
+    def __init__(self, *, image_shape, num_classes):
+        conv = nn.Conv2d(image_shape[0], num_classes, 3)
+        super().__init__(conv, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+SLIDING = {**FOREIGN, "_target_": f"{Plain.__module__}.Sliding"}
 
 
 def build(config: dict[str, object], **settings: object) -> nn.Module:
@@ -85,6 +98,16 @@ def test_copies_are_moved_at_full_size_and_pooled_then(config):
 
     assert isinstance(views, Views)
     assert torch.allclose(views(IMAGES), torch.stack(expected).mean(dim=0), atol=1e-6)
+
+
+@pytest.mark.skipif(load_kernels() is None, reason="no compiler for the kernels")
+@pytest.mark.parametrize("config", [CONFIG, SLIDING], ids=["family", "foreign"])
+def test_the_kernels_pool_and_look_as_often(config):
+    net = build(config, image_pool=2, views=5)
+    forward = Execution("batch_last").make_forward(net, (2, 14, 17))
+
+    assert "batch_last" in find_formats(net, (2, 14, 17), torch.device("cpu"))
+    assert torch.allclose(forward(IMAGES), net(IMAGES), atol=1e-5)
 
 
 @pytest.mark.parametrize("config", [CONFIG, FOREIGN], ids=["family", "foreign"])

@@ -78,13 +78,13 @@ def write_image(program: Int8Program, net: WithScaling) -> str:
 
 def write_rows(program: Int8Program, net: WithScaling) -> str:
     """The arguments with which :data:`ROWS` pools an image that comes row by row."""
-    network = program.network
-    _, *sides = network.image_shape
-    size = network.image_pool
+    _, rows, columns = program.network.image_shape
+    size = program.network.image_pool
+    image = program.find_place(IMAGE)
+    sums = program.find_place(Scratch(IMAGE))
     scaling = _write_scaling(program, net, pixels_of_value=size**2)
     program.used.update((ROWS, *ROUNDING_KERNELS))
-    places = (program.find_place(IMAGE), program.find_place(Scratch(IMAGE)))
-    return ", ".join(map(str, (*places, *sides, size, scaling)))
+    return f"{image}, {sums}, {rows}, {columns}, {size}, {scaling}"
 
 
 def _write_scaling(
