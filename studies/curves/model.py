@@ -1,0 +1,200 @@
+"""Curves of any configuration, learnt from recorded ones: what a training would score
+after each epoch, and how long each would take.
+
+Randomised trees predict the smooth curve on the logit of the error (a mean of recorded
+curves, so that its shape is one that occurs), how noisy its epochs are, and the seconds.
+Around it lies the difference that first weights make, with the shapes that repeats of
+recorded configurations show. As in surrogate benchmarks of architecture search (Siems
+et al. 2020, https://arxiv.org/abs/2008.09777).
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesRegressor
+
+from studies.curves import EPOCHS
+from studies.curves.duration import START_EPOCHS, guess_epoch_s
+from studies.curves.features import Configured, Features
+from studies.curves.rows import Row
+from studies.curves.smoothing import find_noise, smooth, to_f1, to_logits
+
+Floats = NDArray[np.float64]
+TREES = 100
+CLOCK_TREES = 40
+LEAF = 2  # recorded trainings that a leaf holds at least
+PHASES = 3  # of a training, which have a noise each
+LEAST_NOISE = 0.01
+# Where nothing was repeated: the deviation of logits that first weights make.
+USUAL_DEVIATION = 0.15
+LEAST_REPEATED = 8  # differences from which the deviation is learnt
+TIME_NOISE = 0.03  # of the logarithm of an epoch's seconds
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A training: the validation F1 after each epoch as ``measured`` and as it would be
+    without the noise of single epochs (``true``), and the seconds of each.
+
+    ``begin_s`` are those before its first epoch: its starts.
+    """
+
+    measured: Floats
+    true: Floats
+    seconds: Floats
+    begin_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is expected of a configuration: the smooth curve as logits, the deviation of
+    single epochs ``(epochs,)`` from it, and the seconds of an epoch.
+    """
+
+    logits: Floats
+    noise: Floats
+    epoch_s: float
+
+
+class CurveModel:
+    """Learnt from ``rows``; those without a single epoch are left out."""
+
+    def __init__(self, rows: Sequence[Row], seed: int = 0) -> None:
+        self.rows = [row for row in rows if row.epochs]
+        if not self.rows:
+            raise ValueError("there is no recorded training to learn from")
+        configured = [Configured(row.settings, row.costs) for row in self.rows]
+        self.features = Features.of(configured)
+        table = self.features.make_rows(configured)
+        curves = np.array([list_scores(row) for row in self.rows])
+        logits = to_logits(curves)
+        smoothed = smooth(logits)
+        noises = _find_deviations(find_noise(logits))
+        targets = np.column_stack([smoothed, np.log(noises)])
+        self.forest = _grow(table, targets, seed, TREES)
+        slowness = [_find_slowness(row) for row in self.rows]
+        self.clock = _grow(table, np.array(slowness), seed, CLOCK_TREES)
+        self.first_weights = FirstWeights(self.rows, smoothed)
+
+    def predict(self, configured: Sequence[Configured]) -> list[Prediction]:
+        """What is expected of each configuration."""
+        table = self.features.make_rows(configured)
+        found = self.forest.predict(table)
+        slowness = self.clock.predict(table)
+        predictions: list[Prediction] = []
+        for one, row, slow in zip(configured, found, slowness, strict=True):
+            noise = np.repeat(np.exp(row[EPOCHS:]), EPOCHS // PHASES)
+            epoch_s = guess_epoch_s(one.settings, one.costs) * exp(slow)
+            predictions.append(Prediction(row[:EPOCHS], noise, epoch_s))
+        return predictions
+
+    def draw(self, configured: Configured, seed: int, world: int = 0) -> Curve:
+        """A training of this configuration with this seed; the same in one ``world``
+        whenever it is asked for.
+        """
+        [expected] = self.predict([configured])
+        text = json.dumps(configured.settings, sort_keys=True)
+        rng = np.random.default_rng([world, seed, crc32(text.encode())])
+        shift = self.first_weights.draw(expected.logits, rng)
+        true = expected.logits + shift
+        measured = true + expected.noise * rng.normal(size=EPOCHS)
+        seconds = expected.epoch_s * np.exp(rng.normal(0, TIME_NOISE, EPOCHS))
+        begin_s = count_start_epochs(configured) * expected.epoch_s
+        return Curve(to_f1(measured), to_f1(true), seconds, begin_s)
+
+
+class FirstWeights:
+    """The difference that first weights make to a curve, learnt from repeats.
+
+    Its deviation at the end depends on how far the curve comes: log(deviation) is a
+    line over the last logit. Its shape is that of a recorded difference.
+    """
+
+    def __init__(self, rows: Sequence[Row], smoothed: Floats) -> None:
+        levels, differences = _find_differences(rows, smoothed)
+        self.intercept, self.slope = log(USUAL_DEVIATION), 0.0
+        self.shapes = np.ones((1, EPOCHS))
+        if len(differences) < LEAST_REPEATED:
+            return
+        sizes = np.sqrt((differences**2).mean(axis=1))
+        self.slope, self.intercept = np.polyfit(levels, np.log(sizes + 1e-3), 1)
+        self.low, self.high = np.percentile(levels, (5, 95))
+        deviations = np.array([self.find_deviation(level) for level in levels])
+        self.shapes = differences / deviations[:, None]
+
+    def find_deviation(self, level: float) -> float:
+        """The deviation of a curve that ends at this logit."""
+        if self.slope:
+            level = min(max(level, self.low), self.high)
+        return float(np.exp(self.intercept + self.slope * level))
+
+    def draw(self, logits: Floats, rng: np.random.Generator) -> Floats:
+        """A difference ``(epochs,)``, of either sign."""
+        shape = self.shapes[int(rng.integers(len(self.shapes)))]
+        sign = 1 if rng.random() < 0.5 else -1
+        return sign * self.find_deviation(float(logits[-1])) * shape
+
+
+def _find_differences(rows: Sequence[Row], smoothed: Floats) -> tuple[Floats, Floats]:
+    """Of each repeated training the last logit that its configuration has on average,
+    and its difference ``(epochs,)`` from that average, at its full size.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        groups[key_of(row)].append(index)
+    levels: list[float] = []
+    differences: list[Floats] = []
+    for indices in groups.values():
+        n = len(indices)
+        if n < 2:
+            continue
+        mean = smoothed[indices].mean(axis=0)
+        for index in indices:
+            levels.append(float(mean[-1]))
+            differences.append((smoothed[index] - mean) * np.sqrt(n / (n - 1)))
+    return np.array(levels), np.array(differences).reshape(-1, EPOCHS)
+
+
+def key_of(row: Row) -> str:
+    """The same text for all trainings of a configuration."""
+    return json.dumps(row.settings, sort_keys=True)
+
+
+def list_scores(row: Row) -> list[float]:
+    """The F1 of every epoch; after the last one of a training that broke off, its."""
+    scores = [epoch.f1 for epoch in row.epochs][:EPOCHS]
+    return scores + [scores[-1]] * (EPOCHS - len(scores))
+
+
+def count_start_epochs(configured: Configured) -> int:
+    """The epochs of its starts, before the training itself."""
+    starts = configured.settings.get("trainer.restarts.starts", 1)
+    if starts == 1:
+        return 0
+    epochs = configured.settings.get("trainer.restarts.epochs", START_EPOCHS)
+    return int(starts * epochs)
+
+
+def _find_slowness(row: Row) -> float:
+    """How much longer its epochs took than guessed, as a logarithm."""
+    seconds = float(np.median([epoch.seconds for epoch in row.epochs]))
+    return log(max(seconds, 1e-4) / guess_epoch_s(row.settings, row.costs))
+
+
+def _find_deviations(noises: Floats) -> Floats:
+    """The deviation ``(N, phases)`` in each phase of a training."""
+    phases = noises.reshape(len(noises), PHASES, -1)
+    return np.maximum(np.sqrt((phases**2).mean(axis=2)), LEAST_NOISE)
+
+
+def _grow(table: Floats, targets: Floats, seed: int, trees: int) -> ExtraTreesRegressor:
+    forest = ExtraTreesRegressor(
+        trees, min_samples_leaf=LEAF, max_features=0.5, random_state=seed
+    )
+    return forest.fit(table, targets)

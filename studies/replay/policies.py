@@ -1,0 +1,17 @@
+"""The policies by their names; a new one is added here."""
+
+from studies.replay.policy import MakePolicy
+from studies.replay.sweeps import (
+    make_front,
+    make_nsgaii,
+    make_random,
+    make_tpe,
+    sweep_with,
+)
+
+POLICIES: dict[str, MakePolicy] = {
+    "first": sweep_with(make_front),
+    "random": sweep_with(make_random),
+    "tpe": sweep_with(make_tpe),
+    "nsgaii": sweep_with(make_nsgaii),
+}

@@ -1,0 +1,104 @@
+"""The product's first generation as a policy: an Optuna study in memory, its sampler,
+and the race of ``sweeps/record.yaml``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import Trial, TrialState
+
+from paretune.search.costs import Configuration
+from paretune.search.feasible_sampler import FeasibleSampler
+from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.front_sampler import FrontSampler
+from paretune.search.racing import Race, judge
+from paretune.search.storage import suggest
+from studies.replay.policy import Outcome, Setting, Step
+
+RACE = Race(eta=3, rungs=2, min_epochs=3, margin=0.15)
+MakeSampler = Callable[[FeasibleSpace, int], BaseSampler]
+
+
+class SweepPolicy:
+    """A sweep: each worker trains one trial after another, and at each rung the race
+    says whether it goes on. All trials have one seed.
+    """
+
+    def __init__(self, setting: Setting, sampler: BaseSampler) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.space = setting.question.space
+        self.study = optuna.create_study(
+            directions=["minimize", "maximize"], sampler=sampler
+        )
+        self.stops = sorted({*RACE.epochs(), setting.epochs})
+        self.in_hand: dict[int, Trial] = {}
+        self.steps: dict[int, Step] = {}
+
+    def ask(self, worker: int, now_s: float) -> Step:
+        """The next rung of the worker's trial, or a new trial."""
+        if worker in self.in_hand:
+            last = self.steps[worker]
+            until = self.stops[self.stops.index(last.until) + 1]
+            step = Step(last.trial, last.params, last.seed, until)
+        else:
+            trial = self.study.ask()
+            self.in_hand[worker] = trial
+            params = self._draw(trial)
+            step = Step(trial.number, params, seed=0, until=self.stops[0])
+        self.steps[worker] = step
+        return step
+
+    def tell(self, worker: int, outcome: Outcome) -> None:
+        """The trial goes on, is stopped by the race, or is complete."""
+        trial = self.in_hand[worker]
+        if outcome.epoch == self.stops[-1]:
+            del self.in_hand[worker]
+            self.study.tell(trial, [outcome.cost, outcome.best])
+            return
+        may_stay = judge(self.study, trial, RACE)
+        if not may_stay(outcome.epoch, (outcome.cost, outcome.f1[-1])):
+            del self.in_hand[worker]
+            self.study.tell(trial, state=TrialState.PRUNED)
+
+    def _draw(self, trial: Trial) -> Configuration:
+        """What the sampler drew for the trial, handed over name by name."""
+        drawn: dict[str, Any] = {}
+        for name, choice in self.space.choices.items():
+            drawn[name] = suggest(trial, name, choice)
+        branch = self.space.branch_of(drawn)
+        for name, dist in self.space.distributions(branch).items():
+            if self.space.is_active(name, drawn):
+                drawn[name] = suggest(trial, name, dist)
+        return drawn
+
+
+def make_front(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+    """The default of ``paretune train``."""
+    return FrontSampler(feasible, seed=seed)
+
+
+def make_random(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+    """Draws that fit; with the race, ASHA of two objectives."""
+    return FeasibleSampler(lambda s: RandomSampler(seed=s), feasible, seed=seed)
+
+
+def make_tpe(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+    """Optuna's TPE in the wrapper."""
+    return FeasibleSampler(lambda s: TPESampler(seed=s), feasible, seed=seed)
+
+
+def make_nsgaii(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+    """Optuna's NSGA-II in the wrapper."""
+    return FeasibleSampler(lambda s: NSGAIISampler(seed=s), feasible, seed=seed)
+
+
+def sweep_with(make_sampler: MakeSampler) -> Callable[[Setting], SweepPolicy]:
+    """Makes the policy of a sweep with such a sampler."""
+
+    def make(setting: Setting) -> SweepPolicy:
+        sampler = make_sampler(setting.question.feasible, setting.seed)
+        return SweepPolicy(setting, sampler)
+
+    return make
