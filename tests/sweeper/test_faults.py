@@ -181,3 +181,24 @@ def test_a_stop_leaves_nothing_running_and_says_how_to_go_on(tmp_path, signals):
     assert {trial.state.name for trial in study.trials} == {"WAITING"}, [
         t.user_attrs for t in study.trials
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("modules", "is_forked"), [("[json]", True), ("[starts_a_thread]", False)]
+)
+def test_workers_are_forked_unless_a_module_has_started_threads(
+    tmp_path, modules, is_forked
+):
+    """The app fails with the command line of its process."""
+    trials, _ = run(
+        tmp_path,
+        "kind=choice(command)",
+        "hydra.sweeper.n_trials=1",
+        "hydra.sweeper.trial_timeout_s=60",
+        f"hydra.sweeper.preload={modules}",
+    )
+
+    command = reasons(trials)["command"]
+    assert ("paretune.fork_server" in command) == is_forked, command
+    assert ("submitit.core" in command) != is_forked, command

@@ -72,6 +72,9 @@ class SweepOptions:
     trial_timeout_s: float | None = None  # a trial that runs for longer fails
     # A worker process is replaced by a fresh one after so many trials.
     recycle_after: int | None = None
+    # Modules that workers need before their first trial; they are imported once for all
+    # of them, and should start no threads.
+    preload: list[str] | None = None
     # The sweep stops once more than this share of n_trials has failed.
     max_failure_rate: float = 0.3
     retry: int = 3  # a trial whose worker dies is started again this often

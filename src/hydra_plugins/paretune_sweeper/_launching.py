@@ -14,8 +14,13 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from hydra_plugins.paretune_sweeper._app import App
+from hydra_plugins.paretune_sweeper._forking import (
+    ForkServer,
+    count_threads,
+    run_forked,
+)
+from hydra_plugins.paretune_sweeper._isolation import uses_hydras_launcher
 from hydra_plugins.paretune_sweeper._slurm import watch_queue
-from hydra_plugins.paretune_sweeper._spec import BASIC_LAUNCHER
 from paretune.overrides import STUDY_NAME, quote
 from paretune.search.claims import POOL_ID_ENV, is_process_alive
 from paretune.search.interrupts import end_with, is_under_slurm
@@ -56,13 +61,17 @@ class WorkerJob:
         return self.work()
 
 
-def make_launch(job: WorkerJob, app: App, n_jobs: int) -> Launch:
-    """A function that starts worker number ``slot`` of ``n_jobs`` through the app's
-    launcher and waits for it.
+def make_launch(
+    job: WorkerJob, app: App, n_jobs: int, server: ForkServer | None = None
+) -> Launch:
+    """A function that starts worker number ``slot`` of ``n_jobs`` and waits for it.
+
+    It is forked by the ``server`` where there is one that can, else started through the
+    app's launcher.
     """
     config = app.config.copy()
     _choose_launcher(config, app.context)
-    job = replace(job, threads=max(1, count_cores() // n_jobs))
+    job = replace(job, threads=count_threads(n_jobs))
     gpus: list[str] = []
     # Slurm gives its jobs their GPUs itself.
     if "slurm" in config.hydra.launcher._target_.lower():
@@ -80,9 +89,12 @@ def make_launch(job: WorkerJob, app: App, n_jobs: int) -> Launch:
             task_function=replace(job, gpu=choose_gpu(slot, gpus)),
             config=config,
         )
-        return launcher.launch(
-            [[name, f"hydra.sweep.subdir=workers/{slot}"]], initial_job_idx=slot
-        )
+        overrides = [name, f"hydra.sweep.subdir=workers/{slot}"]
+        if server:
+            result = run_forked(server, launcher, overrides, slot)
+            if result is not None:
+                return [result]
+        return launcher.launch([overrides], initial_job_idx=slot)
 
     return launch
 
@@ -92,7 +104,7 @@ def _choose_launcher(config: DictConfig, context: HydraContext) -> None:
     worker after another in this process; without a time limit, unless somebody set one.
     """
     launcher = config.hydra.launcher
-    if launcher._target_ == BASIC_LAUNCHER:
+    if uses_hydras_launcher(config):
         with open_dict(config):
             local = OmegaConf.to_container(_load_local_launcher())
             config.hydra.launcher = OmegaConf.create(local)
@@ -166,9 +178,3 @@ def choose_gpu(slot: int, gpus: list[str]) -> str | None:
     if not gpus:
         return None
     return gpus[slot % len(gpus)]
-
-
-def count_cores() -> int:
-    """Processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it, macOS has not
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._app import App
+from hydra_plugins.paretune_sweeper._forking import ForkServer
 from hydra_plugins.paretune_sweeper._launching import WorkerJob, make_launch
 from hydra_plugins.paretune_sweeper._panel import show_progress
 from hydra_plugins.paretune_sweeper._progress import Progress
@@ -65,8 +66,10 @@ class Session:
         self.sweep = self.spec.sweep
         self.study = self.spec.open_study()
 
-    def run(self) -> None:
-        """Start the sweep or go on with it, up to its total, and close it."""
+    def run(self, server: ForkServer | None = None) -> None:
+        """Start the sweep or go on with it, up to its total, and close it; the
+        ``server`` may fork its workers.
+        """
         _keep_the_console_clean()
         recorder: Any = None
         if self.options.recorder:
@@ -87,7 +90,7 @@ class Session:
                 limits.begin(self.study)
                 with self._showing_progress() as tell:
                     if self.spec.is_isolated:
-                        self._make_pool().run(tell)
+                        self._make_pool(server).run(tell)
                     else:
                         sweep = replace(self.sweep, after_trial=tell)
                         work(self.study, sweep, self.run_trial, to_the_end=True)
@@ -213,13 +216,15 @@ class Session:
             _log_to_files(f"trial {trial.number} failed", sys.exc_info())
             raise
 
-    def _make_pool(self) -> WorkerPool:
-        """Worker processes: the app's launcher starts them."""
+    def _make_pool(self, server: ForkServer | None) -> WorkerPool:
+        """Worker processes: the server forks them, or the app's launcher starts
+        them.
+        """
         n_jobs = self.options.n_jobs
         folder = Path(self.app.config.hydra.sweep.dir) / ".submitit"
         log.info("starting %d worker(s); their logs are in %s", n_jobs, folder)
         job = WorkerJob(self.work_elsewhere, name_this_process())
-        launch = make_launch(job, self.app, n_jobs)
+        launch = make_launch(job, self.app, n_jobs, server)
         return WorkerPool(self.study, self.sweep, launch, n_jobs)
 
     def _check_in_step(self, recorder: Any) -> None:

@@ -25,6 +25,7 @@ from hydra_plugins.paretune_sweeper._caps import (
 )
 from hydra_plugins.paretune_sweeper._composer import Composer
 from hydra_plugins.paretune_sweeper._imports import import_named
+from hydra_plugins.paretune_sweeper._isolation import is_isolated
 from hydra_plugins.paretune_sweeper._sampler import make_sampler
 from hydra_plugins.paretune_sweeper._space import (
     check_may_vary,
@@ -42,8 +43,6 @@ from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
 from paretune.settings import LONGEST_NAME_BYTES, is_folder_name
-
-BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 class SweepSpec:
@@ -92,14 +91,8 @@ class SweepSpec:
 
     @property
     def is_isolated(self) -> bool:
-        """Whether trials run in worker processes, which can be killed and replaced,
-        rather than in this one.
-        """
-        options = self.options
-        if options.n_jobs > 1 or options.trial_timeout_s or options.recycle_after:
-            return True
-        launcher = self.config.hydra.launcher._target_
-        return bool(launcher != BASIC_LAUNCHER)
+        """Whether trials run in worker processes rather than in this one."""
+        return is_isolated(self.options, self.config)
 
     @property
     def metric_names(self) -> list[str] | None:

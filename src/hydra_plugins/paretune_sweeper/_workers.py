@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from threading import Condition, Event, Thread
 
 import psutil
 from optuna.study import Study
 
+from hydra_plugins.paretune_sweeper._forking import SERVER_MODULE
 from hydra_plugins.paretune_sweeper._launching import Launch
 from hydra_plugins.paretune_sweeper._slurm import cancel_waiting_jobs
 from paretune.errors import SweepError, first_line
@@ -41,6 +42,8 @@ FAULTY_DRAIN_S = 1.0  # for workers whose store fails
 # After SIGTERM, so that its parent, which has END_WITHIN_S, can close what it leaves.
 WORKER_ENDS_WITHIN_S = 7.0
 LAST_KILLS_S = 1.5
+# Of their command lines.
+WORKER_MODULES = ("submitit.", SERVER_MODULE)
 
 
 @dataclass
@@ -56,7 +59,8 @@ class WorkerPool:
     launch: Launch
     n_jobs: int
     errors: list[BaseException] = field(default_factory=list)
-    lock: Lock = field(default_factory=Lock)
+    # Notified whenever a worker has ended, or all are to end.
+    lock: Condition = field(default_factory=Condition)
     launched: int = 0
     is_ending: Event = field(default_factory=Event)
     name: str = field(default_factory=name_this_process)
@@ -81,7 +85,7 @@ class WorkerPool:
             except FaultError as fault:
                 self._give_up(slots, fault)
             finally:
-                self.is_ending.set()
+                self._begin_to_end()
         if self.errors and not self.sweep.limits.reached(self.study):
             raise self.errors[0]
 
@@ -122,7 +126,7 @@ class WorkerPool:
     def _stop(self, slots: Sequence[Thread]) -> None:
         """Have the workers put their trials back, and end them."""
         patience.end()
-        self.is_ending.set()
+        self._begin_to_end()
         log.warning(
             "stopping: workers put their trials back, in %d s at most; Ctrl-C again "
             "kills them",
@@ -136,7 +140,7 @@ class WorkerPool:
 
     def _drain(self, slots: Sequence[Thread], drain_s: float) -> None:
         """Wait until no worker of this process has a trial, then kill them all."""
-        self.is_ending.set()
+        self._begin_to_end()
         deadline_s = time.monotonic() + drain_s
         cancel_waiting_jobs()
         tell_children()  # those who cannot read the study's flag
@@ -146,6 +150,12 @@ class WorkerPool:
         with suppress(FaultError):
             kill_workers(self.study)
         self._kill_children(slots)  # one without a trial has nothing to put back
+
+    def _begin_to_end(self) -> None:
+        """Have no further worker start."""
+        self.is_ending.set()
+        with self.lock:
+            self.lock.notify_all()
 
     def _has_trials(self) -> bool:
         """Whether workers of this process have a trial in hand."""
@@ -197,7 +207,8 @@ class WorkerPool:
         if self._is_needed() and self._has_room():
             self._launch(slot)
         else:  # trials are in other hands, which may drop them
-            self.is_ending.wait(max(1.0, self.n_jobs / ASKS_A_SECOND))
+            with self.lock:
+                self.lock.wait(max(1.0, self.n_jobs / ASKS_A_SECOND))
 
     def _launch(self, slot: int) -> None:
         try:
@@ -206,6 +217,7 @@ class WorkerPool:
         finally:
             with self.lock:
                 self.launched -= 1
+                self.lock.notify_all()
 
     def _tell_death(self, slot: int, death: Exception) -> None:
         if not self.is_ending.is_set() and not self._is_over():
@@ -258,5 +270,5 @@ def kill_children() -> None:
 def _signal_children(number: signal.Signals) -> None:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if any(word.startswith("submitit.") for word in child.cmdline()):
+            if any(word.startswith(WORKER_MODULES) for word in child.cmdline()):
                 child.send_signal(number)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._app import App
+from hydra_plugins.paretune_sweeper._forking import forking
 from paretune.errors import ParetuneError
 from paretune.paths import sqlite_url
 
@@ -149,15 +150,17 @@ class ParetuneSweeper(Sweeper):
         """Run, or go on with, the sweep that the command line ``arguments`` describe. A
         person's mistake is one line.
         """
-        # Optuna and SQLAlchemy take half a second to import, which no --help should pay
-        # for.
-        from hydra_plugins.paretune_sweeper._session import Session
+        with forking(self.options, self.app.config) as server:
+            # Optuna and SQLAlchemy take half a second to import, which no --help should
+            # pay for.
+            from hydra_plugins.paretune_sweeper._session import Session
 
-        try:
-            session = Session(self.options, arguments, self.app)
-            if self.options.join:
-                session.join()
-            else:
-                session.run()
-        except ParetuneError as error:  # Hydra prints a traceback of all but its own
-            raise CompactHydraException(str(error)) from error
+            try:
+                session = Session(self.options, arguments, self.app)
+                if self.options.join:
+                    session.join()
+                else:
+                    session.run(server)
+            except ParetuneError as error:
+                # Hydra prints a traceback of all but its own.
+                raise CompactHydraException(str(error)) from error

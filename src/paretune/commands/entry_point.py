@@ -4,6 +4,8 @@ Only what a command needs is imported, and not before it is known: the list of c
 a misspelt one and ``--version`` answer at once.
 """
 
+import atexit
+import gc
 import sys
 
 from paretune import __version__
@@ -19,6 +21,9 @@ def main() -> None:
     """Run the command that the first argument names; without one, list them. One that
     does not exist ends with exit code 2.
     """
+    # The last garbage collection would walk all that torch and MLflow have made, for a
+    # second or two, just before the memory goes back to the system.
+    atexit.register(gc.freeze)
     with end_with_the_reader():
         _main()
 

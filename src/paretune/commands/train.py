@@ -34,6 +34,7 @@ from paretune.commands.checking import (
 from paretune.commands.jobs import read_trust
 from paretune.commands.mistakes import check_text, exit_on_mistake
 from paretune.hints import next_command
+from paretune.importing import many_imports
 from paretune.overrides import STUDY_NAME, quote_name, quote_option
 from paretune.secrets import refuse_passwords
 from paretune.settings import PATHS, SETTINGS
@@ -79,7 +80,8 @@ def main(cfg: DictConfig) -> Sequence[float]:
     with _exit_in_a_line() if is_single else nullcontext():
         job = _prepare(cfg, is_single=is_single)
 
-        from paretune.experiment import Experiment, train_recorded  # imports torch
+        with many_imports():
+            from paretune.experiment import Experiment, train_recorded
 
         experiment = Experiment(
             job.candidate,

@@ -6,6 +6,7 @@ import signal
 import time
 
 import hydra
+import psutil
 from omegaconf import DictConfig
 
 from paretune.search import current_trial
@@ -31,6 +32,11 @@ def hang_with_the_lock() -> None:
         ctypes.PyDLL(None).usleep(900_000_000)
 
 
+def tell_command() -> None:
+    """Fail with the command line of this process."""
+    raise RuntimeError(" ".join(psutil.Process().cmdline()))
+
+
 WAYS = {
     "raise": lambda: 1 / 0,
     "no_number": lambda: None,
@@ -38,6 +44,7 @@ WAYS = {
     "sleep": lambda: time.sleep(1000),
     "deaf": hang_deaf,
     "lock": hang_with_the_lock,
+    "command": tell_command,
     "fine": lambda: None,
 }
 
