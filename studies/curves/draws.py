@@ -68,7 +68,7 @@ def draw(number: int, question: Question, rows: Mapping[int, Row]) -> Draw:
     """The draw of this number. ``rows`` hold at least those that it has to know."""
     known = [rows[index] for index in range(count_known(number))]
     rng = np.random.default_rng([SEED, number, crc32(question.data.encode())])
-    parents = [row for row in known if row.is_whole]
+    parents = [row for row in known if _may_be_parent(row, question)]
     kind = str(rng.choice(KINDS, p=SHARES)) if parents else DRAW
     propose = PROPOSE[kind](number, question, parents, rng)
     tried = {_key(row.settings) for row in known}
@@ -80,6 +80,10 @@ def draw(number: int, question: Question, rows: Mapping[int, Row]) -> Draw:
         if rng.random() < (SURELY_TAKEN_S / taken_s) ** IMPATIENCE:
             return proposed
     return proposed
+
+
+def _may_be_parent(row: Row, question: Question) -> bool:
+    return row.is_whole and question.holds(row.settings)
 
 
 def find_near_front(rows: Sequence[Row], cost: str) -> list[Row]:

@@ -13,6 +13,7 @@ from optuna.distributions import FloatDistribution
 
 from paretune.commands.counting import count_model
 from paretune.costs import Footprint
+from paretune.errors import ConfigError
 from paretune.search.costs import Configuration
 from paretune.search.grammar import read_value
 from paretune.search.space import hydra_key
@@ -78,6 +79,16 @@ class Question:
         return self.space.take_values(
             lambda name: settings[hydra_key(name)], "a recorded training"
         )
+
+    def holds(self, settings: Mapping[str, Any]) -> bool:
+        """Whether these are settings of the space: those of a file may be of an earlier
+        one.
+        """
+        try:
+            params = self.read_settings(settings)
+        except (ConfigError, KeyError):
+            return False
+        return self.write_settings(params) == settings
 
     def compose(self, params: Configuration, seed: int) -> DictConfig:
         """The config of a training."""

@@ -30,6 +30,11 @@ def main(arguments: Sequence[str]) -> None:
     options = _read(arguments)
     warnings.simplefilter("ignore")
     file = options.folder / f"{options.data}.csv"
+    if not RowFile(file).read():
+        raise SystemExit(
+            f"there is no recorded training in {file}; python -m studies curves "
+            f"--data {options.data} records some"
+        )
     if options.honesty:
         report_honesty(file, options.out / f"{options.data}_honesty.json")
         return

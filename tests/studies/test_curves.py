@@ -236,3 +236,11 @@ def test_a_recording_ends_in_time(tmp_path):
         timeout=120
     )
     assert "the time is up" in output
+
+
+def test_a_row_of_another_space_is_no_parent(question, rows):
+    row = rows[0]
+    assert question.holds(row.settings)
+    assert not question.holds({**row.settings, "model.more": 1})
+    assert not question.holds({"model": row.settings["model"]})
+    assert not question.holds({**row.settings, "optimizer.lr": 1e9})
