@@ -9,16 +9,14 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from sklearn.model_selection import GroupKFold
 
 from paretune.front import LEAST_ERROR
 from studies.curves.features import Configured
-from studies.curves.model import CurveModel, Prediction, key_of, list_scores
+from studies.curves.model import CurveModel, key_of, list_scores, predict_unseen
 from studies.curves.rows import Row
 from studies.curves.smoothing import find_noise, to_f1, to_logits
 
 Floats = NDArray[np.float64]
-FOLDS = 5
 EARLY = (3, 9)  # epochs, the rungs of the usual race
 LAST = 9  # epochs whose noise is compared
 
@@ -77,20 +75,6 @@ def measure_honesty(rows: Sequence[Row]) -> Honesty:
         first_weights=calibrate_first_weights(model),
         single_epochs=calibrate_epochs(model, scores),
     )
-
-
-def predict_unseen(rows: Sequence[Row]) -> list[Prediction]:
-    """What is expected of each row by a model of others."""
-    groups = [key_of(row) for row in rows]
-    folds = GroupKFold(min(FOLDS, len(set(groups))))
-    predictions: dict[int, Prediction] = {}
-    for seen, left in folds.split(rows, groups=groups):
-        model = CurveModel([rows[index] for index in seen])
-        configured = [
-            Configured(rows[index].settings, rows[index].costs) for index in left
-        ]
-        predictions.update(zip(left.tolist(), model.predict(configured), strict=True))
-    return [predictions[index] for index in range(len(rows))]
 
 
 def compare(predicted: Floats, recorded: Floats) -> Fit:

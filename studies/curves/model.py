@@ -1,23 +1,28 @@
 """Curves of any configuration, learnt from recorded ones: what a training would score
 after each epoch, and how long each would take.
 
-Randomised trees predict the smooth curve on the logit of the error (a mean of recorded
-curves, so that its shape is one that occurs), how noisy its epochs are, and the seconds.
-Around it lies the difference that first weights make, with the shapes that repeats of
-recorded configurations show. As in surrogate benchmarks of architecture search (Siems
-et al. 2020, https://arxiv.org/abs/2008.09777).
+A linear trend, and randomised trees for the rest, predict the smooth curve on the logit
+of the error; trees also how noisy its epochs are, and the seconds. Around it lies the
+difference that first weights make, with the shapes that repeats of recorded
+configurations show, and a part of what the model cannot explain. As in surrogate
+benchmarks of architecture search (Siems et al. 2020, https://arxiv.org/abs/2008.09777).
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import exp, log
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from studies.curves import EPOCHS
 from studies.curves.duration import START_EPOCHS, guess_epoch_s
@@ -28,12 +33,17 @@ from studies.curves.smoothing import find_noise, smooth, to_f1, to_logits
 Floats = NDArray[np.float64]
 TREES = 100
 CLOCK_TREES = 40
+PENALTIES = np.logspace(0, 4, 9)  # of the trend, of which the best is taken
+FOLDS = 5
 LEAF = 2  # recorded trainings that a leaf holds at least
 PHASES = 3  # of a training, which have a noise each
 LEAST_NOISE = 0.01
 # Where nothing was repeated: the deviation of logits that first weights make.
 USUAL_DEVIATION = 0.15
 LEAST_REPEATED = 8  # differences from which the deviation is learnt
+# How much of what the model cannot explain a configuration has for itself, from 0 to 1.
+ROUGHNESS = 0.5
+ALIKE = 20  # recorded trainings whose unexplained parts a configuration may have
 TIME_NOISE = 0.03  # of the logarithm of an epoch's seconds
 
 
@@ -62,51 +72,121 @@ class Prediction:
     epoch_s: float
 
 
-class CurveModel:
-    """Learnt from ``rows``; those without a single epoch are left out."""
+class Curves:
+    """Smooth curves of configurations, and the noise of their epochs, learnt from
+    ``rows``.
+    """
 
     def __init__(self, rows: Sequence[Row], seed: int = 0) -> None:
-        self.rows = [row for row in rows if row.epochs]
-        if not self.rows:
-            raise ValueError("there is no recorded training to learn from")
-        configured = [Configured(row.settings, row.costs) for row in self.rows]
+        configured = [Configured(row.settings, row.costs) for row in rows]
         self.features = Features.of(configured)
         table = self.features.make_rows(configured)
-        curves = np.array([list_scores(row) for row in self.rows])
-        logits = to_logits(curves)
-        smoothed = smooth(logits)
+        logits = to_logits([list_scores(row) for row in rows])
+        self.smoothed = smooth(logits)
+        self.trend = _fit_trend(table, self.smoothed)
+        rest = self.smoothed - self.trend.predict(table)
         noises = _find_deviations(find_noise(logits))
-        targets = np.column_stack([smoothed, np.log(noises)])
+        targets = np.column_stack([rest, np.log(noises)])
         self.forest = _grow(table, targets, seed, TREES)
-        slowness = [_find_slowness(row) for row in self.rows]
-        self.clock = _grow(table, np.array(slowness), seed, CLOCK_TREES)
-        self.first_weights = FirstWeights(self.rows, smoothed)
+        slowness = np.array([_find_slowness(row) for row in rows])
+        self.clock = _grow(table, slowness, seed, CLOCK_TREES)
+        # Nothing is much better, or worse, than all that was recorded.
+        self.best = self.smoothed.min(axis=0)
+        self.worst = self.smoothed.max(axis=0)
 
     def predict(self, configured: Sequence[Configured]) -> list[Prediction]:
         """What is expected of each configuration."""
         table = self.features.make_rows(configured)
         found = self.forest.predict(table)
+        curves = found[:, :EPOCHS] + self.trend.predict(table)
+        curves = np.clip(curves, self.best, self.worst)
+        noises = np.repeat(np.exp(found[:, EPOCHS:]), EPOCHS // PHASES, axis=1)
         slowness = self.clock.predict(table)
         predictions: list[Prediction] = []
-        for one, row, slow in zip(configured, found, slowness, strict=True):
-            noise = np.repeat(np.exp(row[EPOCHS:]), EPOCHS // PHASES)
-            epoch_s = guess_epoch_s(one.settings, one.costs) * exp(slow)
-            predictions.append(Prediction(row[:EPOCHS], noise, epoch_s))
+        for index, one in enumerate(configured):
+            guessed_s = guess_epoch_s(one.settings, one.costs)
+            epoch_s = guessed_s * exp(slowness[index])
+            predictions.append(Prediction(curves[index], noises[index], epoch_s))
         return predictions
+
+
+class CurveModel:
+    """Draws trainings, learnt from ``rows``; those without a single epoch are left out.
+
+    Two configurations that are alike differ more in truth than a model says that has
+    seen neither. With ``roughness`` 1 each has a difference of its own as large as what
+    the model does not explain of recorded ones, with 0 none.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row], seed: int = 0, roughness: float = ROUGHNESS
+    ) -> None:
+        self.rows = [row for row in rows if row.epochs]
+        if not self.rows:
+            raise ValueError("there is no recorded training to learn from")
+        self.roughness = roughness
+        self.curves = Curves(self.rows, seed)
+        self.first_weights = FirstWeights(self.rows, self.curves.smoothed)
+
+    @cached_property
+    def unexplained(self) -> tuple[Floats, Floats]:
+        """Of each row the last logit that a model of others expects, and the difference
+        ``(epochs,)`` of its curve from what is expected, without the share of first
+        weights.
+        """
+        expected = np.array([one.logits for one in predict_unseen(self.rows)])
+        differences = self.curves.smoothed - expected
+        whole = float((differences[:, -1] ** 2).mean())
+        own = [self.first_weights.find_deviation(level) for level in expected[:, -1]]
+        share = max(1 - float(np.mean(np.square(own))) / whole, 0.0)
+        return expected[:, -1], differences * np.sqrt(share)
 
     def draw(self, configured: Configured, seed: int, world: int = 0) -> Curve:
         """A training of this configuration with this seed; the same in one ``world``
         whenever it is asked for.
         """
-        [expected] = self.predict([configured])
+        [expected] = self.curves.predict([configured])
         text = json.dumps(configured.settings, sort_keys=True)
-        rng = np.random.default_rng([world, seed, crc32(text.encode())])
-        shift = self.first_weights.draw(expected.logits, rng)
-        true = expected.logits + shift
+        key = crc32(text.encode())
+        logits = expected.logits
+        if self.roughness:
+            of_all_seeds = np.random.default_rng([world, key])
+            logits = logits + self._draw_difference(logits, of_all_seeds)
+        rng = np.random.default_rng([world, seed, key])
+        true = logits + self.first_weights.draw(logits, rng)
+        true = np.clip(true, self.curves.best, self.curves.worst)
         measured = true + expected.noise * rng.normal(size=EPOCHS)
         seconds = expected.epoch_s * np.exp(rng.normal(0, TIME_NOISE, EPOCHS))
         begin_s = count_start_epochs(configured) * expected.epoch_s
         return Curve(to_f1(measured), to_f1(true), seconds, begin_s)
+
+    def _draw_difference(self, logits: Floats, rng: np.random.Generator) -> Floats:
+        """One that the model did not explain of a training that was expected to end
+        near.
+        """
+        levels, differences = self.unexplained
+        nearest = np.argsort(np.abs(levels - logits[-1]))[:ALIKE]
+        difference: Floats = differences[int(rng.choice(nearest))]
+        return self.roughness * difference
+
+
+def predict_unseen(rows: Sequence[Row]) -> list[Prediction]:
+    """What is expected of each row by a model of others; all trainings of a
+    configuration are left out together.
+    """
+    groups = [key_of(row) for row in rows]
+    n_groups = len(set(groups))
+    if n_groups < 2:
+        raise ValueError("there is one recorded configuration; record more")
+    predictions: dict[int, Prediction] = {}
+    folds = GroupKFold(min(FOLDS, n_groups))
+    for seen, left in folds.split(rows, groups=groups):
+        curves = Curves([rows[index] for index in seen])
+        configured = [
+            Configured(rows[index].settings, rows[index].costs) for index in left
+        ]
+        predictions.update(zip(left.tolist(), curves.predict(configured), strict=True))
+    return [predictions[index] for index in range(len(rows))]
 
 
 class FirstWeights:
@@ -190,7 +270,13 @@ def _find_slowness(row: Row) -> float:
 def _find_deviations(noises: Floats) -> Floats:
     """The deviation ``(N, phases)`` in each phase of a training."""
     phases = noises.reshape(len(noises), PHASES, -1)
-    return np.maximum(np.sqrt((phases**2).mean(axis=2)), LEAST_NOISE)
+    # Of a normal distribution; single outliers count less than in a mean of squares.
+    deviations = np.abs(phases).mean(axis=2) * np.sqrt(np.pi / 2)
+    return np.maximum(deviations, LEAST_NOISE)
+
+
+def _fit_trend(table: Floats, targets: Floats) -> Pipeline:
+    return make_pipeline(StandardScaler(), RidgeCV(PENALTIES)).fit(table, targets)
 
 
 def _grow(table: Floats, targets: Floats, seed: int, trees: int) -> ExtraTreesRegressor:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from studies.curves import FOLDER
 from studies.curves.honesty import describe, measure_honesty, to_plain
+from studies.curves.model import ROUGHNESS
 from studies.curves.rows import RowFile
 from studies.replay.comparison import (
     Plan,
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str]) -> None:
         hours=options.hours_simulated,
         start_up_s=options.start_up_s,
         ask_s=options.ask_s,
+        roughness=options.roughness,
     )
     results = ResultFile(options.out / f"{options.data}.json")
     for name in options.policies:
@@ -68,6 +70,12 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--ask-s", type=float, help="of an ask; without it, as long as it really takes"
+    )
+    parser.add_argument(
+        "--roughness",
+        type=float,
+        default=ROUGHNESS,
+        help="how much of what the model cannot explain configurations have, 0 to 1",
     )
     parser.add_argument("--jobs", type=int, default=1, help="replays at a time")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of <data>.csv")

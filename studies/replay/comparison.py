@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from paretune.front import front_volume
 from studies.curves import EPOCHS
-from studies.curves.model import CurveModel
+from studies.curves.model import ROUGHNESS, CurveModel
 from studies.curves.question import MOST_PARAMS, Question
 from studies.curves.rows import RowFile
 from studies.replay.policies import POLICIES
@@ -47,6 +47,7 @@ class Plan:
     hours: float = 2.0
     start_up_s: float = 0.3
     ask_s: float | None = None
+    roughness: float = ROUGHNESS
 
     @property
     def limits(self) -> Limits:
@@ -68,6 +69,7 @@ class Plan:
             "hours": self.hours,
             "start_up_s": self.start_up_s,
             "ask_s": self.ask_s,
+            "roughness": self.roughness,
             "overrides": list(self.overrides),
             "rows": count_rows(self.file),
         }
@@ -161,7 +163,8 @@ def list_volumes(
 def _prepare(plan: Plan) -> tuple[Question, CurveModel]:
     """Once a process."""
     rows = RowFile(plan.file).read()
-    return Question(plan.data, *plan.overrides), CurveModel(list(rows.values()))
+    model = CurveModel(list(rows.values()), roughness=plan.roughness)
+    return Question(plan.data, *plan.overrides), model
 
 
 def count_rows(file: Path) -> int:

@@ -14,7 +14,7 @@ from studies.curves import EPOCHS
 from studies.curves.draws import draw
 from studies.curves.features import Configured
 from studies.curves.honesty import describe, measure_honesty
-from studies.curves.model import Curve, CurveModel
+from studies.curves.model import Curve, CurveModel, predict_unseen
 from studies.curves.question import Question
 from studies.curves.rows import Epoch, Row, RowFile
 from studies.curves.smoothing import find_noise, smooth, to_f1, to_logits
@@ -259,9 +259,36 @@ def test_a_drawn_training_is_always_the_same(made_up_rows):
     assert (first.seconds > 0).all()
 
 
+def test_alike_configurations_differ_more_in_a_rough_world(made_up_rows):
+    rows = list(made_up_rows.values())
+    found = [row for row in rows if row.settings["model"] == "separable"][:20]
+    smooth_world = CurveModel(rows, roughness=0.0)
+    rough_world = CurveModel(rows, roughness=1.0)
+
+    def find_spread(model: CurveModel) -> float:
+        drawn = [
+            model.draw(Configured(row.settings, row.costs), 0, world=number)
+            for row in found
+            for number in range(8)
+        ]
+        logits = to_logits([curve.true for curve in drawn])[:, -1].reshape(-1, 8)
+        return float(logits.std(axis=1).mean())
+
+    assert find_spread(rough_world) > 1.05 * find_spread(smooth_world)
+    # The same for every seed of a configuration, and in every question for it.
+    one = Configured(found[0].settings, found[0].costs)
+    first, again = rough_world.draw(one, 3), rough_world.draw(one, 3)
+    assert first.true.tolist() == again.true.tolist()
+
+
 def test_there_is_no_model_of_nothing():
     with pytest.raises(ValueError, match="no recorded training"):
         CurveModel([])
+
+
+def test_one_configuration_says_nothing_of_others(made_up_rows):
+    with pytest.raises(ValueError, match="one recorded configuration"):
+        predict_unseen([made_up_rows[0]] * 3)
 
 
 @pytest.mark.slow
