@@ -12,9 +12,11 @@ from hydra_plugins.paretune_sweeper._composer import Composer
 from hydra_plugins.paretune_sweeper._imports import import_named
 from paretune.errors import ConfigError, check_least
 from paretune.search.caps import Caps
+from paretune.search.distributions import find_lowest, list_values
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.grammar import read_value
 from paretune.search.space import Space, hydra_key
+from paretune.search.space_parser import write_options
 
 MAX_COMPOSED = 64  # configurations, one for each choice of groups, that are kept
 Prepare = Callable[[DictConfig], Callable[[Mapping[str, Any]], Any]]
@@ -61,6 +63,7 @@ def make_feasible_space(
     unread: set[str] = set()
     if nodes and not reads_elsewhere:
         unread = _find_unread(nodes, space)
+        unread |= _find_unread_groups(nodes, space, composer)
 
     function = import_named(get_method, "cap.count", cap.count)
     prepare = getattr(function, "prepare", None)
@@ -78,12 +81,49 @@ def _refers_elsewhere(node: str, space: Space, composer: Composer) -> bool:
     any branch.
     """
     for choice in space.combinations():
-        groups, _ = space.split_groups(choice)
-        config = composer.compose((*space.fixed, *groups))
+        config = _look_at_choice(choice, space, composer)
         part = OmegaConf.select(config, node)
         if OmegaConf.is_config(part) and "${" in OmegaConf.to_yaml(part):
             return True
     return False
+
+
+def _look_at_choice(
+    choice: Mapping[str, Any], space: Space, composer: Composer
+) -> DictConfig:
+    """The config with this choice of groups, the others at their first option."""
+    first: dict[str, Any] = {}
+    for name in space.groups & space.common.keys():
+        first[name] = find_lowest(space.common[name])
+    return composer.look(write_options(space.fixed, {**choice, **first}))
+
+
+def _find_unread_groups(
+    nodes: Sequence[str], space: Space, composer: Composer
+) -> set[str]:
+    """The config groups that bring no parameters of their own, such as the
+    optimizer's, and whose options change nothing in ``nodes``.
+
+    All of them are changed at the same time, so that few configs are composed.
+    """
+    groups = {name: space.common[name] for name in space.groups & space.common.keys()}
+    if not groups:
+        return set()
+    branch = next(iter(space.combinations()))
+    usual = _look_at_choice(branch, space, composer)
+    options = {name: list_values(dist) for name, dist in groups.items()}
+    for index in range(1, max(map(len, options.values()))):
+        changed = dict(branch)
+        for name, values in options.items():
+            changed[name] = values[min(index, len(values) - 1)]
+        config = composer.look(write_options(space.fixed, changed))
+        if any(_differs(node, usual, config) for node in nodes):
+            return set()
+    return set(groups)
+
+
+def _differs(node: str, config: DictConfig, other: DictConfig) -> bool:
+    return bool(OmegaConf.select(config, node) != OmegaConf.select(other, node))
 
 
 def _find_unread(nodes: Sequence[str], space: Space) -> set[str]:
@@ -114,12 +154,13 @@ class _Count:
         for name, value in params.items():
             if name not in self.unread:
                 read[name] = value
-        groups, values = self.space.split_groups(read)
+        _, values = self.space.split_groups(read)
+        options = {name: read[name] for name in self.space.groups & read.keys()}
 
         drawn: dict[str, Any] = {}
         for key, value in values.items():
             drawn[key.lstrip("+")] = read_value(value)
-        return (*self.space.fixed, *groups), drawn
+        return tuple(write_options(self.space.fixed, options)), drawn
 
 
 class _ComposedCount(_Count):
@@ -169,7 +210,7 @@ class _PreparedCount(_Count):
     ) -> None:
         super().__init__(unread, space)
         self._prepared = lru_cache(maxsize=MAX_COMPOSED)(
-            lambda lines: prepare(composer.compose(lines))
+            lambda lines: prepare(composer.look(lines))
         )
 
     def __call__(self, params: dict[str, Any]) -> Any:

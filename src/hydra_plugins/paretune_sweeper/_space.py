@@ -77,7 +77,7 @@ def _read_own_space(
     """
     if not node:
         return {}
-    config = composer.compose(overrides)
+    config = composer.look(overrides)
     return OmegaConf.select(config, node) or {}
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +121,7 @@ def _load_defaults(choices: _Choices) -> dict[str, Any]:
     """The settings with these options of the groups, before a sweep's file or the
     command line changes them.
     """
-    load = partial(
-        GlobalHydra.instance().config_loader().load_configuration,
-        choices.config_name,
-        run_mode=RunMode.RUN,
-    )
-    defaults = load([*choices.found_by])
+    defaults = _load(choices.config_name, choices.found_by)
     usual = defaults.hydra.runtime.choices
     lines: list[str] = []
     for group, option in choices.options:
@@ -134,8 +129,14 @@ def _load_defaults(choices: _Choices) -> dict[str, Any]:
             plus = "" if group in usual else "+"
             lines.append(f"{plus}{group}={option}")
     if lines:
-        defaults = load([*choices.found_by, *lines])
+        defaults = _load(choices.config_name, (*choices.found_by, *lines))
     return _read_settings(defaults)
+
+
+@cache
+def _load(config_name: str, overrides: tuple[str, ...]) -> DictConfig:
+    loader = GlobalHydra.instance().config_loader()
+    return loader.load_configuration(config_name, list(overrides), run_mode=RunMode.RUN)
 
 
 def _read_settings(config: DictConfig) -> dict[str, Any]:

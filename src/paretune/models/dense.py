@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paretune.layers.types import Flatten, Layers, Linear
-from paretune.models.family import Family, Normalise, make_dense, per_layer, read_sizes
+from paretune.models.family import (
+    Family,
+    Normalise,
+    cut_to_depth,
+    make_dense,
+    per_layer,
+    read_sizes,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,18 +23,23 @@ class Dense(Family):
 
     ``dropout`` is the probability after each hidden layer (one for all, or one each),
     those before number ``dropout_from`` (from 1) left out. ``widths=()`` is logistic
-    regression.
+    regression, and so is ``depth=0``; with ``depth`` only the first so many of the
+    ``widths`` are built.
     """
 
     widths: Sequence[int] = (64, 64)
+    depth: int | None = None
     dropout: float | Sequence[float] = 0.0
     dropout_from: int = 1
     activation: str = "relu"
 
     def layers(self) -> Layers:
         """The layers of the network with these settings."""
-        units = read_sizes("widths", self.widths)
-        rates = per_layer("dropout", self.dropout, len(units))
+        listed = len(self.widths)
+        widths = cut_to_depth(self.widths, self.depth, listed, least=0)
+        dropout = cut_to_depth(self.dropout, self.depth, listed, least=0)
+        units = read_sizes("widths", widths)
+        rates = per_layer("dropout", dropout, len(units))
         for position in range(min(self.dropout_from - 1, len(rates))):
             rates[position] = 0.0
         hidden = make_dense(units, Normalise("none", self.activation), rates)

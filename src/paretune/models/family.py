@@ -43,24 +43,28 @@ class Family(ABC):
 
 
 def per_layer(name: str, value: T | Sequence[T], layers: int) -> list[T]:
-    """``value`` for each layer: a single value serves all, a list must hold one entry a
-    layer.
+    """``value`` for each layer: a single value serves all, and so does the last entry of
+    a list for the layers behind it.
     """
     if isinstance(value, (str, int, float)):
         return [value] * layers
-    if len(value) != layers:
+    entries = list(value)
+    if len(entries) > layers or (layers and not entries):
         raise ConfigError(
-            f"model.{name} `{list(value)}` has {len(value)} entries for {layers} "
-            f"layers; expected {layers} entries or a single value; set model.{name}"
+            f"model.{name} `{entries}` has {len(entries)} entries for {layers} "
+            f"layers; expected 1 to {layers}, or a single value; set model.{name}"
         )
-    return list(value)
+    missing = layers - len(entries)
+    return entries + entries[-1:] * missing
 
 
-def cut_to_depth(value: V, depth: int | None, layers: int, before: int = 0) -> V:
+def cut_to_depth(
+    value: V, depth: int | None, layers: int, before: int = 0, *, least: int = 1
+) -> V:
     """A setting of ``layers`` layers, ``before`` others and some after them, for the
-    first ``depth`` layers alone.
+    first ``depth`` layers alone, of which there must be at ``least`` so many.
     """
-    check_least("model.depth", depth, 1, most=layers, null=True)
+    check_least("model.depth", depth, least, most=layers, null=True)
     if depth is None or not isinstance(value, (list, tuple)):
         return value
     return cast("V", [*value[: before + depth], *value[before + layers :]])

@@ -11,9 +11,11 @@ from paretune.layers.types import Conv, Layer, Layers, MaxPool, MeanOfMaps
 from paretune.models.family import (
     Family,
     Normalise,
+    Window,
     cut_to_depth,
     make_dropout,
     make_windows,
+    per_layer,
     read_sizes,
 )
 
@@ -23,9 +25,11 @@ class Squeeze(Family):
     """Convolutions of ``widths`` maps, one more to ``num_classes`` maps, whose averages
     are the logits.
 
-    ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or
-    one each, the classifying convolution included (so ``len(widths) + 1``). A 2x2
-    max-pool follows each layer whose number (from 1) is in ``pool_after``; ``dropout``
+    ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or a
+    list by layer, the classifying convolution included, whose last entry serves the
+    layers behind it; ``class_kernel`` is the kernel of the classifying convolution
+    alone. A 2x2 max-pool follows each layer whose number (from 1) is in
+    ``pool_after``; ``dropout``
     drops whole maps after each layer. ``norm_first`` puts the norm before the
     activation. With ``depth`` only the first so many of the ``widths`` are built, with
     their part of what is listed by layer.
@@ -34,7 +38,8 @@ class Squeeze(Family):
     widths: Sequence[int] = (8, 12, 12, 12, 12)
     depth: int | None = None
     kernel_size: int | Sequence[int] = 3
-    padding: str | Sequence[str] = ("same", "same", "same", "same", "valid", "valid")
+    class_kernel: int | None = None
+    padding: str | Sequence[str] = "same"
     pool_after: Sequence[int] = (2, 4)
     norm: str = "batch"
     norm_first: bool = False
@@ -46,9 +51,7 @@ class Squeeze(Family):
         """The layers of the network with these settings."""
         listed = len(self.widths)
         widths = read_sizes("widths", cut_to_depth(self.widths, self.depth, listed))
-        kernel_size = cut_to_depth(self.kernel_size, self.depth, listed)
-        padding = cut_to_depth(self.padding, self.depth, listed)
-        windows = make_windows(kernel_size, padding, len(widths) + 1)
+        windows = self._make_windows(len(widths))
         normalise = Normalise(self.norm, self.activation, self.norm_first)
         layers: list[Layer] = []
         for number, (maps, window) in enumerate(
@@ -63,6 +66,17 @@ class Squeeze(Family):
             if self._is_pooled(number):
                 layers.append(MaxPool())
         return (*layers, MeanOfMaps())
+
+    def _make_windows(self, depth: int) -> list[Window]:
+        """The kernels of so many layers, and of the convolution that classifies."""
+        listed = len(self.widths)
+        sizes = cut_to_depth(self.kernel_size, self.depth, listed)
+        paddings = cut_to_depth(self.padding, self.depth, listed)
+        windows = make_windows(sizes, paddings, depth + 1)
+        if self.class_kernel is None:
+            return windows
+        padding = per_layer("padding", paddings, depth + 1)[-1]
+        return windows[:-1] + make_windows(self.class_kernel, padding, 1)
 
     def _is_pooled(self, number: int) -> bool:
         """Whether a pool follows the layer of this number; those of layers that

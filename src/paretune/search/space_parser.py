@@ -17,7 +17,12 @@ from hydra.core.override_parser.types import Override
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from paretune.errors import ConfigError
-from paretune.search.conditions import CONDITION_FORM, Condition, read_condition
+from paretune.search.conditions import (
+    CONDITION_FORM,
+    CONDITION_PATTERN,
+    Condition,
+    read_condition,
+)
 from paretune.search.distributions import Distributions
 from paretune.search.grammar import (
     parse_overrides,
@@ -38,16 +43,21 @@ def parse_space(
 
     ``is_group`` tells whether a key is a config group; ``own_space`` gives the mapping
     of keys to sweeps that a configuration with these overrides brings along (empty
-    where it brings none); ``loader`` lists the groups for ``glob``. A key fixed on the
-    command line leaves the space. Raises :class:`~paretune.errors.ConfigError` for a
-    sweep that cannot be read.
+    where it brings none), config groups among them; ``loader`` lists the groups for
+    ``glob``. A key fixed on the command line leaves the space. What the own spaces of
+    all options have alike is common to all branches. Raises
+    :class:`~paretune.errors.ConfigError` for a sweep that cannot be read.
     """
     typed = _Overrides()
     for override in parse_overrides(arguments, loader):
         typed.add(override, is_group)
 
-    options = _OptionSpaces(typed, own_space)
-    choices = options.find_branching()
+    options = _OptionSpaces(typed, own_space, is_group)
+    candidates = list(typed.groups)
+    for override in parse_overrides(options.list_brought_groups(), loader):
+        typed.add(override, is_group)
+
+    choices = options.find_branching(candidates)
     common: Distributions = {}
     for name, group in typed.groups.items():
         if name not in choices:
@@ -56,11 +66,74 @@ def parse_space(
     space = Space(typed.fixed, common, choices, groups=frozenset(typed.groups))
     space = _add_entries(space, None, typed.entries, typed.settled)
 
+    sweeps: dict[str, Mapping[str, Any]] = {}
     for chosen in space.combinations():
-        lines = [f"{key}={value}" for key, value in options.read(chosen).items()]
-        entries = parse_overrides(lines, loader)
-        space = _add_entries(space, space.branch_of(chosen), entries, typed.settled)
+        sweeps[space.branch_of(chosen)] = options.read(chosen)
+
+    shared = find_shared(list(sweeps.values()))
+    entries = _parse_sweeps(sweeps, shared, loader)
+    space = _add_entries(space, None, entries[None], typed.settled)
+    for branch in sweeps:
+        space = _add_entries(space, branch, entries[branch], typed.settled)
     return space
+
+
+def _parse_sweeps(
+    sweeps: Mapping[str, Mapping[str, Any]],
+    shared: Mapping[str, Any],
+    loader: ConfigLoader | None,
+) -> dict[str | None, list[Override]]:
+    """The entries that are ``shared`` by all branches, by ``None``, and what each
+    branch has besides.
+    """
+    entries: dict[str | None, list[Override]] = {None: _parse_entries(shared, loader)}
+    for branch, own in sweeps.items():
+        others = {key: value for key, value in own.items() if key not in shared}
+        entries[branch] = _parse_entries(others, loader)
+    return entries
+
+
+def _parse_entries(
+    sweeps: Mapping[str, Any], loader: ConfigLoader | None
+) -> list[Override]:
+    lines = [f"{key}={value}" for key, value in sweeps.items()]
+    return parse_overrides(lines, loader)
+
+
+def find_shared(sweeps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all of several options' spaces have alike; nothing of a single one.
+
+    A sweep whose condition depends on what they do not have alike stays with each.
+    """
+    shared: dict[str, Any] = {}
+    if len(sweeps) < 2:
+        return shared
+    first, *others = sweeps
+    for key, value in first.items():
+        if all(other.get(key) == value for other in others):
+            shared[key] = value
+
+    own = {key for sweep in sweeps for key in sweep} - set(shared)
+    while True:
+        dependent = [key for key in shared if _depends_on(shared[key], own)]
+        if not dependent:
+            return shared
+        for key in dependent:
+            del shared[key]
+            own.add(key)
+
+
+def _depends_on(sweep: Any, keys: Collection[str]) -> bool:
+    """Whether the condition in the text of a sweep names one of ``keys``."""
+    match = CONDITION_PATTERN.search(str(sweep))
+    return match is not None and match.group(1) in keys
+
+
+def write_options(fixed: Sequence[str], options: Mapping[str, Any]) -> list[str]:
+    """The override lines of config groups behind the ``fixed`` ones, in an order of
+    their own, so that the same configuration is told by the same lines.
+    """
+    return [*fixed, *(f"{name}={options[name]}" for name in sorted(options))]
 
 
 def is_named(key: str, named: Collection[str]) -> bool:
@@ -129,33 +202,48 @@ class _OptionSpaces:
 
     typed: _Overrides
     own_space: Callable[[list[str]], Mapping[str, Any]]
+    is_group: Callable[[str], bool]
+
+    def list_brought_groups(self) -> list[str]:
+        """Override lines of config groups that the own space searches and the command
+        line does not name.
+        """
+        lines: list[str] = []
+        for key, value in self._read_all({}).items():
+            is_typed = key in self.typed.settled or key in self.typed.groups
+            if self.is_group(key) and not is_typed:
+                lines.append(f"{key}={value}")
+        return lines
 
     def read(self, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The sweeps that come with these options; of groups that are not ``chosen``
-        with the first ones.
+        """The sweeps of settings that come with these options; of groups that are not
+        ``chosen`` with the first ones.
         """
+        sweeps = self._read_all(chosen)
+        return {key: sweeps[key] for key in sweeps if not self.is_group(key)}
+
+    def _read_all(self, chosen: Mapping[str, Any]) -> Mapping[str, Any]:
         options = {name: group.choices[0] for name, group in self.typed.groups.items()}
         options.update(chosen)
-        lines = list(self.typed.fixed)
-        for name, option in options.items():
-            lines.append(f"{name}={option}")
-
-        sweeps = self.own_space(lines)
+        sweeps = self.own_space(write_options(self.typed.fixed, options))
         kept: dict[str, Any] = {}
         for key, value in sweeps.items():
             if value is not None and not is_named(key, self.typed.named):
                 kept[key] = value
         return kept
 
-    def find_branching(self) -> dict[str, CategoricalDistribution]:
-        """The groups whose options bring different parameters, the other groups at
-        their first option.
+    def find_branching(
+        self, candidates: Sequence[str]
+    ) -> dict[str, CategoricalDistribution]:
+        """Those of the groups ``candidates`` whose options bring different parameters,
+        the other groups at their first option.
         """
         branching: dict[str, CategoricalDistribution] = {}
-        if not self.typed.groups:
+        if not candidates:
             return branching
         usual = self.read({})
-        for name, group in self.typed.groups.items():
+        for name in candidates:
+            group = self.typed.groups[name]
             others = group.choices[1:]
             if any(self.read({name: option}) != usual for option in others):
                 branching[name] = group
