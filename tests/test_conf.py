@@ -59,7 +59,7 @@ def test_a_family_config_has_the_keys_and_defaults_of_its_constructor(composed, 
 
 @pytest.mark.parametrize("family", MODELS)
 def test_a_family_config_brings_a_search_space_of_existing_keys(composed, family):
-    config = composed(f"model={family}")
+    config = composed(f"model={family}", "augment=affine")
     space = parse_space(
         [], is_group=lambda _: False, own_space=lambda _: dict(config.space)
     )

@@ -131,16 +131,16 @@ def test_what_is_null_in_params_is_not_searched(name):
     assert set(spec.space.all_distributions()) == set(params) - {name}
 
 
-def test_the_starts_of_the_documents_are_in_the_deep_spaces():
+def test_the_starts_of_the_documents_are_in_the_spaces():
     lines = [
         line.strip()[2:]
         for line in (paths.CONF.parent / "docs/sweeper.md").read_text().splitlines()
-        if line.startswith("  - ") and "_deep" in line
+        if line.startswith("  - ") and "model=" in line
     ]
 
     assert (
         len(
-            spec_of("model=choice(separable_deep,conv_deep)", start=lines).read_starts()
+            spec_of("model=choice(separable,squeeze)", start=lines).read_starts()
         )
         == len(lines)
         == 2
@@ -167,9 +167,9 @@ def test_the_starts_of_the_documents_are_in_the_deep_spaces():
         ),
         (
             ["model=conv"],
-            {"start": ["model=conv model.bias=false optimizer.lr=0.01"]},
+            {"start": ["model=conv model.depth=3 optimizer=adamw model.norm_eps=0.01"]},
             (
-                r"start `.*` sets model.bias `False`, which is not searched; add model.bias"
+                r"start `.*` sets model.norm_eps `0.01`, which is not searched; add model.norm_eps"
             ),
         ),
         (
@@ -179,8 +179,8 @@ def test_the_starts_of_the_documents_are_in_the_deep_spaces():
         ),
         (
             ["model=conv", "space=null", "model.widths.0=range(4,9)"],
-            {"start": ["model.widths=[8,8,8]"]},
-            r"start `.*` sets model.widths `\[8, 8, 8\]`",
+            {"start": ["model.widths=[8,9,8]"]},
+            r"start `.*` sets model.widths `\[8, 9, 8\]`",
         ),
     ],
 )
@@ -200,7 +200,7 @@ def test_a_size_of_the_images_that_is_searched_counts(tmp_path):
         "data.image_size=choice([8,12],[16,24],[32,48])",
         "model=dense",
     )
-    feasible = spec_of(*pictures, "model.widths=[4]").feasible
+    feasible = spec_of(*pictures, "model.widths=[4]", "space=null").feasible
     costs = {
         feasible.costs.exact(feasible.draw_uniform(np.random.default_rng(seed)))
         for seed in range(20)

@@ -79,7 +79,7 @@ def _slide(
         raise ConfigError(
             f"model leaves no pixel: a {kernel}x{kernel} {kind} does not fit on a "
             f"{height}x{width} map; use fewer pools, smaller kernels, `same` padding "
-            "(model.padding=same) or fewer layers, such as model=conv_tiny, or scale "
+            "(model.padding=same) or fewer layers, such as a smaller model.depth, or scale "
             "pictures of yours up (data.image_size=[28,28])"
         )
     return sides

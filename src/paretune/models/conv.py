@@ -28,8 +28,8 @@ class Conv(Family):
     """Convolutions of ``widths`` maps, an optional 1x1 ``neck``, then dense layers of
     ``head`` units and the logits.
 
-    ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or
-    one each; a 2x2 max-pool follows each layer whose number (from 1) is in
+    ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or a
+    list by layer, whose last entry serves the layers behind it; a 2x2 max-pool follows each layer whose number (from 1) is in
     ``pool_after``. ``dropout`` is one rate after every pool, or a list of one after
     each layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes
     the last maps to that many channels. ``bias`` is that of the convolutions. Dense
@@ -38,7 +38,7 @@ class Conv(Family):
     what is listed by layer.
     """
 
-    widths: Sequence[int] = (16, 16)
+    widths: Sequence[int] = (8, 8, 8, 8, 8)
     depth: int | None = None
     kernel_size: int | Sequence[int] = 3
     padding: str | Sequence[str] = "same"

@@ -27,7 +27,7 @@ class Dense(Family):
     ``widths`` are built.
     """
 
-    widths: Sequence[int] = (64, 64)
+    widths: Sequence[int] = (64, 64, 32)
     depth: int | None = None
     dropout: float | Sequence[float] = 0.0
     dropout_from: int = 1

@@ -64,12 +64,12 @@ class Recurrent(Family):
     norm_first: bool = False
     norm_each_step: bool = True
     activation: str = "relu"
-    padding: str = "valid"
+    padding: str = "same"
     pool_middle: bool = False
     pool_after_steps: Sequence[int] = ()
     bias: bool = True
     dropout: float = 0.0
-    head: Sequence[int] = (16,)
+    head: Sequence[int] = ()
     head_bias: bool = True
 
     def layers(self) -> Layers:

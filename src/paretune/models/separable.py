@@ -40,8 +40,9 @@ class Separable(Family):
     maps, ``head`` units, the logits.
 
     ``kernel_size``, ``padding`` (``same`` or ``valid``) and ``dropout`` (of whole maps)
-    are one for all layers or one each, the stem included and first; a 2x2 max-pool
-    follows each layer whose number (from 1) is in ``pool_after``. ``global_pool``
+    are one for all layers or a list by layer, the stem included and first, whose last
+    entry serves the layers behind it; a 2x2 max-pool follows each layer whose number
+    (from 1) is in ``pool_after``. ``global_pool``
     averages the last maps instead of flattening them; ``neck`` squeezes them to so many
     channels before they are flattened. ``depthwise_bias`` is PyTorch's way, without it
     is Keras'. ``head_dropout`` comes before the logits. With ``depth`` only the first
@@ -51,10 +52,10 @@ class Separable(Family):
     """
 
     stem: int | None = 6
-    widths: Sequence[int] = (8, 12, 12, 12)
+    widths: Sequence[int] = (8, 8, 12, 12, 12, 12)
     depth: int | None = None
     kernel_size: int | Sequence[int] = 3
-    padding: str | Sequence[str] = "valid"
+    padding: str | Sequence[str] = "same"
     pool_after: Sequence[int] = (1,)
     norm: str = "none"
     norm_first: bool = False

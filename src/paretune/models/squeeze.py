@@ -35,7 +35,7 @@ class Squeeze(Family):
     their part of what is listed by layer.
     """
 
-    widths: Sequence[int] = (8, 12, 12, 12, 12)
+    widths: Sequence[int] = (8, 12, 12, 12, 12, 12, 12)
     depth: int | None = None
     kernel_size: int | Sequence[int] = 3
     class_kernel: int | None = None

@@ -37,8 +37,9 @@ Rest = frozenset[tuple[str, Any]]
 Term = tuple[str, str]  # the names of its two factors; of a constant one "1"
 # Configurations beyond those it is fitted to on which a polynomial must be exact.
 CHECKS = 8
-# Configurations in which a choice must change no cost to be left out of the reckoning.
-IDLE_DRAWS = 2
+# Configurations in which a choice must change no cost, and not whether they can be
+# built, to be left out of the reckoning.
+IDLE_DRAWS = 24
 # Counts, and sets of polynomials, that are kept: some tens of megabytes.
 CACHE_SIZE = 20_000
 MAX_INTS = 24  # whole-number parameters up to which a polynomial is worth its samples
@@ -343,18 +344,16 @@ class CostModel:
         self, name: str, dist: BaseDistribution, draw: Configuration
     ) -> bool:
         """Whether ``draw`` has the same counts with every value of the parameter
-        ``name``.
+        ``name``, or can be built with none of them.
         """
-        first: CostCounts | None = None
-        for value in list_values(dist):
-            changed = self.space.drop_inactive(draw | {name: value})
-            counts = self.counts(changed)
-            if counts is None:
-                return False
-            first = first or counts
-            if counts != first:
-                return False
-        return True
+        first, *others = list_values(dist)
+        counts = self._count_with(draw, name, first)
+        return all(self._count_with(draw, name, value) == counts for value in others)
+
+    def _count_with(
+        self, draw: Configuration, name: str, value: Any
+    ) -> CostCounts | None:
+        return self.counts(self.space.drop_inactive(draw | {name: value}))
 
     def _set_idle_lowest(self, params: Configuration) -> Configuration:
         """``params`` with what is idle at its first value, so that few are counted."""

@@ -176,9 +176,10 @@ class FeasibleSpace:
 
     def verify_fits(self, params: Configuration) -> bool:
         """Whether ``params`` may be run, by their counted cost."""
-        if self.costs:
-            self.costs.verify(params)
-        return self.fits(params)
+        if self.costs is None:
+            return True
+        self.costs.verify(params)
+        return self.costs.exact(params) <= self.cap
 
     def check_fits(self, params: Configuration, source: str) -> None:
         """Raise :class:`~paretune.errors.CapError`, which names ``source``, if
