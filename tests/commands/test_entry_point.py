@@ -188,7 +188,7 @@ def completed(tmp_path_factory) -> Callable[[str], list[str]]:
         ("paretune confirm record_km", ["record_kmnist"]),
         ("paretune pareto record_kmnist --max-p", ["--max-params"]),
         ("paretune ui --st", ["--store"]),
-        ("paretune train model=sq", ["model=squeeze", "model=squeeze_deep"]),
+        ("paretune train model=sq", ["model=squeeze"]),
         ("paretune sweep record optimizer=adamw trainer.max", ["trainer.max_epochs="]),
     ],
 )

@@ -75,8 +75,8 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (
             ["model=resnet"],
             (
-                "model `resnet` is unknown; expected one of conv, conv_deep, "
-                "conv_tiny, dense, "
+                "model `resnet` is unknown; expected one of conv, dense, "
+                "inception, "
             ),
         ),
         (

@@ -23,12 +23,12 @@ pytestmark = [
 ]
 FAMILIES = (
     "separable",
-    "squeeze_deep model.activation=silu model.widths=[3,3,3,3,3,3,3]",
+    "squeeze model.activation=silu model.widths=[3,3,3,3,3,3,3]",
     "squeeze model.widths=[2,2,2,2,2] model.views=5",
-    "squeeze_deep model.image_pool=2",
+    "squeeze model.image_pool=2",
     "conv model.widths=[2] model.pool_after=[1] model.image_pool=3 model.views=5",
     (
-        "recurrent_deep model.stem=3 model.width=5 model.norm=scalar model.bias=false "
+        "recurrent model.stem=3 model.width=5 model.norm=scalar model.bias=false "
         "model.activation=leaky_relu"
     ),
 )
@@ -84,7 +84,7 @@ def test_any_network_in_whole_numbers_gives_the_same_logits_where_int_has_16_bit
     [
         "dense model.widths=[2]",
         "dense model.widths=[2] model.image_pool=2",
-        "recurrent_tiny model.stem=1 model.width=2",
+        "recurrent model.stem=1 model.width=2",
     ],
 )
 def test_a_network_in_floats_says_what_torch_says_where_int_has_16_bits(

@@ -35,15 +35,15 @@ EVERY = [
     "norm=scalar activation=relu",
 ]
 DEEP = [
-    ("separable_deep", "norm=batch bias=false activation=silu"),
-    ("squeeze_deep", "kernel_size.7=1 depth=3"),
-    ("recurrent_deep", "pool_after_steps=[2] norm_each_step=false activation=silu"),
+    ("separable", "norm=batch bias=false activation=silu"),
+    ("squeeze", "class_kernel=1 depth=3"),
+    ("recurrent", "pool_after_steps=[2] norm_each_step=false activation=silu"),
     ("squeeze", "views=5"),
     ("squeeze", "padding=same image_pool=2"),
     ("squeeze", "padding=same image_pool=2 views=5"),
     ("dense", "image_pool=3"),
     (
-        "recurrent_tiny",
+        "recurrent",
         (
             "stem=2 width=13 depthwise_kernels=3 widen=repeat class_maps=true "
             "norm=scalar bias=false"
@@ -327,7 +327,7 @@ def test_a_point_without_a_family_is_still_a_card(deployable, tmp_path):
 
 def test_a_norm_of_one_number_is_not_stored_value_by_value(deployable, tmp_path):
     """Its ones would be most of the file: a number for each value of the maps."""
-    model = deployable("model=recurrent_deep", "model.norm=scalar")
+    model = deployable("model=recurrent", "model.norm=scalar")
     write_onnx(model, tmp_path / "model.onnx", {})
 
     assert (tmp_path / "model.onnx").stat().st_size < 20_000 + 4 * model.point.params

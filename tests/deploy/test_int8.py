@@ -35,15 +35,15 @@ pytestmark = pytest.mark.xdist_group("int8")
 WRITTEN = [
     ("conv", "norm=batch activation=silu"),
     ("dense", "widths=[16,8]"),
-    ("squeeze", "norm_first=false"),
-    ("squeeze_deep", "activation=silu"),
-    ("separable_deep", "neck=3"),
+    ("squeeze", "norm_first=true"),
+    ("squeeze", "activation=silu"),
+    ("separable", "neck=3"),
     ("recurrent", "norm=batch"),
-    ("recurrent_deep", "pool_after_steps=[2]"),
-    ("recurrent_deep", "norm=scalar bias=false activation=leaky_relu"),
-    ("recurrent_deep", "norm=scalar norm_each_step=false activation=silu"),
+    ("recurrent", "pool_after_steps=[2]"),
+    ("recurrent", "norm=scalar bias=false activation=leaky_relu"),
+    ("recurrent", "norm=scalar norm_each_step=false activation=silu"),
     (
-        "recurrent_tiny",
+        "recurrent",
         (
             "stem=2 width=13 depthwise_kernels=3 widen=repeat class_maps=true "
             "norm=scalar bias=false"
@@ -136,12 +136,11 @@ def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(
         "conv",
         "dense",
         "squeeze",
-        "squeeze_deep model.activation=silu",
+        "squeeze model.activation=silu",
         "separable",
         "recurrent",
-        "recurrent_deep",
         "squeeze model.padding=same model.image_pool=2",
-        "recurrent_deep model.image_pool=3",
+        "recurrent model.image_pool=3",
     ],
 )
 def test_it_takes_the_counted_memory(written, family):
@@ -162,7 +161,7 @@ def test_it_takes_the_counted_memory(written, family):
 
 @pytest.mark.parametrize(
     "family",
-    ["separable", "recurrent_deep model.norm=scalar model.activation=leaky_relu"],
+    ["separable", "recurrent model.norm=scalar model.activation=leaky_relu"],
 )
 def test_a_rectifier_and_the_scale_of_a_norm_are_part_of_what_comes_before_them(
     deployable, tmp_path, family

@@ -23,7 +23,7 @@ from strategies import widths
 
 MODELS = sorted(path.stem for path in (paths.CONF / "model").glob("*.yaml"))
 # Those with another space as well are built once.
-FAMILIES = [name for name in MODELS if not name.endswith(("_deep", "_tiny"))]
+FAMILIES = list(MODELS)
 
 
 def config_of(family: str, **settings: object) -> dict[str, object]:

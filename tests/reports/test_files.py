@@ -31,7 +31,7 @@ def test_no_cell_is_a_formula(tmp_path, family):
 
 def test_a_member_is_trained_again_by_its_overrides(tmp_path):
     searched = {
-        "model": "separable_deep",
+        "model": "separable",
         "model.pool_after": "[1,2]",
         "optimizer.lr": "0.01",
     }
@@ -43,7 +43,7 @@ def test_a_member_is_trained_again_by_its_overrides(tmp_path):
 
     assert (
         row["overrides"]
-        == "model=separable_deep model.pool_after=[1,2] optimizer.lr=0.01"
+        == "model=separable model.pool_after=[1,2] optimizer.lr=0.01"
     )
 
 

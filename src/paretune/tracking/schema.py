@@ -24,7 +24,7 @@ class Tag:
     STATE = "state"  # see :class:`State`
     FRONT = "front"  # true or false
     FAMILY = "family"
-    # The option of the config group that the model came from, such as squeeze_deep.
+    # The option of the config group that the model came from, such as squeeze.
     MODEL = "model"
     DATA = "data"
     # JSON; what is beyond MLflow's longest value is in config.1, config.2 and so on.
