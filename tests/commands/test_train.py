@@ -74,10 +74,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
         ),
         (
             ["model=resnet"],
-            (
-                "model `resnet` is unknown; expected one of conv, dense, "
-                "inception, "
-            ),
+            ("model `resnet` is unknown; expected one of conv, dense, inception, "),
         ),
         (
             ["scheduler=cosin"],

@@ -42,8 +42,7 @@ def test_a_member_is_trained_again_by_its_overrides(tmp_path):
         (row,) = csv.DictReader(file)
 
     assert (
-        row["overrides"]
-        == "model=separable model.pool_after=[1,2] optimizer.lr=0.01"
+        row["overrides"] == "model=separable model.pool_after=[1,2] optimizer.lr=0.01"
     )
 
 

@@ -139,9 +139,7 @@ def test_the_starts_of_the_documents_are_in_the_spaces():
     ]
 
     assert (
-        len(
-            spec_of("model=choice(separable,squeeze)", start=lines).read_starts()
-        )
+        len(spec_of("model=choice(separable,squeeze)", start=lines).read_starts())
         == len(lines)
         == 2
     )

@@ -29,8 +29,9 @@ class Conv(Family):
     ``head`` units and the logits.
 
     ``kernel_size`` and ``padding`` (``same`` or ``valid``) are one for all layers or a
-    list by layer, whose last entry serves the layers behind it; a 2x2 max-pool follows each layer whose number (from 1) is in
-    ``pool_after``. ``dropout`` is one rate after every pool, or a list of one after
+    list by layer, whose last entry serves the layers behind it; a 2x2 max-pool follows
+    each layer whose number (from 1) is in ``pool_after``. ``dropout`` is one rate after
+    every pool, or a list of one after
     each layer. ``norm_first`` puts the norm before the activation. ``neck`` squeezes
     the last maps to that many channels. ``bias`` is that of the convolutions. Dense
     layers are normalised with ``head_norm`` and followed by ``head_dropout``. With
