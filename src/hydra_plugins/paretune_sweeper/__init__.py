@@ -83,8 +83,12 @@ class SweepOptions:
     join: bool = False
     params: Any = None  # search space, in Hydra's sweep grammar
     # configurations that run first, each as overrides in a line; what is searched takes
-    # its value from there, the rest does not
-    start: list[str] | None = None
+    # its value from there, the rest does not. `portfolio`: those of `portfolio`, as far
+    # as the space has them. `auto`: the same where families are searched, else none
+    start: Any = None
+    # Dotted path of a function that returns known configurations, each a mapping of
+    # searched keys to values.
+    portfolio: str | None = None
     # dotted path of a function (config, optuna trial) that suggests more parameters
     custom_search_space: str | None = None
     # Name of a node of the composed config that holds the search space of its config

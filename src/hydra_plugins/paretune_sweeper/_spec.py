@@ -38,11 +38,15 @@ from paretune.nested import list_leaves
 from paretune.overrides import STUDY_NAME, is_text
 from paretune.paths import sqlite_url
 from paretune.search.grid_sampler import GridSampler
+from paretune.search.portfolio import place_entries
 from paretune.search.racing import Race, check_race
 from paretune.search.stopping import Limits
 from paretune.search.study import GROUP, Direction, check_same_setup, open_study
 from paretune.search.worker import Sweep
 from paretune.settings import LONGEST_NAME_BYTES, is_folder_name
+
+# Values of the option start that are no configurations.
+PORTFOLIO_STARTS = ("auto", "portfolio")
 
 
 class SweepSpec:
@@ -85,6 +89,7 @@ class SweepSpec:
             options.cap, self.caps, self.space, self.composer
         )
         self.sampler = make_sampler(options.sampler, self.feasible, self.directions)
+        self.sampler.portfolio = self._read_portfolio()
         if isinstance(self.sampler, GridSampler):
             limits = self._limit_to_grid(limits, self.sampler)
         self.sweep = Sweep(self.name, self.space, limits, race, suggest)
@@ -153,7 +158,40 @@ class SweepSpec:
         :class:`~paretune.errors.CapError` for one over the cap.
         """
         reader = StartReader(self.feasible, self.composer)
-        return [reader.read(line) for line in self.options.start or []]
+        return [reader.read(line) for line in self._list_start_lines()]
+
+    def _list_start_lines(self) -> list[str]:
+        """The starts that a person wrote. Raises
+        :class:`~paretune.errors.ConfigError` for a ``start`` of another form.
+        """
+        start = self.options.start
+        if start is None or start in PORTFOLIO_STARTS:
+            return []
+        if not isinstance(start, list):
+            raise ConfigError(
+                f"hydra.sweeper.start `{start}` is invalid; write a list of "
+                "configurations, each as overrides in a line, or portfolio, auto or "
+                "null"
+            )
+        return [str(line) for line in start]
+
+    def _read_portfolio(self) -> list[dict[str, Any]]:
+        """The known configurations that are tried first, as parameters of the space."""
+        start = self.options.start
+        path = self.options.portfolio
+        is_grid = isinstance(self.sampler, GridSampler)
+        is_usual = start == "auto" and self.space.choices and not is_grid
+        if start != "portfolio" and not is_usual:
+            return []
+        if start == "portfolio" and is_grid:
+            raise _refuse_start_of_grid(start)
+        if not path:
+            raise ConfigError(
+                f"hydra.sweeper.start `{start}` needs known configurations; name a "
+                "function that returns them in hydra.sweeper.portfolio"
+            )
+        read = import_named(get_method, "portfolio", path)
+        return place_entries(read(), self.feasible)
 
     def check_searched(self) -> None:
         """Have Hydra raise its own error if what is searched is no setting of the
@@ -210,17 +248,20 @@ class SweepSpec:
 
     def _limit_to_grid(self, limits: Limits, sampler: GridSampler) -> Limits:
         """``limits`` that end with the last configuration of the grid."""
-        if self.options.start:
-            raise ConfigError(
-                f"start `{self.options.start[0]}` has no place in sampler `grid`, "
-                "which tries every point once; leave out hydra.sweeper.start, or use "
-                "another sampler"
-            )
+        if lines := self._list_start_lines():
+            raise _refuse_start_of_grid(lines[0])
         # Where nothing is searched, its one point is repeated.
         if not self.space.all_distributions():
             return limits
         n_trials = min(limits.n_trials, sampler.most_trials)
         return replace(limits, n_trials=n_trials, has_trial=sampler.has_trial)
+
+
+def _refuse_start_of_grid(start: str) -> ConfigError:
+    return ConfigError(
+        f"start `{start}` has no place in sampler `grid`, which tries every point once; "
+        "leave out hydra.sweeper.start, or use another sampler"
+    )
 
 
 def _list_references(config: DictConfig) -> list[str]:

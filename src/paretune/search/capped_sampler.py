@@ -40,7 +40,8 @@ class CappedSampler(BaseSampler):
     """A sampler that proposes whole configurations of a
     :class:`~paretune.search.feasible_space.FeasibleSpace`.
 
-    The first ``n_startup`` trials are uniform draws resized to targets spread evenly
+    The first trials are those of the ``portfolio``, if it is set. The others of the
+    first ``n_startup`` are uniform draws resized to targets spread evenly
     from the smallest configuration to the largest that fits, no network twice as long
     as others turn up: by ``start_exponent`` over the logarithm of the cost (0), over
     the cost itself (1), or between the two. No configuration that was tried, or is
@@ -62,6 +63,7 @@ class CappedSampler(BaseSampler):
         self.n_startup = n_startup
         self.start_exponent = start_exponent
         self.seed = seed
+        self.portfolio: Sequence[Configuration] = ()
 
     def propose(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
@@ -116,7 +118,7 @@ class CappedSampler(BaseSampler):
         enqueued = restrict(trial.system_attrs.get(ENQUEUED, {}), searched)
         others = _Others.read(study, trial)
         rng = np.random.default_rng([self.seed, trial.number])
-        is_start = trial.number < self.n_startup
+        is_start = len(self.portfolio) <= trial.number < self.n_startup
 
         # A network that was tried, with other settings of its training.
         known_network: Configuration = {}
@@ -135,6 +137,8 @@ class CappedSampler(BaseSampler):
     def _propose_several(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
     ) -> Iterator[Configuration]:
+        if trial.number < len(self.portfolio):
+            yield self.portfolio[trial.number]
         if trial.number < self.n_startup:
             for attempt in range(START_TRIES):
                 yield self._draw_start(trial.number, rng, attempt)

@@ -271,6 +271,19 @@ class FeasibleSpace:
         [params] = drawer.draw([target], partial(self.draw_uniform, rng, choice))
         return params
 
+    def shrink(self, params: Configuration, rng: np.random.Generator) -> Configuration:
+        """``params``, which are over a cap, with sizes that just fit; where even the
+        lower ends of the sizes do not, with choices that cost less.
+        """
+        if self.costs is None:
+            return params
+        drawer = self._make_drawer(self.costs, rng)
+        least = self.cost_at_share(1 - NEAR)
+        [smaller] = drawer.grow(
+            [params], Targets.of([Target(least, self.cap)]), in_turn=False
+        )
+        return smaller
+
     def _make_drawer(self, costs: CostModel, rng: np.random.Generator) -> Drawer:
         return Drawer(costs, self.resize, rng, one_by_one=bool(self.caps.others))
 
