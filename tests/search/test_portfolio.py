@@ -15,9 +15,7 @@ OWN = {
     "model=deep": {
         "depth": "range(1,4)",
         "pool": "choice(1,2,3)",
-        **{
-            f"w{i}": f"tag(log,'if depth > {i}',int(interval(2,64)))" for i in range(4)
-        },
+        **{f"w{i}": f"tag(log,'if depth > {i}',int(interval(2,64)))" for i in range(4)},
     },
     "model=flat": {"w": "tag(log,int(interval(1,200)))"},
 }

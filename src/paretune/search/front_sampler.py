@@ -2,7 +2,8 @@
 most.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from paretune.errors import ConfigError, check_least
-from paretune.search.branch_model import FEWEST, BranchModel
 from paretune.search.capped_sampler import CappedSampler
+from paretune.search.columns import Columns
 from paretune.search.costs import Configuration
 from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.front_model import FrontModel
 from paretune.search.observations import History
 from paretune.search.one_thread import on_one_thread
 
@@ -31,11 +33,11 @@ class FrontSampler(CappedSampler):
 
     The study minimises a cost that ``feasible`` counts and maximises a score in [0, 1]
     such as F1. A candidate's cost is counted, not predicted, so that only its error
-    needs a model (a Gaussian process for each branch of the space) and the improvement
-    has the closed form of :mod:`paretune.search.ehvi`. Candidates are feasible draws
-    over all costs and mutations of front members. Trials that are still running count
-    at their predicted value; raced ones teach the surrogate what they had at the rungs
-    they reached, but are on no front.
+    needs a model, one over all branches of the space, and the improvement has the
+    closed form of :mod:`paretune.search.ehvi`. Candidates are feasible draws over all
+    costs and mutations of front members. Trials that are still running count at their
+    predicted value; raced ones teach the surrogate what they had at the rungs they
+    reached, but are on no front.
 
     ``exponent`` says which sizes matter: with 0 every decade of the cost as much as any
     other, with 1 every parameter as much as any other, so that most proposals are large
@@ -79,45 +81,28 @@ class FrontSampler(CappedSampler):
     def _propose_best(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
     ) -> Configuration:
-        models = self._make_models(study, trial)
-        if not models:  # whatever was tried so far failed
-            return self._draw_any(rng)
+        model = self._make_model(study, trial)
+        if not model.branches or model.surrogate is None:
+            return self._draw_any(rng)  # too little is known, or all of it failed
 
-        known = np.concatenate([model.known for model in models])
-        worst = float(known[:, 1].max(initial=0.0))
+        worst = float(model.known[:, 1].max(initial=0.0))
         reference = (1 + COST_MARGIN, worst + LOSS_MARGIN)
+        candidates = model.make_candidates(rng)
+        if not candidates:
+            return self._draw_any(rng)
+        gains = model.predict_gains(model.surrogate, candidates, reference)
+        return candidates[int(gains.argmax())]
 
-        best_gain = -1.0
-        best: Configuration = {}
-        for model in models:
-            if model.surrogate is None:  # too little is known of it: learn more
-                return self._draw_any(rng, model.choice)
-            candidates = model.make_candidates(rng)
-            gains = model.predict_gains(model.surrogate, candidates, known, reference)
-            if gains.max() > best_gain:
-                best_gain = float(gains.max())
-                best = candidates[int(gains.argmax())]
-        return best
-
-    def _make_models(self, study: Study, trial: FrozenTrial) -> list[BranchModel]:
-        """The models of the branches that may be proposed: not those of which every
-        trial failed.
-        """
+    def _make_model(self, study: Study, trial: FrozenTrial) -> FrontModel:
         score_at = study.directions.index(StudyDirection.MAXIMIZE)
         trials = study.get_trials(deepcopy=False)
         history = History.read(trials, score_at, trial.number)
+        return FrontModel(self.feasible, self.exponent, self._columns, history)
 
-        models: list[BranchModel] = []
-        for choice in self.feasible.branches:
-            model = BranchModel(self.feasible, self.exponent, choice, history)
-            n_ended = sum(model.holds(params) for params in history.ended)
-            if model.surrogate or n_ended < FEWEST:
-                models.append(model)
-        return models
+    @cached_property
+    def _columns(self) -> Columns:
+        return Columns(self.feasible.space)
 
-    def _draw_any(
-        self, rng: np.random.Generator, choice: Mapping[str, Any] | None = None
-    ) -> Configuration:
+    def _draw_any(self, rng: np.random.Generator) -> Configuration:
         share = float(rng.random())
-        branch = dict(choice) if choice else None
-        return self.feasible.draw_at_share(rng, share, branch, self.exponent)
+        return self.feasible.draw_at_share(rng, share, None, self.exponent)

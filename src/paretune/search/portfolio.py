@@ -122,6 +122,4 @@ def _change_one(
         if name in left_out or name not in params or not is_choice:
             continue
         for value in list_values(dist):
-            yield feasible.complete(
-                params | {name: value}, np.random.default_rng(0)
-            )
+            yield feasible.complete(params | {name: value}, np.random.default_rng(0))

@@ -1,57 +1,69 @@
-"""A model of one branch of a space, from what was measured there, and the candidates
+"""A model of all that was measured in a study, whatever the branch, and the candidates
 that it has to offer.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from paretune.front import front
+from paretune.search.columns import Columns
 from paretune.search.costs import Configuration
 from paretune.search.distributions import as_number, draw_uniform, snap_to_grid
 from paretune.search.ehvi import expected_improvement
 from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.forest import Forest
 from paretune.search.observations import History, Observation
-from paretune.search.surrogate import Surrogate, make_features, select_training_points
+from paretune.search.surrogate import Surrogate, select_training_points
 
 Floats = NDArray[np.float64]
-FEWEST = 5  # trials of a branch before its surrogate is asked
+FEWEST = 5  # trials before a surrogate is asked
+# Columns up to which a Gaussian process is the better surrogate: `python -m studies
+# search`, and `replay` for more.
+MOST_OF_PROCESS = 12
 N_DRAWS = 96  # candidates of each kind
-N_MUTANTS = 96
+N_MUTANTS = 160
 DRAW_ATTEMPTS = 2  # at the cost of a candidate; it need not be met
 MAX_MUTATIONS = 3  # parameters of a mutant that are changed
 MUTATION_STEP = 0.15  # deviation of a change, as a share of the range
 
 
-class BranchModel:
-    """The measured points of one branch, its surrogate, and the trials running in it.
+class Predictor(Protocol):
+    """What a surrogate is asked."""
+
+    def predict(self, rows: Floats) -> tuple[Floats, Floats]:
+        """Mean and deviation ``(M,)`` of the loss at ``rows`` ``(M, D)``."""
+
+
+class FrontModel:
+    """The measured points of a study, a surrogate for the others, and the trials that
+    are running.
 
     ``known`` are the points ``(N, 2)`` of (share of the cost, log error) of ended
     trials, and behind them those of running ones, at their predicted loss.
-    ``surrogate`` is ``None`` as long as there are too few measurements.
+    ``surrogate`` is ``None`` as long as there are too few measurements. ``branches``
+    are the choices that may be proposed: not those of which every trial failed.
     """
 
     def __init__(
         self,
         feasible: FeasibleSpace,
         exponent: float,
-        choice: Configuration,
+        columns: Columns,
         history: History,
     ) -> None:
         self.feasible = feasible
         self.exponent = exponent
-        self.choice = choice
-        branch = feasible.space.branch_of(choice)
-        self.distributions = feasible.space.distributions(branch)
+        self.columns = columns
+        self.branches = _keep_promising(feasible, history)
         seen = [
             observation
             for observation in history.seen
-            if self.holds(observation.params)
+            if _is_whole(feasible, observation.params)
         ]
-        running = [params for params in history.running if self.holds(params)]
 
         self.members: list[Configuration] = []
         losses: list[float] = []
@@ -61,51 +73,49 @@ class BranchModel:
                 losses.append(observation.loss)
         self.known = self._make_points(self.members, np.array(losses))
 
-        self.surrogate: Surrogate | None = None
+        self.surrogate: Predictor | None = None
         if len(seen) >= FEWEST:
             self.surrogate = self._fit_surrogate(seen)
+            running = [
+                params for params in history.running if _is_whole(feasible, params)
+            ]
             if running:
                 self._add_running(self.surrogate, running)
 
-    def _fit_surrogate(self, seen: Sequence[Observation]) -> Surrogate:
+    def _fit_surrogate(self, seen: Sequence[Observation]) -> Predictor:
         configurations = [observation.params for observation in seen]
         losses = np.array([observation.loss for observation in seen])
-        costs = self._costs(configurations)
-        selected = select_training_points(costs, losses)
-
-        chosen: list[Configuration] = []
-        epochs: list[int | None] = []
-        for i in selected:
-            chosen.append(configurations[i])
-            epochs.append(seen[i].epoch)
+        selected = select_training_points(self._costs(configurations), losses)
+        chosen = [configurations[i] for i in selected]
+        epochs = [seen[i].epoch for i in selected]
         rows = self._make_rows(chosen, epochs)
-        return Surrogate(rows, losses[selected])
+        if len(self.columns) <= MOST_OF_PROCESS:
+            return Surrogate(rows, losses[selected])
+        return Forest(rows, losses[selected])
 
     def _add_running(
-        self, surrogate: Surrogate, running: Sequence[Configuration]
+        self, surrogate: Predictor, running: Sequence[Configuration]
     ) -> None:
         """Count trials that are running at the loss that is predicted for them."""
         rows = self._make_rows(running)
-        predicted = surrogate.add_fantasies(rows)
+        if isinstance(surrogate, Surrogate):
+            predicted = surrogate.add_fantasies(rows)
+        else:
+            predicted, _ = surrogate.predict(rows)
         points = self._make_points(running, predicted)
         self.known = np.concatenate([self.known, points])
 
-    def holds(self, params: Mapping[str, Any]) -> bool:
-        """Whether ``params`` are of this branch, and whole."""
-        for name, value in self.choice.items():
-            if params.get(name) != value:
-                return False
-        missing = [name for name in self.distributions if name not in params]
-        return not any(self.feasible.space.is_active(name, params) for name in missing)
-
     def make_candidates(self, rng: np.random.Generator) -> list[Configuration]:
-        """Feasible draws spread over all costs, and mutations of members of the
-        front.
+        """Feasible draws spread over all costs and branches, and mutations of members
+        of the front.
         """
-        shares = rng.random(N_DRAWS).tolist()
-        candidates = self.feasible.draw_at_shares(
-            rng, shares, self.choice, self.exponent, DRAW_ATTEMPTS
-        )
+        candidates: list[Configuration] = []
+        n_branch_draws = -(-N_DRAWS // len(self.branches))
+        for choice in self.branches:
+            shares = rng.random(n_branch_draws).tolist()
+            candidates += self.feasible.draw_at_shares(
+                rng, shares, choice, self.exponent, DRAW_ATTEMPTS
+            )
 
         measured = self.known[: len(self.members)]
         parents = front(measured)
@@ -114,23 +124,19 @@ class BranchModel:
                 position = int(rng.integers(len(parents)))
                 parent = self.members[parents[position]]
                 candidates.append(self._mutate(parent, rng))
-
         return self.feasible.keep_fitting(candidates)
 
     def predict_gains(
         self,
-        surrogate: Surrogate,
+        surrogate: Predictor,
         candidates: Sequence[Configuration],
-        known: Floats,
         reference: tuple[float, float],
     ) -> Floats:
-        """Expected improvement ``(M,)`` of each candidate over the points ``known`` of
-        all branches.
-        """
+        """Expected improvement ``(M,)`` of each candidate over the known points."""
         rows = self._make_rows(candidates)
         mean, deviation = surrogate.predict(rows)
         costs = self._costs(candidates)
-        return expected_improvement(costs, mean, deviation, known, reference)
+        return expected_improvement(costs, mean, deviation, self.known, reference)
 
     def _costs(self, configurations: Sequence[Configuration]) -> Floats:
         """The costs of whole configurations, from 0 to 1.
@@ -149,21 +155,19 @@ class BranchModel:
     def _make_rows(
         self, configurations: Sequence[Configuration], epochs: Sequence[int | None] = ()
     ) -> Floats:
-        """Features, the log cost (it explains more of a score than any one width), and
+        """Columns, the log cost (it explains more of a score than any one width), and
         how early a trial was seen.
 
         That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
         """
-        features = np.array(
-            [make_features(params, self.distributions) for params in configurations]
-        )
+        rows = np.array([self.columns.make_row(params) for params in configurations])
 
         earliness = np.zeros(len(configurations))
         for i, epoch in enumerate(epochs):
             if epoch:
                 earliness[i] = 1 / epoch
 
-        columns = features.reshape(len(configurations), -1)
+        columns = rows.reshape(len(configurations), -1)
         log_costs = self.feasible.shares_of(configurations)
         return np.column_stack([columns, log_costs, earliness])
 
@@ -171,16 +175,44 @@ class BranchModel:
         """``parent`` with one to three parameters changed: a step of a tenth or so of
         the range, or another choice.
         """
-        names = [name for name in parent if name in self.distributions]
+        space = self.feasible.space
+        distributions = space.distributions(space.branch_of(parent))
+        names = [name for name in parent if name in distributions]
         number = int(rng.integers(1, MAX_MUTATIONS + 1))
         number = min(number, len(names))
         changed = rng.choice(names, size=number, replace=False)
 
         mutated = dict(parent)
         for name in map(str, changed):
-            dist = self.distributions[name]
-            mutated[name] = _mutate_value(parent[name], dist, rng)
+            mutated[name] = _mutate_value(parent[name], distributions[name], rng)
         return self.feasible.complete(mutated, rng)
+
+
+def _keep_promising(feasible: FeasibleSpace, history: History) -> list[Configuration]:
+    """The branches without those of which every trial so far failed, and several
+    did.
+    """
+    promising: list[Configuration] = []
+    for choice in feasible.branches:
+        n_ended = sum(_is_of(params, choice) for params in history.ended)
+        n_seen = sum(_is_of(one.params, choice) for one in history.seen)
+        if n_seen or n_ended < FEWEST:
+            promising.append(choice)
+    return promising
+
+
+def _is_of(params: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
+    return all(params.get(name) == value for name, value in choice.items())
+
+
+def _is_whole(feasible: FeasibleSpace, params: Mapping[str, Any]) -> bool:
+    """Whether ``params`` have every parameter of a branch that may be proposed."""
+    space = feasible.space
+    if not any(_is_of(params, choice) for choice in feasible.branches):
+        return False
+    names = space.distributions(space.branch_of(params))
+    missing = [name for name in names if name not in params]
+    return not any(space.is_active(name, params) for name in missing)
 
 
 def _mutate_value(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
