@@ -11,7 +11,7 @@ from paretune.search.storage import read_study_notes
 from paretune.tracking import Store
 from paretune.tracking.runs import find_runs
 from paretune.training import settings
-from paretune.training.execution import Execution
+from paretune.training.execution import Execution, TimingBudget
 from paretune.training.programs import load_kernels
 
 QUICK = (
@@ -30,6 +30,7 @@ def _moody_timer(monkeypatch):
         [Execution("channels_last", "bf16", 1), Execution("contiguous", "fp32", 1)]
     )
     monkeypatch.setattr(settings, "autotune", lambda *arguments: (next(fastest), {}))
+    monkeypatch.setattr(TimingBudget, "allows", lambda *arguments: True)
 
 
 def layouts(kind: str, tmp_path) -> list[str]:
@@ -49,6 +50,17 @@ def test_all_trials_of_a_sweep_compute_in_one_way_also_after_a_restart(
     assert layouts("trial", tmp_path) == ["channels_last/bf16/1 threads"] * 3
     kept = read_study_notes(study)["shared:execution of conv on cpu"]
     assert Execution(**kept) == Execution("channels_last", "bf16", 1)
+
+
+def test_a_sweep_of_short_trials_times_nothing_and_computes_as_a_single_training(
+    command, tmp_path, monkeypatch
+):
+    monkeypatch.undo()  # trials of four steps allow no timing
+    monkeypatch.setattr(settings, "autotune", None)
+    command(*SWEEP, "hydra.sweeper.n_trials=2")
+    command(*QUICK)
+
+    assert layouts("trial", tmp_path) == layouts("run", tmp_path) * 2
 
 
 def test_a_single_training_is_fp32_by_our_own_kernels_unless_told_otherwise(

@@ -25,7 +25,7 @@ from paretune.tracking import RunRecorder
 from paretune.tracking.schema import IMAGES_PER_S, WEIGHTS_FILE, Split, Tag
 from paretune.training import save
 from paretune.training.distillation import Distillation
-from paretune.training.execution import Execution, find_formats
+from paretune.training.execution import Execution, TimingBudget, find_formats
 from paretune.training.fit import Epoch, Trained, choose_start, fit, seed_everything
 from paretune.training.settings import Augment, Training
 from paretune.trust import Trust
@@ -141,8 +141,9 @@ def _make_point(
 def _choose_execution(
     training: Training, family: str, net: nn.Module, data: ImageData
 ) -> Execution:
-    """The execution that is pinned; in a sweep the one that was chosen by timing for the
-    first trial of the family, and is kept in the study.
+    """The execution that is pinned; in a sweep the one that was chosen for the first
+    trial of the family, and is kept in the study. It is chosen by timing where that is
+    soon won back.
 
     Timing differs from one time to the next, and rounding with the choice: the same
     config and seed give the same numbers only if nothing is chosen for a single
@@ -152,8 +153,11 @@ def _choose_execution(
     if trial is None or not training.autotune:
         return replace(training, autotune=False).choose_execution(net, data.train)
 
+    n_steps = training.count_steps(len(data.train))
+    budget = TimingBudget(n_steps, trial.n_alike, trial.timeout_s)
+
     def choose() -> dict[str, Any]:
-        return asdict(training.choose_execution(net, data.train))
+        return asdict(training.choose_execution(net, data.train, budget))
 
     device = training.torch_device
     kept = trial.shared(f"execution of {family} on {device.type}", choose)

@@ -3,6 +3,7 @@ sweeps of a small app.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -130,6 +131,7 @@ def test_no_trial_starts_after_the_time_is_over(tmp_path):
 
     assert 1 <= len(trials) < 100
     assert ": its time is over" in output
+    assert re.search(r"asks took [\d.]+ % of the time", output)
 
 
 def test_a_pruner_of_optuna_stops_trials_of_one_objective(tmp_path):

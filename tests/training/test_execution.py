@@ -3,6 +3,8 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from paretune import models
@@ -11,7 +13,9 @@ from paretune.schema import Averaging
 from paretune.training import schedule
 from paretune.training.execution import (
     Execution,
+    TimingBudget,
     autotune,
+    count_choices,
     count_threads_at_start,
     find_formats,
     keep_freed_memory,
@@ -105,6 +109,42 @@ def test_autotune_times_every_choice_and_takes_the_fastest():
     }
     plain = seconds[Execution()]
     assert best == Execution() or seconds[best] == min(seconds.values()) < 0.95 * plain
+
+
+def test_a_budget_that_is_used_up_leaves_the_usual_execution():
+    best, seconds = autotune(
+        models.build(SQUEEZE), IMAGES, LABELS, Execution(), CHOICES, TimingBudget(0)
+    )
+
+    assert best == Execution()
+    assert set(seconds) == {Execution()}
+
+
+@given(
+    st.integers(1, 10_000),
+    st.floats(1, 1000),
+    st.floats(1e-4, 10),
+    st.none() | st.floats(1, 1e5),
+)
+def test_timing_takes_less_than_a_training_and_a_small_share_of_all_of_them(
+    n_steps, n_alike, step_s, timeout_s
+):
+    limit_s = TimingBudget(n_steps, n_alike, timeout_s).limit_s(step_s)
+
+    assert limit_s <= n_steps * step_s
+    assert limit_s <= 0.03 * n_steps * n_alike * step_s * (1 + 1e-9)
+    assert timeout_s is None or limit_s <= 0.03 * timeout_s
+
+
+def test_executions_are_counted_before_any_is_timed():
+    choices = {**CHOICES, "threads": [1, 2]}
+    _, seconds = autotune(models.build(SQUEEZE), IMAGES, LABELS, Execution(), choices)
+
+    assert len(seconds) == 5
+    assert count_choices(choices) + 1 == len(seconds)
+    assert TimingBudget(100, 50).allows(10)
+    assert not TimingBudget(100, 49 / 3).allows(5)
+    assert not TimingBudget(49, 1000).allows(5)
 
 
 def test_autotune_changes_neither_the_network_nor_the_random_state():

@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
@@ -30,6 +31,7 @@ from hydra_plugins.paretune_sweeper._workers import WORKER_ENDS_WITHIN_S, Worker
 from paretune.errors import Raced, StoreError
 from paretune.retry import FaultError, error_of, fault_of, fault_of_file, patience
 from paretune.search import TrialHandle
+from paretune.search.asks import describe_share, sum_asks_s
 from paretune.search.claims import name_this_process, reclaim
 from paretune.search.cost_ranges import find_ranges
 from paretune.search.interrupts import end_soon, exit_code_of, is_under_slurm, listen
@@ -48,6 +50,7 @@ from paretune.secrets import masked
 log = logging.getLogger(__name__)
 
 EXIT_STOPPED = 130  # of a worker whose sweep was stopped elsewhere
+LEAST_S = 1e-3
 RESULTS_FILE = "optimization_results.yaml"
 
 
@@ -87,6 +90,7 @@ class Session:
         with self._recorded(recorder):
             if has_work:
                 listen()
+                began_s = time.time()
                 limits.begin(self.study)
                 with self._showing_progress() as tell:
                     if self.spec.is_isolated:
@@ -94,7 +98,7 @@ class Session:
                     else:
                         sweep = replace(self.sweep, after_trial=tell)
                         work(self.study, sweep, self.run_trial, to_the_end=True)
-                self._announce_end()
+                self._announce_end(began_s)
         _write_results(self.study, Path(self.app.config.hydra.sweep.dir))
 
     def _prepare(self, recorder: Any) -> None:
@@ -145,7 +149,7 @@ class Session:
             is_live=self.spec.is_isolated,
         )
 
-    def _announce_end(self) -> None:
+    def _announce_end(self, began_s: float) -> None:
         reason = self.sweep.limits.reached(self.study)
         if reason:
             log.info(
@@ -154,6 +158,9 @@ class Session:
                 _count_trials(len(list_finished(self.study))),
                 reason,
             )
+        workers_s = (time.time() - began_s) * self.options.n_jobs
+        share = sum_asks_s(self.study, began_s) / max(workers_s, LEAST_S)
+        log.info(describe_share(share))
 
     def join(self) -> None:
         """Work on the study until the sweep is over; its parent, wherever that is,

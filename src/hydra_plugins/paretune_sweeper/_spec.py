@@ -92,7 +92,9 @@ class SweepSpec:
         self.sampler.portfolio = self._read_portfolio()
         if isinstance(self.sampler, GridSampler):
             limits = self._limit_to_grid(limits, self.sampler)
-        self.sweep = Sweep(self.name, self.space, limits, race, suggest)
+        self.sweep = Sweep(
+            self.name, self.space, limits, race, suggest, n_jobs=options.n_jobs
+        )
 
     @property
     def is_isolated(self) -> bool:

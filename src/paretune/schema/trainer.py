@@ -129,7 +129,8 @@ class TrainerSettings:
     autotune: bool = free(
         True,
         "a sweep chooses what is `null` below by a few timed steps, once for each "
-        "family; a single training times nothing: "
+        "family, where its trainings are long enough to win them back; a single "
+        "training times nothing: "
         "`fp32`, `batch_last` where the network and the machine allow it, else "
         "`contiguous`",
     )

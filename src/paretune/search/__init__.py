@@ -27,6 +27,9 @@ def choose_alone(name: str, choose: Choose) -> dict[str, Any]:
 class TrialHandle:
     """A trial as its task function sees it: its sweep's name, its number, how often it
     started before, its draw.
+
+    Its worker runs about ``n_alike`` trials of its choice of config groups, for
+    ``timeout_s`` at most.
     """
 
     sweep: str
@@ -35,6 +38,8 @@ class TrialHandle:
     searched: Mapping[str, str]
     may_stay: Callable[[int, Sequence[float]], bool] = always
     share: Callable[[str, Choose], dict[str, Any]] = choose_alone
+    n_alike: float = 1.0
+    timeout_s: float | None = None
 
     def report(self, epoch: int, *values: float) -> None:
         """Tell what the trial has after ``epoch`` (from 1): its cost and its score, or

@@ -17,6 +17,7 @@ from optuna.trial import Trial, TrialState
 from paretune.errors import ConfigError, Raced
 from paretune.retry import FaultError, patience
 from paretune.search import TrialHandle, make_current
+from paretune.search.asks import note_ask
 from paretune.search.claims import (
     LATEST,
     ask,
@@ -56,6 +57,7 @@ class Sweep:
     ``suggest`` may have a trial suggest more parameters than the space holds, given the
     overrides so far. ``after_trial`` is called with the number of each trial of this
     process, and now and then with ``None`` while it waits for those of others.
+    ``n_jobs`` workers share the trials.
     """
 
     name: str
@@ -64,6 +66,12 @@ class Sweep:
     race: Race | None = None
     suggest: Callable[[Trial, list[str]], None] | None = None
     after_trial: Callable[[int | None], None] = lambda number: None
+    n_jobs: int = 1
+
+    def count_alike(self) -> float:
+        """How many trials of the same choice of config groups a worker runs, about."""
+        n_choices = len(list(self.space.combinations()))
+        return max(1.0, self.limits.n_trials / self.n_jobs / max(1, n_choices))
 
 
 def work(
@@ -92,6 +100,7 @@ def work(
         reclaim(study, sweep.limits.retry)
         if sweep.limits.reached(study):
             break
+        began_s = time.perf_counter()
         asked = ask(study, partial(sweep.limits.leaves_room, study))
         if not asked and not to_the_end:
             break
@@ -100,7 +109,8 @@ def work(
             time.sleep(WORKER_WAIT_S)
             continue
         trial, attempt = asked
-        _Attempt(study, sweep, trial, attempt).run(objective)
+        asked_s = time.perf_counter() - began_s
+        _Attempt(study, sweep, trial, attempt, asked_s).run(objective)
         sweep.after_trial(trial.number)
         ran += 1
     sweep.after_trial(None)
@@ -109,12 +119,13 @@ def work(
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One start of a trial, by this worker."""
+    """One start of a trial, by this worker, which asked for it for ``asked_s``."""
 
     study: Study
     sweep: Sweep
     trial: Trial
     attempt: int
+    asked_s: float = 0.0
 
     def run(self, objective: Objective) -> None:
         started_s = time.perf_counter()
@@ -148,7 +159,10 @@ class _Attempt:
 
     def _compute(self, objective: Objective, watch: Watch) -> Sequence[float]:
         """The values of the trial's configuration, under the watch."""
+        began_s = time.perf_counter()
         overrides = self._draw_overrides()
+        drawn_s = time.perf_counter() - began_s
+        note_ask(self.study, self.trial, self.asked_s + drawn_s)
         lines = [masked(line) for line in (*self.sweep.space.fixed, *overrides)]
         self.trial.set_user_attr(OVERRIDES, shlex.join(lines))
         log.info("trial %d: %s", self.trial.number, " ".join(overrides))
@@ -160,6 +174,8 @@ class _Attempt:
             searched=dict(line.split("=", 1) for line in overrides),
             may_stay=self._note_reports(may_stay),
             share=partial(share_value, self.study),
+            n_alike=self.sweep.count_alike(),
+            timeout_s=self.sweep.limits.timeout_s,
         )
         with watch, beating(self.study, self.trial), make_current(handle):
             returned = objective(handle, overrides)
@@ -217,8 +233,8 @@ class _Attempt:
             return True
 
     def _draw_overrides(self) -> list[str]:
-        """The trial's configuration, which the sampler has drawn already; Optuna hands
-        it over name by name.
+        """The trial's configuration, which the sampler draws when the first value is
+        suggested; Optuna hands it over name by name.
         """
         space = self.sweep.space
         trial = self.trial

@@ -13,10 +13,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from itertools import product
-from math import inf
+from math import inf, prod
 from time import perf_counter
 from typing import Any
 
@@ -44,9 +44,15 @@ ROUNDS = 2
 UNTIMED_STEPS = 1
 TIMED_STEPS = 3
 TIMED_S = 0.015
-# Of the plain execution's time: less of a gain may be chance, and plain numbers are
+# One whose first steps take so much longer than the fastest one's is not timed further.
+HOPELESS = 1.5
+# Of the usual execution's time: less of a gain may be chance, and usual numbers are
 # worth something.
 WORTH_IT = 0.95
+# Of a worker's time, that timing may take.
+TIMING_SHARE = 0.03
+# Steps of the usual execution that timing another one may well take.
+STEPS_A_CHOICE = 10
 
 # Parameters of glibc's mallopt(3).
 M_TRIM_THRESHOLD = -1
@@ -129,6 +135,40 @@ class Execution:
             torch.set_num_threads(self.threads)
 
 
+@dataclass(frozen=True, slots=True)
+class TimingBudget:
+    """How much the choice of an execution may take: it is to be won back.
+
+    A training has ``n_steps``, and a worker runs about ``n_alike`` of its kind, for
+    ``timeout_s`` at most.
+    """
+
+    n_steps: float = inf
+    n_alike: float = 1.0
+    timeout_s: float | None = None
+
+    @property
+    def allowed_steps(self) -> float:
+        """Steps of the usual execution: no more than a training has, and a small share
+        of all that the worker does.
+        """
+        return min(self.n_steps, TIMING_SHARE * self.n_steps * self.n_alike)
+
+    def allows(self, n_choices: int) -> bool:
+        """Whether so many executions may be timed at all."""
+        return self.allowed_steps >= STEPS_A_CHOICE * n_choices
+
+    def limit_s(self, step_s: float) -> float:
+        """Seconds, if a step of the usual execution takes ``step_s``."""
+        limit_s = self.allowed_steps * step_s
+        if self.timeout_s is not None:
+            limit_s = min(limit_s, TIMING_SHARE * self.timeout_s)
+        return limit_s
+
+
+UNBOUNDED = TimingBudget()
+
+
 @cache
 def count_threads_at_start() -> int:
     """Threads that torch started with in this process."""
@@ -192,29 +232,38 @@ def autotune(
     net: nn.Module,
     images: Tensor,
     labels: Tensor,
-    pinned: Execution,
+    usual: Execution,
     choices: Mapping[str, Sequence[Any]],
+    budget: TimingBudget = UNBOUNDED,
 ) -> tuple[Execution, dict[Execution, float]]:
     """The fastest execution of training ``net`` on batches like ``images`` ``(B, C, H,
     W)``, and all seconds a step.
 
     ``choices`` maps fields of :class:`Execution` to the values to try, the others stay
-    as ``pinned``. Memory format and precision are tried together, then the number of
-    threads. Works on copies of ``net`` on the device of ``images`` and leaves torch's
-    random state alone.
+    as in the ``usual`` one. Memory format and precision are tried together, then the
+    number of threads. What the ``budget`` has no time for is not tried. Works on copies
+    of ``net`` on the device of ``images`` and leaves torch's random state alone.
     """
     keep_freed_memory()
-    best = pinned
+    best = usual
     seconds: dict[Execution, float] = {}
     with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
+        timing = _Timing(net, images, labels, budget, seconds)
         for stage in _plan_stages(choices):
             candidates = _list_candidates(best, stage)
-            seconds |= _measure_steps(net, images, labels, candidates)
-            plain = candidates[0]
-            fastest = min(candidates, key=seconds.__getitem__)
-            is_worth_it = seconds[fastest] < WORTH_IT * seconds[plain]
-            best = fastest if is_worth_it else plain
+            timing.measure(candidates)
+            tried = [candidate for candidate in candidates if candidate in seconds]
+            fastest = min(tried, key=seconds.__getitem__)
+            first = candidates[0]
+            is_worth_it = seconds[fastest] < WORTH_IT * seconds[first]
+            best = fastest if is_worth_it else first
     return best, seconds
+
+
+def count_choices(choices: Mapping[str, Sequence[Any]]) -> int:
+    """How many executions :func:`autotune` times at most, besides the usual one."""
+    # In each stage one is known already.
+    return sum(prod(map(len, stage.values())) - 1 for stage in _plan_stages(choices))
 
 
 def _plan_stages(
@@ -230,31 +279,74 @@ def _plan_stages(
 def _list_candidates(
     best: Execution, choices: Mapping[str, Sequence[Any]]
 ) -> list[Execution]:
-    """``best`` with every combination of the choices that is possible."""
-    candidates: list[Execution] = []
+    """``best`` with every combination of the choices that is possible; first the one
+    that changes least of it.
+    """
+    if "threads" in choices:
+        best = replace(best, threads=max(choices["threads"]))
+    candidates = [best]
     for values in product(*choices.values()):
         settings = asdict(best) | dict(zip(choices, values, strict=True))
-        if Execution.is_possible(settings):
+        if Execution.is_possible(settings) and settings != asdict(best):
             candidates.append(Execution(**settings))
     return candidates
 
 
-def _measure_steps(
-    net: nn.Module, images: Tensor, labels: Tensor, executions: Sequence[Execution]
-) -> dict[Execution, float]:
-    """The least seconds a step of each; the rounds interleave them, so that a busy
-    moment hits them all.
+@dataclass(frozen=True)
+class _Timing:
+    """Times steps of executions, as long as the budget lasts, into ``seconds``: the
+    least of each.
     """
-    steps = {
-        execution: _make_training_step(deepcopy(net), images, labels, execution)
-        for execution in executions
-    }
-    seconds = dict.fromkeys(executions, inf)
-    for _ in range(ROUNDS):
-        for execution, step in steps.items():
-            execution.set_threads()
-            seconds[execution] = min(seconds[execution], _time(step, images.device))
-    return seconds
+
+    net: nn.Module
+    images: Tensor
+    labels: Tensor
+    budget: TimingBudget
+    seconds: dict[Execution, float]
+    started_s: float = field(default_factory=perf_counter)
+
+    def measure(self, executions: Sequence[Execution]) -> None:
+        """Time them, the first one in any case; the rounds interleave them, so that a
+        busy moment hits them all.
+        """
+        steps: dict[Execution, Callable[[], None]] = {}
+        for execution in executions:
+            if self._is_over():
+                return
+            steps[execution] = self._begin(execution)
+        for _ in range(ROUNDS):
+            for execution, step in steps.items():
+                if self._is_over():
+                    return
+                if not self._is_hopeless(execution):
+                    self._time(execution, step, TIMED_STEPS, TIMED_S)
+
+    def _begin(self, execution: Execution) -> Callable[[], None]:
+        """Time one step."""
+        net = deepcopy(self.net)
+        step = _make_training_step(net, self.images, self.labels, execution)
+        self._time(execution, step, least_steps=1, least_s=0)
+        return step
+
+    def _time(
+        self,
+        execution: Execution,
+        step: Callable[[], None],
+        least_steps: int,
+        least_s: float,
+    ) -> None:
+        execution.set_threads()
+        step_s = _time(step, self.images.device, least_steps, least_s)
+        self.seconds[execution] = min(self.seconds.get(execution, inf), step_s)
+
+    def _is_over(self) -> bool:
+        if not self.seconds:
+            return False
+        usual_s = next(iter(self.seconds.values()))
+        return perf_counter() - self.started_s > self.budget.limit_s(usual_s)
+
+    def _is_hopeless(self, execution: Execution) -> bool:
+        return self.seconds[execution] > HOPELESS * min(self.seconds.values())
 
 
 def _make_training_step(
@@ -274,7 +366,9 @@ def _make_training_step(
     return step
 
 
-def _time(step: Callable[[], None], device: torch.device) -> float:
+def _time(
+    step: Callable[[], None], device: torch.device, least_steps: int, least_s: float
+) -> float:
     """Seconds a step, over as many steps as fill a moment."""
     synchronize = torch.get_device_module(device).synchronize
     for _ in range(UNTIMED_STEPS):
@@ -282,7 +376,7 @@ def _time(step: Callable[[], None], device: torch.device) -> float:
     synchronize()
     started_s = perf_counter()
     steps = 0
-    while steps < TIMED_STEPS or perf_counter() - started_s < TIMED_S:
+    while steps < least_steps or perf_counter() - started_s < least_s:
         step()
         steps += 1
     synchronize()

@@ -1,8 +1,9 @@
 """The settings of a training, checked."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any
 
 import torch
@@ -16,8 +17,11 @@ from paretune.settings import check
 from paretune.training.distillation import Distillation
 from paretune.training.execution import (
     PRECISIONS,
+    UNBOUNDED,
     Execution,
+    TimingBudget,
     autotune,
+    count_choices,
     count_threads_at_start,
     find_formats,
 )
@@ -91,36 +95,46 @@ class Training(TrainerSettings):
         epochs_left = self.max_epochs - 1 - epoch
         return min(1.0, epochs_left / self.augment_rampdown_epochs)
 
-    def choose_execution(self, net: nn.Module, images: Images) -> Execution:
+    def choose_execution(
+        self, net: nn.Module, images: Images, budget: TimingBudget = UNBOUNDED
+    ) -> Execution:
         """The pinned settings; with ``autotune``, those that are free are chosen by
-        timing a copy of ``net`` on a batch of ``images``.
+        timing a copy of ``net`` on a batch of ``images``, if the ``budget`` allows it.
 
         Without it nothing is timed, so that the same config gives the same numbers on a
         machine: batch_last where it can be, else contiguous, both in fp32.
         """
         formats = find_formats(net, images.pixels.shape[1:], self.torch_device)
+        usual = self._make_usual(formats)
         choices = self._list_choices(formats) if self.autotune else {}
-        if choices:
-            return self._autotune(net, images, choices)
-        pinned = self._make_pinned()
-        is_free = self.memory_format is None and pinned.precision == "fp32"
-        if is_free and "batch_last" in formats:
-            return replace(pinned, memory_format="batch_last")
-        return pinned
-
-    def _autotune(
-        self, net: nn.Module, images: Images, choices: Mapping[str, Sequence[Any]]
-    ) -> Execution:
+        if not choices:
+            return usual
+        if not budget.allows(count_choices(choices)):
+            log.info(
+                "it computes in %s; autotune would take longer than it saves", usual
+            )
+            return usual
         batch = images.take(slice(self.batch_size)).to(self.torch_device)
         pixels = batch.pixels.to(torch.float32)
-        pinned = self._make_pinned()
-        chosen, seconds = autotune(net, pixels, batch.labels, pinned, choices)
+        chosen, seconds = autotune(net, pixels, batch.labels, usual, choices, budget)
         timings = [
             f"{execution} {step_s * 1e3:.1f} ms"
             for execution, step_s in seconds.items()
         ]
         log.info("autotune chose %s a step (%s)", chosen, ", ".join(timings))
         return chosen
+
+    def count_steps(self, n_images: int) -> int:
+        """Optimizer steps of a training on so many images, if it is not stopped."""
+        return self.max_epochs * ceil(n_images / self.batch_size)
+
+    def _make_usual(self, formats: Sequence[str]) -> Execution:
+        """The pinned settings, and what is usual where they are free."""
+        pinned = self._make_pinned()
+        is_free = self.memory_format is None and pinned.precision == "fp32"
+        if is_free and "batch_last" in formats:
+            return replace(pinned, memory_format="batch_last")
+        return pinned
 
     def _make_pinned(self) -> Execution:
         """The settings as they are, plain ones where they are free."""
