@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -125,7 +126,10 @@ class _Server:
             return False
         # A child hears what comes before it heeds signals.
         signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED_SIGNALS)
-        child = os.fork()
+        with warnings.catch_warnings():
+            # Python's, of any threads: those that are left stand it.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if not child:
             self._forget(answer)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED_SIGNALS)

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from paretune.errors import StoreError
+from paretune.importing import many_imports
 from paretune.retry import (
     LONGEST_OUTAGE_S,
     FaultError,
@@ -108,7 +109,8 @@ class SweepRecorder:
         waiting = Outage("the tracking store", (PAUSE_S,))
         while True:
             try:
-                self._open_parent(self.store, sweep, facts)
+                with many_imports():  # of MLflow and torch
+                    self._open_parent(self.store, sweep, facts)
             except StoreError as error:
                 if not is_busy(error) or waiting.noticed(error) >= LONGEST_OUTAGE_S:
                     raise
