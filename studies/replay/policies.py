@@ -2,6 +2,7 @@
 
 from studies.replay.policy import MakePolicy
 from studies.replay.sweeps import (
+    make_first,
     make_front,
     make_nsgaii,
     make_random,
@@ -10,7 +11,8 @@ from studies.replay.sweeps import (
 )
 
 POLICIES: dict[str, MakePolicy] = {
-    "first": sweep_with(make_front),
+    "first": sweep_with(make_first),
+    "one_surrogate": sweep_with(make_front),
     "random": sweep_with(make_random),
     "tpe": sweep_with(make_tpe),
     "nsgaii": sweep_with(make_nsgaii),

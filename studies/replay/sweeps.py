@@ -15,6 +15,7 @@ from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.racing import Race, judge
 from paretune.search.storage import suggest
+from studies.first_generation import FirstFrontSampler
 from studies.replay.policy import Outcome, Setting, Step
 
 RACE = Race(eta=3, rungs=2, min_epochs=3, margin=0.15)
@@ -72,6 +73,11 @@ class SweepPolicy:
             if self.space.is_active(name, drawn):
                 drawn[name] = suggest(trial, name, dist)
         return drawn
+
+
+def make_first(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+    """The default of ``paretune train`` until 2026-11-29."""
+    return FirstFrontSampler(feasible, seed=seed)
 
 
 def make_front(feasible: FeasibleSpace, seed: int) -> BaseSampler:
