@@ -9,7 +9,11 @@ from pathlib import Path
 
 from bench.running import run_parts
 
-COMMANDS = ("curves", "replay")
+COMMANDS = {
+    "curves": "studies.curves.command",
+    "portfolio": "studies.portfolio",
+    "replay": "studies.replay.command",
+}
 PARTS = (
     "ranking",
     "search",
@@ -26,7 +30,7 @@ PARTS = (
 if __name__ == "__main__":
     name, *arguments = sys.argv[1:] or [""]
     if name in COMMANDS:
-        import_module(f"studies.{name}.command").main(arguments)
+        import_module(COMMANDS[name]).main(arguments)
     else:
         run_parts(
             "studies", sys.argv[1:] or PARTS, Path(__file__).with_name("results.json")
