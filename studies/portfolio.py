@@ -132,7 +132,8 @@ def write(chosen: Sequence[Candidate], data: Sequence[str], path: Path) -> None:
     """The file, with the sizes and scores of each entry beside it."""
     lines = [
         "# Known configurations, which a sweep over families tries first (hydra.sweeper.start).",
-        "# Chosen by `python -m studies portfolio` from the recorded trainings of studies/curves; none was designed by hand.",
+        "# Chosen by `python -m studies portfolio` from the recorded trainings of",
+        "# studies/curves; none was designed by hand.",
     ]
     for one in chosen:
         figures = ", ".join(
