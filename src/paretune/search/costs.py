@@ -37,6 +37,8 @@ Rest = frozenset[tuple[str, Any]]
 Term = tuple[str, str]  # the names of its two factors; of a constant one "1"
 # Configurations beyond those it is fitted to on which a polynomial must be exact.
 CHECKS = 8
+# Configurations of a structure for which its polynomials are worth their counts.
+FEWEST_TO_LEARN = 6
 # Configurations in which a choice must change no cost, and not whether they can be
 # built, to be left out of the reckoning.
 IDLE_DRAWS = 24
@@ -125,12 +127,46 @@ class CostModel:
         return float(structure.weigh(structure.rows_of([params]))[0])
 
     def weigh(self, configurations: Sequence[Configuration]) -> Floats:
-        """The costs ``(N,)`` of several configurations."""
+        """The costs ``(N,)`` of several configurations; those of a structure that is
+        new, and of few of them, are counted.
+        """
         costs = np.zeros(len(configurations))
-        for structure, indices in self.group(configurations):
-            rows = structure.rows_of([configurations[i] for i in indices])
-            costs[indices] = structure.weigh(rows)
+        for rest, indices in self._group_by_rest(configurations).items():
+            alike = [configurations[i] for i in indices]
+            if rest not in self._structures and len(alike) < FEWEST_TO_LEARN:
+                costs[indices] = [self.exact(params) for params in alike]
+            else:
+                structure = self.structure_of(alike[0])
+                costs[indices] = structure.weigh(structure.rows_of(alike))
         return costs
+
+    def _group_by_rest(
+        self, configurations: Sequence[Configuration]
+    ) -> dict[Rest, list[int]]:
+        """The indices of configurations that differ in their sizes alone."""
+        groups: dict[Rest, list[int]] = {}
+        for index, params in enumerate(configurations):
+            rest = self._rest(params, self._polynomial_ints(params))
+            groups.setdefault(rest, []).append(index)
+        return groups
+
+    def find_least(self, params: Configuration) -> float:
+        """The counted cost at the lower ends of the sizes of ``params``."""
+        ints = self._polynomial_ints(params)
+        rest = self._rest(params, ints)
+        if rest in self._structures:
+            return self._structures[rest].least
+        lows = {name: dist.low for name, dist in ints.items()}
+        return self.exact(self._set_idle_lowest(params | lows))
+
+    def list_structures(self, choice: Configuration) -> list[Configuration]:
+        """The values that tell the structures that are known of a branch."""
+        told: list[Configuration] = []
+        for rest in self._structures:
+            values = dict(rest)
+            if all(values.get(name) == option for name, option in choice.items()):
+                told.append(values)
+        return told
 
     def group(
         self, configurations: Sequence[Configuration]

@@ -102,7 +102,7 @@ class Drawer:
         """
         for _ in range(REDRAWS):
             params = draw_any()
-            if self.costs.structure_of(params).least <= most:
+            if self.costs.find_least(params) <= most:
                 break
         return params
 

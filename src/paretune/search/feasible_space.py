@@ -28,7 +28,7 @@ from paretune.search.start_targets import StartTarget
 
 UNLIMITED = OVER_CAP / 10  # the cap of a cost that has none
 NEAR = 0.05  # of the way over all costs: a draw this near its target is taken
-ALIKE = 4  # draws of one structure, where many are made at a time
+ALIKE = 8  # draws of one structure, where many are made at a time
 FILLINGS = 16  # draws of a branch that are filled to find the largest that fits
 
 
@@ -66,6 +66,7 @@ class FeasibleSpace:
         self.space = space
         self.caps = _read_caps(cap, cost)
         self.costs: CostModel | None = None
+        self._smallest: dict[frozenset[tuple[str, Any]], Configuration] = {}
         self.cap = inf
         if count:
             self.costs = CostModel(space, count, unread, self.caps)
@@ -243,8 +244,8 @@ class FeasibleSpace:
     def _iterate_draws(
         self, costs: CostModel, rng: np.random.Generator, choice: Configuration | None
     ) -> Iterator[Configuration]:
-        """Uniform draws of which :data:`ALIKE` in a row have one structure: sizes of
-        one structure are weighed together.
+        """Draws of which :data:`ALIKE` in a row have one structure: sizes of one
+        structure are weighed together. Every second structure is one that is known.
         """
         while True:
             drawn = self.draw_uniform(rng, choice)
@@ -252,6 +253,11 @@ class FeasibleSpace:
             structure = costs.keep_structure(drawn)
             for _ in range(ALIKE - 1):
                 yield self.complete(structure, rng)
+            known = costs.list_structures(choice or {})
+            if known:
+                structure = known[int(rng.integers(len(known)))]
+                for _ in range(ALIKE):
+                    yield self.complete(structure, rng)
 
     def draw_start(
         self, rng: np.random.Generator, start: StartTarget, exponent: float
@@ -380,8 +386,11 @@ class FeasibleSpace:
 
         ``choice`` may hold further values.
         """
-        ends = self._lower_ends(choice)
-        return self._set_choices(ends | choice, neg, choice)
+        key = frozenset(choice.items())
+        if key not in self._smallest:
+            ends = self._lower_ends(choice)
+            self._smallest[key] = self._set_choices(ends | choice, neg, choice)
+        return dict(self._smallest[key])
 
     def largest_of(self, choice: Configuration) -> Configuration:
         """The largest of a branch that can be built: upper ends, each choice at its

@@ -24,9 +24,9 @@ FEWEST = 5  # trials before a surrogate is asked
 # Columns up to which a Gaussian process is the better surrogate: `python -m studies
 # search`, and `replay` for more.
 MOST_OF_PROCESS = 12
-N_DRAWS = 96  # candidates of each kind
-N_MUTANTS = 160
-DRAW_ATTEMPTS = 2  # at the cost of a candidate; it need not be met
+N_DRAWS = 64  # candidates of each kind
+N_MUTANTS = 128
+DRAW_ATTEMPTS = 1  # at the cost of a candidate; it need not be met
 MAX_MUTATIONS = 3  # parameters of a mutant that are changed
 MUTATION_STEP = 0.15  # deviation of a change, as a share of the range
 
