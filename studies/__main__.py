@@ -12,6 +12,7 @@ from bench.running import run_parts
 COMMANDS = {
     "curves": "studies.curves.command",
     "portfolio": "studies.portfolio",
+    "predicting": "studies.predicting",
     "replay": "studies.replay.command",
 }
 PARTS = (

@@ -1,5 +1,6 @@
 """The policies by their names; a new one is added here."""
 
+from studies.replay.pausing import make_pausing
 from studies.replay.policy import MakePolicy
 from studies.replay.sweeps import (
     make_first,
@@ -13,6 +14,7 @@ from studies.replay.sweeps import (
 POLICIES: dict[str, MakePolicy] = {
     "first": sweep_with(make_first),
     "one_surrogate": sweep_with(make_front),
+    "pause": make_pausing,
     "random": sweep_with(make_random),
     "tpe": sweep_with(make_tpe),
     "nsgaii": sweep_with(make_nsgaii),

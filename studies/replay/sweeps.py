@@ -14,6 +14,7 @@ from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.racing import Race, judge
+from paretune.search.space import Space
 from paretune.search.storage import suggest
 from studies.first_generation import FirstFrontSampler
 from studies.replay.policy import Outcome, Setting, Step
@@ -46,7 +47,7 @@ class SweepPolicy:
         else:
             trial = self.study.ask()
             self.in_hand[worker] = trial
-            params = self._draw(trial)
+            params = draw_params(self.space, trial)
             step = Step(trial.number, params, seed=0, until=self.stops[0])
         self.steps[worker] = step
         return step
@@ -63,16 +64,16 @@ class SweepPolicy:
             del self.in_hand[worker]
             self.study.tell(trial, state=TrialState.PRUNED)
 
-    def _draw(self, trial: Trial) -> Configuration:
-        """What the sampler drew for the trial, handed over name by name."""
-        drawn: dict[str, Any] = {}
-        for name, choice in self.space.choices.items():
-            drawn[name] = suggest(trial, name, choice)
-        branch = self.space.branch_of(drawn)
-        for name, dist in self.space.distributions(branch).items():
-            if self.space.is_active(name, drawn):
-                drawn[name] = suggest(trial, name, dist)
-        return drawn
+
+def draw_params(space: Space, trial: Trial) -> Configuration:
+    """What the sampler drew for the trial, handed over name by name."""
+    drawn: dict[str, Any] = {}
+    for name, choice in space.choices.items():
+        drawn[name] = suggest(trial, name, choice)
+    for name, dist in space.distributions(space.branch_of(drawn)).items():
+        if space.is_active(name, drawn):
+            drawn[name] = suggest(trial, name, dist)
+    return drawn
 
 
 def make_first(feasible: FeasibleSpace, seed: int) -> BaseSampler:

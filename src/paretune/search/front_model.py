@@ -88,7 +88,7 @@ class FrontModel:
         selected = select_training_points(self._costs(configurations), losses)
         chosen = [configurations[i] for i in selected]
         epochs = [seen[i].epoch for i in selected]
-        rows = self._make_rows(chosen, epochs)
+        rows = self.make_rows(chosen, epochs)
         if len(self.columns) <= MOST_OF_PROCESS:
             return Surrogate(rows, losses[selected])
         return Forest(rows, losses[selected])
@@ -97,7 +97,7 @@ class FrontModel:
         self, surrogate: Predictor, running: Sequence[Configuration]
     ) -> None:
         """Count trials that are running at the loss that is predicted for them."""
-        rows = self._make_rows(running)
+        rows = self.make_rows(running)
         if isinstance(surrogate, Surrogate):
             predicted = surrogate.add_fantasies(rows)
         else:
@@ -133,7 +133,7 @@ class FrontModel:
         reference: tuple[float, float],
     ) -> Floats:
         """Expected improvement ``(M,)`` of each candidate over the known points."""
-        rows = self._make_rows(candidates)
+        rows = self.make_rows(candidates)
         mean, deviation = surrogate.predict(rows)
         costs = self._costs(candidates)
         return expected_improvement(costs, mean, deviation, self.known, reference)
@@ -152,11 +152,11 @@ class FrontModel:
         points = np.column_stack([self._costs(configurations), losses])
         return points.reshape(-1, 2)
 
-    def _make_rows(
+    def make_rows(
         self, configurations: Sequence[Configuration], epochs: Sequence[int | None] = ()
     ) -> Floats:
-        """Columns, the log cost (it explains more of a score than any one width), and
-        how early a trial was seen.
+        """The rows ``(N, D)`` that surrogates take: columns, the log cost (it explains
+        more of a score than any one width), and how early a trial was seen.
 
         That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
         """

@@ -97,10 +97,11 @@ class FrontSampler(CappedSampler):
         score_at = study.directions.index(StudyDirection.MAXIMIZE)
         trials = study.get_trials(deepcopy=False)
         history = History.read(trials, score_at, trial.number)
-        return FrontModel(self.feasible, self.exponent, self._columns, history)
+        return FrontModel(self.feasible, self.exponent, self.columns, history)
 
     @cached_property
-    def _columns(self) -> Columns:
+    def columns(self) -> Columns:
+        """The numbers that a surrogate learns from."""
         return Columns(self.feasible.space)
 
     def _draw_any(self, rng: np.random.Generator) -> Configuration:
