@@ -43,6 +43,8 @@ USUAL_DEVIATION = 0.15
 LEAST_REPEATED = 8  # differences from which the deviation is learnt
 # How much of what the model cannot explain a configuration has for itself, from 0 to 1.
 ROUGHNESS = 0.5
+# Of a logit that a drawn curve may end below the frontier of those recorded.
+BEYOND = 0.1
 ALIKE = 20  # recorded trainings whose unexplained parts a configuration may have
 TIME_NOISE = 0.03  # of the logarithm of an epoch's seconds
 
@@ -90,9 +92,10 @@ class Curves:
         self.forest = _grow(table, targets, seed, TREES)
         slowness = np.array([_find_slowness(row) for row in rows])
         self.clock = _grow(table, slowness, seed, CLOCK_TREES)
-        # Nothing is much better, or worse, than all that was recorded.
+        # Nothing is better, or worse, than all that was recorded.
         self.best = self.smoothed.min(axis=0)
         self.worst = self.smoothed.max(axis=0)
+        self.frontier = Frontier.of(rows, self.smoothed[:, -1])
 
     def predict(self, configured: Sequence[Configured]) -> list[Prediction]:
         """What is expected of each configuration."""
@@ -108,6 +111,30 @@ class Curves:
             epoch_s = guessed_s * exp(slowness[index])
             predictions.append(Prediction(curves[index], noises[index], epoch_s))
         return predictions
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The lowest logit ``(N,)`` that was recorded at the end of trainings with no more
+    parameters than these, whose logarithms ``(N,)`` rise.
+    """
+
+    sizes: Floats
+    lowest: Floats
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], ends: Floats) -> "Frontier":
+        """That of ``rows`` with these last logits ``(N,)``."""
+        sizes = np.log([row.costs["params"] for row in rows])
+        order = np.argsort(sizes)
+        return cls(sizes[order], np.minimum.accumulate(ends[order]))
+
+    def keep_behind(self, curve: Floats, params: int) -> Floats:
+        """A curve of logits ``(epochs,)`` that ends little beyond the frontier: luck
+        makes no network much better than the best that is known of its size.
+        """
+        allowed = np.interp(np.log(params), self.sizes, self.lowest) - BEYOND
+        return curve + max(allowed - curve[-1], 0.0)
 
 
 class CurveModel:
@@ -154,6 +181,8 @@ class CurveModel:
             logits = logits + self._draw_difference(logits, of_all_seeds)
         rng = np.random.default_rng([world, seed, key])
         true = logits + self.first_weights.draw(logits, rng)
+        params = configured.costs["params"]
+        true = self.curves.frontier.keep_behind(true, params)
         true = np.clip(true, self.curves.best, self.curves.worst)
         measured = true + expected.noise * rng.normal(size=EPOCHS)
         seconds = expected.epoch_s * np.exp(rng.normal(0, TIME_NOISE, EPOCHS))

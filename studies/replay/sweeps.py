@@ -1,5 +1,5 @@
-"""The product's first generation as a policy: an Optuna study in memory, its sampler,
-and the race of ``sweeps/record.yaml``.
+"""Sweeps with a race as policies: an Optuna study in memory, a sampler, and the race of
+``sweeps/record.yaml``.
 """
 
 from collections.abc import Callable
@@ -9,10 +9,12 @@ import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
+from paretune.portfolio import read_portfolio
 from paretune.search.costs import Configuration
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
+from paretune.search.portfolio import place_entries
 from paretune.search.racing import Race, judge
 from paretune.search.space import Space
 from paretune.search.storage import suggest
@@ -84,6 +86,13 @@ def make_first(feasible: FeasibleSpace, seed: int) -> BaseSampler:
 def make_front(feasible: FeasibleSpace, seed: int) -> BaseSampler:
     """The default of ``paretune train``."""
     return FrontSampler(feasible, seed=seed)
+
+
+def begin_with_portfolio(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+    """The first default, after the known configurations."""
+    sampler = FirstFrontSampler(feasible, seed=seed)
+    sampler.portfolio = place_entries(read_portfolio(), feasible)
+    return sampler
 
 
 def make_random(feasible: FeasibleSpace, seed: int) -> BaseSampler:
