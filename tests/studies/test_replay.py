@@ -302,12 +302,12 @@ def test_the_products_sweeps_are_policies(name, made_up_rows, tmp_path):
     file = RowFile(tmp_path / "digits.csv")
     for row in made_up_rows.values():
         file.append(row)
-    plan = Plan("digits", file.path, workers=2, hours=0.012, ask_s=0.05)
+    plan = Plan("digits", file.path, workers=2, hours=0.005, ask_s=0.05)
 
-    result = replay_policy(name, plan, range(2), jobs=1)
+    result = replay_policy(name, plan, range(1), jobs=1)
 
     assert (np.diff(result.volumes, axis=1) >= 0).all()
-    assert result.find_mean("begun") > result.find_mean("ended") > 2
+    assert result.find_mean("begun") > result.find_mean("ended") > 0
     results = ResultFile(tmp_path / "results.json")
     results.add(result)
     assert results.read() == {name: result}
