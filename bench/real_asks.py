@@ -89,7 +89,7 @@ def make_spec(arguments: tuple[str, ...]) -> SweepSpec:
         if not name.startswith("_")
     }
     sweeper = ParetuneSweeper(**fields | {"recorder": None, "storage": None})
-    lines = [line for line in arguments if not line.startswith(("sweeps=", "hydra"))]
+    lines = [line for line in arguments if not line.startswith("hydra")]
     return SweepSpec(sweeper.options, lines, hydra.config_loader, config)
 
 

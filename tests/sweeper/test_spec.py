@@ -131,6 +131,28 @@ def test_what_is_null_in_params_is_not_searched(name):
     assert set(spec.space.all_distributions()) == set(params) - {name}
 
 
+@pytest.mark.parametrize(
+    ("key", "is_searched"),
+    [
+        ("trainer.restarts.starts", False),  # the file sets it
+        ("trainer.label_smoothing", True),
+        ("optimizer.lr", True),
+    ],
+)
+def test_what_a_sweep_file_sets_is_not_searched(key, is_searched):
+    spec = spec_of("model=conv", "sweeps=record_small")
+
+    assert (key in spec.space.all_distributions()) == is_searched
+
+
+def test_what_a_recipe_sets_is_not_searched():
+    spec = spec_of("model=choice(conv,squeeze)", "+recipe=minimalist_841", "test=false")
+    searched = spec.space.all_distributions()
+
+    assert not {"optimizer", "scheduler", "model.init"} & searched.keys()
+    assert "trainer.label_smoothing" in searched
+
+
 def test_the_starts_of_the_documents_are_in_the_spaces():
     lines = [
         line.strip()[2:]

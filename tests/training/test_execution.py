@@ -25,7 +25,11 @@ from paretune.training.programs import load_kernels
 from paretune.training.settings import Training
 from small_training import make_training
 
-SQUEEZE = {"_target_": "paretune.models.squeeze.Squeeze", "widths": [4, 4, 4, 4, 4]}
+SQUEEZE = {
+    "_target_": "paretune.models.squeeze.Squeeze",
+    "widths": [4, 4, 4, 4, 4],
+    "padding": ["same", "same", "same", "same", "valid"],
+}
 IMAGES, LABELS = torch.rand(16, 1, 28, 28) * 255, torch.arange(16) % 10
 CHOICES = {
     "memory_format": ["contiguous", "channels_last"],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from copy import deepcopy
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
@@ -33,6 +34,30 @@ class Composer:
             OmegaConf.set_struct(config, False)
             self._composed[lines] = config
         return self._composed[lines]
+
+    def look_at_defaults(self, config: DictConfig) -> DictConfig:
+        """The config with the same options of the groups that are its parts, such as
+        the model's, without those that change others, such as a sweep's file or a
+        recipe; ``config`` itself where there are none of these.
+        """
+        parts: list[str] = []
+        is_whole = True
+        usual = self.look(()).hydra.runtime.choices
+        for group, option in config.hydra.runtime.choices.items():
+            if group.startswith("hydra/") or option is None:
+                continue
+            if OmegaConf.is_dict(OmegaConf.select(config, group)):
+                plus = "" if group in usual else "+"
+                parts.append(f"{plus}{group}={option}")
+            else:
+                is_whole = False
+        if is_whole:
+            return config
+        return self.look(sorted(parts))
+
+    def choose_option(self, config: DictConfig, group: str) -> Any:
+        """The option of a group that a config was composed with."""
+        return config.hydra.runtime.choices.get(group)
 
     def is_group(self, key: str) -> bool:
         """Whether a key is a config group."""

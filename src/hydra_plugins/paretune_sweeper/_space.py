@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._composer import Composer
@@ -73,12 +73,26 @@ def _read_own_space(
     composer: Composer, node: str | None, overrides: list[str]
 ) -> Mapping[str, Any]:
     """The search space that the configuration with these overrides brings along at
-    ``node``.
+    ``node``, without what a file of it sets.
     """
     if not node:
         return {}
     config = composer.look(overrides)
-    return OmegaConf.select(config, node) or {}
+    own: Mapping[str, Any] = OmegaConf.select(config, node) or {}
+    return {key: own[key] for key in own if not _is_set(composer, config, key)}
+
+
+def _is_set(composer: Composer, config: DictConfig, key: str) -> bool:
+    """Whether a sweep's file, or another one such as a recipe, says what the value of
+    ``key`` is, so that it is not searched.
+    """
+    defaults = composer.look_at_defaults(config)
+    if defaults is config:
+        return False
+    if composer.is_group(key):
+        usual = composer.choose_option(composer.look(()), key)
+        return bool(composer.choose_option(config, key) != usual)
+    return bool(OmegaConf.select(config, key) != OmegaConf.select(defaults, key))
 
 
 def write_sweep(value: Any) -> str:
