@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from paretune.front import LEAST_ERROR
 from studies.curves.features import Configured
 from studies.curves.model import CurveModel, key_of, list_scores, predict_unseen
 from studies.curves.rows import Row
-from studies.curves.smoothing import find_noise, to_f1, to_logits
+from studies.curves.smoothing import LEAST_SHARE, find_noise, to_f1, to_logits
 
 Floats = NDArray[np.float64]
 EARLY = (3, 9)  # epochs, the rungs of the usual race
@@ -147,7 +146,7 @@ def _find_variance(scores: Sequence[float]) -> float:
 
 
 def _to_log_errors(scores: Floats) -> Floats:
-    return np.log(np.maximum(1 - scores, LEAST_ERROR))
+    return np.log(np.maximum(1 - scores, LEAST_SHARE))
 
 
 def describe(honesty: Honesty) -> str:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp, log
+from math import exp, inf, log
 from zlib import crc32
 
 import numpy as np
@@ -40,6 +40,7 @@ PHASES = 3  # of a training, which have a noise each
 LEAST_NOISE = 0.01
 # Where nothing was repeated: the deviation of logits that first weights make.
 USUAL_DEVIATION = 0.15
+LEAST_DEVIATION = 1e-3
 LEAST_REPEATED = 8  # differences from which the deviation is learnt
 # How much of what the model cannot explain a configuration has for itself, from 0 to 1.
 ROUGHNESS = 0.5
@@ -161,12 +162,15 @@ class CurveModel:
         ``(epochs,)`` of its curve from what is expected, without the share of first
         weights.
         """
-        expected = np.array([one.logits for one in predict_unseen(self.rows)])
+        predicted = predict_unseen(self.rows)
+        expected = np.array([one.logits for one in predicted])
+        ends = expected[:, -1]
         differences = self.curves.smoothed - expected
-        whole = float((differences[:, -1] ** 2).mean())
-        own = [self.first_weights.find_deviation(level) for level in expected[:, -1]]
-        share = max(1 - float(np.mean(np.square(own))) / whole, 0.0)
-        return expected[:, -1], differences * np.sqrt(share)
+        whole = np.mean(differences[:, -1] ** 2)
+        deviations = [self.first_weights.find_deviation(end) for end in ends]
+        of_first_weights = np.mean(np.square(deviations))
+        share = max(1 - of_first_weights / whole, 0.0)
+        return ends, differences * np.sqrt(share)
 
     def draw(self, configured: Configured, seed: int, world: int = 0) -> Curve:
         """A training of this configuration with this seed; the same in one ``world``
@@ -227,20 +231,24 @@ class FirstWeights:
 
     def __init__(self, rows: Sequence[Row], smoothed: Floats) -> None:
         levels, differences = _find_differences(rows, smoothed)
-        self.intercept, self.slope = log(USUAL_DEVIATION), 0.0
+        self.intercept = log(USUAL_DEVIATION)
+        self.slope = 0.0
+        self.low, self.high = -inf, inf
         self.shapes = np.ones((1, EPOCHS))
-        if len(differences) < LEAST_REPEATED:
-            return
-        sizes = np.sqrt((differences**2).mean(axis=1))
-        self.slope, self.intercept = np.polyfit(levels, np.log(sizes + 1e-3), 1)
+        if len(differences) >= LEAST_REPEATED:
+            self._fit(levels, differences)
+
+    def _fit(self, levels: Floats, differences: Floats) -> None:
+        sizes = np.sqrt(np.mean(differences**2, axis=1))
+        logs = np.log(sizes + LEAST_DEVIATION)
+        self.slope, self.intercept = np.polyfit(levels, logs, 1)
         self.low, self.high = np.percentile(levels, (5, 95))
         deviations = np.array([self.find_deviation(level) for level in levels])
         self.shapes = differences / deviations[:, None]
 
     def find_deviation(self, level: float) -> float:
         """The deviation of a curve that ends at this logit."""
-        if self.slope:
-            level = min(max(level, self.low), self.high)
+        level = min(max(level, self.low), self.high)
         return float(np.exp(self.intercept + self.slope * level))
 
     def draw(self, logits: Floats, rng: np.random.Generator) -> Floats:

@@ -41,24 +41,30 @@ class _Clock:
     wall_s: float = field(default_factory=time.perf_counter)
 
     def __call__(self, epoch: fitting.Epoch) -> None:
-        cpu_s, wall_s = time.process_time(), time.perf_counter()
+        wall_s = time.perf_counter()
         share = min(epoch.seconds / (wall_s - self.wall_s), 1.0)
-        f1 = epoch.val_f1 if isfinite(epoch.val_f1) else 0.0
+        self.wall_s = wall_s
+        cpu_s = time.process_time()
+        taken_s = (cpu_s - self.cpu_s) * share
+        self.cpu_s = cpu_s
+
         if epoch.number == 1:
             self.trainings.append([])
-        self.trainings[-1].append(Epoch(f1, (cpu_s - self.cpu_s) * share))
-        self.cpu_s, self.wall_s = cpu_s, wall_s
+        f1 = epoch.val_f1 if isfinite(epoch.val_f1) else 0.0
+        self.trainings[-1].append(Epoch(f1, taken_s))
         self.check()
 
     def take(self) -> list[list[Epoch]]:
         """The trainings since this was last asked."""
-        taken, self.trainings = self.trainings, []
+        taken = self.trainings
+        self.trainings = []
         return taken
 
 
 def record(draw: Draw, question: Question, check: Check) -> Row:
     """The row of this draw; a training that diverges, or that cannot be built, too."""
-    started_s, started_cpu_s = time.perf_counter(), time.process_time()
+    started_s = time.perf_counter()
+    started_cpu_s = time.process_time()
     clock = _Clock(check)
     starts: list[list[Epoch]] = []
     costs: dict[str, int] = {}
