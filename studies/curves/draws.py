@@ -104,9 +104,10 @@ def _propose_any(
 ) -> Propose:
     """Proposals of one size: thinned by their time, small ones alone were left."""
     share = float(rng.random()) ** SMALLER
+    feasible = question.make_untouched()
 
     def propose() -> Draw:
-        [params] = question.feasible.draw_at_shares(rng, [share])
+        [params] = feasible.draw_at_shares(rng, [share])
         return Draw(number, DRAW, question.round(params))
 
     return propose

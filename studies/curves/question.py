@@ -3,6 +3,7 @@ configurations cost.
 """
 
 from collections.abc import Callable, Mapping
+from copy import copy, deepcopy
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from paretune.commands.counting import count_model
 from paretune.costs import Footprint
 from paretune.errors import ConfigError
 from paretune.search.costs import Configuration
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.grammar import read_value
 from paretune.search.space import hydra_key
 from studies.curves import EPOCHS
@@ -51,10 +53,17 @@ class Question:
         self.spec = make_spec(lines)
         self.space = self.spec.space
         self.feasible = self.spec.feasible
+        self._untouched = _copy(self.feasible)
         self._prepare = cache(self._prepare_count)
         for choice in self.feasible.branches:
             # Raises now what would make every row a failed one.
             self.measure(self.feasible.smallest_of(choice))
+
+    def make_untouched(self) -> FeasibleSpace:
+        """``feasible`` as it was in the beginning: what a space has learnt of its costs
+        from earlier draws changes later ones.
+        """
+        return _copy(self._untouched)
 
     def round(self, params: Configuration) -> Configuration:
         """``params`` with fractions of a few digits, within their ranges."""
@@ -116,3 +125,13 @@ class Question:
         lines = (*self.space.fixed, *groups, "cost=macs", "cap.min_params=null")
         count: Count = count_model.prepare(self.spec.composer.compose(lines))
         return count
+
+
+def _copy(feasible: FeasibleSpace) -> FeasibleSpace:
+    """The same space, which learns of costs on its own."""
+    costs = feasible.costs
+    assert costs is not None
+    shared = {id(part): part for part in (costs.count, costs.space, feasible.caps)}
+    copied = copy(feasible)
+    copied.costs = deepcopy(costs, shared)
+    return copied
