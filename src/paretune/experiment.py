@@ -25,8 +25,9 @@ from paretune.tracking import RunRecorder
 from paretune.tracking.schema import IMAGES_PER_S, WEIGHTS_FILE, Split, Tag
 from paretune.training import save
 from paretune.training.distillation import Distillation
+from paretune.training.epochs import Epoch
 from paretune.training.execution import Execution, TimingBudget, find_formats
-from paretune.training.fit import Epoch, Trained, choose_start, fit, seed_everything
+from paretune.training.fit import Trained, choose_start, fit, seed_everything
 from paretune.training.settings import Augment, Training
 from paretune.trust import Trust
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from math import isfinite
 
-import paretune.training.fit as fitting
+import paretune.training.epochs as training_epochs
 from paretune import models
 from paretune.data import load
 from paretune.data.images import ImageData
@@ -40,7 +40,7 @@ class _Clock:
     cpu_s: float = field(default_factory=time.process_time)
     wall_s: float = field(default_factory=time.perf_counter)
 
-    def __call__(self, epoch: fitting.Epoch) -> None:
+    def __call__(self, epoch: training_epochs.Epoch) -> None:
         wall_s = time.perf_counter()
         share = min(epoch.seconds / (wall_s - self.wall_s), 1.0)
         self.wall_s = wall_s

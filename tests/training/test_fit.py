@@ -12,9 +12,9 @@ from paretune.data.images import Scaling
 from paretune.errors import ConfigError, StoreError
 from paretune.schema import Restarts
 from paretune.training import load, save, schedule
+from paretune.training.epochs import DivergedError
 from paretune.training.execution import Execution
 from paretune.training.fit import (
-    DivergedError,
     TensorBatches,
     choose_start,
     fit,

@@ -14,7 +14,8 @@ from paretune.augment import Affine
 from paretune.errors import ConfigError
 from paretune.schema import Averaging, Selection
 from paretune.training.distillation import Distillation
-from paretune.training.fit import BestWeights, Epoch, fit, seed_everything
+from paretune.training.epochs import BestWeights, Epoch
+from paretune.training.fit import fit, seed_everything
 from paretune.training.module import Average
 from paretune.training.settings import Training
 from small_training import make_training

@@ -2,7 +2,8 @@
 trained network on disk.
 
 A checkpoint is ``weights.pt``: the weights, the plain config and the scaling of the
-images, safe to load.
+images, safe to load. What a training that was paused goes on from is another file: see
+:mod:`paretune.training.state_file`.
 """
 
 from collections.abc import Mapping
@@ -70,18 +71,18 @@ def load(
         scaling = Scaling(*content["scaling"])
     except UNREADABLE as error:
         raise StoreError(
-            f"checkpoint `{path}` cannot be read ({_explain(error, path)}); expected "
+            f"checkpoint `{path}` cannot be read ({explain(error, path)}); expected "
             "the weights.pt of a Paretune run"
         ) from error
     return net.eval(), content["config"], scaling
 
 
-def _explain(error: Exception, path: Path) -> str:
-    """Why a checkpoint cannot be read."""
+def explain(error: Exception, path: Path) -> str:
+    """Why a file that torch wrote cannot be read."""
     # Torch would advise to let a foreign file execute code.
     if isinstance(error, UnpicklingError):
         return "no weights"
-    is_of_file = isinstance(error, RuntimeError | OSError)
+    is_of_file = isinstance(error, RuntimeError | OSError | EOFError)
     if is_of_file and path.is_file() and not is_zipfile(path):
         return f"it is cut off or damaged, {path.stat().st_size:,} bytes are left"
     return first_line(error)

@@ -10,8 +10,8 @@ the processor's instructions (bf16 needs AVX512-BF16 or AMX on a CPU).
 
 import ctypes
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
@@ -173,6 +173,19 @@ UNBOUNDED = TimingBudget()
 def count_threads_at_start() -> int:
     """Threads that torch started with in this process."""
     return torch.get_num_threads()
+
+
+@contextmanager
+def with_threads(count: int) -> Iterator[None]:
+    """So many threads of torch, and afterwards those of before."""
+    # Remembered before it changes.
+    count_threads_at_start()
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 # Cached, so that it is asked once a process.

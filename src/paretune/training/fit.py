@@ -6,9 +6,8 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass, replace
-from math import ceil, isfinite, nan
+from dataclasses import dataclass, field, replace
+from math import ceil
 from time import perf_counter
 
 import numpy as np
@@ -19,13 +18,25 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from torch import Tensor, nn
 
 from paretune.data.images import ImageData, Images
-from paretune.errors import ParetuneError
-from paretune.schema import Selection
 from paretune.settings import check
 from paretune.training.distillation import SoftLabels
-from paretune.training.execution import Execution, keep_freed_memory
+from paretune.training.epochs import (
+    BestWeights,
+    DivergedError,
+    Epoch,
+    EpochListener,
+    read_score,
+)
+from paretune.training.execution import (
+    Execution,
+    find_formats,
+    keep_freed_memory,
+    with_threads,
+)
 from paretune.training.module import Classifier
+from paretune.training.pausing import Resume, is_paused, take_state
 from paretune.training.settings import Training
+from paretune.training.state import StateError, TrainingState
 
 log = logging.getLogger(__name__)
 # Lightning announces its accelerators and tips at every fit: a sweep prints them
@@ -43,23 +54,6 @@ KNOWN_WARNINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
-    """Scores after one epoch (numbered from 1): losses in nats, F1 (macro) and accuracy
-    as fractions in [0, 1].
-    """
-
-    number: int
-    train_loss: float
-    val_loss: float
-    val_f1: float
-    val_accuracy: float
-    seconds: float
-
-
-EpochListener = Callable[[Epoch], None]
-
-
-@dataclass(frozen=True, slots=True)
 class Scores:
     """How a network does on a split: F1 (macro) and accuracy as fractions in [0, 1],
     loss in nats.
@@ -72,11 +66,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training; the network holds the weights of ``best``, the epoch that
-    the selection chose.
+    """A finished training, or one that was paused; the network holds the weights of
+    ``best``, the epoch that the selection chose.
 
     ``seconds`` is the whole training with its validations, ``images_per_s`` training
-    images over that time.
+    images over that time. ``state`` is there if it was paused: see :func:`resume`.
     """
 
     best: Epoch
@@ -85,10 +79,7 @@ class Trained:
     images_per_s: float
     execution: Execution
     test: Scores | None = None
-
-
-class DivergedError(ParetuneError, RuntimeError):
-    """The loss became NaN or infinite before the first epoch ended."""
+    state: TrainingState | None = None
 
 
 class TensorBatches:
@@ -125,96 +116,6 @@ class TensorBatches:
         return torch.randperm(len(self.images), generator=self.generator)
 
 
-class BestWeights(pl.Callback):
-    """Keeps every epoch's scores, and a copy of the weights that ``selection`` asks for
-    (the earliest of equals).
-    """
-
-    def __init__(
-        self, selection: Selection, listener: EpochListener | None = None
-    ) -> None:
-        self.selection = selection
-        self.listener = listener
-        self.epochs: list[Epoch] = []
-        self.best: Epoch | None = None
-        self.weights: dict[str, Tensor] = {}
-        self._started_s = perf_counter()
-
-    def on_train_epoch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> None:
-        """Start the epoch's clock."""
-        self._started_s = perf_counter()
-
-    def on_validation_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> None:
-        """Record the epoch, and copy the weights if they are the best so far."""
-        assert isinstance(pl_module, Classifier)
-        epoch = self._read_epoch(trainer)
-        self.epochs.append(epoch)
-        if self._is_best(epoch):
-            self.best = epoch
-            self.weights = deepcopy(pl_module.average.scored.state_dict())
-        self._log(epoch, trainer.max_epochs)
-        if not isfinite(epoch.val_loss):
-            # Diverged: more epochs cannot mend it.
-            trainer.should_stop = True
-        if self.listener:
-            self.listener(epoch)
-
-    def require_best(self) -> Epoch:
-        """The best epoch. Raises :class:`DivergedError` if none ended with a finite
-        loss.
-        """
-        if self.best is None or not isfinite(self.best.val_loss):
-            raise DivergedError(
-                "training diverged: no epoch ended with a finite validation loss; "
-                "lower optimizer.lr"
-            )
-        return self.best
-
-    def _read_epoch(self, trainer: pl.Trainer) -> Epoch:
-        scores = trainer.callback_metrics
-        return Epoch(
-            number=trainer.current_epoch + 1,
-            train_loss=float(scores.get("train_loss", nan)),
-            val_loss=float(scores.get("val_loss", nan)),
-            val_f1=float(scores.get("val_f1", nan)),
-            val_accuracy=float(scores.get("val_accuracy", nan)),
-            seconds=perf_counter() - self._started_s,
-        )
-
-    def _is_best(self, epoch: Epoch) -> bool:
-        if self.best is None:
-            return True
-        if not isfinite(epoch.val_loss):
-            return False
-        if self.selection.epoch == "last":
-            return True
-        return _read_score(epoch, self.selection) > _read_score(
-            self.best, self.selection
-        )
-
-    def _log(self, epoch: Epoch, max_epochs: int | None) -> None:
-        log.info(
-            "epoch %d/%s  train loss %.4f  %s loss %.4f  F1 %.4f  %.1f s",
-            epoch.number,
-            max_epochs,
-            epoch.train_loss,
-            "test" if self.selection.split == "test" else "val",
-            epoch.val_loss,
-            epoch.val_f1,
-            epoch.seconds,
-        )
-
-
-def _read_score(epoch: Epoch, selection: Selection) -> float:
-    """The score that epochs are compared by."""
-    score: float = getattr(epoch, f"val_{selection.by}")
-    return score
-
-
 def seed_everything(seed: int) -> None:
     """Seed Python, numpy and torch; call it before the network is built.
 
@@ -235,6 +136,53 @@ def _without_known_warnings() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What works together in a training; ``seconds`` it took before it was paused."""
+
+    net: nn.Module
+    data: ImageData
+    trainer: pl.Trainer
+    module: Classifier
+    keeper: BestWeights
+    train: TensorBatches
+    val: TensorBatches
+    seconds: float = 0.0
+    started_s: float = field(default_factory=perf_counter)
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Lets go of hundreds of megabytes of maps at the end, which Lightning's
+        circular references would keep for long.
+        """
+        try:
+            yield
+        finally:
+            self.module.forwards.clear()
+
+    def finish(self, *, test: bool) -> Trained:
+        """The result; the network gets its best weights."""
+        seconds = self.seconds + perf_counter() - self.started_s
+        best = self.keeper.require_best()
+        state = self._take_state(seconds)
+        self.net.load_state_dict(self.keeper.weights)
+        scores = self._score_test() if test and state is None else None
+        epochs = self.keeper.epochs
+        images_per_s = len(self.train.images) * len(epochs) / seconds
+        execution = self.module.execution
+        return Trained(best, epochs, seconds, images_per_s, execution, scores, state)
+
+    def _take_state(self, seconds: float) -> TrainingState | None:
+        shuffling = self.train.generator
+        if shuffling is None or not is_paused(self.trainer, self.keeper):
+            return None
+        return take_state(self.trainer, self.module, self.keeper, shuffling, seconds)
+
+    def _score_test(self) -> Scores:
+        images = self.data.load_test().to(self.trainer.strategy.root_device)
+        return _score(self.trainer, self.module, images)
+
+
 @_without_known_warnings()
 def fit(
     net: nn.Module,
@@ -249,36 +197,103 @@ def fit(
     test set once, at the end.
 
     Without an ``execution`` the training chooses one: see
-    :meth:`Training.choose_execution`.
+    :meth:`Training.choose_execution`. Where the ``listener`` answers ``True`` the
+    training is paused, and what comes back has a ``state`` to :func:`resume` from.
 
     Raises :class:`DivergedError` if no epoch ended with a finite validation loss.
     """
+    execution = execution or training.choose_execution(net, data.train)
+    parts = _assemble(net, data, training, execution, listener)
+    with parts.released():
+        parts.trainer.fit(parts.module, parts.train, parts.val)
+        return parts.finish(test=test)
+
+
+@_without_known_warnings()
+def resume(
+    net: nn.Module,
+    data: ImageData,
+    training: Training,
+    state: TrainingState,
+    *,
+    listener: EpochListener | None = None,
+    test: bool = False,
+) -> Trained:
+    """Go on with a training that was paused, as if it had never stopped: like
+    :func:`fit`, with any weights in ``net`` and the ``training`` before
+    :func:`choose_start`.
+
+    What comes back is of all epochs, the ``listener`` hears of the further ones. Raises
+    :class:`~paretune.training.state.StateError` if the state is that of another
+    training, or if this machine computes in another way.
+    """
+    training = replace(training, seed=state.seed)
+    _check_machine(state, net, data, training)
+    with with_threads(state.threads):
+        parts = _assemble(net, data, training, state.execution, listener)
+        parts = _put_where_it_was(parts, state)
+        with parts.released():
+            parts.trainer.fit(parts.module, parts.train, parts.val)
+            return parts.finish(test=test)
+
+
+def _check_machine(
+    state: TrainingState, net: nn.Module, data: ImageData, training: Training
+) -> None:
+    """Raise :class:`~paretune.training.state.StateError` if this machine cannot compute
+    as the one where the training was paused.
+    """
+    device = training.torch_device
+    if device.type != state.device:
+        raise StateError(
+            f"the training was paused on `{state.device}` and cannot go on on "
+            f"`{device.type}` with the same numbers; set trainer.device, or begin it "
+            "anew"
+        )
+    memory_format = state.execution.memory_format
+    if memory_format not in find_formats(net, data.train.pixels.shape[1:], device):
+        raise StateError(
+            f"the training was paused in the memory format `{memory_format}`, which "
+            "this machine cannot run; begin it anew"
+        )
+
+
+def _put_where_it_was(parts: _Parts, state: TrainingState) -> _Parts:
+    assert parts.train.generator is not None
+    callback = Resume(state, parts.keeper, parts.train.generator)
+    # Lightning has a list here, and says so in no type.
+    parts.trainer.callbacks.append(callback)  # type: ignore[attr-defined]
+    return replace(parts, seconds=state.seconds)
+
+
+def _assemble(
+    net: nn.Module,
+    data: ImageData,
+    training: Training,
+    execution: Execution,
+    listener: EpochListener | None,
+) -> _Parts:
     keep_freed_memory()
+    execution.set_threads()
     keeper = BestWeights(training.selection, listener)
     trainer = _make_trainer(training, keeper)
     device = trainer.strategy.root_device
-    execution = execution or training.choose_execution(net, data.train)
-    execution.set_threads()
     teacher = training.distillation.load_teacher(data, device)
     moved = execution.convert_network(net, device)
     module = Classifier(moved, data, training, execution, teacher)
     train = data.train.to(device)
     val = data.val.to(device)
-
     started_s = perf_counter()
-    batches = _make_training_batches(train, training, teacher)
-    try:
-        trainer.fit(module, batches, TensorBatches(val, training.eval_batch_size))
-        seconds = perf_counter() - started_s
-        best = keeper.require_best()
-        net.load_state_dict(keeper.weights)
-        scores = _score(trainer, module, data.load_test().to(device)) if test else None
-    finally:
-        # Hundreds of megabytes of maps, which Lightning's circular references would
-        # keep for long.
-        module.forwards.clear()
-    images_per_s = len(train) * len(keeper.epochs) / seconds
-    return Trained(best, keeper.epochs, seconds, images_per_s, execution, scores)
+    return _Parts(
+        net=net,
+        data=data,
+        trainer=trainer,
+        module=module,
+        keeper=keeper,
+        train=_make_training_batches(train, training, teacher),
+        val=TensorBatches(val, training.eval_batch_size),
+        started_s=started_s,
+    )
 
 
 def _make_training_batches(
@@ -306,11 +321,12 @@ def choose_start(
     ``build`` scores best on validation in its first epochs.
 
     One seed is the training's own, the others derive from it. Without restarts nothing
-    is trained. A ``listener`` hears of every epoch of every start.
+    is trained. A ``listener`` hears of every epoch of every start; none is paused.
     """
     restarts = training.restarts
     if restarts.starts == 1:
         return training
+    listener = _make_silent(listener)
     scores: dict[int, float] = {}
     for number, seed in enumerate(_derive_seeds(training), start=1):
         seed_everything(seed)
@@ -321,7 +337,7 @@ def choose_start(
             )
         except DivergedError:
             continue
-        scores[seed] = _read_score(trained.best, training.selection)
+        scores[seed] = read_score(trained.best, training.selection)
         log.info(
             "start %d of %d: validation %s %.4f after epoch %d",
             number,
@@ -332,6 +348,18 @@ def choose_start(
         )
     best = max(scores, key=scores.__getitem__, default=training.seed)
     return replace(training, seed=best)
+
+
+def _make_silent(listener: EpochListener | None) -> EpochListener | None:
+    """A listener that hears the same and answers nothing."""
+    if listener is None:
+        return None
+    hears: EpochListener = listener
+
+    def hear(epoch: Epoch) -> None:
+        hears(epoch)
+
+    return hear
 
 
 def _derive_seeds(training: Training) -> list[int]:

@@ -1,6 +1,6 @@
 """The LightningModule round any family, and the average of its weights."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil
 from typing import Any
@@ -59,8 +59,23 @@ class Average:
         if self.kind == "swa" and epoch >= self.first_epoch:
             self._add()
 
+    def state_dict(self) -> dict[str, Any]:
+        """How far it is, to go on from: as of torch's modules."""
+        model = self.model.state_dict() if self.model else None
+        return {"steps": self.steps, "model": model}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a ``state`` that :meth:`state_dict` gave."""
+        self.steps = state["steps"]
+        if state["model"] is not None:
+            self.model = self._make_model()
+            self.model.load_state_dict(state["model"])
+
+    def _make_model(self) -> AveragedModel:
+        return AveragedModel(self.net, use_buffers=True).eval()
+
     def _add(self, rule: Callable[..., None] | None = None) -> None:
-        self.model = self.model or AveragedModel(self.net, use_buffers=True).eval()
+        self.model = self.model or self._make_model()
         self.model.multi_avg_fn = rule
         self.model.update_parameters(self.net)
 
