@@ -115,7 +115,8 @@ def _load_optimizer(optimizer: Optimizer, state: TrainingState) -> None:
     groups = state.optimizer["param_groups"]
     for group, stored in zip(optimizer.param_groups, groups, strict=True):
         # Torch takes the settings of another optimizer, and fails at the first step.
-        if group.keys() != stored.keys():
+        # Some optimizers add to their own as they go.
+        if not group.keys() <= stored.keys():
             raise ValueError("another optimizer")
     optimizer.load_state_dict(state.optimizer)
 
