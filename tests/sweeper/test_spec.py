@@ -131,6 +131,61 @@ def test_what_is_null_in_params_is_not_searched(name):
     assert set(spec.space.all_distributions()) == set(params) - {name}
 
 
+FAMILIES = "model=choice(conv,squeeze)"
+KNOWN = [{"model": "conv", "model.depth": 2, "model.widths.0": 5, "optimizer": "soap"}]
+
+
+@pytest.fixture
+def known(monkeypatch):
+    monkeypatch.setattr("paretune.portfolio.read_portfolio", lambda: KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start", "n_known"),
+    [
+        ((FAMILIES,), "auto", 1),
+        ((FAMILIES,), None, 0),
+        (("model=conv",), "auto", 0),
+        (("model=conv",), "portfolio", 1),
+        ((FAMILIES, "hydra/sweeper/sampler=random"), "auto", 1),
+        (
+            (
+                "model=conv",
+                "space=null",
+                "seed=range(0,3)",
+                "hydra/sweeper/sampler=grid",
+            ),
+            "auto",
+            0,
+        ),
+    ],
+)
+def test_known_configurations_come_first_where_families_are_searched(
+    known, arguments, start, n_known
+):
+    assert len(spec_of(*arguments, start=start).sampler.portfolio) == n_known
+
+
+def test_a_known_configuration_keeps_its_values(known):
+    [params] = spec_of(FAMILIES, start="auto").sampler.portfolio
+
+    assert params["conv/model.depth"] == 2
+    assert params["conv/model.widths.0"] == 5
+    assert params["optimizer"] == "soap"
+
+
+@pytest.mark.parametrize(
+    ("start", "path", "message"),
+    [
+        ("best", None, "start `best` is invalid; write a list of configurations"),
+        ("portfolio", None, "start `portfolio` needs known configurations"),
+    ],
+)
+def test_a_start_of_another_form_is_refused(start, path, message):
+    with pytest.raises(ConfigError, match=message):
+        spec_of("model=conv", start=start, portfolio=path).read_starts()
+
+
 @pytest.mark.parametrize(
     ("key", "is_searched"),
     [

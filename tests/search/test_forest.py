@@ -1,0 +1,34 @@
+"""A forest over configurations."""
+
+import numpy as np
+
+from paretune.search.forest import Forest
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.random((200, 12))
+# A choice decides which of two numbers matters.
+LOSSES = np.where(ROWS[:, 0] > 0.5, ROWS[:, 1], -ROWS[:, 2])
+
+
+def test_it_predicts_what_a_choice_decides():
+    forest = Forest(ROWS[:150], LOSSES[:150])
+    mean, deviation = forest.predict(ROWS[150:])
+
+    assert np.corrcoef(mean, LOSSES[150:])[0, 1] > 0.9
+    assert (deviation > 0).all()
+
+
+def test_the_same_points_give_the_same_forest():
+    first, second = (Forest(ROWS, LOSSES).predict(ROWS[:9])[0] for _ in range(2))
+
+    assert (first == second).all()
+
+
+def test_it_is_surer_where_it_has_seen_much():
+    known = ROWS[ROWS[:, 0] > 0.5]
+    forest = Forest(known, LOSSES[ROWS[:, 0] > 0.5])
+    _, seen = forest.predict(known)
+    _, unseen = forest.predict(known * 0.4)
+
+    assert seen.mean() < 0.2
+    assert np.isfinite(unseen).all()
