@@ -35,7 +35,7 @@ def test_a_single_run_is_recorded_with_its_weights(command, tmp_path):
     assert run.info.status == "FINISHED"
     assert {"n_params", "val_f1", "test_f1", "images_per_s"} <= set(run.data.metrics)
     assert run.data.tags["layout"].split("/")[0] in MEMORY_FORMATS
-    assert load(weights)[1]["model"]["widths"] == [64, 64]
+    assert load(weights)[1]["model"]["widths"] == [64, 64, 32]
 
 
 def test_a_model_over_the_cap_stops_before_anything_is_built_or_read(command, tmp_path):

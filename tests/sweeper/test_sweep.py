@@ -107,17 +107,15 @@ def test_the_settings_a_study_keeps_are_those_of_the_config_and_not_of_what_was_
         study_name="small", storage=f"sqlite:///{tmp_path}/store/optuna.db"
     )
 
-    assert study.user_attrs["settings"]["model.widths"] == "[16, 16]"
+    assert study.user_attrs["settings"]["model.widths"] == "[8, 8, 8, 8, 8]"
     assert more.code == 0, more.err
 
 
 def test_the_configurations_of_start_run_first_and_once(command, store, tmp_path):
-    """What is searched is taken from them, what is not (the optimizer's name) is the
-    sweep's.
-    """
+    """What is searched is taken from them, what is not is the sweep's."""
     start = (
-        "hydra.sweeper.start=['+recipe=minimalist_841 model=conv model.dropout=0.1 "
-        "model.widths=[4,5] model.norm=batch']"
+        "hydra.sweeper.start=['model=conv model.depth=2 model.widths=[4,5] "
+        "optimizer=adamw optimizer.lr=0.004']"
     )
     command(*SWEEP, n_trials(1), start)
     more = command(*SWEEP, n_trials(2), start)
@@ -131,14 +129,7 @@ def test_the_configurations_of_start_run_first_and_once(command, store, tmp_path
         for trial in study.trials
         if trial.number == 0
     ] == [5]
-    assert (
-        study.trials[0].params[
-            "optimizer.lr"
-            if "optimizer.lr" in study.trials[0].params
-            else "conv/optimizer.lr"
-        ]
-        == 0.001
-    )
+    assert study.trials[0].params["optimizer.lr"] == 0.004
     assert len(study.trials) == 2
 
 
