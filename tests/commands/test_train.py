@@ -323,7 +323,7 @@ SWEEP = ("-m", "data=digits", "model=dense")
         (
             ["-m", "data=digits", "cost=macs", "cap.max_ram_bytes=9"],
             (
-                "the smallest model of the search space has 12,544 bytes of RAM and "
+                "the smallest model of the search space has 1,936 bytes of RAM and "
                 "already exceeds the cap of 9; lower the lower bounds or raise the cap"
             ),
         ),

@@ -390,6 +390,10 @@ def test_the_norm_goes_before_the_activation_if_asked():
             r"model.norm `instance` after the activation gives maps of the same mean",
         ),
         (
+            config_of("conv", norm="instance", pool_after=[1, 2, 3, 4]),
+            r"model.norm `instance` leaves nothing of maps of 1x1; use fewer pools",
+        ),
+        (
             config_of("conv", norm="layer"),
             (
                 r"model.norm `layer` is unknown; expected one of batch, group, "

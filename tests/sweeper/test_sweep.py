@@ -214,6 +214,8 @@ def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(
         "optimizer.lr=choice(1e38,0.01)",
         "optimizer=sgd",
         "hydra.sweeper.sampler.seed=1",
+        "space=null",
+        "model.widths.0=int(interval(2,8))",
     )
     command(*SWEEP, n_trials(3), *lr, "hydra.sweeper.max_failure_rate=1.0")
     study = optuna.load_study(

@@ -13,6 +13,7 @@ from paretune.layers.types import (
     MaxPool,
     MeanOfMaps,
     MeanPool,
+    Norm,
     PadEnd,
     RepeatMaps,
     Shape,
@@ -52,6 +53,11 @@ def infer_shape(layer: Layer, shape: Shape) -> Shape:
             return shape[0], *_slide(shape, layer.size, layer.stride, 0, "pool")
         case MeanPool(size=size):
             return shape[0], *_slide(shape, size, size, 0, "pool")
+        case Norm(kind="instance") if shape[1:] == (1, 1):
+            raise ConfigError(
+                "model.norm `instance` leaves nothing of maps of 1x1; use fewer pools "
+                "or smaller kernels, or set another model.norm"
+            )
         case Linear(units=units):
             return (units,)
         case RepeatMaps(maps=maps):
