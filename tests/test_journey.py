@@ -27,6 +27,7 @@ def test_the_journey_from_the_command_to_the_first_step_is_short(command, monkey
         "data.splitting.train_size=200",
         "trainer.max_epochs=1",
         "model=dense",
+        "trainer.restarts.starts=1",
         "name=small",
         "hydra.sweeper.n_trials=1",
     )

@@ -215,7 +215,9 @@ def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(
         "optimizer=sgd",
         "hydra.sweeper.sampler.seed=1",
         "space=null",
-        "model.widths.0=int(interval(2,8))",
+        "model.depth=2",
+        "model.widths.0=int(interval(2,4))",
+        "cap.max_params=20000",
     )
     command(*SWEEP, n_trials(3), *lr, "hydra.sweeper.max_failure_rate=1.0")
     study = optuna.load_study(
