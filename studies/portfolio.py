@@ -34,6 +34,9 @@ FILE = CONF / "portfolio.yaml"
 # How far what was measured of a configuration is trusted beside what the model of all
 # others' trainings says: the best of many measurements flatters.
 TRUST = 0.5
+# Added to a log error that is predicted only: the best of many predictions flatters
+# more.
+CAUTION = 0.5
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class DataSet:
         if known := self.measured.get(key_of(row)):
             seen = float(np.mean(np.log(np.maximum(1 - np.array(known), LEAST_ERROR))))
             error = TRUST * seen + (1 - TRUST) * error
+        else:
+            error = min(error + CAUTION, 0.0)
         return costs["params"], 1 - float(np.exp(error))
 
 
