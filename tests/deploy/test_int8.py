@@ -39,17 +39,17 @@ WRITTEN = [
     ("squeeze", "activation=silu"),
     ("separable", "neck=3"),
     ("recurrent", "norm=batch"),
-    ("recurrent", "pool_after_steps=[2]"),
-    ("recurrent", "norm=scalar bias=false activation=leaky_relu"),
-    ("recurrent", "norm=scalar norm_each_step=false activation=silu"),
+    ("recurrent", "norm_first=true pool_after_steps=[2]"),
+    ("recurrent", "norm=scalar norm_first=true bias=false activation=leaky_relu"),
+    ("recurrent", "norm=scalar norm_first=true norm_each_step=false activation=silu"),
     (
         "recurrent",
         (
             "stem=2 width=13 depthwise_kernels=3 widen=repeat class_maps=true "
-            "norm=scalar bias=false"
+            "norm=scalar norm_first=true bias=false"
         ),
     ),
-    ("conv", "norm=scalar"),
+    ("conv", "norm=scalar widths=[16,16]"),
     ("squeeze", "views=5"),
     ("squeeze", "padding=same image_pool=2"),
     ("squeeze", "padding=same image_pool=2 views=5"),
