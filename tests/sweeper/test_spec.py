@@ -200,6 +200,26 @@ def test_what_a_sweep_file_sets_is_not_searched(key, is_searched):
     assert (key in spec.space.all_distributions()) == is_searched
 
 
+def test_what_params_leave_out_is_not_searched_where_a_family_brings_it():
+    spec = spec_of("model=conv", params={"augment": None, "model.views": None})
+    searched = spec.space.all_distributions()
+
+    assert not {"augment", "augment.shift", "model.views"} & searched.keys()
+    assert "trainer.label_smoothing" in searched
+
+
+def test_conditions_on_what_a_recipe_sets_are_decided():
+    """It augments by turns, so that shifts are searched and whether it augments is
+    not.
+    """
+    arguments = ("+recipe=era_11", "selection.split=validation", "test=false")
+    spec = spec_of("model=squeeze", *arguments, "data.splitting.val_size=10000")
+    searched = spec.space.all_distributions()
+
+    assert "augment" not in searched
+    assert "augment.shift" in searched
+
+
 def test_what_a_recipe_sets_is_not_searched():
     spec = spec_of("model=choice(conv,squeeze)", "+recipe=minimalist_841", "test=false")
     searched = spec.space.all_distributions()

@@ -13,7 +13,7 @@ from hydra_plugins.paretune_sweeper._composer import Composer
 from paretune.errors import ConfigError
 from paretune.overrides import quote
 from paretune.search.space import Space
-from paretune.search.space_parser import is_named, parse_space
+from paretune.search.space_parser import Settled, is_named, parse_space
 
 
 def read_space(
@@ -22,11 +22,13 @@ def read_space(
     """The space that ``arguments`` and the sweeper's ``params`` span; the former take
     precedence.
     """
-    lines = _write_params(options.params or {}, arguments, composer)
+    params = options.params or {}
+    lines = _write_params(params, arguments, composer)
+    left_out = {key.lstrip("+~") for key, value in params.items() if value is None}
     return parse_space(
         [*lines, *arguments],
         is_group=composer.is_group,
-        own_space=partial(_read_own_space, composer, options.space),
+        own_space=partial(_read_own_space, composer, options.space, left_out),
         loader=composer.loader,
     )
 
@@ -70,16 +72,35 @@ def _write_params(
 
 
 def _read_own_space(
-    composer: Composer, node: str | None, overrides: list[str]
+    composer: Composer,
+    node: str | None,
+    left_out: Collection[str],
+    overrides: list[str],
 ) -> Mapping[str, Any]:
     """The search space that the configuration with these overrides brings along at
-    ``node``, without what a file of it sets.
+    ``node``; what a file of it sets, and what is ``left_out``, is settled.
     """
     if not node:
         return {}
     config = composer.look(overrides)
     own: Mapping[str, Any] = OmegaConf.select(config, node) or {}
-    return {key: own[key] for key in own if not _is_set(composer, config, key)}
+    sweeps: dict[str, Any] = {}
+    for key in own:
+        if key in left_out or _is_set(composer, config, key):
+            sweeps[key] = Settled(_read_value(composer, config, key))
+        else:
+            sweeps[key] = own[key]
+    return sweeps
+
+
+def _read_value(composer: Composer, config: DictConfig, key: str) -> Any:
+    """The option of a config group, or the value of a setting."""
+    if composer.is_group(key):
+        return composer.choose_option(config, key)
+    value = OmegaConf.select(config, key)
+    if OmegaConf.is_config(value):
+        return OmegaConf.to_container(value)
+    return value
 
 
 def _is_set(composer: Composer, config: DictConfig, key: str) -> bool:

@@ -42,8 +42,8 @@ def parse_space(
     """The space that command-line overrides (and the sweeper's ``params``) span.
 
     ``is_group`` tells whether a key is a config group; ``own_space`` gives the mapping
-    of keys to sweeps that a configuration with these overrides brings along (empty
-    where it brings none), config groups among them; ``loader`` lists the groups for
+    of keys to sweeps, or to :class:`Settled` values, that a configuration with these
+    overrides brings along (empty where it brings none), config groups among them; ``loader`` lists the groups for
     ``glob``. A key fixed on the command line leaves the space. What the own spaces of
     all options have alike is common to all branches. Raises
     :class:`~paretune.errors.ConfigError` for a sweep that cannot be read.
@@ -148,6 +148,13 @@ def is_named(key: str, named: Collection[str]) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Settled:
+    """In an own space: a setting that is not searched, as it has this value."""
+
+    value: Any
+
+
 @dataclass
 class _Overrides:
     """The overrides of a command line, by what they are.
@@ -228,7 +235,9 @@ class _OptionSpaces:
         sweeps = self.own_space(write_options(self.typed.fixed, options))
         kept: dict[str, Any] = {}
         for key, value in sweeps.items():
-            if value is not None and not is_named(key, self.typed.named):
+            if isinstance(value, Settled):
+                self.typed.settled.setdefault(key, value.value)
+            elif value is not None and not is_named(key, self.typed.named):
                 kept[key] = value
         return kept
 
