@@ -200,6 +200,17 @@ def test_what_a_sweep_file_sets_is_not_searched(key, is_searched):
     assert (key in spec.space.all_distributions()) == is_searched
 
 
+def test_a_family_that_is_the_only_choice_is_counted():
+    """Which options of groups change no cost is told by trying; a single option is
+    no other than itself.
+    """
+    spec = spec_of("model=choice(recurrent)")
+    smallest = spec.feasible.smallest_of({})
+
+    assert "model.steps" in smallest
+    assert spec.feasible.costs.exact(smallest) == spec.feasible.smallest > 0
+
+
 def test_what_params_leave_out_is_not_searched_where_a_family_brings_it():
     spec = spec_of("model=conv", params={"augment": None, "model.views": None})
     searched = spec.space.all_distributions()

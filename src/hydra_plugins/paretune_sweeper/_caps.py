@@ -106,20 +106,25 @@ def _find_unread_groups(
 
     All of them are changed at the same time, so that few configs are composed.
     """
-    groups = {name: space.common[name] for name in space.groups & space.common.keys()}
-    if not groups:
+    options = {
+        name: list_values(space.common[name])
+        for name in space.groups & space.common.keys()
+    }
+    single = {name: values[0] for name, values in options.items() if len(values) == 1}
+    several = {name: values for name, values in options.items() if len(values) > 1}
+    if not several:
         return set()
-    branch = next(iter(space.combinations()))
-    usual = _look_at_choice(branch, space, composer)
-    options = {name: list_values(dist) for name, dist in groups.items()}
-    for index in range(1, max(map(len, options.values()))):
-        changed = dict(branch)
-        for name, values in options.items():
+    kept = {**next(iter(space.combinations())), **single}
+    # As nothing is chosen, and with each option in turn.
+    usual = composer.look(write_options(space.fixed, kept))
+    for index in range(max(map(len, several.values()))):
+        changed = dict(kept)
+        for name, values in several.items():
             changed[name] = values[min(index, len(values) - 1)]
         config = composer.look(write_options(space.fixed, changed))
         if any(_differs(node, usual, config) for node in nodes):
             return set()
-    return set(groups)
+    return set(several)
 
 
 def _differs(node: str, config: DictConfig, other: DictConfig) -> bool:
