@@ -23,9 +23,9 @@ def assert_counts_are_those_of_a_trace(model, dtype):
     try:
         counted = models.measure(model, dtype)
     except ConfigError as refusal:
-        with pytest.raises(ConfigError, match="leaves no pixel"):
+        with pytest.raises(ConfigError, match="leaves no(thing| pixel)"):
             models.build(model)
-        assume("leaves no pixel" not in str(refusal))
+        assume("leaves no" not in str(refusal))
         raise
     expected = traced(model, dtype)
     assume("macs" in expected.costs)  # torch refuses to normalise a single value
