@@ -23,7 +23,7 @@ def assert_counts_are_those_of_a_trace(model, dtype):
     try:
         counted = models.measure(model, dtype)
     except ConfigError as refusal:
-        with pytest.raises(ConfigError, match="leaves no(thing| pixel)"):
+        with pytest.raises(ConfigError, match=r"leaves no(thing| pixel)"):
             models.build(model)
         assume("leaves no" not in str(refusal))
         raise
