@@ -57,7 +57,10 @@ class Recorded:
         configurations = [question.read_settings(row.settings) for row in rows]
         errors = np.array([max(1 - row.f1, LEAST_ERROR) for row in rows])
         costs = question.feasible.shares_of(configurations)
-        return cls(question, configurations, costs, np.log(errors))
+        # Today's code may refuse what was trained.
+        known = np.flatnonzero(np.isfinite(costs))
+        kept = [configurations[i] for i in known]
+        return cls(question, kept, costs[known], np.log(errors[known]))
 
 
 Predict = Callable[[Recorded, Ints, Ints], Floats]

@@ -8,6 +8,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import create_trial
 
 from contracts.sampler import CONDITIONAL, SPACE, asked, conditional_count, count
 from paretune.errors import ConfigError
@@ -18,6 +19,7 @@ from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.observations import Observation
 from paretune.search.space import Space
+from paretune.search.space_parser import parse_space
 from paretune.search.storage import suggest
 from paretune.search.surrogate import Surrogate, make_features, select_training_points
 
@@ -309,3 +311,36 @@ def test_of_many_points_the_front_and_a_spread_of_the_others_are_learnt():
     assert list(select_training_points(log_costs[:1000], losses[:1000])) == list(
         range(1000)
     )
+
+
+def test_what_an_earlier_version_could_build_and_this_one_cannot_teaches_nothing():
+    """It has no cost any more, which no surrogate could learn from."""
+    space = parse_space(
+        [f"w{i}=int(interval(2,20))" for i in range(14)],
+        is_group=lambda _: False,
+        own_space=lambda _: {},
+    )
+
+    def count_all(params):
+        if params["w0"] == 13:
+            raise ConfigError("model leaves no pixel")
+        return sum(params.values())
+
+    feasible = FeasibleSpace(space, count_all, 200)
+    study = optuna.create_study(
+        directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=0)
+    )
+    distributions = space.all_distributions()
+    for width in (5, 6, 7, 8, 9, 13):
+        params = dict.fromkeys(distributions, 4) | {"w0": width}
+        study.add_trial(
+            create_trial(
+                params=params,
+                distributions=distributions,
+                values=[60, 0.5 + width / 99],
+            )
+        )
+
+    asked = study.ask(distributions)
+
+    assert count_all(asked.params) <= 200

@@ -3,6 +3,7 @@ that it has to offer.
 """
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -206,13 +207,17 @@ def _is_of(params: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
 
 
 def _is_whole(feasible: FeasibleSpace, params: Mapping[str, Any]) -> bool:
-    """Whether ``params`` have every parameter of a branch that may be proposed."""
+    """Whether ``params`` have every parameter of a branch that may be proposed, and can
+    be built: an earlier version may have built what this one refuses.
+    """
     space = feasible.space
     if not any(_is_of(params, choice) for choice in feasible.branches):
         return False
     names = space.distributions(space.branch_of(params))
     missing = [name for name in names if name not in params]
-    return not any(space.is_active(name, params) for name in missing)
+    if any(space.is_active(name, params) for name in missing):
+        return False
+    return isfinite(feasible.cost(dict(params)))
 
 
 def _mutate_value(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
