@@ -112,6 +112,7 @@ def test_an_entry_and_a_count_are_all_that_a_new_cost_takes(paretune, tmp_path):
     swept = paretune(
         *("train", "-m", "name=deep", "data=digits", "model=dense", "cost=depth"),
         *("cap.max_depth=9", "trainer.max_epochs=1", "hydra.sweeper.n_trials=2"),
+        *("model.depth=2", "model.views=1", "model.image_pool=1"),
     )
     asked = paretune("pareto", "deep", "--max-depth", "9", "--cost", "depth")
 

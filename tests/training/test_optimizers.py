@@ -11,7 +11,12 @@ from paretune.errors import ConfigError
 from paretune.paths import CONF
 from paretune.training import schedule
 from paretune.training.fit import fit, seed_everything
-from paretune.training.optimizers import FullMatrix, by_size
+from paretune.training.optimizers import (
+    MOST_BASIS_NUMBERS,
+    FullMatrix,
+    _make_state,
+    by_size,
+)
 from paretune.training.settings import Training
 
 OPTIMIZERS = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
@@ -126,15 +131,15 @@ def test_a_setting_below_one_is_refused(setting):
         FullMatrix([nn.Parameter(torch.ones(1))], **{setting: 0})
 
 
-def test_a_network_too_large_for_full_matrix_is_refused():
-    with pytest.raises(
-        ConfigError,
-        match=(
-            r"`full_matrix` is too large for a network of 100,001 .*at most 100,000; "
-            r"use optimi"
-        ),
-    ):
-        FullMatrix([nn.Parameter(torch.ones(100_001))])
+@pytest.mark.parametrize(
+    ("parameters", "largest"), [(100_000, 350), (200_000, 175), (3_000_000, 11)]
+)
+def test_blocks_of_a_large_network_are_smaller(parameters, largest):
+    """So that a search may try it for any network, and memory is bounded."""
+    state = _make_state(torch.zeros(parameters), block=350)
+
+    assert max(len(basis) for basis in state["bases"]) <= largest
+    assert sum(basis.numel() for basis in state["bases"]) <= MOST_BASIS_NUMBERS
 
 
 def test_the_default_goes_by_the_number_of_parameters():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from paretune.errors import ConfigError, check_least
+from paretune.errors import check_least
 
 if TYPE_CHECKING:
     from pytorch_optimizer import Muon
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 EPSILON = 1e-8
 # Parameters up to which it was measured.
 FULL_MATRIX_WINS = 3000
-# Of which it keeps hundreds of copies.
-MOST_FULL_MATRIX_PARAMETERS = 100_000
+# Numbers that all bases together may have, a quarter of a gigabyte beside their
+# covariances: blocks of 350 up to 100,000 parameters.
+MOST_BASIS_NUMBERS = 35_000_000
 
 
 class FullMatrix(Optimizer):
@@ -31,7 +32,8 @@ class FullMatrix(Optimizer):
     would fit no machine. Here the parameters, in their order, are cut into equal blocks
     of at most ``block`` with a basis each, whatever layers they belong to; a network
     that fits into one block has the full matrix. Time and memory grow with ``block``
-    times the number of parameters.
+    times the number of parameters, so that blocks are smaller in a network of more than
+    100,000.
 
     ``betas`` average the gradient and its square, as in Adam, and the covariance, all a
     step. The bases are renewed every ``renew_every`` steps, by one step of the power
@@ -39,8 +41,7 @@ class FullMatrix(Optimizer):
     first renewal this is Adam. ``weight_decay`` is decoupled (Loshchilov and Hutter
     2017, https://arxiv.org/abs/1711.05101).
 
-    Raises :class:`~paretune.errors.ConfigError` for a number below its least and for
-    more than 100,000 parameters.
+    Raises :class:`~paretune.errors.ConfigError` for a number below its least.
     """
 
     def __init__(
@@ -62,18 +63,6 @@ class FullMatrix(Optimizer):
             "weight_decay": weight_decay,
         }
         super().__init__(params, defaults)
-        self._check_number_of_parameters()
-
-    def _check_number_of_parameters(self) -> None:
-        count = 0
-        for group in self.param_groups:
-            count += sum(parameter.numel() for parameter in group["params"])
-        if count > MOST_FULL_MATRIX_PARAMETERS:
-            raise ConfigError(
-                f"optimizer `full_matrix` is too large for a network of {count:,} "
-                f"parameters; expected at most {MOST_FULL_MATRIX_PARAMETERS:,}; "
-                "use optimizer=soap or optimizer=adamw"
-            )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -114,7 +103,8 @@ def _make_state(gradient: Tensor, block: int) -> dict[str, Any]:
     """The state of a group before its first step; ``mean`` and ``square`` are in the
     bases.
     """
-    number_of_blocks = ceil(len(gradient) / block)
+    most = max(MOST_BASIS_NUMBERS // len(gradient), 1)
+    number_of_blocks = ceil(len(gradient) / min(block, most))
     sizes = [len(part) for part in gradient.tensor_split(number_of_blocks)]
     bases = [_make_identity(size, gradient) for size in sizes]
     return {
