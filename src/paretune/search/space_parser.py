@@ -43,10 +43,10 @@ def parse_space(
 
     ``is_group`` tells whether a key is a config group; ``own_space`` gives the mapping
     of keys to sweeps, or to :class:`Settled` values, that a configuration with these
-    overrides brings along (empty where it brings none), config groups among them; ``loader`` lists the groups for
-    ``glob``. A key fixed on the command line leaves the space. What the own spaces of
-    all options have alike is common to all branches. Raises
-    :class:`~paretune.errors.ConfigError` for a sweep that cannot be read.
+    overrides brings along (empty where it brings none), config groups among them;
+    ``loader`` lists the groups for ``glob``. A key fixed on the command line leaves the
+    space. What the own spaces of all options have alike is common to all branches.
+    Raises :class:`~paretune.errors.ConfigError` for a sweep that cannot be read.
     """
     typed = _Overrides()
     for override in parse_overrides(arguments, loader):
