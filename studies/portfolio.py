@@ -87,7 +87,7 @@ def list_candidates(sets: Sequence[DataSet]) -> list[Candidate]:
     for home in sets:
         for row in home.rows:
             key = key_of(row)
-            if key in candidates:
+            if key in candidates or not home.question.holds(row.settings):
                 continue
             try:
                 scores = {one.name: one.score(row) for one in sets}

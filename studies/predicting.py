@@ -54,6 +54,7 @@ class Recorded:
             for row in RowFile(folder / f"{data}.csv").read().values()
             if row.is_whole
         ]
+        rows = [row for row in rows if question.holds(row.settings)]
         configurations = [question.read_settings(row.settings) for row in rows]
         errors = np.array([max(1 - row.f1, LEAST_ERROR) for row in rows])
         costs = question.feasible.shares_of(configurations)

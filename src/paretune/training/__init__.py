@@ -21,7 +21,7 @@ from paretune.errors import StoreError, first_line
 from paretune.models import build
 from paretune.trust import Trust
 
-__all__ = ["load", "save"]
+__all__ = ["explain", "load", "save"]
 
 # Raised by torch and by what reads a checkpoint's content for a file of another kind.
 UNREADABLE = (
