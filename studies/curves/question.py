@@ -100,16 +100,6 @@ class Question:
             return False
         return self.write_settings(params) == settings
 
-    def holds(self, settings: Mapping[str, Any]) -> bool:
-        """Whether the space holds such settings; that of an earlier recording may have
-        been larger.
-        """
-        try:
-            self.read_settings(settings)
-        except (ConfigError, KeyError):
-            return False
-        return True
-
     def compose(self, params: Configuration, seed: int) -> DictConfig:
         """The config of a training."""
         drawn = self.space.overrides(params)
