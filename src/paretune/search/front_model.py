@@ -22,8 +22,8 @@ from paretune.search.surrogate import Surrogate, select_training_points
 
 Floats = NDArray[np.float64]
 FEWEST = 5  # trials before a surrogate is asked
-# Columns up to which a Gaussian process is the better surrogate: `python -m studies
-# search`, and `replay` for more.
+# Columns up to which the surrogate is a Gaussian process, which was measured in a space
+# of six (`python -m studies search`); it was not compared with a forest there.
 MOST_OF_PROCESS = 12
 N_DRAWS = 64  # candidates of each kind
 N_MUTANTS = 128
