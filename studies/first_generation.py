@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from paretune.front import front
 from paretune.search.capped_sampler import CappedSampler
 from paretune.search.costs import Configuration
-from paretune.search.distributions import as_number, draw_uniform, snap_to_grid
 from paretune.search.ehvi import expected_improvement
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import COST_MARGIN, LOSS_MARGIN
+from paretune.search.mutation import mutate
 from paretune.search.observations import History, Observation
 from paretune.search.one_thread import on_one_thread
 from paretune.search.surrogate import Surrogate, make_features, select_training_points
@@ -27,8 +26,6 @@ FEWEST = 5  # trials of a branch before its surrogate is asked
 N_DRAWS = 96  # candidates of each kind
 N_MUTANTS = 96
 DRAW_ATTEMPTS = 2  # at the cost of a candidate; it need not be met
-MAX_MUTATIONS = 3  # parameters of a mutant that are changed
-MUTATION_STEP = 0.15  # deviation of a change, as a share of the range
 
 
 class BranchModel:
@@ -118,7 +115,7 @@ class BranchModel:
             for _ in range(N_MUTANTS):
                 position = int(rng.integers(len(parents)))
                 parent = self.members[parents[position]]
-                candidates.append(self._mutate(parent, rng))
+                candidates.append(mutate(parent, self.feasible, rng))
 
         return self.feasible.keep_fitting(candidates)
 
@@ -171,32 +168,6 @@ class BranchModel:
         columns = features.reshape(len(configurations), -1)
         log_costs = self.feasible.shares_of(configurations)
         return np.column_stack([columns, log_costs, earliness])
-
-    def _mutate(self, parent: Configuration, rng: np.random.Generator) -> Configuration:
-        """``parent`` with one to three parameters changed: a step of a tenth or so of
-        the range, or another choice.
-        """
-        names = [name for name in parent if name in self.distributions]
-        number = int(rng.integers(1, MAX_MUTATIONS + 1))
-        number = min(number, len(names))
-        changed = rng.choice(names, size=number, replace=False)
-
-        mutated = dict(parent)
-        for name in map(str, changed):
-            dist = self.distributions[name]
-            mutated[name] = _mutate_value(parent[name], dist, rng)
-        return self.feasible.complete(mutated, rng)
-
-
-def _mutate_value(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
-    if isinstance(dist, CategoricalDistribution):
-        return draw_uniform(dist, rng)
-    number = as_number(dist)
-    step = rng.normal(0.0, MUTATION_STEP)
-    if number.log:
-        factor = (number.high / number.low) ** step
-        return snap_to_grid(value * factor, number)
-    return snap_to_grid(value + (number.high - number.low) * step, number)
 
 
 class FirstFrontSampler(CappedSampler):

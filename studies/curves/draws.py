@@ -12,11 +12,10 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from paretune.errors import ConfigError
 from paretune.search.costs import Configuration
-from paretune.search.distributions import as_number, draw_uniform, snap_to_grid
+from paretune.search.mutation import mutate
 from studies.curves.duration import guess_training_s
 from studies.curves.question import Question
 from studies.curves.rows import Row
@@ -36,9 +35,7 @@ REPEATED_NEAR = 0.7  # of repeats are of trainings near the front
 PROPOSALS = 40
 SURELY_TAKEN_S = 15.0
 IMPATIENCE = 1.5  # power of the share of that time by which slower ones are taken
-LARGEST_CHANGE = 3  # parameters of a mutant that are changed
 SMALLER = 1.6  # power of a uniform share of the way over all sizes
-STEP = 0.15  # deviation of a change, as a share of the range
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ def _propose_mutations(
     def propose() -> Draw:
         parent = near[int(rng.integers(len(near)))]
         params = question.read_settings(parent.settings)
-        mutated = mutate(params, question, rng)
+        mutated = mutate(params, question.feasible, rng)
         return Draw(number, MUTATION, question.round(mutated), parent.number)
 
     return propose
@@ -150,32 +147,6 @@ PROPOSE = {
     MUTATION: _propose_mutations,
     REPEAT: _propose_repeats,
 }
-
-
-def mutate(
-    params: Configuration, question: Question, rng: np.random.Generator
-) -> Configuration:
-    """``params`` with one to three of them changed: a step of a tenth or so of the
-    range, or another choice.
-    """
-    branch = question.space.branch_of(params)
-    distributions = question.space.distributions(branch)
-    names = [name for name in params if name in distributions]
-    number = min(int(rng.integers(1, LARGEST_CHANGE + 1)), len(names))
-    mutated = dict(params)
-    for name in map(str, rng.choice(names, size=number, replace=False)):
-        mutated[name] = _change(params[name], distributions[name], rng)
-    return question.feasible.complete(mutated, rng)
-
-
-def _change(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
-    if isinstance(dist, CategoricalDistribution):
-        return draw_uniform(dist, rng)
-    number = as_number(dist)
-    step = rng.normal(0.0, STEP)
-    if number.log:
-        return snap_to_grid(value * (number.high / number.low) ** step, number)
-    return snap_to_grid(value + (number.high - number.low) * step, number)
 
 
 def _is_wanted(proposed: Draw, question: Question, tried: set[str]) -> bool:

@@ -24,8 +24,8 @@ from paretune.search.front_model import FrontModel
 from paretune.search.front_sampler import COST_MARGIN, LOSS_MARGIN, FrontSampler
 from paretune.search.observations import History, Observation
 from paretune.search.one_thread import on_one_thread
+from paretune.search.worker import suggest_all
 from studies.replay.policy import Outcome, Setting, Step
-from studies.replay.sweeps import draw_params
 
 Floats = NDArray[np.float64]
 RUNGS = (1, 3, 9)
@@ -104,7 +104,7 @@ class PausingPolicy:
     def _begin(self) -> _Paused:
         trial = self.study.ask()
         self.trials[trial.number] = trial
-        params = self._planned or draw_params(self.space, trial)
+        params = self._planned or suggest_all(self.space, trial)
         self._planned = None
         return _Paused(trial.number, params, self.feasible.cost(params))
 

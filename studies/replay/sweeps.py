@@ -3,21 +3,18 @@
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
 from paretune.portfolio import read_portfolio
-from paretune.search.costs import Configuration
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.portfolio import place_entries
 from paretune.search.racing import Race, judge
-from paretune.search.space import Space
-from paretune.search.storage import suggest
+from paretune.search.worker import suggest_all
 from studies.first_generation import FirstFrontSampler
 from studies.replay.policy import Outcome, Setting, Step
 
@@ -49,7 +46,7 @@ class SweepPolicy:
         else:
             trial = self.study.ask()
             self.in_hand[worker] = trial
-            params = draw_params(self.space, trial)
+            params = suggest_all(self.space, trial)
             step = Step(trial.number, params, seed=0, until=self.stops[0])
         self.steps[worker] = step
         return step
@@ -65,17 +62,6 @@ class SweepPolicy:
         if not may_stay(outcome.epoch, (outcome.cost, outcome.f1[-1])):
             del self.in_hand[worker]
             self.study.tell(trial, state=TrialState.PRUNED)
-
-
-def draw_params(space: Space, trial: Trial) -> Configuration:
-    """What the sampler drew for the trial, handed over name by name."""
-    drawn: dict[str, Any] = {}
-    for name, choice in space.choices.items():
-        drawn[name] = suggest(trial, name, choice)
-    for name, dist in space.distributions(space.branch_of(drawn)).items():
-        if space.is_active(name, drawn):
-            drawn[name] = suggest(trial, name, dist)
-    return drawn
 
 
 def make_first(feasible: FeasibleSpace, seed: int) -> BaseSampler:

@@ -8,15 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from paretune.front import front
 from paretune.search.columns import Columns
 from paretune.search.costs import Configuration
-from paretune.search.distributions import as_number, draw_uniform, snap_to_grid
 from paretune.search.ehvi import expected_improvement
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.forest import Forest
+from paretune.search.mutation import mutate
 from paretune.search.observations import History, Observation
 from paretune.search.surrogate import Surrogate, select_training_points
 
@@ -28,8 +27,6 @@ MOST_OF_PROCESS = 12
 N_DRAWS = 64  # candidates of each kind
 N_MUTANTS = 128
 DRAW_ATTEMPTS = 1  # at the cost of a candidate; it need not be met
-MAX_MUTATIONS = 3  # parameters of a mutant that are changed
-MUTATION_STEP = 0.15  # deviation of a change, as a share of the range
 
 
 class Predictor(Protocol):
@@ -124,7 +121,7 @@ class FrontModel:
             for _ in range(N_MUTANTS):
                 position = int(rng.integers(len(parents)))
                 parent = self.members[parents[position]]
-                candidates.append(self._mutate(parent, rng))
+                candidates.append(mutate(parent, self.feasible, rng))
         return self.feasible.keep_fitting(candidates)
 
     def predict_gains(
@@ -172,22 +169,6 @@ class FrontModel:
         log_costs = self.feasible.shares_of(configurations)
         return np.column_stack([columns, log_costs, earliness])
 
-    def _mutate(self, parent: Configuration, rng: np.random.Generator) -> Configuration:
-        """``parent`` with one to three parameters changed: a step of a tenth or so of
-        the range, or another choice.
-        """
-        space = self.feasible.space
-        distributions = space.distributions(space.branch_of(parent))
-        names = [name for name in parent if name in distributions]
-        number = int(rng.integers(1, MAX_MUTATIONS + 1))
-        number = min(number, len(names))
-        changed = rng.choice(names, size=number, replace=False)
-
-        mutated = dict(parent)
-        for name in map(str, changed):
-            mutated[name] = _mutate_value(parent[name], distributions[name], rng)
-        return self.feasible.complete(mutated, rng)
-
 
 def _keep_promising(feasible: FeasibleSpace, history: History) -> list[Configuration]:
     """The branches without those of which every trial so far failed, and several
@@ -218,14 +199,3 @@ def _is_whole(feasible: FeasibleSpace, params: Mapping[str, Any]) -> bool:
     if any(space.is_active(name, params) for name in missing):
         return False
     return isfinite(feasible.cost(dict(params)))
-
-
-def _mutate_value(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
-    if isinstance(dist, CategoricalDistribution):
-        return draw_uniform(dist, rng)
-    number = as_number(dist)
-    step = rng.normal(0.0, MUTATION_STEP)
-    if number.log:
-        factor = (number.high / number.low) ** step
-        return snap_to_grid(value * factor, number)
-    return snap_to_grid(value + (number.high - number.low) * step, number)

@@ -233,17 +233,10 @@ class _Attempt:
             return True
 
     def _draw_overrides(self) -> list[str]:
-        """The trial's configuration, which the sampler draws when the first value is
-        suggested; Optuna hands it over name by name.
-        """
+        """The trial's configuration, and what the app's own function suggests."""
         space = self.sweep.space
         trial = self.trial
-        drawn: dict[str, Any] = {}
-        for name, choice in space.choices.items():
-            drawn[name] = suggest(trial, name, choice)
-        for name, dist in space.distributions(space.branch_of(drawn)).items():
-            if space.is_active(name, drawn):
-                drawn[name] = suggest(trial, name, dist)
+        drawn = suggest_all(space, trial)
         overrides = space.overrides(drawn)
         if self.sweep.suggest:
             self.sweep.suggest(trial, overrides)
@@ -311,6 +304,19 @@ class _Attempt:
             self.trial.number,
         )
         return False
+
+
+def suggest_all(space: Space, trial: Trial) -> dict[str, Any]:
+    """The whole configuration of a trial, which the sampler draws when the first value
+    is suggested; Optuna hands it over name by name.
+    """
+    drawn: dict[str, Any] = {}
+    for name, choice in space.choices.items():
+        drawn[name] = suggest(trial, name, choice)
+    for name, dist in space.distributions(space.branch_of(drawn)).items():
+        if space.is_active(name, drawn):
+            drawn[name] = suggest(trial, name, dist)
+    return drawn
 
 
 def _read_values(returned: Any, objectives: int) -> Sequence[float]:
