@@ -1,5 +1,5 @@
-// The mean of squares of pixels that lie side by side. All loops go through y [maps][out_rows][out_columns][LANES]; rows
-// and columns of x [maps][rows][columns][LANES] that fill no square are not read.
+// The mean of squares of pixels that lie side by side. All loops go through y [maps][out_rows][out_columns][LANES];
+// rows and columns of x [maps][rows][columns][LANES] that fill no square are not read.
 #pragma once
 
 #include <cstdint>
