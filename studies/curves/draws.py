@@ -33,8 +33,8 @@ MARGIN = 0.2  # of the lowest error so far that counts as near the front
 REPEATED_NEAR = 0.7  # of repeats are of trainings near the front
 # Proposals for a number; one is taken by chance, the sooner the faster it trains.
 PROPOSALS = 40
-SURELY_TAKEN_S = 15.0
-IMPATIENCE = 1.5  # power of the share of that time by which slower ones are taken
+SURELY_TAKEN_S = 10.0
+IMPATIENCE = 2.0  # power of the share of that time by which slower ones are taken
 SMALLER = 1.6  # power of a uniform share of the way over all sizes
 
 
