@@ -15,7 +15,7 @@ from paretune.search.capped_sampler import CappedSampler
 from paretune.search.costs import Configuration
 from paretune.search.ehvi import expected_improvement
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.front_sampler import COST_MARGIN, LOSS_MARGIN
+from paretune.search.front_model import COST_MARGIN, LOSS_MARGIN
 from paretune.search.mutation import mutate
 from paretune.search.observations import History, Observation
 from paretune.search.one_thread import on_one_thread

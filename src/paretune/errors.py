@@ -12,6 +12,7 @@
     └── SweepError    a sweep that gave up
 
     Raced             no mistake: a trial that was stopped early because it cannot reach the front
+    └── Paused        one that waits, with its weights, and may go on later
 
 Every message is one line: what is wrong, the `value`, and what to do. The commands print
 it alone and leave with exit code 2.
@@ -54,6 +55,17 @@ class Raced(Exception):  # noqa: N818 - no error
     """A trial was stopped at a rung because its curve cannot reach the front any
     more.
     """
+
+
+class Paused(Raced):
+    """A trial waits at a rung, after ``epoch``, each of which took ``epoch_s`` seconds
+    on average.
+    """
+
+    def __init__(self, epoch: int, epoch_s: float) -> None:
+        super().__init__(f"it waits after epoch {epoch}")
+        self.epoch = epoch
+        self.epoch_s = epoch_s
 
 
 def first_line(error: BaseException) -> str:

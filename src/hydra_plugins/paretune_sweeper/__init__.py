@@ -47,6 +47,9 @@ class RaceOptions:
     # A trial whose error is at most this share above the lowest of those that cost no
     # more goes on, too.
     margin: float = 0.15
+    # Trials wait at each rung with their weights, and the one goes on that is worth most
+    # a second, or a new one begins. For tasks that can be left and taken up again.
+    pause: bool = False
 
 
 @dataclass

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Condition, Event, Thread
 
 import psutil
@@ -20,16 +21,16 @@ from paretune.errors import SweepError, first_line
 from paretune.retry import FaultError, patience
 from paretune.search.claims import (
     count_starts,
-    find_in_hand,
     kill_overdue,
     kill_workers,
     list_live_crews,
     name_this_process,
+    needs_worker,
     reclaim,
 )
 from paretune.search.interrupts import last_act
 from paretune.search.storage import refuse_broken
-from paretune.search.study import ask_to_stop, is_stopping, list_finished, list_running
+from paretune.search.study import ask_to_stop, is_stopping
 from paretune.search.worker import Interrupted, Sweep
 
 log = logging.getLogger(__name__)
@@ -235,9 +236,8 @@ class WorkerPool:
 
     def _is_needed(self) -> bool:
         """Whether there are trials that no worker has in hand."""
-        kept = len(find_in_hand(self.study, list_running(self.study)))
-        taken = len(list_finished(self.study)) + kept
-        return self.sweep.limits.leaves_room(self.study, taken)
+        leaves_room = partial(self.sweep.limits.leaves_room, self.study)
+        return needs_worker(self.study, leaves_room, self.sweep.race)
 
     def _has_room(self) -> bool:
         """Whether there is room for one more worker, which is then counted; a killed

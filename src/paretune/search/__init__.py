@@ -29,7 +29,8 @@ class TrialHandle:
     started before, its draw.
 
     Its worker runs about ``n_alike`` trials of its choice of config groups, for
-    ``timeout_s`` at most.
+    ``timeout_s`` at most. ``waited_at`` is the epoch after which it has waited last; 0
+    if it never did.
     """
 
     sweep: str
@@ -37,6 +38,8 @@ class TrialHandle:
     attempt: int
     searched: Mapping[str, str]
     may_stay: Callable[[int, Sequence[float]], bool] = always
+    pauses: Callable[[int, Sequence[float]], bool] | None = None
+    waited_at: int = 0
     share: Callable[[str, Choose], dict[str, Any]] = choose_alone
     n_alike: float = 1.0
     timeout_s: float | None = None
@@ -56,6 +59,19 @@ class TrialHandle:
         raise Raced(
             f"{', '.join(numbers)} after epoch {epoch} is not good enough to go on"
         )
+
+    def report_or_wait(self, epoch: int, *values: float) -> bool:
+        """Like :meth:`report`, for a task that can be left and taken up again: ``True``
+        if the trial is to wait after this epoch.
+
+        The task then keeps its state where a further attempt of the same trial finds
+        it, and raises :class:`~paretune.errors.Paused`. That attempt may be in another
+        process; a state that it does not find it makes anew.
+        """
+        if self.pauses is None:
+            self.report(epoch, *values)
+            return False
+        return self.pauses(epoch, values)
 
     def shared(self, name: str, choose: Choose) -> dict[str, Any]:
         """The value ``name`` (plain data, as JSON has it) that all trials of the sweep

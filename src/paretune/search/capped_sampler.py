@@ -9,7 +9,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from paretune.errors import check_least
 from paretune.search.costs import Configuration
@@ -28,12 +28,6 @@ TRIES = 12  # proposals before one that was tried already is accepted
 # so many that it was the last but few.
 START_TRIES = 100
 DRAWN = "drawn"  # the note of a trial with its whole configuration
-TRIED_STATES = (
-    TrialState.COMPLETE,
-    TrialState.PRUNED,
-    TrialState.RUNNING,
-    TrialState.FAIL,
-)
 
 
 class CappedSampler(BaseSampler):
@@ -219,9 +213,8 @@ class _Others:
     @classmethod
     def read(cls, study: Study, trial: FrozenTrial) -> "_Others":
         """Those of the trials besides ``trial``."""
-        trials = study.get_trials(deepcopy=False, states=TRIED_STATES)
         others = cls([], set())
-        for other in trials:
+        for other in study.get_trials(deepcopy=False):
             if other.number == trial.number:
                 continue
             params = configuration_of(other)

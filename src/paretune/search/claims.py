@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,15 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from paretune.search.interrupts import GRACE_S
+from paretune.search.pausing import (
+    PAUSED,
+    Pause,
+    choose_paused,
+    is_paused,
+    list_paused,
+    may_go_on,
+)
+from paretune.search.racing import Race
 from paretune.search.storage import (
     add_waiting,
     as_trial,
@@ -48,27 +58,56 @@ OWNER = (WORKER, ATTEMPT)
 TAKEN = TrialState.WAITING, TrialState.RUNNING
 PUT_BACK = TrialState.RUNNING, TrialState.WAITING
 FAILED = TrialState.RUNNING, TrialState.FAIL
+STOPPED = TrialState.WAITING, TrialState.PRUNED
 
 
-def ask(study: Study, leaves_room: Callable[[int], bool]) -> tuple[Trial, int] | None:
+def ask(
+    study: Study, leaves_room: Callable[[int], bool], race: Race | None = None
+) -> tuple[Trial, int] | None:
     """A trial to run, and how often it was started before; ``None`` if all that the
     sweep has are in somebody's hands.
 
-    ``leaves_room`` says whether it has more than so many; numbers begin at 0. The trial
-    is running from here on, and this process is its worker: both are written in one
-    transaction, so that no trial has two workers and none is running without one.
+    ``leaves_room`` says whether it has more than so many; numbers begin at 0. Trials
+    that were cut off come first, then one that waits at a rung of the ``race`` or a new
+    one, whichever is worth more. Once nothing is worth training any more, those that
+    wait are stopped for good.
+
+    The trial is running from here on, and this process is its worker: both are written
+    in one transaction, so that no trial has two workers and none is running without
+    one.
     """
-    while leaves_room(len(list_finished(study)) + len(list_running(study))):
-        waiting = study.get_trials(deepcopy=False, states=[TrialState.WAITING])
-        if not any(leaves_room(trial.number) for trial in waiting):
-            # The number that a further one would have.
-            if not leaves_room(len(study.get_trials(deepcopy=False))):
-                return None
-            waiting = [add_waiting(study)]
-        for trial in waiting:
-            if leaves_room(trial.number) and _take(study, trial):
-                return as_trial(study, trial), _read_attempt(trial)
-    return None
+    while True:
+        paused = list_paused(study)
+        running = list_running(study)
+        n_begun = len(list_finished(study)) + len(running) + len(paused)
+        trial = _choose(study, leaves_room, race, paused, n_begun)
+        if trial is None:
+            if paused and not running and not leaves_room(n_begun):
+                settle(study)
+            return None
+        if _take(study, trial):
+            return as_trial(study, trial), _read_attempt(trial)
+
+
+def _choose(
+    study: Study,
+    leaves_room: Callable[[int], bool],
+    race: Race | None,
+    paused: Sequence[FrozenTrial],
+    n_begun: int,
+) -> FrozenTrial | None:
+    """The trial that is to run next, a new one if need be; ``None`` if there is none."""
+    may_begin = leaves_room(n_begun)
+    if may_begin:
+        for trial in study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
+            if leaves_room(trial.number) and not is_paused(trial):
+                return trial
+        # The number that a further one would have.
+        may_begin = leaves_room(len(study.get_trials(deepcopy=False)))
+    chosen = choose_paused(study, race, paused, may_begin=may_begin)
+    if chosen is None and may_begin:
+        return add_waiting(study)
+    return chosen
 
 
 def _take(study: Study, trial: FrozenTrial) -> bool:
@@ -102,6 +141,41 @@ def requeue(
     if deaths is not None:
         notes[DEATHS] = deaths
     return switch(study, trial, PUT_BACK, notes, OWNER)
+
+
+def pause(study: Study, trial: Trial, where: Pause) -> bool:
+    """Have a running trial wait at a rung; what goes on later is a further attempt.
+    ``False`` if it is over or in other hands.
+    """
+    notes = {
+        WORKER: None,
+        ATTEMPT: _read_attempt(trial) + 1,
+        LATEST: None,
+        PAUSED: asdict(where),
+    }
+    return switch(study, trial, PUT_BACK, notes, OWNER)
+
+
+def settle(study: Study) -> None:
+    """Stop the trials that wait at a rung, for good."""
+    for trial in list_paused(study):
+        switch(study, trial, STOPPED, {ENDED: time.time()}, OWNER)
+
+
+def needs_worker(
+    study: Study, leaves_room: Callable[[int], bool], race: Race | None
+) -> bool:
+    """Whether there is something to do that no worker has in hand."""
+    running = list_running(study)
+    kept = find_in_hand(study, running)
+    paused = list_paused(study)
+    n_taken = len(list_finished(study)) + len(kept) + len(paused)
+    if leaves_room(n_taken):
+        return True
+    if not paused:
+        return False
+    # The last one to end stops those that wait.
+    return not running or may_go_on(study, race, paused)
 
 
 def reclaim(study: Study, retry: int) -> int:

@@ -26,6 +26,10 @@ FEWEST = 5  # trials before a surrogate is asked
 MOST_OF_PROCESS = 12
 N_DRAWS = 64  # candidates of each kind
 N_MUTANTS = 128
+# of the reference beyond the largest cost and error, so that models there are worth
+# something too
+COST_MARGIN = 0.02
+LOSS_MARGIN = 0.1
 DRAW_ATTEMPTS = 1  # at the cost of a candidate; it need not be met
 
 
@@ -133,8 +137,26 @@ class FrontModel:
         """Expected improvement ``(M,)`` of each candidate over the known points."""
         rows = self.make_rows(candidates)
         mean, deviation = surrogate.predict(rows)
-        costs = self._costs(candidates)
+        return self.improve(candidates, mean, deviation, reference)
+
+    def improve(
+        self,
+        configurations: Sequence[Configuration],
+        mean: Floats,
+        deviation: Floats,
+        reference: tuple[float, float],
+    ) -> Floats:
+        """Expected improvement ``(M,)`` over the known points, of a loss with this mean
+        and deviation ``(M,)``.
+        """
+        costs = self._costs(configurations)
         return expected_improvement(costs, mean, deviation, self.known, reference)
+
+    @property
+    def reference(self) -> tuple[float, float]:
+        """The point, beyond all known ones, that volume is measured from."""
+        worst = float(self.known[:, 1].max(initial=0.0))
+        return 1 + COST_MARGIN, worst + LOSS_MARGIN
 
     def _costs(self, configurations: Sequence[Configuration]) -> Floats:
         """The costs of whole configurations, from 0 to 1.

@@ -3,6 +3,7 @@ most.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,19 +13,17 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from paretune.errors import ConfigError, check_least
-from paretune.search.capped_sampler import CappedSampler
+from paretune.search.capped_sampler import CappedSampler, configuration_of
 from paretune.search.columns import Columns
 from paretune.search.costs import Configuration
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_model import FrontModel
+from paretune.search.next_step import StepValues, list_progress
 from paretune.search.observations import History
 from paretune.search.one_thread import on_one_thread
+from paretune.search.racing import Race
 
 Floats = NDArray[np.float64]
-# of the reference beyond the largest cost and error, so that models there are worth
-# something too
-COST_MARGIN = 0.02
-LOSS_MARGIN = 0.1
 
 
 class FrontSampler(CappedSampler):
@@ -56,6 +55,7 @@ class FrontSampler(CappedSampler):
         super().__init__(feasible, **start)
         check_least("sampler.exponent", exponent, 0, most=1, whole=False)
         self.exponent = exponent
+        self._planned: _Plan | None = None
 
     def check_objectives(self, directions: Sequence[str]) -> None:
         """Raise :class:`~paretune.errors.ConfigError` unless there are a cost that is
@@ -74,9 +74,67 @@ class FrontSampler(CappedSampler):
     def propose(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
     ) -> Configuration:
-        """The candidate with the largest expected improvement."""
+        """The candidate with the largest expected improvement, or what
+        :meth:`choose_paused` found worth beginning.
+        """
+        planned, self._planned = self._planned, None
+        if planned and planned.number == trial.number:
+            return planned.params
         with on_one_thread():
             return self._propose_best(study, trial, rng)
+
+    def choose_paused(
+        self,
+        study: Study,
+        race: Race,
+        paused: Sequence[FrozenTrial],
+        *,
+        may_begin: bool,
+    ) -> FrozenTrial | None:
+        """The one of the ``paused`` trials that is expected to add most hypervolume a
+        second; ``None`` if a new one is, and ``may_begin``.
+        """
+        if not paused:
+            return None
+        trials = study.get_trials(deepcopy=False)
+        is_start = len(trials) < max(self.n_startup, len(self.portfolio))
+        if may_begin and is_start:
+            return None
+        with on_one_thread():
+            return self._choose_step(study, trials, race, paused, may_begin=may_begin)
+
+    def _choose_step(
+        self,
+        study: Study,
+        trials: Sequence[FrozenTrial],
+        race: Race,
+        paused: Sequence[FrozenTrial],
+        *,
+        may_begin: bool,
+    ) -> FrozenTrial | None:
+        score_at = study.directions.index(StudyDirection.MAXIMIZE)
+        history = History.read(trials, score_at, len(trials))
+        model = FrontModel(self.feasible, self.exponent, self.columns, history)
+        if model.surrogate is None or not model.branches:
+            return None if may_begin else paused[0]
+        values = StepValues(model, race, list_progress(trials, score_at))
+        waiting = list_progress(paused, score_at)
+        value_waiting = values.value_waiting(waiting, model.reference)
+        best = paused[int(value_waiting.argmax())]
+        if not may_begin:
+            return best
+
+        rng = np.random.default_rng([self.seed, len(trials), len(history.seen)])
+        tried = {frozenset(configuration_of(trial).items()) for trial in trials}
+        candidates = model.make_candidates(rng)
+        new = [one for one in candidates if frozenset(one.items()) not in tried]
+        if not new:
+            return best
+        value_new = values.value_new(new, model.reference)
+        if value_waiting.max() >= value_new.max():
+            return best
+        self._planned = _Plan(len(trials), new[int(value_new.argmax())])
+        return None
 
     def _propose_best(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
@@ -85,12 +143,10 @@ class FrontSampler(CappedSampler):
         if not model.branches or model.surrogate is None:
             return self._draw_any(rng)  # too little is known, or all of it failed
 
-        worst = float(model.known[:, 1].max(initial=0.0))
-        reference = (1 + COST_MARGIN, worst + LOSS_MARGIN)
         candidates = model.make_candidates(rng)
         if not candidates:
             return self._draw_any(rng)
-        gains = model.predict_gains(model.surrogate, candidates, reference)
+        gains = model.predict_gains(model.surrogate, candidates, model.reference)
         return candidates[int(gains.argmax())]
 
     def _make_model(self, study: Study, trial: FrozenTrial) -> FrontModel:
@@ -107,3 +163,11 @@ class FrontSampler(CappedSampler):
     def _draw_any(self, rng: np.random.Generator) -> Configuration:
         share = float(rng.random())
         return self.feasible.draw_at_share(rng, share, None, self.exponent)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the trial of this number is to be, if it is the next one."""
+
+    number: int
+    params: Configuration

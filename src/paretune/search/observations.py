@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.front import LEAST_ERROR
 from paretune.search.capped_sampler import configuration_of
 from paretune.search.costs import Configuration
+from paretune.search.pausing import is_paused
 from paretune.search.racing import read_rung_scores
 
 MEASURED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -34,11 +35,11 @@ class Observation:
         observations: list[Observation] = []
 
         for epoch, score in read_rung_scores(trial.user_attrs).items():
-            loss = _log_error(score)
+            loss = compute_log_error(score)
             observations.append(cls(params, loss, epoch))
 
         if trial.values:
-            loss = _log_error(trial.values[score_at])
+            loss = compute_log_error(trial.values[score_at])
             observations.append(cls(params, loss, None))
         return observations
 
@@ -46,7 +47,7 @@ class Observation:
 @dataclass(frozen=True)
 class History:
     """The measurements of a study, and the configurations of its trials that are
-    running and that ended.
+    running and that ended or wait at a rung.
     """
 
     seen: list[Observation]
@@ -62,7 +63,7 @@ class History:
         """
         history = cls([], [], [])
         for trial in trials:
-            if trial.state in MEASURED_STATES:
+            if trial.state in MEASURED_STATES or is_paused(trial):
                 history.seen.extend(Observation.all_of(trial, score_at))
                 history.ended.append(configuration_of(trial))
             elif trial.state is TrialState.FAIL:
@@ -72,6 +73,7 @@ class History:
         return history
 
 
-def _log_error(score: float) -> float:
+def compute_log_error(score: float) -> float:
+    """The log of one less a score in [0, 1]."""
     error = max(1 - score, LEAST_ERROR)
     return log(error)

@@ -13,19 +13,26 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from paretune.errors import ConfigError, check_least
+from paretune.errors import ConfigError, Raced, check_least
 from paretune.front import ranks
 from paretune.search import always
 from paretune.search.storage import ENQUEUED, read_trial
 
 # Before the epoch, in the name of the attribute with what a trial had there.
 RUNG = "rung:"
-RANKED_STATES = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+RANKED_STATES = (
+    TrialState.COMPLETE,
+    TrialState.PRUNED,
+    TrialState.RUNNING,
+    TrialState.WAITING,
+)
 Judge = Callable[[int, Sequence[float]], bool]
+Pauses = Callable[[int, Sequence[float]], bool]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,13 +41,16 @@ class Race:
 
     Rungs are at ``min_epochs``, ``min_epochs * eta``, ... (``rungs`` of them); at each,
     trials of the best 1/``eta`` stay, and those whose error is at most the share
-    ``margin`` above the lowest one that costs no more.
+    ``margin`` above the lowest one that costs no more. With ``pause`` a trial waits at
+    each rung and may go on later (:mod:`paretune.search.pausing`), if its task can be
+    left and taken up again.
     """
 
     eta: int
     rungs: int
     min_epochs: int
     margin: float
+    pause: bool = False
 
     def __post_init__(self) -> None:
         check_least("hydra.sweeper.race.eta", self.eta, 2)
@@ -57,6 +67,10 @@ class Race:
             epoch *= self.eta
         return epochs
 
+    def guess_last_epoch(self) -> int:
+        """About where a trial ends: where a further rung would be."""
+        return int(self.min_epochs * self.eta**self.rungs)
+
 
 def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
     """Whether the trial in row ``mine`` of (cost, error) ``costs`` ``(N, 2)`` at a rung
@@ -68,7 +82,10 @@ def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
     their rank is poor, and an epoch later they may be on it.
     """
     rows = np.asarray(costs, dtype=float)
-    rank = ranks(rows)
+    return _stays(rows, ranks(rows), mine, race)
+
+
+def _stays(rows: Floats, rank: NDArray[np.intp], mine: int, race: Race) -> bool:
     n_better = int((rank < rank[mine]).sum())
     if n_better < len(rank) / race.eta:
         return True
@@ -77,6 +94,20 @@ def stays(costs: ArrayLike, mine: int, race: Race) -> bool:
     no_larger = rows[:, 0] <= cost
     lowest = rows[no_larger, 1].min()
     return bool(error <= lowest * (1 + race.margin))
+
+
+def find_staying(study: Study, epoch: int, race: Race) -> set[int]:
+    """The numbers of the trials that were at the rung of this epoch and would not be
+    stopped there now.
+    """
+    reached = _find_reached(study, epoch)
+    rows = _make_costs(reached)
+    rank = ranks(rows)
+    staying: set[int] = set()
+    for mine, number in enumerate(reached):
+        if _stays(rows, rank, mine, race):
+            staying.add(number)
+    return staying
 
 
 def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
@@ -132,17 +163,51 @@ def _may_stay_in_race(
         return True
     if not all(map(isfinite, values)):  # a network that diverged stays at no rung
         return False
-    trial.set_user_attr(f"{RUNG}{epoch}", [float(value) for value in values])
-    # A person asked for it: what the sweep is compared with.
-    if ENQUEUED in read_trial(study, trial).system_attrs:
+    _keep_score(trial, epoch, values)
+    if _is_asked_for(study, trial):
         return True
 
     reached = _find_reached(study, epoch)
     reached[trial.number] = values
-    rows = np.array(list(reached.values()))
-    costs = rows * (1, -1) + (0, 1)  # the error, of a score in [0, 1]
     mine = list(reached).index(trial.number)
-    return stays(costs, mine, race)
+    return stays(_make_costs(reached), mine, race)
+
+
+def decide_pause(study: Study, trial: Trial, race: Race, waited_at: int) -> Pauses:
+    """A function from (epoch, values) to whether ``trial`` is to wait there: at each
+    rung beyond the epoch ``waited_at``, where it has waited before.
+
+    It raises :class:`~paretune.errors.Raced` for a network that diverged, which is not
+    worth its state.
+    """
+
+    def pauses(epoch: int, values: Sequence[float]) -> bool:
+        _check_report(study, race, values)
+        if epoch not in race.epochs() or epoch <= waited_at:
+            return False
+        if not all(map(isfinite, values)):
+            raise Raced(f"{list(values)} after epoch {epoch} is not finite")
+        _keep_score(trial, epoch, values)
+        return not _is_asked_for(study, trial)
+
+    return pauses
+
+
+def _keep_score(trial: Trial, epoch: int, values: Sequence[float]) -> None:
+    trial.set_user_attr(f"{RUNG}{epoch}", [float(value) for value in values])
+
+
+def _is_asked_for(study: Study, trial: Trial) -> bool:
+    """Whether a person asked for it: what the sweep is compared with is trained to its
+    end.
+    """
+    return ENQUEUED in read_trial(study, trial).system_attrs
+
+
+def _make_costs(reached: Mapping[int, Sequence[float]]) -> Floats:
+    """Costs and errors ``(N, 2)``, of scores in [0, 1]."""
+    rows = np.array(list(reached.values()), dtype=float).reshape(-1, 2)
+    return np.asarray(rows * (1, -1) + (0, 1))
 
 
 def _find_reached(study: Study, epoch: int) -> dict[int, Sequence[float]]:

@@ -14,7 +14,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
 
-from paretune.errors import ConfigError, Raced
+from paretune.errors import ConfigError, Paused, Raced
 from paretune.retry import FaultError, patience
 from paretune.search import TrialHandle, make_current
 from paretune.search.asks import note_ask
@@ -25,11 +25,13 @@ from paretune.search.claims import (
     explain_timeout,
     fail,
     is_still_owned,
+    pause,
     reclaim,
     requeue,
 )
 from paretune.search.interrupts import Watch, begin_anew, is_interrupt, is_termination
-from paretune.search.racing import Judge, Race, judge
+from paretune.search.pausing import Pause, read_pause
+from paretune.search.racing import Judge, Race, decide_pause, judge
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
 from paretune.search.storage import beating, note, read_trial, refuse_broken, suggest
@@ -101,7 +103,7 @@ def work(
         if sweep.limits.reached(study):
             break
         began_s = time.perf_counter()
-        asked = ask(study, partial(sweep.limits.leaves_room, study))
+        asked = ask(study, partial(sweep.limits.leaves_room, study), sweep.race)
         if not asked and not to_the_end:
             break
         if not asked:
@@ -141,6 +143,11 @@ class _Attempt:
             # Of a store, which is no fault of the trial: another process takes it up
             # again.
             raise
+        except Paused as paused:
+            log.info("trial %d: %s", self.trial.number, paused)
+            if self._counts():
+                where = Pause(paused.epoch, round(paused.epoch_s, 4))
+                pause(self.study, self.trial, where)
         except Raced as raced:
             log.info("trial %d stops: %s", self.trial.number, raced)
             if self._counts():
@@ -166,13 +173,14 @@ class _Attempt:
         lines = [masked(line) for line in (*self.sweep.space.fixed, *overrides)]
         self.trial.set_user_attr(OVERRIDES, shlex.join(lines))
         log.info("trial %d: %s", self.trial.number, " ".join(overrides))
-        may_stay = judge(self.study, self.trial, self.sweep.race)
         handle = TrialHandle(
             sweep=self.sweep.name,
             number=self.trial.number,
             attempt=self.attempt,
             searched=dict(line.split("=", 1) for line in overrides),
-            may_stay=self._note_reports(may_stay),
+            may_stay=self._note_reports(judge(self.study, self.trial, self.sweep.race)),
+            pauses=self._decide_pause(),
+            waited_at=self._find_waited(),
             share=partial(share_value, self.study),
             n_alike=self.sweep.count_alike(),
             timeout_s=self.sweep.limits.timeout_s,
@@ -245,9 +253,22 @@ class _Attempt:
                     overrides.append(f"{name}={value}")
         return overrides
 
+    def _decide_pause(self) -> Judge | None:
+        """Whether the trial waits after an epoch, if those of the sweep do."""
+        race = self.sweep.race
+        if race is None or not race.pause:
+            return None
+        pauses = decide_pause(self.study, self.trial, race, self._find_waited())
+        return self._note_reports(pauses)
+
+    def _find_waited(self) -> int:
+        """The epoch after which the trial has waited last; 0 if it never did."""
+        where = read_pause(self.trial)
+        return where.epoch if where else 0
+
     def _note_reports(self, may_stay: Judge) -> Judge:
-        """``may_stay``, which also notes in the study what the trial has by now, for
-        those who look on.
+        """``may_stay``, or whether it waits, which also notes in the study what the
+        trial has by now, for those who look on.
         """
         noted_s = -inf
 
