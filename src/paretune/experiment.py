@@ -17,7 +17,7 @@ from torch import nn
 from paretune import models
 from paretune.data import load
 from paretune.data.images import ImageData
-from paretune.errors import ConfigError
+from paretune.errors import ConfigError, Paused
 from paretune.front import Candidate, Point
 from paretune.schema import Averaging, Restarts, Selection
 from paretune.search import current_trial
@@ -27,12 +27,21 @@ from paretune.training import save
 from paretune.training.distillation import Distillation
 from paretune.training.epochs import Epoch
 from paretune.training.execution import Execution, TimingBudget, find_formats
-from paretune.training.fit import Trained, choose_start, fit, seed_everything
+from paretune.training.fit import (
+    Trained,
+    choose_start,
+    fit,
+    resume,
+    seed_everything,
+)
 from paretune.training.settings import Augment, Training
+from paretune.training.state import StateError, TrainingState
+from paretune.training.state_file import load_state, save_state
 from paretune.trust import Trust
 
 log = logging.getLogger(__name__)
 
+STATE_FILE = "state.pt"
 UNCHANGED = "paretune.augment.unchanged"  # the augmentation that does nothing
 
 
@@ -56,6 +65,11 @@ class Experiment:
         """The file of the weights."""
         return self.folder / WEIGHTS_FILE
 
+    @property
+    def state(self) -> Path:
+        """The file of the state, while the training waits at a rung."""
+        return self.folder / STATE_FILE
+
 
 def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Point:
     """Train a candidate; returns it as a point, with its scores.
@@ -73,26 +87,16 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     if recorder:
         recorder.tag(Tag.LAYERS, models.describe(model))
 
-    started_s = perf_counter()
     build = partial(models.build, model)
     net = build()
     _check_logits(net, candidate.family, data)
-    execution = _choose_execution(training, candidate.family, net, data)
-    training = choose_start(build, data, training, execution)
-    starts_s = perf_counter() - started_s
-    seed_everything(training.seed)
-    net = build()
-    trained = fit(
-        net,
-        data,
-        training,
-        listener=_Listener(experiment, recorder),
-        test=experiment.test,
-        execution=execution,
-    )
+    trained = _train(experiment, training, data, net, recorder)
+    if trained.state:
+        raise _wait(experiment, trained, trained.state)
 
-    point = _make_point(candidate, trained, starts_s + trained.seconds, recorder)
+    point = _make_point(candidate, trained, recorder)
     save(experiment.weights, net, candidate.config, data.make_scaling(training.scaling))
+    experiment.state.unlink(missing_ok=True)
     if recorder:
         recorder.tag(Tag.LAYOUT, str(trained.execution))
         recorder.tag(Tag.RULE, training.selection.rule)
@@ -100,6 +104,70 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     _tell(point, trained, training.selection.split)
     log.info("weights in %s", experiment.weights)
     return point
+
+
+def _train(
+    experiment: Experiment,
+    training: Training,
+    data: ImageData,
+    net: nn.Module,
+    recorder: RunRecorder | None,
+) -> Trained:
+    """Train ``net``, from where an earlier attempt at the trial was paused if its state
+    is there. The seconds of all that was trained are those of the result.
+    """
+    listener = _Listener(experiment, recorder)
+    state = _load_state(experiment)
+    if state:
+        if recorder:
+            for epoch in state.epochs:
+                recorder.epoch(epoch.number, asdict(epoch))
+        try:
+            return resume(
+                net, data, training, state, listener=listener, test=experiment.test
+            )
+        except StateError as error:
+            log.warning("%s", error)
+
+    started_s = perf_counter()
+    build = partial(models.build, experiment.candidate.config["model"])
+    family = experiment.candidate.family
+    execution = _choose_execution(training, family, net, data)
+    training = choose_start(build, data, training, execution)
+    starts_s = perf_counter() - started_s
+    seed_everything(training.seed)
+    net.load_state_dict(build().state_dict())
+    trained = fit(
+        net,
+        data,
+        training,
+        listener=listener,
+        test=experiment.test,
+        execution=execution,
+    )
+    return replace(trained, seconds=starts_s + trained.seconds)
+
+
+def _load_state(experiment: Experiment) -> TrainingState | None:
+    """The state with which an earlier attempt at the trial was paused; without it the
+    training begins anew, and has the same numbers.
+    """
+    trial = current_trial()
+    if trial is None or not trial.waited_at:
+        return None
+    try:
+        return load_state(experiment.state, experiment.candidate.config)
+    except StateError as error:
+        log.warning("%s", error)
+        return None
+
+
+def _wait(experiment: Experiment, trained: Trained, state: TrainingState) -> Paused:
+    """Keep the ``state``; returns what tells the sweep that the trial waits."""
+    state = replace(state, seconds=trained.seconds)
+    save_state(experiment.state, state, experiment.candidate.config)
+    epoch = len(trained.epochs)
+    return Paused(epoch, trained.seconds / epoch)
 
 
 class _Listener:
@@ -110,17 +178,18 @@ class _Listener:
         self.recorder = recorder
         self.trial = current_trial()
 
-    def __call__(self, epoch: Epoch) -> None:
+    def __call__(self, epoch: Epoch) -> bool:
+        """Whether the training is to pause."""
         if self.recorder:
             self.recorder.epoch(epoch.number, asdict(epoch))
-        if self.trial:
-            self.trial.report(epoch.number, self.cost, epoch.val_f1)
+        if self.trial is None:
+            return False
+        return self.trial.report_or_wait(epoch.number, self.cost, epoch.val_f1)
 
 
 def _make_point(
     candidate: Candidate,
     trained: Trained,
-    seconds: float,
     recorder: RunRecorder | None,
 ) -> Point:
     best = trained.best
@@ -133,7 +202,7 @@ def _make_point(
         f1=best.val_f1,
         accuracy=best.val_accuracy,
         loss=best.val_loss,
-        seconds=seconds,
+        seconds=trained.seconds,
         best_epoch=best.number,
         run_id=recorder.run_id if recorder else "",
     )
