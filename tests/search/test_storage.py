@@ -338,6 +338,41 @@ def test_trials_are_read_as_optuna_reads_them(tmp_path, made, above, included):
     ]
 
 
+VALUES = {"x": FloatDistribution(0, 1), "n": IntDistribution(1, 9)}
+
+
+def suggest_values(trial: optuna.Trial, values=VALUES) -> optuna.Trial:
+    """The trial, after its values were written at once."""
+    with storage.written_together(trial):
+        for name, dist in values.items():
+            storage.suggest(trial, name, dist)
+    return trial
+
+
+def test_values_written_together_are_those_that_were_suggested(study):
+    for _ in range(3):
+        trial = suggest_values(study.ask())
+        read = study.get_trials(deepcopy=False)[-1]
+        assert read.params == trial.params
+        assert read.distributions == trial.distributions == VALUES
+
+
+def test_values_of_a_trial_that_is_over_are_refused(tmp_path):
+    study, _ = database(tmp_path, trials=0)
+    suggest_values(study.ask())
+    trial = study.ask()
+    study.tell(trial.number, state=TrialState.FAIL)
+    with pytest.raises(UpdateFinishedTrialError):
+        suggest_values(trial)
+
+
+def test_another_distribution_of_a_name_is_refused_as_optuna_does(tmp_path):
+    study, _ = database(tmp_path, trials=0)
+    suggest_values(study.ask())
+    with pytest.raises(ValueError, match="distribution"):
+        suggest_values(study.ask(), {"x": IntDistribution(0, 1)})
+
+
 @pytest.fixture
 def _in_tokyo(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")

@@ -1,15 +1,20 @@
 """Configurations of all branches of a space as numbers that a surrogate learns from."""
 
-from collections.abc import Mapping
-from math import log
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from paretune.search.distributions import NumberDistribution, as_number
 from paretune.search.space import Space, hydra_key
 
+Floats = NDArray[np.float64]
 MIDDLE = 0.5  # of what a condition or another branch leaves out
+LEFT_OUT = -1  # the number of a choice that a configuration does not have
+OUTSIDE = -2  # that of one of a plain study, which the space does not know
 
 
 class Columns:
@@ -24,34 +29,89 @@ class Columns:
     def __init__(self, space: Space) -> None:
         self.ranges: dict[str, _Range] = {}
         self.choices: dict[str, list[Any]] = {}
+        # Of parameters, by their names.
+        self._keys_of_numbers: dict[str, str] = {}
+        self._keys_of_choices: dict[str, str] = {}
         for name, dist in space.all_distributions().items():
-            self._add(hydra_key(name), dist)
+            self._add(name, hydra_key(name), dist)
 
     def __len__(self) -> int:
         return len(self.ranges) + sum(map(len, self.choices.values()))
 
-    def _add(self, key: str, dist: BaseDistribution) -> None:
+    def _add(self, name: str, key: str, dist: BaseDistribution) -> None:
         if isinstance(dist, CategoricalDistribution):
+            self._keys_of_choices[name] = key
             known = self.choices.setdefault(key, [])
             known.extend(choice for choice in dist.choices if choice not in known)
             return
         number = as_number(dist)
+        self._keys_of_numbers[name] = key
         if key not in self.ranges:
             self.ranges[key] = _Range(number)
         self.ranges[key].widen(number)
 
     def make_row(self, params: Mapping[str, Any]) -> list[float]:
         """The columns of a configuration."""
-        values = {hydra_key(name): value for name, value in params.items()}
-        row: list[float] = []
-        for key, span in self.ranges.items():
-            row.append(span.position(values[key]) if key in values else MIDDLE)
-        for key, choices in self.choices.items():
-            if key in values:
-                row.extend(float(choice == values[key]) for choice in choices)
-            else:
-                row.extend([MIDDLE] * len(choices))
+        row: list[float] = self.make_rows([params])[0].tolist()
         return row
+
+    def make_rows(self, configurations: Sequence[Mapping[str, Any]]) -> Floats:
+        """Those ``(N, columns)`` of several, in much less time than one by one."""
+        numbers = np.full((len(configurations), len(self.ranges)), np.nan)
+        codes = np.full((len(configurations), len(self.choices)), LEFT_OUT)
+        ranges = self._places_of_ranges
+        choices = self._places_of_choices
+        for index, params in enumerate(configurations):
+            for name, value in params.items():
+                if name in ranges:
+                    numbers[index, ranges[name]] = value
+                elif name in choices:
+                    place, code_of = choices[name]
+                    codes[index, place] = code_of.get(value, OUTSIDE)
+        return np.hstack([self._find_positions(numbers), self._tell_choices(codes)])
+
+    @cached_property
+    def _places_of_ranges(self) -> dict[str, int]:
+        """Which column of numbers a parameter has, by its name."""
+        places = {key: place for place, key in enumerate(self.ranges)}
+        return {name: places[key] for name, key in self._keys_of_numbers.items()}
+
+    @cached_property
+    def _places_of_choices(self) -> dict[str, tuple[int, dict[Any, int]]]:
+        """Which column of choices a parameter has, and the numbers of its values."""
+        places: dict[str, tuple[int, dict[Any, int]]] = {}
+        for place, (key, values) in enumerate(self.choices.items()):
+            code_of = {value: code for code, value in enumerate(values)}
+            places[key] = (place, code_of)
+        return {name: places[key] for name, key in self._keys_of_choices.items()}
+
+    def _find_positions(self, numbers: Floats) -> Floats:
+        """Where numbers ``(N, ranges)`` are, 0 at the lower end and 1 at the upper."""
+        spans = list(self.ranges.values())
+        lows = np.array([span.low for span in spans])
+        highs = np.array([span.high for span in spans])
+        are_logs = np.array([span.is_log for span in spans], dtype=bool)
+        # In a plain study a task may have asked for another range.
+        inside = np.clip(numbers, lows, highs)
+        scaled = np.log(np.where(are_logs, inside, 1.0))
+        scaled = np.where(are_logs, scaled, inside)
+        begins = np.where(are_logs, np.log(np.where(are_logs, lows, 1.0)), lows)
+        ends = np.where(are_logs, np.log(np.where(are_logs, highs, 1.0)), highs)
+        lengths = np.where(highs > lows, ends - begins, 1.0)
+        positions = (scaled - begins) / lengths
+        return np.where(np.isnan(numbers), MIDDLE, positions)
+
+    def _tell_choices(self, codes: NDArray[np.int64]) -> Floats:
+        """A column for each value of each choice, of their numbers ``(N, choices)``."""
+        places = [
+            place for place, values in enumerate(self.choices.values()) for _ in values
+        ]
+        own_codes = [
+            code for values in self.choices.values() for code in range(len(values))
+        ]
+        of_columns = codes[:, np.array(places, dtype=np.int64)]
+        is_chosen = of_columns == np.array(own_codes, dtype=np.int64)
+        return np.where(of_columns == LEFT_OUT, MIDDLE, is_chosen)
 
 
 class _Range:
@@ -67,13 +127,3 @@ class _Range:
         self.low = min(self.low, dist.low)
         self.high = max(self.high, dist.high)
         self.is_log = self.is_log and dist.log
-
-    def position(self, value: float) -> float:
-        """Where a value is, 0 at the lower end and 1 at the upper."""
-        if self.high <= self.low:
-            return 0.0
-        # In a plain study a task may have asked for another range.
-        value = min(max(float(value), self.low), self.high)
-        if self.is_log:
-            return log(value / self.low) / log(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)

@@ -18,7 +18,12 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 from optuna._hypervolume import compute_hypervolume
-from optuna.distributions import BaseDistribution, json_to_distribution
+from optuna.distributions import (
+    BaseDistribution,
+    check_distribution_compatibility,
+    distribution_to_json,
+    json_to_distribution,
+)
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import (
@@ -394,6 +399,80 @@ def open_database(
 def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
     """The trial's value of the parameter ``name``, of any distribution."""
     return trial._suggest(name, distribution)
+
+
+@contextmanager
+def written_together(trial: Trial) -> Iterator[None]:
+    """A context in which the values that are suggested to a trial go to its database in
+    one transaction, at the end: one for each takes most of an ask.
+    """
+    storage = trial.storage
+    database = getattr(storage, "_backend", None)
+    if not isinstance(database, RDBStorage):
+        yield
+        return
+    gathering = _GatheringStorage(storage)
+    trial.storage = gathering  # type: ignore[assignment]
+    try:
+        yield
+        gathering.write(database, trial._trial_id)
+    finally:
+        trial.storage = storage
+
+
+class _GatheringStorage:
+    """Optuna's cache of a database, but for parameters that are set: those it keeps
+    until they are written.
+    """
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self._params: dict[str, tuple[float, BaseDistribution]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def set_trial_param(
+        self, trial_id: int, name: str, value: float, distribution: BaseDistribution
+    ) -> None:
+        """Keep a value as Optuna stores it."""
+        self._params[name] = (value, distribution)
+
+    def write(self, database: RDBStorage, trial_id: int) -> None:
+        """Write what was kept.
+
+        Optuna itself writes a parameter that is new to this process: it compares its
+        distribution with that of other trials, and raises ``ValueError`` for another.
+        """
+        study_id, _ = self._storage._trial_id_to_study_id_and_number[trial_id]
+        known = self._storage._studies[study_id].param_distribution
+        rows: list[dict[str, Any]] = []
+        for name, (value, distribution) in self._params.items():
+            if name not in known:
+                self._storage.set_trial_param(trial_id, name, value, distribution)
+                continue
+            check_distribution_compatibility(known[name], distribution)
+            row = {"trial_id": trial_id, "param_name": name, "param_value": value}
+            rows.append(row | {"distribution_json": distribution_to_json(distribution)})
+        _insert_params(database, trial_id, rows)
+
+
+@patiently
+def _insert_params(
+    database: RDBStorage, trial_id: int, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write parameters of a trial. Raises Optuna's ``UpdateFinishedTrialError`` if it
+    is finished.
+    """
+    if not rows:
+        return
+    state = select(TrialModel.state).where(TrialModel.trial_id == trial_id)
+    # Unless an earlier try came through, and its answer did not.
+    with suppress(IntegrityError), database.engine.begin() as connection:
+        database.check_trial_is_updatable(
+            trial_id, connection.execute(state).scalar_one()
+        )
+        connection.execute(insert(TrialParamModel), rows)
 
 
 def read_trial(study: Study, trial: AnyTrial) -> FrozenTrial:

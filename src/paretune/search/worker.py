@@ -34,7 +34,14 @@ from paretune.search.pausing import Pause, read_pause
 from paretune.search.racing import Judge, Race, decide_pause, judge
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
-from paretune.search.storage import beating, note, read_trial, refuse_broken, suggest
+from paretune.search.storage import (
+    beating,
+    note,
+    read_trial,
+    refuse_broken,
+    suggest,
+    written_together,
+)
 from paretune.search.study import ENDED, is_stopping, share_value
 from paretune.secrets import masked
 
@@ -332,11 +339,12 @@ def suggest_all(space: Space, trial: Trial) -> dict[str, Any]:
     is suggested; Optuna hands it over name by name.
     """
     drawn: dict[str, Any] = {}
-    for name, choice in space.choices.items():
-        drawn[name] = suggest(trial, name, choice)
-    for name, dist in space.distributions(space.branch_of(drawn)).items():
-        if space.is_active(name, drawn):
-            drawn[name] = suggest(trial, name, dist)
+    with written_together(trial):
+        for name, choice in space.choices.items():
+            drawn[name] = suggest(trial, name, choice)
+        for name, dist in space.distributions(space.branch_of(drawn)).items():
+            if space.is_active(name, drawn):
+                drawn[name] = suggest(trial, name, dist)
     return drawn
 
 
