@@ -18,7 +18,8 @@ from hydra_plugins.paretune_sweeper._progress import Progress
 from hydra_plugins.paretune_sweeper._scatter import Marks, plot_scatter
 from paretune.front import front_volume
 from paretune.search.caps import Caps
-from paretune.search.claims import LATEST
+from paretune.search.claims import LATEST, pause
+from paretune.search.pausing import Pause
 from paretune.search.storage import note
 from search.test_limits import study_of
 
@@ -55,6 +56,14 @@ def test_the_status_line_counts_trials_and_names_the_best():
 
     assert line.startswith("4 of 10 done | 1 failed | front 2 | hypervolume ")
     assert line.endswith("| best 0.9871 at 3,670")
+
+
+def test_the_status_line_counts_trials_that_wait_at_a_rung():
+    study = study_of((900, 0.95))
+    pause(study, study.ask(), Pause(1, 0.1))
+    line = Progress(study, 10, Caps({}, "params")).line()
+
+    assert line.startswith("1 of 10 done | 1 waiting | front 1 |")
 
 
 def test_the_status_line_has_the_volume_that_the_store_has():

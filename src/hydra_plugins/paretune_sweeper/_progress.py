@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.costs import volume_end_of
 from paretune.front import Floats, costs_of, front, front_volume
 from paretune.search.caps import Caps
+from paretune.search.pausing import list_paused
 from paretune.search.stopping import (
     compute_hypervolume,
     compute_losses,
@@ -85,6 +86,7 @@ class Progress:
         counts = {
             "failed": states[TrialState.FAIL],
             "raced": states[TrialState.PRUNED],
+            "waiting": len(list_paused(self.study)),
             "running": len(list_running(self.study)),
         }
         parts: list[str] = []
