@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from math import nan
@@ -90,7 +90,16 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     build = partial(models.build, model)
     net = build()
     _check_logits(net, candidate.family, data)
-    trained = _train(experiment, training, data, net, recorder)
+    make = partial(_prepare, experiment, training, data, net, recorder)
+    try:
+        prepared = make()
+        trained = prepared.run()
+    except StateError as error:
+        log.warning("%s", error)
+        experiment.state.unlink(missing_ok=True)
+        prepared = make()
+        trained = prepared.run()
+    trained = replace(trained, seconds=prepared.starts_s + trained.seconds)
     if trained.state:
         raise _wait(experiment, trained, trained.state)
 
@@ -106,28 +115,25 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     return point
 
 
-def _train(
+def _prepare(
     experiment: Experiment,
     training: Training,
     data: ImageData,
     net: nn.Module,
     recorder: RunRecorder | None,
-) -> Trained:
-    """Train ``net``, from where an earlier attempt at the trial was paused if its state
-    is there. The seconds of all that was trained are those of the result.
+) -> "_Prepared":
+    """What trains ``net``, from where an earlier attempt at the trial was
+    paused if its state is there.
     """
     listener = _Listener(experiment, recorder)
+    test = experiment.test
     state = _load_state(experiment)
     if state:
         if recorder:
             for epoch in state.epochs:
                 recorder.epoch(epoch.number, asdict(epoch))
-        try:
-            return resume(
-                net, data, training, state, listener=listener, test=experiment.test
-            )
-        except StateError as error:
-            log.warning("%s", error)
+        run = partial(resume, net, data, training, state, listener=listener, test=test)
+        return _Prepared(run)
 
     started_s = perf_counter()
     build = partial(models.build, experiment.candidate.config["model"])
@@ -137,15 +143,18 @@ def _train(
     starts_s = perf_counter() - started_s
     seed_everything(training.seed)
     net.load_state_dict(build().state_dict())
-    trained = fit(
-        net,
-        data,
-        training,
-        listener=listener,
-        test=experiment.test,
-        execution=execution,
+    run = partial(
+        fit, net, data, training, listener=listener, test=test, execution=execution
     )
-    return replace(trained, seconds=starts_s + trained.seconds)
+    return _Prepared(run, starts_s)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A training that may begin: ``run`` does it; its starts took so many seconds."""
+
+    run: Callable[[], Trained]
+    starts_s: float = 0.0
 
 
 def _load_state(experiment: Experiment) -> TrainingState | None:
