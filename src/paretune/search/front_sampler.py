@@ -114,12 +114,12 @@ class FrontSampler(CappedSampler):
     ) -> FrozenTrial | None:
         score_at = study.directions.index(StudyDirection.MAXIMIZE)
         history = History.read(trials, score_at, len(trials))
-        model = FrontModel(self.feasible, self.exponent, self.columns, history)
+        model = self._make_model(history)
         if model.surrogate is None or not model.branches:
             return None if may_begin else paused[0]
         values = StepValues(model, race, list_progress(trials, score_at))
         waiting = list_progress(paused, score_at)
-        value_waiting = values.value_waiting(waiting, model.reference)
+        value_waiting = values.value_waiting(waiting)
         best = paused[int(value_waiting.argmax())]
         if not may_begin:
             return best
@@ -130,7 +130,7 @@ class FrontSampler(CappedSampler):
         new = [one for one in candidates if frozenset(one.items()) not in tried]
         if not new:
             return best
-        value_new = values.value_new(new, model.reference)
+        value_new = values.value_new(new)
         if value_waiting.max() >= value_new.max():
             return best
         self._planned = _Plan(len(trials), new[int(value_new.argmax())])
@@ -139,7 +139,9 @@ class FrontSampler(CappedSampler):
     def _propose_best(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
     ) -> Configuration:
-        model = self._make_model(study, trial)
+        score_at = study.directions.index(StudyDirection.MAXIMIZE)
+        trials = study.get_trials(deepcopy=False)
+        model = self._make_model(History.read(trials, score_at, trial.number))
         if not model.branches or model.surrogate is None:
             return self._draw_any(rng)  # too little is known, or all of it failed
 
@@ -149,10 +151,7 @@ class FrontSampler(CappedSampler):
         gains = model.predict_gains(model.surrogate, candidates, model.reference)
         return candidates[int(gains.argmax())]
 
-    def _make_model(self, study: Study, trial: FrozenTrial) -> FrontModel:
-        score_at = study.directions.index(StudyDirection.MAXIMIZE)
-        trials = study.get_trials(deepcopy=False)
-        history = History.read(trials, score_at, trial.number)
+    def _make_model(self, history: History) -> FrontModel:
         return FrontModel(self.feasible, self.exponent, self.columns, history)
 
     @cached_property

@@ -82,9 +82,7 @@ class StepValues:
         self.seen = seen
         self.stops = [*race.epochs(), race.guess_last_epoch()]
 
-    def value_waiting(
-        self, waiting: Sequence[Progress], reference: tuple[float, float]
-    ) -> Floats:
+    def value_waiting(self, waiting: Sequence[Progress]) -> Floats:
         """The values ``(N,)`` of going on with each of those that wait at a rung."""
         if not waiting:
             return np.zeros(0)
@@ -96,7 +94,7 @@ class StepValues:
             [one.params for one in waiting],
             np.array(losses) - np.array(means),
             np.array(deviations),
-            reference,
+            self.model.reference,
         )
         seconds = [
             (one.epoch_s or LEAST_EPOCH_S) * self._expect_epochs(one.epoch)
@@ -104,13 +102,11 @@ class StepValues:
         ]
         return np.asarray(gains / np.array(seconds))
 
-    def value_new(
-        self, candidates: Sequence[Configuration], reference: tuple[float, float]
-    ) -> Floats:
+    def value_new(self, candidates: Sequence[Configuration]) -> Floats:
         """The values ``(M,)`` of beginning each of the ``candidates``."""
         surrogate = self.model.surrogate
         assert surrogate
-        gains = self.model.predict_gains(surrogate, candidates, reference)
+        gains = self.model.predict_gains(surrogate, candidates, self.model.reference)
         return gains / (self._predict_epoch_s(candidates) * self._expect_epochs(0))
 
     def _find_fall(self, epoch: int) -> "_Fall":

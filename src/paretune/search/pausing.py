@@ -80,12 +80,12 @@ def choose_paused(
     if race is None:
         # The sweep was started with a race, and goes on without.
         return None if may_begin else paused[0]
-    promoted = list_promoted(study, race, paused)
     sampler = study.sampler
     if isinstance(sampler, ChoosesSteps):
-        choice = paused if may_begin else promoted
+        # To rank a rung takes long: a sampler that weighs all of them needs no ranks.
+        choice = paused if may_begin else list_promoted(study, race, paused)
         return sampler.choose_paused(study, race, choice, may_begin=may_begin)
-    return max(promoted, key=_rank, default=None)
+    return max(list_promoted(study, race, paused), key=_rank, default=None)
 
 
 def may_go_on(study: Study, race: Race | None, paused: Sequence[FrozenTrial]) -> bool:

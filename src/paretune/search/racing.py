@@ -31,7 +31,6 @@ RANKED_STATES = (
     TrialState.WAITING,
 )
 Judge = Callable[[int, Sequence[float]], bool]
-Pauses = Callable[[int, Sequence[float]], bool]
 Floats = NDArray[np.float64]
 
 
@@ -173,7 +172,7 @@ def _may_stay_in_race(
     return stays(_make_costs(reached), mine, race)
 
 
-def decide_pause(study: Study, trial: Trial, race: Race, waited_at: int) -> Pauses:
+def decide_pause(study: Study, trial: Trial, race: Race, waited_at: int) -> Judge:
     """A function from (epoch, values) to whether ``trial`` is to wait there: at each
     rung beyond the epoch ``waited_at``, where it has waited before.
 
