@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from select import select
 from threading import Thread
 from traceback import walk_tb
 from typing import Self
@@ -52,9 +53,7 @@ def begin_anew() -> None:
     """Forget that somebody asked this process to stop: it has heard, and begins
     something else.
     """
-    patience.begin()
-    _backstop.was_terminated = False
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    _backstop.begin_anew()
 
 
 def end_soon() -> None:
@@ -90,29 +89,51 @@ class _Backstop:
         self.end_within_s = END_WITHIN_S
         self.was_terminated = False
         self.last_acts: list[Callable[[], None]] = []
-        self._stands = False
+        self._began_anew = threading.Event()
+        # Nothing begins anew between the moment that the thread hears a signal and the
+        # moment that it has set what the signal asks for.
+        self._heard = threading.Lock()
+        self._pipe: tuple[int, int] | None = None
 
     def stand(self) -> None:
         """Stand behind this process from now on; a second call does nothing."""
-        if self._stands:
+        if self._pipe is not None:
             return
-        self._stands = True
-        read_end, write_end = os.pipe()
-        os.set_blocking(write_end, False)
+        self._pipe = os.pipe()
+        for end in self._pipe:
+            os.set_blocking(end, False)
         # Written to by C as soon as a signal comes.
-        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        Thread(target=self._wait_for_sigterm, args=(read_end,), daemon=True).start()
+        signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        Thread(target=self._wait_for_sigterm, args=self._pipe[:1], daemon=True).start()
+
+    def begin_anew(self) -> None:
+        """Forget the signals so far, also those that the thread has not heard yet."""
+        with self._heard:
+            if self._pipe is not None:
+                _drain(self._pipe[0])
+            self._began_anew.set()
+            patience.begin()
+            self.was_terminated = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _wait_for_sigterm(self, read_end: int) -> None:
-        while number := os.read(read_end, 1):
-            if number[0] == signal.SIGTERM:
-                patience.end()
-                self.was_terminated = True
-                # Threads end before Python itself does.
-                signal.setitimer(signal.ITIMER_REAL, self.end_within_s + LAST_ACTS_S)
-                time.sleep(self.end_within_s)
-                if patience.is_ended():  # nothing else began in this process meanwhile
-                    self.end()
+        while True:
+            select([read_end], [], [])
+            if not self._hear_sigterm(read_end):
+                continue
+            if not self._began_anew.wait(self.end_within_s):
+                self.end()
+
+    def _hear_sigterm(self, read_end: int) -> bool:
+        with self._heard:
+            if signal.SIGTERM not in _drain(read_end):
+                return False
+            self._began_anew.clear()
+            patience.end()
+            self.was_terminated = True
+            # Threads end before Python itself does.
+            signal.setitimer(signal.ITIMER_REAL, self.end_within_s + LAST_ACTS_S)
+            return True
 
     def end(self) -> None:
         """Do the last acts, as far as they come in a moment, and kill this process."""
@@ -125,6 +146,13 @@ class _Backstop:
         for act in reversed(self.last_acts):
             with suppress(Exception):
                 act()
+
+
+def _drain(read_end: int) -> bytes:
+    """The numbers of the signals that came since the last call."""
+    with suppress(BlockingIOError):
+        return os.read(read_end, 4096)
+    return b""
 
 
 _backstop = _Backstop()
