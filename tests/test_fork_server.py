@@ -66,12 +66,13 @@ def test_a_child_hears_signals_that_its_server_ignores(serve, number):
     os.kill(server._process.pid, signal.SIGTERM)
     os.kill(child.pid, number)
 
-    assert child.wait() == -number
+    assert child.wait() == -number, Path("errors").read_text()
     assert server.fork(order("say", "still here")).wait() == 0
 
 
-def test_children_do_not_draw_the_same_random_numbers(serve):
-    server = serve()
+@pytest.mark.parametrize("first", ["", "import numpy.random\n"])
+def test_children_do_not_draw_the_same_random_numbers(serve, first):
+    server = serve(first + CHILDREN)
     for child in [server.fork(order("draw")) for _ in range(3)]:
         assert child.wait() == 0
 

@@ -197,9 +197,9 @@ def _obey(order: Order) -> None:
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         os.dup2(file, stream.fileno())
         os.close(file)
-    if numpy := sys.modules.get("numpy"):
-        # Every child would draw the same.
-        numpy.random.seed()
+    # Every child would draw the same. Where it is imported later, no two do.
+    if random := sys.modules.get("numpy.random"):
+        random.seed()
     module, _, function = order.call.rpartition(".")
     getattr(import_module(module), function)(*order.arguments)
 

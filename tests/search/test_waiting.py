@@ -134,7 +134,7 @@ def test_a_waiting_trial_whose_worker_died_later_waits_again(tmp_path):
     wait_at_first_rung(open_here(url=url), 0.9)
     code = textwrap.dedent(
         f"""
-        from search.test_pausing import RACE, open_here, up_to
+        from search.test_waiting import RACE, open_here, up_to
         from paretune.search.claims import ask
         import os, signal
         ask(open_here(url={url!r}), up_to(1), RACE)
