@@ -15,8 +15,9 @@ from paretune.errors import check_least
 from paretune.search.costs import Configuration
 from paretune.search.distributions import Distributions, draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.per_trial import PerTrial
 from paretune.search.start_targets import StartTarget, spread_targets
-from paretune.search.storage import ENQUEUED, NOTE, note
+from paretune.search.storage import ENQUEUED, NOTE, note, read_trials_once
 
 # `python -m studies search`: no less hypervolume than with 0, and better large models
 # early.
@@ -58,6 +59,7 @@ class CappedSampler(BaseSampler):
         self.start_exponent = start_exponent
         self.seed = seed
         self.portfolio: Sequence[Configuration] = ()
+        self._tried = PerTrial(_Tried.of)
 
     def propose(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
@@ -110,7 +112,7 @@ class CappedSampler(BaseSampler):
     def _draw_configuration(self, study: Study, trial: FrozenTrial) -> Configuration:
         searched = self.feasible.space.all_distributions()
         enqueued = restrict(trial.system_attrs.get(ENQUEUED, {}), searched)
-        others = _Others.read(study, trial)
+        others = _Others.read(study, trial, self._tried)
         rng = np.random.default_rng([self.seed, trial.number])
         is_start = len(self.portfolio) <= trial.number < self.n_startup
 
@@ -204,6 +206,20 @@ class CappedSampler(BaseSampler):
 
 
 @dataclass(frozen=True)
+class _Tried:
+    """The configuration of a trial, and the same to be looked for among many."""
+
+    params: Configuration
+    key: frozenset[tuple[str, Any]]
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> "_Tried":
+        """That of a trial."""
+        params = configuration_of(trial)
+        return cls(params, frozenset(params.items()))
+
+
+@dataclass(frozen=True)
 class _Others:
     """The configurations of the other trials of a study, those in flight included."""
 
@@ -211,15 +227,16 @@ class _Others:
     keys: set[frozenset[tuple[str, Any]]]
 
     @classmethod
-    def read(cls, study: Study, trial: FrozenTrial) -> "_Others":
+    def read(
+        cls, study: Study, trial: FrozenTrial, tried: PerTrial[_Tried]
+    ) -> "_Others":
         """Those of the trials besides ``trial``."""
         others = cls([], set())
-        for other in study.get_trials(deepcopy=False):
-            if other.number == trial.number:
-                continue
-            params = configuration_of(other)
-            others.configurations.append(params)
-            others.keys.add(frozenset(params.items()))
+        for other in read_trials_once(study):
+            if other.number != trial.number:
+                known = tried.of(other)
+                others.configurations.append(known.params)
+                others.keys.add(known.key)
         return others
 
     def have(self, params: Configuration) -> bool:

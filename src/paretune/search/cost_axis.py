@@ -39,13 +39,13 @@ class CostAxis:
         return round(self.least * exp(part), DIGITS)
 
     def shares_of(
-        self, costs: Sequence[float], exponent: float = 0.0
+        self, costs: Sequence[float] | NDArray[np.float64], exponent: float = 0.0
     ) -> NDArray[np.float64]:
         """The shares ``(N,)`` of the way at which ``costs`` are; 0 for what is cheaper
         than the least that counts.
         """
-        ratios = [max(cost, self.least) / self.least for cost in costs]
-        parts = np.log(ratios)
+        counted = np.maximum(np.asarray(costs, dtype=np.float64), self.least)
+        parts = np.log(counted / self.least)
         length = self.length or 1.0  # where every model costs the same
         if not exponent:
             return np.asarray(parts / length)

@@ -159,15 +159,6 @@ class CostModel:
         lows = {name: dist.low for name, dist in ints.items()}
         return self.exact(self._set_idle_lowest(params | lows))
 
-    def list_structures(self, choice: Configuration) -> list[Configuration]:
-        """The values that tell the structures that are known of a branch."""
-        told: list[Configuration] = []
-        for rest in self._structures:
-            values = dict(rest)
-            if all(values.get(name) == option for name, option in choice.items()):
-                told.append(values)
-        return told
-
     def group(
         self, configurations: Sequence[Configuration]
     ) -> Iterable[tuple[Structure, list[int]]]:

@@ -45,6 +45,57 @@ class Targets:
         return Targets(self.least[chosen], self.most[chosen])
 
 
+@dataclass
+class _Structure:
+    """The values that tell a structure, its least cost, and how many more draws may
+    have it.
+    """
+
+    values: Configuration
+    least: float
+    left: int
+
+
+class SharedStructures:
+    """Draws of which up to ``alike`` have one structure: sizes of one structure are
+    weighed together, and a structure that is new takes long to weigh.
+
+    ``draw`` gives any, ``complete`` one with the values that it is given.
+    """
+
+    def __init__(
+        self,
+        costs: CostModel,
+        draw: Callable[[], Configuration],
+        complete: Callable[[Configuration], Configuration],
+        alike: int = 1,
+    ) -> None:
+        self.costs = costs
+        self.draw = draw
+        self.complete = complete
+        self.alike = alike
+        self._structures: list[_Structure] = []
+
+    def draw_within(self, most: float) -> Configuration:
+        """A draw whose lower ends cost no more, if some draws find one: others have too
+        many layers, say, whatever their widths.
+        """
+        for known in self._structures:
+            if known.left and known.least <= most:
+                known.left -= 1
+                return self.complete(known.values)
+        for _ in range(REDRAWS):
+            params = self.draw()
+            least = self.costs.find_least(params)
+            values = self.costs.keep_structure(params)
+            structure = _Structure(values, least, self.alike)
+            self._structures.append(structure)
+            if least <= most:
+                break
+        structure.left -= 1
+        return params
+
+
 class Drawer:
     """Makes draws as dear as targets say.
 
@@ -68,18 +119,20 @@ class Drawer:
     def draw(
         self,
         targets: Sequence[Target],
-        draw_any: Callable[[], Configuration],
+        draw_within: Callable[[float], Configuration],
         attempts: int = REDRAWS,
     ) -> list[Configuration]:
         """A draw for each target; where so many attempts do not meet it, the dearest
         that is within it.
+
+        ``draw_within(most)`` gives one whose lower ends cost no more, if it finds one.
         """
         drawn: list[Configuration] = [{} for _ in targets]
         found = np.full(len(targets), -inf)
         missing = list(range(len(targets)))
         for attempt in range(attempts):
             wanted = Targets.of([targets[index] for index in missing])
-            proposed = [self._draw_within(most, draw_any) for most in wanted.most]
+            proposed = [draw_within(most) for most in wanted.most.tolist()]
             in_turn = self.one_by_one and attempt % 2 == 1
             grown = self.grow(proposed, wanted, in_turn=in_turn)
             weighed = self.costs.weigh(grown)
@@ -93,18 +146,6 @@ class Drawer:
             if not missing:
                 break
         return drawn
-
-    def _draw_within(
-        self, most: float, draw_any: Callable[[], Configuration]
-    ) -> Configuration:
-        """A draw whose lower ends cost no more, if some draws find one: others have too
-        many layers, say, whatever their widths.
-        """
-        for _ in range(REDRAWS):
-            params = draw_any()
-            if self.costs.find_least(params) <= most:
-                break
-        return params
 
     def grow(
         self,

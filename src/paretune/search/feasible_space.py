@@ -2,7 +2,7 @@
 Pure, without a study.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -21,14 +21,20 @@ from paretune.search.caps import OVER_CAP, Caps
 from paretune.search.cost_axis import CostAxis
 from paretune.search.costs import Configuration, CostModel, Count
 from paretune.search.distributions import draw_uniform, find_lowest, list_values
-from paretune.search.drawing import REDRAWS, Drawer, Target, Targets
+from paretune.search.drawing import (
+    REDRAWS,
+    Drawer,
+    SharedStructures,
+    Target,
+    Targets,
+)
 from paretune.search.sizes import move_within
 from paretune.search.space import Space, free_integers
 from paretune.search.start_targets import StartTarget
 
 UNLIMITED = OVER_CAP / 10  # the cap of a cost that has none
 NEAR = 0.05  # of the way over all costs: a draw this near its target is taken
-ALIKE = 8  # draws of one structure, where many are made at a time
+ALIKE = 8  # draws of one structure at most, where many are made at a time
 FILLINGS = 16  # draws of a branch that are filled to find the largest that fits
 
 
@@ -238,26 +244,13 @@ class FeasibleSpace:
             most = self.cost_at_share(share, exponent, choice)
             targets.append(Target(least, most))
         drawer = self._make_drawer(self.costs, rng)
-        draws = self._iterate_draws(self.costs, rng, choice)
-        return drawer.draw(targets, partial(next, draws), attempts)
-
-    def _iterate_draws(
-        self, costs: CostModel, rng: np.random.Generator, choice: Configuration | None
-    ) -> Iterator[Configuration]:
-        """Draws of which :data:`ALIKE` in a row have one structure: sizes of one
-        structure are weighed together. Every second structure is one that is known.
-        """
-        while True:
-            drawn = self.draw_uniform(rng, choice)
-            yield drawn
-            structure = costs.keep_structure(drawn)
-            for _ in range(ALIKE - 1):
-                yield self.complete(structure, rng)
-            known = costs.list_structures(choice or {})
-            if known:
-                structure = known[int(rng.integers(len(known)))]
-                for _ in range(ALIKE):
-                    yield self.complete(structure, rng)
+        draws = SharedStructures(
+            self.costs,
+            partial(self.draw_uniform, rng, choice),
+            partial(self.complete, rng=rng),
+            ALIKE,
+        )
+        return drawer.draw(targets, draws.draw_within, attempts)
 
     def draw_start(
         self, rng: np.random.Generator, start: StartTarget, exponent: float
@@ -274,7 +267,12 @@ class FeasibleSpace:
         most = min(max(most, axis.least), axis.upper)
         target = Target(min(least, most), most)
         drawer = self._make_drawer(self.costs, rng)
-        [params] = drawer.draw([target], partial(self.draw_uniform, rng, choice))
+        draws = SharedStructures(
+            self.costs,
+            partial(self.draw_uniform, rng, choice),
+            partial(self.complete, rng=rng),
+        )
+        [params] = drawer.draw([target], draws.draw_within)
         return params
 
     def shrink(self, params: Configuration, rng: np.random.Generator) -> Configuration:

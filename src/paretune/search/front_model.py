@@ -3,6 +3,7 @@ that it has to offer.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Protocol
 
@@ -15,11 +16,14 @@ from paretune.search.costs import Configuration
 from paretune.search.ehvi import expected_improvement
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.forest import Forest
+from paretune.search.growing_forest import GrowingForest
 from paretune.search.mutation import mutate
 from paretune.search.observations import History, Observation
+from paretune.search.per_trial import PerObject
 from paretune.search.surrogate import Surrogate, select_training_points
 
 Floats = NDArray[np.float64]
+Key = frozenset[tuple[str, Any]]
 FEWEST = 5  # trials before a surrogate is asked
 # Columns up to which the surrogate is a Gaussian process, which was measured in a space
 # of six (`python -m studies search`); it was not compared with a forest there.
@@ -40,6 +44,21 @@ class Predictor(Protocol):
         """Mean and deviation ``(M,)`` of the loss at ``rows`` ``(M, D)``."""
 
 
+@dataclass
+class Known:
+    """What later models of the same study need not work out again: the cost of each
+    configuration that was measured, whether it is whole, its key in sets, and a
+    forest's trees.
+
+    A model is the same with and without it.
+    """
+
+    keys: PerObject[Key] = field(default_factory=PerObject)
+    costs: PerObject[float] = field(default_factory=PerObject)
+    are_whole: PerObject[bool] = field(default_factory=PerObject)
+    forest: GrowingForest = field(default_factory=GrowingForest)
+
+
 class FrontModel:
     """The measured points of a study, a surrogate for the others, and the trials that
     are running.
@@ -56,16 +75,16 @@ class FrontModel:
         exponent: float,
         columns: Columns,
         history: History,
+        known: Known | None = None,
     ) -> None:
         self.feasible = feasible
         self.exponent = exponent
         self.columns = columns
+        self.history = history
+        self._known = known or Known()
+        self._costs_of_candidates: PerObject[float] = PerObject()
         self.branches = _keep_promising(feasible, history)
-        seen = [
-            observation
-            for observation in history.seen
-            if _is_whole(feasible, observation.params)
-        ]
+        seen = self._keep_whole(history.seen)
 
         self.members: list[Configuration] = []
         losses: list[float] = []
@@ -78,22 +97,59 @@ class FrontModel:
         self.surrogate: Predictor | None = None
         if len(seen) >= FEWEST:
             self.surrogate = self._fit_surrogate(seen)
-            running = [
-                params for params in history.running if _is_whole(feasible, params)
-            ]
+            running = [params for params in history.running if self._is_whole(params)]
             if running:
                 self._add_running(self.surrogate, running)
 
+    def _keep_whole(self, seen: Sequence[Observation]) -> list[Observation]:
+        """The observations of configurations that may be proposed."""
+        are_whole = self._known.are_whole
+        whole: list[Observation] = []
+        for observation in seen:
+            is_whole = are_whole.get(observation.params)
+            if is_whole is None:
+                is_whole = self._is_whole(observation.params)
+                are_whole.keep(observation.params, is_whole)
+            if is_whole:
+                whole.append(observation)
+        return whole
+
+    def _is_whole(self, params: Configuration) -> bool:
+        """Whether ``params`` have every parameter of a branch that may be proposed, and
+        can be built: an earlier version may have built what this one refuses.
+        """
+        if not _has_all(self.feasible, params):
+            return False
+        [cost] = self._weigh([params])
+        self._known.costs.keep(params, cost)
+        return isfinite(cost)
+
     def _fit_surrogate(self, seen: Sequence[Observation]) -> Predictor:
+        if len(self.columns) <= MOST_OF_PROCESS:
+            return Surrogate(*self._make_points_to_learn(seen))
+        forest, n_grown = self._known.forest.grow(seen, self._grow_forest)
+        if n_grown == len(seen):
+            return forest
+        since = seen[n_grown:]
+        losses = np.array([observation.loss for observation in since])
+        return forest.add_points(self._make_rows_of(since), losses)
+
+    def _grow_forest(self, seen: Sequence[Observation]) -> Forest:
+        return Forest(*self._make_points_to_learn(seen))
+
+    def _make_points_to_learn(
+        self, seen: Sequence[Observation]
+    ) -> tuple[Floats, Floats]:
+        """The rows ``(N, D)`` and losses ``(N,)`` that a surrogate learns from."""
         configurations = [observation.params for observation in seen]
         losses = np.array([observation.loss for observation in seen])
         selected = select_training_points(self._costs(configurations), losses)
-        chosen = [configurations[i] for i in selected]
-        epochs = [seen[i].epoch for i in selected]
-        rows = self.make_rows(chosen, epochs)
-        if len(self.columns) <= MOST_OF_PROCESS:
-            return Surrogate(rows, losses[selected])
-        return Forest(rows, losses[selected])
+        chosen = [seen[i] for i in selected]
+        return self._make_rows_of(chosen), losses[selected]
+
+    def _make_rows_of(self, seen: Sequence[Observation]) -> Floats:
+        configurations = [observation.params for observation in seen]
+        return self.make_rows(configurations, [one.epoch for one in seen])
 
     def _add_running(
         self, surrogate: Predictor, running: Sequence[Configuration]
@@ -107,26 +163,56 @@ class FrontModel:
         points = self._make_points(running, predicted)
         self.known = np.concatenate([self.known, points])
 
-    def make_candidates(self, rng: np.random.Generator) -> list[Configuration]:
-        """Feasible draws spread over all costs and branches, and mutations of members
-        of the front.
+    def make_candidates(
+        self, rng: np.random.Generator, draws: Sequence[Configuration] | None = None
+    ) -> list[Configuration]:
+        """Feasible draws spread over all costs and branches (``draws``, if they are
+        there already), and mutations of members of the front; nothing that was tried.
         """
-        candidates: list[Configuration] = []
+        if draws is None:
+            draws = self._draw_candidates(rng)
+        candidates = [*draws, *self._mutate_front(rng)]
+        tried = self._list_tried()
+        untried = [
+            params for params in candidates if frozenset(params.items()) not in tried
+        ]
+        costs = self._weigh(untried)
+        pairs = zip(untried, costs, strict=True)
+        return [params for params, cost in pairs if cost <= self.feasible.cap]
+
+    def _list_tried(self) -> set[Key]:
+        """The configurations that were tried, or are being tried."""
+        keys = self._known.keys
+        others = (*self.history.running, *self.history.waiting)
+        tried = {frozenset(params.items()) for params in others}
+        for params in self.history.ended:
+            key = keys.get(params)
+            if key is None:
+                key = frozenset(params.items())
+                keys.keep(params, key)
+            tried.add(key)
+        return tried
+
+    def _draw_candidates(self, rng: np.random.Generator) -> list[Configuration]:
+        drawn: list[Configuration] = []
         n_branch_draws = -(-N_DRAWS // len(self.branches))
         for choice in self.branches:
             shares = rng.random(n_branch_draws).tolist()
-            candidates += self.feasible.draw_at_shares(
+            drawn += self.feasible.draw_at_shares(
                 rng, shares, choice, self.exponent, DRAW_ATTEMPTS
             )
+        return drawn
 
+    def _mutate_front(self, rng: np.random.Generator) -> list[Configuration]:
+        mutants: list[Configuration] = []
         measured = self.known[: len(self.members)]
         parents = front(measured)
         if len(parents):
             for _ in range(N_MUTANTS):
                 position = int(rng.integers(len(parents)))
                 parent = self.members[parents[position]]
-                candidates.append(mutate(parent, self.feasible, rng))
-        return self.feasible.keep_fitting(candidates)
+                mutants.append(mutate(parent, self.feasible, rng))
+        return mutants
 
     def predict_gains(
         self,
@@ -164,7 +250,26 @@ class FrontModel:
         What is cheaper than the least cost that counts is worth no more than one of
         that cost.
         """
-        return self.feasible.shares_of(configurations, self.exponent)
+        return self.feasible.axis.shares_of(self._weigh(configurations), self.exponent)
+
+    def _weigh(self, configurations: Sequence[Configuration]) -> Floats:
+        """The costs ``(N,)`` themselves, each weighed once."""
+        costs = np.zeros(len(configurations))
+        new: list[int] = []
+        for index, params in enumerate(configurations):
+            cost = self._known.costs.get(params)
+            if cost is None:
+                cost = self._costs_of_candidates.get(params)
+            if cost is None:
+                new.append(index)
+            else:
+                costs[index] = cost
+
+        weighed = self.feasible.weigh([configurations[index] for index in new])
+        for index, cost in zip(new, weighed.tolist(), strict=True):
+            self._costs_of_candidates.keep(configurations[index], cost)
+            costs[index] = cost
+        return costs
 
     def _make_points(
         self, configurations: Sequence[Configuration], losses: Floats
@@ -180,15 +285,13 @@ class FrontModel:
 
         That is 0 at the end of its training, 1 after one epoch, 1/2 after two.
         """
-        rows = np.array([self.columns.make_row(params) for params in configurations])
-
         earliness = np.zeros(len(configurations))
         for i, epoch in enumerate(epochs):
             if epoch:
                 earliness[i] = 1 / epoch
 
-        columns = rows.reshape(len(configurations), -1)
-        log_costs = self.feasible.shares_of(configurations)
+        columns = self.columns.make_rows(configurations)
+        log_costs = self.feasible.axis.shares_of(self._weigh(configurations))
         return np.column_stack([columns, log_costs, earliness])
 
 
@@ -198,9 +301,12 @@ def _keep_promising(feasible: FeasibleSpace, history: History) -> list[Configura
     """
     promising: list[Configuration] = []
     for choice in feasible.branches:
+        is_seen = any(_is_of(one.params, choice) for one in history.seen)
+        if is_seen:
+            promising.append(choice)
+            continue
         n_ended = sum(_is_of(params, choice) for params in history.ended)
-        n_seen = sum(_is_of(one.params, choice) for one in history.seen)
-        if n_seen or n_ended < FEWEST:
+        if n_ended < FEWEST:
             promising.append(choice)
     return promising
 
@@ -209,15 +315,11 @@ def _is_of(params: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
     return all(params.get(name) == value for name, value in choice.items())
 
 
-def _is_whole(feasible: FeasibleSpace, params: Mapping[str, Any]) -> bool:
-    """Whether ``params`` have every parameter of a branch that may be proposed, and can
-    be built: an earlier version may have built what this one refuses.
-    """
+def _has_all(feasible: FeasibleSpace, params: Mapping[str, Any]) -> bool:
+    """Whether ``params`` have every parameter of a branch that may be proposed."""
     space = feasible.space
     if not any(_is_of(params, choice) for choice in feasible.branches):
         return False
     names = space.distributions(space.branch_of(params))
     missing = [name for name in names if name not in params]
-    if any(space.is_active(name, params) for name in missing):
-        return False
-    return isfinite(feasible.cost(dict(params)))
+    return not any(space.is_active(name, params) for name in missing)

@@ -4,7 +4,7 @@ most.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,18 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 from paretune.errors import ConfigError, check_least
-from paretune.search.capped_sampler import CappedSampler, configuration_of
+from paretune.search.capped_sampler import CappedSampler
 from paretune.search.columns import Columns
 from paretune.search.costs import Configuration
+from paretune.search.draw_pool import DrawPool
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.front_model import FrontModel
+from paretune.search.front_model import FrontModel, Known
 from paretune.search.next_step import StepValues, list_progress
-from paretune.search.observations import History
+from paretune.search.observations import History, Record
 from paretune.search.one_thread import on_one_thread
+from paretune.search.per_trial import PerTrial
 from paretune.search.racing import Race
+from paretune.search.storage import read_trials_once
 
 Floats = NDArray[np.float64]
 
@@ -56,6 +59,10 @@ class FrontSampler(CappedSampler):
         check_least("sampler.exponent", exponent, 0, most=1, whole=False)
         self.exponent = exponent
         self._planned: _Plan | None = None
+        # What asks share, none of which changes what is proposed. Records are by the
+        # number of the value that is the score.
+        self._records: dict[int, PerTrial[Record]] = {}
+        self._known = Known()
 
     def check_objectives(self, directions: Sequence[str]) -> None:
         """Raise :class:`~paretune.errors.ConfigError` unless there are a cost that is
@@ -112,11 +119,10 @@ class FrontSampler(CappedSampler):
         *,
         may_begin: bool,
     ) -> FrozenTrial | None:
-        score_at = study.directions.index(StudyDirection.MAXIMIZE)
-        history = History.read(trials, score_at, len(trials))
-        model = self._make_model(history)
+        model = self._make_model(study, len(trials))
         if model.surrogate is None or not model.branches:
             return None if may_begin else paused[0]
+        score_at = study.directions.index(StudyDirection.MAXIMIZE)
         values = StepValues(model, race, list_progress(trials, score_at))
         waiting = list_progress(paused, score_at)
         value_waiting = values.value_waiting(waiting)
@@ -124,10 +130,10 @@ class FrontSampler(CappedSampler):
         if not may_begin:
             return best
 
-        rng = np.random.default_rng([self.seed, len(trials), len(history.seen)])
-        tried = {frozenset(configuration_of(trial).items()) for trial in trials}
-        candidates = model.make_candidates(rng)
-        new = [one for one in candidates if frozenset(one.items()) not in tried]
+        n_seen = len(model.history.seen)
+        rng = np.random.default_rng([self.seed, len(trials), n_seen])
+        draws = self._pool.list_draws(len(trials), model.branches)
+        new = model.make_candidates(rng, draws)
         if not new:
             return best
         value_new = values.value_new(new)
@@ -139,20 +145,31 @@ class FrontSampler(CappedSampler):
     def _propose_best(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
     ) -> Configuration:
-        score_at = study.directions.index(StudyDirection.MAXIMIZE)
-        trials = study.get_trials(deepcopy=False)
-        model = self._make_model(History.read(trials, score_at, trial.number))
+        model = self._make_model(study, trial.number)
         if not model.branches or model.surrogate is None:
             return self._draw_any(rng)  # too little is known, or all of it failed
 
-        candidates = model.make_candidates(rng)
+        draws = self._pool.list_draws(trial.number, model.branches)
+        candidates = model.make_candidates(rng, draws)
         if not candidates:
             return self._draw_any(rng)
         gains = model.predict_gains(model.surrogate, candidates, model.reference)
         return candidates[int(gains.argmax())]
 
-    def _make_model(self, history: History) -> FrontModel:
-        return FrontModel(self.feasible, self.exponent, self.columns, history)
+    def _make_model(self, study: Study, number: int) -> FrontModel:
+        score_at = study.directions.index(StudyDirection.MAXIMIZE)
+        trials = read_trials_once(study)
+        if score_at not in self._records:
+            self._records[score_at] = PerTrial(partial(Record.of, score_at=score_at))
+        records = self._records[score_at]
+        history = History.read(trials, score_at, number, records)
+        return FrontModel(
+            self.feasible, self.exponent, self.columns, history, self._known
+        )
+
+    @cached_property
+    def _pool(self) -> DrawPool:
+        return DrawPool(self.feasible, self.exponent, self.seed)
 
     @cached_property
     def columns(self) -> Columns:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import log
+from operator import attrgetter
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -10,9 +12,12 @@ from paretune.front import LEAST_ERROR
 from paretune.search.capped_sampler import configuration_of
 from paretune.search.costs import Configuration
 from paretune.search.pausing import is_paused
+from paretune.search.per_trial import PerTrial
 from paretune.search.racing import read_rung_scores
+from paretune.search.study import read_end_s
 
 MEASURED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
+ENDED_STATES = (*MEASURED_STATES, TrialState.FAIL)
 
 
 @dataclass(frozen=True)
@@ -45,31 +50,68 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class Record:
+    """What a trial teaches: its configuration, its measurements, and when it ended, in
+    seconds since 1970; 0 before.
+    """
+
+    params: Configuration
+    observations: list[Observation]
+    end_s: float
+
+    @classmethod
+    def of(cls, trial: FrozenTrial, score_at: int) -> "Record":
+        """That of a trial whose score is the value at ``score_at``."""
+        observations: list[Observation] = []
+        if trial.state in MEASURED_STATES:
+            observations = Observation.all_of(trial, score_at)
+        params = configuration_of(trial)
+        if observations:
+            params = observations[0].params
+        return cls(params, observations, read_end_s(trial))
+
+
+@dataclass(frozen=True)
 class History:
-    """The measurements of a study, and the configurations of its trials that are
-    running and that ended or wait at a rung.
+    """The measurements of a study, in the order in which its trials ended, those of
+    trials that wait at a rung behind them; and the configurations of its trials that
+    are running, that wait and that ended.
     """
 
     seen: list[Observation]
     running: list[Configuration]
+    waiting: list[Configuration]
     ended: list[Configuration]
 
     @classmethod
     def read(
-        cls, trials: Sequence[FrozenTrial], score_at: int, number: int
+        cls,
+        trials: Sequence[FrozenTrial],
+        score_at: int,
+        number: int,
+        records: PerTrial[Record] | None = None,
     ) -> "History":
         """That of ``trials`` whose score is the value at ``score_at``, without the
-        running one of this ``number``.
+        running one of this ``number``; ``records`` may have those of an earlier call.
         """
-        history = cls([], [], [])
+        records = records or PerTrial(partial(Record.of, score_at=score_at))
+        history = cls([], [], [], [])
+        waiting: list[FrozenTrial] = []
+        ended: list[Record] = []
         for trial in trials:
-            if trial.state in MEASURED_STATES or is_paused(trial):
-                history.seen.extend(Observation.all_of(trial, score_at))
-                history.ended.append(configuration_of(trial))
-            elif trial.state is TrialState.FAIL:
-                history.ended.append(configuration_of(trial))
+            if trial.state in ENDED_STATES:
+                ended.append(records.of(trial))
+            elif is_paused(trial):
+                waiting.append(trial)
             elif trial.state is TrialState.RUNNING and trial.number != number:
                 history.running.append(configuration_of(trial))
+
+        for record in sorted(ended, key=attrgetter("end_s")):
+            history.seen.extend(record.observations)
+            history.ended.append(record.params)
+        for trial in waiting:
+            history.seen.extend(Observation.all_of(trial, score_at))
+            history.waiting.append(configuration_of(trial))
         return history
 
 

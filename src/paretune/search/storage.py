@@ -401,6 +401,13 @@ def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
     return trial._suggest(name, distribution)
 
 
+def read_trials_once(study: Study) -> list[FrozenTrial]:
+    """All trials of the study, as they were when the trial that is asked for now looked
+    at them first.
+    """
+    return study._get_trials(deepcopy=False, use_cache=True)
+
+
 @contextmanager
 def written_together(trial: Trial) -> Iterator[None]:
     """A context in which the values that are suggested to a trial go to its database in
