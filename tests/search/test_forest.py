@@ -32,3 +32,30 @@ def test_it_is_surer_where_it_has_seen_much():
 
     assert seen.mean() < 0.2
     assert np.isfinite(unseen).all()
+
+
+def test_points_that_are_added_move_what_is_predicted_near_them():
+    forest = Forest(ROWS, LOSSES)
+    before, _ = forest.predict(ROWS)
+    place = ROWS[:1].repeat(50, axis=0)
+    grown = forest.add_points(place, np.full(50, 5.0))
+    after, deviation = grown.predict(ROWS)
+
+    assert after[0] > 4
+    assert (after >= before - 1e-9).all()
+    assert (deviation > 0).all()
+    assert (forest.predict(ROWS)[0] == before).all()
+
+
+def test_points_that_were_predicted_change_nothing():
+    forest = Forest(ROWS, np.full(len(ROWS), 0.5))
+    grown = forest.add_points(ROWS[:20], np.full(20, 0.5))
+
+    assert np.allclose(grown.predict(ROWS)[0], 0.5)
+
+
+def test_no_points_change_nothing():
+    forest = Forest(ROWS, LOSSES)
+    grown = forest.add_points(ROWS[:0], LOSSES[:0])
+
+    assert (grown.predict(ROWS)[0] == forest.predict(ROWS)[0]).all()

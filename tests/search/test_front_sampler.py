@@ -275,6 +275,36 @@ def test_running_trials_are_not_asked_for_again():
     assert len(set(in_flight)) == 4
 
 
+WIDE = Space(common={f"w{i}": IntDistribution(2, 20) for i in range(14)})
+
+
+@pytest.mark.parametrize(
+    ("space", "count_cost"),
+    [(SPACE, count), (WIDE, lambda params: sum(params.values()))],
+    ids=["process", "forest"],
+)
+def test_what_a_sampler_remembers_of_earlier_asks_changes_no_proposal(
+    space, count_cost
+):
+    """Another process, or one that was started again, proposes the same."""
+    feasible = FeasibleSpace(space, count_cost, 200)
+    distributions = space.all_distributions()
+    warm = create_study(FrontSampler(feasible, n_startup=8))
+    for number in range(45):
+        before = warm.get_trials()
+        trial = warm.ask(distributions)
+        if number % 9 == 8:
+            fresh = create_study(FrontSampler(feasible, n_startup=8))
+            fresh.add_trials(before)
+            assert fresh.ask(distributions).params == trial.params
+        cost = count_cost(trial.params)
+        warm.tell(trial, [cost, 1 - 1 / (2 + cost)])
+
+
+def create_study(sampler: FrontSampler) -> optuna.Study:
+    return optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
+
+
 def test_a_branch_whose_trials_all_fail_or_race_out_gets_no_more_than_its_share():
     """Branch b always fails: after its first trials the sampler looks elsewhere."""
     sampler = FrontSampler(

@@ -47,7 +47,7 @@ class Predictor(Protocol):
 @dataclass
 class Known:
     """What later models of the same study need not work out again: the cost of each
-    configuration that was measured, whether it is whole, its key in sets, and a
+    configuration of an ended trial, whether it is whole, its key in sets, and a
     forest's trees.
 
     A model is the same with and without it.
@@ -84,7 +84,7 @@ class FrontModel:
         self._known = known or Known()
         self._costs_of_candidates: PerObject[float] = PerObject()
         self.branches = _keep_promising(feasible, history)
-        seen = self._keep_whole(history.seen)
+        seen = self._keep_whole(history)
 
         self.members: list[Configuration] = []
         losses: list[float] = []
@@ -101,18 +101,27 @@ class FrontModel:
             if running:
                 self._add_running(self.surrogate, running)
 
-    def _keep_whole(self, seen: Sequence[Observation]) -> list[Observation]:
+    def _keep_whole(self, history: History) -> list[Observation]:
         """The observations of configurations that may be proposed."""
-        are_whole = self._known.are_whole
         whole: list[Observation] = []
-        for observation in seen:
-            is_whole = are_whole.get(observation.params)
-            if is_whole is None:
-                is_whole = self._is_whole(observation.params)
-                are_whole.keep(observation.params, is_whole)
-            if is_whole:
+        for observation in history.seen_ended:
+            if self._is_ended_one_whole(observation.params):
+                whole.append(observation)
+        for observation in history.seen_waiting:
+            if self._is_whole(observation.params):
                 whole.append(observation)
         return whole
+
+    def _is_ended_one_whole(self, params: Configuration) -> bool:
+        """:meth:`_is_whole`, worked out once of the configuration of an ended trial."""
+        is_whole = self._known.are_whole.get(params)
+        if is_whole is None:
+            is_whole = self._is_whole(params)
+            self._known.are_whole.keep(params, is_whole)
+            if is_whole:
+                [cost] = self._weigh([params])
+                self._known.costs.keep(params, float(cost))
+        return is_whole
 
     def _is_whole(self, params: Configuration) -> bool:
         """Whether ``params`` have every parameter of a branch that may be proposed, and
@@ -121,7 +130,6 @@ class FrontModel:
         if not _has_all(self.feasible, params):
             return False
         [cost] = self._weigh([params])
-        self._known.costs.keep(params, cost)
         return isfinite(cost)
 
     def _fit_surrogate(self, seen: Sequence[Observation]) -> Predictor:

@@ -119,10 +119,10 @@ class FrontSampler(CappedSampler):
         *,
         may_begin: bool,
     ) -> FrozenTrial | None:
-        model = self._make_model(study, len(trials))
+        score_at = study.directions.index(StudyDirection.MAXIMIZE)
+        model = self._make_model(trials, score_at, len(trials))
         if model.surrogate is None or not model.branches:
             return None if may_begin else paused[0]
-        score_at = study.directions.index(StudyDirection.MAXIMIZE)
         values = StepValues(model, race, list_progress(trials, score_at))
         waiting = list_progress(paused, score_at)
         value_waiting = values.value_waiting(waiting)
@@ -145,7 +145,8 @@ class FrontSampler(CappedSampler):
     def _propose_best(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
     ) -> Configuration:
-        model = self._make_model(study, trial.number)
+        score_at = study.directions.index(StudyDirection.MAXIMIZE)
+        model = self._make_model(read_trials_once(study), score_at, trial.number)
         if not model.branches or model.surrogate is None:
             return self._draw_any(rng)  # too little is known, or all of it failed
 
@@ -156,9 +157,9 @@ class FrontSampler(CappedSampler):
         gains = model.predict_gains(model.surrogate, candidates, model.reference)
         return candidates[int(gains.argmax())]
 
-    def _make_model(self, study: Study, number: int) -> FrontModel:
-        score_at = study.directions.index(StudyDirection.MAXIMIZE)
-        trials = read_trials_once(study)
+    def _make_model(
+        self, trials: Sequence[FrozenTrial], score_at: int, number: int
+    ) -> FrontModel:
         if score_at not in self._records:
             self._records[score_at] = PerTrial(partial(Record.of, score_at=score_at))
         records = self._records[score_at]

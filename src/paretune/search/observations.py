@@ -1,7 +1,7 @@
 """The measurements of a study's trials so far."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import log
 from operator import attrgetter
@@ -73,15 +73,21 @@ class Record:
 
 @dataclass(frozen=True)
 class History:
-    """The measurements of a study, in the order in which its trials ended, those of
-    trials that wait at a rung behind them; and the configurations of its trials that
-    are running, that wait and that ended.
+    """The measurements of a study, in the order in which its trials ended
+    (``seen_ended``), those of trials that wait at a rung (``seen_waiting``), and the
+    configurations of its trials that are running, that wait and that ended.
     """
 
-    seen: list[Observation]
-    running: list[Configuration]
-    waiting: list[Configuration]
-    ended: list[Configuration]
+    seen_ended: list[Observation] = field(default_factory=list)
+    seen_waiting: list[Observation] = field(default_factory=list)
+    running: list[Configuration] = field(default_factory=list)
+    waiting: list[Configuration] = field(default_factory=list)
+    ended: list[Configuration] = field(default_factory=list)
+
+    @property
+    def seen(self) -> list[Observation]:
+        """All measurements."""
+        return [*self.seen_ended, *self.seen_waiting]
 
     @classmethod
     def read(
@@ -95,7 +101,7 @@ class History:
         running one of this ``number``; ``records`` may have those of an earlier call.
         """
         records = records or PerTrial(partial(Record.of, score_at=score_at))
-        history = cls([], [], [], [])
+        history = cls()
         waiting: list[FrozenTrial] = []
         ended: list[Record] = []
         for trial in trials:
@@ -107,10 +113,10 @@ class History:
                 history.running.append(configuration_of(trial))
 
         for record in sorted(ended, key=attrgetter("end_s")):
-            history.seen.extend(record.observations)
+            history.seen_ended.extend(record.observations)
             history.ended.append(record.params)
         for trial in waiting:
-            history.seen.extend(Observation.all_of(trial, score_at))
+            history.seen_waiting.extend(Observation.all_of(trial, score_at))
             history.waiting.append(configuration_of(trial))
         return history
 
