@@ -7,6 +7,7 @@ https://doi.org/10.1023/A:1010933404324).
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ class Forest:
     with values ``losses`` ``(N,)``.
 
     The deviation is that of what the trees predict. The same points give the same
-    forest.
+    forest. Of each node of each of the ``trees``, ``means`` are the mean losses of its
+    points, and ``weights`` how many these are.
     """
 
     def __init__(self, rows: Floats, losses: Floats) -> None:
@@ -38,15 +40,14 @@ class Forest:
             random_state=0,
         )
         forest.fit(rows, losses)
-        self._trees: Sequence[Any] = [tree.tree_ for tree in forest.estimators_]
-        # Of each node of each tree the mean of its points, and how many these are.
-        self._means = [tree.value[:, 0, 0].copy() for tree in self._trees]
-        self._weights = [tree.weighted_n_node_samples for tree in self._trees]
+        self.trees: Sequence[Any] = [tree.tree_ for tree in forest.estimators_]
+        self.means = [tree.value[:, 0, 0].copy() for tree in self.trees]
+        self.weights = [tree.weighted_n_node_samples for tree in self.trees]
 
     def predict(self, rows: Floats) -> tuple[Floats, Floats]:
         """Mean and deviation ``(M,)`` of the loss at ``rows`` ``(M, D)``."""
         leaves = self._find_leaves(rows)
-        pairs = zip(self._means, leaves, strict=True)
+        pairs = zip(self.means, leaves, strict=True)
         predicted = np.array([means[leaf] for means, leaf in pairs])
         variance = np.maximum(predicted.var(axis=0), LEAST_VARIANCE)
         return predicted.mean(axis=0), np.sqrt(variance)
@@ -59,21 +60,20 @@ class Forest:
         and Russell 2001, "Online bagging and boosting").
         """
         counts = np.random.default_rng(0).poisson(1.0, (len(rows), TREES))
-        grown = object.__new__(Forest)
-        grown._trees = self._trees
-        grown._means = []
-        grown._weights = []
+        grown = copy(self)
+        grown.means = []
+        grown.weights = []
         for tree, leaves in enumerate(self._find_leaves(rows)):
-            means = self._means[tree]
+            means = self.means[tree]
             own = counts[:, tree]
             added = np.bincount(leaves, own, len(means))
             sums = np.bincount(leaves, own * losses, len(means))
-            weights = self._weights[tree] + added
-            grown._means.append((means * self._weights[tree] + sums) / weights)
-            grown._weights.append(weights)
+            weights = self.weights[tree] + added
+            grown.means.append((means * self.weights[tree] + sums) / weights)
+            grown.weights.append(weights)
         return grown
 
     def _find_leaves(self, rows: Floats) -> list[NDArray[np.intp]]:
         """The leaf of each tree that each of the rows is in."""
         narrow = rows.astype(np.float32)
-        return [tree.apply(narrow) for tree in self._trees]
+        return [tree.apply(narrow) for tree in self.trees]
