@@ -58,14 +58,15 @@ class Raced(Exception):  # noqa: N818 - no error
 
 
 class Paused(Raced):
-    """A trial waits at a rung, after ``epoch``, each of which took ``epoch_s`` seconds
-    on average.
+    """A trial waits at a rung, after ``epoch`` of ``epochs`` (``None`` if nobody
+    knows), each of which took ``epoch_s`` seconds on average.
     """
 
-    def __init__(self, epoch: int, epoch_s: float) -> None:
+    def __init__(self, epoch: int, epoch_s: float, epochs: int | None = None) -> None:
         super().__init__(f"it waits after epoch {epoch}")
         self.epoch = epoch
         self.epoch_s = epoch_s
+        self.epochs = epochs
 
 
 def first_line(error: BaseException) -> str:

@@ -36,12 +36,14 @@ from paretune.training.fit import (
 )
 from paretune.training.settings import Augment, Training
 from paretune.training.state import StateError, TrainingState
-from paretune.training.state_file import load_state, save_state
+from paretune.training.state_file import load_state, make_room, save_state
 from paretune.trust import Trust
 
 log = logging.getLogger(__name__)
 
 STATE_FILE = "state.pt"
+# Of all trials of a sweep that wait; what is deleted is trained again if it goes on.
+MOST_STATE_BYTES = 4 * 10**9
 UNCHANGED = "paretune.augment.unchanged"  # the augmentation that does nothing
 
 
@@ -101,7 +103,7 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
         trained = prepared.run()
     trained = replace(trained, seconds=prepared.starts_s + trained.seconds)
     if trained.state:
-        raise _wait(experiment, trained, trained.state)
+        raise _wait(experiment, trained, trained.state, training.last_epoch)
 
     point = _make_point(candidate, trained, recorder)
     save(experiment.weights, net, candidate.config, data.make_scaling(training.scaling))
@@ -171,12 +173,18 @@ def _load_state(experiment: Experiment) -> TrainingState | None:
         return None
 
 
-def _wait(experiment: Experiment, trained: Trained, state: TrainingState) -> Paused:
-    """Keep the ``state``; returns what tells the sweep that the trial waits."""
+def _wait(
+    experiment: Experiment, trained: Trained, state: TrainingState, epochs: int
+) -> Paused:
+    """Keep the ``state``; returns what tells the sweep that the trial waits for the
+    rest of its ``epochs``.
+    """
     state = replace(state, seconds=trained.seconds)
     save_state(experiment.state, state, experiment.candidate.config)
+    for deleted in make_room(experiment.state, MOST_STATE_BYTES):
+        log.info("%s is deleted: what is kept of waiting trials is too much", deleted)
     epoch = len(trained.epochs)
-    return Paused(epoch, trained.seconds / epoch)
+    return Paused(epoch, trained.seconds / epoch, epochs)
 
 
 class _Listener:

@@ -2,6 +2,8 @@
 does next.
 """
 
+from dataclasses import replace
+
 import optuna
 from optuna.trial import Trial
 
@@ -9,11 +11,12 @@ from paretune.search.capped_sampler import CappedSampler
 from paretune.search.claims import ask, pause
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.pausing import Pause, read_pause
-from paretune.search.racing import Race, decide_pause
+from paretune.search.racing import decide_pause
 from paretune.search.worker import suggest_all
+from studies.replay import sweeps
 from studies.replay.policy import Outcome, Setting, Step
 
-RACE = Race(eta=3, rungs=3, min_epochs=1, margin=0.15, pause=True)
+RACE = replace(sweeps.RACE, pause=True)
 
 
 class PausingPolicy:
@@ -52,7 +55,8 @@ class PausingPolicy:
         self.seconds[trial.number] = seconds
         pauses = decide_pause(self.study, trial, RACE, 0)
         assert pauses(outcome.epoch, (outcome.cost, outcome.f1[-1]))
-        pause(self.study, trial, Pause(outcome.epoch, seconds / outcome.epoch))
+        where = Pause(outcome.epoch, seconds / outcome.epoch, self.stops[-1])
+        pause(self.study, trial, where)
 
 
 def make_pausing(setting: Setting) -> PausingPolicy:

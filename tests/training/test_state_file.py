@@ -1,11 +1,17 @@
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from paretune.training.state import StateError
-from paretune.training.state_file import load_state, save_state
+from paretune.training.state_file import load_state, make_room, save_state
 from paused_training import ALL_AT_ONCE, CONFIG, load_few_digits, pause
 from small_training import make_training
 
@@ -101,3 +107,34 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(path, state, monke
         save_state(path, state, CONFIG)
 
     assert path.read_bytes() == before
+
+
+def write_states(folder: Path, sizes: Sequence[int]) -> list[Path]:
+    """A file of each size, the oldest first."""
+    states = [folder / str(number) / "state.pt" for number in range(len(sizes))]
+    for number, (state, size) in enumerate(zip(states, sizes, strict=True)):
+        state.parent.mkdir()
+        state.write_bytes(bytes(size))
+        os.utime(state, (number, number))
+    return states
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=9), st.integers(0, 40))
+def test_the_oldest_states_make_room_for_the_newest(sizes, most_bytes):
+    with TemporaryDirectory() as folder:
+        states = write_states(Path(folder), sizes)
+        deleted = make_room(states[-1], most_bytes)
+        left = [state for state in states if state.exists()]
+
+    assert deleted == states[: len(deleted)]
+    assert left == states[len(deleted) :]
+    assert sum(sizes[len(deleted) :]) <= max(most_bytes, sizes[-1])
+    if deleted:
+        assert sum(sizes[len(deleted) - 1 :]) > most_bytes
+
+
+def test_the_newest_state_stays_though_it_is_too_large_alone(tmp_path):
+    [state] = write_states(tmp_path, [9])
+
+    assert make_room(state, most_bytes=1) == []
+    assert state.exists()

@@ -100,13 +100,13 @@ class FrontSampler(CappedSampler):
     ) -> FrozenTrial | None:
         """The one of the ``paused`` trials that is expected to add most hypervolume a
         second; ``None`` if a new one is, and ``may_begin``.
+
+        What a new one would add is that of the best candidate, also as long as the
+        first trials are not chosen for what they add.
         """
         if not paused:
             return None
         trials = study.get_trials(deepcopy=False)
-        is_start = len(trials) < max(self.n_startup, len(self.portfolio))
-        if may_begin and is_start:
-            return None
         with on_one_thread():
             return self._choose_step(study, trials, race, paused, may_begin=may_begin)
 

@@ -1,14 +1,16 @@
 """What a second of training is worth: of a trial that waits at a rung, and of a new one.
 
 The idea of freeze-thaw (Swersky, Snoek and Adams 2014,
-https://arxiv.org/abs/1406.3896), with the hypervolume that a trial is expected to add
-by the end of its training, and with the time of a race: what is begun goes on from each
-rung with the probability that a race gives it.
+https://arxiv.org/abs/1406.3896): it is the hypervolume that a trial is expected to add
+by the end of its training, for each second until then. A trial that waits has less of
+its training left than a new one, so it goes on unless what is known of it by now is
+worse than what is expected of a new one.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,19 +32,22 @@ PRIOR_FALL = 0.27
 PRIOR_DEVIATION = 0.15
 # Of the seconds' logarithm on columns in [0, 1].
 RIDGE = 0.1
+LEAST_TIMES = 0.1  # that the epochs may be e times as many
 LEAST_EPOCH_S = 1e-3
 
 
 @dataclass(frozen=True)
 class Progress:
     """A trial as far as it was trained: its log error at each rung by the epoch, and at
-    its end if it is there; ``epoch_s`` are seconds of an epoch, if they were measured.
+    its end if it is there; ``epoch_s`` are seconds of an epoch, if they were measured,
+    and ``epochs`` those of its whole training, if they are known.
     """
 
     params: Configuration
     rung_losses: Mapping[int, float]
     end_loss: float | None = None
     epoch_s: float | None = None
+    epochs: int | None = None
 
     @property
     def epoch(self) -> int:
@@ -66,6 +71,7 @@ def list_progress(trials: Sequence[FrozenTrial], score_at: int) -> list[Progress
                 {epoch: compute_log_error(score) for epoch, score in scores.items()},
                 compute_log_error(trial.values[score_at]) if trial.values else None,
                 pause.epoch_s if pause else None,
+                pause.epochs if pause else None,
             )
         )
     return progress
@@ -78,15 +84,16 @@ class StepValues:
 
     def __init__(self, model: FrontModel, race: Race, seen: Sequence[Progress]) -> None:
         self.model = model
-        self.race = race
         self.seen = seen
-        self.stops = [*race.epochs(), race.guess_last_epoch()]
+        known = [one.epochs for one in seen if one.epochs]
+        self.epochs = int(median(known)) if known else race.guess_last_epoch()
 
     def value_waiting(self, waiting: Sequence[Progress]) -> Floats:
         """The values ``(N,)`` of going on with each of those that wait at a rung."""
         if not waiting:
             return np.zeros(0)
-        falls = {epoch: self._find_fall(epoch) for epoch in self.race.epochs()}
+        epochs = {one.epoch for one in waiting}
+        falls = {epoch: self._find_fall(epoch) for epoch in epochs}
         losses = [one.rung_losses[one.epoch] for one in waiting]
         means = [falls[one.epoch].mean for one in waiting]
         deviations = [falls[one.epoch].deviation for one in waiting]
@@ -96,18 +103,16 @@ class StepValues:
             np.array(deviations),
             self.model.reference,
         )
-        seconds = [
-            (one.epoch_s or LEAST_EPOCH_S) * self._expect_epochs(one.epoch)
-            for one in waiting
-        ]
-        return np.asarray(gains / np.array(seconds))
+        epoch_s = np.array([one.epoch_s or LEAST_EPOCH_S for one in waiting])
+        left = [(one.epochs or self.epochs) - one.epoch for one in waiting]
+        return np.asarray(gains / (epoch_s * np.maximum(left, 1)))
 
     def value_new(self, candidates: Sequence[Configuration]) -> Floats:
         """The values ``(M,)`` of beginning each of the ``candidates``."""
         surrogate = self.model.surrogate
         assert surrogate
         gains = self.model.predict_gains(surrogate, candidates, self.model.reference)
-        return gains / (self._predict_epoch_s(candidates) * self._expect_epochs(0))
+        return gains / (self._predict_epoch_s(candidates) * self.epochs)
 
     def _find_fall(self, epoch: int) -> "_Fall":
         """Of the log error from this rung to the end."""
@@ -116,25 +121,12 @@ class StepValues:
             for one in self.seen
             if one.end_loss is not None and epoch in one.rung_losses
         ]
-        times = log(self.stops[-1] / epoch)
+        times = max(log(self.epochs / epoch), LEAST_TIMES)
         n = len(falls) + PRIOR_TRIALS
         mean = (sum(falls) + PRIOR_TRIALS * PRIOR_FALL * times) / n
         squares = sum((fall - mean) ** 2 for fall in falls)
         squares += PRIOR_TRIALS * (PRIOR_DEVIATION * times) ** 2
         return _Fall(mean, sqrt(squares / n))
-
-    def _expect_epochs(self, epoch: int) -> float:
-        """The further epochs that a trial which is after ``epoch`` takes on average,
-        where one in ``eta`` goes on from each rung.
-        """
-        expected = 0.0
-        probability = 1.0
-        for stop in self.stops:
-            if stop > epoch:
-                expected += probability * (stop - epoch)
-                probability /= self.race.eta
-                epoch = stop
-        return expected
 
     def _predict_epoch_s(self, candidates: Sequence[Configuration]) -> Floats:
         """Seconds ``(M,)`` of an epoch: settings make it so many times as long."""

@@ -21,12 +21,13 @@ PAUSED = "paused"
 
 @dataclass(frozen=True)
 class Pause:
-    """Where a trial stopped: after ``epoch``, each of which took ``epoch_s`` seconds on
-    average.
+    """Where a trial stopped: after ``epoch`` of ``epochs`` (``None`` if nobody knows),
+    each of which took ``epoch_s`` seconds on average.
     """
 
     epoch: int
     epoch_s: float
+    epochs: int | None = None
 
 
 @runtime_checkable

@@ -153,7 +153,8 @@ class _Attempt:
         except Paused as paused:
             log.info("trial %d: %s", self.trial.number, paused)
             if self._counts():
-                where = Pause(paused.epoch, round(paused.epoch_s, 4))
+                epoch_s = round(paused.epoch_s, 4)
+                where = Pause(paused.epoch, epoch_s, paused.epochs)
                 pause(self.study, self.trial, where)
         except Raced as raced:
             log.info("trial %d stops: %s", self.trial.number, raced)

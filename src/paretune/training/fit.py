@@ -382,7 +382,7 @@ def _make_trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
     return pl.Trainer(
         accelerator=training.torch_device.type,
         devices=1,
-        max_epochs=min(training.max_epochs, training.stop_after or training.max_epochs),
+        max_epochs=training.last_epoch,
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,

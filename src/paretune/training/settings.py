@@ -77,6 +77,11 @@ class Training(TrainerSettings):
             return torch.device("cuda")
         return torch.device("cpu")
 
+    @property
+    def last_epoch(self) -> int:
+        """Where it ends, if it is not stopped before."""
+        return min(self.max_epochs, self.stop_after or self.max_epochs)
+
     def weigh_classes(self, data: ImageData) -> Tensor | None:
         """Weights ``(num_classes,)`` of the classes in the training loss, 1 on average
         over the training images.

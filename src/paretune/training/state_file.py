@@ -1,6 +1,7 @@
 """The state of a training as one file, which is safe to load."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,28 @@ def load_state(path: Path, config: Mapping[str, Any]) -> TrainingState:
         ) from error
     _check_config(stored, config, path)
     return state
+
+
+def make_room(path: Path, most_bytes: int) -> list[Path]:
+    """Delete the oldest of the files that are named as ``path`` is, in the folders
+    beside its own, until all take ``most_bytes`` at most; returns those deleted.
+
+    ``path`` itself stays. What has waited longest is least likely to go on.
+    """
+    others: list[tuple[float, int, Path]] = []
+    for other in path.parent.parent.glob(f"*/{path.name}"):
+        with suppress(FileNotFoundError):  # its training has gone on
+            facts = other.stat()
+            others.append((facts.st_mtime, facts.st_size, other))
+
+    deleted: list[Path] = []
+    used_bytes = sum(size for _, size, _ in others)
+    for _, size, other in sorted(others):
+        if used_bytes > most_bytes and other != path:
+            other.unlink(missing_ok=True)
+            deleted.append(other)
+            used_bytes -= size
+    return deleted
 
 
 def _make_plain(state: TrainingState) -> dict[str, Any]:
