@@ -47,7 +47,7 @@ class Predictor(Protocol):
 @dataclass
 class Known:
     """What later models of the same study need not work out again: the cost of each
-    configuration of an ended trial, whether it is whole, its key in sets, and a
+    configuration that was measured, whether it is whole, its key in sets, and a
     forest's trees.
 
     A model is the same with and without it.
@@ -84,7 +84,7 @@ class FrontModel:
         self._known = known or Known()
         self._costs_of_candidates: PerObject[float] = PerObject()
         self.branches = _keep_promising(feasible, history)
-        seen = self._keep_whole(history)
+        seen = self._keep_whole(history.seen)
 
         self.members: list[Configuration] = []
         losses: list[float] = []
@@ -101,19 +101,12 @@ class FrontModel:
             if running:
                 self._add_running(self.surrogate, running)
 
-    def _keep_whole(self, history: History) -> list[Observation]:
+    def _keep_whole(self, seen: Sequence[Observation]) -> list[Observation]:
         """The observations of configurations that may be proposed."""
-        whole: list[Observation] = []
-        for observation in history.seen_ended:
-            if self._is_ended_one_whole(observation.params):
-                whole.append(observation)
-        for observation in history.seen_waiting:
-            if self._is_whole(observation.params):
-                whole.append(observation)
-        return whole
+        return [one for one in seen if self._is_measured_one_whole(one.params)]
 
-    def _is_ended_one_whole(self, params: Configuration) -> bool:
-        """:meth:`_is_whole`, worked out once of the configuration of an ended trial."""
+    def _is_measured_one_whole(self, params: Configuration) -> bool:
+        """:meth:`_is_whole`, worked out once of a configuration that was measured."""
         is_whole = self._known.are_whole.get(params)
         if is_whole is None:
             is_whole = self._is_whole(params)
@@ -135,10 +128,11 @@ class FrontModel:
     def _fit_surrogate(self, seen: Sequence[Observation]) -> Predictor:
         if len(self.columns) <= MOST_OF_PROCESS:
             return Surrogate(*self._make_points_to_learn(seen))
-        forest, n_grown = self._known.forest.grow(seen, self._grow_forest)
-        if n_grown == len(seen):
+        forest, since = self._known.forest.grow(
+            seen, self._grow_forest, is_exact=not self.history.waiting
+        )
+        if not since:
             return forest
-        since = seen[n_grown:]
         losses = np.array([observation.loss for observation in since])
         return forest.add_points(self._make_rows_of(since), losses)
 
@@ -191,9 +185,8 @@ class FrontModel:
     def _list_tried(self) -> set[Key]:
         """The configurations that were tried, or are being tried."""
         keys = self._known.keys
-        others = (*self.history.running, *self.history.waiting)
-        tried = {frozenset(params.items()) for params in others}
-        for params in self.history.ended:
+        tried = {frozenset(params.items()) for params in self.history.running}
+        for params in (*self.history.ended, *self.history.waiting):
             key = keys.get(params)
             if key is None:
                 key = frozenset(params.items())

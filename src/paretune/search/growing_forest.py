@@ -1,7 +1,7 @@
 """A forest of all that was measured so far, which is seldom grown anew."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from paretune.search.forest import Forest
 from paretune.search.observations import Observation
 
 Floats = NDArray[np.float64]
+Key = tuple[int | None, int | None, float]
 Learn = Callable[[Sequence[Observation]], Forest]
 ALL_NEW = 20  # observations up to which the trees are grown at each ask
 MORE = 0.05  # as a share of those that the trees were grown from, till they are again
@@ -31,26 +32,35 @@ def count_grown(n_observations: int) -> int:
 class GrowingForest:
     """The trees that were grown last, and the observations that they were grown from.
 
-    What comes of it depends on the observations alone, not on what was asked before.
+    What comes of it depends on the observations alone, not on what was asked before, as
+    long as it ``is_exact``.
     """
 
     forest: Forest | None = None
-    learnt: Sequence[Observation] = ()
+    learnt: list[Key] = field(default_factory=list)
 
-    def grow(self, seen: Sequence[Observation], learn: Learn) -> tuple[Forest, int]:
-        """The trees that ``learn`` grows from the first of those ``seen``, and how many
-        these are.
+    def grow(
+        self, seen: Sequence[Observation], learn: Learn, *, is_exact: bool
+    ) -> tuple[Forest, list[Observation]]:
+        """Trees that ``learn`` grows from most of the observations, and those that they
+        were not grown from.
+
+        They are grown from the first ones, so many as :func:`count_grown` says. Where
+        it need not be exact, trees that were grown from other ones will do.
         """
+        if self.forest and not is_exact and self._is_of_most(seen):
+            learnt = set(self.learnt)
+            return self.forest, [one for one in seen if one.key not in learnt]
         n_grown = count_grown(len(seen))
-        first = seen[:n_grown]
-        if self.forest is None or not _are_same(first, self.learnt):
-            self.forest = learn(first)
+        first = [one.key for one in seen[:n_grown]]
+        if self.forest is None or first != self.learnt:
+            self.forest = learn(seen[:n_grown])
             self.learnt = first
-        return self.forest, n_grown
+        return self.forest, list(seen[n_grown:])
 
-
-def _are_same(some: Sequence[Observation], others: Sequence[Observation]) -> bool:
-    """Whether these are the very same observations."""
-    if len(some) != len(others):
-        return False
-    return all(one is other for one, other in zip(some, others, strict=True))
+    def _is_of_most(self, seen: Sequence[Observation]) -> bool:
+        """Whether the trees were grown from most of these, and from nothing else."""
+        keys = {one.key for one in seen}
+        n_learnt = len(self.learnt)
+        most = max(n_learnt + 1, n_learnt * (1 + MORE))
+        return len(keys) <= most and keys.issuperset(self.learnt)

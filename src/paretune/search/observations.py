@@ -25,11 +25,18 @@ class Observation:
     """A measurement: the parameters, and the log error after so many epochs.
 
     ``epoch`` is that of the rung it was taken at; ``None`` at the end of the training.
+    ``trial`` is the number of the trial.
     """
 
     params: Configuration
     loss: float
     epoch: int | None
+    trial: int | None = None
+
+    @property
+    def key(self) -> tuple[int | None, int | None, float]:
+        """What tells it from others of the same study."""
+        return self.trial, self.epoch, self.loss
 
     @classmethod
     def all_of(cls, trial: FrozenTrial, score_at: int) -> "list[Observation]":
@@ -41,11 +48,11 @@ class Observation:
 
         for epoch, score in read_rung_scores(trial.user_attrs).items():
             loss = compute_log_error(score)
-            observations.append(cls(params, loss, epoch))
+            observations.append(cls(params, loss, epoch, trial.number))
 
         if trial.values:
             loss = compute_log_error(trial.values[score_at])
-            observations.append(cls(params, loss, None))
+            observations.append(cls(params, loss, None, trial.number))
         return observations
 
 
@@ -63,7 +70,7 @@ class Record:
     def of(cls, trial: FrozenTrial, score_at: int) -> "Record":
         """That of a trial whose score is the value at ``score_at``."""
         observations: list[Observation] = []
-        if trial.state in MEASURED_STATES:
+        if trial.state in MEASURED_STATES or is_paused(trial):
             observations = Observation.all_of(trial, score_at)
         params = configuration_of(trial)
         if observations:
@@ -73,21 +80,15 @@ class Record:
 
 @dataclass(frozen=True)
 class History:
-    """The measurements of a study, in the order in which its trials ended
-    (``seen_ended``), those of trials that wait at a rung (``seen_waiting``), and the
-    configurations of its trials that are running, that wait and that ended.
+    """The measurements of a study, in the order in which its trials ended, those of
+    trials that wait at a rung behind them; and the configurations of its trials that
+    are running, that wait and that ended.
     """
 
-    seen_ended: list[Observation] = field(default_factory=list)
-    seen_waiting: list[Observation] = field(default_factory=list)
+    seen: list[Observation] = field(default_factory=list)
     running: list[Configuration] = field(default_factory=list)
     waiting: list[Configuration] = field(default_factory=list)
     ended: list[Configuration] = field(default_factory=list)
-
-    @property
-    def seen(self) -> list[Observation]:
-        """All measurements."""
-        return [*self.seen_ended, *self.seen_waiting]
 
     @classmethod
     def read(
@@ -102,22 +103,21 @@ class History:
         """
         records = records or PerTrial(partial(Record.of, score_at=score_at))
         history = cls()
-        waiting: list[FrozenTrial] = []
+        waiting: list[Record] = []
         ended: list[Record] = []
         for trial in trials:
             if trial.state in ENDED_STATES:
                 ended.append(records.of(trial))
             elif is_paused(trial):
-                waiting.append(trial)
+                waiting.append(records.of(trial))
             elif trial.state is TrialState.RUNNING and trial.number != number:
                 history.running.append(configuration_of(trial))
 
-        for record in sorted(ended, key=attrgetter("end_s")):
-            history.seen_ended.extend(record.observations)
-            history.ended.append(record.params)
-        for trial in waiting:
-            history.seen_waiting.extend(Observation.all_of(trial, score_at))
-            history.waiting.append(configuration_of(trial))
+        ended.sort(key=attrgetter("end_s"))
+        for record in (*ended, *waiting):
+            history.seen.extend(record.observations)
+        history.ended.extend(record.params for record in ended)
+        history.waiting.extend(record.params for record in waiting)
         return history
 
 

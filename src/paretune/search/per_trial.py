@@ -3,14 +3,21 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 T = TypeVar("T")
+KEPT_STATES = (
+    TrialState.COMPLETE,
+    TrialState.PRUNED,
+    TrialState.FAIL,
+    TrialState.WAITING,
+)
 
 
 class PerTrial(Generic[T]):
-    """A value of each trial that ``compute`` gives: of one that is finished it is kept,
-    as nothing of it changes any more.
+    """A value of each trial that ``compute`` gives. Of one that is finished it is kept,
+    as nothing of it changes any more, and of one that waits as long as it was not
+    trained on.
     """
 
     def __init__(self, compute: Callable[[FrozenTrial], T]) -> None:
@@ -21,12 +28,20 @@ class PerTrial(Generic[T]):
     def of(self, trial: FrozenTrial) -> T:
         """The value of ``trial``."""
         kept = self._values.get(trial.number)
-        if kept and kept[0] is trial:
+        if kept and _is_unchanged(kept[0], trial):
             return kept[1]
         value = self.compute(trial)
-        if trial.state.is_finished():
+        if trial.state in KEPT_STATES:
             self._values[trial.number] = (trial, value)
         return value
+
+
+def _is_unchanged(before: FrozenTrial, now: FrozenTrial) -> bool:
+    """Whether these are the same trial, as far as it was trained."""
+    if before is now:
+        return True
+    both_wait = before.state is now.state is TrialState.WAITING
+    return both_wait and before.user_attrs == now.user_attrs
 
 
 class PerObject(Generic[T]):
