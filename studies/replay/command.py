@@ -10,6 +10,7 @@ from studies.curves import FOLDER
 from studies.curves.honesty import describe, measure_honesty, to_plain
 from studies.curves.model import ROUGHNESS
 from studies.curves.rows import RowFile
+from studies.portfolio import FILE as PORTFOLIO
 from studies.replay.comparison import (
     Plan,
     Result,
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str]) -> None:
         start_up_s=options.start_up_s,
         ask_s=options.ask_s,
         roughness=options.roughness,
+        portfolio=options.portfolio,
     )
     results = ResultFile(options.out / f"{options.data}.json")
     for name in options.policies:
@@ -76,6 +78,9 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
         type=float,
         default=ROUGHNESS,
         help="how much of what the model cannot explain configurations have, 0 to 1",
+    )
+    parser.add_argument(
+        "--portfolio", type=Path, default=PORTFOLIO, help="of known configurations"
     )
     parser.add_argument("--jobs", type=int, default=1, help="replays at a time")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of <data>.csv")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from paretune.front import front_volume
@@ -19,25 +20,28 @@ from studies.curves import EPOCHS
 from studies.curves.model import ROUGHNESS, CurveModel
 from studies.curves.question import MOST_PARAMS, Question
 from studies.curves.rows import RowFile
-from studies.replay.policies import POLICIES
+from studies.portfolio import FILE as PORTFOLIO
+from studies.replay.policies import FIRST, POLICIES
 from studies.replay.policy import Setting
-from studies.replay.simulator import Limits, Replay, Simulator
+from studies.replay.simulator import Ended, Limits, Replay, Simulator
 from studies.replay.world import ModelledWorld
 
 Floats = NDArray[np.float64]
 MOMENTS = 120  # of the time, at which volumes are kept
 HOUR_S = 3600
+FIRST_TRIALS = (16, 100)
 QUARTILES = (25, 50, 75)
 HEADING = (
-    "| policy | a quarter of the time | half | all | trials begun | to their end | "
-    "time in asks |"
+    "| policy | a quarter of the time | half | all | of 16 trials | of 100 | "
+    "trials begun | to their end | time in asks |"
 )
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is replayed: ``workers`` for so many hours, on the model of the trainings in
-    ``file``. ``overrides`` change the space.
+    ``file``. ``overrides`` change the space. ``portfolio`` is the file of the known
+    configurations.
     """
 
     data: str
@@ -48,6 +52,7 @@ class Plan:
     start_up_s: float = 0.3
     ask_s: float | None = None
     roughness: float = ROUGHNESS
+    portfolio: Path = PORTFOLIO
 
     @property
     def limits(self) -> Limits:
@@ -72,16 +77,19 @@ class Plan:
             "roughness": self.roughness,
             "overrides": list(self.overrides),
             "rows": count_rows(self.file),
+            "portfolio": self.portfolio.name,
         }
 
 
 @dataclass(frozen=True)
 class Score:
-    """One replay: the ``volumes`` at the plan's moments, trials begun and ended, and
-    the share of the workers' time that went into asks.
+    """One replay: the ``volumes`` at the plan's moments and ``by_trials``, those of the
+    first :data:`FIRST_TRIALS`; trials begun and ended, and the share of the workers'
+    time that went into asks.
     """
 
     volumes: list[float]
+    by_trials: list[float]
     begun: int
     ended: int
     asking: float
@@ -131,12 +139,14 @@ def score(policy: str, plan: Plan, seed: int) -> Score:
     """One replay."""
     question, model = _prepare(plan)
     limits = plan.limits
-    setting = Setting(question, EPOCHS, limits.workers, seed)
+    known = yaml.safe_load(plan.portfolio.read_text())
+    setting = Setting(question, EPOCHS, limits.workers, seed, known)
     made = POLICIES[policy](setting)
     world = ModelledWorld(model, question, seed)
     replay = Simulator(made, world, limits).run()
     return Score(
         volumes=list_volumes(replay, plan.moments).round(4).tolist(),
+        by_trials=list_volumes_by_trials(replay),
         begun=len({interval.trial for interval in replay.intervals}),
         ended=len(replay.ended),
         asking=round(replay.ask_s / (limits.workers * limits.ends_s), 4),
@@ -152,11 +162,32 @@ def list_volumes(
     volumes = np.zeros(len(moments))
     for index, moment_s in enumerate(moments):
         done = [end for end in replay.ended if end.now_s <= moment_s]
-        if done:
-            costs = [end.cost for end in done]
-            scores = [end.true for end in done]
-            volumes[index] = front_volume(costs, scores, cap, cost)
+        volumes[index] = measure_volume(done, cap, cost)
     return volumes
+
+
+def list_volumes_by_trials(replay: Replay) -> list[float]:
+    """The hypervolume of those of the first trials that were trained to their end, for
+    each number of :data:`FIRST_TRIALS`; 0 if fewer were begun.
+    """
+    volumes: list[float] = []
+    begun = {interval.trial for interval in replay.intervals}
+    for number in FIRST_TRIALS:
+        done = [end for end in replay.ended if end.trial < number]
+        volume = measure_volume(done) if len(begun) >= number else 0.0
+        volumes.append(round(volume, 4))
+    return volumes
+
+
+def measure_volume(
+    ended: Sequence[Ended], cap: float = MOST_PARAMS, cost: str = "params"
+) -> float:
+    """The hypervolume of these trials."""
+    if not ended:
+        return 0.0
+    costs = [end.cost for end in ended]
+    scores = [end.true for end in ended]
+    return float(front_volume(costs, scores, cap, cost))
 
 
 @cache
@@ -174,13 +205,15 @@ def count_rows(file: Path) -> int:
 
 def write_table(results: Sequence[Result]) -> str:
     """The results as a table in Markdown, the best first."""
-    lines = [HEADING, "|---|---|---|---|---:|---:|---:|"]
+    lines = [HEADING, "|---|---|---|---|---:|---:|---:|---:|---:|"]
     ordered = sorted(results, key=lambda one: -one.find_quartiles(1.0)[1])
     for one in ordered:
         cells = [one.policy]
         for share in (0.25, 0.5, 1.0):
             low, middle, high = one.find_quartiles(share)
             cells.append(f"{middle:.3f} [{low:.3f}, {high:.3f}]")
+        for volume in np.median([score.by_trials for score in one.scores], axis=0):
+            cells.append(f"{volume:.3f}" if volume else "")
         cells.append(f"{one.find_mean('begun'):.0f}")
         cells.append(f"{one.find_mean('ended'):.0f}")
         cells.append(f"{one.find_mean('asking'):.1%}")
@@ -188,7 +221,7 @@ def write_table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def write_times(results: Sequence[Result], baseline: str = "first") -> str:
+def write_times(results: Sequence[Result], baseline: str = FIRST) -> str:
     """How much sooner each policy has the volume that the baseline ends with."""
     by_name = {one.policy: one for one in results}
     if baseline not in by_name:

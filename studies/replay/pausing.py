@@ -2,6 +2,7 @@
 does next.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import optuna
@@ -9,7 +10,6 @@ from optuna.trial import Trial
 
 from paretune.search.capped_sampler import CappedSampler
 from paretune.search.claims import ask, pause
-from paretune.search.front_sampler import FrontSampler
 from paretune.search.pausing import Pause, read_pause
 from paretune.search.racing import decide_pause
 from paretune.search.worker import suggest_all
@@ -59,7 +59,12 @@ class PausingPolicy:
         pause(self.study, trial, where)
 
 
-def make_pausing(setting: Setting) -> PausingPolicy:
-    """The default sampler with pauses."""
-    sampler = FrontSampler(setting.question.feasible, seed=setting.seed)
-    return PausingPolicy(setting, sampler)
+def pause_with(
+    make_sampler: Callable[[Setting], CappedSampler],
+) -> Callable[[Setting], PausingPolicy]:
+    """Makes the policy of a sweep with such a sampler, and with pauses."""
+
+    def make(setting: Setting) -> PausingPolicy:
+        return PausingPolicy(setting, make_sampler(setting))
+
+    return make

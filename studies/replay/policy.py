@@ -65,13 +65,14 @@ class Policy(Protocol):
 @dataclass(frozen=True)
 class Setting:
     """What a policy is made for: the space, the epochs of a whole training, the number
-    of workers, and the seed of its draws.
+    of workers, the seed of its draws, and known configurations, if it has any.
     """
 
     question: Question
     epochs: int
     workers: int
     seed: int
+    portfolio: Sequence[Mapping[str, Any]] = ()
 
 
 class MakePolicy(Protocol):

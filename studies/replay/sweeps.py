@@ -8,9 +8,8 @@ import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import Trial, TrialState
 
-from paretune.portfolio import read_portfolio
+from paretune.search.capped_sampler import CappedSampler
 from paretune.search.feasible_sampler import FeasibleSampler
-from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.portfolio import place_entries
 from paretune.search.racing import Race, judge
@@ -19,7 +18,7 @@ from studies.first_generation import FirstFrontSampler
 from studies.replay.policy import Outcome, Setting, Step
 
 RACE = Race(eta=3, rungs=2, min_epochs=3, margin=0.15)
-MakeSampler = Callable[[FeasibleSpace, int], BaseSampler]
+MakeSampler = Callable[[Setting], BaseSampler]
 
 
 class SweepPolicy:
@@ -64,43 +63,52 @@ class SweepPolicy:
             self.study.tell(trial, state=TrialState.PRUNED)
 
 
-def make_first(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+def make_first(setting: Setting) -> CappedSampler:
     """The default of ``paretune train`` until 2026-11-29."""
-    return FirstFrontSampler(feasible, seed=seed)
+    return FirstFrontSampler(setting.question.feasible, seed=setting.seed)
 
 
-def make_front(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+def make_front(setting: Setting) -> CappedSampler:
     """The default of ``paretune train``."""
-    return FrontSampler(feasible, seed=seed)
+    return FrontSampler(setting.question.feasible, seed=setting.seed)
 
 
-def begin_with_portfolio(feasible: FeasibleSpace, seed: int) -> BaseSampler:
-    """The first default, after the known configurations."""
-    sampler = FirstFrontSampler(feasible, seed=seed)
-    sampler.portfolio = place_entries(read_portfolio(), feasible)
-    return sampler
+def begin_with_portfolio(
+    make: Callable[[Setting], CappedSampler],
+) -> Callable[[Setting], CappedSampler]:
+    """Another sampler, after the known configurations."""
+
+    def make_sampler(setting: Setting) -> CappedSampler:
+        sampler = make(setting)
+        sampler.portfolio = place_entries(setting.portfolio, setting.question.feasible)
+        return sampler
+
+    return make_sampler
 
 
-def make_random(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+def make_random(setting: Setting) -> BaseSampler:
     """Draws that fit; with the race, ASHA of two objectives."""
-    return FeasibleSampler(lambda s: RandomSampler(seed=s), feasible, seed=seed)
+    return _wrap(lambda seed: RandomSampler(seed=seed), setting)
 
 
-def make_tpe(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+def make_tpe(setting: Setting) -> BaseSampler:
     """Optuna's TPE in the wrapper."""
-    return FeasibleSampler(lambda s: TPESampler(seed=s), feasible, seed=seed)
+    return _wrap(lambda seed: TPESampler(seed=seed), setting)
 
 
-def make_nsgaii(feasible: FeasibleSpace, seed: int) -> BaseSampler:
+def make_nsgaii(setting: Setting) -> BaseSampler:
     """Optuna's NSGA-II in the wrapper."""
-    return FeasibleSampler(lambda s: NSGAIISampler(seed=s), feasible, seed=seed)
+    return _wrap(lambda seed: NSGAIISampler(seed=seed), setting)
+
+
+def _wrap(make: Callable[[int], BaseSampler], setting: Setting) -> FeasibleSampler:
+    return FeasibleSampler(make, setting.question.feasible, seed=setting.seed)
 
 
 def sweep_with(make_sampler: MakeSampler) -> Callable[[Setting], SweepPolicy]:
     """Makes the policy of a sweep with such a sampler."""
 
     def make(setting: Setting) -> SweepPolicy:
-        sampler = make_sampler(setting.question.feasible, setting.seed)
-        return SweepPolicy(setting, sampler)
+        return SweepPolicy(setting, make_sampler(setting))
 
     return make
