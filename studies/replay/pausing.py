@@ -3,7 +3,7 @@ does next.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import optuna
 from optuna.trial import Trial
@@ -19,8 +19,17 @@ from studies.replay.policy import Outcome, Setting, Step
 RACE = replace(sweeps.RACE, pause=True)
 
 
+@dataclass
+class _Attempt:
+    """A trial in a worker's hands: its step, and the seconds since it took it up."""
+
+    trial: Trial
+    step: Step
+    seconds: float = 0.0
+
+
 class PausingPolicy:
-    """A sweep whose trials wait at each rung. All trials have one seed."""
+    """A sweep whose trials wait at rungs. All trials have one seed."""
 
     def __init__(self, setting: Setting, sampler: CappedSampler) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -29,32 +38,45 @@ class PausingPolicy:
             directions=["minimize", "maximize"], sampler=sampler
         )
         self.stops = sorted({*RACE.epochs(), setting.epochs})
-        self.in_hand: dict[int, Trial] = {}
+        self.in_hand: dict[int, _Attempt] = {}
         self.seconds: dict[int, float] = {}
 
     def ask(self, worker: int, now_s: float) -> Step | None:
-        """A trial that waits, up to its next rung, or a new one."""
+        """The next rung of the worker's trial, of one that waits, or a new trial."""
+        if worker in self.in_hand:
+            attempt = self.in_hand[worker]
+            until = self._find_next_stop(attempt.step.until)
+            attempt.step = replace(attempt.step, until=until)
+            return attempt.step
         asked = ask(self.study, lambda n_begun: True, RACE)
         if asked is None:
             return None
         trial, _ = asked
-        self.in_hand[worker] = trial
         params = suggest_all(self.space, trial)
         where = read_pause(trial)
-        waited_at = where.epoch if where else 0
-        until = next(stop for stop in self.stops if stop > waited_at)
-        return Step(trial.number, params, 0, until)
+        until = self._find_next_stop(where.epoch if where else 0)
+        step = Step(trial.number, params, 0, until)
+        self.in_hand[worker] = _Attempt(trial, step)
+        return step
+
+    def _find_next_stop(self, epoch: int) -> int:
+        return next(stop for stop in self.stops if stop > epoch)
 
     def tell(self, worker: int, outcome: Outcome) -> None:
-        """The trial waits at its rung, or is complete."""
-        trial = self.in_hand.pop(worker)
-        seconds = self.seconds.pop(trial.number, 0.0) + outcome.step_s
+        """The trial goes on, waits at its rung, or is complete."""
+        attempt = self.in_hand[worker]
+        trial = attempt.trial
+        attempt.seconds += outcome.step_s
         if outcome.epoch == self.stops[-1]:
+            del self.in_hand[worker]
             self.study.tell(trial, [outcome.cost, outcome.best])
             return
+        pauses = decide_pause(self.study, trial, RACE, 0, lambda: attempt.seconds)
+        if not pauses(outcome.epoch, (outcome.cost, outcome.f1[-1])):
+            return
+        del self.in_hand[worker]
+        seconds = self.seconds.get(trial.number, 0.0) + attempt.seconds
         self.seconds[trial.number] = seconds
-        pauses = decide_pause(self.study, trial, RACE, 0)
-        assert pauses(outcome.epoch, (outcome.cost, outcome.f1[-1]))
         where = Pause(outcome.epoch, seconds / outcome.epoch, self.stops[-1])
         pause(self.study, trial, where)
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ TESTS = Path(__file__).parents[1]
 SPACE = parse_space(
     ["x=int(interval(1,200))"], is_group=lambda _: False, own_space=lambda _: {}
 )
-RACE = Race(eta=3, rungs=2, min_epochs=1, margin=0.0, pause=True)
+RACE = Race(eta=3, rungs=2, min_epochs=1, margin=0.0, pause=True, pause_from_s=0)
 EPOCHS = 9
 LAST = [1, 3, EPOCHS]
 
@@ -114,7 +115,7 @@ def test_what_diverged_is_stopped_instead_of_kept():
 def wait_at_first_rung(study: optuna.Study, score: float) -> optuna.Trial:
     trial, _ = ask(study, up_to(2), RACE)
     cost = trial.suggest_int("x", 1, 200)
-    assert decide_pause(study, trial, RACE, 0)(1, (cost, score))
+    assert decide_pause(study, trial, RACE, 0, time.monotonic)(1, (cost, score))
     assert pause(study, trial, Pause(1, 0.1))
     return trial
 

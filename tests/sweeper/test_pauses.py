@@ -16,6 +16,7 @@ PAUSES = (
     "hydra.sweeper.race.eta=2",
     "hydra.sweeper.race.rungs=2",
     "hydra.sweeper.race.min_epochs=1",
+    "hydra.sweeper.race.pause_from_s=0",
 )
 
 

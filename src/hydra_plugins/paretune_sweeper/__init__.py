@@ -50,6 +50,8 @@ class RaceOptions:
     # Trials wait at each rung with their weights, and the one goes on that is worth most
     # a second, or a new one begins. For tasks that can be left and taken up again.
     pause: bool = False
+    # An attempt that took fewer seconds goes on at a rung, if the race lets it.
+    pause_from_s: float = 2.0
 
 
 @dataclass

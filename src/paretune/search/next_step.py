@@ -7,8 +7,10 @@ its training left than a new one, so it goes on unless what is known of it by no
 worse than what is expected of a new one.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, sqrt
 from statistics import median
 
@@ -32,8 +34,10 @@ PRIOR_FALL = 0.27
 PRIOR_DEVIATION = 0.15
 # Of the seconds' logarithm on columns in [0, 1].
 RIDGE = 0.1
+ALIKE = 0.5  # distance of log errors at a rung within which others tell much
 LEAST_TIMES = 0.1  # that the epochs may be e times as many
 LEAST_EPOCH_S = 1e-3
+ATTEMPT_S = 0.5  # of a trial that is taken up, beside its epochs
 
 
 @dataclass(frozen=True)
@@ -92,41 +96,61 @@ class StepValues:
         """The values ``(N,)`` of going on with each of those that wait at a rung."""
         if not waiting:
             return np.zeros(0)
-        epochs = {one.epoch for one in waiting}
-        falls = {epoch: self._find_fall(epoch) for epoch in epochs}
         losses = [one.rung_losses[one.epoch] for one in waiting]
-        means = [falls[one.epoch].mean for one in waiting]
-        deviations = [falls[one.epoch].deviation for one in waiting]
+        falls = [self._find_fall(one) for one in waiting]
         gains = self.model.improve(
             [one.params for one in waiting],
-            np.array(losses) - np.array(means),
-            np.array(deviations),
+            np.array(losses) - np.array([fall.mean for fall in falls]),
+            np.array([fall.deviation for fall in falls]),
             self.model.reference,
         )
         epoch_s = np.array([one.epoch_s or LEAST_EPOCH_S for one in waiting])
         left = [(one.epochs or self.epochs) - one.epoch for one in waiting]
-        return np.asarray(gains / (epoch_s * np.maximum(left, 1)))
+        return np.asarray(gains / (ATTEMPT_S + epoch_s * np.maximum(left, 1)))
 
     def value_new(self, candidates: Sequence[Configuration]) -> Floats:
         """The values ``(M,)`` of beginning each of the ``candidates``."""
         surrogate = self.model.surrogate
         assert surrogate
         gains = self.model.predict_gains(surrogate, candidates, self.model.reference)
-        return gains / (self._predict_epoch_s(candidates) * self.epochs)
+        seconds = ATTEMPT_S + self._predict_epoch_s(candidates) * self.epochs
+        return gains / seconds
 
-    def _find_fall(self, epoch: int) -> "_Fall":
-        """Of the log error from this rung to the end."""
-        falls = [
-            one.rung_losses[epoch] - one.end_loss
-            for one in self.seen
-            if one.end_loss is not None and epoch in one.rung_losses
-        ]
-        times = max(log(self.epochs / epoch), LEAST_TIMES)
-        n = len(falls) + PRIOR_TRIALS
-        mean = (sum(falls) + PRIOR_TRIALS * PRIOR_FALL * times) / n
-        squares = sum((fall - mean) ** 2 for fall in falls)
+    def _find_fall(self, waiting: Progress) -> "_Fall":
+        """Of the log error from where the trial waits to its end: what it was of others
+        that had about as much at the same rung.
+        """
+        epoch = waiting.epoch
+        losses, falls = self._falls[epoch]
+        distances = (losses - waiting.rung_losses[epoch]) / ALIKE
+        weights = np.exp(-0.5 * distances**2)
+        times = max(log((waiting.epochs or self.epochs) / epoch), LEAST_TIMES)
+        total = weights.sum() + PRIOR_TRIALS
+        mean = (weights @ falls + PRIOR_TRIALS * PRIOR_FALL * times) / total
+        squares = weights @ (falls - mean) ** 2
         squares += PRIOR_TRIALS * (PRIOR_DEVIATION * times) ** 2
-        return _Fall(mean, sqrt(squares / n))
+        return _Fall(float(mean), float(sqrt(squares / total)))
+
+    @cached_property
+    def _falls(self) -> Mapping[int, tuple[Floats, Floats]]:
+        """By the epoch of a rung: the log errors ``(N,)`` there of trials that came to
+        their end, and how much they fell until then.
+        """
+        losses: dict[int, list[float]] = defaultdict(list)
+        falls: dict[int, list[float]] = defaultdict(list)
+        for one in self.seen:
+            if one.end_loss is None:
+                continue
+            for epoch, loss in one.rung_losses.items():
+                losses[epoch].append(loss)
+                falls[epoch].append(loss - one.end_loss)
+        return defaultdict(
+            lambda: (np.zeros(0), np.zeros(0)),
+            {
+                epoch: (np.array(losses[epoch]), np.array(falls[epoch]))
+                for epoch in losses
+            },
+        )
 
     def _predict_epoch_s(self, candidates: Sequence[Configuration]) -> Floats:
         """Seconds ``(M,)`` of an epoch: settings make it so many times as long."""

@@ -40,9 +40,12 @@ class Race:
 
     Rungs are at ``min_epochs``, ``min_epochs * eta``, ... (``rungs`` of them); at each,
     trials of the best 1/``eta`` stay, and those whose error is at most the share
-    ``margin`` above the lowest one that costs no more. With ``pause`` a trial waits at
-    each rung and may go on later (:mod:`paretune.search.pausing`), if its task can be
-    left and taken up again.
+    ``margin`` above the lowest one that costs no more.
+
+    With ``pause`` a trial waits at each rung and may go on later
+    (:mod:`paretune.search.pausing`), if its task can be left and taken up again. An
+    attempt of fewer than ``pause_from_s`` seconds goes on if it may stay: to take it up
+    again would take longer than the attempt did.
     """
 
     eta: int
@@ -50,12 +53,16 @@ class Race:
     min_epochs: int
     margin: float
     pause: bool = False
+    pause_from_s: float = 2.0
 
     def __post_init__(self) -> None:
         check_least("hydra.sweeper.race.eta", self.eta, 2)
         check_least("hydra.sweeper.race.rungs", self.rungs, 1)
         check_least("hydra.sweeper.race.min_epochs", self.min_epochs, 1)
         check_least("hydra.sweeper.race.margin", self.margin, 0, whole=False)
+        check_least(
+            "hydra.sweeper.race.pause_from_s", self.pause_from_s, 0, whole=False
+        )
 
     def epochs(self) -> Sequence[int]:
         """The epochs of the rungs."""
@@ -163,18 +170,28 @@ def _may_stay_in_race(
     if not all(map(isfinite, values)):  # a network that diverged stays at no rung
         return False
     _keep_score(trial, epoch, values)
-    if _is_asked_for(study, trial):
-        return True
+    return _is_asked_for(study, trial) or _stays_at(study, trial, race, epoch, values)
 
+
+def _stays_at(
+    study: Study, trial: Trial, race: Race, epoch: int, values: Sequence[float]
+) -> bool:
     reached = _find_reached(study, epoch)
     reached[trial.number] = values
     mine = list(reached).index(trial.number)
     return stays(_make_costs(reached), mine, race)
 
 
-def decide_pause(study: Study, trial: Trial, race: Race, waited_at: int) -> Judge:
+def decide_pause(
+    study: Study,
+    trial: Trial,
+    race: Race,
+    waited_at: int,
+    took_s: Callable[[], float],
+) -> Judge:
     """A function from (epoch, values) to whether ``trial`` is to wait there: at each
-    rung beyond the epoch ``waited_at``, where it has waited before.
+    rung beyond the epoch ``waited_at``, where it has waited before. This attempt
+    ``took_s()`` seconds by then.
 
     It raises :class:`~paretune.errors.Raced` for a network that diverged, which is not
     worth its state.
@@ -187,7 +204,10 @@ def decide_pause(study: Study, trial: Trial, race: Race, waited_at: int) -> Judg
         if not all(map(isfinite, values)):
             raise Raced(f"{list(values)} after epoch {epoch} is not finite")
         _keep_score(trial, epoch, values)
-        return not _is_asked_for(study, trial)
+        if _is_asked_for(study, trial):
+            return False
+        is_worth_it = took_s() >= race.pause_from_s
+        return is_worth_it or not _stays_at(study, trial, race, epoch, values)
 
     return pauses
 

@@ -266,7 +266,14 @@ class _Attempt:
         race = self.sweep.race
         if race is None or not race.pause:
             return None
-        pauses = decide_pause(self.study, self.trial, race, self._find_waited())
+        began_s = time.perf_counter()
+        pauses = decide_pause(
+            self.study,
+            self.trial,
+            race,
+            self._find_waited(),
+            took_s=lambda: time.perf_counter() - began_s,
+        )
         return self._note_reports(pauses)
 
     def _find_waited(self) -> int:

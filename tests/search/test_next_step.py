@@ -1,0 +1,77 @@
+"""What a second of a trial is worth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from optuna.distributions import IntDistribution
+
+from paretune.search.columns import Columns
+from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.front_model import FrontModel
+from paretune.search.next_step import Progress, StepValues
+from paretune.search.observations import History, Observation
+from paretune.search.space import Space
+from search.settings import RACE
+
+SPACE = Space(common={f"w{i}": IntDistribution(2, 20) for i in range(14)})
+FEASIBLE = FeasibleSpace(SPACE, lambda params: sum(params.values()), 280)
+SEEN = [
+    Observation(dict.fromkeys(SPACE.common, width), -width / 9, None)
+    for width in range(2, 12)
+]
+MIDDLE = dict.fromkeys(SPACE.common, 10)
+WAITING = Progress(MIDDLE, {1: -0.5}, epoch_s=2.0, epochs=16)
+
+
+def make_values(*seen: Progress) -> StepValues:
+    model = FrontModel(FEASIBLE, 0.0, Columns(SPACE), History(seen=SEEN))
+    return StepValues(model, RACE, [WAITING, *seen])
+
+
+@pytest.mark.parametrize(
+    "better",
+    [
+        replace(WAITING, rung_losses={1: -2.0}),
+        replace(WAITING, epoch_s=1.0),
+        replace(WAITING, params=dict.fromkeys(SPACE.common, 9)),
+    ],
+    ids=["loss", "seconds", "cost"],
+)
+def test_a_trial_is_worth_more_that_is_better_or_sooner_at_its_end(better):
+    worth = make_values().value_waiting([WAITING, better])
+
+    assert 0 < worth[0] < worth[1]
+
+
+def test_what_others_fell_by_that_had_as_much_is_expected():
+    at_chance = replace(WAITING, rung_losses={1: 0.0})
+    good = replace(WAITING, rung_losses={1: -2.0})
+    ended = [replace(at_chance, end_loss=0.0)] * 9 + [replace(good, end_loss=-4.0)] * 9
+    before = make_values().value_waiting([at_chance, good])
+    after = make_values(*ended).value_waiting([at_chance, good])
+
+    assert after[0] < before[0]
+    assert after[1] > before[1]
+
+
+def test_a_new_trial_is_worth_less_where_epochs_take_longer():
+    quick = make_values().value_new([MIDDLE])
+    slow = replace(WAITING, epoch_s=20.0)
+    values = StepValues(make_values().model, RACE, [slow])
+
+    assert 0 < values.value_new([MIDDLE])[0] < quick[0] / 5
+
+
+def test_seconds_of_an_epoch_follow_the_settings():
+    narrow, wide = (dict.fromkeys(SPACE.common, width) for width in (3, 18))
+    timed = [
+        replace(WAITING, params=narrow),
+        replace(WAITING, params=wide, epoch_s=9.0),
+    ]
+    values = make_values(*timed * 4)
+    seconds = values._predict_epoch_s([narrow, MIDDLE, wide])
+
+    assert (np.diff(seconds) > 0).all()
+    assert seconds.min() >= 2.0
+    assert seconds.max() <= 9.0
