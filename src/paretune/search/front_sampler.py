@@ -5,6 +5,7 @@ most.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -100,9 +101,6 @@ class FrontSampler(CappedSampler):
     ) -> FrozenTrial | None:
         """The one of the ``paused`` trials that is expected to add most hypervolume a
         second; ``None`` if a new one is, and ``may_begin``.
-
-        What a new one would add is that of the best candidate, also as long as the
-        first trials are not chosen for what they add.
         """
         if not paused:
             return None
@@ -130,17 +128,25 @@ class FrontSampler(CappedSampler):
         if not may_begin:
             return best
 
-        n_seen = len(model.history.seen)
-        rng = np.random.default_rng([self.seed, len(trials), n_seen])
-        draws = self._pool.list_draws(len(trials), model.branches)
-        new = model.make_candidates(rng, draws)
-        if not new:
-            return best
-        value_new = values.value_new(new)
-        if value_waiting.max() >= value_new.max():
-            return best
-        self._planned = _Plan(len(trials), new[int(value_new.argmax())])
-        return None
+        value_new, self._planned = self._plan_new(model, values, len(trials))
+        return None if value_new > value_waiting.max() else best
+
+    def _plan_new(
+        self, model: FrontModel, values: StepValues, number: int
+    ) -> tuple[float, "_Plan | None"]:
+        """What a new trial of this number is worth, and what it is to be, if that is
+        not known before.
+        """
+        rng = np.random.default_rng([self.seed, number, len(model.history.seen)])
+        draws = self._pool.list_draws(number, model.branches)
+        candidates = model.make_candidates(rng, draws)
+        if not candidates:
+            return -inf, None
+        worth = values.value_new(candidates)
+        if len(self.portfolio) <= number < self.n_startup:
+            # It is drawn to cover the costs, whatever it may add.
+            return float(worth.mean()), None
+        return float(worth.max()), _Plan(number, candidates[int(worth.argmax())])
 
     def _propose_best(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
