@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from math import nan
@@ -89,25 +89,39 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     if recorder:
         recorder.tag(Tag.LAYERS, models.describe(model))
 
-    build = partial(models.build, model)
-    net = build()
+    net = models.build(model)
     _check_logits(net, candidate.family, data)
-    make = partial(_prepare, experiment, training, data, net, recorder)
-    try:
-        prepared = make()
-        trained = prepared.run()
-    except StateError as error:
-        log.warning("%s", error)
-        experiment.state.unlink(missing_ok=True)
-        prepared = make()
-        trained = prepared.run()
-    trained = replace(trained, seconds=prepared.starts_s + trained.seconds)
+    listener = _Listener(experiment, recorder)
+    trained = _go_on(experiment, training, data, net, listener)
+    if trained is None:
+        began_s = perf_counter()
+        training, execution = _begin(experiment, training, data, net)
+        starts_s = perf_counter() - began_s
+        trained = fit(
+            net,
+            data,
+            training,
+            listener=listener,
+            test=experiment.test,
+            execution=execution,
+        )
+        trained = replace(trained, seconds=starts_s + trained.seconds)
     if trained.state:
         raise _wait(experiment, trained, trained.state, training.last_epoch)
 
-    point = _make_point(candidate, trained, recorder)
     save(experiment.weights, net, candidate.config, data.make_scaling(training.scaling))
     experiment.state.unlink(missing_ok=True)
+    return _finish(experiment, training, trained, recorder)
+
+
+def _finish(
+    experiment: Experiment,
+    training: Training,
+    trained: Trained,
+    recorder: RunRecorder | None,
+) -> Point:
+    """The point of a training whose weights are saved; the run has it, too."""
+    point = _make_point(experiment.candidate, trained, recorder)
     if recorder:
         recorder.tag(Tag.LAYOUT, str(trained.execution))
         recorder.tag(Tag.RULE, training.selection.rule)
@@ -117,60 +131,44 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     return point
 
 
-def _prepare(
+def _go_on(
     experiment: Experiment,
     training: Training,
     data: ImageData,
     net: nn.Module,
-    recorder: RunRecorder | None,
-) -> "_Prepared":
-    """What trains ``net``, from where an earlier attempt at the trial was
-    paused if its state is there.
-    """
-    listener = _Listener(experiment, recorder)
-    test = experiment.test
-    state = _load_state(experiment)
-    if state:
-        if recorder:
-            for epoch in state.epochs:
-                recorder.epoch(epoch.number, asdict(epoch))
-        run = partial(resume, net, data, training, state, listener=listener, test=test)
-        return _Prepared(run)
-
-    started_s = perf_counter()
-    build = partial(models.build, experiment.candidate.config["model"])
-    family = experiment.candidate.family
-    execution = _choose_execution(training, family, net, data)
-    training = choose_start(build, data, training, execution)
-    starts_s = perf_counter() - started_s
-    seed_everything(training.seed)
-    net.load_state_dict(build().state_dict())
-    run = partial(
-        fit, net, data, training, listener=listener, test=test, execution=execution
-    )
-    return _Prepared(run, starts_s)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A training that may begin: ``run`` does it; its starts took so many seconds."""
-
-    run: Callable[[], Trained]
-    starts_s: float = 0.0
-
-
-def _load_state(experiment: Experiment) -> TrainingState | None:
-    """The state with which an earlier attempt at the trial was paused; without it the
-    training begins anew, and has the same numbers.
+    listener: "_Listener",
+) -> Trained | None:
+    """The training that an earlier attempt at the trial was paused in; ``None`` if
+    there was none, or without its state: it begins anew, and has the same numbers.
     """
     trial = current_trial()
     if trial is None or not trial.waited_at:
         return None
     try:
-        return load_state(experiment.state, experiment.candidate.config)
+        state = load_state(experiment.state, experiment.candidate.config)
+        listener.earlier = state.epochs
+        return resume(
+            net, data, training, state, listener=listener, test=experiment.test
+        )
     except StateError as error:
         log.warning("%s", error)
+        listener.earlier = ()
+        experiment.state.unlink(missing_ok=True)
         return None
+
+
+def _begin(
+    experiment: Experiment, training: Training, data: ImageData, net: nn.Module
+) -> tuple[Training, Execution]:
+    """The training with its first weights, which ``net`` has then, and how it is
+    computed.
+    """
+    build = partial(models.build, experiment.candidate.config["model"])
+    execution = _choose_execution(training, experiment.candidate.family, net, data)
+    training = choose_start(build, data, training, execution)
+    seed_everything(training.seed)
+    net.load_state_dict(build().state_dict())
+    return training, execution
 
 
 def _wait(
@@ -188,20 +186,30 @@ def _wait(
 
 
 class _Listener:
-    """Hears of each epoch, and hands it on to the run and to the sweep."""
+    """Hears of each epoch, and hands it on to the run and to the sweep.
+
+    A run is one attempt; those ``earlier`` are the epochs of the attempts before.
+    """
 
     def __init__(self, experiment: Experiment, recorder: RunRecorder | None) -> None:
         self.cost = experiment.candidate.costs.get(experiment.cost, nan)
         self.recorder = recorder
         self.trial = current_trial()
+        self.earlier: Sequence[Epoch] = ()
 
     def __call__(self, epoch: Epoch) -> bool:
         """Whether the training is to pause."""
-        if self.recorder:
-            self.recorder.epoch(epoch.number, asdict(epoch))
+        self._record(epoch)
         if self.trial is None:
             return False
         return self.trial.report_or_wait(epoch.number, self.cost, epoch.val_f1)
+
+    def _record(self, epoch: Epoch) -> None:
+        if self.recorder is None:
+            return
+        for one in (*self.earlier, epoch):
+            self.recorder.epoch(one.number, asdict(one))
+        self.earlier = ()
 
 
 def _make_point(

@@ -23,11 +23,11 @@ from paretune.search.pausing import (
     PAUSED,
     Pause,
     choose_paused,
-    is_paused,
     list_paused,
     may_go_on,
 )
 from paretune.search.racing import Race
+from paretune.search.standing import Standing
 from paretune.search.storage import (
     add_waiting,
     as_trial,
@@ -37,7 +37,7 @@ from paretune.search.storage import (
     set_user_attr,
     switch,
 )
-from paretune.search.study import ENDED, list_finished, list_running
+from paretune.search.study import ENDED, list_running
 
 log = logging.getLogger(__name__)
 
@@ -77,12 +77,10 @@ def ask(
     one.
     """
     while True:
-        paused = list_paused(study)
-        running = list_running(study)
-        n_begun = len(list_finished(study)) + len(running) + len(paused)
-        trial = _choose(study, leaves_room, race, paused, n_begun)
+        now = Standing.read(study)
+        trial = _choose(study, leaves_room, race, now)
         if trial is None:
-            if paused and not running and not leaves_room(n_begun):
+            if now.paused and not now.running and not leaves_room(now.n_begun):
                 settle(study)
             return None
         if _take(study, trial):
@@ -93,18 +91,16 @@ def _choose(
     study: Study,
     leaves_room: Callable[[int], bool],
     race: Race | None,
-    paused: Sequence[FrozenTrial],
-    n_begun: int,
+    now: Standing,
 ) -> FrozenTrial | None:
     """The trial that is to run next, a new one if need be; ``None`` if there is none."""
-    may_begin = leaves_room(n_begun)
+    may_begin = leaves_room(now.n_begun)
     if may_begin:
-        for trial in study.get_trials(deepcopy=False, states=[TrialState.WAITING]):
-            if leaves_room(trial.number) and not is_paused(trial):
+        for trial in now.queued:
+            if leaves_room(trial.number):
                 return trial
-        # The number that a further one would have.
-        may_begin = leaves_room(len(study.get_trials(deepcopy=False)))
-    chosen = choose_paused(study, race, paused, may_begin=may_begin)
+        may_begin = leaves_room(now.n_trials)
+    chosen = choose_paused(study, race, now.paused, may_begin=may_begin)
     if chosen is None and may_begin:
         return add_waiting(study)
     return chosen
@@ -166,16 +162,14 @@ def needs_worker(
     study: Study, leaves_room: Callable[[int], bool], race: Race | None
 ) -> bool:
     """Whether there is something to do that no worker has in hand."""
-    running = list_running(study)
-    kept = find_in_hand(study, running)
-    paused = list_paused(study)
-    n_taken = len(list_finished(study)) + len(kept) + len(paused)
-    if leaves_room(n_taken):
+    now = Standing.read(study)
+    n_orphans = len(now.running) - len(find_in_hand(study, now.running))
+    if leaves_room(now.n_begun - n_orphans):
         return True
-    if not paused:
+    if not now.paused:
         return False
     # The last one to end stops those that wait.
-    return not running or may_go_on(study, race, paused)
+    return not now.running or may_go_on(study, race, now.paused)
 
 
 def reclaim(study: Study, retry: int) -> int:
