@@ -9,8 +9,10 @@ from optuna.distributions import IntDistribution
 from paretune.search.columns import Columns
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_model import FrontModel
-from paretune.search.next_step import Progress, StepValues
+from paretune.search.next_step import StepValues
 from paretune.search.observations import History, Observation
+from paretune.search.partial_curves import PartialCurve
+from paretune.search.pausing import Pause
 from paretune.search.space import Space
 from search.settings import RACE
 
@@ -21,10 +23,10 @@ SEEN = [
     for width in range(2, 12)
 ]
 MIDDLE = dict.fromkeys(SPACE.common, 10)
-WAITING = Progress(MIDDLE, {1: -0.5}, epoch_s=2.0, epochs=16)
+WAITING = PartialCurve(MIDDLE, {1: -0.5}, pause=Pause(1, 2.0, 16))
 
 
-def make_values(*seen: Progress) -> StepValues:
+def make_values(*seen: PartialCurve) -> StepValues:
     model = FrontModel(FEASIBLE, 0.0, Columns(SPACE), History(seen=SEEN))
     return StepValues(model, RACE, [WAITING, *seen])
 
@@ -33,7 +35,7 @@ def make_values(*seen: Progress) -> StepValues:
     "better",
     [
         replace(WAITING, rung_losses={1: -2.0}),
-        replace(WAITING, epoch_s=1.0),
+        replace(WAITING, pause=Pause(1, 1.0, 16)),
         replace(WAITING, params=dict.fromkeys(SPACE.common, 9)),
     ],
     ids=["loss", "seconds", "cost"],
@@ -57,7 +59,7 @@ def test_what_others_fell_by_that_had_as_much_is_expected():
 
 def test_a_new_trial_is_worth_less_where_epochs_take_longer():
     quick = make_values().value_new([MIDDLE])
-    slow = replace(WAITING, epoch_s=20.0)
+    slow = replace(WAITING, pause=Pause(1, 20.0, 16))
     values = StepValues(make_values().model, RACE, [slow])
 
     assert 0 < values.value_new([MIDDLE])[0] < quick[0] / 5
@@ -67,10 +69,10 @@ def test_seconds_of_an_epoch_follow_the_settings():
     narrow, wide = (dict.fromkeys(SPACE.common, width) for width in (3, 18))
     timed = [
         replace(WAITING, params=narrow),
-        replace(WAITING, params=wide, epoch_s=9.0),
+        replace(WAITING, params=wide, pause=Pause(1, 9.0, 16)),
     ]
     values = make_values(*timed * 4)
-    seconds = values._predict_epoch_s([narrow, MIDDLE, wide])
+    seconds = values.predict_epoch_s([narrow, MIDDLE, wide])
 
     assert (np.diff(seconds) > 0).all()
     assert seconds.min() >= 2.0

@@ -6,6 +6,8 @@ import pickle
 import pty
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from paretune.search.caps import Caps
 from paretune.search.claims import LATEST, pause
 from paretune.search.pausing import Pause
 from paretune.search.storage import note
+from search.settings import LIMITS
 from search.test_limits import study_of
 
 
@@ -85,6 +88,21 @@ def test_the_time_to_go_is_told_once_a_trial_has_ended():
     progress.started_s -= 1e5
     study.tell(study.ask(), 1.0)
     assert progress.line().endswith("min left")
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "left"), [(605, "10 min 5 s left"), (10**9, "27 h 46 min left")]
+)
+def test_the_time_to_go_is_no_longer_than_the_sweep_has(timeout_s, left, monkeypatch):
+    study = optuna.create_study()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    replace(LIMITS, timeout_s=timeout_s).begin(study)
+    progress = Progress(study, 2, Caps({}, "params"))
+    assert progress.line().endswith(" left")
+
+    progress.started_s -= 1e5
+    study.tell(study.ask(), 1.0)
+    assert progress.line().endswith(left)
 
 
 def test_a_trial_that_another_worker_finished_is_logged_once(caplog):

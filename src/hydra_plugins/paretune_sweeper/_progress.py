@@ -20,6 +20,7 @@ from paretune.search.stopping import (
     compute_hypervolume,
     compute_losses,
     compute_reference_point,
+    find_seconds_left,
 )
 from paretune.search.storage import find_best_trials
 from paretune.search.study import list_finished, list_running, read_reason
@@ -73,12 +74,27 @@ class Progress:
         if complete:
             parts += self._describe_scores(complete)
 
-        left = self.n_trials - len(done)
-        new = len(done) - self.done_before
-        if left and new > 0:
-            trial_s = (time.monotonic() - self.started_s) / new
-            parts.append(f"{format_duration(trial_s * left)} left")
+        seconds_left = self._guess_seconds_left(len(done))
+        if seconds_left is not None:
+            parts.append(f"{format_duration(seconds_left)} left")
         return " | ".join(parts)
+
+    def _guess_seconds_left(self, n_done: int) -> float | None:
+        """Until all trials are done, or the time of the sweep is over; ``None`` if
+        nothing is known of either, or nothing is left to do.
+        """
+        n_left = self.n_trials - n_done
+        if n_left <= 0:
+            return None
+        guesses: list[float] = []
+        n_new = n_done - self.done_before
+        if n_new > 0:
+            trial_s = (time.monotonic() - self.started_s) / n_new
+            guesses.append(trial_s * n_left)
+        limit_s = find_seconds_left(self.study)
+        if limit_s is not None:
+            guesses.append(max(limit_s, 0.0))
+        return min(guesses, default=None)
 
     def _count_others(self, done: Sequence[FrozenTrial]) -> list[str]:
         """Counts of the trials that are not complete, where there are any."""

@@ -1,6 +1,7 @@
 """Configurations of all branches of a space as numbers that a surrogate learns from."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -66,8 +67,8 @@ class Columns:
                 if name in ranges:
                     numbers[index, ranges[name]] = value
                 elif name in choices:
-                    place, code_of = choices[name]
-                    codes[index, place] = code_of.get(value, OUTSIDE)
+                    place = choices[name]
+                    codes[index, place.column] = place.codes.get(value, OUTSIDE)
         return np.hstack([self._find_positions(numbers), self._tell_choices(codes)])
 
     @cached_property
@@ -77,28 +78,19 @@ class Columns:
         return {name: places[key] for name, key in self._keys_of_numbers.items()}
 
     @cached_property
-    def _places_of_choices(self) -> dict[str, tuple[int, dict[Any, int]]]:
-        """Which column of choices a parameter has, and the numbers of its values."""
-        places: dict[str, tuple[int, dict[Any, int]]] = {}
-        for place, (key, values) in enumerate(self.choices.items()):
-            code_of = {value: code for code, value in enumerate(values)}
-            places[key] = (place, code_of)
+    def _places_of_choices(self) -> "dict[str, _Place]":
+        """Where a parameter is among the choices, by its name."""
+        places: dict[str, _Place] = {}
+        for column, (key, values) in enumerate(self.choices.items()):
+            codes = {value: code for code, value in enumerate(values)}
+            places[key] = _Place(column, codes)
         return {name: places[key] for name, key in self._keys_of_choices.items()}
 
     def _find_positions(self, numbers: Floats) -> Floats:
         """Where numbers ``(N, ranges)`` are, 0 at the lower end and 1 at the upper."""
-        spans = list(self.ranges.values())
-        lows = np.array([span.low for span in spans])
-        highs = np.array([span.high for span in spans])
-        are_logs = np.array([span.is_log for span in spans], dtype=bool)
-        # In a plain study a task may have asked for another range.
-        inside = np.clip(numbers, lows, highs)
-        scaled = np.log(np.where(are_logs, inside, 1.0))
-        scaled = np.where(are_logs, scaled, inside)
-        begins = np.where(are_logs, np.log(np.where(are_logs, lows, 1.0)), lows)
-        ends = np.where(are_logs, np.log(np.where(are_logs, highs, 1.0)), highs)
-        lengths = np.where(highs > lows, ends - begins, 1.0)
-        positions = (scaled - begins) / lengths
+        positions = np.empty_like(numbers)
+        for column, span in enumerate(self.ranges.values()):
+            positions[:, column] = span.find_positions(numbers[:, column])
         return np.where(np.isnan(numbers), MIDDLE, positions)
 
     def _tell_choices(self, codes: NDArray[np.int64]) -> Floats:
@@ -114,6 +106,14 @@ class Columns:
         return np.where(of_columns == LEFT_OUT, MIDDLE, is_chosen)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """The column of a choice, and the numbers of its values."""
+
+    column: int
+    codes: Mapping[Any, int]
+
+
 class _Range:
     """The range of a number over all branches; logarithmic if it is in each."""
 
@@ -127,3 +127,13 @@ class _Range:
         self.low = min(self.low, dist.low)
         self.high = max(self.high, dist.high)
         self.is_log = self.is_log and dist.log
+
+    def find_positions(self, numbers: Floats) -> Floats:
+        """Where numbers ``(N,)`` are, from 0 to 1; those of one value at 0."""
+        if self.low == self.high:
+            return np.zeros(len(numbers))
+        # In a plain study a task may have asked for another range.
+        inside = np.clip(numbers, self.low, self.high)
+        if self.is_log:
+            return np.asarray(np.log(inside / self.low) / np.log(self.high / self.low))
+        return (inside - self.low) / (self.high - self.low)

@@ -20,9 +20,10 @@ from paretune.search.costs import Configuration
 from paretune.search.draw_pool import DrawPool
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_model import FrontModel, Known
-from paretune.search.next_step import StepValues, list_progress
+from paretune.search.next_step import StepValues
 from paretune.search.observations import History, Record
 from paretune.search.one_thread import on_one_thread
+from paretune.search.partial_curves import list_partial_curves
 from paretune.search.per_trial import PerTrial
 from paretune.search.racing import Race
 from paretune.search.storage import read_trials_once
@@ -121,8 +122,8 @@ class FrontSampler(CappedSampler):
         model = self._make_model(trials, score_at, len(trials))
         if model.surrogate is None or not model.branches:
             return None if may_begin else paused[0]
-        values = StepValues(model, race, list_progress(trials, score_at))
-        waiting = list_progress(paused, score_at)
+        values = StepValues(model, race, list_partial_curves(trials, score_at))
+        waiting = list_partial_curves(paused, score_at)
         value_waiting = values.value_waiting(waiting)
         best = paused[int(value_waiting.argmax())]
         if not may_begin:

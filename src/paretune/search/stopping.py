@@ -104,8 +104,8 @@ class Limits:
             return "its total is reached"
         if not self.has_trial(study, len(done)):
             return "every configuration that fits was tried"
-        deadline_s = read_study_notes(study).get(DEADLINE)
-        if deadline_s is not None and time.time() > deadline_s:
+        seconds_left = find_seconds_left(study)
+        if seconds_left is not None and seconds_left < 0:
             return "its time is over"
         if self.flat_trials and is_flat(study, self.flat_trials, self.tolerance):
             return (
@@ -127,6 +127,14 @@ class Limits:
             "their tracebacks are in the logs in their folders; mend the cause and "
             "run the same command, or raise hydra.sweeper.max_failure_rate"
         )
+
+
+def find_seconds_left(study: Study) -> float | None:
+    """How long the sweep goes on at most; ``None`` if no time was set for it."""
+    deadline_s: float | None = read_study_notes(study).get(DEADLINE)
+    if deadline_s is None:
+        return None
+    return deadline_s - time.time()
 
 
 def is_flat(study: Study, trials: int, tolerance: float) -> bool:
