@@ -59,14 +59,22 @@ class Raced(Exception):  # noqa: N818 - no error
 
 class Paused(Raced):
     """A trial waits at a rung, after ``epoch`` of ``epochs`` (``None`` if nobody
-    knows), each of which took ``epoch_s`` seconds on average.
+    knows), each of which took ``epoch_s`` seconds on average; before the first it took
+    ``begin_s``.
     """
 
-    def __init__(self, epoch: int, epoch_s: float, epochs: int | None = None) -> None:
+    def __init__(
+        self,
+        epoch: int,
+        epoch_s: float,
+        epochs: int | None = None,
+        begin_s: float = 0.0,
+    ) -> None:
         super().__init__(f"it waits after epoch {epoch}")
         self.epoch = epoch
         self.epoch_s = epoch_s
         self.epochs = epochs
+        self.begin_s = begin_s
 
 
 def first_line(error: BaseException) -> str:

@@ -182,7 +182,9 @@ def _wait(
     for deleted in make_room(experiment.state, MOST_STATE_BYTES):
         log.info("%s is deleted: what is kept of waiting trials is too much", deleted)
     epoch = len(trained.epochs)
-    return Paused(epoch, trained.seconds / epoch, epochs)
+    seconds = sum(one.seconds for one in trained.epochs)
+    begin_s = max(trained.seconds - seconds, 0.0)
+    return Paused(epoch, seconds / epoch, epochs, begin_s)
 
 
 class _Listener:

@@ -39,7 +39,6 @@ class PausingPolicy:
         )
         self.stops = sorted({*RACE.epochs(), setting.epochs})
         self.in_hand: dict[int, _Attempt] = {}
-        self.seconds: dict[int, float] = {}
 
     def ask(self, worker: int, now_s: float) -> Step | None:
         """The next rung of the worker's trial, of one that waits, or a new trial."""
@@ -75,9 +74,8 @@ class PausingPolicy:
         if not pauses(outcome.epoch, (outcome.cost, outcome.f1[-1])):
             return
         del self.in_hand[worker]
-        seconds = self.seconds.get(trial.number, 0.0) + attempt.seconds
-        self.seconds[trial.number] = seconds
-        where = Pause(outcome.epoch, seconds / outcome.epoch, self.stops[-1])
+        epoch_s = outcome.epochs_s / outcome.epoch
+        where = Pause(outcome.epoch, epoch_s, self.stops[-1], outcome.begin_s)
         pause(self.study, trial, where)
 
 

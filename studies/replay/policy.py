@@ -30,13 +30,16 @@ class Outcome:
     """A trial after a step.
 
     ``f1`` is the validation F1 after each of its epochs so far, ``cost`` what the front
-    weighs against it, ``step_s`` the seconds of the step. ``now_s`` is the time.
+    weighs against it, ``step_s`` the seconds of the step, ``epochs_s`` those of all its
+    epochs so far, ``begin_s`` those before the first. ``now_s`` is the time.
     """
 
     step: Step
     f1: Sequence[float]
     cost: float
     step_s: float
+    epochs_s: float
+    begin_s: float
     now_s: float
 
     @property

@@ -173,6 +173,8 @@ class Simulator:
             f1=trial.curve.measured[: trial.epoch].tolist(),
             cost=trial.cost,
             step_s=interval.ends_s - interval.begins_s,
+            epochs_s=float(trial.curve.seconds[: trial.epoch].sum()),
+            begin_s=trial.curve.begin_s,
             now_s=now_s,
         )
         _, took_s = self._time(partial(self.policy.tell, worker, outcome))

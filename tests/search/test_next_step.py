@@ -65,15 +65,19 @@ def test_a_new_trial_is_worth_less_where_epochs_take_longer():
     assert 0 < values.value_new([MIDDLE])[0] < quick[0] / 5
 
 
-def test_seconds_of_an_epoch_follow_the_settings():
+def test_seconds_of_a_training_follow_the_settings():
     narrow, wide = (dict.fromkeys(SPACE.common, width) for width in (3, 18))
-    timed = [
-        replace(WAITING, params=narrow),
-        replace(WAITING, params=wide, pause=Pause(1, 9.0, 16)),
-    ]
-    values = make_values(*timed * 4)
-    seconds = values.predict_epoch_s([narrow, MIDDLE, wide])
+    slow = Pause(1, 9.0, 16, begin_s=50.0)
+    timed = [replace(WAITING, params=narrow), replace(WAITING, params=wide, pause=slow)]
+    seconds = make_values(*timed * 4).predict_seconds([narrow, MIDDLE, wide])
 
     assert (np.diff(seconds) > 0).all()
-    assert seconds.min() >= 2.0
-    assert seconds.max() <= 9.0
+    assert seconds.min() >= 2.0 * 16
+    assert 9.0 * 16 < seconds.max() <= 50.5 + 9.0 * 16
+
+
+def test_what_a_trial_took_before_its_first_epoch_is_not_taken_again():
+    slow_start = replace(WAITING, pause=Pause(1, 2.0, 16, begin_s=500.0))
+    worth = make_values().value_waiting([WAITING, slow_start])
+
+    assert worth[0] == worth[1]

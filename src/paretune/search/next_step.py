@@ -36,19 +36,12 @@ class StepValues:
     ) -> None:
         self.model = model
         self.falls = Falls(seen)
-        # Of those that were timed, which are those that have waited.
-        self.timed: list[Configuration] = []
-        self.seconds: list[float] = []
-        known_epochs: list[int] = []
-        for trial in seen:
-            if trial.pause:
-                self.timed.append(trial.params)
-                self.seconds.append(max(trial.pause.epoch_s, LEAST_EPOCH_S))
-            if trial.pause and trial.pause.epochs:
-                known_epochs.append(trial.pause.epochs)
-        self.epochs = race.guess_last_epoch()
-        if known_epochs:
-            self.epochs = int(median(known_epochs))
+        # Those that have waited are the ones that were timed.
+        timed = [trial for trial in seen if trial.pause]
+        known = [one.pause.epochs for one in timed if one.pause and one.pause.epochs]
+        self.epochs = int(median(known)) if known else race.guess_last_epoch()
+        self.timed = [trial.params for trial in timed]
+        self.seconds = [self._count_seconds(trial) for trial in timed]
 
     def value_waiting(self, waiting: Sequence[PartialCurve]) -> Floats:
         """The values ``(N,)`` of going on with each of those that wait at a rung."""
@@ -76,23 +69,24 @@ class StepValues:
         return known or self.epochs
 
     def _count_seconds_left(self, trial: PartialCurve) -> float:
-        epoch_s = LEAST_EPOCH_S
-        if trial.pause:
-            epoch_s = max(trial.pause.epoch_s, LEAST_EPOCH_S)
         epochs_left = max(self._count_epochs(trial) - trial.epoch, 1)
-        return ATTEMPT_S + epoch_s * epochs_left
+        return ATTEMPT_S + _find_epoch_s(trial) * epochs_left
+
+    def _count_seconds(self, trial: PartialCurve) -> float:
+        """Those of its whole training."""
+        begin_s = trial.pause.begin_s if trial.pause else 0.0
+        return ATTEMPT_S + begin_s + _find_epoch_s(trial) * self._count_epochs(trial)
 
     def value_new(self, candidates: Sequence[Configuration]) -> Floats:
         """The values ``(M,)`` of beginning each of the ``candidates``."""
         surrogate = self.model.surrogate
         assert surrogate
         gains = self.model.predict_gains(surrogate, candidates, self.model.reference)
-        seconds = ATTEMPT_S + self.predict_epoch_s(candidates) * self.epochs
-        return gains / seconds
+        return gains / self.predict_seconds(candidates)
 
-    def predict_epoch_s(self, candidates: Sequence[Configuration]) -> Floats:
-        """Seconds ``(M,)`` of an epoch: each setting makes it so many times as long.
-        Never beyond those that were measured; 1 before any was.
+    def predict_seconds(self, candidates: Sequence[Configuration]) -> Floats:
+        """Those ``(M,)`` of a whole training: each setting makes it so many times as
+        long. Never beyond those of trials that have waited; 1 before any has.
         """
         if not self.timed:
             return np.ones(len(candidates))
@@ -103,3 +97,9 @@ class StepValues:
         ridge = Ridge(alpha=RIDGE).fit(self.model.make_rows(self.timed), logs)
         predicted = ridge.predict(self.model.make_rows(candidates))
         return np.asarray(np.exp(np.clip(predicted, logs.min(), logs.max())))
+
+
+def _find_epoch_s(trial: PartialCurve) -> float:
+    if trial.pause is None:
+        return LEAST_EPOCH_S
+    return max(trial.pause.epoch_s, LEAST_EPOCH_S)

@@ -153,8 +153,12 @@ class _Attempt:
         except Paused as paused:
             log.info("trial %d: %s", self.trial.number, paused)
             if self._counts():
-                epoch_s = round(paused.epoch_s, 4)
-                where = Pause(paused.epoch, epoch_s, paused.epochs)
+                where = Pause(
+                    paused.epoch,
+                    round(paused.epoch_s, 4),
+                    paused.epochs,
+                    round(paused.begin_s, 4),
+                )
                 pause(self.study, self.trial, where)
         except Raced as raced:
             log.info("trial %d stops: %s", self.trial.number, raced)
