@@ -1,5 +1,7 @@
 """Choosing configurations to try first."""
 
+from dataclasses import replace
+
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,13 @@ def test_what_is_good_on_one_data_set_alone_comes_after_what_is_good_on_both():
     )
 
     assert chosen[0] is both
+
+
+def test_of_equals_the_quickest_comes_first():
+    quick = candidate(500, a=0.95)
+    slow = replace(candidate(490, a=0.951), time=9.0)
+
+    assert choose([slow, quick], ["a"], 2) == [quick, slow]
 
 
 def test_a_beginning_of_the_list_covers_the_sizes():
