@@ -112,6 +112,30 @@ def test_what_diverged_is_stopped_instead_of_kept():
     assert {trial.state for trial in study.trials} == {TrialState.PRUNED}
 
 
+@pytest.mark.parametrize(("took_s", "waits"), [(0.5, False), (2.5, True)])
+def test_a_short_attempt_goes_on_if_it_may_stay(took_s, waits):
+    study = open_here()
+    race = replace(RACE, pause_from_s=2.0)
+    trial, _ = ask(study, up_to(2), race)
+    pauses = decide_pause(study, trial, race, 0, lambda: took_s)
+
+    assert pauses(1, (trial.suggest_int("x", 1, 200), 0.9)) is waits
+
+
+def test_a_short_attempt_waits_if_it_may_not_stay():
+    study = open_here()
+    race = replace(RACE, pause_from_s=2.0)
+    for score in (0.9, 0.8, 0.7, 0.1):
+        study.add_trial(
+            optuna.create_trial(
+                state=TrialState.RUNNING, user_attrs={"rung:1": [1, score]}
+            )
+        )
+    trial, _ = ask(study, up_to(9), race)
+
+    assert decide_pause(study, trial, race, 0, lambda: 0.5)(1, (150, 0.2))
+
+
 def wait_at_first_rung(study: optuna.Study, score: float) -> optuna.Trial:
     trial, _ = ask(study, up_to(2), RACE)
     cost = trial.suggest_int("x", 1, 200)
