@@ -34,7 +34,7 @@ MARGIN = 0.2  # of the lowest error so far that counts as near the front
 REPEATED_NEAR = 0.7  # of repeats are of trainings near the front
 # Proposals for a number; one is taken by chance, the sooner the faster it trains, else
 # the fastest.
-PROPOSALS = 80
+PROPOSALS = 40
 SURELY_TAKEN_S = 10.0
 IMPATIENCE = 3.0  # power of the share of that time by which slower ones are taken
 SMALLER = 1.6  # power of a uniform share of the way over all sizes
