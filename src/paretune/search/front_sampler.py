@@ -129,8 +129,11 @@ class FrontSampler(CappedSampler):
         if not may_begin:
             return best
 
-        value_new, self._planned = self._plan_new(model, values, len(trials))
-        return None if value_new > value_waiting.max() else best
+        value_new, plan = self._plan_new(model, values, len(trials))
+        if value_new <= value_waiting.max():
+            return best
+        self._planned = plan
+        return None
 
     def _plan_new(
         self, model: FrontModel, values: StepValues, number: int
