@@ -3,8 +3,8 @@ first, from recorded trainings, and writes them to ``conf/portfolio.yaml``.
 
 Greedily, as auto-sklearn 2.0 does (Feurer et al. 2022,
 https://jmlr.org/papers/v23/21-0992.html): each next configuration is the one that adds
-most hypervolume for (a root of) the time that it takes, on average over the data sets. So every
-beginning of the list covers the sizes, and is soon trained.
+most hypervolume for (a root of) the time that it takes, on average over the data sets.
+So every beginning of the list covers the sizes, and is soon trained.
 """
 
 import argparse

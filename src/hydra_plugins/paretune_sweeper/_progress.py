@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.costs import volume_end_of
 from paretune.front import Floats, costs_of, front, front_volume
 from paretune.search.caps import Caps
-from paretune.search.pausing import list_paused
+from paretune.search.standing import Standing
 from paretune.search.stopping import (
     compute_hypervolume,
     compute_losses,
@@ -23,7 +23,7 @@ from paretune.search.stopping import (
     find_seconds_left,
 )
 from paretune.search.storage import find_best_trials
-from paretune.search.study import list_finished, list_running, read_reason
+from paretune.search.study import list_finished, read_reason
 from paretune.search.worker import format_values
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,9 @@ class Progress:
         """Counts of trials, the front, its hypervolume, the best score and its cost,
         the time to go.
         """
-        done = list_finished(self.study)
-        parts = [f"{len(done)} of {self.n_trials} done", *self._count_others(done)]
+        now = Standing.read(self.study)
+        done = now.finished
+        parts = [f"{len(done)} of {self.n_trials} done", *_count_others(now)]
         complete = _list_complete(done)
         if complete:
             parts += self._describe_scores(complete)
@@ -95,21 +96,6 @@ class Progress:
         if limit_s is not None:
             guesses.append(max(limit_s, 0.0))
         return min(guesses, default=None)
-
-    def _count_others(self, done: Sequence[FrozenTrial]) -> list[str]:
-        """Counts of the trials that are not complete, where there are any."""
-        states = Counter(trial.state for trial in done)
-        counts = {
-            "failed": states[TrialState.FAIL],
-            "raced": states[TrialState.PRUNED],
-            "waiting": len(list_paused(self.study)),
-            "running": len(list_running(self.study)),
-        }
-        parts: list[str] = []
-        for state, count in counts.items():
-            if count:
-                parts.append(f"{count} {state}")
-        return parts
 
     def _describe_scores(self, complete: list[FrozenTrial]) -> list[str]:
         losses = compute_losses(complete, self.study.directions)
@@ -188,3 +174,15 @@ def format_duration(seconds: float) -> str:
     if minutes:
         return f"{minutes} min {whole_s} s"
     return f"{whole_s} s"
+
+
+def _count_others(now: Standing) -> list[str]:
+    """Counts of the trials that are not complete, where there are any."""
+    states = Counter(trial.state for trial in now.finished)
+    counts = {
+        "failed": states[TrialState.FAIL],
+        "raced": states[TrialState.PRUNED],
+        "waiting": len(now.paused),
+        "running": len(now.running),
+    }
+    return [f"{count} {state}" for state, count in counts.items() if count]

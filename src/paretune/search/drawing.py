@@ -68,7 +68,7 @@ class SharedStructures:
         costs: CostModel,
         draw: Callable[[], Configuration],
         complete: Callable[[Configuration], Configuration],
-        alike: int = 1,
+        alike: int,
     ) -> None:
         self.costs = costs
         self.draw = draw

@@ -50,11 +50,14 @@ class Falls:
         """
         losses = np.array(self.losses[epoch])
         falls = np.array(self.falls[epoch])
-        weights = np.exp(-0.5 * ((losses - loss) / ALIKE) ** 2)
-        total = weights.sum() + PRIOR_TRIALS
+        distances = (losses - loss) / ALIKE
+        weights = np.exp(-0.5 * distances**2)
+        total = PRIOR_TRIALS + weights.sum()
 
         times = max(log(epochs / epoch), LEAST_TIMES)
-        mean = (weights @ falls + PRIOR_TRIALS * PRIOR_FALL * times) / total
-        squares = weights @ (falls - mean) ** 2
-        squares += PRIOR_TRIALS * (PRIOR_DEVIATION * times) ** 2
+        prior_sum = PRIOR_TRIALS * PRIOR_FALL * times
+        mean = (prior_sum + weights @ falls) / total
+
+        prior_squares = PRIOR_TRIALS * (PRIOR_DEVIATION * times) ** 2
+        squares = prior_squares + weights @ (falls - mean) ** 2
         return Fall(float(mean), sqrt(squares / total))

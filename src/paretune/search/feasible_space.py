@@ -244,12 +244,7 @@ class FeasibleSpace:
             most = self.cost_at_share(share, exponent, choice)
             targets.append(Target(least, most))
         drawer = self._make_drawer(self.costs, rng)
-        draws = SharedStructures(
-            self.costs,
-            partial(self.draw_uniform, rng, choice),
-            partial(self.complete, rng=rng),
-            ALIKE,
-        )
+        draws = self._share_structures(self.costs, rng, choice, ALIKE)
         return drawer.draw(targets, draws.draw_within, attempts)
 
     def draw_start(
@@ -267,13 +262,21 @@ class FeasibleSpace:
         most = min(max(most, axis.least), axis.upper)
         target = Target(min(least, most), most)
         drawer = self._make_drawer(self.costs, rng)
-        draws = SharedStructures(
-            self.costs,
-            partial(self.draw_uniform, rng, choice),
-            partial(self.complete, rng=rng),
-        )
+        draws = self._share_structures(self.costs, rng, choice, 1)
         [params] = drawer.draw([target], draws.draw_within)
         return params
+
+    def _share_structures(
+        self,
+        costs: CostModel,
+        rng: np.random.Generator,
+        choice: Configuration | None,
+        alike: int,
+    ) -> SharedStructures:
+        """Uniform draws of a branch, of which so many may have one structure."""
+        draw = partial(self.draw_uniform, rng, choice)
+        complete = partial(self.complete, rng=rng)
+        return SharedStructures(costs, draw, complete, alike)
 
     def shrink(self, params: Configuration, rng: np.random.Generator) -> Configuration:
         """``params``, which are over a cap, with sizes that just fit; where even the

@@ -23,18 +23,16 @@ from paretune.search.per_trial import PerObject
 from paretune.search.surrogate import Surrogate, select_training_points
 
 Floats = NDArray[np.float64]
-Key = frozenset[tuple[str, Any]]
+ConfigurationKey = frozenset[tuple[str, Any]]
 FEWEST = 5  # trials before a surrogate is asked
 # Columns up to which the surrogate is a Gaussian process, which was measured in a space
 # of six (`python -m studies search`); it was not compared with a forest there.
 MOST_OF_PROCESS = 12
-N_DRAWS = 64  # candidates of each kind
 N_MUTANTS = 128
 # of the reference beyond the largest cost and error, so that models there are worth
 # something too
 COST_MARGIN = 0.02
 LOSS_MARGIN = 0.1
-DRAW_ATTEMPTS = 1  # at the cost of a candidate; it need not be met
 
 
 class Predictor(Protocol):
@@ -45,7 +43,7 @@ class Predictor(Protocol):
 
 
 @dataclass
-class Known:
+class Remembered:
     """What later models of the same study need not work out again: the cost of each
     configuration that was measured, whether it is whole, its key in sets, and a
     forest's trees.
@@ -53,7 +51,7 @@ class Known:
     A model is the same with and without it.
     """
 
-    keys: PerObject[Key] = field(default_factory=PerObject)
+    keys: PerObject[ConfigurationKey] = field(default_factory=PerObject)
     costs: PerObject[float] = field(default_factory=PerObject)
     are_whole: PerObject[bool] = field(default_factory=PerObject)
     forest: GrowingForest = field(default_factory=GrowingForest)
@@ -75,13 +73,13 @@ class FrontModel:
         exponent: float,
         columns: Columns,
         history: History,
-        known: Known | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
         self.feasible = feasible
         self.exponent = exponent
         self.columns = columns
         self.history = history
-        self._known = known or Known()
+        self._remembered = remembered or Remembered()
         self._costs_of_candidates: PerObject[float] = PerObject()
         self.branches = _keep_promising(feasible, history)
         seen = self._keep_whole(history.seen)
@@ -107,13 +105,13 @@ class FrontModel:
 
     def _is_measured_one_whole(self, params: Configuration) -> bool:
         """:meth:`_is_whole`, worked out once of a configuration that was measured."""
-        is_whole = self._known.are_whole.get(params)
+        is_whole = self._remembered.are_whole.get(params)
         if is_whole is None:
             is_whole = self._is_whole(params)
-            self._known.are_whole.keep(params, is_whole)
+            self._remembered.are_whole.keep(params, is_whole)
             if is_whole:
                 [cost] = self._weigh([params])
-                self._known.costs.keep(params, float(cost))
+                self._remembered.costs.keep(params, float(cost))
         return is_whole
 
     def _is_whole(self, params: Configuration) -> bool:
@@ -128,7 +126,7 @@ class FrontModel:
     def _fit_surrogate(self, seen: Sequence[Observation]) -> Predictor:
         if len(self.columns) <= MOST_OF_PROCESS:
             return Surrogate(*self._make_points_to_learn(seen))
-        forest, since = self._known.forest.grow(
+        forest, since = self._remembered.forest.grow(
             seen, self._grow_forest, is_exact=not self.history.waiting
         )
         if not since:
@@ -166,13 +164,11 @@ class FrontModel:
         self.known = np.concatenate([self.known, points])
 
     def make_candidates(
-        self, rng: np.random.Generator, draws: Sequence[Configuration] | None = None
+        self, rng: np.random.Generator, draws: Sequence[Configuration]
     ) -> list[Configuration]:
-        """Feasible draws spread over all costs and branches (``draws``, if they are
-        there already), and mutations of members of the front; nothing that was tried.
+        """The feasible ones of ``draws`` and of mutations of members of the front;
+        nothing that was tried.
         """
-        if draws is None:
-            draws = self._draw_candidates(rng)
         candidates = [*draws, *self._mutate_front(rng)]
         tried = self._list_tried()
         untried = [
@@ -182,9 +178,9 @@ class FrontModel:
         pairs = zip(untried, costs, strict=True)
         return [params for params, cost in pairs if cost <= self.feasible.cap]
 
-    def _list_tried(self) -> set[Key]:
+    def _list_tried(self) -> set[ConfigurationKey]:
         """The configurations that were tried, or are being tried."""
-        keys = self._known.keys
+        keys = self._remembered.keys
         tried = {frozenset(params.items()) for params in self.history.running}
         for params in (*self.history.ended, *self.history.waiting):
             key = keys.get(params)
@@ -193,16 +189,6 @@ class FrontModel:
                 keys.keep(params, key)
             tried.add(key)
         return tried
-
-    def _draw_candidates(self, rng: np.random.Generator) -> list[Configuration]:
-        drawn: list[Configuration] = []
-        n_branch_draws = -(-N_DRAWS // len(self.branches))
-        for choice in self.branches:
-            shares = rng.random(n_branch_draws).tolist()
-            drawn += self.feasible.draw_at_shares(
-                rng, shares, choice, self.exponent, DRAW_ATTEMPTS
-            )
-        return drawn
 
     def _mutate_front(self, rng: np.random.Generator) -> list[Configuration]:
         mutants: list[Configuration] = []
@@ -258,7 +244,7 @@ class FrontModel:
         costs = np.zeros(len(configurations))
         new: list[int] = []
         for index, params in enumerate(configurations):
-            cost = self._known.costs.get(params)
+            cost = self._remembered.costs.get(params)
             if cost is None:
                 cost = self._costs_of_candidates.get(params)
             if cost is None:

@@ -9,7 +9,6 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
@@ -19,7 +18,7 @@ from paretune.search.columns import Columns
 from paretune.search.costs import Configuration
 from paretune.search.draw_pool import DrawPool
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.front_model import FrontModel, Known
+from paretune.search.front_model import FrontModel, Remembered
 from paretune.search.next_step import StepValues
 from paretune.search.observations import History, Record
 from paretune.search.one_thread import on_one_thread
@@ -27,8 +26,6 @@ from paretune.search.partial_curves import list_partial_curves
 from paretune.search.per_trial import PerTrial
 from paretune.search.racing import Race
 from paretune.search.storage import read_trials_once
-
-Floats = NDArray[np.float64]
 
 
 class FrontSampler(CappedSampler):
@@ -64,7 +61,7 @@ class FrontSampler(CappedSampler):
         # What asks share, none of which changes what is proposed. Records are by the
         # number of the value that is the score.
         self._records: dict[int, PerTrial[Record]] = {}
-        self._known = Known()
+        self._remembered = Remembered()
 
     def check_objectives(self, directions: Sequence[str]) -> None:
         """Raise :class:`~paretune.errors.ConfigError` unless there are a cost that is
@@ -175,7 +172,7 @@ class FrontSampler(CappedSampler):
         records = self._records[score_at]
         history = History.read(trials, score_at, number, records)
         return FrontModel(
-            self.feasible, self.exponent, self.columns, history, self._known
+            self.feasible, self.exponent, self.columns, history, self._remembered
         )
 
     @cached_property

@@ -3,14 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from paretune.search.forest import Forest
-from paretune.search.observations import Observation
+from paretune.search.observations import Observation, ObservationKey
 
-Floats = NDArray[np.float64]
-Key = tuple[int | None, int | None, float]
 Learn = Callable[[Sequence[Observation]], Forest]
 ALL_NEW = 20  # observations up to which the trees are grown at each ask
 MORE = 0.05  # as a share of those that the trees were grown from, till they are again
@@ -37,7 +32,7 @@ class GrowingForest:
     """
 
     forest: Forest | None = None
-    learnt: list[Key] = field(default_factory=list)
+    learnt: list[ObservationKey] = field(default_factory=list)
 
     def grow(
         self, seen: Sequence[Observation], learn: Learn, *, is_exact: bool
@@ -48,15 +43,20 @@ class GrowingForest:
         They are grown from the first ones, so many as :func:`count_grown` says. Where
         it need not be exact, trees that were grown from other ones will do.
         """
-        if self.forest and not is_exact and self._is_of_most(seen):
-            learnt = set(self.learnt)
-            return self.forest, [one for one in seen if one.key not in learnt]
-        n_grown = count_grown(len(seen))
-        first = [one.key for one in seen[:n_grown]]
-        if self.forest is None or first != self.learnt:
-            self.forest = learn(seen[:n_grown])
-            self.learnt = first
-        return self.forest, list(seen[n_grown:])
+        is_good_enough = not is_exact and self._is_of_most(seen)
+        if self.forest is None or not is_good_enough:
+            self._grow_from(seen[: count_grown(len(seen))], learn)
+        assert self.forest
+        learnt = set(self.learnt)
+        since = [one for one in seen if one.key not in learnt]
+        return self.forest, since
+
+    def _grow_from(self, first: Sequence[Observation], learn: Learn) -> None:
+        """Grow the trees from these, unless they were."""
+        keys = [one.key for one in first]
+        if self.forest is None or keys != self.learnt:
+            self.forest = learn(first)
+            self.learnt = keys
 
     def _is_of_most(self, seen: Sequence[Observation]) -> bool:
         """Whether the trees were grown from most of these, and from nothing else."""

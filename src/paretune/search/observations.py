@@ -17,6 +17,7 @@ from paretune.search.racing import read_rung_scores
 from paretune.search.study import read_end_s
 
 MEASURED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
+ObservationKey = tuple[int | None, int | None, float]
 ENDED_STATES = (*MEASURED_STATES, TrialState.FAIL)
 
 
@@ -34,7 +35,7 @@ class Observation:
     trial: int | None = None
 
     @property
-    def key(self) -> tuple[int | None, int | None, float]:
+    def key(self) -> ObservationKey:
         """What tells it from others of the same study."""
         return self.trial, self.epoch, self.loss
 
