@@ -29,7 +29,7 @@ class ModelCounter:
         Of RAM it gives what is in use at each operation. Raises
         :class:`~paretune.errors.ConfigError` for a model that cannot be built.
         """
-        model = self._draw_model(drawn)
+        model = self.draw_model(drawn)
         if self.cost == "params" and set(self.cap.most) <= {"params"}:
             return {"params": models.count(model)}
         footprint = models.measure(model, self.cap.dtype)
@@ -37,7 +37,7 @@ class ModelCounter:
         check_counted(models.family_of(model), footprint.costs, needed)
         return {**footprint.costs, **footprint.values}
 
-    def _draw_model(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    def draw_model(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The model with these values, for the images that the data then have."""
         has_other_images = any(name.startswith("data.") for name in drawn)
         if has_other_images:

@@ -51,6 +51,8 @@ MISSING_VALUE = "???"  # as OmegaConf writes it
 # Of a folder; file systems have 255, and Paretune writes files with longer names beside
 # it.
 LONGEST_NAME_BYTES = 200
+# Parameters up to which `optimizer=auto` is full_matrix: up to there it was measured.
+FULL_MATRIX_WINS = 3000
 NEEDS_QUOTES = re.compile(r"[\s'\"\\#&;()<>|$`]|^$")
 
 

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Callable
+from copy import copy
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
@@ -10,6 +11,7 @@ from optuna.trial import Trial, TrialState
 
 from paretune.search.capped_sampler import CappedSampler
 from paretune.search.feasible_sampler import FeasibleSampler
+from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.portfolio import place_entries
 from paretune.search.racing import Race, judge
@@ -65,12 +67,24 @@ class SweepPolicy:
 
 def make_first(setting: Setting) -> CappedSampler:
     """The default of ``paretune train`` until 2026-11-29."""
-    return FirstFrontSampler(setting.question.feasible, seed=setting.seed)
+    return FirstFrontSampler(_forget_defaults(setting), seed=setting.seed)
 
 
 def make_front(setting: Setting) -> CappedSampler:
+    """The default of ``paretune train``, whose draws are uniform here."""
+    return FrontSampler(_forget_defaults(setting), seed=setting.seed)
+
+
+def make_front_near_defaults(setting: Setting) -> CappedSampler:
     """The default of ``paretune train``."""
     return FrontSampler(setting.question.feasible, seed=setting.seed)
+
+
+def _forget_defaults(setting: Setting) -> FeasibleSpace:
+    """The space without what the config's values are."""
+    feasible = copy(setting.question.feasible)
+    feasible.defaults = None
+    return feasible
 
 
 def begin_with_portfolio(
@@ -81,6 +95,19 @@ def begin_with_portfolio(
     def make_sampler(setting: Setting) -> CappedSampler:
         sampler = make(setting)
         sampler.portfolio = place_entries(setting.portfolio, setting.question.feasible)
+        return sampler
+
+    return make_sampler
+
+
+def begin_quickly(
+    make: Callable[[Setting], CappedSampler],
+) -> Callable[[Setting], CappedSampler]:
+    """Another sampler whose first trials are quick ones."""
+
+    def make_sampler(setting: Setting) -> CappedSampler:
+        sampler = make(setting)
+        sampler.guess_duration = setting.question.spec.sampler.guess_duration
         return sampler
 
     return make_sampler
@@ -102,7 +129,7 @@ def make_nsgaii(setting: Setting) -> BaseSampler:
 
 
 def _wrap(make: Callable[[int], BaseSampler], setting: Setting) -> FeasibleSampler:
-    return FeasibleSampler(make, setting.question.feasible, seed=setting.seed)
+    return FeasibleSampler(make, _forget_defaults(setting), seed=setting.seed)
 
 
 def sweep_with(make_sampler: MakeSampler) -> Callable[[Setting], SweepPolicy]:

@@ -14,6 +14,7 @@ import pytest
 from optuna.trial import TrialState
 
 from paretune.errors import SweepError
+from paretune.search import claims
 from paretune.search.claims import (
     ask,
     fail,
@@ -82,6 +83,22 @@ def study(request, tmp_path) -> optuna.Study:
     return study_at(
         f"sqlite:///{tmp_path}/optuna.db" if request.param == "database" else None
     )
+
+
+def test_a_sweep_has_no_more_trials_than_it_may_if_several_begin_one_at_once(
+    study, monkeypatch
+):
+    """Another process adds one between the look at the study and the own one."""
+    add = claims.add_waiting
+
+    def add_behind_another(study):
+        add(study)
+        return add(study)
+
+    monkeypatch.setattr(claims, "add_waiting", add_behind_another)
+
+    assert ask(study, up_to(1)) is None
+    assert ask(study, up_to(1))[0].number == 0
 
 
 def test_a_trial_that_is_asked_for_has_its_worker_at_once(study):

@@ -17,7 +17,7 @@ from paretune.search.ehvi import expected_improvement
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
-from paretune.search.observations import Observation
+from paretune.search.observations import Record
 from paretune.search.space import Space
 from paretune.search.space_parser import parse_space
 from paretune.search.storage import suggest
@@ -212,7 +212,7 @@ def test_trials_teach_also_where_the_task_does_not_ask_for_everything():
         directions=["minimize", "maximize"], sampler=FrontSampler(feasible, n_startup=6)
     )
     study.optimize(lambda trial: (trial.suggest_int("w", 2, 64), 0.9), n_trials=8)
-    (observation,) = Observation.all_of(study.trials[7], 1)
+    (observation,) = Record.of(study.trials[7], 1).observations
 
     assert {"w", "unasked"} == set(observation.params)
     assert [set(trial.params) for trial in study.trials] == [{"w"}] * 8

@@ -1,4 +1,4 @@
-from math import exp, log
+from math import exp, inf, log
 
 import numpy as np
 import optuna
@@ -129,6 +129,32 @@ def test_the_start_tries_no_network_twice_whatever_the_ranges_of_the_branches(
     ]
 
     assert len({*networks}) == 16
+
+
+@pytest.mark.parametrize("make", [FrontSampler, None])
+def test_the_first_trials_are_quick_ones_of_all_sizes(make):
+    feasible = FeasibleSpace(SPACE, count, 5000)
+    starts: list[list[dict[str, object]]] = []
+    for guess in (None, lambda params: params["lr"]):
+        sampler = (
+            make(feasible) if make else wrapped(optuna.samplers.RandomSampler, feasible)
+        )
+        sampler.guess_duration = guess
+        starts.append(asked(sampler, 20))
+    rates = [max(params["lr"] for params in drawn) for drawn in starts]
+    sizes = sorted(count(params) for params in starts[1])
+
+    assert rates[1] < 0.5 < rates[0]
+    assert sizes[0] < 200
+    assert sizes[-1] > 3000
+
+
+def test_what_cannot_be_built_is_never_the_quickest():
+    feasible = FeasibleSpace(SPACE, count, 5000)
+    sampler = FrontSampler(feasible)
+    sampler.guess_duration = lambda params: inf if params["k"] == 3 else 1.0
+
+    assert {params["k"] for params in asked(sampler, 20)} == {1}
 
 
 def test_where_all_networks_were_tried_the_start_tries_other_settings_of_their_training():

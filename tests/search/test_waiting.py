@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from paretune.errors import Paused
+from paretune.search.asks import ASK_S, note_ask
 from paretune.search.claims import ask, needs_worker, pause, reclaim
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
+from paretune.search.observations import History
 from paretune.search.pausing import Pause, list_paused, read_pause
 from paretune.search.racing import Race, decide_pause
 from paretune.search.space_parser import parse_space
+from paretune.search.storage import read_note
 from paretune.search.study import open_study
 from paretune.search.worker import Sweep, work
 from search.settings import LIMITS, up_to
@@ -103,6 +106,73 @@ def test_a_trial_that_is_asked_for_does_not_wait():
 
     assert study.trials[0].state is TrialState.COMPLETE
     assert read_pause(study.trials[0]) is None
+
+
+@pytest.mark.parametrize("race", [None, replace(RACE, pause=False), RACE])
+def test_a_task_that_waits_without_being_asked_to_fails(race):
+    """At the second epoch there is no rung."""
+
+    def leave(trial, overrides):
+        if race:
+            trial.report_or_wait(2, 3.0, 0.5)
+        raise Paused(2, 0.1)
+
+    study = open_here("front")
+    limits = replace(LIMITS, n_trials=3, max_failure_rate=1.0)
+    work(study, Sweep("s", SPACE, limits, race), leave, to_the_end=True)
+
+    assert {trial.state for trial in study.trials} == {TrialState.FAIL}
+    assert "raised Paused after epoch 2" in study.trials[0].user_attrs["reason"]
+
+
+def test_asks_of_all_attempts_at_a_trial_add_up():
+    study = open_here()
+    trial, _ = ask(study, up_to(1), RACE)
+    note_ask(study, trial, 0.5)
+    note_ask(study, trial, 0.25)
+
+    assert read_note(trial, ASK_S) == 0.75
+
+
+@pytest.mark.parametrize("kind", ["random", "front"])
+def test_what_a_trial_had_when_it_waited_teaches_while_it_goes_on(kind):
+    study = open_here(kind)
+    wait_at_first_rung(study, 0.9)
+    waiting = History.read(study.trials, 1, number=9)
+    trial, _ = ask(study, up_to(1), RACE)
+    trial.set_user_attr("rung:3", [3.0, 0.95])
+    going_on = History.read(study.trials, 1, number=9)
+
+    assert going_on.seen == waiting.seen
+    assert (len(going_on.running), len(going_on.waiting)) == (1, 0)
+
+
+def train_beside_others(url: str) -> None:
+    """A worker of six trials; prints each epoch that it trains."""
+    task = Task([0.5, 0.9, 0.7])
+    run(open_here("front", url), task, 6)
+    for number, epochs in task.trained.items():
+        for epoch in epochs:
+            print(number, epoch)
+
+
+def test_several_workers_train_no_epoch_twice(tmp_path):
+    url = f"sqlite:///{tmp_path}/optuna.db"
+    study = open_here("front", url)
+    code = f"from search.test_waiting import train_beside_others as go; go({url!r})"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    crowd = [
+        subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    trained = [
+        line for worker in crowd for line in worker.communicate()[0].splitlines()
+    ]
+
+    assert len(trained) == len(set(trained)) >= 6 + EPOCHS
+    states = [trial.state for trial in study.trials]
+    assert states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED) == 6
+    assert TrialState.RUNNING not in states
 
 
 def test_what_diverged_is_stopped_instead_of_kept():

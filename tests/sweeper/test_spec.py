@@ -1,5 +1,7 @@
 """What every process derives of the same options and arguments."""
 
+from math import inf, nan
+
 import numpy as np
 import pytest
 from hydra._internal.hydra import Hydra
@@ -7,11 +9,13 @@ from hydra._internal.utils import create_config_search_path
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from hydra_plugins.paretune_sweeper import RaceOptions
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper.sweeper import ParetuneSweeper
 from paretune import paths, schema
 from paretune.errors import ConfigError
 from paretune.overrides import quote
+from paretune.search.defaults import UNKNOWN
 from paretune.search.grammar import read_value
 from shapes import draw
 
@@ -184,6 +188,89 @@ def test_a_known_configuration_keeps_its_values(known):
 def test_a_start_of_another_form_is_refused(start, path, message):
     with pytest.raises(ConfigError, match=message):
         spec_of("model=conv", start=start, portfolio=path).read_starts()
+
+
+def test_the_first_trials_are_quick_for_what_is_drawn_and_what_is_said():
+    """Of a group its option counts, and the family that a trial draws."""
+    spec = spec_of(FAMILIES, "trainer.max_epochs=3")
+    guess = spec.sampler.guess_duration
+    params = spec.feasible.draw_at_share(np.random.default_rng(0), 0.5)
+    slow, quick = (params | {"optimizer": name} for name in ("soap", "adamw"))
+
+    assert 0 < guess(quick) < guess(slow)
+
+
+def test_any_first_trials_are_there_for_the_asking():
+    assert spec_of("model=conv", duration=None).sampler.guess_duration is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("space=null", "model=choice(conv,squeeze)"),
+        ("space=null", "trainer=choice(default)"),
+        ("+recipe=choice(era_11_honest,minimalist_841)", "space=null", "test=false"),
+    ],
+    ids=" ".join,
+)
+def test_a_guess_is_made_whichever_group_is_drawn(arguments):
+    """A group that brings no parameters is no family, and may decide the model."""
+    spec = spec_of(*arguments, "optimizer.lr=interval(0.001,0.1)")
+    draws = [spec.feasible.draw_uniform(np.random.default_rng(n)) for n in range(6)]
+
+    assert all(0 < spec.sampler.guess_duration(drawn) < inf for drawn in draws)
+
+
+def test_the_defaults_of_draws_are_those_of_the_config():
+    find = spec_of(FAMILIES, "augment=choice(none,affine)").feasible.defaults.find
+
+    assert find("model.norm", "squeeze", {}) == "batch"
+    assert find("model.norm", "conv", {}) == "none"
+    assert find("augment", "conv", {}) == "none"
+    assert find("optimizer", "conv", {}) is UNKNOWN  # auto is not searched
+    assert find("optimizer.lr", "conv", {"optimizer": "adamw"}) == 0.005
+    assert find("optimizer.lr", "conv", {"optimizer": "soap"}) == 0.01
+
+
+def test_a_pause_without_a_race_is_refused():
+    with pytest.raises(ConfigError, match=r"race\.pause `true` does nothing without"):
+        spec_of("model=conv", race=RaceOptions(pause=True))
+
+
+def test_draws_of_any_value_are_there_for_the_asking():
+    assert spec_of("model=conv", near_defaults=False).feasible.defaults is None
+
+
+def test_a_configuration_that_cannot_be_built_takes_for_ever():
+    spec = spec_of("model=conv", "space=null", "model.views=choice(1,4)")
+
+    assert spec.sampler.guess_duration({"model.views": 4}) == inf
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("paretune.nothing", r"duration `paretune\.nothing`"),
+        ("sweeper.test_spec.fail", r"duration `.*` fails for .*KeyError: 'trainer'"),
+        ("sweeper.test_spec.guess_nothing", r"duration `.*` guesses `None` for"),
+        ("sweeper.test_spec.guess_nan", r"duration `.*` guesses `nan` for"),
+    ],
+)
+def test_a_duration_that_cannot_work_is_named_before_anything_runs(path, message):
+    with pytest.raises(ConfigError, match=message):
+        spec_of("model=conv", duration=path)
+
+
+def fail(config):
+    raise KeyError("trainer")
+
+
+def guess_nothing(config):
+    return lambda drawn: None
+
+
+def guess_nan(config):
+    return lambda drawn: nan
 
 
 @pytest.mark.parametrize(

@@ -209,11 +209,11 @@ def test_another_question_under_the_same_name_is_refused_with_what_changed(
 def test_a_failed_trial_is_failed_everywhere_and_the_sweep_ends(
     command, store, tmp_path
 ):
-    """At this learning rate every second or so trial diverges; the others finish."""
+    """At the first learning rate a trial diverges, at the second it finishes."""
     lr = (
         "optimizer.lr=choice(1e38,0.01)",
         "optimizer=sgd",
-        "hydra.sweeper.sampler.seed=1",
+        "hydra.sweeper.start=['optimizer.lr=1e38 model.widths.0=3','optimizer.lr=0.01 model.widths.0=3']",
         "space=null",
         "model.depth=2",
         "model.widths.0=int(interval(2,4))",

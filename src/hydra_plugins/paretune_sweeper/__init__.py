@@ -94,8 +94,15 @@ class SweepOptions:
     # Dotted path of a function that returns known configurations, each a mapping of
     # searched keys to values.
     portfolio: str | None = None
+    # Dotted path of a function from the composed config to a function from drawn values,
+    # by their dotted names (of a config group its option), to about how long a trial
+    # with them takes, in any unit. The first trials are quick ones; null: any.
+    duration: str | None = None
     # dotted path of a function (config, optuna trial) that suggests more parameters
     custom_search_space: str | None = None
+    # Draws of the sweeper's own (the first trials under a cap, candidates of `front`) keep
+    # most settings near to the values of the config.
+    near_defaults: bool = True
     # Name of a node of the composed config that holds the search space of its config
     # groups.
     space: str | None = None

@@ -81,14 +81,14 @@ def _refers_elsewhere(node: str, space: Space, composer: Composer) -> bool:
     any branch.
     """
     for choice in space.combinations():
-        config = _look_at_choice(choice, space, composer)
+        config = look_at_choice(choice, space, composer)
         part = OmegaConf.select(config, node)
         if OmegaConf.is_config(part) and "${" in OmegaConf.to_yaml(part):
             return True
     return False
 
 
-def _look_at_choice(
+def look_at_choice(
     choice: Mapping[str, Any], space: Space, composer: Composer
 ) -> DictConfig:
     """The config with this choice of groups, the others at their first option."""
@@ -96,6 +96,14 @@ def _look_at_choice(
     for name in space.groups & space.common.keys():
         first[name] = find_lowest(space.common[name])
     return composer.look(write_options(space.fixed, {**choice, **first}))
+
+
+def list_group_options(space: Space) -> dict[str, Sequence[Any]]:
+    """The options of each config group that brings no parameters of its own."""
+    return {
+        name: list_values(space.common[name])
+        for name in space.groups & space.common.keys()
+    }
 
 
 def _find_unread_groups(
@@ -106,10 +114,7 @@ def _find_unread_groups(
 
     All of them are changed at the same time, so that few configs are composed.
     """
-    options = {
-        name: list_values(space.common[name])
-        for name in space.groups & space.common.keys()
-    }
+    options = list_group_options(space)
     single = {name: values[0] for name, values in options.items() if len(values) == 1}
     several = {name: values for name, values in options.items() if len(values) > 1}
     if not several:

@@ -24,6 +24,8 @@ from hydra_plugins.paretune_sweeper._caps import (
     read_caps,
 )
 from hydra_plugins.paretune_sweeper._composer import Composer
+from hydra_plugins.paretune_sweeper._defaults import read_defaults
+from hydra_plugins.paretune_sweeper._durations import DurationGuesses, check_guesses
 from hydra_plugins.paretune_sweeper._imports import import_named
 from hydra_plugins.paretune_sweeper._isolation import is_isolated
 from hydra_plugins.paretune_sweeper._sampler import make_sampler
@@ -37,6 +39,7 @@ from paretune.errors import ConfigError, check_choice, check_least
 from paretune.nested import list_leaves
 from paretune.overrides import STUDY_NAME, is_text
 from paretune.paths import sqlite_url
+from paretune.search.capped_sampler import GuessDuration
 from paretune.search.grid_sampler import GridSampler
 from paretune.search.portfolio import place_entries
 from paretune.search.racing import Race, check_race
@@ -88,8 +91,11 @@ class SweepSpec:
         self.feasible = make_feasible_space(
             options.cap, self.caps, self.space, self.composer
         )
+        if options.near_defaults:
+            self.feasible.defaults = read_defaults(self.space, self.composer)
         self.sampler = make_sampler(options.sampler, self.feasible, self.directions)
         self.sampler.portfolio = self._read_portfolio()
+        self.sampler.guess_duration = self._read_duration()
         if isinstance(self.sampler, GridSampler):
             limits = self._limit_to_grid(limits, self.sampler)
         self.sweep = Sweep(
@@ -195,6 +201,17 @@ class SweepSpec:
         read = import_named(get_method, "portfolio", path)
         return place_entries(read(), self.feasible)
 
+    def _read_duration(self) -> GuessDuration | None:
+        """The function of the app that guesses how long a trial takes."""
+        path = self.options.duration
+        if not path:
+            return None
+        prepare = import_named(get_method, "duration", path)
+        costs = self.feasible.costs
+        told = costs.unread if costs else ()
+        guess = DurationGuesses(prepare, told, self.space, self.composer)
+        return check_guesses(guess, path, self.feasible)
+
     def check_searched(self) -> None:
         """Have Hydra raise its own error if what is searched is no setting of the
         app.
@@ -242,9 +259,15 @@ class SweepSpec:
         return suggest
 
     def _read_race(self) -> Race | None:
-        if self.options.race.eta is None:
+        options = self.options.race
+        if options.eta is None and options.pause:
+            raise ConfigError(
+                "hydra.sweeper.race.pause `true` does nothing without a race; set "
+                "hydra.sweeper.race.eta, or leave it out"
+            )
+        if options.eta is None:
             return None
-        race = Race(**vars(self.options.race))
+        race = Race(**vars(options))
         check_race(race, self.directions)
         return race
 

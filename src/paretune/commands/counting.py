@@ -1,5 +1,6 @@
-"""The costs of models, which a sweep asks for before it proposes a trial
-(``hydra.sweeper.cap.count``).
+"""What a sweep asks before it proposes a trial: the costs of models
+(``hydra.sweeper.cap.count``), and about how long their trainings take
+(``hydra.sweeper.duration``).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +14,12 @@ from paretune.start import read_sections
 
 if TYPE_CHECKING:
     from paretune.counting import Counts
+    from paretune.duration import Guess
 
 # The parts of a config that say what a model costs, and whether a sweep may run it.
 COUNTED_BY = ("cap", "cost", "data", "model", "selection", "test", "trainer")
+# The parts that say how long a training takes.
+GUESSED_BY = ("augment", "cap", "cost", "data", "model", "optimizer", "trainer")
 
 
 class ModelCount:
@@ -47,3 +51,13 @@ class ModelCount:
 
 
 count_model = ModelCount()
+
+
+def guess_duration(cfg: DictConfig) -> "Guess":
+    """A function from drawn values, by their dotted names, to the seconds that a
+    training of the composed config with these values takes for each of its images; of
+    a config group the value is its option.
+    """
+    from paretune.duration import DurationGuess
+
+    return DurationGuess(read_sections(cfg, GUESSED_BY))

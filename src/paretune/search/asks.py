@@ -11,8 +11,9 @@ ASK_S = "ask_s"
 
 
 def note_ask(study: Study, trial: Trial, seconds: float) -> None:
-    """Keep with a trial how long the ask took that gave it."""
-    note(study, trial, ASK_S, round(seconds, 4))
+    """Keep with a trial how long the asks took that gave it: one for each attempt."""
+    earlier_s = read_note(trial, ASK_S) or 0.0
+    note(study, trial, ASK_S, round(earlier_s + seconds, 4))
 
 
 def sum_asks_s(study: Study, since_s: float) -> float:

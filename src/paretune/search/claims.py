@@ -102,8 +102,16 @@ def _choose(
         may_begin = leaves_room(now.n_trials)
     chosen = choose_paused(study, race, now.paused, may_begin=may_begin)
     if chosen is None and may_begin:
-        return add_waiting(study)
+        return _add_trial(study, leaves_room)
     return chosen
+
+
+def _add_trial(study: Study, leaves_room: Callable[[int], bool]) -> FrozenTrial | None:
+    """A new trial; ``None`` if other processes have added all that the sweep may have
+    since it was looked at.
+    """
+    added = add_waiting(study)
+    return added if leaves_room(added.number) else None
 
 
 def _take(study: Study, trial: FrozenTrial) -> bool:

@@ -21,6 +21,7 @@ Distributions = dict[str, BaseDistribution]
 NumberDistribution = IntDistribution | FloatDistribution
 # Of a step: 0.3 is on the steps of 0.1, whatever a float makes of it.
 STEP_TOLERANCE = 1e-8
+NEAR_STEP = 0.15  # deviation of a draw near to a value, as a share of the range
 
 
 def as_number(dist: BaseDistribution) -> NumberDistribution:
@@ -108,6 +109,20 @@ def draw_uniform(dist: BaseDistribution, rng: np.random.Generator) -> Any:
         exponent = rng.uniform(log(low), log(high))
         return snap_to_grid(exp(exponent), number)
     return snap_to_grid(rng.uniform(low, high), number)
+
+
+def draw_near(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
+    """A draw near to ``value``: of a range a step of a tenth or so of it away, of a
+    choice the value itself.
+    """
+    if isinstance(dist, CategoricalDistribution):
+        return value
+    number = as_number(dist)
+    step = rng.normal(0.0, NEAR_STEP)
+    if number.log:
+        factor = (number.high / number.low) ** step
+        return snap_to_grid(value * factor, number)
+    return snap_to_grid(value + (number.high - number.low) * step, number)
 
 
 def snap_to_grid(value: float, dist: NumberDistribution) -> Any:

@@ -16,7 +16,7 @@ PRIOR_TRIALS = 4
 PRIOR_FALL = 0.27
 PRIOR_DEVIATION = 0.15
 ALIKE = 0.5  # distance of log errors at a rung within which others tell much
-LEAST_TIMES = 0.1  # that the epochs may be e times as many
+LEAST_TIMES = 0.1  # of them, that is a logarithm
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Falls:
 
     def predict(self, epoch: int, loss: float, epochs: int) -> Fall:
         """From a rung at ``epoch``, where a trial has this log error, to the end after
-        ``epochs``: those count that had about as much there.
+        ``epochs``: a mean over the others, the more weight the nearer their log errors
+        there are.
         """
         losses = np.array(self.losses[epoch])
         falls = np.array(self.falls[epoch])

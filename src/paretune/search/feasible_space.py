@@ -20,6 +20,7 @@ from paretune.errors import CapError
 from paretune.search.caps import OVER_CAP, Caps
 from paretune.search.cost_axis import CostAxis
 from paretune.search.costs import Configuration, CostModel, Count
+from paretune.search.defaults import Defaults, NearDefaults
 from paretune.search.distributions import draw_uniform, find_lowest, list_values
 from paretune.search.drawing import (
     REDRAWS,
@@ -57,7 +58,8 @@ class FeasibleSpace:
     ``unread`` are parameters that ``count`` does not look at. Below ``floor`` a lower
     cost is worth nothing: draws are spread over the costs above it. Raises
     :class:`~paretune.errors.CapError` at once if the smallest configuration of the
-    space exceeds a cap, or the floor does.
+    space exceeds a cap, or the floor does. Draws are uniform until ``defaults`` are
+    set.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class FeasibleSpace:
         self.space = space
         self.caps = _read_caps(cap, cost)
         self.costs: CostModel | None = None
+        self.defaults: Defaults | None = None
         self._smallest: dict[frozenset[tuple[str, Any]], Configuration] = {}
         self.cap = inf
         if count:
@@ -297,14 +300,20 @@ class FeasibleSpace:
     def complete(
         self, params: Configuration, rng: np.random.Generator
     ) -> Configuration:
-        """``params`` of a branch without what its conditions leave out, and with
-        uniform draws of what is missing.
+        """``params`` of a branch without what its conditions leave out, and with draws
+        of what is missing: uniform ones, or, where ``defaults`` are known, most of them
+        near to these.
         """
         branch = self.space.branch_of(params)
+        near = NearDefaults.begin(self.defaults, branch, rng) if self.defaults else None
         full = dict(params)
         for name, dist in self.space.distributions(branch).items():
             is_missing = name not in full
-            if is_missing and self.space.is_active(name, full):
+            if not is_missing or not self.space.is_active(name, full):
+                continue
+            if near:
+                full[name] = near.draw(name, dist, full)
+            else:
                 full[name] = draw_uniform(dist, rng)
         return self.space.drop_inactive(full)
 

@@ -101,17 +101,20 @@ class FrontModel:
 
     def _keep_whole(self, seen: Sequence[Observation]) -> list[Observation]:
         """The observations of configurations that may be proposed."""
-        return [one for one in seen if self._is_measured_one_whole(one.params)]
+        return [one for one in seen if self.has(one.params)]
 
-    def _is_measured_one_whole(self, params: Configuration) -> bool:
-        """:meth:`_is_whole`, worked out once of a configuration that was measured."""
+    def has(self, params: Configuration) -> bool:
+        """Whether a configuration that was measured is one that may be proposed; worked
+        out once of each.
+        """
         is_whole = self._remembered.are_whole.get(params)
         if is_whole is None:
             is_whole = self._is_whole(params)
             self._remembered.are_whole.keep(params, is_whole)
-            if is_whole:
-                [cost] = self._weigh([params])
-                self._remembered.costs.keep(params, float(cost))
+            if is_whole and self.feasible.costs:
+                # A polynomial may turn out to be wrong, and this is kept.
+                cost = self.feasible.costs.exact(params)
+                self._remembered.costs.keep(params, cost)
         return is_whole
 
     def _is_whole(self, params: Configuration) -> bool:

@@ -22,10 +22,13 @@ from paretune.search.front_model import FrontModel, Remembered
 from paretune.search.next_step import StepValues
 from paretune.search.observations import History, Record
 from paretune.search.one_thread import on_one_thread
-from paretune.search.partial_curves import list_partial_curves
 from paretune.search.per_trial import PerTrial
 from paretune.search.racing import Race
 from paretune.search.storage import read_trials_once
+
+# Of what a new trial promises: it is the one of many that promises most, mostly because
+# the model is wrong about it (`docs/journal/2026-11-30-quick-starts.md`).
+KEPT_PROMISE = 0.3
 
 
 class FrontSampler(CappedSampler):
@@ -100,6 +103,7 @@ class FrontSampler(CappedSampler):
         """The one of the ``paused`` trials that is expected to add most hypervolume a
         second; ``None`` if a new one is, and ``may_begin``.
         """
+        self._planned = None
         if not paused:
             return None
         trials = study.get_trials(deepcopy=False)
@@ -119,8 +123,14 @@ class FrontSampler(CappedSampler):
         model = self._make_model(trials, score_at, len(trials))
         if model.surrogate is None or not model.branches:
             return None if may_begin else paused[0]
-        values = StepValues(model, race, list_partial_curves(trials, score_at))
-        waiting = list_partial_curves(paused, score_at)
+        records = self._find_records(score_at)
+        curves = [records.of(trial).curve for trial in trials]
+        values = StepValues(model, race, curves)
+        # An earlier version may have built what this one refuses.
+        paused = [one for one in paused if model.has(records.of(one).params)]
+        if not paused:
+            return None
+        waiting = [records.of(trial).curve for trial in paused]
         value_waiting = values.value_waiting(waiting)
         best = paused[int(value_waiting.argmax())]
         if not may_begin:
@@ -138,16 +148,21 @@ class FrontSampler(CappedSampler):
         """What a new trial of this number is worth, and what it is to be, if that is
         not known before.
         """
-        rng = np.random.default_rng([self.seed, number, len(model.history.seen)])
+        if number < len(self.portfolio):
+            [worth] = values.value_new([self.portfolio[number]]).tolist()
+            return worth, None
         draws = self._pool.list_draws(number, model.branches)
+        if number < self.n_startup:
+            # It is drawn to cover the costs, whatever it may add.
+            worths = values.value_new(draws)
+            return float(worths.mean()) if draws else -inf, None
+        rng = np.random.default_rng([self.seed, number, len(model.history.seen)])
         candidates = model.make_candidates(rng, draws)
         if not candidates:
             return -inf, None
-        worth = values.value_new(candidates)
-        if len(self.portfolio) <= number < self.n_startup:
-            # It is drawn to cover the costs, whatever it may add.
-            return float(worth.mean()), None
-        return float(worth.max()), _Plan(number, candidates[int(worth.argmax())])
+        worths = values.value_new(candidates)
+        best = int(worths.argmax())
+        return KEPT_PROMISE * float(worths[best]), _Plan(number, candidates[best])
 
     def _propose_best(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
@@ -167,13 +182,16 @@ class FrontSampler(CappedSampler):
     def _make_model(
         self, trials: Sequence[FrozenTrial], score_at: int, number: int
     ) -> FrontModel:
-        if score_at not in self._records:
-            self._records[score_at] = PerTrial(partial(Record.of, score_at=score_at))
-        records = self._records[score_at]
+        records = self._find_records(score_at)
         history = History.read(trials, score_at, number, records)
         return FrontModel(
             self.feasible, self.exponent, self.columns, history, self._remembered
         )
+
+    def _find_records(self, score_at: int) -> PerTrial[Record]:
+        if score_at not in self._records:
+            self._records[score_at] = PerTrial(partial(Record.of, score_at=score_at))
+        return self._records[score_at]
 
     @cached_property
     def _pool(self) -> DrawPool:

@@ -6,11 +6,10 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from paretune.search.costs import Configuration
-from paretune.search.distributions import as_number, draw_uniform, snap_to_grid
+from paretune.search.distributions import draw_near, draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
 
 MAX_MUTATIONS = 3  # parameters of a mutant that are changed
-MUTATION_STEP = 0.15  # deviation of a change, as a share of the range
 
 
 def mutate(
@@ -35,9 +34,4 @@ def mutate(
 def _mutate_value(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
     if isinstance(dist, CategoricalDistribution):
         return draw_uniform(dist, rng)
-    number = as_number(dist)
-    step = rng.normal(0.0, MUTATION_STEP)
-    if number.log:
-        factor = (number.high / number.low) ** step
-        return snap_to_grid(value * factor, number)
-    return snap_to_grid(value + (number.high - number.low) * step, number)
+    return draw_near(value, dist, rng)

@@ -37,7 +37,7 @@ class StepValues:
         self.model = model
         self.falls = Falls(seen)
         # Those that have waited are the ones that were timed.
-        timed = [trial for trial in seen if trial.pause]
+        timed = [trial for trial in seen if trial.pause and model.has(trial.params)]
         known = [one.pause.epochs for one in timed if one.pause and one.pause.epochs]
         self.epochs = int(median(known)) if known else race.guess_last_epoch()
         self.timed = [trial.params for trial in timed]

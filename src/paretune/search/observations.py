@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from math import log
 from operator import attrgetter
 
 from optuna.trial import FrozenTrial, TrialState
 
-from paretune.front import LEAST_ERROR
-from paretune.search.capped_sampler import configuration_of
 from paretune.search.costs import Configuration
+from paretune.search.partial_curves import PartialCurve
 from paretune.search.pausing import is_paused
 from paretune.search.per_trial import PerTrial
-from paretune.search.racing import read_rung_scores
 from paretune.search.study import read_end_s
 
 MEASURED_STATES = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -40,49 +37,51 @@ class Observation:
         return self.trial, self.epoch, self.loss
 
     @classmethod
-    def all_of(cls, trial: FrozenTrial, score_at: int) -> "list[Observation]":
-        """The measurements of a trial at each rung of a race, and at its end if it got
-        there.
+    def all_of(cls, curve: PartialCurve, trial: int) -> "list[Observation]":
+        """The measurements of the trial of this number, which has such a ``curve``: at
+        each rung of a race, and at its end if it got there.
         """
-        params = configuration_of(trial)
-        observations: list[Observation] = []
-
-        for epoch, score in read_rung_scores(trial.user_attrs).items():
-            loss = compute_log_error(score)
-            observations.append(cls(params, loss, epoch, trial.number))
-
-        if trial.values:
-            loss = compute_log_error(trial.values[score_at])
-            observations.append(cls(params, loss, None, trial.number))
+        observations = [
+            cls(curve.params, loss, epoch, trial)
+            for epoch, loss in curve.rung_losses.items()
+        ]
+        if curve.end_loss is not None:
+            observations.append(cls(curve.params, curve.end_loss, None, trial))
         return observations
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a trial teaches: its configuration, its measurements, and when it ended, in
-    seconds since 1970; 0 before.
+    """What is known of a trial: its curve, its measurements that teach, and when it
+    ended, in seconds since 1970; 0 before. Of a trial that was taken up again those
+    teach that it had when it waited.
     """
 
-    params: Configuration
+    curve: PartialCurve
     observations: list[Observation]
     end_s: float
 
     @classmethod
     def of(cls, trial: FrozenTrial, score_at: int) -> "Record":
         """That of a trial whose score is the value at ``score_at``."""
+        curve = PartialCurve.of(trial, score_at)
         observations: list[Observation] = []
         if trial.state in MEASURED_STATES or is_paused(trial):
-            observations = Observation.all_of(trial, score_at)
-        params = configuration_of(trial)
-        if observations:
-            params = observations[0].params
-        return cls(params, observations, read_end_s(trial))
+            observations = Observation.all_of(curve, trial.number)
+        elif trial.state is TrialState.RUNNING:
+            observations = Observation.all_of(curve.until_pause(), trial.number)
+        return cls(curve, observations, read_end_s(trial))
+
+    @property
+    def params(self) -> Configuration:
+        """Its configuration."""
+        return self.curve.params
 
 
 @dataclass(frozen=True)
 class History:
     """The measurements of a study, in the order in which its trials ended, those of
-    trials that wait at a rung behind them; and the configurations of its trials that
+    trials that wait at a rung, or have waited there, behind them; and the configurations of its trials that
     are running, that wait and that ended.
     """
 
@@ -104,25 +103,21 @@ class History:
         """
         records = records or PerTrial(partial(Record.of, score_at=score_at))
         history = cls()
-        waiting: list[Record] = []
         ended: list[Record] = []
+        waiting: list[Record] = []
+        running: list[Record] = []
         for trial in trials:
             if trial.state in ENDED_STATES:
                 ended.append(records.of(trial))
             elif is_paused(trial):
                 waiting.append(records.of(trial))
             elif trial.state is TrialState.RUNNING and trial.number != number:
-                history.running.append(configuration_of(trial))
+                running.append(records.of(trial))
 
         ended.sort(key=attrgetter("end_s"))
-        for record in (*ended, *waiting):
+        for record in (*ended, *waiting, *running):
             history.seen.extend(record.observations)
         history.ended.extend(record.params for record in ended)
         history.waiting.extend(record.params for record in waiting)
+        history.running.extend(record.params for record in running)
         return history
-
-
-def compute_log_error(score: float) -> float:
-    """The log of one less a score in [0, 1]."""
-    error = max(1 - score, LEAST_ERROR)
-    return log(error)

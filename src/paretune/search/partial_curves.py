@@ -1,27 +1,47 @@
-"""Learning curves of a race as far as they are known."""
+"""Learning curves as far as a study knows them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import log
 
 from optuna.trial import FrozenTrial
 
+from paretune.front import LEAST_ERROR
 from paretune.search.capped_sampler import configuration_of
 from paretune.search.costs import Configuration
-from paretune.search.observations import compute_log_error
 from paretune.search.pausing import Pause, read_pause
 from paretune.search.racing import read_rung_scores
 
 
 @dataclass(frozen=True)
 class PartialCurve:
-    """A trial as far as it was trained: its log error at each rung by the epoch, and at
-    its end if it is there; ``pause`` is where it waits, or waited last, if it did.
+    """A trial as far as it was trained: its log error at each rung of a race by the
+    epoch, and at its end if it is there; ``pause`` is where it waits, or waited last,
+    if it did.
     """
 
     params: Configuration
     rung_losses: Mapping[int, float]
     end_loss: float | None = None
     pause: Pause | None = None
+
+    @classmethod
+    def of(cls, trial: FrozenTrial, score_at: int) -> "PartialCurve":
+        """That of a trial whose score is the value at ``score_at``."""
+        rung_losses: dict[int, float] = {}
+        for epoch, score in read_rung_scores(trial.user_attrs).items():
+            rung_losses[epoch] = compute_log_error(score)
+        end_loss = None
+        if trial.values:
+            end_loss = compute_log_error(trial.values[score_at])
+        params = configuration_of(trial)
+        return cls(params, rung_losses, end_loss, read_pause(trial))
+
+    def until_pause(self) -> "PartialCurve":
+        """What of it was there when it waited last; nothing if it never did."""
+        epoch = self.pause.epoch if self.pause else 0
+        reached = {at: loss for at, loss in self.rung_losses.items() if at <= epoch}
+        return replace(self, rung_losses=reached, end_loss=None)
 
     @property
     def epoch(self) -> int:
@@ -34,23 +54,7 @@ class PartialCurve:
         return self.rung_losses[self.epoch]
 
 
-def list_partial_curves(
-    trials: Sequence[FrozenTrial], score_at: int
-) -> list[PartialCurve]:
-    """Those of ``trials`` whose score is the value at ``score_at``; those that were at no
-    rung are left out.
-    """
-    curves: list[PartialCurve] = []
-    for trial in trials:
-        scores = read_rung_scores(trial.user_attrs)
-        if not scores:
-            continue
-        end_loss = None
-        if trial.values:
-            end_loss = compute_log_error(trial.values[score_at])
-        rung_losses = {
-            epoch: compute_log_error(score) for epoch, score in scores.items()
-        }
-        params = configuration_of(trial)
-        curves.append(PartialCurve(params, rung_losses, end_loss, read_pause(trial)))
-    return curves
+def compute_log_error(score: float) -> float:
+    """The log of one less a score in [0, 1]."""
+    error = max(1 - score, LEAST_ERROR)
+    return log(error)

@@ -3,21 +3,14 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 T = TypeVar("T")
-KEPT_STATES = (
-    TrialState.COMPLETE,
-    TrialState.PRUNED,
-    TrialState.FAIL,
-    TrialState.WAITING,
-)
 
 
 class PerTrial(Generic[T]):
-    """A value of each trial that ``compute`` gives. Of one that is finished it is kept,
-    as nothing of it changes any more, and of one that waits as long as it was not
-    trained on.
+    """A value of each trial that ``compute`` gives. It is kept as long as nothing of
+    the trial changes.
     """
 
     def __init__(self, compute: Callable[[FrozenTrial], T]) -> None:
@@ -31,17 +24,20 @@ class PerTrial(Generic[T]):
         if kept and _is_unchanged(kept[0], trial):
             return kept[1]
         value = self.compute(trial)
-        if trial.state in KEPT_STATES:
-            self._values[trial.number] = (trial, value)
+        self._values[trial.number] = (trial, value)
         return value
 
 
 def _is_unchanged(before: FrozenTrial, now: FrozenTrial) -> bool:
-    """Whether these are the same trial, as far as it was trained."""
-    if before is now:
-        return True
-    both_wait = before.state is now.state is TrialState.WAITING
-    return both_wait and before.user_attrs == now.user_attrs
+    """Whether these are the same trial, and nothing of it has changed."""
+    if before is now or now.state.is_finished():
+        return before is now
+    return (
+        before.state is now.state
+        and before.params == now.params
+        and before.user_attrs == now.user_attrs
+        and before.system_attrs == now.system_attrs
+    )
 
 
 class PerObject(Generic[T]):

@@ -30,7 +30,8 @@ RANKED_STATES = (
     TrialState.RUNNING,
     TrialState.WAITING,
 )
-Judge = Callable[[int, Sequence[float]], bool]
+# To a report of (epoch, values): whether the trial may go on, or whether it is to wait.
+Answer = Callable[[int, Sequence[float]], bool]
 Floats = NDArray[np.float64]
 
 
@@ -116,7 +117,7 @@ def find_staying(study: Study, epoch: int, race: Race) -> set[int]:
     return staying
 
 
-def judge(study: Study, trial: Trial, race: Race | None) -> Judge:
+def judge(study: Study, trial: Trial, race: Race | None) -> Answer:
     """A function from (epoch, values) to whether ``trial`` may go on.
 
     Raises :class:`~paretune.errors.ConfigError` for a race of anything but a cost and a
@@ -188,7 +189,7 @@ def decide_pause(
     race: Race,
     waited_at: int,
     took_s: Callable[[], float],
-) -> Judge:
+) -> Answer:
     """A function from (epoch, values) to whether ``trial`` is to wait there: at each
     rung beyond the epoch ``waited_at``, where it has waited before. This attempt
     ``took_s()`` seconds by then.

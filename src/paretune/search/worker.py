@@ -31,7 +31,7 @@ from paretune.search.claims import (
 )
 from paretune.search.interrupts import Watch, begin_anew, is_interrupt, is_termination
 from paretune.search.pausing import Pause, read_pause
-from paretune.search.racing import Judge, Race, decide_pause, judge
+from paretune.search.racing import Answer, Race, decide_pause, judge, read_rung_scores
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
 from paretune.search.storage import (
@@ -151,15 +151,7 @@ class _Attempt:
             # again.
             raise
         except Paused as paused:
-            log.info("trial %d: %s", self.trial.number, paused)
-            if self._counts():
-                where = Pause(
-                    paused.epoch,
-                    round(paused.epoch_s, 4),
-                    paused.epochs,
-                    round(paused.begin_s, 4),
-                )
-                pause(self.study, self.trial, where)
+            self._wait(paused)
         except Raced as raced:
             log.info("trial %d stops: %s", self.trial.number, raced)
             if self._counts():
@@ -207,6 +199,32 @@ class _Attempt:
         with suppress(UpdateFinishedTrialError):
             note(self.study, self.trial, ENDED, time.time())
         self.study.tell(self.trial, values, state, skip_if_finished=True)
+
+    def _wait(self, paused: Paused) -> None:
+        """The task was left at a rung, to be taken up again."""
+        if not self._was_to_wait(paused.epoch):
+            self._fail(
+                f"the task raised Paused after epoch {paused.epoch}, where "
+                "current_trial().report_or_wait had not returned True"
+            )
+            return
+        log.info("trial %d: %s", self.trial.number, paused)
+        where = Pause(
+            paused.epoch,
+            round(paused.epoch_s, 4),
+            paused.epochs,
+            round(paused.begin_s, 4),
+        )
+        if self._counts():
+            pause(self.study, self.trial, where)
+
+    def _was_to_wait(self, epoch: int) -> bool:
+        """Whether trials wait at all, and this one was at a rung at this epoch."""
+        race = self.sweep.race
+        if race is None or not race.pause:
+            return False
+        trial = read_trial(self.study, self.trial)
+        return epoch in read_rung_scores(trial.user_attrs)
 
     def _is_to_stop(self) -> bool:
         """Whether somebody asked the sweep to stop. Raises
@@ -265,7 +283,7 @@ class _Attempt:
                     overrides.append(f"{name}={value}")
         return overrides
 
-    def _decide_pause(self) -> Judge | None:
+    def _decide_pause(self) -> Answer | None:
         """Whether the trial waits after an epoch, if those of the sweep do."""
         race = self.sweep.race
         if race is None or not race.pause:
@@ -285,20 +303,20 @@ class _Attempt:
         where = read_pause(self.trial)
         return where.epoch if where else 0
 
-    def _note_reports(self, may_stay: Judge) -> Judge:
-        """``may_stay``, or whether it waits, which also notes in the study what the
-        trial has by now, for those who look on.
+    def _note_reports(self, answer: Answer) -> Answer:
+        """``answer``, which also notes in the study what the trial has by now, for those
+        who look on.
         """
         noted_s = -inf
 
-        def judged(epoch: int, values: Sequence[float]) -> bool:
+        def note_and_answer(epoch: int, values: Sequence[float]) -> bool:
             nonlocal noted_s
             if time.monotonic() - noted_s >= NOTED_EVERY_S:
                 note(self.study, self.trial, LATEST, [epoch, *map(float, values)])
                 noted_s = time.monotonic()
-            return may_stay(epoch, values)
+            return answer(epoch, values)
 
-        return judged
+        return note_and_answer
 
     def _break_off(self, late: bool) -> None:
         if late:

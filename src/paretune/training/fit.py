@@ -70,7 +70,7 @@ class Trained:
     ``best``, the epoch that the selection chose.
 
     ``seconds`` is the whole training with its validations, ``images_per_s`` training
-    images over that time. ``state`` is there if it was paused: see :func:`resume`.
+    images over the time of the epochs. ``state`` is there if it was paused: see :func:`resume`.
     """
 
     best: Epoch
@@ -168,7 +168,8 @@ class _Parts:
         self.net.load_state_dict(self.keeper.weights)
         scores = self._score_test() if test and state is None else None
         epochs = self.keeper.epochs
-        images_per_s = len(self.train.images) * len(epochs) / seconds
+        trained_s = sum(epoch.seconds for epoch in epochs)
+        images_per_s = len(self.train.images) * len(epochs) / trained_s
         execution = self.module.execution
         return Trained(best, epochs, seconds, images_per_s, execution, scores, state)
 

@@ -11,14 +11,13 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from paretune.errors import check_least
+from paretune.settings import FULL_MATRIX_WINS
 
 if TYPE_CHECKING:
     from pytorch_optimizer import Muon
 
 # As Adam's, against a square of 0.
 EPSILON = 1e-8
-# Parameters up to which it was measured.
-FULL_MATRIX_WINS = 3000
 # Numbers that all bases together may have, a quarter of a gigabyte beside their
 # covariances: blocks of 350 up to 100,000 parameters.
 MOST_BASIS_NUMBERS = 35_000_000
