@@ -91,7 +91,8 @@ class SweepSpec:
         self.feasible = make_feasible_space(
             options.cap, self.caps, self.space, self.composer
         )
-        if options.near_defaults:
+        # Without a count nothing is drawn but what the sampler draws by itself.
+        if options.near_defaults and self.feasible.costs:
             self.feasible.defaults = read_defaults(self.space, self.composer)
         self.sampler = make_sampler(options.sampler, self.feasible, self.directions)
         self.sampler.portfolio = self._read_portfolio()

@@ -28,9 +28,10 @@ TRIES = 12  # proposals before one that was tried already is accepted
 # Draws of one of the first trials before a network that was tried already is accepted:
 # so many that it was the last but few.
 START_TRIES = 100
-# Draws near the target of one of the first trials of which the quickest is taken:
-# `docs/journal/2026-11-30-quick-starts.md`.
-QUICKEST_OF = 8
+# Draws near the target of one of the first trials, of which one is taken that takes at
+# most so many times as long as the quickest: `docs/journal/2026-11-30-quick-starts.md`.
+START_DRAWS = 8
+QUICK = 2.0
 DRAWN = "drawn"  # the note of a trial with its whole configuration
 
 GuessDuration = Callable[[Mapping[str, Any]], float]
@@ -44,8 +45,8 @@ class CappedSampler(BaseSampler):
     first ``n_startup`` are uniform draws resized to targets spread evenly
     from the smallest configuration to the largest that fits, no network twice as long
     as others turn up: by ``start_exponent`` over the logarithm of the cost (0), over
-    the cost itself (1), or between the two. Of several draws it is the one that trains
-    in the least time, if ``guess_duration`` is set. No configuration that was tried, or is
+    the cost itself (1), or between the two. Of several draws it is a quick one, if
+    ``guess_duration`` is set. No configuration that was tried, or is
     being tried, is proposed again as long as others turn up. Every draw derives from
     (``seed``, trial number), so that a resumed or parallel sweep does not repeat its
     start.
@@ -190,15 +191,19 @@ class CappedSampler(BaseSampler):
     def _draw_start(
         self, number: int, rng: np.random.Generator, attempt: int
     ) -> Configuration:
-        """A draw near the target of trial ``number``, the quickest of several.
+        """A draw near the target of trial ``number``, a quick one of several.
 
         After some attempts it is any draw of any size, as there are few networks near
         the target.
         """
         if self.guess_duration is None or attempt >= TRIES_NEAR:
             return self._draw_near(number, rng, attempt)
-        draws = [self._draw_near(number, rng, attempt) for _ in range(QUICKEST_OF)]
-        return min(draws, key=self.guess_duration)
+        draws = [self._draw_near(number, rng, attempt) for _ in range(START_DRAWS)]
+        durations = [self.guess_duration(params) for params in draws]
+        for params, duration in zip(draws, durations, strict=True):
+            if duration <= QUICK * min(durations):
+                return params
+        return draws[0]
 
     def _draw_near(
         self, number: int, rng: np.random.Generator, attempt: int

@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from paretune.search.distributions import draw_near, draw_uniform
 
 # Of the settings of a draw that keep near to their defaults: one of these, by chance.
-SHARES = (0.5, 0.8, 0.95)
+SHARES = (0.7, 0.9, 1.0)
 UNKNOWN = object()
 Values = Mapping[str, Any]  # by the names of parameters
 
