@@ -16,7 +16,7 @@ from paretune.search.costs import Configuration
 from paretune.search.ehvi import expected_improvement
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_model import COST_MARGIN, LOSS_MARGIN
-from paretune.search.mutation import mutate
+from paretune.search.mutation import MAX_MUTATIONS, mutate_value
 from paretune.search.observations import History, Observation
 from paretune.search.one_thread import on_one_thread
 from paretune.search.surrogate import Surrogate, make_features, select_training_points
@@ -115,7 +115,7 @@ class BranchModel:
             for _ in range(N_MUTANTS):
                 position = int(rng.integers(len(parents)))
                 parent = self.members[parents[position]]
-                candidates.append(mutate(parent, self.feasible, rng))
+                candidates.append(_mutate(parent, self.feasible, rng))
 
         return self.feasible.keep_fitting(candidates)
 
@@ -168,6 +168,22 @@ class BranchModel:
         columns = features.reshape(len(configurations), -1)
         log_costs = self.feasible.shares_of(configurations)
         return np.column_stack([columns, log_costs, earliness])
+
+
+def _mutate(
+    parent: Configuration, feasible: FeasibleSpace, rng: np.random.Generator
+) -> Configuration:
+    """As :func:`~paretune.search.mutation.mutate` was then: any parameter is as likely
+    to be changed.
+    """
+    space = feasible.space
+    distributions = space.distributions(space.branch_of(parent))
+    names = [name for name in parent if name in distributions]
+    number = min(int(rng.integers(1, MAX_MUTATIONS + 1)), len(names))
+    mutated = dict(parent)
+    for name in map(str, rng.choice(names, size=number, replace=False)):
+        mutated[name] = mutate_value(parent[name], distributions[name], rng)
+    return feasible.complete(mutated, rng)
 
 
 class FirstFrontSampler(CappedSampler):

@@ -109,10 +109,8 @@ class Question:
 
     def measure(self, params: Configuration) -> dict[str, int]:
         """All costs of a configuration, by their names."""
-        groups, values = self.space.split_groups(params)
-        drawn: dict[str, Any] = {}
-        for key, value in values.items():
-            drawn[key.lstrip("+")] = read_value(value)
+        groups, _ = self.space.split_groups(params)
+        drawn = self.space.read_values(params)
         # Options of other groups change no cost, and composing takes long.
         decisive = [line for line in groups if line.split("=")[0] in COUNTED]
         counts = self._prepare(tuple(decisive))(drawn)

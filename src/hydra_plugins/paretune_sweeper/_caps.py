@@ -14,7 +14,6 @@ from paretune.errors import ConfigError, check_least
 from paretune.search.caps import Caps
 from paretune.search.distributions import find_lowest, list_values
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.grammar import read_value
 from paretune.search.space import Space, hydra_key
 from paretune.search.space_parser import write_options
 
@@ -164,13 +163,9 @@ class _Count:
         for name, value in params.items():
             if name not in self.unread:
                 read[name] = value
-        _, values = self.space.split_groups(read)
         options = {name: read[name] for name in self.space.groups & read.keys()}
-
-        drawn: dict[str, Any] = {}
-        for key, value in values.items():
-            drawn[key.lstrip("+")] = read_value(value)
-        return tuple(write_options(self.space.fixed, options)), drawn
+        lines = write_options(self.space.fixed, options)
+        return tuple(lines), self.space.read_values(read)
 
 
 class _ComposedCount(_Count):

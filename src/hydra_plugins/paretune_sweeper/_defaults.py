@@ -20,12 +20,13 @@ from paretune.search.space_parser import write_options
 
 def read_defaults(space: Space, composer: Composer) -> Defaults:
     """Those of each branch, and below each option of the other groups."""
+    options = _read_options(space, composer)
     of_branches: dict[str, dict[str, Any]] = {}
     for choice in space.combinations():
         branch = space.branch_of(choice)
         config = look_at_choice(choice, space, composer)
         values = _read_values(space.distributions(branch), config)
-        of_branches[branch] = values | _read_options(space, composer)
+        of_branches[branch] = values | options
     return Defaults(of_branches, _read_values_below_groups(space, composer))
 
 

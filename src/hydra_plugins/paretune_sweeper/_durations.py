@@ -11,7 +11,6 @@ from hydra_plugins.paretune_sweeper._caps import MAX_COMPOSED
 from hydra_plugins.paretune_sweeper._composer import Composer
 from paretune.errors import ConfigError, first_line
 from paretune.search.feasible_space import FeasibleSpace
-from paretune.search.grammar import read_value
 from paretune.search.space import Space
 from paretune.search.space_parser import write_options
 
@@ -41,10 +40,7 @@ class DurationGuesses:
 
     def __call__(self, params: Mapping[str, Any]) -> float:
         """That of a configuration; infinite if it cannot be built."""
-        _, values = self.space.split_groups(params)
-        drawn: dict[str, Any] = {}
-        for key, value in values.items():
-            drawn[key.lstrip("+")] = read_value(value)
+        drawn = self.space.read_values(params)
         composed: dict[str, Any] = {}
         for name in self.space.groups & params.keys():
             if name in self.told:

@@ -200,10 +200,10 @@ class CappedSampler(BaseSampler):
             return self._draw_near(number, rng, attempt)
         draws = [self._draw_near(number, rng, attempt) for _ in range(START_DRAWS)]
         durations = [self.guess_duration(params) for params in draws]
-        for params, duration in zip(draws, durations, strict=True):
-            if duration <= QUICK * min(durations):
-                return params
-        return draws[0]
+        longest = QUICK * min(durations)
+        pairs = zip(draws, durations, strict=True)
+        quick = (params for params, duration in pairs if duration <= longest)
+        return next(quick, draws[0])
 
     def _draw_near(
         self, number: int, rng: np.random.Generator, attempt: int

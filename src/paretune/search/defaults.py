@@ -7,7 +7,7 @@ al. 2023, https://arxiv.org/abs/2306.12370): of thirty settings drawn at random 
 spoil each network.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -68,14 +68,10 @@ class NearDefaults:
 
     @classmethod
     def begin(
-        cls,
-        defaults: Defaults,
-        branch: str,
-        rng: np.random.Generator,
-        shares: Sequence[float] = SHARES,
+        cls, defaults: Defaults, branch: str, rng: np.random.Generator
     ) -> "NearDefaults":
-        """For a new configuration, with one of the ``shares``."""
-        return cls(defaults, branch, float(rng.choice(shares)), rng)
+        """For a new configuration, with one of the :data:`SHARES`."""
+        return cls(defaults, branch, float(rng.choice(SHARES)), rng)
 
     def draw(self, name: str, dist: BaseDistribution, params: Values) -> Any:
         """A value of parameter ``name`` in the configuration that begins with

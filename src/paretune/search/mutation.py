@@ -31,7 +31,7 @@ def mutate(
 
     mutated = dict(parent)
     for name in map(str, changed):
-        mutated[name] = _mutate_value(parent[name], distributions[name], rng)
+        mutated[name] = mutate_value(parent[name], distributions[name], rng)
     return feasible.complete(mutated, rng)
 
 
@@ -48,7 +48,8 @@ def _weigh_kinds(distributions: Sequence[BaseDistribution]) -> NDArray[np.float6
     return np.asarray(weights / weights.sum())
 
 
-def _mutate_value(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
+def mutate_value(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:
+    """Another value of one parameter: any of a choice, of a range one near by."""
     if isinstance(dist, CategoricalDistribution):
         return draw_uniform(dist, rng)
     return draw_near(value, dist, rng)

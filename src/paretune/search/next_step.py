@@ -38,8 +38,7 @@ class StepValues:
         self.falls = Falls(seen)
         # Those that have waited are the ones that were timed.
         timed = [trial for trial in seen if trial.pause and model.has(trial.params)]
-        known = [one.pause.epochs for one in timed if one.pause and one.pause.epochs]
-        self.epochs = int(median(known)) if known else race.guess_last_epoch()
+        self.epochs = _find_usual_epochs(timed) or race.guess_last_epoch()
         self.timed = [trial.params for trial in timed]
         self.seconds = [self._count_seconds(trial) for trial in timed]
 
@@ -97,6 +96,15 @@ class StepValues:
         ridge = Ridge(alpha=RIDGE).fit(self.model.make_rows(self.timed), logs)
         predicted = ridge.predict(self.model.make_rows(candidates))
         return np.asarray(np.exp(np.clip(predicted, logs.min(), logs.max())))
+
+
+def _find_usual_epochs(timed: Sequence[PartialCurve]) -> int | None:
+    """Those of a whole training; ``None`` if none of the trials knows."""
+    known: list[int] = []
+    for trial in timed:
+        if trial.pause and trial.pause.epochs:
+            known.append(trial.pause.epochs)
+    return int(median(known)) if known else None
 
 
 def _find_epoch_s(trial: PartialCurve) -> float:

@@ -81,8 +81,8 @@ class Record:
 @dataclass(frozen=True)
 class History:
     """The measurements of a study, in the order in which its trials ended, those of
-    trials that wait at a rung, or have waited there, behind them; and the configurations of its trials that
-    are running, that wait and that ended.
+    trials that wait at a rung, or have waited there, behind them; and the
+    configurations of its trials that are running, that wait and that ended.
     """
 
     seen: list[Observation] = field(default_factory=list)

@@ -12,6 +12,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from paretune.search.conditions import Condition
 from paretune.search.distributions import Distributions, check_value
+from paretune.search.grammar import read_value
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,13 @@ class Space:
             else:
                 values[hydra_key(name)] = value
         return groups, values
+
+    def read_values(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The drawn values that are no groups, by their dotted names, as Hydra reads
+        them.
+        """
+        _, values = self.split_groups(params)
+        return {key.lstrip("+"): read_value(value) for key, value in values.items()}
 
     def combinations(self) -> Iterable[dict[str, Any]]:
         """Every combination of choices."""

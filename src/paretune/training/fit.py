@@ -70,7 +70,8 @@ class Trained:
     ``best``, the epoch that the selection chose.
 
     ``seconds`` is the whole training with its validations, ``images_per_s`` training
-    images over the time of the epochs. ``state`` is there if it was paused: see :func:`resume`.
+    images over the time of the epochs. ``state`` is there if it was paused: see
+    :func:`resume`.
     """
 
     best: Epoch
