@@ -17,7 +17,6 @@ import numpy as np
 from paretune.errors import ConfigError
 from paretune.search.costs import Configuration
 from paretune.search.mutation import mutate
-from studies.curves.duration import guess_training_s
 from studies.curves.question import Question
 from studies.curves.rows import Row
 
@@ -164,9 +163,8 @@ def _is_wanted(proposed: Draw, question: Question, tried: set[str]) -> bool:
 
 
 def _guess_s(proposed: Draw, question: Question) -> float:
-    settings = question.write_settings(proposed.params)
     try:
-        return guess_training_s(settings, question.measure(proposed.params))
+        return question.guess_training_s(proposed.params)
     except ConfigError:
         return SURELY_TAKEN_S  # a row that says so
 

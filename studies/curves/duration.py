@@ -1,11 +1,10 @@
-"""How long an epoch will take, guessed before it is trained, so that slow trainings
-are drawn less often.
+"""About how long an epoch takes, from what a row holds: the model of curves learns by
+how much it is wrong. What a sweep guesses (``src/paretune/duration.py``) is nearer, and
+needs the network.
 """
 
 from collections.abc import Mapping
 from typing import Any
-
-from studies.curves import EPOCHS
 
 # Seconds of one core of an AMD EPYC, of an image that is trained on: whatever the
 # network, for a multiply-accumulate, for a byte of the activations at their peak; and of
@@ -20,15 +19,6 @@ FORWARD = 1 / 3  # of a step's work
 TRAINED = 50_000  # images of an epoch
 DEFAULT_BATCH = 128
 START_EPOCHS = 3  # of each network, by default
-
-
-def guess_training_s(settings: Mapping[str, Any], costs: Mapping[str, int]) -> float:
-    """Seconds of a whole training, that of its starts included."""
-    starts = settings.get("trainer.restarts.starts", 1)
-    begun = 0
-    if starts > 1:
-        begun = starts * settings.get("trainer.restarts.epochs", START_EPOCHS)
-    return (EPOCHS + begun) * guess_epoch_s(settings, costs)
 
 
 def guess_epoch_s(settings: Mapping[str, Any], costs: Mapping[str, int]) -> float:

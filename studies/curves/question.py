@@ -20,6 +20,7 @@ from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.grammar import read_value
 from paretune.search.space import hydra_key
 from studies.curves import EPOCHS
+from studies.curves.duration import TRAINED
 
 FAMILIES = "choice(separable,squeeze,recurrent,conv)"
 LEAST_PARAMS, MOST_PARAMS = 100, 16_000
@@ -115,6 +116,15 @@ class Question:
         decisive = [line for line in groups if line.split("=")[0] in COUNTED]
         counts = self._prepare(tuple(decisive))(drawn)
         return dict(Footprint.of(counts).costs)
+
+    def guess_training_s(self, params: Configuration) -> float:
+        """About how many seconds a configuration trains, its starts included.
+
+        Raises :class:`~paretune.errors.ConfigError` for a model that cannot be built.
+        """
+        guess_image_s = self.spec.sampler.guess_duration
+        assert guess_image_s is not None
+        return TRAINED * guess_image_s(params)
 
     def _prepare_count(self, groups: tuple[str, ...]) -> Count:
         """The count of what is drawn beside these options of config groups; of every
