@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
 
+from paretune.search.capped_sampler import GuessDuration
 from paretune.search.columns import Columns
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_model import FrontModel
@@ -14,6 +15,7 @@ from paretune.search.observations import History, Observation
 from paretune.search.partial_curves import PartialCurve
 from paretune.search.pausing import Pause
 from paretune.search.space import Space
+from paretune.search.training_times import Guesses
 from search.settings import RACE
 
 SPACE = Space(common={f"w{i}": IntDistribution(2, 20) for i in range(14)})
@@ -29,6 +31,10 @@ WAITING = PartialCurve(MIDDLE, {1: -0.5}, pause=Pause(1, 2.0, 16))
 def make_values(*seen: PartialCurve) -> StepValues:
     model = FrontModel(FEASIBLE, 0.0, Columns(SPACE), History(seen=SEEN))
     return StepValues(model, RACE, [WAITING, *seen])
+
+
+def make_guessing(guess: GuessDuration) -> StepValues:
+    return StepValues(make_values().model, RACE, [WAITING], Guesses(guess))
 
 
 @pytest.mark.parametrize(
@@ -69,11 +75,37 @@ def test_seconds_of_a_training_follow_the_settings():
     narrow, wide = (dict.fromkeys(SPACE.common, width) for width in (3, 18))
     slow = Pause(1, 9.0, 16, begin_s=50.0)
     timed = [replace(WAITING, params=narrow), replace(WAITING, params=wide, pause=slow)]
-    seconds = make_values(*timed * 4).predict_seconds([narrow, MIDDLE, wide])
+    seconds = make_values(*timed * 4).times.predict([narrow, MIDDLE, wide])
 
     assert (np.diff(seconds) > 0).all()
     assert seconds.min() >= 2.0 * 16
     assert 9.0 * 16 < seconds.max() <= 50.5 + 9.0 * 16
+
+
+def test_a_guess_of_the_seconds_is_in_the_seconds_of_trials_that_were_timed():
+    values = make_guessing(lambda params: params["w0"] / 1000)
+
+    assert values.times.predict([dict.fromkeys(SPACE.common, 5)]) == pytest.approx(
+        (0.5 + 2.0 * 16) / 2
+    )
+
+
+def test_the_new_trial_that_is_worth_most_is_one_that_is_guessed_to_be_quick():
+    alike = [dict.fromkeys(SPACE.common, 10) | {"w0": width} for width in (9, 11)]
+    first, _ = make_guessing(lambda params: 1.0 + (params["w0"] == 11)).choose_new(
+        alike
+    )
+    last, _ = make_guessing(lambda params: 1.0 + (params["w0"] == 9)).choose_new(alike)
+
+    assert (first, last) == (0, 1)
+
+
+def test_without_a_guess_the_new_trial_that_is_worth_most_is_that_by_other_trials():
+    values = make_values()
+    candidates = [dict.fromkeys(SPACE.common, width) for width in (4, 12, 19)]
+    worths = values.value_new(candidates)
+
+    assert values.choose_new(candidates) == (worths.argmax(), worths.max())
 
 
 def test_what_a_trial_took_before_its_first_epoch_is_not_taken_again():

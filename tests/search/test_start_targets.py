@@ -1,5 +1,6 @@
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,15 @@ def test_branches_of_the_same_costs_have_as_many_targets_each():
     targets = spread_targets(20, WHOLE, [WHOLE, WHOLE, WHOLE, WHOLE], 0.3)
 
     assert set(Counter(target.branch for target in targets).values()) == {5}
+
+
+@pytest.mark.parametrize("n_branches", [2, 3, 4, 5])
+def test_each_branch_of_the_same_costs_gets_small_and_large_targets(n_branches):
+    targets = spread_targets(5 * n_branches, WHOLE, [WHOLE] * n_branches, 0.3)
+
+    for branch in range(n_branches):
+        shares = [target.share for target in targets if target.branch == branch]
+        assert {int(3 * share) for share in shares} == {0, 1, 2}
 
 
 def test_a_cost_that_no_branch_has_goes_to_the_nearest():

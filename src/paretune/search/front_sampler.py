@@ -25,6 +25,7 @@ from paretune.search.one_thread import on_one_thread
 from paretune.search.per_trial import PerTrial
 from paretune.search.racing import Race
 from paretune.search.storage import read_trials_once
+from paretune.search.training_times import Guesses
 
 # Of what a new trial promises: it is the one of many that promises most, mostly because
 # the model is wrong about it (`docs/journal/2026-11-30-quick-starts.md`).
@@ -125,7 +126,7 @@ class FrontSampler(CappedSampler):
             return None if may_begin else paused[0]
         records = self._find_records(score_at)
         curves = [records.of(trial).curve for trial in trials]
-        values = StepValues(model, race, curves)
+        values = StepValues(model, race, curves, self._guesses)
         # An earlier version may have built what this one refuses.
         paused = [one for one in paused if model.has(records.of(one).params)]
         if not paused:
@@ -160,9 +161,8 @@ class FrontSampler(CappedSampler):
         candidates = model.make_candidates(rng, draws)
         if not candidates:
             return -inf, None
-        worths = values.value_new(candidates)
-        best = int(worths.argmax())
-        return KEPT_PROMISE * float(worths[best]), _Plan(number, candidates[best])
+        best, worth = values.choose_new(candidates)
+        return KEPT_PROMISE * worth, _Plan(number, candidates[best])
 
     def _propose_best(
         self, study: Study, trial: FrozenTrial, rng: np.random.Generator
@@ -201,6 +201,11 @@ class FrontSampler(CappedSampler):
     def columns(self) -> Columns:
         """The numbers that a surrogate learns from."""
         return Columns(self.feasible.space)
+
+    @cached_property
+    def _guesses(self) -> Guesses | None:
+        guess = self.guess_duration
+        return Guesses(guess) if guess else None
 
     def _draw_any(self, rng: np.random.Generator) -> Configuration:
         share = float(rng.random())

@@ -18,10 +18,12 @@ from paretune.search.falls import Falls
 from paretune.search.front_model import FrontModel
 from paretune.search.partial_curves import PartialCurve
 from paretune.search.racing import Race
+from paretune.search.training_times import Guesses, TrainingTimes
 
 Floats = NDArray[np.float64]
-# Of the logarithm of seconds, on columns in [0, 1].
-RIDGE = 0.1
+# New trials whose seconds are told as well as can be: those that are worth most by a
+# rough guess of theirs.
+SHORTLIST = 32
 LEAST_EPOCH_S = 1e-3
 ATTEMPT_S = 0.5  # of a trial that is taken up, beside its epochs
 
@@ -32,15 +34,20 @@ class StepValues:
     """
 
     def __init__(
-        self, model: FrontModel, race: Race, seen: Sequence[PartialCurve]
+        self,
+        model: FrontModel,
+        race: Race,
+        seen: Sequence[PartialCurve],
+        guesses: Guesses | None = None,
     ) -> None:
         self.model = model
         self.falls = Falls(seen)
         # Those that have waited are the ones that were timed.
         timed = [trial for trial in seen if trial.pause and model.has(trial.params)]
         self.epochs = _find_usual_epochs(timed) or race.guess_last_epoch()
-        self.timed = [trial.params for trial in timed]
-        self.seconds = [self._count_seconds(trial) for trial in timed]
+        params = [trial.params for trial in timed]
+        seconds = [self._count_seconds(trial) for trial in timed]
+        self.times = TrainingTimes(model, params, seconds, guesses)
 
     def value_waiting(self, waiting: Sequence[PartialCurve]) -> Floats:
         """The values ``(N,)`` of going on with each of those that wait at a rung."""
@@ -77,25 +84,23 @@ class StepValues:
         return ATTEMPT_S + begin_s + _find_epoch_s(trial) * self._count_epochs(trial)
 
     def value_new(self, candidates: Sequence[Configuration]) -> Floats:
-        """The values ``(M,)`` of beginning each of the ``candidates``."""
+        """The values ``(M,)`` of beginning each of the ``candidates``, roughly."""
+        return self._predict_gains(candidates) / self.times.predict_roughly(candidates)
+
+    def choose_new(self, candidates: Sequence[Configuration]) -> tuple[int, float]:
+        """The position of the candidate that is worth most, and its value."""
+        gains = self._predict_gains(candidates)
+        roughly = gains / self.times.predict_roughly(candidates)
+        nearest = np.argsort(-roughly, kind="stable")[:SHORTLIST]
+        seconds = self.times.predict([candidates[index] for index in nearest])
+        values = gains[nearest] / seconds
+        best = int(values.argmax())
+        return int(nearest[best]), float(values[best])
+
+    def _predict_gains(self, candidates: Sequence[Configuration]) -> Floats:
         surrogate = self.model.surrogate
         assert surrogate
-        gains = self.model.predict_gains(surrogate, candidates, self.model.reference)
-        return gains / self.predict_seconds(candidates)
-
-    def predict_seconds(self, candidates: Sequence[Configuration]) -> Floats:
-        """Those ``(M,)`` of a whole training: each setting makes it so many times as
-        long. Never beyond those of trials that have waited; 1 before any has.
-        """
-        if not self.timed:
-            return np.ones(len(candidates))
-        # It takes half a second to import.
-        from sklearn.linear_model import Ridge
-
-        logs = np.log(self.seconds)
-        ridge = Ridge(alpha=RIDGE).fit(self.model.make_rows(self.timed), logs)
-        predicted = ridge.predict(self.model.make_rows(candidates))
-        return np.asarray(np.exp(np.clip(predicted, logs.min(), logs.max())))
+        return self.model.predict_gains(surrogate, candidates, self.model.reference)
 
 
 def _find_usual_epochs(timed: Sequence[PartialCurve]) -> int | None:

@@ -24,18 +24,27 @@ def spread_targets(
     """The first ``n_targets`` targets.
 
     Every beginning of them is spread evenly over the costs of all branches, and each
-    goes to the branch with the fewest so far among those that have models of its cost.
+    goes to the branch with the fewest so far among those that have models of its cost:
+    to the one whose own are farthest away, so that no branch has small models only, or
+    large ones.
     """
-    taken = [0] * len(branches)
+    taken: list[list[float]] = [[] for _ in branches]
     targets: list[StartTarget] = []
     for number in range(n_targets):
         share = van_der_corput(number + 1)
         cost = whole.cost_at(share, exponent)
         able = _find_able(branches, cost)
-        branch = min(able, key=lambda index: (taken[index], index))
-        taken[branch] += 1
+        fewest = min(len(taken[index]) for index in able)
+        free = [index for index in able if len(taken[index]) == fewest]
+        branch = max(free, key=lambda index: _find_distance(share, taken[index]))
+        taken[branch].append(share)
         targets.append(StartTarget(share, branch))
     return targets
+
+
+def _find_distance(share: float, others: Sequence[float]) -> float:
+    """That of the nearest of ``others``; the whole way if there is none."""
+    return min((abs(share - other) for other in others), default=1.0)
 
 
 def _find_able(branches: Sequence[CostAxis], cost: float) -> list[int]:
