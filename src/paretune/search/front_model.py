@@ -194,14 +194,19 @@ class FrontModel:
         return tried
 
     def _mutate_front(self, rng: np.random.Generator) -> list[Configuration]:
-        mutants: list[Configuration] = []
+        """Mutations of members of the front, of all sizes alike: each is of the member
+        that is nearest to a cost at random. Most members may be small ones.
+        """
         measured = self.known[: len(self.members)]
         parents = front(measured)
-        if len(parents):
-            for _ in range(N_MUTANTS):
-                position = int(rng.integers(len(parents)))
-                parent = self.members[parents[position]]
-                mutants.append(mutate(parent, self.feasible, rng))
+        if not len(parents):
+            return []
+        costs = measured[parents, 0]
+        mutants: list[Configuration] = []
+        for share in rng.random(N_MUTANTS).tolist():
+            nearest = int(np.abs(costs - share).argmin())
+            parent = self.members[parents[nearest]]
+            mutants.append(mutate(parent, self.feasible, rng))
         return mutants
 
     def predict_gains(
