@@ -29,6 +29,7 @@ FEWEST = 5  # trials before a surrogate is asked
 # of six (`python -m studies search`); it was not compared with a forest there.
 MOST_OF_PROCESS = 12
 N_MUTANTS = 128
+LOG_COST = -2  # its column in the rows of surrogates
 # of the reference beyond the largest cost and error, so that models there are worth
 # something too
 COST_MARGIN = 0.02
@@ -138,7 +139,7 @@ class FrontModel:
         return forest.add_points(self._make_rows_of(since), losses)
 
     def _grow_forest(self, seen: Sequence[Observation]) -> Forest:
-        return Forest(*self._make_points_to_learn(seen))
+        return Forest(*self._make_points_to_learn(seen), size_column=LOG_COST)
 
     def _make_points_to_learn(
         self, seen: Sequence[Observation]
@@ -286,6 +287,7 @@ class FrontModel:
                 earliness[i] = 1 / epoch
 
         columns = self.columns.make_rows(configurations)
+        # The column before the last is LOG_COST.
         log_costs = self.feasible.axis.shares_of(self._weigh(configurations))
         return np.column_stack([columns, log_costs, earliness])
 

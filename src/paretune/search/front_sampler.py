@@ -170,12 +170,13 @@ class FrontSampler(CappedSampler):
         score_at = study.directions.index(StudyDirection.MAXIMIZE)
         model = self._make_model(read_trials_once(study), score_at, trial.number)
         if not model.branches or model.surrogate is None:
-            return self._draw_any(rng)  # too little is known, or all of it failed
+            # Too little is known, or all of it failed.
+            return self._draw_any(rng, model.branches)
 
         draws = self._pool.list_draws(trial.number, model.branches)
         candidates = model.make_candidates(rng, draws)
         if not candidates:
-            return self._draw_any(rng)
+            return self._draw_any(rng, model.branches)
         gains = model.predict_gains(model.surrogate, candidates, model.reference)
         return candidates[int(gains.argmax())]
 
@@ -207,9 +208,15 @@ class FrontSampler(CappedSampler):
         guess = self.guess_duration
         return Guesses(guess) if guess else None
 
-    def _draw_any(self, rng: np.random.Generator) -> Configuration:
+    def _draw_any(
+        self, rng: np.random.Generator, branches: Sequence[Configuration]
+    ) -> Configuration:
+        """A draw of any size, of one of ``branches`` if there are any."""
         share = float(rng.random())
-        return self.feasible.draw_at_share(rng, share, None, self.exponent)
+        choice = None
+        if branches:
+            choice = branches[int(rng.integers(len(branches)))]
+        return self.feasible.draw_at_share(rng, share, choice, self.exponent)
 
 
 @dataclass(frozen=True)
