@@ -59,3 +59,19 @@ def test_no_points_change_nothing():
     grown = forest.add_points(ROWS[:0], LOSSES[:0])
 
     assert (grown.predict(ROWS)[0] == forest.predict(ROWS)[0]).all()
+
+
+def test_beyond_the_sizes_that_it_has_seen_it_goes_on_along_the_line():
+    small = ROWS[ROWS[:, 3] < 0.5]
+    forest = Forest(small, -4 * small[:, 3], size_column=3)
+    mean, _ = forest.predict(ROWS)
+
+    assert np.allclose(mean, -4 * ROWS[:, 3])
+
+
+def test_of_one_size_the_line_is_level():
+    alike = ROWS.copy()
+    alike[:, 3] = 0.7
+    forest = Forest(alike, LOSSES, size_column=3)
+
+    assert forest.line == (0.0, LOSSES.mean())

@@ -1,10 +1,11 @@
 """A line over the size, and a random forest for the rest, that predict the loss of
 configurations from those that were measured.
 
-A forest alone is wrong about sizes of which it has seen few. On recorded trainings the
+A forest alone is wrong about sizes of which it has seen few: on recorded trainings the
 line makes more difference than all else that was tried
-(`docs/journal/2026-11-30-all-sizes.md`). Forests are what SMAC has for spaces of many choices and conditions (Hutter, Hoos and
-Leyton-Brown 2011, https://doi.org/10.1007/978-3-642-25566-3_40; Breiman 2001,
+(`docs/journal/2026-11-30-all-sizes.md`). Forests are what SMAC has for spaces of many
+choices and conditions (Hutter, Hoos and Leyton-Brown 2011,
+https://doi.org/10.1007/978-3-642-25566-3_40; Breiman 2001,
 https://doi.org/10.1023/A:1010933404324).
 """
 
