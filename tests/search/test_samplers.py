@@ -1,4 +1,5 @@
 from math import exp, inf, log
+from typing import Any
 
 import numpy as np
 import optuna
@@ -147,6 +148,30 @@ def test_the_first_trials_are_quick_ones_of_all_sizes(make):
     assert durations[1] < 0.7 * durations[0]
     assert sizes[0] < 200
     assert sizes[-1] > 3000
+
+
+def test_a_first_trial_that_would_take_too_long_is_of_another_branch():
+    width = "tag(log,int(interval(1,900)))"
+    own_spaces = {"model=a": {"w": width}, "model=b": {"w": width, "k": "choice(1,3)"}}
+    space = parse_space(
+        ["model=choice(a,b)"],
+        is_group=lambda key: key == "model",
+        own_space=lambda own: own_spaces[own[-1]],
+    )
+    sampler = FrontSampler(FeasibleSpace(space, count_width, 900))
+    sampler.guess_duration = lambda params: (
+        count_width(params) * (20 if params["model"] == "b" else 1)
+    )
+    widths: dict[str, list[int]] = {"a": [], "b": []}
+    for params in asked(sampler, 20):
+        widths[params["model"]].append(count_width(params))
+
+    assert len(widths["a"]) > len(widths["b"]) > 2
+    assert max(widths["a"]) > 600 > 10 * max(widths["b"])
+
+
+def count_width(params: dict[str, Any]) -> int:
+    return next(value for name, value in params.items() if name.endswith("w"))
 
 
 def test_what_cannot_be_built_is_never_the_quickest():

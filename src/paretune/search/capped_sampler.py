@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,10 @@ START_TRIES = 100
 # most so many times as long as the quickest: `docs/journal/2026-11-30-quick-starts.md`.
 START_DRAWS = 8
 QUICK = 2.0
+# Of a first trial that would take longer than so many times the usual one, it goes to
+# another branch, if that has a quicker draw among so many.
+TOO_SLOW = 2.0
+OTHER_DRAWS = 4
 DRAWN = "drawn"  # the note of a trial with its whole configuration
 
 GuessDuration = Callable[[Mapping[str, Any]], float]
@@ -45,8 +50,9 @@ class CappedSampler(BaseSampler):
     first ``n_startup`` are uniform draws resized to targets spread evenly
     from the smallest configuration to the largest that fits, no network twice as long
     as others turn up: by ``start_exponent`` over the logarithm of the cost (0), over
-    the cost itself (1), or between the two. Of several draws it is a quick one, if
-    ``guess_duration`` is set. No configuration that was tried, or is
+    the cost itself (1), or between the two. If ``guess_duration`` is set, it is a quick
+    one of several draws, and of another branch where it would take far longer than
+    usual. No configuration that was tried, or is
     being tried, is proposed again as long as others turn up. Every draw derives from
     (``seed``, trial number), so that a resumed or parallel sweep does not repeat its
     start.
@@ -191,30 +197,46 @@ class CappedSampler(BaseSampler):
     def _draw_start(
         self, number: int, rng: np.random.Generator, attempt: int
     ) -> Configuration:
-        """A draw near the target of trial ``number``, a quick one of several.
+        """A draw near the target of trial ``number``, a quick one of several; of
+        another branch if that would take too long.
 
         After some attempts it is any draw of any size, as there are few networks near
         the target.
         """
+        target = self._targets[number]
         if self.guess_duration is None or attempt >= TRIES_NEAR:
-            return self._draw_near(number, rng, attempt)
-        draws = [self._draw_near(number, rng, attempt) for _ in range(START_DRAWS)]
+            return self._draw_near(target, rng, attempt)
+        draws = [self._draw_near(target, rng, attempt) for _ in range(START_DRAWS)]
         durations = [self.guess_duration(params) for params in draws]
         longest = QUICK * min(durations)
-        pairs = zip(draws, durations, strict=True)
-        quick = (params for params, duration in pairs if duration <= longest)
-        return next(quick, draws[0])
+        quick = next(i for i, duration in enumerate(durations) if duration <= longest)
+        if durations[quick] <= TOO_SLOW * self._usual_duration:
+            return draws[quick]
+
+        others = [
+            self._draw_near(replace(target, branch=branch), rng, attempt)
+            for branch in target.others
+            for _ in range(OTHER_DRAWS)
+        ]
+        return min([draws[quick], *others], key=self.guess_duration)
+
+    @cached_property
+    def _usual_duration(self) -> float:
+        """The median of what a draw at each of the targets takes."""
+        assert self.guess_duration
+        rng = np.random.default_rng([self.seed, len(self._targets)])
+        draws = [self._draw_near(target, rng, 0) for target in self._targets]
+        return median(map(self.guess_duration, draws))
 
     def _draw_near(
-        self, number: int, rng: np.random.Generator, attempt: int
+        self, target: StartTarget, rng: np.random.Generator, attempt: int
     ) -> Configuration:
-        target = self._targets[number]
         share = float(rng.random())
         if attempt < TRIES_NEAR:
             jitter = rng.uniform(-0.5, 0.5) / self.n_startup
             share = min(max(target.share + jitter, 0.0), 1.0)
-        target = replace(target, share=share)
-        return self.feasible.draw_start(rng, target, self.start_exponent)
+        near = replace(target, share=share)
+        return self.feasible.draw_start(rng, near, self.start_exponent)
 
     @cached_property
     def _targets(self) -> list[StartTarget]:

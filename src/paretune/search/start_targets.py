@@ -11,11 +11,12 @@ from paretune.search.cost_axis import CostAxis
 @dataclass(frozen=True)
 class StartTarget:
     """A place on the way over all costs that fit (``share``, 0 to 1), and the branch,
-    by its position, that is to have it.
+    by its position, that is to have it; ``others`` have models of that cost, too.
     """
 
     share: float
     branch: int
+    others: Sequence[int] = ()
 
 
 def spread_targets(
@@ -38,7 +39,8 @@ def spread_targets(
         free = [index for index in able if len(taken[index]) == fewest]
         branch = max(free, key=lambda index: _find_distance(share, taken[index]))
         taken[branch].append(share)
-        targets.append(StartTarget(share, branch))
+        others = tuple(index for index in able if index != branch)
+        targets.append(StartTarget(share, branch, others))
     return targets
 
 
