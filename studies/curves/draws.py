@@ -8,13 +8,12 @@ other.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 
-from paretune.errors import ConfigError
 from paretune.search.costs import Configuration
 from paretune.search.mutation import mutate
 from studies.curves.question import Question
@@ -163,10 +162,9 @@ def _is_wanted(proposed: Draw, question: Question, tried: set[str]) -> bool:
 
 
 def _guess_s(proposed: Draw, question: Question) -> float:
-    try:
-        return question.guess_training_s(proposed.params)
-    except ConfigError:
-        return SURELY_TAKEN_S  # a row that says so
+    guessed_s = question.guess_training_s(proposed.params)
+    # What cannot be built is a row that says so.
+    return guessed_s if isfinite(guessed_s) else SURELY_TAKEN_S
 
 
 def _key(settings: Mapping[str, Any]) -> str:

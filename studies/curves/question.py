@@ -118,9 +118,8 @@ class Question:
         return dict(Footprint.of(counts).costs)
 
     def guess_training_s(self, params: Configuration) -> float:
-        """About how many seconds a configuration trains, its starts included.
-
-        Raises :class:`~paretune.errors.ConfigError` for a model that cannot be built.
+        """About how many seconds a configuration trains, its starts included; infinite
+        if it cannot be built.
         """
         guess_image_s = self.spec.sampler.guess_duration
         assert guess_image_s is not None

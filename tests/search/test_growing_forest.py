@@ -24,7 +24,7 @@ def keys(seen: Sequence[Observation]) -> list[object]:
 
 def learn(seen: Sequence[Observation]) -> Forest:
     rows = np.array([[one.params["x"]] for one in seen], dtype=float)
-    return Forest(rows, np.array([one.loss for one in seen]))
+    return Forest(rows, np.array([one.loss for one in seen]), size_column=-1)
 
 
 @given(st.integers(0, 20_000))

@@ -1,6 +1,7 @@
 """What a second of a trial is worth."""
 
 from dataclasses import replace
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -85,9 +86,19 @@ def test_seconds_of_a_training_follow_the_settings():
 def test_a_guess_of_the_seconds_is_in_the_seconds_of_trials_that_were_timed():
     values = make_guessing(lambda params: params["w0"] / 1000)
 
-    assert values.times.predict([dict.fromkeys(SPACE.common, 5)]) == pytest.approx(
-        (0.5 + 2.0 * 16) / 2
+    assert values.times.predict([dict.fromkeys(SPACE.common, 20)]) == pytest.approx(
+        2 * (0.5 + 2.0 * 16)
     )
+
+
+@pytest.mark.parametrize("guessed", [nan, inf, 0.0, -1.0])
+def test_a_guess_that_is_no_duration_makes_no_trial_worth_all(guessed):
+    values = make_guessing(lambda params: 1.0 if params == MIDDLE else guessed)
+    [worth] = values.value_new([dict.fromkeys(SPACE.common, 11)])
+    none_known = make_guessing(lambda params: guessed).value_new([MIDDLE])
+
+    assert 0 <= worth < 1
+    assert np.isfinite(none_known).all()
 
 
 def test_the_new_trial_that_is_worth_most_is_one_that_is_guessed_to_be_quick():

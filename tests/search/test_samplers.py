@@ -1,4 +1,4 @@
-from math import exp, inf, log
+from math import exp, inf, log, nan
 from typing import Any
 
 import numpy as np
@@ -180,6 +180,43 @@ def test_what_cannot_be_built_is_never_the_quickest():
     sampler.guess_duration = lambda params: inf if params["k"] == 3 else 1.0
 
     assert {params["k"] for params in asked(sampler, 20)} == {1}
+
+
+@pytest.mark.parametrize(
+    "guess", [lambda params: nan, lambda params: 3 - params["w1"], lambda params: inf]
+)
+def test_first_trials_are_drawn_whatever_a_guess_says(guess):
+    sampler = FrontSampler(FeasibleSpace(SPACE, count, 5000))
+    sampler.guess_duration = guess
+
+    assert len(asked(sampler, 20)) == 20
+
+
+def test_behind_a_portfolio_each_family_gets_small_and_large_trials():
+    width = "tag(log,int(interval(1,900)))"
+    own_spaces = {
+        f"model={name}": {"w": width, name: "choice(1,3)"} for name in ("a", "b", "c")
+    }
+    space = parse_space(
+        ["model=choice(a,b,c)"],
+        is_group=lambda key: key == "model",
+        own_space=lambda own: own_spaces[own[-1]],
+    )
+    sampler = FrontSampler(FeasibleSpace(space, count_width, 900))
+    sampler.portfolio = [{"model": "a", "w": 9 + i, "a/a": 1} for i in range(8)]
+    drawn = asked(sampler, 20)[8:]
+    for family in ("a", "b", "c"):
+        widths = [count_width(one) for one in drawn if one["model"] == family]
+        assert len(widths) == 4
+        assert min(widths) < 100
+        assert max(widths) > 300
+
+
+def test_where_nothing_is_counted_families_take_turns():
+    feasible = FeasibleSpace(CONDITIONAL)
+    drawn = asked(wrapped(optuna.samplers.RandomSampler, feasible), 10)
+
+    assert sorted(params["model"] for params in drawn) == ["a"] * 5 + ["b"] * 5
 
 
 def test_where_all_networks_were_tried_the_start_tries_other_settings_of_their_training():

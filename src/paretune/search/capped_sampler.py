@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf, isnan
 from statistics import median
 from typing import Any
 
@@ -37,6 +38,7 @@ QUICK = 2.0
 # another branch, if that has a quicker draw among so many.
 TOO_SLOW = 2.0
 OTHER_DRAWS = 4
+USUAL = 1  # tells the draws of what is usual from those of trials
 DRAWN = "drawn"  # the note of a trial with its whole configuration
 
 GuessDuration = Callable[[Mapping[str, Any]], float]
@@ -203,30 +205,33 @@ class CappedSampler(BaseSampler):
         After some attempts it is any draw of any size, as there are few networks near
         the target.
         """
-        target = self._targets[number]
+        target = self._targets[number - len(self.portfolio)]
         if self.guess_duration is None or attempt >= TRIES_NEAR:
             return self._draw_near(target, rng, attempt)
         draws = [self._draw_near(target, rng, attempt) for _ in range(START_DRAWS)]
-        durations = [self.guess_duration(params) for params in draws]
-        longest = QUICK * min(durations)
-        quick = next(i for i, duration in enumerate(durations) if duration <= longest)
-        if durations[quick] <= TOO_SLOW * self._usual_duration:
+        durations = [self._guess_duration(params) for params in draws]
+        quick = _find_quick(durations, QUICK * min(durations))
+        longest = TOO_SLOW * self._usual_duration
+        if durations[quick] <= longest:
             return draws[quick]
 
-        others = [
-            self._draw_near(replace(target, branch=branch), rng, attempt)
-            for branch in target.others
-            for _ in range(OTHER_DRAWS)
-        ]
-        return min([draws[quick], *others], key=self.guess_duration)
+        others = [draws[quick]]
+        for branch in target.others:
+            other = replace(target, branch=branch)
+            others += [self._draw_near(other, rng, attempt) for _ in range(OTHER_DRAWS)]
+        durations = [self._guess_duration(params) for params in others]
+        return others[_find_quick(durations, max(longest, min(durations)))]
+
+    def _guess_duration(self, params: Configuration) -> float:
+        assert self.guess_duration
+        return tame(self.guess_duration(params))
 
     @cached_property
     def _usual_duration(self) -> float:
         """The median of what a draw at each of the targets takes."""
-        assert self.guess_duration
-        rng = np.random.default_rng([self.seed, len(self._targets)])
+        rng = np.random.default_rng([self.seed, self.n_startup, USUAL])
         draws = [self._draw_near(target, rng, 0) for target in self._targets]
-        return median(map(self.guess_duration, draws))
+        return median(map(self._guess_duration, draws))
 
     def _draw_near(
         self, target: StartTarget, rng: np.random.Generator, attempt: int
@@ -240,10 +245,11 @@ class CappedSampler(BaseSampler):
 
     @cached_property
     def _targets(self) -> list[StartTarget]:
-        """Those of the first trials."""
+        """Those of the first trials behind the portfolio."""
         feasible = self.feasible
+        n_targets = max(self.n_startup - len(self.portfolio), 0)
         return spread_targets(
-            self.n_startup, feasible.axis, feasible.branch_axes, self.start_exponent
+            n_targets, feasible.axis, feasible.branch_axes, self.start_exponent
         )
 
 
@@ -289,6 +295,19 @@ class _Others:
         """Whether ``params`` are part of one of them."""
         part = params.items()
         return any(part <= other.items() for other in self.configurations)
+
+
+def tame(duration: float) -> float:
+    """A guess of a duration as it may be calculated with: at least 0, and infinite
+    where it is no number.
+    """
+    return inf if isnan(duration) else max(duration, 0.0)
+
+
+def _find_quick(durations: Sequence[float], longest: float) -> int:
+    """The first position of one that is not longer than that; of none the first."""
+    is_quick = (index for index, one in enumerate(durations) if one <= longest)
+    return next(is_quick, 0)
 
 
 def drawn_for(trial: FrozenTrial) -> Configuration:

@@ -1,11 +1,10 @@
 """A line over the size, and a random forest for the rest, that predict the loss of
 configurations from those that were measured.
 
-A forest alone is wrong about sizes of which it has seen few: on recorded trainings the
-line makes more difference than all else that was tried
-(`docs/journal/2026-11-30-all-sizes.md`). Forests are what SMAC has for spaces of many
-choices and conditions (Hutter, Hoos and Leyton-Brown 2011,
-https://doi.org/10.1007/978-3-642-25566-3_40; Breiman 2001,
+A forest alone is wrong about sizes of which it has seen few: on recorded trainings a
+line under it helps, most on digits (`docs/journal/2026-11-30-all-sizes.md`). Forests
+are what SMAC has for spaces of many choices and conditions (Hutter, Hoos and
+Leyton-Brown 2011, https://doi.org/10.1007/978-3-642-25566-3_40; Breiman 2001,
 https://doi.org/10.1023/A:1010933404324).
 """
 
@@ -32,7 +31,7 @@ class Forest:
     its points from the line, and ``weights`` how many these are.
     """
 
-    def __init__(self, rows: Floats, losses: Floats, size_column: int = -1) -> None:
+    def __init__(self, rows: Floats, losses: Floats, *, size_column: int) -> None:
         # It takes half a second to import.
         from sklearn.ensemble import RandomForestRegressor
 
@@ -59,8 +58,8 @@ class Forest:
         return mean, np.sqrt(variance)
 
     def add_points(self, rows: Floats, losses: Floats) -> "Forest":
-        """The same trees, whose leaves have further points: what they predict is the
-        mean of all of them.
+        """The same line and trees, whose leaves have further points: what they predict
+        is the mean distance of all of them from the line.
 
         Each point counts in each tree as often as a bootstrap would have drawn it (Oza
         and Russell 2001, "Online bagging and boosting").

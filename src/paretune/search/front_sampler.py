@@ -19,7 +19,7 @@ from paretune.search.costs import Configuration
 from paretune.search.draw_pool import DrawPool
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_model import FrontModel, Remembered
-from paretune.search.next_step import StepValues
+from paretune.search.next_step import SHORTLIST, StepValues
 from paretune.search.observations import History, Record
 from paretune.search.one_thread import on_one_thread
 from paretune.search.per_trial import PerTrial
@@ -155,7 +155,7 @@ class FrontSampler(CappedSampler):
         draws = self._pool.list_draws(number, model.branches)
         if number < self.n_startup:
             # It is drawn to cover the costs, whatever it may add.
-            worths = values.value_new(draws)
+            worths = values.value_new(draws[:SHORTLIST])
             return float(worths.mean()) if draws else -inf, None
         rng = np.random.default_rng([self.seed, number, len(model.history.seen)])
         candidates = model.make_candidates(rng, draws)

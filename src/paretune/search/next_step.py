@@ -84,8 +84,8 @@ class StepValues:
         return ATTEMPT_S + begin_s + _find_epoch_s(trial) * self._count_epochs(trial)
 
     def value_new(self, candidates: Sequence[Configuration]) -> Floats:
-        """The values ``(M,)`` of beginning each of the ``candidates``, roughly."""
-        return self._predict_gains(candidates) / self.times.predict_roughly(candidates)
+        """The values ``(M,)`` of beginning each of a few ``candidates``."""
+        return self._predict_gains(candidates) / self.times.predict(candidates)
 
     def choose_new(self, candidates: Sequence[Configuration]) -> tuple[int, float]:
         """The position of the candidate that is worth most, and its value."""

@@ -27,14 +27,14 @@ def spread_targets(
     Every beginning of them is spread evenly over the costs of all branches, and each
     goes to the branch with the fewest so far among those that have models of its cost:
     to the one whose own are farthest away, so that no branch has small models only, or
-    large ones.
+    large ones. Where all cost the same, or nothing is counted, they take turns.
     """
     taken: list[list[float]] = [[] for _ in branches]
     targets: list[StartTarget] = []
     for number in range(n_targets):
         share = van_der_corput(number + 1)
         cost = whole.cost_at(share, exponent)
-        able = _find_able(branches, cost)
+        able = _find_able(branches, cost) if whole.length else range(len(branches))
         fewest = min(len(taken[index]) for index in able)
         free = [index for index in able if len(taken[index]) == fewest]
         branch = max(free, key=lambda index: _find_distance(share, taken[index]))

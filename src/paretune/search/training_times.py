@@ -1,11 +1,13 @@
 """How many seconds whole trainings take, learnt from those that were timed."""
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paretune.search.capped_sampler import GuessDuration
+from paretune.search.capped_sampler import GuessDuration, tame
 from paretune.search.costs import Configuration
 from paretune.search.front_model import FrontModel
 from paretune.search.per_trial import PerObject
@@ -43,12 +45,12 @@ class Guesses:
         return np.array(guesses)
 
     def _guess(self, params: Configuration) -> float:
-        return max(self.guess(params), LEAST_GUESS)
+        return max(tame(self.guess(params)), LEAST_GUESS)
 
 
 class TrainingTimes:
-    """The seconds of trainings, of which those of the ``timed`` took so many
-    ``seconds``; 1 before any was timed.
+    """The seconds of whole trainings, of which those of the ``timed`` took so many
+    ``seconds``; 1 before any was timed. With ``guesses`` they are told by these.
     """
 
     def __init__(
@@ -69,25 +71,40 @@ class TrainingTimes:
         """
         if not self.timed:
             return np.ones(len(candidates))
+        predicted = self._ridge.predict(self.model.make_rows(candidates))
+        return np.asarray(np.exp(np.clip(predicted, self.logs.min(), self.logs.max())))
+
+    @cached_property
+    def _ridge(self) -> Any:
         # It takes half a second to import.
         from sklearn.linear_model import Ridge
 
-        ridge = Ridge(alpha=RIDGE).fit(self.model.make_rows(self.timed), self.logs)
-        predicted = ridge.predict(self.model.make_rows(candidates))
-        return np.asarray(np.exp(np.clip(predicted, self.logs.min(), self.logs.max())))
+        return Ridge(alpha=RIDGE).fit(self.model.make_rows(self.timed), self.logs)
 
     def predict(self, candidates: Sequence[Configuration]) -> Floats:
         """Those ``(M,)`` of whole trainings: the guesses, times what trainings on this
-        machine took of theirs; without guesses as :meth:`predict_roughly`.
+        machine took of theirs, and no less than the shortest took; infinite for what
+        cannot be built. Without guesses as :meth:`predict_roughly`.
 
         On two sweeps of MNIST it was off by a factor of 1.23 (root mean square of its
         logarithm), the rough one by 1.9.
         """
-        if self.guesses is None:
+        ratio = self._compare()
+        if self.guesses is None or ratio is None:
             return self.predict_roughly(candidates)
-        guessed = self.guesses.list_new(candidates)
-        if not self.timed:
-            return guessed
-        of_timed = np.log(self.guesses.list_trained(self.timed[-COMPARED:]))
-        ratio = np.exp(np.median(self.logs[-COMPARED:] - of_timed))
-        return np.asarray(ratio * guessed)
+        seconds = ratio * self.guesses.list_new(candidates)
+        return np.asarray(np.maximum(seconds, np.exp(self.logs.min())))
+
+    def _compare(self) -> float | None:
+        """How many seconds there are for each unit of a guess, by the last trainings;
+        ``None`` if nothing tells.
+        """
+        if self.guesses is None or not self.timed:
+            return None
+        guessed = self.guesses.list_trained(self.timed[-COMPARED:])
+        # An earlier version may have built what this one refuses.
+        is_known = np.isfinite(guessed)
+        if not is_known.any():
+            return None
+        logs = self.logs[-COMPARED:][is_known] - np.log(guessed[is_known])
+        return float(np.exp(np.median(logs)))
