@@ -212,6 +212,16 @@ def test_behind_a_portfolio_each_family_gets_small_and_large_trials():
         assert max(widths) > 300
 
 
+@pytest.mark.parametrize("n_startup", [4, 20])
+def test_what_a_portfolio_has_twice_is_drawn_instead(n_startup):
+    sampler = FrontSampler(FeasibleSpace(SPACE, count, 5000), n_startup=n_startup)
+    known = {f"w{i}": 3 for i in range(5)} | {"k": 1, "lr": 0.5}
+    sampler.portfolio = [known] * 16
+    drawn = asked(sampler, 20)
+
+    assert drawn.count(known) == 1
+
+
 def test_where_nothing_is_counted_families_take_turns():
     feasible = FeasibleSpace(CONDITIONAL)
     drawn = asked(wrapped(optuna.samplers.RandomSampler, feasible), 10)

@@ -205,7 +205,9 @@ class CappedSampler(BaseSampler):
         After some attempts it is any draw of any size, as there are few networks near
         the target.
         """
-        target = self._targets[number - len(self.portfolio)]
+        # Those of the portfolio, if it cannot be had, are behind all others.
+        position = (number - len(self.portfolio)) % self.n_startup
+        target = self._targets[position]
         if self.guess_duration is None or attempt >= TRIES_NEAR:
             return self._draw_near(target, rng, attempt)
         draws = [self._draw_near(target, rng, attempt) for _ in range(START_DRAWS)]
@@ -245,11 +247,10 @@ class CappedSampler(BaseSampler):
 
     @cached_property
     def _targets(self) -> list[StartTarget]:
-        """Those of the first trials behind the portfolio."""
+        """Those of the first trials, from the first one behind the portfolio on."""
         feasible = self.feasible
-        n_targets = max(self.n_startup - len(self.portfolio), 0)
         return spread_targets(
-            n_targets, feasible.axis, feasible.branch_axes, self.start_exponent
+            self.n_startup, feasible.axis, feasible.branch_axes, self.start_exponent
         )
 
 
