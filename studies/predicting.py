@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestRegressor
 
-from paretune.front import LEAST_ERROR
 from paretune.search.columns import Columns
 from paretune.search.forest import Forest
 from paretune.search.front_model import LOG_COST
+from paretune.search.partial_curves import compute_log_error
 from paretune.search.surrogate import Surrogate, make_features
 from studies.curves import FOLDER
 from studies.curves.question import Question
@@ -77,15 +77,20 @@ class Recorded:
         }
         return cls(question, configurations, costs[known], ends, rungs)
 
-    def find_distances(self, losses: Floats, trainings: Ints) -> Floats:
-        """How far the ``losses`` of ``trainings`` are above a line over their sizes."""
-        line = np.polyfit(self.costs[trainings], self.losses[trainings], 1)
-        distances: Floats = losses - np.polyval(line, self.costs[trainings])
+    def find_distances(
+        self, trainings: Ints, losses: Floats, of_line: Floats
+    ) -> Floats:
+        """How far the ``losses`` of ``trainings`` are above a line over their sizes
+        through other losses of theirs, ``of_line``.
+        """
+        sizes = self.costs[trainings]
+        line = np.polyfit(sizes, of_line, 1)
+        distances: Floats = losses - np.polyval(line, sizes)
         return distances
 
 
 def _compute_log_errors(scores: Sequence[float]) -> Floats:
-    return np.log(np.maximum(1 - np.array(scores), LEAST_ERROR))
+    return np.array([compute_log_error(score) for score in scores])
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,7 @@ def teach_as_raced(recorded: Recorded, known: Ints) -> Lessons:
         trainings.append(left)
         earliness.append(np.full(len(left), 1 / epoch))
         losses.append(at_rung)
-        line = np.polyfit(recorded.costs[left], at_rung, 1)
-        above = at_rung - np.polyval(line, recorded.costs[left])
+        above = recorded.find_distances(left, at_rung, at_rung)
         n_staying = max(FEWEST_STAYING, round(share * len(left)))
         left = left[np.argsort(above)[:n_staying]]
     trainings.append(left)
@@ -210,8 +214,8 @@ def measure(recorded: Recorded, teach: Teach, predict: Predict, n_known: int) ->
         known, others = order[:n_known], order[n_known:]
         predicted = predict(recorded, teach(recorded, known), others)
         losses = recorded.losses[others]
-        guessed = recorded.find_distances(predicted, others)
-        distances = recorded.find_distances(losses, others)
+        guessed = recorded.find_distances(others, predicted, losses)
+        distances = recorded.find_distances(others, losses, losses)
         better = np.argsort(distances)[: len(others) // 2]
         figures.append(
             (

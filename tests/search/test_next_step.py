@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
 
-from paretune.search.capped_sampler import GuessDuration
 from paretune.search.columns import Columns
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_model import FrontModel
+from paretune.search.guessed_durations import GuessDuration, GuessedDurations
 from paretune.search.next_step import StepValues
 from paretune.search.observations import History, Observation
 from paretune.search.partial_curves import PartialCurve
 from paretune.search.pausing import Pause
 from paretune.search.space import Space
-from paretune.search.training_times import Guesses
 from search.settings import RACE
 
 SPACE = Space(common={f"w{i}": IntDistribution(2, 20) for i in range(14)})
@@ -35,7 +34,7 @@ def make_values(*seen: PartialCurve) -> StepValues:
 
 
 def make_guessing(guess: GuessDuration) -> StepValues:
-    return StepValues(make_values().model, RACE, [WAITING], Guesses(guess))
+    return StepValues(make_values().model, RACE, [WAITING], GuessedDurations(guess))
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ from paretune.errors import ConfigError, check_choice, check_least
 from paretune.nested import list_leaves
 from paretune.overrides import STUDY_NAME, is_text
 from paretune.paths import sqlite_url
-from paretune.search.capped_sampler import GuessDuration
 from paretune.search.grid_sampler import GridSampler
+from paretune.search.guessed_durations import GuessDuration
 from paretune.search.portfolio import place_entries
 from paretune.search.racing import Race, check_race
 from paretune.search.stopping import Limits

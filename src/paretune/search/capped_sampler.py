@@ -1,13 +1,12 @@
 """A sampler under a hard cap: only whole configurations that fit are ever proposed."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import inf, isnan
-from statistics import median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
@@ -17,6 +16,7 @@ from paretune.errors import check_least
 from paretune.search.costs import Configuration
 from paretune.search.distributions import Distributions, draw_uniform
 from paretune.search.feasible_space import FeasibleSpace
+from paretune.search.guessed_durations import GuessDuration, GuessedDurations
 from paretune.search.per_trial import PerTrial
 from paretune.search.start_targets import StartTarget, spread_targets
 from paretune.search.storage import ENQUEUED, NOTE, note, read_trials_once
@@ -40,8 +40,6 @@ TOO_SLOW = 2.0
 OTHER_DRAWS = 4
 USUAL = 1  # tells the draws of what is usual from those of trials
 DRAWN = "drawn"  # the note of a trial with its whole configuration
-
-GuessDuration = Callable[[Mapping[str, Any]], float]
 
 
 class CappedSampler(BaseSampler):
@@ -205,14 +203,15 @@ class CappedSampler(BaseSampler):
         After some attempts it is any draw of any size, as there are few networks near
         the target.
         """
-        # Those of the portfolio, if it cannot be had, are behind all others.
+        # A trial whose known configuration cannot be had gets one of the last.
         position = (number - len(self.portfolio)) % self.n_startup
         target = self._targets[position]
-        if self.guess_duration is None or attempt >= TRIES_NEAR:
+        guesses = self._guesses
+        if guesses is None or attempt >= TRIES_NEAR:
             return self._draw_near(target, rng, attempt)
         draws = [self._draw_near(target, rng, attempt) for _ in range(START_DRAWS)]
-        durations = [self._guess_duration(params) for params in draws]
-        quick = _find_quick(durations, QUICK * min(durations))
+        durations = guesses.list_new(draws)
+        quick = _find_quick(durations, QUICK * durations.min())
         longest = TOO_SLOW * self._usual_duration
         if durations[quick] <= longest:
             return draws[quick]
@@ -221,19 +220,21 @@ class CappedSampler(BaseSampler):
         for branch in target.others:
             other = replace(target, branch=branch)
             others += [self._draw_near(other, rng, attempt) for _ in range(OTHER_DRAWS)]
-        durations = [self._guess_duration(params) for params in others]
-        return others[_find_quick(durations, max(longest, min(durations)))]
+        durations = guesses.list_new(others)
+        return others[_find_quick(durations, max(longest, durations.min()))]
 
-    def _guess_duration(self, params: Configuration) -> float:
-        assert self.guess_duration
-        return tame(self.guess_duration(params))
+    @cached_property
+    def _guesses(self) -> GuessedDurations | None:
+        guess = self.guess_duration
+        return GuessedDurations(guess) if guess else None
 
     @cached_property
     def _usual_duration(self) -> float:
         """The median of what a draw at each of the targets takes."""
+        assert self._guesses
         rng = np.random.default_rng([self.seed, self.n_startup, USUAL])
         draws = [self._draw_near(target, rng, 0) for target in self._targets]
-        return median(map(self._guess_duration, draws))
+        return float(np.median(self._guesses.list_new(draws)))
 
     def _draw_near(
         self, target: StartTarget, rng: np.random.Generator, attempt: int
@@ -298,17 +299,9 @@ class _Others:
         return any(part <= other.items() for other in self.configurations)
 
 
-def tame(duration: float) -> float:
-    """A guess of a duration as it may be calculated with: at least 0, and infinite
-    where it is no number.
-    """
-    return inf if isnan(duration) else max(duration, 0.0)
-
-
-def _find_quick(durations: Sequence[float], longest: float) -> int:
-    """The first position of one that is not longer than that; of none the first."""
-    is_quick = (index for index, one in enumerate(durations) if one <= longest)
-    return next(is_quick, 0)
+def _find_quick(durations: NDArray[np.float64], longest: float) -> int:
+    """The first position of one that is not longer than that; one of them is not."""
+    return int(np.argmax(durations <= longest))
 
 
 def drawn_for(trial: FrozenTrial) -> Configuration:

@@ -25,7 +25,6 @@ from paretune.search.one_thread import on_one_thread
 from paretune.search.per_trial import PerTrial
 from paretune.search.racing import Race
 from paretune.search.storage import read_trials_once
-from paretune.search.training_times import Guesses
 
 # Of what a new trial promises: it is the one of many that promises most, mostly because
 # the model is wrong about it (`docs/journal/2026-11-30-quick-starts.md`).
@@ -155,8 +154,10 @@ class FrontSampler(CappedSampler):
         draws = self._pool.list_draws(number, model.branches)
         if number < self.n_startup:
             # It is drawn to cover the costs, whatever it may add.
+            if not draws:
+                return -inf, None
             worths = values.value_new(draws[:SHORTLIST])
-            return float(worths.mean()) if draws else -inf, None
+            return float(worths.mean()), None
         rng = np.random.default_rng([self.seed, number, len(model.history.seen)])
         candidates = model.make_candidates(rng, draws)
         if not candidates:
@@ -202,11 +203,6 @@ class FrontSampler(CappedSampler):
     def columns(self) -> Columns:
         """The numbers that a surrogate learns from."""
         return Columns(self.feasible.space)
-
-    @cached_property
-    def _guesses(self) -> Guesses | None:
-        guess = self.guess_duration
-        return Guesses(guess) if guess else None
 
     def _draw_any(
         self, rng: np.random.Generator, branches: Sequence[Configuration]

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from paretune.search.costs import Configuration
 from paretune.search.falls import Falls
 from paretune.search.front_model import FrontModel
+from paretune.search.guessed_durations import GuessedDurations
 from paretune.search.partial_curves import PartialCurve
 from paretune.search.racing import Race
-from paretune.search.training_times import Guesses, TrainingTimes
+from paretune.search.training_times import TrainingTimes
 
 Floats = NDArray[np.float64]
 # New trials whose seconds are told as well as can be: those that are worth most by a
@@ -38,7 +39,7 @@ class StepValues:
         model: FrontModel,
         race: Race,
         seen: Sequence[PartialCurve],
-        guesses: Guesses | None = None,
+        guesses: GuessedDurations | None = None,
     ) -> None:
         self.model = model
         self.falls = Falls(seen)
@@ -90,12 +91,14 @@ class StepValues:
     def choose_new(self, candidates: Sequence[Configuration]) -> tuple[int, float]:
         """The position of the candidate that is worth most, and its value."""
         gains = self._predict_gains(candidates)
-        roughly = gains / self.times.predict_roughly(candidates)
-        nearest = np.argsort(-roughly, kind="stable")[:SHORTLIST]
-        seconds = self.times.predict([candidates[index] for index in nearest])
-        values = gains[nearest] / seconds
-        best = int(values.argmax())
-        return int(nearest[best]), float(values[best])
+        rough_values = gains / self.times.predict_roughly(candidates)
+        shortlist = np.argsort(-rough_values, kind="stable")[:SHORTLIST]
+
+        shortlisted = [candidates[index] for index in shortlist]
+        seconds = self.times.predict(shortlisted)
+        values = gains[shortlist] / seconds
+        best = values.argmax()
+        return int(shortlist[best]), float(values[best])
 
     def _predict_gains(self, candidates: Sequence[Configuration]) -> Floats:
         surrogate = self.model.surrogate

@@ -34,14 +34,23 @@ def spread_targets(
     for number in range(n_targets):
         share = van_der_corput(number + 1)
         cost = whole.cost_at(share, exponent)
-        able = _find_able(branches, cost) if whole.length else range(len(branches))
-        fewest = min(len(taken[index]) for index in able)
-        free = [index for index in able if len(taken[index]) == fewest]
-        branch = max(free, key=lambda index: _find_distance(share, taken[index]))
+        able = _find_able(branches, cost)
+        branch = _choose_branch(share, able, taken)
         taken[branch].append(share)
         others = tuple(index for index in able if index != branch)
         targets.append(StartTarget(share, branch, others))
     return targets
+
+
+def _choose_branch(
+    share: float, able: Sequence[int], taken: Sequence[Sequence[float]]
+) -> int:
+    """The branch with the fewest shares of those ``able``; of several the one whose
+    shares are farthest away.
+    """
+    fewest = min(len(taken[index]) for index in able)
+    free = [index for index in able if len(taken[index]) == fewest]
+    return max(free, key=lambda index: _find_distance(share, taken[index]))
 
 
 def _find_distance(share: float, others: Sequence[float]) -> float:
@@ -50,14 +59,15 @@ def _find_distance(share: float, others: Sequence[float]) -> float:
 
 
 def _find_able(branches: Sequence[CostAxis], cost: float) -> list[int]:
-    """The branches that have models of this cost, else the nearest one."""
+    """The branches that have models of this cost, else the nearest ones."""
     able = [
         index for index, axis in enumerate(branches) if axis.least <= cost <= axis.upper
     ]
     if able:
         return able
     factors = [max(axis.least / cost, cost / max(axis.upper, 1.0)) for axis in branches]
-    return [factors.index(min(factors))]
+    nearest = min(factors)
+    return [index for index, factor in enumerate(factors) if factor == nearest]
 
 
 def van_der_corput(number: int) -> float:

@@ -7,45 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paretune.search.capped_sampler import GuessDuration, tame
 from paretune.search.costs import Configuration
 from paretune.search.front_model import FrontModel
-from paretune.search.per_trial import PerObject
+from paretune.search.guessed_durations import GuessedDurations
 
 Floats = NDArray[np.float64]
 # Of the logarithm of seconds, on columns in [0, 1].
 RIDGE = 0.1
 # The last trials that tell how a guess and the seconds of this machine go together.
 COMPARED = 50
-LEAST_GUESS = 1e-12
-
-
-class Guesses:
-    """Guesses of how long trainings take, without a training and up to a constant; of
-    configurations that were trained each is made once.
-    """
-
-    def __init__(self, guess: GuessDuration) -> None:
-        self.guess = guess
-        self._of_trained: PerObject[float] = PerObject()
-
-    def list_new(self, configurations: Sequence[Configuration]) -> Floats:
-        """Those ``(N,)`` of configurations that come and go."""
-        return np.array([self._guess(params) for params in configurations])
-
-    def list_trained(self, configurations: Sequence[Configuration]) -> Floats:
-        """Those ``(N,)`` of configurations that are kept themselves."""
-        guesses: list[float] = []
-        for params in configurations:
-            guessed = self._of_trained.get(params)
-            if guessed is None:
-                guessed = self._guess(params)
-                self._of_trained.keep(params, guessed)
-            guesses.append(guessed)
-        return np.array(guesses)
-
-    def _guess(self, params: Configuration) -> float:
-        return max(tame(self.guess(params)), LEAST_GUESS)
 
 
 class TrainingTimes:
@@ -58,7 +28,7 @@ class TrainingTimes:
         model: FrontModel,
         timed: Sequence[Configuration],
         seconds: Sequence[float],
-        guesses: Guesses | None = None,
+        guesses: GuessedDurations | None = None,
     ) -> None:
         self.model = model
         self.timed = timed
