@@ -27,7 +27,8 @@ from paretune.reports.findings import read_results
 from paretune.reports.query import Query
 from paretune.tracking import Store, read_confirmations, weights_of
 from paretune.tracking.config_tags import config_tags
-from paretune.tracking.runs import find_confirmations
+from paretune.tracking.runs import find_retrainings
+from paretune.tracking.schema import RunKind
 from paretune.training import load as load_net
 
 pytestmark = pytest.mark.xdist_group("path")  # one process makes the sweep for all
@@ -318,9 +319,10 @@ def test_a_training_that_cannot_begin_is_a_failed_run_and_tried_again(
     with monkeypatch.context() as patch:
         patch.delattr("paretune.data.digits.load")
         assert answer(capfd, confirm.cli, *ask)[0] == 2
-    assert [run.data.tags["state"] for run in find_confirmations(swept, "path")] == [
-        "failed"
-    ]
+    assert [
+        run.data.tags["state"]
+        for run in find_retrainings(swept, "path", RunKind.CONFIRM)
+    ] == ["failed"]
     assert answer(capfd, confirm.cli, *ask)[0] == 0
     assert list(read_confirmations(swept, "path")["seed"]) == [1]
 

@@ -160,6 +160,7 @@ def test_only_settings_of_a_training_can_be_set(member, line):
         Retraining,
         st.from_regex(r"[0-9a-f]{32}", fullmatch=True),
         st.integers(0, 2**32),
+        st.integers(0, 99),
     )
 )
 def test_a_training_is_read_from_its_text(training):
@@ -169,6 +170,7 @@ def test_a_training_is_read_from_its_text(training):
 def test_a_training_is_written_as_earlier_versions_did():
     """Studies hold this text: an interrupted confirmation goes on by it."""
     assert str(Retraining("0a1b", 7)) == "run0a1b-seed7"
+    assert str(Retraining("0a1b", 7, way=2)) == "run0a1b-seed7-way2"
 
 
 @pytest.mark.parametrize("text", ["", "run-seed1", "run0a1b-seedx", "0a1b"])
@@ -177,21 +179,23 @@ def test_another_text_is_no_training(text):
         Retraining.parse(text)
 
 
-@given(
-    st.builds(
-        Changes,
-        epochs=st.none() | st.integers(1, 10**6),
-        train_on=st.sampled_from([TRAIN, TRAIN_AND_VAL]),
-        teacher=st.none() | st.text(min_size=1),
-        settings=st.lists(st.text()).map(tuple),
-        int8=st.booleans(),
-    )
+CHANGES = st.builds(
+    Changes,
+    epochs=st.none() | st.integers(1, 10**6),
+    train_on=st.sampled_from([TRAIN, TRAIN_AND_VAL]),
+    teacher=st.none() | st.text(min_size=1),
+    settings=st.lists(st.text()).map(tuple),
+    int8=st.booleans(),
 )
-def test_changes_are_read_from_the_lines_that_hydra_gets(changes):
-    overrides = OverridesParser.create().parse_overrides(changes.write())
-    config = {override.key_or_group: override.value() for override in overrides}
 
-    assert Changes.read(OmegaConf.create(config)) == changes
+
+@given(st.lists(CHANGES, min_size=1, max_size=3))
+def test_ways_are_read_from_the_line_that_hydra_gets(ways):
+    line = f"ways=[{','.join(way.write() for way in ways)}]"
+    (override,) = OverridesParser.create().parse_overrides([line])
+    config = OmegaConf.create({"ways": override.value()})
+
+    assert [Changes.read(way) for way in config.ways] == ways
 
 
 def test_a_mapping_of_settings_leaves_the_others_as_they_are(member):

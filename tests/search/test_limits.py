@@ -110,6 +110,23 @@ def test_a_sweep_is_over_for_a_reason(changes, reason):
     assert limits.reached(study) == reason
 
 
+def test_without_a_total_trials_may_always_begin():
+    limits = replace(LIMITS, n_trials=None)
+
+    assert limits.leaves_room(study_of(), 10**6)
+    assert limits.reached(study_of((100, 0.9), (200, 0.8))) is None
+
+
+def test_without_a_total_a_share_of_the_trials_so_far_may_fail():
+    limits = replace(LIMITS, n_trials=None, max_failure_rate=0.5)
+    failed = [None] * 11
+
+    assert limits.reached(study_of(*failed[:10])) is None
+    assert limits.reached(study_of(*failed, *[(100, 0.9)] * 11)) is None
+    with pytest.raises(SweepError, match="11 trials of 20 failed"):
+        limits.reached(study_of(*failed))
+
+
 def test_a_limit_below_what_makes_sense_is_refused():
     with pytest.raises(
         ConfigError,

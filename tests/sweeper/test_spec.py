@@ -237,6 +237,18 @@ def test_a_pause_without_a_race_is_refused():
         spec_of("model=conv", race=RaceOptions(pause=True))
 
 
+def test_a_sweep_that_nothing_ends_is_refused():
+    with pytest.raises(ConfigError, match="n_trials `null` is a sweep without an end"):
+        spec_of("model=dense", n_trials=None)
+
+
+@pytest.mark.parametrize("ends", [{"timeout_s": 60.0}, {"flat_trials": 9}])
+def test_a_sweep_without_a_total_ends_otherwise(ends):
+    spec = spec_of("model=dense", n_trials=None, **ends)
+
+    assert spec.sweep.limits.n_trials is None
+
+
 def test_draws_of_any_value_are_there_for_the_asking():
     assert spec_of("model=conv", near_defaults=False).feasible.defaults is None
 

@@ -66,7 +66,9 @@ class SweepOptions:
     # the study's name; null makes one from the command line, so that the same command
     # resumes it
     study_name: str | None = None
-    n_trials: int = 20  # total number of trials, over all workers and restarts
+    # Total number of trials, over all workers and restarts; null: as many as
+    # timeout_s, flat_trials or a grid let there be.
+    n_trials: int | None = 20
     n_jobs: int = 1  # parallel workers
     # No further trial starts after so many seconds of one command.
     timeout_s: float | None = None
@@ -80,7 +82,8 @@ class SweepOptions:
     # Modules that workers need before their first trial; they are imported once for all
     # of them, and should start no threads.
     preload: list[str] | None = None
-    # The sweep stops once more than this share of n_trials has failed.
+    # The sweep stops once more than this share of n_trials has failed; without a total,
+    # of the trials so far.
     max_failure_rate: float = 0.3
     retry: int = 3  # a trial whose worker dies is started again this often
     # Work on a sweep that was started elsewhere (paretune worker); start none, and end

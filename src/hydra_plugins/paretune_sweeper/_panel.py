@@ -126,7 +126,7 @@ def _describe_trial(trial: FrozenTrial) -> str:
 
 @contextmanager
 def show_progress(
-    study: Study, n_trials: int, caps: Caps, is_live: bool
+    study: Study, n_trials: int | None, caps: Caps, is_live: bool
 ) -> Iterator[Progress]:
     """The console of a sweep. If ``is_live``, in a terminal, a panel stays at the
     bottom.

@@ -37,7 +37,7 @@ class Progress:
     ``show``, where it is set, is called instead of logging the line.
     """
 
-    def __init__(self, study: Study, n_trials: int, caps: Caps) -> None:
+    def __init__(self, study: Study, n_trials: int | None, caps: Caps) -> None:
         self.study = study
         self.n_trials = n_trials
         self.caps = caps
@@ -70,7 +70,7 @@ class Progress:
         """
         now = Standing.read(self.study)
         done = now.finished
-        parts = [f"{len(done)} of {self.n_trials} done", *_count_others(now)]
+        parts = [self._describe_done(len(done)), *_count_others(now)]
         complete = _list_complete(done)
         if complete:
             parts += self._describe_scores(complete)
@@ -80,22 +80,34 @@ class Progress:
             parts.append(f"{format_duration(seconds_left)} left")
         return " | ".join(parts)
 
+    def _describe_done(self, n_done: int) -> str:
+        if self.n_trials is None:
+            return f"{n_done} done"
+        return f"{n_done} of {self.n_trials} done"
+
     def _guess_seconds_left(self, n_done: int) -> float | None:
         """Until all trials are done, or the time of the sweep is over; ``None`` if
         nothing is known of either, or nothing is left to do.
         """
-        n_left = self.n_trials - n_done
-        if n_left <= 0:
-            return None
         guesses: list[float] = []
-        n_new = n_done - self.done_before
-        if n_new > 0:
-            trial_s = (time.monotonic() - self.started_s) / n_new
-            guesses.append(trial_s * n_left)
+        if self.n_trials is not None:
+            n_left = self.n_trials - n_done
+            if n_left <= 0:
+                return None
+            guesses += self._guess_trials_s(n_left, n_done - self.done_before)
         limit_s = find_seconds_left(self.study)
         if limit_s is not None:
             guesses.append(max(limit_s, 0.0))
         return min(guesses, default=None)
+
+    def _guess_trials_s(self, n_left: int, n_new: int) -> list[float]:
+        """The seconds that ``n_left`` trials take, by those of the ``n_new`` ones; empty
+        without any.
+        """
+        if n_new <= 0:
+            return []
+        trial_s = (time.monotonic() - self.started_s) / n_new
+        return [trial_s * n_left]
 
     def _describe_scores(self, complete: list[FrozenTrial]) -> list[str]:
         losses = compute_losses(complete, self.study.directions)

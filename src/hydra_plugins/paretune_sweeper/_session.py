@@ -25,7 +25,7 @@ from hydra_plugins.paretune_sweeper._app import App
 from hydra_plugins.paretune_sweeper._forking import ForkServer
 from hydra_plugins.paretune_sweeper._launching import WorkerJob, make_launch
 from hydra_plugins.paretune_sweeper._panel import show_progress
-from hydra_plugins.paretune_sweeper._progress import Progress
+from hydra_plugins.paretune_sweeper._progress import Progress, format_duration
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper._workers import WORKER_ENDS_WITHIN_S, WorkerPool
 from paretune.errors import Raced, StoreError
@@ -35,6 +35,7 @@ from paretune.search.asks import describe_share, sum_asks_s
 from paretune.search.claims import name_this_process, reclaim
 from paretune.search.cost_ranges import find_ranges
 from paretune.search.interrupts import end_soon, exit_code_of, is_under_slurm, listen
+from paretune.search.stopping import Limits
 from paretune.search.storage import find_best_trials
 from paretune.search.study import (
     ask_to_stop,
@@ -114,19 +115,14 @@ class Session:
         reclaim(self.study, self.sweep.limits.retry)
 
     def _announce(self, done: int) -> None:
-        total = self.sweep.limits.n_trials
         log.info(
-            "sweep %s: %d of %d trials are finished, %d to go",
-            self.sweep.name,
-            done,
-            total,
-            total - done,
+            "sweep %s: %s", self.sweep.name, _describe_start(done, self.sweep.limits)
         )
         if not self.sweep.space.all_distributions() and not self.sweep.suggest:
             log.info(
-                "nothing is searched: the same configuration runs %d times, which "
-                "measures its noise",
-                total,
+                "nothing is searched: the same configuration runs %s, which measures its "
+                "noise",
+                _describe_repeats(self.sweep.limits.n_trials),
             )
         ranges = find_ranges(self.spec.feasible)
         if ranges:
@@ -135,7 +131,7 @@ class Session:
     def _announce_complete(self, done: int) -> None:
         log.info(
             "sweep %s is complete: %d trials are finished, nothing is left to train; "
-            "raise hydra.sweeper.n_trials (now %d) for more",
+            "raise hydra.sweeper.n_trials (now %s) for more",
             self.sweep.name,
             done,
             self.sweep.limits.n_trials,
@@ -169,12 +165,8 @@ class Session:
         name = self.sweep.name
         self.spec.check_same_setup(self.study)
         listen()
-        log.info(
-            "joined sweep %s: %d of %d trials are finished",
-            name,
-            len(list_finished(self.study)),
-            self.sweep.limits.n_trials,
-        )
+        done = len(list_finished(self.study))
+        log.info("joined sweep %s: %s", name, _describe_done(done, self.sweep.limits))
         try:
             ran = work(
                 self.study,
@@ -387,6 +379,26 @@ def _write_results(study: Study, folder: Path) -> None:
         results["best_value"] = best[0]["values"][0]
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.create(results), folder / RESULTS_FILE)
+
+
+def _describe_start(done: int, limits: Limits) -> str:
+    """How far a sweep is, and how far it goes."""
+    words = _describe_done(done, limits)
+    if limits.n_trials is not None:
+        return f"{words}, {limits.n_trials - done} to go"
+    if limits.timeout_s is not None:
+        return f"{words}, it goes on for {format_duration(limits.timeout_s)}"
+    return words
+
+
+def _describe_done(done: int, limits: Limits) -> str:
+    if limits.n_trials is None:
+        return f"{_count_trials(done)} finished"
+    return f"{done} of {limits.n_trials} trials are finished"
+
+
+def _describe_repeats(n_trials: int | None) -> str:
+    return "again and again" if n_trials is None else f"{n_trials} times"
 
 
 def _count_trials(number: int) -> str:

@@ -99,6 +99,7 @@ class SweepSpec:
         self.sampler.guess_duration = self._read_duration()
         if isinstance(self.sampler, GridSampler):
             limits = self._limit_to_grid(limits, self.sampler)
+        _check_end(limits)
         self.sweep = Sweep(
             self.name, self.space, limits, race, suggest, n_jobs=options.n_jobs
         )
@@ -279,8 +280,20 @@ class SweepSpec:
         # Where nothing is searched, its one point is repeated.
         if not self.space.all_distributions():
             return limits
-        n_trials = min(limits.n_trials, sampler.most_trials)
+        n_trials = sampler.most_trials
+        if limits.n_trials is not None:
+            n_trials = min(limits.n_trials, n_trials)
         return replace(limits, n_trials=n_trials, has_trial=sampler.has_trial)
+
+
+def _check_end(limits: Limits) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` for a sweep that nothing ends."""
+    ends = (limits.n_trials, limits.timeout_s, limits.flat_trials)
+    if ends == (None, None, None):
+        raise ConfigError(
+            "hydra.sweeper.n_trials `null` is a sweep without an end; set a number, or "
+            "hydra.sweeper.timeout_s"
+        )
 
 
 def _refuse_start_of_grid(start: str) -> ConfigError:

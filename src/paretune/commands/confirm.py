@@ -1,12 +1,11 @@
 """``paretune confirm``: models that a sweep found, trained again with other seeds; the
 test set read once a seed.
 
-Each training is a trial of a sweep of its own, so that ``--jobs`` and Hydra's launchers
-work as they do in any. What is finished is in the store; the same command trains what
-is missing.
+Each training is a trial of a sweep of its own (:mod:`paretune.commands.retrain`), so
+that ``--jobs`` and Hydra's launchers work as they do in any. What is finished is in the
+store; the same command trains what is missing.
 """
 
-import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +13,10 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths
-from paretune.commands.arguments import command_line
-from paretune.commands.jobs import read_trust
 from paretune.commands.mistakes import exit_on_mistake
 from paretune.commands.parsing import (
     add_query,
@@ -35,22 +29,22 @@ from paretune.commands.parsing import (
     read_query,
     read_store_uri,
 )
-from paretune.commands.retraining import Changes, Retraining, write_list
+from paretune.commands.retrain import Request, check_code, train_again
+from paretune.commands.retraining import Changes, Retraining
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL
 from paretune.errors import ConfigError, check_least
 from paretune.hints import next_command
-from paretune.overrides import quote
-from paretune.trust import OF_A_TRAINING, Trust, refuse_lookups
+from paretune.tracking.schema import RunKind
+from paretune.trust import Trust
 
 if TYPE_CHECKING:
     import argparse
 
     from pandas import DataFrame
 
-    from paretune.front import Point
     from paretune.reports.findings import SweepResults
     from paretune.reports.query import Query
-    from paretune.tracking import RunRecorder, Store
+    from paretune.tracking import Store
 
 # Beginnings of the overrides that may be given: they say where trainings run and where
 # what is known of them is kept.
@@ -76,96 +70,6 @@ class Options:
     store_folder: Path
     store_uri: str
     overrides: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Job:
-    """A training as a job of Hydra has it; ``tracking`` are the arguments of the
-    store.
-    """
-
-    training: Retraining
-    changes: Changes
-    trust: Trust
-    tracking: Mapping[str, Any]
-
-    @classmethod
-    def read(cls, config: DictConfig) -> "Job":
-        """The training that a composed ``conf/confirm.yaml`` describes."""
-        from paretune.start import to_plain
-
-        return cls(
-            training=Retraining.parse(config.training),
-            changes=Changes.read(config),
-            trust=read_trust(config.trust),
-            tracking=to_plain(config.tracking),
-        )
-
-
-@hydra.main(config_path=str(paths.CONF), config_name="confirm", version_base="1.3")
-def main(cfg: DictConfig) -> Sequence[float]:
-    """Train one model again as ``cfg.training`` says; returns (parameters, validation
-    F1).
-    """
-    from paretune.experiment import Experiment, train_recorded
-    from paretune.start import prepare_candidate, warn_without_effect
-    from paretune.tracking import Store, read_run
-
-    job = Job.read(cfg)
-    store = Store(**job.tracking)
-    member, sweep = read_run(store, job.training.run_id)
-    check_code(member.config, job.training.run_id, job.trust)
-    config = job.changes.make_config(member.config, job.training.seed)
-    how = str(job.changes.describe(config))
-    warn_without_effect(config["trainer"], job.changes.settings)
-    with _make_recorder(store, sweep, member, job.training, how) as recorder:
-        # What fails here is tried again.
-        experiment = Experiment(
-            prepare_candidate(config, member.data),
-            Path(HydraConfig.get().runtime.output_dir),
-            test=not job.changes.int8,  # what is shipped reads it, once
-            trust=job.trust,
-        )
-        point = train_recorded(experiment, recorder)
-        if job.changes.int8:
-            from paretune.deploy.int8 import score_on_test
-
-            scores = score_on_test(experiment.weights, point, job.trust)
-            recorder.write("metrics", values=scores)
-    return point.params, point.f1
-
-
-def _make_recorder(
-    store: "Store", sweep: str, member: "Point", training: Retraining, how: str
-) -> "RunRecorder":
-    """The recorder of a training; ``how`` it differs from the sweep's."""
-    from paretune.tracking import RunRecorder
-    from paretune.tracking.schema import RunKind, Tag
-
-    seed = str(training.seed)
-    return RunRecorder(
-        store,
-        f"{sweep}-{member.params}-confirm-{seed}",
-        tags={
-            Tag.KIND: RunKind.CONFIRM,
-            Tag.SWEEP: sweep,
-            Tag.CONFIRMS: training.run_id,
-            Tag.SEED: seed,
-            Tag.DATA: member.data,
-            Tag.HOW: how,
-        },
-        searched={"seed": seed},
-        replaces=(Tag.KIND, Tag.CONFIRMS, Tag.SEED, Tag.HOW),
-    )
-
-
-def check_code(config: Mapping[str, Any], run_id: str, trust: Trust) -> None:
-    """Raise :class:`~paretune.errors.StoreError` if training by the config of a run
-    would run other code than is trusted.
-    """
-    source = f"run `{run_id}`"
-    trust.check(config, source, OF_A_TRAINING)
-    refuse_lookups(config, source)
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -306,45 +210,17 @@ def _take_turns(seeds: Mapping[str, Sequence[int]]) -> list[Retraining]:
 
 
 def _train(missing: Sequence[Retraining], options: Options, store: "Store") -> None:
-    """Train them as the trials of a sweep."""
-    print(f"{format_count(len(missing), 'training')} to go", flush=True)
-    choices = ",".join(map(str, missing))
-    lines = [
-        "-m",
-        f"training=choice({choices})",
-        *options.changes.write(),
-        f"trust={write_list(options.trust.modules)}",
-        f"hydra.sweeper.study_name={_name_study(missing, options, store)}",
-        f"hydra.sweeper.n_jobs={options.n_jobs}",
-        f"store={quote(str(options.store_folder.resolve()))}",
-        f"tracking.uri={quote(store.uri)}",
-        *options.overrides,
-    ]
-    with command_line(lines):
-        main()
-
-
-def _name_study(missing: Sequence[Retraining], options: Options, store: "Store") -> str:
-    """A name that tells what is to be trained, another one after each training that
-    broke off. The same command finds its study by it.
-    """
-    from paretune.tracking import count_confirmations, read_confirmations
-
-    n_complete = len(read_confirmations(store, options.sweep))
-    n_broken_off = count_confirmations(store, options.sweep) - n_complete
-    changes = options.changes
-    question = [
-        *map(str, missing),
-        str(changes.epochs),
-        changes.train_on,
-        str(changes.teacher),
-        str(n_broken_off),
-    ]
-    if changes.int8:
-        question.append("int8")
-    question += changes.settings
-    digest = hashlib.sha256(" ".join(question).encode()).hexdigest()
-    return f"confirm-{digest[:8]}"
+    request = Request(
+        sweep=options.sweep,
+        kind=RunKind.CONFIRM,
+        trainings=missing,
+        ways=[options.changes],
+        n_jobs=options.n_jobs,
+        trust=options.trust,
+        store_folder=options.store_folder,
+        overrides=options.overrides,
+    )
+    train_again(request, store)
 
 
 def _report(results: "SweepResults", chosen: Sequence[str], options: Options) -> None:

@@ -32,29 +32,37 @@ Config = Mapping[str, Any]  # of a run, as plain data
 
 @dataclass(frozen=True)
 class Retraining:
-    """A run of a sweep, to be trained again with another seed.
+    """A run of a sweep, to be trained again with another seed, in the ``way`` of this
+    number, from 0.
 
-    As text, ``run<id>-seed<n>``, it is a choice of Hydra's. Studies hold this text.
+    As text, ``run<id>-seed<n>``, and ``-way<k>`` behind it unless that is 0, it is a
+    choice of Hydra's. Studies hold this text.
     """
 
     run_id: str
     seed: int
+    way: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The training that a text names. Raises
         :class:`~paretune.errors.ConfigError` for any other text.
         """
-        found = re.fullmatch(r"run(?P<run_id>\w+)-seed(?P<seed>\d+)", text)
+        found = re.fullmatch(
+            r"run(?P<run_id>\w+)-seed(?P<seed>\d+)(-way(?P<way>\d+))?", text
+        )
         if not found:
             raise ConfigError(
                 f"training `{text}` cannot be read; paretune confirm writes it, such "
                 "as run0a1b2c3d-seed1; start paretune confirm"
             )
-        return cls(found["run_id"], int(found["seed"]))
+        return cls(found["run_id"], int(found["seed"]), int(found["way"] or 0))
 
     def __str__(self) -> str:
-        return f"run{self.run_id}-seed{self.seed}"
+        text = f"run{self.run_id}-seed{self.seed}"
+        if self.way:
+            text += f"-way{self.way}"
+        return text
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ class Changes:
 
     @classmethod
     def read(cls, config: DictConfig) -> Self:
-        """The changes that the config of a job (``conf/confirm.yaml``) holds."""
+        """The changes that one of the ways of a job (``conf/retrain.yaml``) holds."""
         return cls(
             epochs=config.epochs,
             train_on=config.train_on,
@@ -85,18 +93,19 @@ class Changes:
             int8=config.int8,
         )
 
-    def write(self) -> list[str]:
-        """The override lines that give the config of a job these changes."""
+    def write(self) -> str:
+        """These changes as one of the ways in an override line of Hydra."""
         teacher = "null"
         if self.teacher:
             teacher = quote(self.teacher)
-        return [
-            f"epochs={self.epochs or 'null'}",
-            f"train_on='{self.train_on}'",
-            f"teacher={teacher}",
-            f"settings={write_list(self.settings)}",
-            f"int8={str(self.int8).lower()}",
+        fields = [
+            f"epochs:{self.epochs or 'null'}",
+            f"train_on:{quote(self.train_on)}",
+            f"teacher:{teacher}",
+            f"settings:{write_list(self.settings)}",
+            f"int8:{str(self.int8).lower()}",
         ]
+        return f"{{{','.join(fields)}}}"
 
     def make_config(self, config: Config, seed: int) -> dict[str, Any]:
         """The ``config`` of a run with these changes, and with another seed.

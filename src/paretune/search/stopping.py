@@ -20,6 +20,7 @@ from paretune.search.study import list_finished, read_end_s, read_reason
 
 Floats = NDArray[np.float64]
 LEAST_MARGIN = 1e-3
+LEAST_TOTAL = 20  # trials, of which a share may fail in a sweep without a total
 
 # Kept in the study, so that every worker knows them.
 DEADLINE = "deadline"  # seconds since 1970
@@ -30,17 +31,17 @@ FAILED_BEFORE = "failed before"
 @dataclass(frozen=True)
 class Limits:
     """The limits of what a sweep may use up; ``n_trials`` is the total, over all
-    workers and restarts.
+    workers and restarts, or ``None``: as many as something else leaves time for.
 
     After ``timeout_s`` seconds of one command no further trial starts. With
     ``flat_trials`` the sweep ends when that many trials in a row added no more than the
     share ``tolerance`` to the hypervolume. A trial that runs for longer than
     ``trial_timeout_s`` fails. One whose worker dies is started again up to ``retry``
-    times. More failures than ``max_failure_rate`` of ``n_trials`` end the sweep.
-    ``None``: no such limit.
+    times. More failures than ``max_failure_rate`` of ``n_trials`` end the sweep; where
+    there is no total, of the trials so far. ``None``: no such limit.
     """
 
-    n_trials: int
+    n_trials: int | None
     max_failure_rate: float
     retry: int
     timeout_s: float | None
@@ -52,7 +53,7 @@ class Limits:
     has_trial: Callable[[Study, int], bool] = lambda study, number: True
 
     def __post_init__(self) -> None:
-        check_least("hydra.sweeper.n_trials", self.n_trials, 1)
+        check_least("hydra.sweeper.n_trials", self.n_trials, 1, null=True)
         check_least("hydra.sweeper.retry", self.retry, 0)
         check_least("hydra.sweeper.flat_trials", self.flat_trials, 1, null=True)
         check_least("hydra.sweeper.tolerance", self.tolerance, 0, whole=False)
@@ -76,7 +77,7 @@ class Limits:
 
     def leaves_room(self, study: Study, begun: int) -> bool:
         """Whether the sweep has more trials than the ``begun`` ones."""
-        if begun >= self.n_trials:
+        if self.n_trials is not None and begun >= self.n_trials:
             return False
         return self.has_trial(study, begun)
 
@@ -100,7 +101,7 @@ class Limits:
         """
         done = list_finished(study)
         self._check_failures(study, done)
-        if len(done) >= self.n_trials:
+        if self.n_trials is not None and len(done) >= self.n_trials:
             return "its total is reached"
         if not self.has_trial(study, len(done)):
             return "every configuration that fits was tried"
@@ -116,12 +117,13 @@ class Limits:
     def _check_failures(self, study: Study, done: Sequence[FrozenTrial]) -> None:
         n_before = read_study_notes(study).get(FAILED_BEFORE, 0)
         failed = _list_failed(done)[n_before:]
-        if len(failed) <= self.max_failure_rate * self.n_trials:
+        total = self.n_trials or max(len(done), LEAST_TOTAL)
+        if len(failed) <= self.max_failure_rate * total:
             return
         first = failed[0]
         raise SweepError(
             f"sweep `{study.study_name}` stops: {len(failed)} trials of "
-            f"{self.n_trials} failed, more than the share "
+            f"{total} failed, more than the share "
             f"{self.max_failure_rate:g} it allows; trial {first.number}: "
             f"{read_reason(first)}; "
             "their tracebacks are in the logs in their folders; mend the cause and "

@@ -51,6 +51,7 @@ WORKER_WAIT_S = 1.0
 # The attribute of a trial that those who look at the study can type.
 OVERRIDES = "overrides"
 NOTED_EVERY_S = 5.0
+USUAL_TOTAL = 100  # trials of a sweep without a total
 
 Objective = Callable[[TrialHandle, list[str]], Sequence[float]]
 
@@ -80,7 +81,8 @@ class Sweep:
     def count_alike(self) -> float:
         """How many trials of the same choice of config groups a worker runs, about."""
         n_choices = len(list(self.space.combinations()))
-        return max(1.0, self.limits.n_trials / self.n_jobs / max(1, n_choices))
+        total = self.limits.n_trials or USUAL_TOTAL
+        return max(1.0, total / self.n_jobs / max(1, n_choices))
 
 
 def work(

@@ -17,10 +17,11 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from paretune.tracking.read import (
-    count_confirmations,
+    count_retrainings,
     read_confirmations,
     read_curve,
     read_points,
+    read_retrainings,
     read_run,
     read_trials,
     weights_of,
@@ -34,11 +35,12 @@ __all__ = [
     "RunRecorder",
     "Store",
     "SweepRecorder",
-    "count_confirmations",
+    "count_retrainings",
     "find_sweeps",
     "read_confirmations",
     "read_curve",
     "read_points",
+    "read_retrainings",
     "read_run",
     "read_trials",
     "weights_of",

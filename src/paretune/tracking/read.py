@@ -3,9 +3,10 @@ weights.
 """
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ from paretune.tracking.entities import Run
 from paretune.tracking.points import points_of
 from paretune.tracking.run_files import download, find_local_file
 from paretune.tracking.runs import (
-    find_confirmations,
     find_deleted_parent,
+    find_retrainings,
     find_run,
     find_sweeps,
     find_trials,
@@ -28,6 +29,7 @@ from paretune.tracking.schema import (
     SECONDS,
     VAL_F1,
     WEIGHTS_FILE,
+    RunKind,
     Split,
     State,
     Tag,
@@ -51,7 +53,7 @@ log = logging.getLogger(__name__)
 
 # Not those that were stopped, or were run again.
 LISTED_STATES = (State.COMPLETE, State.RACED, State.FAILED, State.RUNNING)
-CONFIRMED_METRICS = (VAL_F1, Split.TEST.f1, Split.TEST.accuracy, SECONDS)
+RETRAINED_METRICS = (VAL_F1, Split.TEST.f1, Split.TEST.accuracy, SECONDS)
 
 
 def read_trials(store: Store, *sweeps: str) -> "DataFrame":
@@ -139,17 +141,24 @@ def read_run(store: Store, run_id: str) -> tuple[Point, str]:
 
 def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
     """A row for each finished training of ``paretune confirm`` of trials of these
-    sweeps, oldest first.
+    sweeps, oldest first; the columns are those of :func:`read_retrainings`.
+    """
+    return read_retrainings(store, sweeps, RunKind.CONFIRM)
+
+
+def read_retrainings(store: Store, sweeps: Iterable[str], kind: RunKind) -> "DataFrame":
+    """A row for each finished training of a ``kind`` of trials of these sweeps, oldest
+    first.
 
     Columns: ``confirms`` (the id of the trial's run), ``how`` its training differed in
-    words, ``seed``, ``val_f1``, ``test_f1``, ``test_accuracy``, ``seconds`` and
-    ``run_id``.
+    words, ``seed``, ``val_f1``, ``test_f1``, ``test_accuracy`` (NaN where the test set
+    was not read), ``seconds`` and ``run_id``.
     """
     from pandas import DataFrame
 
     runs: list[Run] = []
     for sweep in sweeps:
-        for run in find_confirmations(store, sweep):
+        for run in find_retrainings(store, sweep, kind):
             if run.tags.get(Tag.STATE) == State.COMPLETE:
                 runs.append(run)
     columns: dict[str, list[Any]] = {
@@ -157,17 +166,17 @@ def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
         Tag.HOW: [run.tags[Tag.HOW] for run in runs],
         Tag.SEED: [int(run.tags[Tag.SEED]) for run in runs],
     }
-    for name in CONFIRMED_METRICS:
-        columns[name] = [run.data.metrics[name] for run in runs]
+    for name in RETRAINED_METRICS:
+        columns[name] = [run.data.metrics.get(name, nan) for run in runs]
     columns["run_id"] = [run.run_id for run in runs]
     return DataFrame(columns)
 
 
-def count_confirmations(store: Store, sweep: str) -> int:
-    """The number of trainings of ``paretune confirm`` that were begun for trials of a
-    sweep, whatever became of them.
+def count_retrainings(store: Store, sweep: str, kind: RunKind) -> int:
+    """The number of trainings of a ``kind`` that were begun for trials of a sweep,
+    whatever became of them.
     """
-    return len(find_confirmations(store, sweep))
+    return len(find_retrainings(store, sweep, kind))
 
 
 def read_curve(

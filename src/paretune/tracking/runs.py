@@ -221,11 +221,11 @@ def find_front(store: Store, sweep: str, *, only: Part | None = None) -> list[Ru
     return find_runs(store, {Tag.SWEEP: sweep, Tag.FRONT: "true"}, only=only)
 
 
-def find_confirmations(store: Store, sweep: str) -> list[Run]:
-    """The runs that train trials of a sweep again, whatever became of them, oldest
-    first.
+def find_retrainings(store: Store, sweep: str, kind: RunKind) -> list[Run]:
+    """The runs of a ``kind`` that train trials of a sweep again, whatever became of
+    them, oldest first.
     """
-    return find_runs(store, {Tag.SWEEP: sweep, Tag.KIND: RunKind.CONFIRM})
+    return find_runs(store, {Tag.SWEEP: sweep, Tag.KIND: kind})
 
 
 def how_to_restore(store: Store, run: Run) -> str:

@@ -58,7 +58,8 @@ class RunKind(StrEnum):
 
     SWEEP = "sweep"  # the parent of its trials
     TRIAL = "trial"
-    CONFIRM = "confirm"  # a trial's model, trained again
+    CONFIRM = "confirm"  # a trial's model, trained again, and the test set read
+    FINISH = "finish"  # a trial's model, trained in a way that validation may choose
     RUN = "run"  # a training of its own
 
 
