@@ -2,8 +2,10 @@
 disk.
 """
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paretune.errors import StoreError
-from paretune.paths import is_cut_off, sqlite_url, temporary_folder
+from paretune.paths import is_cut_off, is_sqlite, sqlite_url, temporary_folder
 from paretune.search.study import open_study
 
 DIRECTIONS = ["minimize"]
@@ -46,6 +48,20 @@ def test_a_whole_study_is_not_cut_off(whole, tmp_path):
 
     assert not is_cut_off(file)
     assert open_study("s", sqlite_url(file), DIRECTIONS, None).study_name == "s"
+
+
+@pytest.mark.parametrize("look", [is_cut_off, is_sqlite])
+def test_a_look_at_a_database_leaves_the_locks_of_this_process(tmp_path, look):
+    """Or the last connection of another one would take the journal away below ours."""
+    file = tmp_path / "some.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE numbers (n)")
+        look(file)
+        other = f"import sqlite3; sqlite3.connect({str(file)!r}).execute('SELECT * FROM numbers')"
+        subprocess.run([sys.executable, "-c", other], check=True)
+
+        assert Path(f"{file}-wal").exists()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ OWN_SWEEPS = (Path("sweeps"), Path("conf/sweeps"))  # of the working folder
 NO_ROOM = {ENOSPC: "No space left on device", EDQUOT: "Disk quota exceeded"}
 CONTROL_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # of Unicode
 SQLITE_MAGIC = b"SQLite format 3\0"
+PRIMARY_CODE = 0xFF  # of SQLite's error codes: the part that tells the kind
 LARGEST_PAGE_BYTES = 65536  # which SQLite writes as 1
 
 
@@ -108,10 +109,46 @@ def sqlite_file(url: str) -> Path | None:
     return Path(database)
 
 
+def is_sqlite(file: Path) -> bool:
+    """Whether a file is a SQLite database, however damaged."""
+    if _can_be_read(file):
+        return True
+    with file.open("rb") as stream:
+        return stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+
+
+def _can_be_read(file: Path) -> bool:
+    """Whether SQLite reads the whole file, or cannot say now, as another process holds
+    it.
+
+    SQLite is asked before the file is opened: as soon as a process closes any file, all
+    of its locks on it are gone, those of its open connections, too. The last connection
+    of another process would take the journal away below them
+    (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    import sqlite3
+
+    url = f"{file.resolve().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(url, uri=True)) as connection:
+            connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
+            (n_pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & PRIMARY_CODE
+        return code not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    # A part of the first page is an empty database to SQLite, and it misses the last
+    # pages only when it needs them. Some may be in the journal yet.
+    is_whole = n_pages > 0 and file.stat().st_size >= n_pages * page_bytes
+    return is_whole or file.with_name(f"{file.name}-wal").exists()
+
+
 def is_cut_off(file: Path) -> bool:
     """Whether a SQLite file is shorter than its first bytes say, as a copy is that
     broke off.
     """
+    if _can_be_read(file):
+        return False
     with file.open("rb") as stream:
         header = stream.read(32)
     if not header.startswith(SQLITE_MAGIC):

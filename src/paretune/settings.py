@@ -19,6 +19,11 @@ from paretune.schema import SECTIONS, Rule, collect_rules
 # Of settings that have no dataclass.
 RULES_ELSEWHERE = {
     "cost": Rule("what the front weighs against F1", choices=tuple(COSTS)),
+    "hours": Rule("of all stages of paretune auto", above=0, whole=False),
+    "seeds": Rule("trainings of each model that paretune auto confirms", least=1),
+    "train_on": Rule(
+        "the images that paretune auto confirms with", choices=("train", "train+val")
+    ),
     "data.splitting.how": Rule(
         "how validation images are drawn", choices=("last", "stratified")
     ),

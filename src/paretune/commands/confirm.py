@@ -7,9 +7,8 @@ store; the same command trains what is missing.
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,13 @@ from paretune.commands.parsing import (
     read_query,
     read_store_uri,
 )
-from paretune.commands.retrain import Request, check_code, train_again
+from paretune.commands.retrain import (
+    Request,
+    Wanted,
+    check_code,
+    list_missing,
+    train_again,
+)
 from paretune.commands.retraining import Changes, Retraining
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL
 from paretune.errors import ConfigError, check_least
@@ -179,34 +184,14 @@ def _list_missing(
     """
     from paretune.tracking import read_confirmations
 
-    done = read_confirmations(store, options.sweep)
     configs = _list_configs(results)
-    first_unused = int(results.table["seed"].max()) + 1
-    missing: dict[str, list[int]] = {}
-    for run_id in chosen:
-        config = options.changes.make_config(configs[run_id], first_unused)
-        is_of_run = done["confirms"] == run_id
-        is_same_way = done["how"] == str(options.changes.describe(config))
-        have = set(done.loc[is_of_run & is_same_way, "seed"])
-        n_missing = max(0, options.n_seeds - len(have))
-        missing[run_id] = _find_unused(have, first_unused, n_missing)
-    return _take_turns(missing)
-
-
-def _find_unused(used: Collection[int], first: int, number: int) -> list[int]:
-    """The first ``number`` of seeds that are not ``used``, from ``first`` on."""
-    unused = (seed for seed in count(first) if seed not in used)
-    return list(islice(unused, number))
-
-
-def _take_turns(seeds: Mapping[str, Sequence[int]]) -> list[Retraining]:
-    """The trainings of runs with these seeds, a seed of each run in turn."""
-    trainings: list[Retraining] = []
-    for number in range(max(map(len, seeds.values()), default=0)):
-        for run_id, of_run in seeds.items():
-            if number < len(of_run):
-                trainings.append(Retraining(run_id, of_run[number]))
-    return trainings
+    return list_missing(
+        [Wanted(run_id, configs[run_id]) for run_id in chosen],
+        [options.changes],
+        options.n_seeds,
+        first_seed=int(results.table["seed"].max()) + 1,
+        done=read_confirmations(store, options.sweep),
+    )
 
 
 def _train(missing: Sequence[Retraining], options: Options, store: "Store") -> None:

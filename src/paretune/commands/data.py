@@ -7,7 +7,6 @@ why, every damaged picture, and copies in several splits or classes. The exit co
 if a training would stop.
 """
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paretune import paths, schema
+from paretune import paths
 from paretune.commands.mistakes import EXIT_CODE, check_text, exit_on_mistake
 from paretune.commands.parsing import format_count, make_parser
 from paretune.errors import ConfigError
@@ -129,19 +128,14 @@ def _compose_data(overrides: Sequence[str]) -> dict[str, Any]:
     """The ``data`` section that a training with these settings would have, as plain
     data.
     """
-    from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    lines = [*overrides]
-    if Path("conf").is_dir():
-        own = f"hydra.searchpath=[file://.,'file://{os.getcwd()}/conf']"
-        lines.insert(0, own)
-    schema.register()
-    with initialize_config_dir(str(paths.CONF), version_base="1.3"):
-        config = compose("train", overrides=lines)
-    unresolved: Any = OmegaConf.to_container(config.data)
-    check_all({"data": unresolved}, {"data": unresolved})
-    data: Any = OmegaConf.to_container(config.data, resolve=True)
+    from paretune.commands.composing import composed
+
+    with composed("train", overrides) as config:
+        unresolved: Any = OmegaConf.to_container(config.data)
+        check_all({"data": unresolved}, {"data": unresolved})
+        data: Any = OmegaConf.to_container(config.data, resolve=True)
     return dict(data)
 
 

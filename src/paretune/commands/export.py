@@ -91,6 +91,14 @@ class Request:
         return None
 
 
+@dataclass(frozen=True)
+class Exported:
+    """The files of a model, and what its card says of it."""
+
+    files: Sequence[Path]
+    facts: Mapping[str, str]
+
+
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
     given = _make_parser().parse_args(arguments)
@@ -132,9 +140,10 @@ def _export(options: Options) -> None:
         for path, point in points.items():
             request = Request(options, point, results.confirmation(point.run_id))
             with _naming_model(path, among=len(points)):
-                model = _load(store, request)
-                files = _write(model, staged / path.name, request)
-            written.append(_describe_files(path.parent, files))
+                exported = export_model(request, store, staged / path.name)
+            for name, fact in exported.facts.items():
+                print(f"{name}: {fact}")
+            written.append(_describe_files(path.parent, exported.files))
     print("\n".join(written))
     print(next_command("predict", str(first), "PICTURE.png"))
 
@@ -214,14 +223,17 @@ def choose_seed(store: "Store", sweep: str, confirmation: Mapping[str, Any]) -> 
     return str(runs.loc[best, "run_id"])
 
 
-def _write(model: "Deployable", path: Path, request: Request) -> list[Path]:
-    """Write all files of a model, the ONNX file to ``path``; prints what the card says,
-    and returns the files.
+def export_model(request: Request, store: "Store", path: Path) -> Exported:
+    """Write all files of a model, the ONNX file to ``path``.
+
+    Raises :class:`~paretune.errors.ExportError` for a format that it cannot have.
     """
     from paretune.deploy.card import describe_costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
-    options, point = request.options, model.point
+    options = request.options
+    model = _load(store, request)
+    point = model.point
     card = path.with_suffix(".md")
     files = [path, path.with_suffix(".safetensors"), card]
     facts = {
@@ -242,9 +254,7 @@ def _write(model: "Deployable", path: Path, request: Request) -> list[Path]:
     if options.int8 and options.c:
         files.append(path.with_suffix(".int8.h"))
     write_card(model, card, facts, _list_commands(path.name, request))
-    for name, fact in facts.items():
-        print(f"{name}: {fact}")
-    return files
+    return Exported(files, facts)
 
 
 def _describe_model(model: "Deployable") -> dict[str, object]:

@@ -7,6 +7,7 @@ What is finished is in the store; the same request trains what is missing.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,14 @@ from paretune import paths
 from paretune.commands.arguments import command_line
 from paretune.commands.jobs import read_trust
 from paretune.commands.parsing import format_count
-from paretune.commands.retraining import Changes, Retraining, write_list
+from paretune.commands.retraining import Changes, Config, Retraining, write_list
 from paretune.overrides import quote
 from paretune.tracking.schema import RunKind, Tag
 from paretune.trust import OF_A_TRAINING, Trust, refuse_lookups
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from paretune.front import Point
     from paretune.tracking import RunRecorder, Store
 
@@ -144,6 +147,49 @@ def check_code(config: Mapping[str, Any], run_id: str, trust: Trust) -> None:
     source = f"run `{run_id}`"
     trust.check(config, source, OF_A_TRAINING)
     refuse_lookups(config, source)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model to train again: its run, the ``config`` of that, and the number of the
+    way.
+    """
+
+    run_id: str
+    config: Config
+    way: int = 0
+
+
+def list_missing(
+    wanted: Sequence[Wanted],
+    ways: Sequence[Changes],
+    n_seeds: int,
+    first_seed: int,
+    done: "DataFrame",
+) -> list[Retraining]:
+    """The trainings that are missing until each model was trained in its way with so
+    many seeds: every model's first seed before any second.
+
+    ``done`` are rows of :func:`~paretune.tracking.read_retrainings`, whatever their
+    seeds; new seeds are the first unused ones from ``first_seed`` on.
+    """
+    missing: list[list[Retraining]] = []
+    for one in wanted:
+        changes = ways[one.way]
+        config = changes.make_config(one.config, first_seed)
+        is_of_run = done["confirms"] == one.run_id
+        is_same_way = done["how"] == str(changes.describe(config))
+        used = set(done.loc[is_of_run & is_same_way, "seed"])
+        unused = (seed for seed in count(first_seed) if seed not in used)
+        seeds = islice(unused, max(0, n_seeds - len(used)))
+        missing.append([Retraining(one.run_id, seed, one.way) for seed in seeds])
+    return _take_turns(missing)
+
+
+def _take_turns(of_models: Sequence[Sequence[Retraining]]) -> list[Retraining]:
+    """All trainings, one of each model in turn."""
+    turns = zip_longest(*of_models)
+    return [training for turn in turns for training in turn if training is not None]
 
 
 def train_again(request: Request, store: "Store") -> None:

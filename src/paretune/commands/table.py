@@ -24,6 +24,10 @@ COMMANDS = {
         takes_overrides=True,
         takes_sweep=True,
     ),
+    "auto": Command(
+        "from data to confirmed models, in the hours that you give it",
+        takes_overrides=True,
+    ),
     "worker": Command(
         "join a sweep that was started elsewhere",
         takes_overrides=True,

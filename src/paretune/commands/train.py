@@ -169,24 +169,24 @@ def cli(
     with exit_on_mistake(
         command, CompactHydraException, OmegaConfBaseException, YAMLError
     ):
-        lines = _read_lines(sys.argv[1:] if arguments is None else arguments)
+        lines = read_lines(sys.argv[1:] if arguments is None else arguments)
+        # Options of one's own, beside Paretune's.
+        if Path("conf").is_dir() and Path("conf").resolve() != paths.CONF.resolve():
+            lines = ["--config-dir", "conf", *lines]
         with command_line(lines):
             main()
 
 
-def _read_lines(arguments: Sequence[str]) -> list[str]:
+def read_lines(arguments: Sequence[str]) -> list[str]:
     """The arguments, checked, as Hydra reads what a person means by them."""
     refuse_passwords(*arguments)  # before Hydra saves them
     check_text(arguments)
     refuse_options(arguments, SETTINGS)
     groups = _list_groups()
-    lines: list[str] = []
-    # Options of one's own, beside Paretune's.
-    if Path("conf").is_dir() and Path("conf").resolve() != paths.CONF.resolve():
-        lines += ["--config-dir", "conf"]
-    for argument in arguments:
-        lines.append(quote_option(quote_name(argument, TEXT_SETTINGS), groups))
-    return lines
+    return [
+        quote_option(quote_name(argument, TEXT_SETTINGS), groups)
+        for argument in arguments
+    ]
 
 
 def _list_groups() -> set[str]:

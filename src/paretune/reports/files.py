@@ -190,8 +190,13 @@ def _describe_point(point: Point) -> dict[str, Any]:
 
 class FrontRecorder(SweepRecorder):
     """A :class:`~paretune.tracking.SweepRecorder` that leaves ``front.csv`` and
-    ``front.png`` in the parent, too.
+    ``front.png`` in the parent, too, and, if it ``tells_next``, the command that
+    usually comes next.
     """
+
+    def __init__(self, tracking: Mapping[str, Any], *, tells_next: bool = True) -> None:
+        super().__init__(tracking)
+        self.tells_next = tells_next
 
     def finish(
         self, status: str, reasons: Mapping[int, str], running: Collection[int]
@@ -206,7 +211,8 @@ class FrontRecorder(SweepRecorder):
             results = read_results(self.store, [self.sweep], Query())
         except StoreError:
             return
-        log.info(next_command("pareto", self.sweep, uri=self.store.uri))
+        if self.tells_next:
+            log.info(next_command("pareto", self.sweep, uri=self.store.uri))
         self._attach_front(results)
 
     def _attach_front(self, results: SweepResults) -> None:

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from paretune.errors import StoreError, first_line
-from paretune.paths import is_cut_off, sqlite_file
+from paretune.paths import is_cut_off, is_sqlite, sqlite_file
 from paretune.retry import (
     DISK_FAILS,
     DISK_FULL,
@@ -138,9 +138,7 @@ def _check_file(file: Path) -> None:
     size = file.stat().st_size
     if size == 0:
         return
-    with file.open("rb") as stream:
-        starts_well = stream.read(16) == b"SQLite format 3\0"
-    if not starts_well:
+    if not is_sqlite(file):
         raise StoreError(
             f"study storage `{file}` ({size:,} bytes) is no SQLite database; expected "
             f"the optuna.db of a sweep; {BACKUP}"

@@ -1,0 +1,190 @@
+"""Which models of a front are finished and confirmed, with how many epochs and seeds, so
+that it fits into the time that is left.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Any, Self
+
+from paretune.front import front_volume
+
+MOST_MEMBERS = 12
+MOST_BANDS = 3
+# Of the best score on the front: a model below it is of no use to anybody.
+LEAST_SHARE = 0.5
+# Ways that a model of each size is tried in: six at first, and four then.
+WAYS_TRIED = 10
+# Of the time of an epoch in the search: augmentation, several starts and teachers take
+# longer.
+LONGER_EPOCH = 1.4
+# Of each training what is not an epoch: Hydra, the store, a look at the test set.
+TRAINING_S = 1.0
+# Of the sweeps of trainings, until their workers have begun: two that try ways, one
+# that confirms.
+SWEEP_S = 10.0
+TRYING_SWEEPS = 2
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model on the front of a search: its run, its ``cost`` and ``score``, and the
+    seconds of an epoch of its training.
+    """
+
+    run_id: str
+    cost: float
+    score: float
+    epoch_s: float
+
+
+@dataclass(frozen=True)
+class Time:
+    """So many ``seconds`` of ``n_workers``."""
+
+    seconds: float
+    n_workers: int
+
+
+@dataclass(frozen=True)
+class FinishPlan:
+    """The runs whose models are trained to the end, by rising cost, for so many
+    ``epochs``; the runs of the models of each size that choose the way
+    (``representatives``); and with how many ``seeds`` the models are confirmed.
+    """
+
+    run_ids: tuple[str, ...]
+    representatives: tuple[str, ...]
+    epochs: int
+    seeds: int
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any]) -> Self:
+        """The plan that was written as plain data."""
+        return cls(
+            run_ids=tuple(plain["run_ids"]),
+            representatives=tuple(plain["representatives"]),
+            epochs=int(plain["epochs"]),
+            seeds=int(plain["seeds"]),
+        )
+
+
+@dataclass(frozen=True)
+class _Level:
+    """How thoroughly models are finished: ``longer`` times as many epochs as in the
+    search, ways tried for so many ``bands`` of sizes, and so many ``seeds``.
+    """
+
+    longer: int
+    bands: int
+    seeds: int
+
+
+def plan_finish(
+    members: Sequence[Member],
+    search_epochs: int,
+    seeds: int,
+    time: Time,
+    cost: str = "params",
+) -> FinishPlan:
+    """The plan for the ``members`` of a front that takes no longer than the ``time``
+    that there is, by what their trainings took in the search.
+
+    Shorter trainings come first where hours are short, then fewer bands, fewer seeds,
+    and at last fewer models. One model with one seed is the least.
+    """
+    chosen = thin(keep_useful(members), MOST_MEMBERS, cost)
+    while True:
+        is_last = len(chosen) == 1
+        for level in _list_levels(seeds, is_last=is_last):
+            plan = _make_plan(chosen, search_epochs, level)
+            is_least = is_last and level.seeds == 1
+            if is_least or guess_s(chosen, plan, time.n_workers) <= time.seconds:
+                return plan
+        chosen = thin(chosen, len(chosen) // 2, cost)
+
+
+def keep_useful(members: Sequence[Member]) -> list[Member]:
+    """Those of the members whose scores are at least half of the best one, by rising
+    cost.
+    """
+    best = max(member.score for member in members)
+    useful = [member for member in members if member.score >= LEAST_SHARE * best]
+    return sorted(useful, key=lambda member: member.cost)
+
+
+def thin(members: Sequence[Member], most: int, cost: str) -> list[Member]:
+    """At most so many of the ``members``: one after another goes without which the
+    hypervolume is the largest. The best one stays.
+    """
+    kept = [*members]
+    while len(kept) > max(1, most):
+        rests = [kept[:place] + kept[place + 1 :] for place in range(len(kept) - 1)]
+        kept = max(rests, key=lambda rest: _compute_volume(rest, cost))
+    return kept
+
+
+def _compute_volume(members: Sequence[Member], cost: str) -> float:
+    costs = [member.cost for member in members]
+    scores = [member.score for member in members]
+    return front_volume(costs, scores, cost=cost)
+
+
+def _list_levels(seeds: int, *, is_last: bool) -> Iterator[_Level]:
+    """From the most thorough to the least, for models of which some may be left out
+    yet; for the last one down to a single seed.
+    """
+    few = min(seeds, 3)
+    for longer in (3, 2, 1):
+        yield _Level(longer, MOST_BANDS, seeds)
+    yield _Level(1, 1, seeds)
+    yield _Level(1, 1, few)
+    yield _Level(1, 0, few)
+    yield _Level(1, 0, min(seeds, 2))
+    if is_last:
+        yield _Level(1, 0, 1)
+
+
+def _make_plan(
+    members: Sequence[Member], search_epochs: int, level: _Level
+) -> FinishPlan:
+    return FinishPlan(
+        run_ids=tuple(member.run_id for member in members),
+        representatives=tuple(choose_representatives(members, level.bands)),
+        epochs=level.longer * search_epochs,
+        seeds=level.seeds,
+    )
+
+
+def choose_representatives(members: Sequence[Member], bands: int) -> list[str]:
+    """The runs of the middle members of at most so many ``bands`` of ``members``, who
+    are in the order of their costs.
+    """
+    bands = min(bands, len(members))
+    chosen: list[str] = []
+    for band in range(bands):
+        middle = int((band + 0.5) * len(members) / bands)
+        chosen.append(members[middle].run_id)
+    return chosen
+
+
+def guess_s(members: Sequence[Member], plan: FinishPlan, n_workers: int) -> float:
+    """About the seconds that ``n_workers`` take for the plan of the ``members``."""
+    trainings_s = 0.0
+    for member in members:
+        trainings = plan.seeds
+        if member.run_id in plan.representatives:
+            trainings += WAYS_TRIED
+        one_s = TRAINING_S + plan.epochs * member.epoch_s * LONGER_EPOCH
+        trainings_s += trainings * one_s
+    sweeps = 1
+    if plan.representatives:
+        sweeps += TRYING_SWEEPS
+    return sweeps * SWEEP_S + trainings_s / n_workers
+
+
+def find_nearest(member: Member, others: Sequence[Member]) -> Member:
+    """The one of ``others`` whose cost is nearest to that of the ``member``, by their
+    ratio.
+    """
+    return min(others, key=lambda other: abs(log(other.cost / member.cost)))

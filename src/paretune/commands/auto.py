@@ -1,0 +1,289 @@
+"""``paretune auto``: from data to confirmed models by one command, in the hours that it
+is given.
+
+It looks at the data, searches, trains the best models to their end, confirms them with
+several seeds, exports them and writes a report. Ctrl-C stops it; the same command goes
+on.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from hydra.errors import CompactHydraException
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from hydra_plugins.paretune_sweeper._progress import format_duration
+from paretune import paths
+from paretune.auto.deadline import Deadline
+from paretune.auto.finish_plan import FinishPlan, Member, Time, plan_finish
+from paretune.auto.lengths import SearchLength, choose_length
+from paretune.auto.record import Record
+from paretune.auto.ways import Way
+from paretune.commands import train
+from paretune.commands.auto_files import write_answer
+from paretune.commands.auto_finish import Finish
+from paretune.commands.auto_request import (
+    CONFIG,
+    EPOCHS,
+    FIRST_RUNG,
+    N_JOBS,
+    Request,
+    read_request,
+)
+from paretune.commands.data import USES
+from paretune.commands.mistakes import EXIT_CODE, exit_on_mistake
+from paretune.commands.parsing import format_count
+from paretune.commands.sweep import MULTIRUN_OPTIONS
+from paretune.errors import StoreError
+
+if TYPE_CHECKING:
+    from paretune.data.survey import Survey
+    from paretune.reports.findings import SweepResults
+    from paretune.tracking import Store
+
+COMMAND = "paretune auto"
+RECORD_FILE = "auto.json"
+# Options of Hydra's that show a config, and run nothing.
+SHOWING = ("--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i")
+
+SEARCH = "search"
+FINISH = "finish"
+CONFIRM = "confirm"
+FILES = "files"
+SEARCH_SHARE = 0.5  # of the hours
+FINISH_SHARE = 0.5  # of what is left after the search, at most
+LEAST_SEARCH_S = 5.0  # with less left a search does not begin again
+# What models and reports take of the time, at most this share of it.
+FILES_S = 45.0
+FILES_SHARE = 0.1
+
+
+def cli(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; a person's mistake is one line and exit code 2."""
+    given = sys.argv[1:] if arguments is None else [*arguments]
+    if any(argument.startswith(SHOWING) for argument in given):
+        train.cli(["--config-name", CONFIG, *given], command=COMMAND)
+        return
+    # Hydra then raises its errors instead of printing them.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    os.environ["PARETUNE_STORE"] = str(paths.store())
+    paths.import_from_working_folder()
+    with exit_on_mistake(
+        COMMAND, CompactHydraException, OmegaConfBaseException, YAMLError
+    ):
+        lines = train.read_lines(given)
+        request = read_request([line for line in lines if line not in MULTIRUN_OPTIONS])
+        with _telling_of_interrupts():
+            _run(request)
+
+
+@contextmanager
+def _telling_of_interrupts() -> Iterator[None]:
+    """Ctrl-C between two sweeps, which tell of it themselves, is one line, too."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        from paretune.search.interrupts import exit_code_of
+
+        print(f"{COMMAND}: stopped; the same command goes on", file=sys.stderr)
+        raise SystemExit(exit_code_of(error)) from None
+
+
+def _run(request: Request) -> None:
+    """All stages, as far as the record does not say that they are over."""
+    record = Record.read(request.folder / RECORD_FILE)
+    _search(request, record)
+
+    store = _open_store(request)
+    results = _read_results(request, store)
+    members = {member.run_id: member for member in _read_members(results)}
+    plan = _find_plan(request, record, results, list(members.values()))
+    finish = Finish(request, store, results, members, plan)
+    _tell_stage(request, record, _describe_plan(plan))
+    with record.timing(FINISH):
+        finish.try_ways(Deadline.after(_find_left_s(request, record) * FINISH_SHARE))
+    chosen = finish.choose_ways()
+    _tell_stage(request, record, _describe_ways(chosen))
+    with record.timing(CONFIRM):
+        finish.confirm(chosen, Deadline.after(_find_left_s(request, record)))
+
+    record.seconds.pop(FILES, None)  # what was written is written again
+    _tell_stage(request, record, "files")
+    with record.timing(FILES):
+        write_answer(request, store)
+    _tell_end(request, record)
+
+
+def _search(request: Request, record: Record) -> None:
+    """Search, if its time is not over."""
+    left_s = SEARCH_SHARE * request.total_s - record.seconds.get(SEARCH, 0.0)
+    if left_s < LEAST_SEARCH_S:
+        return
+    deadline = Deadline.after(left_s)
+    with record.timing(SEARCH):
+        found = _look(request)
+        if record.length is None:
+            record.length = _choose_length(request, found)
+        _tell_stage(request, record, _describe_search(request, record.length))
+        train.cli(_list_search_lines(request, record.length, deadline), COMMAND)
+
+
+def _look(request: Request) -> "Survey":
+    """A survey of the data, of which a person is told what is odd.
+
+    Raises :class:`SystemExit` where a training could not read them.
+    """
+    from paretune.data.survey import survey
+
+    found = survey(request.data)
+    for mistake in found.mistakes:
+        print(f"{COMMAND}: {mistake}", file=sys.stderr)
+    if found.mistakes:
+        raise SystemExit(EXIT_CODE)
+    print(f"{COMMAND}: {_describe_data(found)}")
+    for warning in found.warnings:
+        print(f"{COMMAND}: beware: {warning}")
+    return found
+
+
+def _describe_data(found: "Survey") -> str:
+    counts = [
+        f"{len(found.parts[split]):,} {use}"
+        for split, use in USES.items()
+        if split in found.parts
+    ]
+    classes = format_count(len(found.class_names), "class", "classes")
+    return f"{found.name} has {classes}; images: {', '.join(counts)}"
+
+
+def _choose_length(request: Request, found: "Survey") -> SearchLength:
+    from paretune.data import fit_to_data
+
+    model = {"image_shape": None, "num_classes": None}
+    n_pixels = prod(fit_to_data(model, request.data)["image_shape"])
+    core_s = SEARCH_SHARE * request.total_s * request.n_workers
+    return choose_length(len(found.parts["train"]), n_pixels, core_s)
+
+
+def _list_search_lines(
+    request: Request, length: SearchLength, deadline: Deadline
+) -> list[str]:
+    """The arguments of ``paretune train`` for the search. What a person has set
+    stays.
+    """
+    lines = ["--config-name", CONFIG, *request.overrides]
+    if not request.is_set("name="):
+        lines.append(f"name={request.name}")
+    if not request.is_set(EPOCHS):
+        lines.append(f"{EPOCHS}{length.epochs}")
+        lines.append(f"{FIRST_RUNG}{length.first_rung}")
+    if not request.is_set(N_JOBS):
+        lines.append(f"{N_JOBS}{request.n_workers}")
+    lines.append(f"hydra.sweeper.timeout_s={deadline.read_left_s():.1f}")
+    return lines
+
+
+def _open_store(request: Request) -> "Store":
+    from paretune.tracking import Store
+
+    return Store(request.tracking["uri"]).open_for_reading()
+
+
+def _read_results(request: Request, store: "Store") -> "SweepResults":
+    """What the search has found. Raises :class:`~paretune.errors.StoreError` if it has
+    finished no training.
+    """
+    from paretune.reports.findings import read_results
+    from paretune.reports.query import Query
+    from paretune.tracking import read_trials
+    from paretune.tracking.trial_table import complete_rows
+
+    if complete_rows(read_trials(store, request.name)).empty:
+        raise StoreError(
+            f"search `{request.name}` has finished no training in its "
+            f"{format_duration(SEARCH_SHARE * request.total_s)}; give more hours"
+        )
+    return read_results(store, [request.name], Query(cost=request.cost))
+
+
+def _read_members(results: "SweepResults") -> list[Member]:
+    """The models on the front of the search."""
+    members: list[Member] = []
+    for row in results.members.to_dict("records"):
+        epochs = _count_epochs(row["config"]["trainer"])
+        members.append(
+            Member(
+                run_id=row["run_id"],
+                cost=float(row[results.cost]),
+                score=float(row[results.f1]),
+                epoch_s=float(row["seconds"]) / epochs,
+            )
+        )
+    return members
+
+
+def _count_epochs(trainer: Mapping[str, Any]) -> int:
+    """The epochs of a training, those of its starts among them."""
+    epochs = int(trainer["max_epochs"])
+    restarts = trainer.get("restarts", {})
+    if restarts.get("starts", 1) > 1:
+        epochs += restarts["starts"] * restarts["epochs"]
+    return epochs
+
+
+def _find_plan(
+    request: Request, record: Record, results: "SweepResults", members: Sequence[Member]
+) -> FinishPlan:
+    """The plan that was made after as many trials; a new one, if there are more now."""
+    n_trials = len(results.models)
+    if record.plan is None or record.trials != n_trials:
+        time = Time(_find_left_s(request, record), request.n_workers)
+        epochs = results.models["config"].iloc[0]["trainer"]["max_epochs"]
+        record.plan = plan_finish(members, epochs, request.seeds, time, request.cost)
+        record.trials = n_trials
+        record.write()
+    return record.plan
+
+
+def _find_left_s(request: Request, record: Record) -> float:
+    """The seconds that are left before files are written."""
+    files_s = min(FILES_S, FILES_SHARE * request.total_s)
+    return request.total_s - files_s - record.total_s
+
+
+def _describe_search(request: Request, length: SearchLength) -> str:
+    workers = format_count(request.n_workers, "worker")
+    time = format_duration(SEARCH_SHARE * request.total_s)
+    return f"search for {time} with {workers}, {length.epochs} epochs a training"
+
+
+def _describe_plan(plan: FinishPlan) -> str:
+    models = format_count(len(plan.run_ids), "model")
+    sizes = format_count(len(plan.representatives), "size")
+    return f"finish {models} with {plan.epochs} epochs; ways are tried for {sizes}"
+
+
+def _describe_ways(chosen: Mapping[str, Way]) -> str:
+    ways = ", ".join(dict.fromkeys(way.name for way in chosen.values()))
+    return f"confirm {format_count(len(chosen), 'model')}; ways, by rising size: {ways}"
+
+
+def _tell_stage(request: Request, record: Record, stage: str) -> None:
+    left_s = max(0.0, request.total_s - record.total_s)
+    print(f"{COMMAND}: {stage} | {format_duration(left_s)} left", flush=True)
+
+
+def _tell_end(request: Request, record: Record) -> None:
+    took = ", ".join(
+        f"{stage} {format_duration(seconds)}"
+        for stage, seconds in record.seconds.items()
+    )
+    print(
+        f"{COMMAND}: done; it took {format_duration(record.total_s)} of "
+        f"{format_duration(request.total_s)} ({took})"
+    )

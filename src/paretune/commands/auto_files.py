@@ -1,0 +1,99 @@
+"""The last stage of ``paretune auto``: every confirmed model as files, and the report."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from paretune.atomic import all_or_nothing
+from paretune.commands import export
+from paretune.commands.auto_request import Request
+from paretune.errors import ExportError
+from paretune.hints import next_command
+from paretune.reports.query import Query
+
+if TYPE_CHECKING:
+    from paretune.front import Point
+    from paretune.reports.findings import SweepResults
+    from paretune.tracking import Store
+
+UI = "http://127.0.0.1:5000"
+
+
+def write_answer(request: Request, store: "Store") -> None:
+    """Write the models, the tables and the report to the folder of the search, and show
+    what was confirmed.
+    """
+    from paretune.reports.confirmed import select_most_seeds
+    from paretune.reports.files import write_confirmed, write_files
+    from paretune.reports.findings import read_results
+    from paretune.reports.terminal import build_confirmed_table
+    from paretune.tracking.points import points_of
+
+    query = Query(cost=request.cost)
+    confirmed = replace(query, confirmed=True)
+    results = read_results(store, [request.name], confirmed)
+    models = select_most_seeds(results.confirmed)
+    points = points_of(models, results.split)
+    files = export.file_names(request.folder / "models", points)
+    console = Console()
+    for path, point in files.items():
+        with console.status(f"writing {path}"):
+            notes = _export(request, store, results, path, point)
+        for note in notes:
+            console.print(note, soft_wrap=True)
+
+    searched = read_results(store, [request.name], query)
+    with console.status("writing the report"):
+        names = write_files(searched, store, request.folder, UI)
+        write_confirmed(results.confirmed, request.folder / "confirmed.csv")
+    console.print(build_confirmed_table(models, results.title, _list_costs(results)))
+    names += ["confirmed.csv", "models/"]
+    console.print(f"Written to {request.folder}: {', '.join(names)}", soft_wrap=True)
+    print(next_command("predict", str(next(iter(files))), "PICTURE.png"))
+
+
+def _list_costs(results: "SweepResults") -> list[str]:
+    from paretune.tracking.schema import N_PARAMS
+
+    return list(dict.fromkeys([N_PARAMS, results.cost]))
+
+
+def _export(
+    request: Request,
+    store: "Store",
+    results: "SweepResults",
+    path: Path,
+    point: "Point",
+) -> list[str]:
+    """Write a model in every format that it can have; returns a line on each that it
+    cannot.
+    """
+    notes: list[str] = []
+    for options in _list_options(request, path):
+        asked = export.Request(options, point, results.confirmation(point.run_id))
+        try:
+            with all_or_nothing(path.parent) as staged:
+                export.export_model(asked, store, staged / path.name)
+            return notes
+        except ExportError as error:
+            notes.append(f"{path}: {error}")
+    return notes
+
+
+def _list_options(request: Request, path: Path) -> Iterator[export.Options]:
+    """The formats to try: all, then without whole numbers, then without C."""
+    for c, int8 in ((True, True), (True, False), (False, False)):
+        yield export.Options(
+            sweep=request.name,
+            model=path,
+            query=Query(cost=request.cost, confirmed=True),
+            run=None,
+            confirmed=True,
+            c=c,
+            int8=int8,
+            trust=request.trust,
+            store_uri=request.tracking["uri"],
+        )
