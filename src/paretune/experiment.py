@@ -22,7 +22,13 @@ from paretune.front import Candidate, Point
 from paretune.schema import Averaging, Restarts, Selection
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
-from paretune.tracking.schema import IMAGES_PER_S, WEIGHTS_FILE, Split, Tag
+from paretune.tracking.schema import (
+    IMAGES_PER_S,
+    VAL_IMAGES,
+    WEIGHTS_FILE,
+    Split,
+    Tag,
+)
 from paretune.training import save
 from paretune.training.distillation import Distillation
 from paretune.training.epochs import Epoch
@@ -34,6 +40,7 @@ from paretune.training.fit import (
     resume,
     seed_everything,
 )
+from paretune.training.folds import Fold, load_folds, pool, save_folds, seed_fold
 from paretune.training.settings import Augment, Training
 from paretune.training.state import StateError, TrainingState
 from paretune.training.state_file import load_state, make_room, save_state
@@ -42,6 +49,7 @@ from paretune.trust import Trust
 log = logging.getLogger(__name__)
 
 STATE_FILE = "state.pt"
+FOLDS_FILE = "folds.json"
 # Of all trials of a sweep that wait; what is deleted is trained again if it goes on.
 MOST_STATE_BYTES = 4 * 10**9
 UNCHANGED = "paretune.augment.unchanged"  # the augmentation that does nothing
@@ -72,6 +80,11 @@ class Experiment:
         """The file of the state, while the training waits at a rung."""
         return self.folder / STATE_FILE
 
+    @property
+    def folds(self) -> Path:
+        """The file of the folds that are done, of a training in several."""
+        return self.folder / FOLDS_FILE
+
 
 def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Point:
     """Train a candidate; returns it as a point, with its scores.
@@ -92,6 +105,33 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     net = models.build(model)
     _check_logits(net, candidate.family, data)
     listener = _Listener(experiment, recorder)
+    if training.selection.folds > 1:
+        trained = _train_folds(experiment, training, data, net, listener)
+    else:
+        trained = _train_once(experiment, training, data, net, listener)
+    return _finish(
+        experiment, training, trained, recorder, _count_scored(data, training)
+    )
+
+
+def _count_scored(data: ImageData, training: Training) -> int:
+    """The images that a training is scored on."""
+    if training.selection.folds > 1:
+        return len(data.train) + len(data.val)
+    return len(data.val)
+
+
+def _train_once(
+    experiment: Experiment,
+    training: Training,
+    data: ImageData,
+    net: nn.Module,
+    listener: "_Listener",
+) -> Trained:
+    """The training of ``net``, begun or taken up again; its weights are saved.
+
+    Raises :class:`~paretune.errors.Paused` if it is to wait.
+    """
     trained = _go_on(experiment, training, data, net, listener)
     if trained is None:
         began_s = perf_counter()
@@ -107,11 +147,79 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
         )
         trained = replace(trained, seconds=starts_s + trained.seconds)
     if trained.state:
-        raise _wait(experiment, trained, trained.state, training.last_epoch)
+        epochs = training.last_epoch * training.selection.folds
+        raise _wait(experiment, trained, trained.state, epochs)
 
-    save(experiment.weights, net, candidate.config, data.make_scaling(training.scaling))
+    scaling = data.make_scaling(training.scaling)
+    save(experiment.weights, net, experiment.candidate.config, scaling)
     experiment.state.unlink(missing_ok=True)
-    return _finish(experiment, training, trained, recorder)
+    return trained
+
+
+def _train_folds(
+    experiment: Experiment,
+    training: Training,
+    data: ImageData,
+    net: nn.Module,
+    listener: "_Listener",
+) -> Trained:
+    """A training for each fold, of which the first one leaves its weights. Its result
+    has the scores over the images of all.
+
+    Epochs count on from fold to fold: a race may stop a trial after any of them. Raises
+    :class:`~paretune.errors.Paused` if the training is to wait.
+    """
+    config = experiment.candidate.config
+    parts = data.make_folds(training.selection.folds)
+    epochs = training.last_epoch
+    done = _load_done(experiment, epochs)
+    for number in range(len(done), len(parts)):
+        of_fold = seed_fold(training, number)
+        if number == 0:
+            trained = _train_once(experiment, of_fold, parts[0], net, listener)
+        else:
+            net = models.build(config["model"])
+            trained = _train_further(experiment, of_fold, parts[number], net)
+        done.append(Fold.score(net, parts[number], of_fold, trained))
+        save_folds(experiment.folds, done, config)
+        pooled = pool(done, data.num_classes, number=len(done) * epochs)
+        is_to_wait = listener.waits if number == 0 else listener(pooled)
+        if is_to_wait and len(done) < len(parts):
+            raise _wait_between(done, epochs, len(parts))
+    experiment.folds.unlink(missing_ok=True)
+    seconds = sum(fold.seconds for fold in done)
+    best = pool(done, data.num_classes, number=epochs)
+    return replace(trained, best=best, seconds=seconds)
+
+
+def _load_done(experiment: Experiment, epochs: int) -> list[Fold]:
+    """The folds that an earlier attempt at the trial had done, of so many ``epochs``
+    each, when it came to wait.
+    """
+    trial = current_trial()
+    if trial is None or not experiment.weights.is_file():
+        return []
+    number = trial.waited_at // epochs
+    return load_folds(experiment.folds, experiment.candidate.config, number)
+
+
+def _train_further(
+    experiment: Experiment, training: Training, data: ImageData, net: nn.Module
+) -> Trained:
+    """The training of a fold beyond the first, which nothing interrupts."""
+    began_s = perf_counter()
+    training, execution = _begin(experiment, training, data, net)
+    trained = fit(net, data, training, execution=execution)
+    return replace(trained, seconds=perf_counter() - began_s)
+
+
+def _wait_between(done: Sequence[Fold], epochs: int, folds: int) -> Paused:
+    """What tells the sweep that the trial waits for its further ``folds``, each of so
+    many ``epochs``.
+    """
+    n_epochs = epochs * len(done)
+    seconds = sum(fold.seconds for fold in done)
+    return Paused(n_epochs, seconds / n_epochs, epochs * folds)
 
 
 def _finish(
@@ -119,13 +227,17 @@ def _finish(
     training: Training,
     trained: Trained,
     recorder: RunRecorder | None,
+    n_scored: int,
 ) -> Point:
-    """The point of a training whose weights are saved; the run has it, too."""
+    """The point of a training whose weights are saved; the run has it, too, and on how
+    many images it was scored.
+    """
     point = _make_point(experiment.candidate, trained, recorder)
     if recorder:
         recorder.tag(Tag.LAYOUT, str(trained.execution))
         recorder.tag(Tag.RULE, training.selection.rule)
-        recorder.finish(point, _list_figures(trained), [experiment.weights])
+        figures = {VAL_IMAGES: float(n_scored), **_list_figures(trained)}
+        recorder.finish(point, figures, [experiment.weights])
     _tell(point, trained, training.selection.split)
     log.info("weights in %s", experiment.weights)
     return point
@@ -198,13 +310,16 @@ class _Listener:
         self.recorder = recorder
         self.trial = current_trial()
         self.earlier: Sequence[Epoch] = ()
+        self.waits = False
 
     def __call__(self, epoch: Epoch) -> bool:
-        """Whether the training is to pause."""
+        """Whether the training is to pause; ``waits`` keeps the answer."""
         self._record(epoch)
-        if self.trial is None:
-            return False
-        return self.trial.report_or_wait(epoch.number, self.cost, epoch.val_f1)
+        if self.trial is not None:
+            self.waits = self.trial.report_or_wait(
+                epoch.number, self.cost, epoch.val_f1
+            )
+        return self.waits
 
     def _record(self, epoch: Epoch) -> None:
         if self.recorder is None:

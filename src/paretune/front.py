@@ -139,6 +139,13 @@ def front_volume(
     return hypervolume(logs, (float(np.log10(end)), 0.0))
 
 
+def compute_standard_error(f1: float, n_images: float) -> float:
+    """About the standard error of an F1 over so many images, as if each were right
+    with that probability; NaN where their number is not known.
+    """
+    return float(np.sqrt(max(0.0, f1 * (1.0 - f1)) / n_images))
+
+
 def knee(costs: ArrayLike) -> int | None:
     """Index of the front member furthest below the straight line between the front's
     two ends; ``None`` if empty.

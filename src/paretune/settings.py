@@ -22,7 +22,8 @@ RULES_ELSEWHERE = {
     "hours": Rule("of all stages of paretune auto", above=0, whole=False),
     "seeds": Rule("trainings of each model that paretune auto confirms", least=1),
     "train_on": Rule(
-        "the images that paretune auto confirms with", choices=("train", "train+val")
+        "the images that paretune auto confirms with",
+        choices=("train", "train+val", None),
     ),
     "data.splitting.how": Rule(
         "how validation images are drawn", choices=("last", "stratified")

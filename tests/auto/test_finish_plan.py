@@ -1,5 +1,7 @@
 """Which models are finished, and how thoroughly."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from paretune.auto.finish_plan import (
     choose_representatives,
     find_nearest,
     guess_s,
+    keep_better,
     keep_useful,
     plan_finish,
     thin,
@@ -92,6 +95,22 @@ def test_models_of_no_use_are_left_out():
     front = make_front([0.1, 0.4, 0.6, 0.9])
 
     assert [member.score for member in keep_useful(front)] == [0.6, 0.9]
+
+
+def test_what_may_be_luck_is_left_out():
+    scores = [0.8, 0.805, 0.83, 0.835, 0.86]
+    front = [replace(member, standard_error=0.02) for member in make_front(scores)]
+
+    assert [member.score for member in keep_better(front)] == [0.8, 0.83, 0.86]
+    assert keep_better(make_front(scores)) == make_front(scores)
+
+
+def test_ways_are_tried_in_every_fold():
+    plan = FinishPlan(("run0",), ("run0",), 9, 5)
+    [once] = make_front([0.9])
+    folded = replace(once, folds=5)
+
+    assert guess_s([folded], plan, 1) > 3 * guess_s([once], plan, 1)
 
 
 def test_the_models_that_add_least_go_first():

@@ -72,3 +72,13 @@ def test_mean_and_deviation_are_those_of_the_training_pixels():
 
     assert data.mean == pytest.approx(train.pixels.double().mean().item())
     assert data.std == pytest.approx(train.pixels.double().std(correction=0).item())
+
+
+def test_each_image_validates_in_one_fold_and_trains_in_the_others():
+    train, val = IMAGES.take(slice(70)), IMAGES.take(slice(70, None))
+    folds = ImageData("numbers", train, val, load_test=lambda: IMAGES).make_folds(4)
+
+    held_out = [number for fold in folds for number in ids(fold.val)]
+    assert sorted(held_out) == list(range(100))
+    for fold in folds:
+        assert sorted([*ids(fold.train), *ids(fold.val)]) == list(range(100))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from paretune.data.images import Images, Splitting, assemble
+from paretune.data.splitting import deal_folds
 from paretune.errors import ConfigError, DataError
 
 COUNTS = st.lists(st.integers(3, 40), min_size=2, max_size=8)
@@ -138,3 +139,19 @@ def test_a_number_that_leaves_a_class_out_is_told_what_fits(val_size, fitting):
         match=rf"data.splitting.val_size `{val_size}` .*; expected {fitting}; set data.spl",
     ):
         Splitting(val_size=val_size, how="stratified").split(images([3, 3, 3]))
+
+
+@given(
+    st.lists(st.integers(5, 40), min_size=2, max_size=5),
+    st.integers(2, 5),
+)
+def test_folds_have_equal_shares_of_every_class(counts, number):
+    labels = images(counts).labels.numpy()
+    folds = deal_folds(labels, number)
+
+    for label in range(len(counts)):
+        in_folds = np.bincount(folds[labels == label], minlength=number)
+        assert in_folds.max() - in_folds.min() <= 1
+    sizes = np.bincount(folds, minlength=number)
+    assert sizes.max() - sizes.min() <= 1
+    assert (folds == deal_folds(labels, number)).all()

@@ -28,14 +28,17 @@ TRYING_SWEEPS = 2
 
 @dataclass(frozen=True)
 class Member:
-    """A model on the front of a search: its run, its ``cost`` and ``score``, and the
-    seconds of an epoch of its training.
+    """A model on the front of a search: its run, its ``cost``, its ``score`` and the
+    standard error of that, the seconds of an epoch of its training, and the ``folds``
+    that it was scored in.
     """
 
     run_id: str
     cost: float
     score: float
     epoch_s: float
+    standard_error: float = 0.0
+    folds: int = 1
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def plan_finish(
     Shorter trainings come first where hours are short, then fewer bands, fewer seeds,
     and at last fewer models. One model with one seed is the least.
     """
-    chosen = thin(keep_useful(members), MOST_MEMBERS, cost)
+    chosen = thin(keep_better(keep_useful(members)), MOST_MEMBERS, cost)
     while True:
         is_last = len(chosen) == 1
         for level in _list_levels(seeds, is_last=is_last):
@@ -111,6 +114,17 @@ def keep_useful(members: Sequence[Member]) -> list[Member]:
     best = max(member.score for member in members)
     useful = [member for member in members if member.score >= LEAST_SHARE * best]
     return sorted(useful, key=lambda member: member.cost)
+
+
+def keep_better(members: Sequence[Member]) -> list[Member]:
+    """Those of the ``members``, by rising cost, that are better than the last one that
+    is kept by more than its standard error: less may be luck.
+    """
+    kept = [members[0]]
+    for member in members[1:]:
+        if member.score > kept[-1].score + member.standard_error:
+            kept.append(member)
+    return kept
 
 
 def thin(members: Sequence[Member], most: int, cost: str) -> list[Member]:
@@ -174,7 +188,7 @@ def guess_s(members: Sequence[Member], plan: FinishPlan, n_workers: int) -> floa
     for member in members:
         trainings = plan.seeds
         if member.run_id in plan.representatives:
-            trainings += WAYS_TRIED
+            trainings += WAYS_TRIED * member.folds
         one_s = TRAINING_S + plan.epochs * member.epoch_s * LONGER_EPOCH
         trainings_s += trainings * one_s
     sweeps = 1

@@ -104,7 +104,7 @@ class Record:
 def _read_length(plain: Mapping[str, Any] | None) -> SearchLength | None:
     if plain is None:
         return None
-    return SearchLength(int(plain["epochs"]), int(plain["first_rung"]))
+    return SearchLength(**{name: int(value) for name, value in plain.items()})
 
 
 def _read_plan(plain: Mapping[str, Any] | None) -> FinishPlan | None:

@@ -8,11 +8,12 @@ on.
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import prod
+from math import isnan, prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from hydra.errors import CompactHydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -21,7 +22,7 @@ from hydra_plugins.paretune_sweeper._progress import format_duration
 from paretune import paths
 from paretune.auto.deadline import Deadline
 from paretune.auto.finish_plan import FinishPlan, Member, Time, plan_finish
-from paretune.auto.lengths import SearchLength, choose_length
+from paretune.auto.lengths import ImageCounts, SearchLength, choose_length
 from paretune.auto.record import Record
 from paretune.auto.ways import Way
 from paretune.commands import train
@@ -31,6 +32,7 @@ from paretune.commands.auto_request import (
     CONFIG,
     EPOCHS,
     FIRST_RUNG,
+    FOLDS,
     N_JOBS,
     Request,
     read_request,
@@ -40,6 +42,7 @@ from paretune.commands.mistakes import EXIT_CODE, exit_on_mistake
 from paretune.commands.parsing import format_count
 from paretune.commands.sweep import MULTIRUN_OPTIONS
 from paretune.errors import StoreError
+from paretune.front import compute_standard_error
 
 if TYPE_CHECKING:
     from paretune.data.survey import Survey
@@ -61,6 +64,7 @@ LEAST_SEARCH_S = 5.0  # with less left a search does not begin again
 # What models and reports take of the time, at most this share of it.
 FILES_S = 45.0
 FILES_SHARE = 0.1
+SCORED_SPLITS = ("train", "val")
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -165,9 +169,17 @@ def _choose_length(request: Request, found: "Survey") -> SearchLength:
     from paretune.data import fit_to_data
 
     model = {"image_shape": None, "num_classes": None}
-    n_pixels = prod(fit_to_data(model, request.data)["image_shape"])
+    scored = [found.parts[split] for split in SCORED_SPLITS if split in found.parts]
+    labels = np.concatenate([part.labels for part in scored])
+    n_train = len(found.parts["train"])
+    images = ImageCounts(
+        train=n_train,
+        val=len(labels) - n_train,
+        of_rarest=int(np.bincount(labels).min()),
+        pixels=prod(fit_to_data(model, request.data)["image_shape"]),
+    )
     core_s = SEARCH_SHARE * request.total_s * request.n_workers
-    return choose_length(len(found.parts["train"]), n_pixels, core_s)
+    return choose_length(images, core_s)
 
 
 def _list_search_lines(
@@ -182,6 +194,10 @@ def _list_search_lines(
     if not request.is_set(EPOCHS):
         lines.append(f"{EPOCHS}{length.epochs}")
         lines.append(f"{FIRST_RUNG}{length.first_rung}")
+    if length.folds > 1 and not request.is_set(FOLDS):
+        lines.append(f"{FOLDS}{length.folds}")
+        lines.append("selection.epoch=last")
+        lines.append(f"hydra.sweeper.race.rungs={length.rungs}")
     if not request.is_set(N_JOBS):
         lines.append(f"{N_JOBS}{request.n_workers}")
     lines.append(f"hydra.sweeper.timeout_s={deadline.read_left_s():.1f}")
@@ -215,16 +231,31 @@ def _read_members(results: "SweepResults") -> list[Member]:
     """The models on the front of the search."""
     members: list[Member] = []
     for row in results.members.to_dict("records"):
-        epochs = _count_epochs(row["config"]["trainer"])
+        config = row["config"]
+        epochs = _count_epochs(config["trainer"]) * _count_folds(config)
         members.append(
             Member(
                 run_id=row["run_id"],
                 cost=float(row[results.cost]),
                 score=float(row[results.f1]),
                 epoch_s=float(row["seconds"]) / epochs,
+                standard_error=_read_standard_error(row, results),
+                folds=_count_folds(row["config"]),
             )
         )
     return members
+
+
+def _read_standard_error(row: Mapping[Hashable, Any], results: "SweepResults") -> float:
+    """The standard error of a model's score; 0 where the images were not counted."""
+    n_images = float(row["val_images"])
+    if isnan(n_images):
+        return 0.0
+    return compute_standard_error(float(row[results.f1]), n_images)
+
+
+def _count_folds(config: Mapping[str, Any]) -> int:
+    return int(config["selection"].get("folds", 1))
 
 
 def _count_epochs(trainer: Mapping[str, Any]) -> int:
@@ -259,7 +290,10 @@ def _find_left_s(request: Request, record: Record) -> float:
 def _describe_search(request: Request, length: SearchLength) -> str:
     workers = format_count(request.n_workers, "worker")
     time = format_duration(SEARCH_SHARE * request.total_s)
-    return f"search for {time} with {workers}, {length.epochs} epochs a training"
+    words = f"search for {time} with {workers}, {length.epochs} epochs a training"
+    if length.folds > 1:
+        words += f", scored on all images in {length.folds} folds as they are few"
+    return words
 
 
 def _describe_plan(plan: FinishPlan) -> str:

@@ -23,7 +23,7 @@ from paretune.commands.auto_request import Request
 from paretune.commands.retrain import Request as Retrainings
 from paretune.commands.retrain import Wanted, check_code, list_missing, train_again
 from paretune.commands.retraining import Changes
-from paretune.confirmation import TRAIN
+from paretune.confirmation import TRAIN, TRAIN_AND_VAL
 from paretune.tracking.schema import RunKind
 from paretune.tracking.trial_table import records
 
@@ -196,11 +196,20 @@ class Finish:
         is_confirmed = kind is RunKind.CONFIRM
         return Changes(
             epochs=self.plan.epochs,
-            train_on=self.request.train_on if is_confirmed else TRAIN,
+            train_on=self._find_images() if is_confirmed else TRAIN,
             teacher=str(self.teacher.resolve()) if way.has_teacher else None,
             settings=way.settings,
             int8=self.request.int8 and is_confirmed,
         )
+
+    def _find_images(self) -> str:
+        """The images that the last trainings learn from: where models were scored in
+        folds all, as no part of them was held out there either.
+        """
+        if self.request.train_on:
+            return self.request.train_on
+        is_folded = any(self.members[run].folds > 1 for run in self.plan.run_ids)
+        return TRAIN_AND_VAL if is_folded else TRAIN
 
     def _describe(self, run_id: str, way: Way) -> str:
         """How a training of the run in this way goes, as the store has it."""

@@ -30,6 +30,7 @@ NOT_SEARCHED_BY = ("hours=", "seeds=", "train_on=", "hydra.", "hydra/", "storage
 PLACES = ("hydra/launcher", "hydra.launcher", "storage=", "store=", "tracking.")
 N_JOBS = "hydra.sweeper.n_jobs="
 EPOCHS = "trainer.max_epochs="
+FOLDS = "selection.folds="
 FIRST_RUNG = "hydra.sweeper.race.min_epochs="
 
 
@@ -38,14 +39,15 @@ class Request:
     """A person's request.
 
     ``overrides`` are Hydra's. ``total_s`` are the seconds of all stages. With ``int8``
-    the models are confirmed in whole numbers.
+    the models are confirmed in whole numbers. ``train_on`` is ``None`` where a person
+    leaves it to the data.
     """
 
     name: str
     overrides: tuple[str, ...]
     total_s: float
     seeds: int
-    train_on: str
+    train_on: str | None
     cost: str
     int8: bool
     n_workers: int

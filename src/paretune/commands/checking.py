@@ -171,6 +171,12 @@ def check_unseen(config: Mapping[str, Any], *, in_sweep: bool) -> None:
         )
     if in_sweep:
         _check_sweep_is_blind(config)
+    folds = config["selection"].get("folds", 1)
+    if config["test"] and folds > 1:
+        raise ConfigError(
+            f"selection.folds `{folds}` gives as many networks, and test `true` reads the "
+            "test set with one; leave one of the two out"
+        )
 
 
 def _trains_on_validation(data: Mapping[str, Any]) -> bool:

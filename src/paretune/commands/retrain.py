@@ -98,6 +98,8 @@ def main(cfg: DictConfig) -> Sequence[float]:
     member, sweep = read_run(store, job.training.run_id)
     check_code(member.config, job.training.run_id, job.trust)
     config = changes.make_config(member.config, job.training.seed)
+    if job.reads_test:
+        config["selection"] = {**config["selection"], "folds": 1}
     how = str(changes.describe(config))
     warn_without_effect(config["trainer"], changes.settings)
     with _make_recorder(store, sweep, member, job, how) as recorder:

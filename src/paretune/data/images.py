@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paretune.data.arrays import Arrays
-from paretune.data.splitting import Mask, Splitting, divide
+from paretune.data.splitting import Mask, Splitting, deal_folds, divide
 from paretune.errors import ConfigError, DataError
 from paretune.settings import check
 
@@ -102,6 +102,22 @@ class ImageData:
                 "1 or more, or set selection.split=test"
             )
         return self
+
+    def make_folds(self, number: int) -> "list[ImageData]":
+        """The training and validation images divided into ``number`` parts with equal
+        shares of every class, always the same ones: each time another part is what
+        validates, and the others train.
+
+        Raises :class:`~paretune.errors.ConfigError` where a class has fewer images.
+        """
+        images = self.train.join(self.val)
+        of_images = deal_folds(images.labels.numpy(), number)
+        folds: list[ImageData] = []
+        for fold in range(number):
+            is_held_out = of_images == fold
+            train = images.take(~is_held_out)
+            folds.append(replace(self, train=train, val=images.take(is_held_out)))
+        return folds
 
     def make_scaling(self, how: str) -> Scaling:
         """``standard``: mean 0 and deviation 1 over the training split; ``unit``: 0 to

@@ -14,6 +14,7 @@ from paretune.settings import check
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int64]
+FOLD_SEED = 0
 SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -201,6 +202,29 @@ def _draw_by_sklearn(labels: Labels, size: int, seed: int) -> Labels:
         np.arange(len(labels)), test_size=size, random_state=seed, stratify=labels
     )
     return np.asarray(drawn)
+
+
+def deal_folds(labels: Labels, number: int) -> Labels:
+    """For each image the fold, from 0, that it is in: ``number`` folds, to which the
+    images of each class are dealt in a random order, always the same one.
+
+    Raises :class:`~paretune.errors.ConfigError` if a class has fewer images.
+    """
+    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if counts.min() < number:
+        raise ConfigError(
+            f"selection.folds `{number}` leave a fold without images of a class: the "
+            f"rarest one has {counts.min()}; set selection.folds to that at most"
+        )
+    rng = np.random.default_rng(FOLD_SEED)
+    folds = np.empty(len(labels), dtype=np.int64)
+    dealt = 0
+    for place in range(len(counts)):
+        rows = rng.permutation(np.flatnonzero(places == place))
+        # The next class goes on where this one ends, so that folds are of one size.
+        folds[rows] = (dealt + np.arange(len(rows))) % number
+        dealt += len(rows)
+    return folds
 
 
 def _draw_one_of_each(labels: Labels, size: int, seed: int, least_left: int) -> Labels:

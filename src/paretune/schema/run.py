@@ -6,7 +6,13 @@ from dataclasses import dataclass, make_dataclass
 from typing import Any
 
 from paretune.costs import COSTS
-from paretune.schema.field import check_settings, choice, optional_whole_number
+from paretune.errors import ConfigError
+from paretune.schema.field import (
+    check_settings,
+    choice,
+    optional_whole_number,
+    whole_number,
+)
 
 
 @dataclass(frozen=True)
@@ -16,6 +22,11 @@ class Selection:
     Many published recipes keep no validation split and report the best or the last
     epoch on the test set. ``split: test`` is for comparing with them, in single runs;
     no sweep may do it.
+
+    With several ``folds`` the training and validation images are divided into so many
+    parts. Each part is scored by a network that was trained on the others, and the
+    score is of all images (Stone 1974,
+    https://doi.org/10.1111/j.2517-6161.1974.tb00994.x).
     """
 
     epoch: str = choice(
@@ -35,12 +46,28 @@ class Selection:
         ),
     )
 
+    folds: int = whole_number(
+        1,
+        (
+            "parts that training and validation images are divided into, each scored by a "
+            "network trained on the others; for few images"
+        ),
+        least=1,
+    )
+
     def __post_init__(self) -> None:
         check_settings(self, "selection")
+        if self.folds > 1 and self.split == "test":
+            raise ConfigError(
+                f"selection.folds `{self.folds}` are of the training images, and "
+                "selection.split `test` scores others; leave one of them out"
+            )
 
     @property
     def rule(self) -> str:
         """The rule in words."""
+        if self.folds > 1:
+            return f"{self.epoch} epoch, scored in {self.folds} folds"
         if self.epoch == "best":
             return f"best epoch by {self.by} on {self.split}"
         return "last epoch on test" if self.split == "test" else "last epoch"

@@ -112,6 +112,7 @@ VAL_F1 = Split.VALIDATION.f1
 BEST_EPOCH = "best_epoch"
 SECONDS = "seconds"
 IMAGES_PER_S = "images_per_s"
+VAL_IMAGES = "val_images"  # that it was scored on
 # The field of a point that each metric is.
 SCORES = {
     VAL_F1: "f1",

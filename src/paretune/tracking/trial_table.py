@@ -13,6 +13,7 @@ from paretune.tracking.schema import (
     N_PARAMS,
     SCORES,
     VAL_F1,
+    VAL_IMAGES,
     State,
     Status,
     Tag,
@@ -21,7 +22,7 @@ from paretune.tracking.schema import (
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-FIGURES = (*COST_METRICS.values(), *SCORES, IMAGES_PER_S)
+FIGURES = (*COST_METRICS.values(), *SCORES, IMAGES_PER_S, VAL_IMAGES)
 TRIAL_PART = Part(
     (
         Tag.MODEL,
