@@ -18,7 +18,7 @@ from paretune import models
 from paretune.data import load
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError, Paused
-from paretune.front import Candidate, Point
+from paretune.front import Candidate, Point, compute_standard_error
 from paretune.schema import Averaging, Restarts, Selection
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
@@ -233,6 +233,9 @@ def _finish(
     many images it was scored.
     """
     point = _make_point(experiment.candidate, trained, recorder)
+    trial = current_trial()
+    if trial:
+        trial.tell_standard_error(compute_standard_error(point.f1, n_scored))
     if recorder:
         recorder.tag(Tag.LAYOUT, str(trained.execution))
         recorder.tag(Tag.RULE, training.selection.rule)

@@ -143,6 +143,8 @@ def compute_standard_error(f1: float, n_images: float) -> float:
     """About the standard error of an F1 over so many images, as if each were right
     with that probability; NaN where their number is not known.
     """
+    if not n_images > 0:
+        return nan
     return float(np.sqrt(max(0.0, f1 * (1.0 - f1)) / n_images))
 
 

@@ -55,6 +55,8 @@ def trial(
         "best_epoch": 3,
         "seconds": 2.0,
         "images_per_s": 100.0,
+        "val_images": 400.0,
+        "val_f1_se": (f1 * (1 - f1) / 400) ** 0.5,
         "seed": 0,
         "layers": "",
         "data": "digits",

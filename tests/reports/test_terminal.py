@@ -128,7 +128,10 @@ def test_questions_are_answered_in_lines():
         "Nothing confirmed beats known <net> (300 parameters, test accuracy 0.9000, "
         "honest); worth paretune confirm"
     )
-    assert lines[4] == "F1 is validation F1."
+    assert lines[4] == (
+        "F1 is validation F1, on 400 images: one of them is 0.0025; se is the standard "
+        "error."
+    )
 
 
 def test_a_confirmed_model_that_beats_a_published_one_is_named():
@@ -201,3 +204,13 @@ def test_what_cannot_be_compared_is_said():
     assert answer_query(mixed)[-1].startswith(
         "Beware: the models are of different data (digits, mnist), so that"
     )
+
+
+def test_scores_have_a_standard_error_where_their_images_were_counted():
+    counted = trial(0, 100, 0.9)
+    unknown = trial(1, 200, 0.95, val_images=nan, val_f1_se=nan)
+    table = build_results_table(results_of([counted, unknown]))
+    column = [column for column in table.columns if column.header == "se"]
+
+    assert list(column[0].cells) == ["0.0150", ""]
+    assert answer_query(results_of([unknown]))[-1] == "F1 is validation F1."

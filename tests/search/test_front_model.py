@@ -27,3 +27,27 @@ def test_mutations_are_of_large_members_of_the_front_too_where_most_are_small():
 
     assert (sizes > 140).mean() > 0.25
     assert (sizes < 100).mean() > 0.25
+
+
+def make_model(deviation: float) -> FrontModel:
+    """A model of a line of measurements, of which the last one was lucky."""
+    seen: list[Observation] = []
+    for width in range(2, 20):
+        params = dict.fromkeys(SPACE.common, width)
+        loss = -3.0 if width == 19 else -width / 20
+        seen.append(Observation(params, loss, None, width, deviation))
+    return FrontModel(FEASIBLE, 0.0, Columns(SPACE), History(seen=seen))
+
+
+def test_a_lucky_score_is_believed_as_far_as_it_is_certain():
+    certain, some, little = (make_model(deviation) for deviation in (0.0, 0.5, 5.0))
+    losses = [model.known[-1, 1] for model in (certain, some, little)]
+
+    assert losses[0] == -3.0
+    assert losses[0] < losses[1] < losses[2] < -0.5
+
+
+def test_certain_scores_are_believed_as_they_are():
+    known = make_model(0.0).known
+
+    assert known[:-1, 1].tolist() == [-width / 20 for width in range(2, 19)]

@@ -23,6 +23,7 @@ from paretune.search.claims import LATEST, ask, read_worker, reclaim, requeue
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.grid_sampler import COUNTED_AT_ONCE, GridSampler
+from paretune.search.partial_curves import PartialCurve
 from paretune.search.space_parser import parse_space
 from paretune.search.storage import note, read_note, read_study_notes
 from paretune.search.study import ask_to_stop, list_finished, open_study
@@ -532,3 +533,14 @@ def test_a_sweep_over_a_grid_ends_with_the_last_configuration_that_fits(tmp_path
     assert len(tried) == len(set(tried)) == 5 + 2 + 1 + 1 + 1  # of a 1 to 5
     assert limits.reached(study) == "every configuration that fits was tried"
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 10
+
+
+def test_a_task_may_tell_how_certain_its_score_is(study):
+    def task(trial, overrides):
+        trial.tell_standard_error(0.02)
+        return [3.0, 0.9]
+
+    work(study, sweep(1), task)
+    curve = PartialCurve.of(study.trials[0], score_at=1)
+
+    assert curve.deviation == pytest.approx(0.2)

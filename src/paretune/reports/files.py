@@ -24,6 +24,7 @@ from paretune.reports.query import Query
 from paretune.settings import LONGEST_NAME_BYTES, join_overrides
 from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.points import points_of
+from paretune.tracking.schema import VAL_F1_SE, VAL_IMAGES, Split
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,9 @@ def write_csv(results: SweepResults, path: Path) -> None:
 
     No cell is a formula to a spreadsheet.
     """
-    scores = (results.split.f1, results.split.accuracy)
+    scores = [results.split.f1, results.split.accuracy]
+    if results.split is Split.VALIDATION:
+        scores += [VAL_F1_SE, VAL_IMAGES]
     table = _table_of(results.members)
     _write_table(table, path, (*COSTS, *scores, *FRONT_COLUMNS))
 

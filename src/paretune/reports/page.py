@@ -36,7 +36,7 @@ from paretune.reports.findings import SweepResults, count_unfinished
 from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
 from paretune.tracking import Store, read_curve
-from paretune.tracking.schema import VAL_F1
+from paretune.tracking.schema import VAL_F1, VAL_F1_SE, VAL_IMAGES
 from paretune.tracking.trial_table import complete_rows, records
 
 MOST_CURVES = 60  # raced trials that are shown
@@ -77,6 +77,8 @@ def _heading(results: SweepResults) -> dict[str, Any]:
         "columns": [cost.column for cost in COSTS.values()],
         "title": results.title,
         "score": results.score,
+        "has_errors": bool(results.models[VAL_F1_SE].notna().any())
+        and not results.query.confirmed,
         "facts": _facts(results),
         "published": bool(results.references),
         "units": units(),
@@ -226,6 +228,8 @@ def _names_in_script(results: SweepResults) -> dict[str, str]:
         "trial": "number",
         "experiment_id": "experiment",
     }
+    if not results.query.confirmed:
+        names[VAL_F1_SE] = "se"
     if results.query.confirmed:  # the interval, which one seed has not
         names[f"{results.f1}_low"] = "f1Low"
         names[f"{results.f1}_high"] = "f1High"
@@ -242,6 +246,9 @@ def _facts(results: SweepResults) -> list[tuple[str, str]]:
         *_format_unfinished(trials),
         ("data", ", ".join(data)),
     ]
+    images = results.models[VAL_IMAGES].max()
+    if not results.query.confirmed and images > 0:
+        facts.append(("scored on", f"{images:,.0f} images, one is {1 / images:.4f}"))
     for name, cap in _caps_by_name(results).items():
         facts.append(("cap", f"{cap:,} {COSTS[name].unit}"))
     if trials["ended"].notna().any():

@@ -19,7 +19,7 @@ from paretune.reports.confirmed import (
 )
 from paretune.reports.findings import SweepResults
 from paretune.reports.layer_words import format_layers
-from paretune.tracking.schema import N_PARAMS
+from paretune.tracking.schema import N_PARAMS, VAL_F1_SE, VAL_IMAGES
 from paretune.tracking.trial_table import records
 
 WIDE = 105  # columns of a terminal that has room for every cost
@@ -38,20 +38,34 @@ def build_results_table(results: SweepResults, width: int = WIDE) -> Table:
         return build_confirmed_table(models, results.title, costs)
     costs = _shown_costs(results, width)
     headings = [cost_of_metric(cost).heading for cost in costs]
+    scores = ["val F1", "val acc"]
+    has_errors = results.members[VAL_F1_SE].notna().any()
+    if has_errors:
+        scores.insert(1, "se")
     table = _build_table(
-        results.title, (*headings, "val F1", "val acc"), ("family", "layers", "run")
+        results.title, (*headings, *scores), ("family", "layers", "run")
     )
     for model in records(results.members):
         counts = [_format_cost(model, cost) for cost in costs]
+        figures = [f"{model['val_f1']:.4f}", f"{model['val_accuracy']:.4f}"]
+        if has_errors:
+            figures.insert(1, _format_standard_error(model))
         table.add_row(
             *counts,
-            f"{model['val_f1']:.4f}",
-            f"{model['val_accuracy']:.4f}",
+            *figures,
             model["family"],
             format_layers(model["config"]),
             model["run_id"][:8],
         )
     return table
+
+
+def _format_standard_error(model: Mapping[str, Any]) -> str:
+    """The standard error of a validation F1; empty where the images were not
+    counted.
+    """
+    error = model[VAL_F1_SE]
+    return "" if isnan(error) else f"{error:.4f}"
 
 
 def _shown_costs(results: SweepResults, width: int) -> list[str]:
@@ -152,10 +166,24 @@ def answer_query(results: SweepResults, *, beats: str | None = None) -> list[str
     if beats is not None:
         reference = _find_reference(beats, results.references)
         lines.append(_describe_beating(results, reference))
-    lines.append(f"F1 is {results.score}.")
+    lines.append(f"F1 is {results.score}{_describe_images(results)}.")
     if results.mixture:
         lines.append(f"Beware: {results.mixture}.")
     return lines
+
+
+def _describe_images(results: SweepResults) -> str:
+    """How many images the best model was scored on, and what that is worth; empty
+    where they were not counted.
+    """
+    best = records(results.members)[-1]
+    if results.query.confirmed or isnan(best[VAL_IMAGES]):
+        return ""
+    images = best[VAL_IMAGES]
+    return (
+        f", on {images:,.0f} images: one of them is {1 / images:.4f}; se is the standard "
+        "error"
+    )
 
 
 def _extreme_lines(results: SweepResults) -> list[str]:

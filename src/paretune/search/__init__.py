@@ -18,6 +18,10 @@ def always(epoch: int, values: Sequence[float]) -> bool:
     return True
 
 
+def forget(standard_error: float) -> None:
+    """Outside of a sweep nobody asks how sure a score is."""
+
+
 def choose_alone(name: str, choose: Choose) -> dict[str, Any]:
     """The value of a trial that has no study to share it through."""
     return dict(choose())
@@ -43,6 +47,13 @@ class TrialHandle:
     share: Callable[[str, Choose], dict[str, Any]] = choose_alone
     n_alike: float = 1.0
     timeout_s: float | None = None
+    note_error: Callable[[float], None] = forget
+
+    def tell_standard_error(self, standard_error: float) -> None:
+        """Tell the standard error of the trial's score at its end, such as one over few
+        images has. The sampler ``front`` then believes lucky scores less.
+        """
+        self.note_error(standard_error)
 
     def report(self, epoch: int, *values: float) -> None:
         """Tell what the trial has after ``epoch`` (from 1): its cost and its score, or

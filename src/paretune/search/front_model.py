@@ -85,17 +85,13 @@ class FrontModel:
         self.branches = _keep_promising(feasible, history)
         seen = self._keep_whole(history.seen)
 
-        self.members: list[Configuration] = []
-        losses: list[float] = []
-        for observation in seen:
-            if observation.epoch is None:
-                self.members.append(observation.params)
-                losses.append(observation.loss)
-        self.known = self._make_points(self.members, np.array(losses))
-
+        ended = [observation for observation in seen if observation.epoch is None]
+        self.members = [observation.params for observation in ended]
         self.surrogate: Predictor | None = None
         if len(seen) >= FEWEST:
             self.surrogate = self._fit_surrogate(seen)
+        self.known = self._make_points(self.members, self._estimate_losses(ended))
+        if self.surrogate:
             running = [params for params in history.running if self._is_whole(params)]
             if running:
                 self._add_running(self.surrogate, running)
@@ -126,6 +122,19 @@ class FrontModel:
             return False
         [cost] = self._weigh([params])
         return isfinite(cost)
+
+    def _estimate_losses(self, ended: Sequence[Observation]) -> Floats:
+        """The losses ``(N,)`` at the ends of trainings: each as it was measured, or, as
+        far as it is uncertain, between that and what is expected there. Or the front
+        would be that of the luckiest.
+        """
+        losses = np.array([one.loss for one in ended])
+        deviations = np.array([one.deviation for one in ended])
+        if self.surrogate is None or not deviations.any():
+            return losses
+        expected, spread = self.surrogate.predict(self._make_rows_of(ended))
+        share = spread**2 / (spread**2 + deviations**2)
+        return np.asarray(share * losses + (1 - share) * expected)
 
     def _fit_surrogate(self, seen: Sequence[Observation]) -> Predictor:
         if len(self.columns) <= MOST_OF_PROCESS:

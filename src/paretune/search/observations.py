@@ -23,13 +23,15 @@ class Observation:
     """A measurement: the parameters, and the log error after so many epochs.
 
     ``epoch`` is that of the rung it was taken at; ``None`` at the end of the training.
-    ``trial`` is the number of the trial.
+    ``trial`` is the number of the trial. ``deviation`` is the standard error of the
+    loss, 0 if nobody has told it.
     """
 
     params: Configuration
     loss: float
     epoch: int | None
     trial: int | None = None
+    deviation: float = 0.0
 
     @property
     def key(self) -> ObservationKey:
@@ -46,7 +48,9 @@ class Observation:
             for epoch, loss in curve.rung_losses.items()
         ]
         if curve.end_loss is not None:
-            observations.append(cls(curve.params, curve.end_loss, None, trial))
+            observations.append(
+                cls(curve.params, curve.end_loss, None, trial, curve.deviation)
+            )
         return observations
 
 

@@ -12,18 +12,22 @@ from paretune.search.costs import Configuration
 from paretune.search.pausing import Pause, read_pause
 from paretune.search.racing import read_rung_scores
 
+STANDARD_ERROR = "standard error"  # of a trial's score: its attribute
+
 
 @dataclass(frozen=True)
 class PartialCurve:
     """A trial as far as it was trained: its log error at each rung of a race by the
     epoch, and at its end if it is there; ``pause`` is where it waits, or waited last,
-    if it did.
+    if it did. ``deviation`` is how far the log error at the end is off, as a standard
+    error; 0 where nobody has told.
     """
 
     params: Configuration
     rung_losses: Mapping[int, float]
     end_loss: float | None = None
     pause: Pause | None = None
+    deviation: float = 0.0
 
     @classmethod
     def of(cls, trial: FrozenTrial, score_at: int) -> "PartialCurve":
@@ -32,10 +36,14 @@ class PartialCurve:
         for epoch, score in read_rung_scores(trial.user_attrs).items():
             rung_losses[epoch] = compute_log_error(score)
         end_loss = None
+        deviation = 0.0
         if trial.values:
-            end_loss = compute_log_error(trial.values[score_at])
+            score = trial.values[score_at]
+            end_loss = compute_log_error(score)
+            standard_error = trial.user_attrs.get(STANDARD_ERROR, 0.0)
+            deviation = standard_error / max(1 - score, LEAST_ERROR)
         params = configuration_of(trial)
-        return cls(params, rung_losses, end_loss, read_pause(trial))
+        return cls(params, rung_losses, end_loss, read_pause(trial), deviation)
 
     def until_pause(self) -> "PartialCurve":
         """What of it was there when it waited last; nothing if it never did."""

@@ -30,6 +30,7 @@ from paretune.search.claims import (
     requeue,
 )
 from paretune.search.interrupts import Watch, begin_anew, is_interrupt, is_termination
+from paretune.search.partial_curves import STANDARD_ERROR
 from paretune.search.pausing import Pause, read_pause
 from paretune.search.racing import Answer, Race, decide_pause, judge, read_rung_scores
 from paretune.search.space import Space
@@ -190,6 +191,7 @@ class _Attempt:
             share=partial(share_value, self.study),
             n_alike=self.sweep.count_alike(),
             timeout_s=self.sweep.limits.timeout_s,
+            note_error=partial(self.trial.set_user_attr, STANDARD_ERROR),
         )
         with watch, beating(self.study, self.trial), make_current(handle):
             returned = objective(handle, overrides)

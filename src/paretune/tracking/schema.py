@@ -113,6 +113,7 @@ BEST_EPOCH = "best_epoch"
 SECONDS = "seconds"
 IMAGES_PER_S = "images_per_s"
 VAL_IMAGES = "val_images"  # that it was scored on
+VAL_F1_SE = "val_f1_se"  # a column: the standard error of the F1 on so many
 # The field of a point that each metric is.
 SCORES = {
     VAL_F1: "f1",

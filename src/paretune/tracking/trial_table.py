@@ -1,10 +1,10 @@
 """Trials as a table, a row each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
-from paretune.front import costs_of, front
+from paretune.front import compute_standard_error, costs_of, front
 from paretune.tracking.config_tags import configs_of
 from paretune.tracking.entities import Part, Run
 from paretune.tracking.schema import (
@@ -13,6 +13,7 @@ from paretune.tracking.schema import (
     N_PARAMS,
     SCORES,
     VAL_F1,
+    VAL_F1_SE,
     VAL_IMAGES,
     State,
     Status,
@@ -72,7 +73,7 @@ def build_table(runs: Sequence[Run]) -> "DataFrame":
             "front": False,
             "family": _tag_of_each(runs, Tag.FAMILY),
             "model": [_option_of(run) for run in runs],
-            **_figures_of(runs),
+            **_with_standard_errors(_figures_of(runs)),
             "seed": [int(config.get("seed", 0)) for config in configs],
             "layers": _tag_of_each(runs, Tag.LAYERS),
             "data": _tag_of_each(runs, Tag.DATA),
@@ -86,6 +87,15 @@ def build_table(runs: Sequence[Run]) -> "DataFrame":
             "experiment_id": [run.info.experiment_id for run in runs],
         }
     )
+
+
+def _with_standard_errors(
+    figures: Mapping[str, "Series[Any]"],
+) -> dict[str, "Series[Any] | list[float]"]:
+    """The figures, and the standard error of each validation F1."""
+    scored = zip(figures[VAL_F1], figures[VAL_IMAGES], strict=True)
+    errors = [compute_standard_error(f1, images) for f1, images in scored]
+    return {**figures, VAL_F1_SE: errors}
 
 
 def _tag_of_each(runs: Sequence[Run], name: str) -> list[str]:

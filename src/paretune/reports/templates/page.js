@@ -22,7 +22,7 @@ function frontOf(points) {
 
 function hover(p) {
   const lines = (p.searched || []).slice(0, 14).concat(p.searched?.length > 14 ? ["..."] : []);
-  const head = `<b>F1 ${p.f1.toFixed(4)}</b>`, costs = Object.entries(data.units).filter(([cost]) => p[cost] !== null);
+  const head = `<b>F1 ${withError(p)}</b>`, costs = Object.entries(data.units).filter(([cost]) => p[cost] !== null);
   lines.unshift(...costs.map(([cost, unit]) => `${p[cost].toLocaleString("en")} ${unit}`));
   return [head, `${words(p.family)} ${words(p.layers)}`, ...lines.map(words), `trial ${p.number}, run ${p.run.slice(0, 8)}`].join("<br>");
 }
@@ -35,6 +35,10 @@ function intervals(points) {  // of confirmed models; one seed has none
   return { error_y: { type: "data", symmetric: false, array: above, arrayminus: below, color: data.intervalColour, thickness: 1.6, width: 4 } };
 }
 
+function withError(p) {  // the F1 and its standard error, where that is known
+  const f1 = p.f1.toFixed(4);
+  return p.se == null ? f1 : `${f1} ± ${p.se.toFixed(4)}`;
+}
 function f1Ticks(lowest, highest) {  // the usual ones, or, of a narrow axis, at least three at equal steps
   const usual = data.ticks.filter(f1 => lowest <= f1 && f1 <= highest);
   if (usual.length >= data.fewestTicks) return usual;
@@ -127,7 +131,7 @@ function fillTable(front, narrow) {
       const td = cell(row, p[cost] === null ? "" : p[cost].toLocaleString("en"), true);
       if (cost !== axis()) td.classList.add("wide");
     }
-    cell(row, p.f1.toFixed(4), true);
+    cell(row, withError(p), true);
     cell(row, p.accuracy === null ? "" : p.accuracy.toFixed(4), true);
     cell(row, p.family);
     cell(row, narrow ? p.layers : data.spelt[p.run] || p.layers).className = "layers";
