@@ -15,7 +15,7 @@ def deployable(composed):
     def make(*overrides: str) -> Deployable:
         config = OmegaConf.to_container(composed(*overrides).model)
         torch.manual_seed(0)
-        samples, net = torch.rand(40, 1, 28, 28), build(config)
+        samples, net = torch.rand(40, *config["image_shape"]), build(config)
         for _ in range(2):
             net.train()(samples * 3)
         point = Point(

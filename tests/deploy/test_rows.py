@@ -252,7 +252,7 @@ def squares(tmp_path_factory):
     )
     function = ctypes.CDLL(str(folder / "kernels.so")).KERNEL_squares
     whole, address = ctypes.c_int32, ctypes.c_void_p
-    function.argtypes = [address, *[whole] * 3, address, address, *[whole] * 4]
+    function.argtypes = [address, *[whole] * 3, address, address, *[whole] * 5]
     function.argtypes += [ctypes.c_int64, whole]
     function.restype = None
     return function
@@ -260,31 +260,32 @@ def squares(tmp_path_factory):
 
 @given(
     st.tuples(st.integers(1, 3), st.integers(3, 9), st.integers(3, 9)),
-    st.sampled_from([2, 3]),
+    st.sampled_from([(2, 2), (3, 3), (1, 2), (1, 3)]),
     st.integers(1, 3),
     st.integers(0, 2**32 - 1),
 )
-def test_a_mean_is_the_exact_sum_rounded_once(squares, shape, size, step, seed):
+def test_a_mean_is_the_exact_sum_rounded_once(squares, shape, window, step, seed):
     """In steps of 1/2^8 of the sum, half upwards; rows and columns left over add
     nothing.
     """
     channels, height, width = shape
-    rows, columns = height // size, width // size
+    down, across = window
+    rows, columns = height // down, width // across
     pixels = np.random.default_rng(seed).integers(
         0, 256, (height, channels, width, step), np.uint8
     )
     out = np.full((channels, rows, columns), 99, np.int8)
     sums = np.full((channels, 2, columns), 99, np.int8)
-    factor, shift, zero = 255 // size**2, 8, -128
+    factor, shift, zero = 255 // (down * across), 8, -128
     offset = (zero << shift) + (1 << (shift - 1))
     for row in range(height):
         for channel in range(channels):
             line = pixels[row, channel].ctypes.data
-            sides = (rows, columns, size, factor, offset, shift)
+            sides = (rows, columns, *window, factor, offset, shift)
             places = (out.ctypes.data, sums.ctypes.data)
             squares(line, step, row, channel, *places, *sides)
 
-    used = pixels[: rows * size, :, : columns * size, 0].astype(int)
-    parts = used.reshape(rows, size, channels, columns, size)
+    used = pixels[: rows * down, :, : columns * across, 0].astype(int)
+    parts = used.reshape(rows, down, channels, columns, across)
     expected = (parts.sum(axis=(1, 4)).transpose(1, 0, 2) * factor + offset) >> shift
     assert np.array_equal(out, expected.clip(-128, 127))

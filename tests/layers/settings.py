@@ -5,7 +5,10 @@ from hypothesis import strategies as st
 from paretune.models.family import ACTIVATIONS, NORMS
 
 WIDTHS = st.integers(1, 7)
-SHAPES = st.tuples(st.sampled_from([1, 3]), st.integers(16, 30), st.integers(16, 30))
+CHANNELS = st.sampled_from([1, 3])
+IMAGES = st.tuples(CHANNELS, st.integers(16, 30), st.integers(16, 30))
+SIGNALS = st.tuples(CHANNELS, st.just(1), st.integers(24, 60))
+SHAPES = IMAGES | SIGNALS
 
 
 def _listed(draw, name: str, layers: int, values) -> dict[str, object]:

@@ -25,24 +25,25 @@ def test_the_families_waste_no_memory(composed, family):
     assert plan_memory(buffers).size == max(measure_in_use(len(graph.nodes), buffers))
 
 
-def pool_image(net: nn.Module, shape: tuple[int, ...] = (1, 6, 7)) -> int:
-    return trace_graph(net, shape).pool_size
+def pool_image(net: nn.Module, shape: tuple[int, ...] = (1, 6, 7)) -> tuple[int, int]:
+    return trace_graph(net, shape).pool_window
 
 
-def test_a_pool_of_squares_before_all_else_is_that_of_the_image():
+def test_a_pool_side_by_side_before_all_else_is_that_of_the_image():
     conv = nn.Conv2d(1, 2, 2)
 
-    assert pool_image(nn.Sequential(nn.AvgPool2d(2), conv)) == 2
-    assert pool_image(nn.Sequential(nn.AvgPool2d(3), nn.Flatten())) == 3
+    assert pool_image(nn.Sequential(nn.AvgPool2d(2), conv)) == (2, 2)
+    assert pool_image(nn.Sequential(nn.AvgPool2d(3), nn.Flatten())) == (3, 3)
+    assert pool_image(nn.Sequential(nn.AvgPool2d((1, 2)), conv)) == (1, 2)
     for net in (
         nn.Sequential(conv, nn.AvgPool2d(2)),
-        nn.Sequential(nn.AvgPool2d((1, 2)), conv),
+        nn.Sequential(nn.AvgPool2d((2, 1)), conv),
         nn.Sequential(nn.AvgPool2d(2, stride=1), conv),
         nn.Sequential(nn.AvgPool2d(2, padding=1), conv),
         nn.Sequential(nn.AvgPool2d(4, ceil_mode=True), conv),
         nn.Sequential(nn.AvgPool2d(2, divisor_override=3), conv),
     ):
-        assert pool_image(net) == 1
+        assert pool_image(net) == (1, 1)
 
 
 def test_an_image_that_is_read_again_is_not_pooled_first():
@@ -51,7 +52,7 @@ def test_an_image_that_is_read_again_is_not_pooled_first():
             small = nn.functional.avg_pool2d(images, 2)
             return small.mean(dim=(2, 3)) + images.mean(dim=(2, 3))
 
-    assert pool_image(Again()) == 1
+    assert pool_image(Again()) == (1, 1)
 
 
 def test_images_that_are_pooled_already_go_past_the_pool():

@@ -216,10 +216,13 @@ class Builder:
 
         return self._add(operation)
 
-    def pool(self, x: Value, stride: int) -> Value:
-        """The largest of 2 x 2 pixels, one or two pixels apart."""
+    def pool(self, x: Value, stride: int, rows: int = 2) -> Value:
+        """The largest of 2 x 2 pixels, or of 1 x 2 in maps of one row, one or two
+        pixels apart.
+        """
         require(stride in (1, 2), f"a pool with stride {stride}")
-        window = Window(2, 2, stride=stride)
+        window = Window(rows, 2, stride=stride)
+        _require_flat_if_low(window, x)
         rows, columns = window.slide(x)
 
         y = self._make_after(x, (x.maps, rows, columns))
@@ -228,9 +231,12 @@ class Builder:
 
         return self._add(operation)
 
-    def pool_means(self, x: Value, size: int) -> Value:
-        """The mean of each ``size`` x ``size`` pixels, ``size`` apart."""
-        window = Window(size, size, stride=size)
+    def pool_means(self, x: Value, size: int, rows: int | None = None) -> Value:
+        """The mean of each ``size`` x ``size`` pixels, or of ``rows`` x ``size`` in maps
+        of one row, ``size`` apart.
+        """
+        window = Window(rows or size, size, stride=size)
+        _require_flat_if_low(window, x)
         rows, columns = window.slide(x)
 
         y = self._make_after(x, (x.maps, rows, columns))
@@ -387,6 +393,14 @@ def _mark_read(x: Value) -> None:
     if x.is_read and x.is_trained:
         raise UnknownLayerError("two layers on one value")
     x.is_read = True
+
+
+def _require_flat_if_low(window: Window, x: Value) -> None:
+    """A window of fewer rows than columns moves down by as much as it moves right, so
+    that it would leave rows out.
+    """
+    is_square = window.rows == window.columns
+    require(is_square or window.rows == x.shape[1] == 1, f"a pool of {window}")
 
 
 def _require_weight(weights: Weights) -> Tensor:

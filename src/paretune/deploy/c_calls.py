@@ -53,7 +53,7 @@ class Calls:
         """
         self.used.add(ROWS)
         _, *sides = pool.shape
-        words = [self._place(pool.output), *sides, self.graph.pool_size]
+        words = [self._place(pool.output), *sides, *self.graph.pool_window]
         return ", ".join(map(str, words))
 
     def _write_concat(self, node: Node) -> list[str]:

@@ -54,7 +54,7 @@ def _write_header(model: Deployable, name: str, about: str) -> str:
         calls=lines,
         rows=rows,
         pooling=pooling,
-        pool=graph.pool_size,
+        pool=graph.pool_window,
         weights=calls.describe_weights(),
         n_weights=sum(tensor.numel() for tensor in calls.weights.values()),
         memory=memory.size,

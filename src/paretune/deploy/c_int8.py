@@ -28,7 +28,7 @@ from paretune.deploy.int8_network import Int8Node, Quantised
 from paretune.deploy.model import Deployable
 from paretune.deploy.refusals import INT8_C, naming_layer, refuse
 from paretune.memory import MemoryPlan, plan_memory
-from paretune.operations.types import Conv, Linear, MeanOfMaps
+from paretune.operations.types import ONE_EACH, Conv, Linear, MeanOfMaps
 
 GIVE_SUMS = (Conv, Linear, MeanOfMaps)  # operations that can give the logits
 MAIN_INT8 = """
@@ -72,7 +72,7 @@ def write_c_int8(
         _require_logits(last, network)
     plan = _plan_memory(network)
     program = Int8Program(network, plan)
-    is_pooled = network.image_pool > 1
+    is_pooled = network.pool_window != ONE_EACH
     rows = write_rows(program, model.net) if is_pooled else ""
     lines = _write_lines(program, model)
     name = c_name(path)
@@ -85,7 +85,7 @@ def write_c_int8(
         kernels=choose_int8_kernels(program.used),
         arrays=program.constants.describe(),
         rows=rows,
-        pool=network.image_pool,
+        pool=network.pool_window,
         calls=[line.replace("NAME_", f"{name}_") for line in lines],
         memory=plan.size,
         flash_bytes=program.constants.flash_bytes,
@@ -121,7 +121,7 @@ def _plan_memory(network: Quantised) -> MemoryPlan:
 
 def _write_lines(program: Int8Program, model: Deployable) -> list[str]:
     lines = []
-    if program.network.image_pool == 1:
+    if program.network.pool_window == ONE_EACH:
         lines.append(write_image(program, model.net))
     for node in program.network.nodes:
         with naming_layer(model, node.layer):

@@ -79,12 +79,12 @@ def write_image(program: Int8Program, net: WithScaling) -> str:
 def write_rows(program: Int8Program, net: WithScaling) -> str:
     """The arguments with which :data:`ROWS` pools an image that comes row by row."""
     _, rows, columns = program.network.image_shape
-    size = program.network.image_pool
+    down, across = program.network.pool_window
     image = program.find_place(IMAGE)
     sums = program.find_place(Scratch(IMAGE))
-    scaling = _write_scaling(program, net, pixels_of_value=size**2)
+    scaling = _write_scaling(program, net, pixels_of_value=down * across)
     program.used.update((ROWS, *ROUNDING_KERNELS))
-    return f"{image}, {sums}, {rows}, {columns}, {size}, {scaling}"
+    return f"{image}, {sums}, {rows}, {columns}, {down}, {across}, {scaling}"
 
 
 def _write_scaling(

@@ -38,7 +38,7 @@ def render_header(
         layout=model.layout(classes),
         about=[in_comment(line) for line in about.splitlines()],
         guard=GUARD,
-        reach=views.reach if views else 0,
+        reach=views.reach if views else None,
         views=len(views.corners) if views else 1,
     )
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -14,7 +14,13 @@ from paretune.layers.image_pool import count_row_sums
 from paretune.layers.types import Shape
 from paretune.memory import Buffer, MemoryUse, find_buffers
 from paretune.operations import IMAGE
-from paretune.operations.types import LeakyRelu, Operation, Relu
+from paretune.operations.types import (
+    ONE_EACH,
+    LeakyRelu,
+    Operation,
+    Relu,
+    RowsColumns,
+)
 
 PIXELS = "pixels"  # of the image before it is pooled: the caller's
 INT8_MIN = -128
@@ -128,14 +134,14 @@ class Quantised:
     :class:`Steps` of every value by name.
 
     The image, scaled as in training, has steps, too. The last value has none: it is the
-    logits, as sums. ``image_pool`` is the side of the squares of pixels that one value
-    of the image is the mean of.
+    logits, as sums. ``pool_window`` are the rows and columns of the pixels that one
+    value of the image is the mean of.
     """
 
     nodes: tuple[Int8Node, ...]
     image_shape: Shape
     steps: Mapping[str, Steps]
-    image_pool: int = 1
+    pool_window: RowsColumns = ONE_EACH
     shapes: dict[str, Shape] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -155,7 +161,7 @@ class Quantised:
             for node in self.nodes
         ]
         size = prod(self.image_shape)
-        if self.image_pool == 1:
+        if self.pool_window == ONE_EACH:
             return find_buffers(uses, IMAGE, size)
         sums = count_row_sums(self.image_shape, "int8")
         intake = MemoryUse((PIXELS,), IMAGE, size, overwrites=False, scratch=sums)

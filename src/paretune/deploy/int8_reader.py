@@ -45,7 +45,7 @@ def read_int8(path: Path, graph: Graph, places: ConstantPlaces) -> Quantised:
     for node in pooled.nodes:
         nodes.add(_read_node(node, file, places))
     shape = pooled.shapes[IMAGE]
-    return Quantised(tuple(nodes.nodes), shape, steps, graph.pool_size)
+    return Quantised(tuple(nodes.nodes), shape, steps, graph.pool_window)
 
 
 @dataclass

@@ -19,7 +19,8 @@ def average_views(single_view: ModelProto, views: Views) -> ModelProto:
     copies = [f"copy_{number}" for number in range(len(views.corners))]
     _, classes = _find_sides(single_view.graph.output[0])
     constants = _find_cuts(copies, views, single_view)
-    constants["pads"] = [0, 0, views.reach, views.reach] * 2  # before, then behind
+    reach = views.reach
+    constants["pads"] = [0, 0, reach.rows, reach.columns] * 2  # before, then behind
     constants["sides"] = [2, 3]  # rows and columns
     constants["by_copy"] = [len(copies), -1, classes]
     constants["over"] = [0]  # the copies

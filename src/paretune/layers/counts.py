@@ -29,6 +29,7 @@ from paretune.layers.unroll import (
     once_each,
     unroll,
 )
+from paretune.layers.windows import count_taps
 from paretune.memory import MemoryUse, find_buffers, measure_needs
 
 
@@ -100,10 +101,10 @@ def _count_parameters(application: Application) -> int:
     maps_in = application.shape_in[0]
     match layer:
         case Conv():
-            return layer.maps * (maps_in * layer.kernel**2 + layer.bias)
+            return layer.maps * (maps_in * count_taps(layer) + layer.bias)
         case Depthwise():
             kernels = maps_in if layer.kernels is None else layer.kernels
-            return kernels * layer.kernel**2 + layer.bias * maps_in
+            return kernels * count_taps(layer) + layer.bias * maps_in
         case Linear():
             return layer.units * (maps_in + layer.bias)
         case Norm(kind="scalar"):
@@ -117,11 +118,13 @@ def _count_parameters(application: Application) -> int:
 
 
 def _count_macs(application: Application) -> int:
-    match application.layer:
-        case Conv(kernel=kernel):
-            return prod(application.shape) * application.shape_in[0] * kernel**2
-        case Depthwise(kernel=kernel):
-            return prod(application.shape) * kernel**2
+    layer = application.layer
+    match layer:
+        case Conv():
+            taps = application.shape_in[0] * count_taps(layer)
+            return prod(application.shape) * taps
+        case Depthwise():
+            return prod(application.shape) * count_taps(layer)
         case Linear(units=units):
             return units * application.shape_in[0]
         case _:
@@ -132,9 +135,10 @@ def _count_stored(application: Application) -> int:
     """Numbers that the float code keeps of a layer: kernels that maps share are written
     out for each map.
     """
-    match application.layer:
-        case Depthwise(kernel=kernel, bias=bias):
-            return application.shape_in[0] * (kernel**2 + bias)
+    layer = application.layer
+    match layer:
+        case Depthwise(bias=bias):
+            return application.shape_in[0] * (count_taps(layer) + bias)
         case _:
             return _count_parameters(application)
 
@@ -150,11 +154,13 @@ def _count_int8_flash(
 
 
 def _count_int8_weights(application: Application) -> int:
-    match application.layer:
-        case Conv(kernel=kernel):
-            return application.shape[0] * application.shape_in[0] * kernel**2
-        case Depthwise(kernel=kernel):
-            return application.shape[0] * kernel**2
+    layer = application.layer
+    match layer:
+        case Conv():
+            taps = application.shape_in[0] * count_taps(layer)
+            return application.shape[0] * taps
+        case Depthwise():
+            return application.shape[0] * count_taps(layer)
         case Linear(units=units):
             return units * application.shape_in[0]
         case Norm(kind="batch"):

@@ -10,6 +10,7 @@ from paretune.errors import ConfigError, check_least
 from paretune.layers.shapes import infer_shape
 from paretune.layers.types import Layers, MeanPool, Shape
 from paretune.layers.unroll import IMAGE_NUMBER, Application
+from paretune.layers.windows import HEIGHT_OF_SIGNAL
 
 LARGEST_POOL = 3
 SUM_BYTES = 2  # of the bytes of a square
@@ -27,12 +28,13 @@ def pool_shape(image_shape: Shape, image_pool: int) -> Shape:
     pool.
     """
     _, height, width = image_shape
-    if min(height, width) < image_pool:
+    is_flat = height == HEIGHT_OF_SIGNAL
+    if width < image_pool or (height < image_pool and not is_flat):
         raise ConfigError(
             f"model.image_pool `{image_pool}` leaves no pixel of a {height}x{width} "
             "image; set model.image_pool=1"
         )
-    return infer_shape(MeanPool(image_pool), image_shape)
+    return infer_shape(MeanPool(image_pool, is_flat), image_shape)
 
 
 def add_image_pool(layers: Layers, image_pool: int) -> Layers:

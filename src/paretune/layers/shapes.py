@@ -18,6 +18,7 @@ from paretune.layers.types import (
     RepeatMaps,
     Shape,
 )
+from paretune.layers.windows import Window, find_window
 
 
 def read_image_shape(image_shape: Sequence[int]) -> Shape:
@@ -42,17 +43,11 @@ def infer_shape(layer: Layer, shape: Shape) -> Shape:
     """
     match layer:
         case Conv(maps=maps):
-            return maps, *_slide(
-                shape, layer.kernel, layer.stride, layer.padding, "convolution"
-            )
+            return maps, *_slide(shape, find_window(layer), "convolution")
         case Depthwise():
-            return shape[0], *_slide(
-                shape, layer.kernel, layer.stride, layer.padding, "convolution"
-            )
-        case MaxPool():
-            return shape[0], *_slide(shape, layer.size, layer.stride, 0, "pool")
-        case MeanPool(size=size):
-            return shape[0], *_slide(shape, size, size, 0, "pool")
+            return shape[0], *_slide(shape, find_window(layer), "convolution")
+        case MaxPool() | MeanPool():
+            return shape[0], *_slide(shape, find_window(layer), "pool")
         case Norm(kind="instance") if shape[1:] == (1, 1):
             raise ConfigError(
                 "model.norm `instance` leaves nothing of maps of 1x1; use fewer pools "
@@ -68,22 +63,25 @@ def infer_shape(layer: Layer, shape: Shape) -> Shape:
             return (prod(shape),)
         case PadEnd():
             channels, height, width = shape
-            return channels, height + 1, width + 1
+            return channels, height + (not layer.is_flat), width + 1
         case _:
             return shape
 
 
-def _slide(
-    shape: Shape, kernel: int, stride: int, padding: int, kind: str
-) -> list[int]:
-    """Height and width of what a window of ``kernel`` x ``kernel`` gives on maps of
-    this shape.
-    """
+def _slide(shape: Shape, window: Window, kind: str) -> list[int]:
+    """Height and width of what a window gives on maps of this shape."""
     _, height, width = shape
-    sides = [(side + 2 * padding - kernel) // stride + 1 for side in (height, width)]
+    rows, columns = window.kernel
+    row_stride, column_stride = window.strides
+    padded_rows = height + 2 * window.padding[0]
+    padded_columns = width + 2 * window.padding[1]
+    sides = [
+        (padded_rows - rows) // row_stride + 1,
+        (padded_columns - columns) // column_stride + 1,
+    ]
     if min(sides) < 1:
         raise ConfigError(
-            f"model leaves no pixel: a {kernel}x{kernel} {kind} does not fit on a "
+            f"model leaves no pixel: a {window.words} {kind} does not fit on a "
             f"{height}x{width} map; use fewer pools, smaller kernels, `same` padding "
             "(model.padding=same) or fewer layers, such as a smaller model.depth, or scale "
             "pictures of yours up (data.image_size=[28,28])"

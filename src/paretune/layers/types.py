@@ -8,6 +8,9 @@ A layer says what it adds (maps, kernel, bias); the shape of what comes in follo
 the layers before it (see
 :mod:`paretune.layers.unroll`). Maps are ``(C, H, W)``; values without rows and columns
 are ``(C,)``.
+
+A signal is an image of height one. Windows on it have one row: where ``is_flat``, a
+kernel of 3 is 1x3.
 """
 
 from dataclasses import dataclass
@@ -26,6 +29,7 @@ class Conv:
     padding: int = 0
     stride: int = 1
     bias: bool = True
+    is_flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ class Depthwise:
     stride: int = 1
     bias: bool = False
     kernels: int | None = None
+    is_flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,7 @@ class MaxPool:
 
     size: int = 2
     stride: int = 2
+    is_flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class MeanPool:
     """
 
     size: int = 2
+    is_flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,8 @@ class PadEnd:
     """One more row below and one more column on the right, smaller than any number:
     what Keras' ``same`` pools read.
     """
+
+    is_flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

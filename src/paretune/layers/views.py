@@ -6,6 +6,7 @@ Averaging over moved copies is as old as Krizhevsky, Sutskever and Hinton 2012,
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
 from paretune.costs import BYTES, COSTS, Footprint
@@ -16,6 +17,26 @@ from paretune.errors import check_choice
 REACH = {1: 0, 5: 1, 13: 2}
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far the copies are moved, up or down and to the sides, in pixels."""
+
+    rows: int
+    columns: int
+
+    @property
+    def longest(self) -> int:
+        """The moves of a copy, rows and columns, add up to no more."""
+        return max(self.rows, self.columns)
+
+
+def find_reach(views: int, *, is_flat: bool = False) -> Reach:
+    """The reach of so many views; a signal has one row, and is moved along it alone."""
+    if is_flat:
+        return Reach(0, views // 2)
+    return Reach(REACH[views], REACH[views])
+
+
 def check_views(views: object) -> None:
     """Raise :class:`~paretune.errors.ConfigError` unless a network may look so often at
     an image.
@@ -23,15 +44,15 @@ def check_views(views: object) -> None:
     check_choice("model.views", views, REACH)
 
 
-def find_corners(views: int) -> list[tuple[int, int]]:
+def find_corners(reach: Reach) -> list[tuple[int, int]]:
     """Row and column of the upper left corner of each copy, in an image whose edges
-    were repeated by the reach.
+    were repeated by the ``reach``.
     """
-    reach = REACH[views]
     corners: list[tuple[int, int]] = []
-    for row in range(2 * reach + 1):
-        for column in range(2 * reach + 1):
-            if abs(row - reach) + abs(column - reach) <= reach:
+    for row in range(2 * reach.rows + 1):
+        for column in range(2 * reach.columns + 1):
+            moved = abs(row - reach.rows) + abs(column - reach.columns)
+            if moved <= reach.longest:
                 corners.append((row, column))
     return corners
 

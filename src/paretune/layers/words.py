@@ -17,6 +17,7 @@ from paretune.layers.types import (
     Shape,
 )
 from paretune.layers.unroll import Application, Join, once_each, unroll
+from paretune.layers.windows import find_window
 
 
 def describe(layers: Layers, image_shape: Shape) -> str:
@@ -30,16 +31,13 @@ def describe(layers: Layers, image_shape: Shape) -> str:
 def _describe(application: Application) -> str:
     """A layer in words; nothing where nothing of it is left in a trained network."""
     maps_in = application.shape_in[0]
-    match application.layer:
-        case Conv(maps=maps, kernel=kernel):
-            return f"conv {kernel}x{kernel} {maps_in}>{maps}"
-        case Depthwise(kernel=kernel, kernels=None):
-            return f"depthwise conv {kernel}x{kernel} {maps_in}>{maps_in}"
-        case Depthwise(kernel=kernel, kernels=kernels):
-            return (
-                f"depthwise conv {kernel}x{kernel} {maps_in}>{maps_in} by {kernels} "
-                "kernels"
-            )
+    layer = application.layer
+    match layer:
+        case Conv(maps=maps):
+            return f"conv {find_window(layer).words} {maps_in}>{maps}"
+        case Depthwise(kernels=kernels):
+            words = f"depthwise conv {find_window(layer).words} {maps_in}>{maps_in}"
+            return words if kernels is None else f"{words} by {kernels} kernels"
         case Linear(units=units):
             return f"dense {maps_in}>{units}"
         case Norm(kind="scalar"):
@@ -52,8 +50,8 @@ def _describe(application: Application) -> str:
             return f"pool {size}"
         case MeanPool(size=size):
             return f"mean pool {size}"
-        case PadEnd():
-            return "pad below and right"
+        case PadEnd(is_flat=is_flat):
+            return "pad right" if is_flat else "pad below and right"
         case MeanOfMaps():
             return "average of each map"
         case RepeatMaps(maps=maps):
@@ -63,4 +61,4 @@ def _describe(application: Application) -> str:
         case Flatten() | Dropout():
             return ""
         case _:
-            raise TypeError(f"layer {application.layer} has no words")
+            raise TypeError(f"layer {layer} has no words")

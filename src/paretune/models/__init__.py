@@ -19,6 +19,7 @@ from paretune.layers.image_pool import add_image_pool, check_image_pool, pool_sh
 from paretune.layers.shapes import read_image_shape
 from paretune.layers.types import Layers, Shape
 from paretune.layers.views import check_views, count_views
+from paretune.layers.windows import HEIGHT_OF_SIGNAL, flatten_windows
 from paretune.models.family import Family
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def build(model: Mapping[str, Any]) -> "nn.Module":
     initialise(made, model)
     if views == 1:
         return made
-    return Views(made, views)
+    is_flat = model["image_shape"][1] == HEIGHT_OF_SIGNAL
+    return Views(made, views, is_flat=is_flat)
 
 
 def count(model: Mapping[str, Any]) -> int:
@@ -148,7 +150,10 @@ def _describe_layers(family: type[Family], model: Mapping[str, Any]) -> Describe
     pooled_shape = pool_shape(image_shape, image_pool)
     with _name_family(family, model):
         layers_of_pooled = replace(settings, image_shape=pooled_shape).layers()
-    return Described(add_image_pool(layers_of_pooled, image_pool), image_shape)
+    described = add_image_pool(layers_of_pooled, image_pool)
+    if image_shape[1] == HEIGHT_OF_SIGNAL:
+        described = flatten_windows(described)
+    return Described(described, image_shape)
 
 
 def _make_foreign(family: type, model: Mapping[str, Any]) -> "nn.Module":

@@ -23,6 +23,7 @@ from paretune.layers.types import (
     RepeatMaps,
     Shape,
 )
+from paretune.layers.windows import find_window
 
 LEAKY_SLOPE = 0.2
 # Of a group norm, the first that fits.
@@ -83,8 +84,14 @@ class SharedDepthwise(nn.Conv2d):
 
     def __init__(self, maps: int, layer: Depthwise) -> None:
         assert layer.kernels is not None
+        window = find_window(layer)
         super().__init__(
-            1, layer.kernels, layer.kernel, layer.stride, layer.padding, bias=False
+            1,
+            layer.kernels,
+            window.kernel,
+            window.strides,
+            window.padding,
+            bias=False,
         )
         self.groups = self.in_channels = self.out_channels = maps
 
@@ -115,14 +122,7 @@ def make_module(layer: Layer, shape: Shape) -> nn.Module:
     maps_in = shape[0]
     match layer:
         case Conv():
-            return nn.Conv2d(
-                maps_in,
-                layer.maps,
-                layer.kernel,
-                layer.stride,
-                layer.padding,
-                bias=layer.bias,
-            )
+            return _make_conv(layer, maps_in)
         case Depthwise(kernels=None):
             return _make_depthwise(layer, maps_in)
         case Depthwise():
@@ -134,9 +134,10 @@ def make_module(layer: Layer, shape: Shape) -> nn.Module:
         case Activation():
             return _make_activation(layer.kind)
         case MaxPool():
-            return nn.MaxPool2d(layer.size, layer.stride)
+            window = find_window(layer)
+            return nn.MaxPool2d(window.kernel, window.strides)
         case MeanPool():
-            return nn.AvgPool2d(layer.size)
+            return nn.AvgPool2d(find_window(layer).kernel)
         case Dropout():
             return nn.Dropout2d(layer.rate) if layer.of_maps else nn.Dropout(layer.rate)
         case RepeatMaps():
@@ -146,18 +147,32 @@ def make_module(layer: Layer, shape: Shape) -> nn.Module:
         case Flatten():
             return nn.Flatten()
         case PadEnd():
-            return nn.ConstantPad2d((0, 1, 0, 1), -inf)
+            rows = 0 if layer.is_flat else 1
+            return nn.ConstantPad2d((0, 1, 0, rows), -inf)
         case _:
             raise TypeError(f"layer {layer} has no module")
 
 
+def _make_conv(layer: Conv, maps_in: int) -> nn.Conv2d:
+    window = find_window(layer)
+    return nn.Conv2d(
+        maps_in,
+        layer.maps,
+        window.kernel,
+        window.strides,
+        window.padding,
+        bias=layer.bias,
+    )
+
+
 def _make_depthwise(layer: Depthwise, maps: int) -> nn.Conv2d:
+    window = find_window(layer)
     return nn.Conv2d(
         maps,
         maps,
-        layer.kernel,
-        layer.stride,
-        layer.padding,
+        window.kernel,
+        window.strides,
+        window.padding,
         groups=maps,
         bias=layer.bias,
     )

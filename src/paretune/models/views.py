@@ -6,7 +6,7 @@ from functools import reduce
 from torch import Tensor, add, nn
 from torch.nn.functional import pad
 
-from paretune.layers.views import REACH, find_corners
+from paretune.layers.views import find_corners, find_reach
 
 
 class Views(nn.Module):
@@ -15,14 +15,15 @@ class Views(nn.Module):
 
     The copies are moved by at most one or two pixels, along the sides of the image
     together; what comes in repeats its edge. The mean is that of the logits. It has no
-    parameters and takes ``views`` times the multiply-accumulates.
+    parameters and takes ``views`` times the multiply-accumulates. A signal, which
+    ``is_flat``, is moved along its row alone, by as many pixels as it takes.
     """
 
-    def __init__(self, net: nn.Module, views: int) -> None:
+    def __init__(self, net: nn.Module, views: int, *, is_flat: bool = False) -> None:
         super().__init__()
         self.net = net
-        self.reach = REACH[views]
-        self.corners = find_corners(views)
+        self.reach = find_reach(views, is_flat=is_flat)
+        self.corners = find_corners(self.reach)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits ``(B, num_classes)`` of images ``(B, C, H, W)``."""
@@ -35,7 +36,8 @@ class Views(nn.Module):
         if self.training:
             return forward(images)
         height, width = images.shape[2:]
-        padded = pad(images, [self.reach] * 4, mode="replicate")
+        rows, columns = self.reach.rows, self.reach.columns
+        padded = pad(images, [columns, columns, rows, rows], mode="replicate")
         logits = [
             forward(padded[:, :, row : row + height, column : column + width])
             for row, column in self.corners

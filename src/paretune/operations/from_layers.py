@@ -15,6 +15,7 @@ from paretune.layers.unroll import (
     computes_nothing,
     unroll,
 )
+from paretune.layers.windows import find_window
 from paretune.operations import types as operations
 from paretune.operations.graph import IMAGE, Graph, Node, make_graph
 from paretune.operations.types import Operation
@@ -123,10 +124,12 @@ def _find_operations(layer: layers.Layer | Join, module: Any) -> list[Operation]
             return _find_norm(module)
         case layers.Activation(kind=kind):
             return [_find_activation(kind, module)]
-        case layers.MaxPool(size=size, stride=stride):
-            return [operations.MaxPool((size, size), (stride, stride))]
-        case layers.MeanPool(size=size):
-            return [operations.MeanPool((size, size), (size, size))]
+        case layers.MaxPool():
+            window = find_window(layer)
+            return [operations.MaxPool(window.kernel, window.strides)]
+        case layers.MeanPool():
+            window = find_window(layer)
+            return [operations.MeanPool(window.kernel, window.strides)]
         case layers.PadEnd():
             return [operations.Pad(value=module.value)]
         case layers.MeanOfMaps():

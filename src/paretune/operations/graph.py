@@ -8,6 +8,7 @@ from math import prod
 from paretune.layers.types import Shape
 from paretune.memory import Buffer, MemoryUse, find_buffers
 from paretune.operations.types import (
+    ONE_EACH,
     Add,
     Conv,
     Linear,
@@ -15,6 +16,7 @@ from paretune.operations.types import (
     Multiply,
     Operation,
     Other,
+    RowsColumns,
     make_constant,
 )
 
@@ -68,20 +70,22 @@ class Graph:
 
     @property
     def image_pool(self) -> Node | None:
-        """The node that pools the image over squares before anything else is done, if
-        there is one.
+        """The node that pools the image over windows side by side before anything else
+        is done, if there is one.
         """
-        return self.nodes[0] if self.pool_size > 1 else None
+        return self.nodes[0] if self.pool_window != ONE_EACH else None
 
     @cached_property
-    def pool_size(self) -> int:
-        """The side of the squares that the image is pooled over first; 1 without."""
+    def pool_window(self) -> RowsColumns:
+        """The rows and columns of the windows that the image is pooled over first; 1
+        and 1 without.
+        """
         match self.nodes:
-            case (Node(operation=MeanPool(size=int(size))), *others):
+            case (Node(operation=MeanPool(kernel=window, is_tiled=True)), *others):
                 is_read_again = any(IMAGE in node.inputs for node in others)
-                return 1 if is_read_again else size
+                return ONE_EACH if is_read_again else window
             case _:
-                return 1
+                return ONE_EACH
 
     @property
     def stored(self) -> int:

@@ -224,12 +224,10 @@ class MeanPool(Operation):
     strides: RowsColumns
 
     @property
-    def size(self) -> int | None:
-        """The side of the windows, where they are squares side by side; else
-        ``None``.
-        """
-        sides = {*self.kernel, *self.strides}
-        return self.kernel[0] if len(sides) == 1 else None
+    def is_tiled(self) -> bool:
+        """Whether the windows lie side by side, and are squares or of one row."""
+        rows, columns = self.kernel
+        return self.kernel == self.strides and rows in (1, columns)
 
 
 @dataclass(frozen=True, eq=False)

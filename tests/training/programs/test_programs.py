@@ -368,6 +368,26 @@ def test_a_pooled_image_gives_what_torch_gives(family, composed, image_pool):
     assert_like_torch(models.build(config).train(), (1, 28, 28))
 
 
+@pytest.mark.parametrize("image_pool", [1, 2])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_signal_gives_what_torch_gives(family, composed, image_pool):
+    config = plain(composed, family, dropout=0.0, image_pool=image_pool)
+    config |= {"padding": "same"} if "padding" in config else {}
+    config |= {"widths": [16, 8]} if family == "dense" else {}
+    config |= {"head": [16]} if family == "recurrent" else {}
+    config["image_shape"] = [2, 1, 41]
+    torch.manual_seed(0)
+    assert_like_torch(models.build(config).train(), (2, 1, 41))
+
+
+@given(st.integers(1, 4), st.integers(2, 30), st.sampled_from([1, 2]))
+def test_pools_of_one_row_give_what_torch_gives(maps, columns, stride):
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(2, maps, 1), nn.MaxPool2d((1, 2), (1, stride)), nn.SiLU()]
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(maps, 3)]
+    assert_like_torch(nn.Sequential(*layers, *head), (2, 1, columns))
+
+
 @given(st.integers(1, 4), st.integers(4, 9), st.integers(4, 9))
 def test_means_of_squares_give_what_torch_gives(size, rows, columns):
     """Behind a layer, so that they have a gradient; what is left over has none."""
@@ -393,7 +413,7 @@ def test_means_of_squares_give_what_torch_gives(size, rows, columns):
 )
 def test_means_of_other_windows_are_not_known(pool):
     net = nn.Sequential(pool, nn.AdaptiveAvgPool2d(1))
-    with pytest.raises(UnknownLayerError, match=r"AvgPool2d"):
+    with pytest.raises(UnknownLayerError, match=r"AvgPool2d|a pool of"):
         BatchLast(net, (1, 5, 5))
 
 

@@ -68,17 +68,17 @@ static void KERNEL_mean_pool2d(const float *in, float *out, int32_t channels, in
 }
 
 /* kernel squares: pixels is (width), step bytes apart: a row of a channel; out is (channels, rows, columns). Each output
-   adds up the pixels of its square of size rows, the last of which makes it their mean in [0, 1]. Rows below the last
-   square are not read. */
+   adds up the pixels of its window, down rows and across columns, the last row of which makes it their mean in [0, 1].
+   Rows below the last window are not read. */
 static void KERNEL_squares(const uint8_t *pixels, int32_t step, int32_t row, int32_t channel, float *out, int32_t rows,
-                           int32_t columns, int32_t size) {
-  if (row >= rows * size) return;
-  float *const means = out + (channel * rows + row / size) * columns;
+                           int32_t columns, int32_t down, int32_t across) {
+  if (row >= rows * down) return;
+  float *const means = out + (channel * rows + row / down) * columns;
   for (int32_t c = 0; c < columns; c++) {
     int32_t sum = 0;
-    for (int32_t x = 0; x < size; x++) sum += pixels[(c * size + x) * step];
-    means[c] = (row % size ? means[c] : 0.0f) + (float)sum;
-    if (row % size == size - 1) means[c] /= 255.0f * (float)(size * size);
+    for (int32_t x = 0; x < across; x++) sum += pixels[(c * across + x) * step];
+    means[c] = (row % down ? means[c] : 0.0f) + (float)sum;
+    if (row % down == down - 1) means[c] /= 255.0f * (float)(down * across);
   }
 }
 

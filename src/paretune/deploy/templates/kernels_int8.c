@@ -43,19 +43,21 @@ static void KERNEL_image(const uint8_t *pixels, int8_t *out, int32_t size, int32
 }
 
 /* kernel squares: pixels is (width), step bytes apart: a row of a channel; out is (channels, rows, columns), sums (channels,
-   2, columns): the lower and the upper bytes of the sums of the squares that are not complete. The last of size rows brings
-   the sum of a square to the steps of its mean, rounded once. Rows below the last square are not read. */
+   2, columns): the lower and the upper bytes of the sums of the windows, down rows and across columns, that are not
+   complete. The last row brings the sum of a window to the steps of its mean, rounded once. Rows below the last window are
+   not read. */
 static void KERNEL_squares(const uint8_t *pixels, int32_t step, int32_t row, int32_t channel, int8_t *out, int8_t *sums,
-                           int32_t rows, int32_t columns, int32_t size, int32_t factor, int64_t offset, int32_t shift) {
-  if (row >= rows * size) return;
-  int8_t *const means = out + (channel * rows + row / size) * columns;
+                           int32_t rows, int32_t columns, int32_t down, int32_t across, int32_t factor,
+                           int64_t offset, int32_t shift) {
+  if (row >= rows * down) return;
+  int8_t *const means = out + (channel * rows + row / down) * columns;
   uint8_t *const lower = (uint8_t *)sums + 2 * channel * columns, *const upper = lower + columns;
   for (int32_t c = 0; c < columns; c++) {
-    int32_t sum = row % size ? lower[c] + INT32_C(256) * upper[c] : 0;
-    for (int32_t x = 0; x < size; x++) sum += pixels[(c * size + x) * step];
+    int32_t sum = row % down ? lower[c] + INT32_C(256) * upper[c] : 0;
+    for (int32_t x = 0; x < across; x++) sum += pixels[(c * across + x) * step];
     lower[c] = (uint8_t)(sum & 255);
     upper[c] = (uint8_t)(sum >> 8);
-    if (row % size == size - 1) means[c] = KERNEL_clipped(((int64_t)sum * factor + offset) >> shift);
+    if (row % down == down - 1) means[c] = KERNEL_clipped(((int64_t)sum * factor + offset) >> shift);
   }
 }
 

@@ -9,4 +9,4 @@
  * the next one is: 1, or 2 where a camera gives a byte of colour behind each byte of grey (YUYV).
 {% endif %}
  * Then {{ name }}_finish(logits) fills the logits, as above, and is the number of the class. The next image begins with
- * its first row. The network sees the mean of each {{ pool }}x{{ pool }} pixels{{ ": their exact sum, rounded once" if whole }}.
+ * its first row. The network sees the mean of each {{ pool[0] }}x{{ pool[1] }} pixels{{ ": their exact sum, rounded once" if whole }}.

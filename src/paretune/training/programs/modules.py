@@ -40,7 +40,7 @@ def _add_flatten(builder: Builder, _: nn.Flatten, x: Value) -> Value:
 
 
 def _add_conv(builder: Builder, conv: nn.Conv2d, x: Value) -> Value:
-    window = _find_window(conv)
+    window = _find_window(conv, x)
     if conv.groups == 1:
         return builder.convolve(x, _find_weights(conv), window)
     require(conv.groups == x.maps == conv.out_channels, conv)
@@ -49,18 +49,28 @@ def _add_conv(builder: Builder, conv: nn.Conv2d, x: Value) -> Value:
 
 def _add_shared_depthwise(builder: Builder, conv: SharedDepthwise, x: Value) -> Value:
     require(conv.groups == x.maps, conv)
-    return builder.filter_maps(x, Weights(conv.weight), _find_window(conv))
+    return builder.filter_maps(x, Weights(conv.weight), _find_window(conv, x))
 
 
-def _find_window(conv: nn.Conv2d) -> Window:
+def _find_window(conv: nn.Conv2d, x: Value) -> Window:
     rows, columns = conv.kernel_size
-    stride = _find_single(conv.stride)
+    stride = _find_stride(conv.stride, x)
     is_plain = conv.padding_mode == "zeros" and conv.dilation == (1, 1)
     if stride is None or isinstance(conv.padding, str) or not is_plain:
         raise UnknownLayerError(str(conv))
 
     pad_rows, pad_columns = conv.padding
     return Window(rows, columns, pad_rows, pad_columns, stride)
+
+
+def _find_stride(strides: Any, x: Value) -> int | None:
+    """The stride of a window; on maps of one row that along it, as there is no other
+    row to move to.
+    """
+    if x.shape[1] == 1 and not isinstance(strides, int):
+        stride: int = strides[1]
+        return stride
+    return _find_single(strides)
 
 
 def _add_linear(builder: Builder, linear: nn.Linear, x: Value) -> Value:
@@ -115,25 +125,25 @@ def _add_scalar_norm(builder: Builder, norm: ScalarNorm, x: Value) -> Value:
 
 
 def _add_max_pool(builder: Builder, pool: nn.MaxPool2d, x: Value) -> Value:
-    require(_find_single(pool.kernel_size) == 2, pool)
+    rows, columns = _find_both(pool.kernel_size)
+    require(columns == 2 and rows in (1, 2), pool)
     require(_find_single(pool.padding) == 0, pool)
     require(_find_single(pool.dilation) == 1, pool)
     require(not pool.ceil_mode, pool)
 
-    stride = _find_single(pool.stride)
+    stride = _find_stride(pool.stride, x)
     if stride is None:
         raise UnknownLayerError(str(pool))
-    return builder.pool(x, stride)
+    return builder.pool(x, stride, rows)
 
 
 def _add_mean_pool(builder: Builder, pool: nn.AvgPool2d, x: Value) -> Value:
-    size = _find_single(pool.kernel_size)
-    if size is None:
-        raise UnknownLayerError(str(pool))
-    require(_find_single(pool.stride) == size, pool)
+    rows, columns = _find_both(pool.kernel_size)
+    require(rows in (1, columns), pool)
+    require(_find_both(pool.stride) == (rows, columns), pool)
     require(_find_single(pool.padding) == 0, pool)
     require(pool.divisor_override is None and not pool.ceil_mode, pool)
-    return builder.pool_means(x, size)
+    return builder.pool_means(x, columns, rows)
 
 
 def _add_pad(builder: Builder, pad: nn.ConstantPad2d, x: Value) -> Value:
@@ -178,6 +188,14 @@ def _require_number(norm: nn.Module, momentum: float | None) -> float:
     if momentum is None:
         raise UnknownLayerError(str(norm))
     return momentum
+
+
+def _find_both(value: Any) -> tuple[int, int]:
+    """The setting of rows and of columns."""
+    if isinstance(value, int):
+        return value, value
+    rows, columns = value
+    return rows, columns
 
 
 def _find_single(value: Any) -> int | None:
