@@ -2,7 +2,7 @@
 in.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 
 import torch
@@ -23,7 +23,8 @@ def unchanged(images: Tensor, draws: torch.Generator, strength: float = 1.0) -> 
 @dataclass(frozen=True, kw_only=True)
 class Affine:
     """Rotates, shifts, scales, shears and bends each image by its own uniform draw, all
-    images in one warp.
+    images in one warp. Signals, which are images of height one, are shifted, scaled and
+    bent along their row alone.
 
     ``rotation_deg`` and ``shear_deg`` are the largest angles either way, ``shift`` the
     largest shift either way as a share of the side, ``scale`` the largest change of
@@ -62,6 +63,8 @@ class Affine:
         grid = self._draw_affine_grid(images, draws, strength)
         if self.elastic:
             grid = grid + self._draw_bends(images, draws, strength)
+        if images.shape[2] == 1:  # a signal stays in its row
+            grid = grid * torch.tensor([1.0, 0.0], device=grid.device)
         sampled = grid_sample(
             images - self.fill, grid, mode=self.interpolation, align_corners=False
         )
@@ -74,7 +77,8 @@ class Affine:
         side.
         """
         height, width = images.shape[2:]
-        maps = self._draw_inverse_maps(len(images), draws, strength).to(images.device)
+        still = self if height > 1 else replace(self, rotation_deg=0.0, shear_deg=0.0)
+        maps = still._draw_inverse_maps(len(images), draws, strength).to(images.device)
         # What turns and slants goes by pixels, not by sides.
         maps[:, 0, 1] *= height / width
         maps[:, 1, 0] *= width / height

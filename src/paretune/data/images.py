@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paretune.data.arrays import Arrays
+from paretune.data.signals import ValueRange
 from paretune.data.splitting import Mask, Splitting, deal_folds, divide
 from paretune.errors import ConfigError, DataError
 from paretune.settings import check
@@ -85,8 +86,10 @@ class ImageData:
     num_classes: int = 10
     class_names: tuple[str, ...] = ()
     # How a picture of another size becomes such an image: cut to its ink and centred,
-    # or by `resize`.
+    # or by `resize`; of a `signal` none does.
     fits_by: str = "ink"
+    # Of signals, those that are the bytes 0 and 255.
+    values: ValueRange | None = None
 
     def with_split(self, split: str) -> "ImageData":
         """The same with the ``test`` images in place of the validation ones, as many
@@ -158,9 +161,10 @@ def assemble(
     class_names: Sequence[str],
     splitting: Splitting,
     test_size: float,
+    values: ValueRange | None = None,
 ) -> ImageData:
     """One's own ``images`` by split: ``train``, and where there are any ``val`` and
-    ``test``; what is missing is drawn.
+    ``test``; what is missing is drawn. Signals have a range of ``values``.
 
     Raises :class:`~paretune.errors.DataError` for images of several shapes, and as
     :func:`~paretune.data.splitting.divide` does.
@@ -179,5 +183,6 @@ def assemble(
         load_test=lambda: test,
         num_classes=len(class_names),
         class_names=tuple(class_names),
-        fits_by="resize",
+        fits_by="signal" if values else "resize",
+        values=values,
     )

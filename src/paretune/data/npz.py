@@ -7,6 +7,7 @@ Keras: https://keras.io/api/datasets/mnist/.
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paretune.data.arrays import Arrays
+from paretune.data.signals import ValueRange, make_flat
 from paretune.data.splitting import Splitting
 from paretune.errors import DataError, first_line
 
@@ -26,7 +28,7 @@ SPLIT_NAMES = ("train", "val", "test")
 CHANNELS = (1, 3)
 
 
-def load(
+def load(  # noqa: PLR0913 - each is a setting
     *,
     path: str,
     name: str = "npz",
@@ -34,6 +36,7 @@ def load(
     test_size: float = 0.15,
     arrays: Sequence[str] = ("x_*", "y_*"),
     class_names: Sequence[str] | None = None,
+    signals: bool = False,
 ) -> "ImageData":
     """The images of the arrays ``x_train``, ``x_val`` and ``x_test`` and the labels
     ``y_train``, ``y_val`` and ``y_test``.
@@ -41,12 +44,25 @@ def load(
     ``arrays`` are the names of images and of labels, a star for the split. Only the
     training arrays have to be there. Images are uint8 ``(N, H, W)``, ``(N, H, W, C)``
     or ``(N, C, H, W)`` with 1 or 3 channels, or floats from 0 to 1; labels whole
-    numbers or texts ``(N,)`` or ``(N, 1)``, whose sorted values are the classes. Raises
-    :class:`~paretune.errors.DataError`.
+    numbers or texts ``(N,)`` or ``(N, 1)``, whose sorted values are the classes.
+
+    Arrays ``(N, T)`` are signals, which are images of height one; so are ``(N, C, T)``
+    with ``signals``, of C channels. They are numbers of any kind: see
+    :mod:`paretune.data.signals`. Raises :class:`~paretune.errors.DataError`.
     """
-    return _load(
-        Path(path), name, splitting, test_size, tuple(arrays), tuple(class_names or ())
-    )
+    names = Names(tuple(arrays), tuple(class_names or ()), signals)
+    return _load(Path(path), name, splitting, test_size, names)
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of the arrays (a star for the split) and of the classes, and whether
+    arrays of three axes are ``signals``.
+    """
+
+    patterns: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    signals: bool = False
 
 
 @lru_cache(maxsize=2)
@@ -55,43 +71,59 @@ def _load(
     name: str,
     splitting: Splitting,
     test_size: float,
-    patterns: tuple[str, ...],
-    names: tuple[str, ...],
+    names: Names,
 ) -> "ImageData":
     from paretune.data.images import assemble, make_images  # import torch
 
-    parts, class_names = read_npz(path, patterns, names)
-    images = {split: make_images(part) for split, part in parts.items()}
-    return assemble(name, images, class_names, splitting, test_size)
+    found = read_npz(path, names)
+    images = {split: make_images(part) for split, part in found.parts.items()}
+    return assemble(name, images, found.class_names, splitting, test_size, found.values)
 
 
-def read_npz(
-    path: Path, patterns: Sequence[str], names: tuple[str, ...] = ()
-) -> tuple[dict[str, Arrays], tuple[str, ...]]:
-    """The images of each split that the file has, and the names of the classes, as
-    :func:`load` describes them.
+@dataclass(frozen=True)
+class Found:
+    """The images of each split that a file has, the names of the classes, and of
+    signals the range of their values.
     """
+
+    parts: Mapping[str, Arrays]
+    class_names: tuple[str, ...]
+    values: ValueRange | None = None
+
+
+def read_npz(path: Path, names: Names) -> Found:
+    """What the file has, as :func:`load` describes it."""
     pairs: dict[str, list[str]] = {}
     for split in SPLIT_NAMES:
-        pairs[split] = [pattern.replace("*", split) for pattern in patterns]
+        pairs[split] = [pattern.replace("*", split) for pattern in names.patterns]
     arrays = _read_arrays(path, [name for pair in pairs.values() for name in pair])
     for split, pair in pairs.items():
         _check_pair(path, split, pair, arrays)
 
-    classes = np.unique(arrays[pairs["train"][1]])
-    names = names or tuple(classes.astype(str).tolist())
-    if len(names) != len(classes):
+    x_train, y_train = pairs["train"]
+    classes = np.unique(arrays[y_train])
+    class_names = names.classes or tuple(classes.astype(str).tolist())
+    if len(class_names) != len(classes):
         raise DataError(
-            f"data.class_names has {len(names)} names for {len(classes)} classes; "
+            f"data.class_names has {len(class_names)} names for {len(classes)} classes; "
             "name each class once"
         )
+    values = _find_values(arrays[x_train], signals=names.signals)
     parts: dict[str, Arrays] = {}
     for split, (x, y) in pairs.items():
         if x in arrays:
-            pixels = _read_pixels(path, x, arrays[x])
+            pixels = _read_pixels(path, x, arrays[x], values)
             labels = _read_labels(path, y, arrays[y], classes, len(pixels))
             parts[split] = Arrays(pixels, labels)
-    return parts, names
+    return Found(parts, class_names, values)
+
+
+def _find_values(array: NDArray[Any], *, signals: bool) -> ValueRange | None:
+    """The range of the values of training signals; ``None`` for images."""
+    is_signal = array.ndim == 2 or (signals and array.ndim == 3)
+    if is_signal and array.size and array.dtype.kind in "iuf":
+        return ValueRange.of(array)
+    return None
 
 
 def _check_pair(
@@ -129,8 +161,12 @@ def _read_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _read_pixels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Pixels uint8 ``(N, C, H, W)``."""
+def _read_pixels(
+    path: Path, name: str, array: NDArray[Any], values: ValueRange | None
+) -> NDArray[np.uint8]:
+    """Pixels uint8 ``(N, C, H, W)``; of signals by the range of their ``values``."""
+    if values:
+        return _read_signals(path, name, array, values)
     pixels = np.rint(array * 255).astype(np.uint8) if _is_fractions(array) else array
     has_last_channels = pixels.ndim == 4 and pixels.shape[3] in CHANNELS
     has_first_channels = pixels.ndim == 4 and pixels.shape[1] in CHANNELS
@@ -145,8 +181,23 @@ def _read_pixels(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.uint8
     raise DataError(
         f"array `{name}` of `{path}` is {pixels.dtype} {pixels.shape}; expected images "
         "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, of uint8 or of "
-        "floats from 0 to 1; convert it"
+        "floats from 0 to 1, or signals (N, T), or (N, C, T) with data.signals=true; "
+        "convert it"
     )
+
+
+def _read_signals(
+    path: Path, name: str, array: NDArray[Any], values: ValueRange
+) -> NDArray[np.uint8]:
+    """Signals in bytes ``(N, C, 1, T)``."""
+    is_number = array.dtype.kind in "iuf"
+    if array.ndim not in (2, 3) or not is_number or not np.isfinite(array).all():
+        raise DataError(
+            f"array `{name}` of `{path}` is {array.dtype} {array.shape}; expected "
+            "signals (N, T) or (N, C, T) of finite numbers, as the training signals "
+            "are; convert it"
+        )
+    return make_flat(values.to_bytes(array))
 
 
 def _is_fractions(array: NDArray[Any]) -> bool:

@@ -107,13 +107,28 @@ def _find_in_folder(data: DataConfig) -> Found:
 
 
 def _find_in_npz(data: DataConfig) -> Found:
-    from paretune.data.npz import read_npz
+    from paretune.data.npz import Names, read_npz
 
     path = _require(data, "path")
-    patterns = tuple(data.get("arrays", ("x_*", "y_*")))
-    class_names = tuple(data.get("class_names") or ())
-    parts, class_names = read_npz(Path(path), patterns, class_names)
-    return _find_in_arrays(printable(path), class_names, parts)
+    names = Names(
+        patterns=tuple(data.get("arrays", ("x_*", "y_*"))),
+        classes=tuple(data.get("class_names") or ()),
+        signals=data.get("signals", False),
+    )
+    read = read_npz(Path(path), names)
+    found = _find_in_arrays(printable(path), read.class_names, read.parts)
+    if read.values:
+        found.say("values", f"{read.values}, as the bytes 0 to 255")
+    return found
+
+
+def _find_in_mnist1d(data: DataConfig) -> Found:
+    from paretune.data.mnist1d import read_mnist1d
+
+    parts, values = read_mnist1d()
+    found = _find_in_arrays("mnist1d", _number_classes(10), parts)
+    found.say("values", f"{values}, as the bytes 0 to 255")
+    return found
 
 
 def _find_in_idx(data: DataConfig) -> Found:
@@ -181,6 +196,7 @@ FINDERS: dict[str, Callable[[DataConfig], Found]] = {
     "paretune.data.digits.load": _find_in_digits,
     "paretune.data.folder.load": _find_in_folder,
     "paretune.data.mnist.load_idx": _find_in_idx,
+    "paretune.data.mnist1d.load": _find_in_mnist1d,
     "paretune.data.npz.load": _find_in_npz,
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import starmap
 
+from paretune.data.signals import ValueRange
 from paretune.deploy.c_text import as_string, in_comment
 
 PLANES = {1: "grey", 3: "red, green, blue"}
@@ -17,7 +18,7 @@ class Layout:
     """An image is ``channels`` planes of ``height`` rows of ``width`` values.
 
     ``is_ink`` has bright ink on a dark ground, as MNIST. ``class_names`` are in the
-    order of the logits.
+    order of the logits. A signal has the range of ``values`` that is 0 to 1.
     """
 
     channels: int
@@ -25,6 +26,7 @@ class Layout:
     width: int
     is_ink: bool
     class_names: Sequence[str]
+    values: ValueRange | None = None
 
     @property
     def size(self) -> int:
@@ -34,6 +36,8 @@ class Layout:
     @property
     def order(self) -> str:
         """The order of the values, in words."""
+        if self.values:
+            return self._signal_order
         rows = f"row by row from the top ({self.height} rows of {self.width})"
         if self.channels == 1:
             return f"grey, {rows}"
@@ -41,8 +45,17 @@ class Layout:
         return f"channel after channel ({planes}), each {rows}"
 
     @property
+    def _signal_order(self) -> str:
+        values = f"{self.width} values in their order"
+        if self.channels == 1:
+            return values
+        return f"{self.channels} channels one after another, each {values}"
+
+    @property
     def ground(self) -> str:
-        """Where it matters what is bright: that, in words behind a comma."""
+        """What 0 and 1 are, where it matters, in words behind a comma."""
+        if self.values:
+            return f", which are the signal's values {self.values}"
         return ", white on black" if self.is_ink else ""
 
     @property

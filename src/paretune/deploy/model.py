@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from paretune.data import load as load_images
 from paretune.data.images import Images, Scaling
+from paretune.data.signals import ValueRange
 from paretune.deploy.ink import measure_ink_share
 from paretune.deploy.layout import Layout
 from paretune.errors import ExportError
@@ -66,6 +67,7 @@ class Deployable:
     samples: Tensor
     ink_share: float
     fits_by: str = "ink"
+    values: ValueRange | None = None
     class_names: tuple[str, ...] = ()
     training: Images | None = None
     validation: Images | None = None
@@ -82,7 +84,7 @@ class Deployable:
         """
         is_ink = self.fits_by == "ink" and self.image_shape[0] == 1
         names = self.class_names or [str(number) for number in range(classes)]
-        return Layout(*self.image_shape, is_ink=is_ink, class_names=names)
+        return Layout(*self.image_shape, is_ink, names, self.values)
 
     @property
     def single_view(self) -> "Deployable":
@@ -138,6 +140,7 @@ def load_deployable(
         samples=data.load_test().pixels[:SAMPLES] / 255,
         ink_share=ink_share,
         fits_by=data.fits_by,
+        values=data.values,
         class_names=data.class_names,
         training=data.train.take(slice(CALIBRATION)),
         validation=data.val,

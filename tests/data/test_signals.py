@@ -1,0 +1,170 @@
+"""Signals: one's own as arrays, and those of MNIST-1D."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from contracts.dataset import DatasetContract
+from paretune.augment import Affine
+from paretune.commands import data as data_command
+from paretune.commands import export
+from paretune.data import mnist1d, npz
+from paretune.data.images import Splitting
+from paretune.data.signals import ValueRange
+from paretune.errors import DataError
+
+RNG = np.random.default_rng(0)
+EVEN = Splitting(val_size=6, how="stratified")
+
+
+def keep(folder, **named) -> str:
+    """The path of an ``.npz`` file with these arrays, and labels of two classes."""
+    path = folder / "signals.npz"
+    labels = {
+        name.replace("x", "y"): np.arange(len(x)) % 2 for name, x in named.items()
+    }
+    np.savez(path, **named, **labels)
+    return str(path)
+
+
+class TestMnist1d(DatasetContract):
+    @pytest.fixture
+    def make(self):
+        pytest.importorskip("mnist1d")
+        return lambda splitting: mnist1d.load(splitting=splitting)
+
+    def test_it_is_as_published(self, make):
+        data = make(Splitting(val_size=800, how="stratified"))
+
+        assert (len(data.train), len(data.val), len(data.load_test())) == (
+            3200,
+            800,
+            1000,
+        )
+        assert data.train.pixels.shape[1:] == (1, 1, 40)
+        assert torch.bincount(data.load_test().labels).min() > 80
+
+
+class TestSignals(DatasetContract):
+    @pytest.fixture
+    def make(self, tmp_path):
+        path = keep(tmp_path, x_train=RNG.normal(size=(40, 25)))
+        return lambda splitting: npz.load(path=path, splitting=splitting, test_size=8)
+
+
+@pytest.mark.parametrize(
+    ("shape", "signals", "expected"),
+    [
+        ((40, 25), False, (1, 1, 25)),
+        ((40, 3, 25), True, (3, 1, 25)),
+        ((40, 6, 25), True, (6, 1, 25)),
+    ],
+)
+def test_signals_are_images_of_height_one(tmp_path, shape, signals, expected):
+    path = keep(tmp_path, x_train=RNG.normal(size=shape))
+    data = npz.load(path=path, splitting=EVEN, signals=signals)
+
+    assert data.train.pixels.shape[1:] == expected
+    assert data.fits_by == "signal"
+
+
+def test_arrays_of_three_axes_are_images_unless_told_otherwise(tmp_path):
+    path = keep(tmp_path, x_train=RNG.random((40, 6, 25)))
+    data = npz.load(path=path, splitting=EVEN)
+
+    assert data.train.pixels.shape[1:] == (1, 6, 25)
+    assert data.values is None
+
+
+def test_the_range_is_that_of_the_training_signals(tmp_path):
+    x_train = np.linspace(-3, 5, 1000).reshape(40, 25)
+    x_test = np.full((10, 25), 9.0)
+    path = keep(tmp_path, x_train=x_train, x_test=x_test)
+    data = npz.load(path=path, splitting=EVEN)
+
+    assert data.values == ValueRange(-3.0, 5.0)
+    assert data.load_test().pixels.unique().tolist() == [255]
+
+
+@given(arrays(np.float64, (4, 5), elements=st.floats(-1e6, 1e6)))
+def test_a_byte_is_within_half_a_step_of_the_value(signals):
+    values = ValueRange.of(signals)
+    step = (values.high - values.low) / 255
+    back = values.low + values.to_bytes(signals) * step
+
+    assert np.abs(back - signals).max() <= step * 0.501
+
+
+@pytest.mark.parametrize(
+    ("x_test", "shown"),
+    [
+        (np.full((4, 25), np.nan), r"is float64 \(4, 25\); expected signals"),
+        (np.zeros((4, 5, 5, 1)), r"is float64 \(4, 5, 5, 1\); expected signals"),
+        (np.zeros((4, 25), dtype=complex), r"is complex128 \(4, 25\)"),
+    ],
+)
+def test_signals_that_cannot_be_are_named(tmp_path, x_test, shown):
+    path = keep(tmp_path, x_train=RNG.normal(size=(40, 25)), x_test=x_test)
+
+    with pytest.raises(DataError, match=shown):
+        npz.load(path=path, splitting=EVEN)
+
+
+def test_without_its_package_mnist1d_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "mnist1d.data", None)
+    mnist1d.read_mnist1d.cache_clear()
+
+    with pytest.raises(DataError, match="pip install mnist1d"):
+        mnist1d.read_mnist1d()
+
+
+def test_an_augmented_signal_stays_in_its_row():
+    signals = torch.rand(8, 2, 1, 40) * 200 + 20
+    turn = Affine(rotation_deg=90, shear_deg=40)
+    draws = torch.Generator().manual_seed(0)
+
+    assert torch.allclose(turn(signals, draws), signals, atol=1e-3)
+
+
+def test_a_signal_is_shifted_scaled_and_bent_along_its_row():
+    signals = torch.rand(8, 1, 1, 40) * 200 + 20
+    for change in (Affine(shift=0.2), Affine(scale=0.3), Affine(elastic=0.1)):
+        changed = change(signals, torch.Generator().manual_seed(0))
+        assert changed.shape == signals.shape
+        assert not torch.allclose(changed, signals, atol=1.0)
+        assert changed.mean() > 0.5 * signals.mean()
+
+
+def test_a_model_of_signals_is_searched_and_exported(
+    command, answered, tmp_path, monkeypatch
+):
+    path = keep(tmp_path, x_train=RNG.normal(size=(120, 2, 25)))
+    command(
+        "-m",
+        "name=signals",
+        "data=npz",
+        f"data.path={path}",
+        "data.signals=true",
+        "model=conv",
+        "trainer.max_epochs=1",
+        "hydra.sweeper.n_trials=1",
+    )
+    monkeypatch.chdir(tmp_path)
+    answer = answered(export.cli, "signals", "model.onnx", "--c", "--int8")
+
+    assert answer.code == 0, answer.err
+    card = (tmp_path / "model.md").read_text()
+    assert "(batch, 2, 1, 25)`, in [0, 1], which are the signal's values -" in card
+    assert "2 channels one after another, each 25 values in their order" in card
+
+
+def test_a_check_of_the_data_says_their_range(answered, tmp_path):
+    path = keep(tmp_path, x_train=np.linspace(-3, 5, 1000).reshape(40, 25))
+    answer = answered(data_command.cli, "check", path)
+
+    assert answer.code == 0, answer.err
+    assert "1 x 1 x 25 (channels, height, width)" in answer.out
+    assert "-3 to 5, as the bytes 0 to 255" in answer.out
