@@ -1,5 +1,5 @@
 """Run the studies named on the command line (all of them by default) and write
-``studies/results.json``; ``curves`` and ``replay`` are commands with options of their
+``studies/results.json``; ``curves``, ``replay`` and ``zoo`` are commands of their
 own.
 """
 
@@ -14,6 +14,7 @@ COMMANDS = {
     "portfolio": "studies.portfolio",
     "predicting": "studies.predicting",
     "replay": "studies.replay.command",
+    "zoo": "studies.zoo",
 }
 PARTS = (
     "ranking",

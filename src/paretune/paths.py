@@ -25,7 +25,9 @@ def _find_conf() -> Path:
 
 CONF = _find_conf()
 SWEEPS = CONF.parent / "sweeps"
-OWN_SWEEPS = (Path("sweeps"), Path("conf/sweeps"))  # of the working folder
+# Of the working folder.
+OWN_SWEEPS = (Path("sweeps"), Path("conf/sweeps"))
+OWN_RECIPES = (Path("recipe"), Path("conf/recipe"))
 NO_ROOM = {ENOSPC: "No space left on device", EDQUOT: "Disk quota exceeded"}
 CONTROL_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # of Unicode
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -38,6 +40,17 @@ def sweep_names() -> list[str]:
     names: set[str] = set()
     for folder in (*OWN_SWEEPS, SWEEPS):
         names.update(path.stem for path in folder.glob("*.yaml"))
+    return sorted(names)
+
+
+def recipe_names() -> list[str]:
+    """The names of the recipes of the working folder and of Paretune's own, those of a
+    folder of recipes with its name: ``zoo/mnist_193``.
+    """
+    names: set[str] = set()
+    for folder in (*OWN_RECIPES, CONF / "recipe"):
+        for path in folder.rglob("*.yaml"):
+            names.add(path.relative_to(folder).with_suffix("").as_posix())
     return sorted(names)
 
 

@@ -189,6 +189,7 @@ def completed(tmp_path_factory) -> Callable[[str], list[str]]:
         ("paretune pareto record_kmnist --max-p", ["--max-params"]),
         ("paretune ui --st", ["--store"]),
         ("paretune train model=sq", ["model=squeeze"]),
+        ("paretune train +recipe=zoo/mnist_193", ["+recipe=zoo/mnist_193"]),
         ("paretune sweep record optimizer=adamw trainer.max", ["trainer.max_epochs="]),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from paretune import paths
+from paretune.commands.train import cli
 from paretune.tracking import Store
 from paretune.tracking.runs import find_runs
 from paretune.training import load
@@ -512,3 +513,31 @@ def test_a_training_that_is_stopped_says_so_and_ends_as_shells_expect(number, co
 
     assert process.returncode == code, err
     assert err.splitlines()[-1] == "paretune train: the training was stopped"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("+recipe=zoo/mnist_194", "expected one of zoo/mnist_149, zoo/mnist_1499, "),
+        ("+recipe=mnist_193", "zoo/...; did you mean zoo/mnist_193?"),
+        ("+recipe=zo/mnist_193", "zoo/...; did you mean zoo/mnist_193?"),
+    ],
+)
+def test_a_misspelt_recipe_is_told_with_those_of_its_folder(command, line, said):
+    answer = command(line)
+
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+    assert f"recipe `{line.partition('=')[2]}` is unknown; " in answer.err
+    assert said in answer.err
+
+
+def test_recipes_of_the_working_folder_are_there_too(monkeypatch, tmp_path, answered):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf/recipe").mkdir(parents=True)
+    (tmp_path / "conf/recipe/193.yaml").write_text(
+        "# @package _global_\ndefaults: [override /model: conv]\nrecipe: '193'\n"
+    )
+    answer = answered(cli, "+recipe=193", "--cfg", "job")
+
+    assert answer.code == 0, answer.err
+    assert "recipe: '193'" in answer.out

@@ -1,5 +1,6 @@
 """The settings of a training, checked before anything heavy is imported."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +33,9 @@ HYDRA_OPTIONS = (
     "--experimental-rerun",
     "--info",
 )
+# Beginnings of the arguments by which a person says where configs are.
+SEARCHING = ("--config-dir", "-cd", "hydra.searchpath")
+ADDED_RECIPE = re.compile(r"\++recipe=(?P<name>[\w./-]+?)(\.yaml)?")
 # Options that show a config, which --resolve belongs to.
 SHOWING_OPTIONS = ("--cfg", "-c", "--help")
 
@@ -51,6 +55,45 @@ def refuse_options(arguments: Sequence[str], settings: Sequence[str]) -> None:
     is_shown = any(argument.startswith(SHOWING_OPTIONS) for argument in arguments)
     if "--resolve" in arguments and not is_shown:
         raise ConfigError("--resolve needs --cfg; write --cfg job --resolve")
+
+
+def check_recipe(arguments: Sequence[str]) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` for a recipe that is not there, with
+    the nearest that is.
+
+    Hydra would list those of one folder alone.
+    """
+    if any(argument.startswith(SEARCHING) for argument in arguments):
+        return
+    for argument in arguments:
+        if found := ADDED_RECIPE.fullmatch(argument):
+            check_recipe_name(found["name"])
+
+
+def check_recipe_name(name: str) -> None:
+    """The same of a recipe's ``name`` alone."""
+    names = paths.recipe_names()
+    if name not in names:
+        advice = advise(name, names, "choose a recipe that is there")
+        raise ConfigError(
+            f"recipe `{name}` is unknown; expected one of "
+            f"{', '.join(_list_beside(name, names))}; {advice}"
+        )
+
+
+def _list_beside(name: str, names: Sequence[str]) -> list[str]:
+    """Those of the ``names`` that are in the folder of ``name``; where there is no such
+    folder all, each folder as one.
+    """
+    folder, slash, _ = name.rpartition("/")
+    inside = [other for other in names if other.startswith(folder + slash)]
+    if slash and inside:
+        return inside
+    shown: list[str] = []
+    for other in names:
+        first, slash, _ = other.partition("/")
+        shown.append(f"{first}/..." if slash else other)
+    return list(dict.fromkeys(shown))
 
 
 def refuse_sweeper(overrides: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from paretune.errors import ConfigError
 
 SHELLS = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 TYPED = re.compile(r"\s*\S+\s+(?P<command>\S+)\s+(?P<rest>.*)")
+RECIPE = re.compile(r"(?P<start>\+recipe=).*")
 SWEEP_NAME = re.compile(r"^([^\s=+~-][^\s=]*)(?=\s)")
 
 
@@ -50,6 +51,9 @@ def _list_offers(line: str) -> list[str] | None:
     is_option = rest.split(" ")[-1].startswith("-")
     if is_option and not command.takes_overrides:
         return _list_options(typed["command"])
+    recipe = RECIPE.fullmatch(rest.split(" ")[-1])
+    if recipe and command.takes_overrides:
+        return [f"{recipe['start']}{name}" for name in paths.recipe_names()]
     if command.takes_sweep and not re.search(r"\s", rest):
         return _list_sweeps()
     if not command.takes_overrides:

@@ -18,10 +18,26 @@ def composed(name: str, overrides: Sequence[str]) -> Iterator[DictConfig]:
     """
     from hydra import compose, initialize_config_dir
 
-    lines = [*overrides]
-    if Path("conf").is_dir():
-        own = f"hydra.searchpath=[file://.,'file://{os.getcwd()}/conf']"
-        lines.insert(0, own)
     schema.register()
     with initialize_config_dir(str(paths.CONF), version_base="1.3"):
+        lines = _list_lines(overrides)
         yield compose(name, overrides=lines, return_hydra_config=True)
+
+
+def compose_again(name: str, overrides: Sequence[str]) -> DictConfig:
+    """The same config without Hydra's own part, also where Hydra is at work already."""
+    from hydra import compose
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():
+        return compose(name, overrides=_list_lines(overrides))
+    with composed(name, overrides):
+        return compose(name, overrides=_list_lines(overrides))
+
+
+def _list_lines(overrides: Sequence[str]) -> list[str]:
+    """The overrides, after one that lets Hydra find the working folder's options."""
+    if not Path("conf").is_dir():
+        return [*overrides]
+    own = f"hydra.searchpath=[file://.,'file://{os.getcwd()}/conf']"
+    return [own, *overrides]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from paretune import paths
 from paretune.commands import train
+from paretune.commands.checking import SEARCHING
 from paretune.commands.mistakes import check_name, exit_on_mistake
 from paretune.commands.parsing import make_parser
 from paretune.errors import ConfigError
@@ -18,8 +19,6 @@ ABOUT = (
     "of trials."
 )
 MULTIRUN_OPTIONS = ("-m", "--multirun")
-# Beginnings of the arguments by which a person says where configs are.
-SEARCHING = ("--config-dir", "-cd", "hydra.searchpath")
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:

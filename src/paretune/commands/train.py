@@ -26,6 +26,7 @@ from paretune import paths, schema
 from paretune.commands.arguments import command_line
 from paretune.commands.checking import (
     check_cost,
+    check_recipe,
     check_settings,
     check_unseen,
     refuse_options,
@@ -182,6 +183,7 @@ def read_lines(arguments: Sequence[str]) -> list[str]:
     refuse_passwords(*arguments)  # before Hydra saves them
     check_text(arguments)
     refuse_options(arguments, SETTINGS)
+    check_recipe(arguments)
     groups = _list_groups()
     return [
         quote_option(quote_name(argument, TEXT_SETTINGS), groups)
