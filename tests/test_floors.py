@@ -88,9 +88,12 @@ def packages() -> Mapping[str, list[str]]:
 
 @cache
 def declared() -> set[str]:
-    lines = tomllib.loads((SOURCE.parent / "pyproject.toml").read_text())["project"][
-        "dependencies"
-    ]
+    """The distributions that Paretune needs, or, for signals, tells a person to
+    install.
+    """
+    text = (SOURCE.parent / "pyproject.toml").read_text()
+    project = tomllib.loads(text)["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["signals"]]
     return {plain(re.match(r"[\w.-]+", line)[0]) for line in lines}
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from paretune.auto.lengths import (
     FEW_IMAGES,
+    LEAST_SEEN,
     LEAST_TRAININGS,
     ImageCounts,
     choose_length,
@@ -55,7 +56,8 @@ def test_enough_trainings_fit_unless_they_are_the_shortest(n_images, n_pixels, c
     trainings_s = LEAST_TRAININGS * length.epochs * guess_epoch_s(n_images, n_pixels)
 
     rounded = 1.5  # the first rung is a whole number
-    assert length.first_rung == 1 or trainings_s <= rounded * core_s
+    is_least = length.first_rung == 1 or length.epochs * n_images < 2 * LEAST_SEEN
+    assert is_least or trainings_s <= rounded * core_s
 
 
 @given(images, pixels, seconds, st.floats(1, 100))
@@ -84,4 +86,11 @@ def test_folds_take_their_time():
     few = ImageCounts(train=4_000, val=900, of_rarest=400, pixels=28 * 28)
     many = replace(few, val=1_000)
 
-    assert choose_length(few, 3_000).epochs < choose_length(many, 3_000).epochs
+    assert choose_length(few, 300).epochs < choose_length(many, 300).epochs
+
+
+def test_a_training_of_few_images_has_some_hundred_steps_however_short_the_hours_are():
+    few = ImageCounts(train=510, val=90, of_rarest=170, pixels=48 * 32 * 3)
+    length = choose_length(few, core_s=10)
+
+    assert length.epochs * 480 >= 0.9 * LEAST_SEEN

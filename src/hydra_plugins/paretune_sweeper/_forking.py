@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._isolation import is_isolated, uses_hydras_launcher
+from paretune.cores import count_threads
 from paretune.fork_server import Order
 
 SERVER_MODULE = "paretune.fork_server"
@@ -60,17 +61,6 @@ def forking(options: SweepOptions, config: DictConfig) -> Iterator["ForkServer |
         yield server
     finally:
         server.close()
-
-
-def count_threads(n_jobs: int) -> int:
-    """Threads of each of ``n_jobs`` workers, which share this machine."""
-    return max(1, count_cores() // n_jobs)
-
-
-def count_cores() -> int:
-    """Processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it, macOS has not
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 class ForkServer:

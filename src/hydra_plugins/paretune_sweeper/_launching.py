@@ -16,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from hydra_plugins.paretune_sweeper._app import App
 from hydra_plugins.paretune_sweeper._forking import (
     ForkServer,
-    count_threads,
     run_forked,
 )
 from hydra_plugins.paretune_sweeper._isolation import uses_hydras_launcher
 from hydra_plugins.paretune_sweeper._slurm import watch_queue
+from paretune.cores import count_threads
 from paretune.overrides import STUDY_NAME, quote
 from paretune.search.claims import POOL_ID_ENV, is_process_alive
 from paretune.search.interrupts import end_with, is_under_slurm

@@ -17,7 +17,6 @@ from rich.text import Text
 
 from hydra_plugins.paretune_sweeper._progress import (
     Progress,
-    format_duration,
     format_score,
 )
 from hydra_plugins.paretune_sweeper._scatter import Marks, plot_scatter
@@ -27,6 +26,7 @@ from paretune.search.caps import Caps
 from paretune.search.claims import LATEST, read_worker
 from paretune.search.storage import read_note
 from paretune.search.study import list_running
+from paretune.time_words import format_duration
 
 MAX_COLUMNS = 120
 MAX_ROWS = 24

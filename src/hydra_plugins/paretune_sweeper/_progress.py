@@ -25,6 +25,7 @@ from paretune.search.stopping import (
 from paretune.search.storage import find_best_trials
 from paretune.search.study import list_finished, read_reason
 from paretune.search.worker import format_values
+from paretune.time_words import format_duration
 
 log = logging.getLogger(__name__)
 
@@ -175,17 +176,6 @@ def format_score(values: Sequence[float]) -> str:
     if costs:
         text += f" at {format_values(costs)}"
     return text
-
-
-def format_duration(seconds: float) -> str:
-    """Hours and minutes, minutes and seconds, or seconds."""
-    minutes, whole_s = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    if minutes:
-        return f"{minutes} min {whole_s} s"
-    return f"{whole_s} s"
 
 
 def _count_others(now: Standing) -> list[str]:

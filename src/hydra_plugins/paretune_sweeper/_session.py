@@ -25,7 +25,7 @@ from hydra_plugins.paretune_sweeper._app import App
 from hydra_plugins.paretune_sweeper._forking import ForkServer
 from hydra_plugins.paretune_sweeper._launching import WorkerJob, make_launch
 from hydra_plugins.paretune_sweeper._panel import show_progress
-from hydra_plugins.paretune_sweeper._progress import Progress, format_duration
+from hydra_plugins.paretune_sweeper._progress import Progress
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper._workers import WORKER_ENDS_WITHIN_S, WorkerPool
 from paretune.errors import Raced, StoreError
@@ -47,6 +47,7 @@ from paretune.search.study import (
 )
 from paretune.search.worker import Interrupted, work
 from paretune.secrets import masked
+from paretune.time_words import format_duration
 
 log = logging.getLogger(__name__)
 

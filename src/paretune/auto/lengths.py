@@ -11,9 +11,13 @@ KNOWN_PIXELS = 28 * 28
 # Of a network of some thousand parameters on one core of an AMD EPYC, about.
 IMAGES_PER_S = 15_000
 LEAST_PIXEL_SHARE = 0.2  # of that time: what an image takes, however small it is
-# As many trainings to their end fit into the time of a search at least. A race stops
+PIXEL_POWER = 0.75  # of the pixels: large images are pooled first more often
+# So many trainings to their end fit into the time of a search at least. A race stops
 # most of them early, so that several times as many begin.
-LEAST_TRAININGS = 60
+LEAST_TRAININGS = 25
+# Images that a training sees at least, some hundred steps: with fewer nothing is
+# learned, however many trainings there are.
+LEAST_SEEN = 40_000
 # A rung is at a ninth and at a third of a training.
 ETA = 3
 RUNGS = 2
@@ -66,7 +70,8 @@ def choose_length(images: ImageCounts, core_s: float) -> SearchLength:
     n_train = images.train
     if folds > 1:
         n_train = (images.train + images.val) * (folds - 1) // folds
-    length = _choose_epochs(n_train, images.pixels, core_s / folds)
+    # Most trainings end in the first fold.
+    length = _choose_epochs(n_train, images.pixels, core_s / ((1 + folds) / 2))
     return replace(length, folds=folds)
 
 
@@ -78,7 +83,7 @@ def _choose_epochs(n_images: int, n_pixels: int, core_s: float) -> SearchLength:
     """
     wanted = KNOWN_EPOCHS * (KNOWN_IMAGES / n_images) ** 0.5
     epoch_s = guess_epoch_s(n_images, n_pixels)
-    affordable = core_s / LEAST_TRAININGS / epoch_s
+    affordable = max(core_s / LEAST_TRAININGS / epoch_s, LEAST_SEEN / n_images)
     first_rung = round(min(wanted, affordable) / LEAST_EPOCHS)
     first_rung = min(max(1, first_rung), MOST_EPOCHS // LEAST_EPOCHS)
     return SearchLength(first_rung * LEAST_EPOCHS, first_rung)
@@ -86,5 +91,5 @@ def _choose_epochs(n_images: int, n_pixels: int, core_s: float) -> SearchLength:
 
 def guess_epoch_s(n_images: int, n_pixels: int) -> float:
     """About the seconds of an epoch of ``n_images`` of ``n_pixels``, on one core."""
-    share = max(LEAST_PIXEL_SHARE, n_pixels / KNOWN_PIXELS)
+    share: float = max(LEAST_PIXEL_SHARE, (n_pixels / KNOWN_PIXELS) ** PIXEL_POWER)
     return share * n_images / IMAGES_PER_S

@@ -18,7 +18,6 @@ from hydra.errors import CompactHydraException
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from hydra_plugins.paretune_sweeper._progress import format_duration
 from paretune import paths
 from paretune.auto.deadline import Deadline
 from paretune.auto.finish_plan import FinishPlan, Member, Time, plan_finish
@@ -43,6 +42,7 @@ from paretune.commands.parsing import format_count
 from paretune.commands.sweep import MULTIRUN_OPTIONS
 from paretune.errors import StoreError
 from paretune.front import compute_standard_error
+from paretune.time_words import format_duration
 
 if TYPE_CHECKING:
     from paretune.data.survey import Survey

@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.paretune_sweeper._forking import count_cores
 from paretune.commands.checking import check_cost, check_settings
 from paretune.commands.composing import composed
+from paretune.cores import count_cores
 from paretune.costs import COSTS
 from paretune.errors import ConfigError
 from paretune.start import to_plain
