@@ -78,13 +78,13 @@ def test_where_few_images_validate_all_are_scored_in_folds():
     length = choose_length(few, core_s=HOUR_S)
 
     assert (length.folds, length.rungs) == (5, 3)
-    assert choose_length(replace(few, val=1000), core_s=HOUR_S).folds == 1
+    assert choose_length(replace(few, val=500), core_s=HOUR_S).folds == 1
     assert choose_length(replace(few, of_rarest=3), core_s=HOUR_S).folds == 3
 
 
 def test_folds_take_their_time():
-    few = ImageCounts(train=4_000, val=900, of_rarest=400, pixels=28 * 28)
-    many = replace(few, val=1_000)
+    few = ImageCounts(train=4_000, val=400, of_rarest=400, pixels=28 * 28)
+    many = replace(few, val=500)
 
     assert choose_length(few, 300).epochs < choose_length(many, 300).epochs
 

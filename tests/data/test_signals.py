@@ -6,15 +6,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
+from scipy.io import wavfile
 
 from contracts.dataset import DatasetContract
 from paretune.augment import Affine
 from paretune.commands import data as data_command
 from paretune.commands import export
-from paretune.data import mnist1d, npz
+from paretune.data import folder, mnist1d, npz
 from paretune.data.images import Splitting
+from paretune.data.signal_files import read_signal
 from paretune.data.signals import ValueRange
-from paretune.errors import DataError
+from paretune.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
 EVEN = Splitting(val_size=6, how="stratified")
@@ -168,3 +171,114 @@ def test_a_check_of_the_data_says_their_range(answered, tmp_path):
     assert answer.code == 0, answer.err
     assert "1 x 1 x 25 (channels, height, width)" in answer.out
     assert "-3 to 5, as the bytes 0 to 255" in answer.out
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """A folder of two classes, with a file of each kind."""
+    for number in range(30):
+        values = RNG.normal(size=(2, 25))
+        folder = tmp_path / "recordings" / ("calm", "wild")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_signal(folder / f"{number:02d}{KINDS[number % 3]}", values)
+    return tmp_path / "recordings"
+
+
+KINDS = (".npy", ".csv", ".wav")
+
+
+def write_signal(path, values) -> None:
+    """Values ``(C, T)`` as a file."""
+    if path.suffix == ".npy":
+        np.save(path, values)
+    elif path.suffix == ".csv":
+        np.savetxt(path, values.T, delimiter=",", header="left,right", comments="")
+    else:
+        wavfile.write(path, 8000, values.T.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_any_kind_has_the_same_values(tmp_path, kind):
+    values = RNG.normal(size=(2, 25))
+    write_signal(tmp_path / f"one{kind}", values)
+
+    assert np.allclose(read_signal(tmp_path / f"one{kind}"), values, atol=1e-6)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_table_of_one_column_or_several_may_do_without_a_heading(tmp_path, separator):
+    one, two = tmp_path / "one.csv", tmp_path / "two.csv"
+    one.write_text("value\n1\n2.5\n-3\n")
+    two.write_text(f"1{separator}4\n2.5{separator}5\n-3{separator}6\n")
+
+    assert read_signal(one).tolist() == [[1, 2.5, -3]]
+    assert read_signal(two).tolist() == [[1, 2.5, -3], [4, 5, 6]]
+
+
+def test_a_folder_of_signals_is_a_data_set(recordings):
+    data = folder.load(path=str(recordings), splitting=EVEN)
+
+    assert data.class_names == ("calm", "wild")
+    assert data.train.pixels.shape[1:] == (2, 1, 25)
+    assert data.fits_by == "signal"
+
+
+def test_signals_beside_pictures_are_left_out(recordings):
+    for name in ("calm", "wild"):
+        for number in range(6):
+            pixels = RNG.integers(0, 256, (8, 8), dtype=np.uint8)
+            Image.fromarray(pixels).save(recordings / name / f"{number}.png")
+    data = folder.load(path=str(recordings), splitting=Splitting(0.3, "stratified"))
+
+    assert data.train.pixels.shape[1:] == (1, 8, 8)
+
+
+def test_signals_of_several_lengths_are_named(recordings):
+    write_signal(recordings / "calm/long.npy", np.zeros((2, 26)))
+
+    with pytest.raises(
+        DataError,
+        match=r"signals of 2 shapes, .* 30 of 2 x 25 .*, 1 of 2 x 26 \(such as `calm/lo",
+    ):
+        folder.load(path=str(recordings), splitting=EVEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bad.npy", b"no array"),
+        ("bad.wav", b"no sound"),
+        ("bad.csv", b"a,b\n1,x\n"),
+        ("nan.csv", b"1\nnan\n"),
+        ("empty.csv", b""),
+    ],
+)
+def test_damaged_signals_are_named_or_left_out(recordings, name, content):
+    (recordings / "calm" / name).write_bytes(content)
+
+    with pytest.raises(
+        DataError, match=rf"1 of 31 signals cannot be read: `calm/{name}"
+    ):
+        folder.load(path=str(recordings), splitting=EVEN)
+    data = folder.load(path=str(recordings), splitting=EVEN, skip_damaged=True)
+    assert len(data.train) + len(data.val) + len(data.load_test()) == 30
+
+
+def test_settings_of_pictures_are_refused_for_signals(recordings):
+    with pytest.raises(ConfigError, match="the folder holds signals; leave them out"):
+        folder.load(path=str(recordings), splitting=EVEN, image_size=[28, 28])
+
+
+def test_a_check_of_a_folder_of_signals_says_what_is_there(answered, recordings):
+    (recordings / "calm/bad.npy").write_bytes(b"no array")
+    answer = answered(
+        data_command.cli,
+        "check",
+        "data=folder",
+        f"data.path={recordings}",
+        "data.skip_damaged=true",
+    )
+
+    assert answer.code == 0, answer.err
+    assert "2 x 25 (channels, length)" in answer.out
+    assert "1: `calm/bad.npy`" in answer.out

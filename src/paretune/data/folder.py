@@ -1,7 +1,7 @@
-"""Your own pictures: a folder that holds a folder of pictures for each class.
+"""Your own pictures, or signals: a folder that holds a folder of them for each class.
 
-They are decoded once, into bytes of one size, and kept in the user's cache folder under
-a hash of their names and contents.
+Pictures are decoded once, into bytes of one size, and kept in the user's cache folder
+under a hash of their names and contents.
 """
 
 import logging
@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paretune.data.images import ImageData, Images, Splitting, assemble
+from paretune.data.file_kinds import SIGNALS
+from paretune.data.images import ImageData, Images, Splitting, assemble, make_images
 from paretune.data.kept import Decoded, load_pictures
-from paretune.data.listing import LabelledPath, Listing, format_examples, list_pictures
+from paretune.data.listing import LabelledPath, Listing, format_examples, list_files
 from paretune.data.look import (
     Look,
     check_sizes,
@@ -25,7 +26,9 @@ from paretune.data.look import (
     describe_damaged,
     make_look,
 )
-from paretune.data.pictures import PictureError, read_each
+from paretune.data.pictures import read_each
+from paretune.data.signal_files import read_signals
+from paretune.data.unreadable import UnreadableError
 from paretune.errors import DataError
 from paretune.paths import printable
 
@@ -51,7 +54,8 @@ def load(  # noqa: PLR0913 - each is a setting
     They are scaled to ``image_size``, height and width in pixels; ``None`` takes them
     as they are, all of one size. ``channels`` are 1 (grey) or 3; ``None``: 3 if a pixel
     of any picture has a colour. Classes are named after their folders, in alphabetical
-    order. With ``skip_damaged`` pictures that cannot be read are left out. Raises
+    order. With ``skip_damaged`` files that cannot be read are left out. A folder without
+    pictures may hold signals: see :mod:`paretune.data.signal_files`. Raises
     :class:`~paretune.errors.DataError`.
     """
     look = make_look(image_size, channels, skip_damaged=skip_damaged)
@@ -62,15 +66,27 @@ def load(  # noqa: PLR0913 - each is a setting
 def _load(
     path: Path, name: str, splitting: Splitting, test_size: float, look: Look
 ) -> ImageData:
-    listing = list_pictures(path)
+    listing = list_files(path)
     listing.raise_mistakes()
     _tell_files(listing)
+    if listing.kind is SIGNALS:
+        return _load_signals(listing, name, splitting, test_size, look)
     read = partial(_decode, listing, look)
     decoded = load_pictures(path, listing.paths, repr((look, FORMAT)), read)
     _tell_damaged(listing, decoded.readable)
     _tell_channels(listing, decoded, look)
     images = _group_by_split(listing, decoded)
     return assemble(name, images, listing.class_names, splitting, test_size)
+
+
+def _load_signals(
+    listing: Listing, name: str, splitting: Splitting, test_size: float, look: Look
+) -> ImageData:
+    look.refuse_for_signals()
+    read = read_signals(listing, skip_damaged=look.skip_damaged)
+    images = {split: make_images(part) for split, part in read.parts.items()}
+    class_names = listing.class_names
+    return assemble(name, images, class_names, splitting, test_size, read.values)
 
 
 def _group_by_split(listing: Listing, decoded: Decoded) -> dict[str, Images]:
@@ -115,9 +131,9 @@ def _read_arrays(listing: Listing, look: Look) -> dict[Path, NDArray[np.uint8]]:
     """Pixels ``(H, W)`` or ``(H, W, 3)`` of every picture that can be read."""
     results = read_each(look.read, listing.paths, "reading pictures")
     arrays: dict[Path, NDArray[np.uint8]] = {}
-    damaged: dict[Path, PictureError] = {}
+    damaged: dict[Path, UnreadableError] = {}
     for path, result in zip(listing.paths, results, strict=True):
-        if isinstance(result, PictureError):
+        if isinstance(result, UnreadableError):
             damaged[path] = result
         else:
             arrays[path] = result
@@ -142,7 +158,7 @@ def _give_colours(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _tell_files(listing: Listing) -> None:
-    log.info("pictures: %s", listing.describe_types())
+    log.info("%s: %s", listing.kind.plural, listing.describe_types())
     if listing.left_out:
         log.info("left out: %s", listing.describe_left_out())
 

@@ -11,17 +11,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from paretune.data.file_kinds import SIGNALS
 from paretune.data.found import Found, Rows, hash_pixels, make_rows
-from paretune.data.listing import Listing, format_examples, list_pictures
+from paretune.data.listing import Listing, format_examples, list_files
 from paretune.data.look import Look, describe_colours, describe_sizes, format_size
 from paretune.data.pictures import (
-    PictureError,
     Size,
     convert_picture,
     drop_unused_colours,
     open_picture,
     read_each,
 )
+from paretune.data.signal_files import read_signals
+from paretune.data.unreadable import UnreadableError
 from paretune.paths import printable
 
 MODE_WORDS = {
@@ -53,7 +55,7 @@ class Seen:
 
 
 Pictures = dict[Path, Seen]
-Damaged = dict[Path, PictureError]
+Damaged = dict[Path, UnreadableError]
 
 
 def look_at(look: Look, path: Path) -> Seen:
@@ -83,11 +85,14 @@ def _count_frames(file: Image.Image) -> int:
 
 
 def survey_folder(path: str, look: Look) -> Found:
-    """The pictures below ``path``, and what is to be said of them.
+    """The pictures or signals below ``path``, and what is to be said of them.
 
-    Raises :class:`~paretune.errors.DataError` if there is no such folder.
+    Raises :class:`~paretune.errors.DataError` if there is no such folder, and for
+    signals that a training would refuse.
     """
-    listing = list_pictures(Path(path))
+    listing = list_files(Path(path))
+    if listing.kind is SIGNALS:
+        return _survey_signals(listing, look)
     seen, damaged = _look_at_each(listing, look)
     parts = {split: _make_rows(listing, split, seen) for split in listing.files}
     mistakes = list(listing.mistakes)
@@ -105,13 +110,36 @@ def survey_folder(path: str, look: Look) -> Found:
     return found
 
 
+def _survey_signals(listing: Listing, look: Look) -> Found:
+    look.refuse_for_signals()
+    read = read_signals(listing, skip_damaged=look.skip_damaged)
+    parts: dict[str, Rows] = {}
+    for split, part in read.parts.items():
+        paths = [path for path, _ in listing.files[split] if path not in read.damaged]
+        names = [listing.relative(path) for path in paths]
+        hashes = [hash_pixels(pixels) for pixels in part.pixels]
+        parts[split] = make_rows(part.labels.tolist(), names, hashes)
+    mistakes = list(listing.mistakes)
+    found = Found(
+        printable(listing.folder), listing.class_names, parts, mistakes=mistakes
+    )
+    channels, _, length = read.parts["train"].pixels.shape[1:]
+    found.say("signals", f"{channels} x {length} (channels, length)")
+    found.say("types", listing.describe_types())
+    found.say("values", f"{read.values}, as the bytes 0 to 255")
+    found.say("left out", *_describe_left_out(listing))
+    names = [listing.relative(path) for path in read.damaged]
+    found.say("damaged", f"{len(names):,}: {format_examples(names)}" if names else "")
+    return found
+
+
 def _look_at_each(listing: Listing, look: Look) -> tuple[Pictures, Damaged]:
     """The pictures that can be read, and those that cannot."""
     results = read_each(partial(look_at, look), listing.paths, "reading pictures")
     seen: Pictures = {}
     damaged: Damaged = {}
     for path, result in zip(listing.paths, results, strict=True):
-        if isinstance(result, PictureError):
+        if isinstance(result, UnreadableError):
             damaged[path] = result
         else:
             seen[path] = result

@@ -1,5 +1,5 @@
-"""Which files below a folder are pictures of which class and split, and what is left
-out, and why. Torch is not needed.
+"""Which files below a folder are pictures, or signals, of which class and split, and
+what is left out, and why. Torch is not needed.
 
 Hidden files and folders are left out at every depth, and so is what systems leave
 behind. Links are followed.
@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 
-from paretune.data.pictures import FORMAT_NAMES, SUFFIXES
+from paretune.data.file_kinds import PICTURES, SIGNALS, FileKind
 from paretune.errors import DataError
 from paretune.paths import printable
 
@@ -41,7 +41,7 @@ SYSTEM_FOLDERS = {
 MOST_EXAMPLES = 10
 # Device and inode.
 FolderId = tuple[int, int]
-# A picture and the number of its class.
+# A file and the number of its class.
 LabelledPath = tuple[Path, int]
 
 
@@ -71,11 +71,12 @@ class LeftOut:
 
 @dataclass
 class Listing:
-    """The pictures below ``folder`` by split, ``train`` at least; class numbers are
-    places in ``class_names``.
+    """The files of one ``kind`` below ``folder`` by split, ``train`` at least; class
+    numbers are places in ``class_names``.
     """
 
     folder: Path
+    kind: FileKind = PICTURES
     class_names: tuple[str, ...] = ()
     files: dict[str, list[LabelledPath]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
@@ -83,7 +84,7 @@ class Listing:
 
     @property
     def paths(self) -> list[Path]:
-        """Every picture, split after split."""
+        """Every file, split after split."""
         return [path for part in self.files.values() for path, _ in part]
 
     def relative(self, path: Path) -> str:
@@ -101,7 +102,7 @@ class Listing:
         raise DataError(text)
 
     def describe_types(self) -> str:
-        """How many pictures there are of which type: ``24 .png, 2 .tif``."""
+        """How many files there are of which type: ``24 .png, 2 .tif``."""
         counts = Counter(path.suffix.lower() for path in self.paths)
         types = [f"{count:,} {suffix}" for suffix, count in counts.most_common()]
         return ", ".join(types)
@@ -121,9 +122,9 @@ class Listing:
         return f"{len(paths):,} {reason} ({such_as}`{self.relative(paths[0])}`)"
 
 
-def list_pictures(folder: Path) -> Listing:
-    """The pictures below ``folder``, in the order of their names; the listing's
-    ``mistakes`` say what cannot be used.
+def list_files(folder: Path) -> Listing:
+    """The pictures below ``folder``, or, where there are none, the signals, in the
+    order of their names; the listing's ``mistakes`` say what cannot be used.
 
     Raises :class:`~paretune.errors.DataError` if there is no such folder.
     """
@@ -132,7 +133,15 @@ def list_pictures(folder: Path) -> Listing:
             f"data folder `{printable(folder)}` {_explain_no_folder(folder)}; expected "
             "a folder of class folders; set data.path"
         )
-    listing = Listing(folder)
+    pictures = _list_kind(folder, PICTURES)
+    if pictures.paths:
+        return pictures
+    signals = _list_kind(folder, SIGNALS)
+    return signals if signals.paths else pictures
+
+
+def _list_kind(folder: Path, kind: FileKind) -> Listing:
+    listing = Listing(folder, kind)
     splits = _find_split_folders(listing)
     listing.class_names = tuple(sorted(_find_classes(splits["train"])))
     _check_number_of_classes(listing, splits["train"])
@@ -197,7 +206,7 @@ def _leave_out_beside_splits(
         if path not in of_splits:
             listing.left_out.append(LeftOut(path, Reason.UNUSED))
     for path in here.files:
-        listing.left_out.append(LeftOut(path, _name_outside(path)))
+        listing.left_out.append(LeftOut(path, _name_outside(path, listing.kind)))
 
 
 def _find_classes(folder: Path) -> dict[str, Path]:
@@ -218,10 +227,11 @@ def _check_number_of_classes(listing: Listing, folder: Path) -> None:
         return
     names = ", ".join(listing.class_names) or "none"
     word = "class" if number == 1 else "classes"
-    pictures = [path for path in _look_into(folder).files if _is_picture(path)]
+    kind = listing.kind
+    files = [path for path in _look_into(folder).files if kind.has(path)]
     beside = ""
-    if pictures:
-        beside = f", and {len(pictures):,} pictures in no class folder"
+    if files:
+        beside = f", and {len(files):,} {kind.plural} in no class folder"
     listing.mistakes.append(
         f"data `{printable(folder)}` has {number} {word} ({names}){beside}; expected a "
         "folder for each of at least two classes; check data.path"
@@ -229,11 +239,11 @@ def _check_number_of_classes(listing: Listing, folder: Path) -> None:
 
 
 def _list_split(listing: Listing, split_folder: Path) -> list[LabelledPath]:
-    """Every picture of a split and the number of its class."""
+    """Every file of a split and the number of its class."""
     here = _look_into(split_folder)
     listing.left_out += here.left_out
     for path in here.files:
-        listing.left_out.append(LeftOut(path, _name_outside(path)))
+        listing.left_out.append(LeftOut(path, _name_outside(path, listing.kind)))
     classes = _find_classes(split_folder)
     _check_strangers(listing, classes)
 
@@ -241,22 +251,23 @@ def _list_split(listing: Listing, split_folder: Path) -> list[LabelledPath]:
     without: list[Path] = []
     for label, name in enumerate(listing.class_names):
         folder = classes.get(name, split_folder / name)
-        pictures: list[Path] = []
+        files: list[Path] = []
         if name in classes:
-            pictures = _list_class(listing, split_folder, folder)
-        if not pictures:
+            files = _list_class(listing, split_folder, folder)
+        if not files:
             without.append(folder)
-        found += [(path, label) for path in pictures]
+        found += [(path, label) for path in files]
     _check_empty(listing, without)
     return found
 
 
 def _list_class(listing: Listing, split_folder: Path, folder: Path) -> list[Path]:
-    """Every picture of a class in a split."""
-    walk = _Walk(above={_identify(listing.folder), _identify(split_folder)})
-    pictures = walk.list_pictures(folder)
+    """Every file of a class in a split."""
+    above = {_identify(listing.folder), _identify(split_folder)}
+    walk = _Walk(listing.kind, above)
+    files = walk.list_files(folder)
     listing.left_out += walk.left_out
-    return pictures
+    return files
 
 
 def _check_strangers(listing: Listing, classes: Mapping[str, Path]) -> None:
@@ -279,15 +290,18 @@ def _check_empty(listing: Listing, without: Sequence[Path]) -> None:
         names = [
             printable(folder) + _describe_others(listing, folder) for folder in without
         ]
-        verb = "has no picture" if len(without) == 1 else "have no pictures"
+        kind = listing.kind
+        verb = f"has no {kind.word}"
+        if len(without) > 1:
+            verb = f"have no {kind.plural}"
         listing.mistakes.append(
-            f"data folder {format_examples(names)} {verb}; expected {FORMAT_NAMES} "
+            f"data folder {format_examples(names)} {verb}; expected {kind.formats} "
             "files; add some or leave the class out"
         )
 
 
 def _describe_others(listing: Listing, folder: Path) -> str:
-    """The other files of a folder without pictures, if there are any."""
+    """The other files of a folder without any of the kind, if there are any."""
     reasons = Counter(
         left.reason for left in listing.left_out if folder in left.path.parents
     )
@@ -299,16 +313,15 @@ def _describe_others(listing: Listing, folder: Path) -> str:
 
 @dataclass
 class _Walk:
-    """The pictures of one class: every folder is read once, however many links lead to
-    it.
-    """
+    """The files of one class: every folder is read once, however many links lead to it."""
 
+    kind: FileKind
     above: set[FolderId]
     read: set[FolderId] = field(default_factory=set)
     left_out: list[LeftOut] = field(default_factory=list)
 
-    def list_pictures(self, folder: Path) -> list[Path]:
-        """Every picture below ``folder``, in the order of their names."""
+    def list_files(self, folder: Path) -> list[Path]:
+        """Every file of the kind below ``folder``, in the order of their names."""
         return sorted(self._find_below(folder, self.above))
 
     def _find_below(self, folder: Path, above: set[FolderId]) -> list[Path]:
@@ -324,7 +337,7 @@ class _Walk:
         self.left_out += here.left_out
         found: list[Path] = []
         for path in here.files:
-            if _is_picture(path):
+            if self.kind.has(path):
                 found.append(path)
             else:
                 self.left_out.append(LeftOut(path, _name_type(path)))
@@ -370,16 +383,12 @@ def _find_reason(path: Path) -> Reason | None:
     return None if stat.S_ISREG(mode) else Reason.SPECIAL
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
-
-
 def _name_type(path: Path) -> str:
     return printable(path.suffix.lower()) or "without a suffix"
 
 
-def _name_outside(path: Path) -> str:
-    return Reason.OUTSIDE if _is_picture(path) else _name_type(path)
+def _name_outside(path: Path, kind: FileKind) -> str:
+    return Reason.OUTSIDE if kind.has(path) else _name_type(path)
 
 
 def _identify(folder: Path) -> FolderId:

@@ -15,13 +15,13 @@ from PIL import Image
 from paretune.data.listing import MOST_EXAMPLES, Listing, format_examples
 from paretune.data.pictures import (
     FORMAT_NAMES,
-    PictureError,
     Size,
     drop_unused_colours,
     read_picture,
     scale_picture,
 )
-from paretune.errors import DataError, check_choice, check_least
+from paretune.data.unreadable import UnreadableError
+from paretune.errors import ConfigError, DataError, check_choice, check_least
 from paretune.paths import printable
 
 # In a message.
@@ -35,6 +35,16 @@ class Look:
     size: Size | None = None
     channels: int | None = None
     skip_damaged: bool = False
+
+    def refuse_for_signals(self) -> None:
+        """Raise :class:`~paretune.errors.ConfigError` for settings that signals cannot
+        have.
+        """
+        if self.size or self.channels:
+            raise ConfigError(
+                "data.image_size and data.channels are of pictures, and the folder holds "
+                "signals; leave them out"
+            )
 
     def read(self, path: Path) -> NDArray[np.uint8]:
         """The picture's pixels, ``(H, W)`` if it is or becomes grey, else ``(H, W,
@@ -82,7 +92,7 @@ def _read_size(image_size: object) -> Size:
     return int(height), int(width)
 
 
-def describe_damaged(listing: Listing, damaged: Mapping[Path, PictureError]) -> str:
+def describe_damaged(listing: Listing, damaged: Mapping[Path, UnreadableError]) -> str:
     """The first pictures that cannot be read, why, and how many there are."""
     total = len(listing.paths)
     examples = [

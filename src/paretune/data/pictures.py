@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from rich.progress import track
 
-from paretune.errors import DataError, first_line
+from paretune.data.unreadable import UnreadableError
+from paretune.errors import first_line
 from paretune.paths import printable
 
 # What Pillow decodes by itself; an EPS file, for one, would start Ghostscript.
@@ -44,7 +45,7 @@ Size = tuple[int, int]
 Result = TypeVar("Result")
 
 
-class PictureError(DataError):
+class PictureError(UnreadableError):
     """A picture cannot be read; ``reason`` says why, in a few words."""
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -169,15 +170,15 @@ def _explain(path: Path, error: Exception) -> str:
 
 def read_each(
     read: Callable[[Path], Result], paths: Sequence[Path], doing: str
-) -> list[Result | PictureError]:
-    """The result of ``read`` for every picture, in their order, or why one cannot be
-    read; ``doing`` is shown meanwhile.
+) -> list[Result | UnreadableError]:
+    """The result of ``read`` for every file, in their order, or why one cannot be read;
+    ``doing`` is shown meanwhile.
     """
 
-    def attempt(path: Path) -> Result | PictureError:
+    def attempt(path: Path) -> Result | UnreadableError:
         try:
             return read(path)
-        except PictureError as error:
+        except UnreadableError as error:
             return error
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:

@@ -67,10 +67,10 @@ class Deployable:
     samples: Tensor
     ink_share: float
     fits_by: str = "ink"
-    values: ValueRange | None = None
     class_names: tuple[str, ...] = ()
     training: Images | None = None
     validation: Images | None = None
+    values: ValueRange | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
