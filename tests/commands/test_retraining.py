@@ -161,6 +161,7 @@ def test_only_settings_of_a_training_can_be_set(member, line):
         st.from_regex(r"[0-9a-f]{32}", fullmatch=True),
         st.integers(0, 2**32),
         st.integers(0, 99),
+        st.booleans(),
     )
 )
 def test_a_training_is_read_from_its_text(training):
@@ -171,6 +172,7 @@ def test_a_training_is_written_as_earlier_versions_did():
     """Studies hold this text: an interrupted confirmation goes on by it."""
     assert str(Retraining("0a1b", 7)) == "run0a1b-seed7"
     assert str(Retraining("0a1b", 7, way=2)) == "run0a1b-seed7-way2"
+    assert str(Retraining("0a1b", 7, is_recipe=True)) == "recipe0a1b-seed7"
 
 
 @pytest.mark.parametrize("text", ["", "run-seed1", "run0a1b-seedx", "0a1b"])

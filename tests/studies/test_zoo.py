@@ -90,7 +90,6 @@ def interval(card: Card) -> tuple[float, float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_a_recipe_trains_to_the_confirmed_f1(name, command, known_data, monkeypatch):
-    """Ten minutes a model at most, on a core."""
     monkeypatch.setenv("PARETUNE_DATA", str(known_data("mnist")))
     answer = command(f"+recipe=zoo/{name}", "seed=1", "test=true")
     store = Store(paths.tracking_uri(paths.store()))

@@ -1,5 +1,5 @@
-"""``paretune confirm``: models that a sweep found, trained again with other seeds; the
-test set read once a seed.
+"""``paretune confirm``: models that a sweep found, or a recipe, trained with several
+seeds; the test set read once a seed.
 
 Each training is a trial of a sweep of its own (:mod:`paretune.commands.retrain`), so
 that ``--jobs`` and Hydra's launchers work as they do in any. What is finished is in the
@@ -16,6 +16,7 @@ from hydra.errors import CompactHydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from paretune import paths
+from paretune.commands.confirm_recipe import confirm_recipe
 from paretune.commands.mistakes import exit_on_mistake
 from paretune.commands.parsing import (
     add_query,
@@ -28,18 +29,12 @@ from paretune.commands.parsing import (
     read_query,
     read_store_uri,
 )
-from paretune.commands.retrain import (
-    Request,
-    Wanted,
-    check_code,
-    list_missing,
-    train_again,
-)
+from paretune.commands.retrain import Plan, Wanted, check_code, list_missing
 from paretune.commands.retraining import Changes, Retraining
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL
+from paretune.costs import COSTS
 from paretune.errors import ConfigError, check_least
 from paretune.hints import next_command
-from paretune.tracking.schema import RunKind
 from paretune.trust import Trust
 
 if TYPE_CHECKING:
@@ -58,23 +53,17 @@ HYDRA_SETTINGS = ("hydra", "storage=", "tracking.")
 
 @dataclass(frozen=True)
 class Options:
-    """A person's request.
+    """A person's request for models of a sweep.
 
     ``runs`` are beginnings of the ids of the runs to confirm; without any the front is
-    confirmed, and what comes within ``near`` of it. ``overrides`` are for Hydra.
+    confirmed, and what comes within ``near`` of it.
     """
 
     sweep: str
     query: "Query"
     runs: tuple[str, ...]
     near: float | None
-    changes: Changes
-    n_seeds: int
-    n_jobs: int
-    trust: Trust
-    store_folder: Path
-    store_uri: str
-    overrides: tuple[str, ...]
+    plan: Plan
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -87,11 +76,66 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     with exit_on_mistake(
         "paretune confirm", CompactHydraException, OmegaConfBaseException
     ):
-        _confirm(_read_options(given, overrides))
+        if _wants_recipe(given, overrides):
+            _refuse_choices(given)
+            plan = _read_plan(given, overrides)
+            confirm_recipe(given.recipe, given.train_on, plan)
+        else:
+            _confirm(_read_options(given, overrides))
+
+
+def _wants_recipe(given: "argparse.Namespace", overrides: list[str]) -> bool:
+    """Whether a recipe is to be confirmed, not a sweep.
+
+    Behind ``--recipe`` an override stands where a sweep's name would: it is put to the
+    others. Raises :class:`~paretune.errors.ConfigError` unless one of both is given.
+    """
+    if given.recipe and given.sweep and "=" in given.sweep:
+        overrides.insert(0, given.sweep)
+        given.sweep = None
+    if given.recipe and given.sweep:
+        raise ConfigError(
+            f"sweep `{given.sweep}` and --recipe `{given.recipe}` are both given; "
+            "confirm one after the other"
+        )
+    if not (given.recipe or given.sweep):
+        raise ConfigError(
+            "neither a sweep nor a recipe is named; write paretune confirm SWEEP, or "
+            "paretune confirm --recipe NAME"
+        )
+    return given.recipe is not None
+
+
+def _refuse_choices(given: "argparse.Namespace") -> None:
+    """Raise :class:`~paretune.errors.ConfigError` for options that choose models of a
+    sweep.
+    """
+    values = {"--run": given.run, "--near": given.near, "--min-f1": given.min_f1}
+    values |= {"--family": given.family, "--cost": given.cost}
+    for cost in COSTS.values():
+        values[f"--max-{cost.option}"] = getattr(given, cost.bound)
+    wrong = [option for option, value in values.items() if value not in (None, [])]
+    if wrong:
+        verb = "chooses" if len(wrong) == 1 else "choose"
+        pronoun = "it" if len(wrong) == 1 else "them"
+        raise ConfigError(
+            f"{', '.join(wrong)} {verb} models of a sweep, and --recipe "
+            f"`{given.recipe}` is a single one; leave {pronoun} out"
+        )
 
 
 def _read_options(given: "argparse.Namespace", overrides: Sequence[str]) -> Options:
     check_least("--near", given.near, 0, most=1, whole=False, null=True)
+    return Options(
+        sweep=given.sweep,
+        query=read_query(given),
+        runs=tuple(given.run),
+        near=given.near,
+        plan=_read_plan(given, overrides),
+    )
+
+
+def _read_plan(given: "argparse.Namespace", overrides: Sequence[str]) -> Plan:
     for override in overrides:
         if not override.lstrip("+~").startswith(HYDRA_SETTINGS):
             raise ConfigError(
@@ -101,16 +145,12 @@ def _read_options(given: "argparse.Namespace", overrides: Sequence[str]) -> Opti
             )
     changes = Changes(
         epochs=given.epochs,
-        train_on=given.train_on,
+        train_on=given.train_on or TRAIN,
         teacher=given.teacher,
         settings=tuple(given.set),
         int8=given.int8,
     )
-    return Options(
-        sweep=given.sweep,
-        query=read_query(given),
-        runs=tuple(given.run),
-        near=given.near,
+    return Plan(
         changes=changes,
         n_seeds=given.seeds,
         n_jobs=given.jobs,
@@ -125,28 +165,18 @@ def _confirm(options: Options) -> None:
     from paretune.reports.findings import read_results
     from paretune.tracking import Store
 
-    store = Store(options.store_uri).open_for_reading()
+    plan = options.plan
+    store = Store(plan.store_uri).open_for_reading()
     results = read_results(store, [options.sweep], options.query)
     chosen = _choose_runs(results, options)
     configs = _list_configs(results)
     for run_id in chosen:
-        check_code(configs[run_id], run_id, options.trust)
+        check_code(configs[run_id], run_id, plan.trust)
     missing = _list_missing(results, chosen, options, store)
     if missing:
-        if options.changes.teacher:
-            _check_teacher(Path(options.changes.teacher), options.trust)
-        _train(missing, options, store)
+        plan.train(missing, store, sweep=options.sweep)
         results = read_results(store, [options.sweep], options.query)
     _report(results, chosen, options)
-
-
-def _check_teacher(weights: Path, trust: Trust) -> None:
-    """Raise :class:`~paretune.errors.ParetuneError` for a file that holds no weights of
-    Paretune's.
-    """
-    from paretune.training import load
-
-    load(weights, trust)
 
 
 def _list_configs(results: "SweepResults") -> dict[str, Mapping[str, Any]]:
@@ -187,25 +217,11 @@ def _list_missing(
     configs = _list_configs(results)
     return list_missing(
         [Wanted(run_id, configs[run_id]) for run_id in chosen],
-        [options.changes],
-        options.n_seeds,
+        [options.plan.changes],
+        options.plan.n_seeds,
         first_seed=int(results.table["seed"].max()) + 1,
         done=read_confirmations(store, options.sweep),
     )
-
-
-def _train(missing: Sequence[Retraining], options: Options, store: "Store") -> None:
-    request = Request(
-        sweep=options.sweep,
-        kind=RunKind.CONFIRM,
-        trainings=missing,
-        ways=[options.changes],
-        n_jobs=options.n_jobs,
-        trust=options.trust,
-        store_folder=options.store_folder,
-        overrides=options.overrides,
-    )
-    train_again(request, store)
 
 
 def _report(results: "SweepResults", chosen: Sequence[str], options: Options) -> None:
@@ -229,7 +245,9 @@ def _report(results: "SweepResults", chosen: Sequence[str], options: Options) ->
     path = folder_of(options.sweep) / "confirmed.csv"
     write_confirmed(results.confirmed, path)
     console.print(f"Written: {path}", soft_wrap=True)
-    print(next_command("pareto", options.sweep, "--confirmed", uri=options.store_uri))
+    print(
+        next_command("pareto", options.sweep, "--confirmed", uri=options.plan.store_uri)
+    )
 
 
 def _describe_optimism(models: "DataFrame") -> str:
@@ -245,7 +263,12 @@ def _describe_optimism(models: "DataFrame") -> str:
 
 def _make_parser() -> "argparse.ArgumentParser":
     parser = make_parser("paretune confirm", __doc__)
-    parser.add_argument("sweep", help="name of a sweep, such as first_mnist")
+    parser.add_argument("sweep", nargs="?", help="name of a sweep, such as first_mnist")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="a recipe instead of a sweep, such as zoo/mnist_193",
+    )
     parser.add_argument(
         "--seeds",
         type=parse_count,
@@ -282,18 +305,19 @@ def _make_parser() -> "argparse.ArgumentParser":
 
 
 def _add_changes(parser: "argparse.ArgumentParser") -> None:
-    """The options that say what is other than in the sweep."""
+    """The options that say what is other than in the sweep or the recipe."""
     parser.add_argument(
         "--epochs",
         type=parse_count,
         metavar="N",
-        help="train for so many epochs (default: as the sweep did)",
+        help="train for so many epochs (default: as before)",
     )
     parser.add_argument(
         "--train-on",
         choices=(TRAIN, TRAIN_AND_VAL),
-        default=TRAIN,
-        help="train+val: all images, last epoch",
+        help=(
+            "train+val: all images, last epoch (default: train, or as the recipe says)"
+        ),
     )
     parser.add_argument(
         "--teacher",

@@ -1,4 +1,4 @@
-"""Models that a sweep found, trained again: each training is a trial of a sweep of its
+"""Models of a sweep, or a recipe, trained again: each training is a trial of a sweep of its
 own, so that several workers and Hydra's launchers work as they do in any.
 
 What is finished is in the store; the same request trains what is missing.
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,6 +19,7 @@ from paretune import paths
 from paretune.commands.arguments import command_line
 from paretune.commands.jobs import read_trust
 from paretune.commands.parsing import format_count
+from paretune.commands.recipes import Recipe
 from paretune.commands.retraining import Changes, Config, Retraining, write_list
 from paretune.overrides import quote
 from paretune.tracking.schema import RunKind, Tag
@@ -27,23 +28,24 @@ from paretune.trust import OF_A_TRAINING, Trust, refuse_lookups
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from paretune.front import Point
     from paretune.tracking import RunRecorder, Store
 
 
 @dataclass(frozen=True)
 class Request:
-    """Trainings of models of a ``sweep``, each in one of the ``ways``.
+    """Trainings of models of a ``sweep``, or of a ``recipe``, each in one of the
+    ``ways``.
 
     The test set is read by those of the kind ``CONFIRM``, once each, and not by those
     of the kind ``FINISH``. After ``timeout_s`` seconds none begins any more.
     ``overrides`` are Hydra's, which say where the trainings run.
     """
 
-    sweep: str
     kind: RunKind
     trainings: Sequence[Retraining]
     ways: Sequence[Changes]
+    sweep: str = ""
+    recipe: Recipe | None = None
     n_jobs: int = 1
     timeout_s: float | None = None
     trust: Trust = field(default_factory=Trust)
@@ -52,9 +54,54 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """Confirmations of models: in what way, with how many seeds and workers, where.
+
+    ``overrides`` are Hydra's, as those of a :class:`Request`.
+    """
+
+    changes: Changes
+    n_seeds: int
+    n_jobs: int
+    trust: Trust
+    store_folder: Path
+    store_uri: str
+    overrides: tuple[str, ...]
+
+    def train(
+        self,
+        missing: Sequence[Retraining],
+        store: "Store",
+        *,
+        sweep: str = "",
+        recipe: Recipe | None = None,
+    ) -> None:
+        """Run these trainings of models of a sweep or of a recipe. Raises
+        :class:`~paretune.errors.ParetuneError` for a teacher that holds no weights of
+        Paretune's.
+        """
+        if self.changes.teacher:
+            from paretune.training import load
+
+            load(Path(self.changes.teacher), self.trust)
+        request = Request(
+            kind=RunKind.CONFIRM,
+            trainings=missing,
+            ways=[self.changes],
+            sweep=sweep,
+            recipe=recipe,
+            n_jobs=self.n_jobs,
+            trust=self.trust,
+            store_folder=self.store_folder,
+            overrides=self.overrides,
+        )
+        train_again(request, store)
+
+
+@dataclass(frozen=True)
 class Job:
-    """A training as a job of Hydra has it; ``tracking`` are the arguments of the
-    store.
+    """A training as a job of Hydra has it: of a run, unless it is of a ``recipe``;
+    ``tracking`` are the arguments of the store.
     """
 
     training: Retraining
@@ -62,6 +109,7 @@ class Job:
     kind: RunKind
     trust: Trust
     tracking: Mapping[str, Any]
+    recipe: Recipe | None
 
     @classmethod
     def read(cls, config: DictConfig) -> "Job":
@@ -75,12 +123,50 @@ class Job:
             kind=RunKind(config.kind),
             trust=read_trust(config.trust),
             tracking=to_plain(config.tracking),
+            recipe=Recipe.read(config.from_recipe) if config.from_recipe else None,
         )
 
     @property
     def reads_test(self) -> bool:
         """Whether the test set is read at the end."""
         return self.kind is RunKind.CONFIRM
+
+    def find_model(self, store: "Store") -> "_Model":
+        """What is trained, from the store or from the recipe."""
+        if self.recipe:
+            return _Model.of_recipe(self.recipe)
+        return _Model.of_run(store, self.training.model_id, self.trust)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model to train: its ``config``, and the name of its ``data``. ``title`` begins
+    the names of its runs; these have the ``tags``.
+    """
+
+    config: Config
+    data: str
+    title: str
+    tags: Mapping[str, str]
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe) -> Self:
+        """The model of a recipe: a person's own config, which may name any code."""
+        tags = {Tag.RECIPE: recipe.name, Tag.CONFIRMS: recipe.digest}
+        return cls(recipe.config, recipe.data, recipe.name, tags)
+
+    @classmethod
+    def of_run(cls, store: "Store", run_id: str, trust: Trust) -> Self:
+        """The model of a run of a sweep. Raises
+        :class:`~paretune.errors.StoreError` if its config names code that is not
+        trusted.
+        """
+        from paretune.tracking import read_run
+
+        member, sweep = read_run(store, run_id)
+        check_code(member.config, run_id, trust)
+        tags = {Tag.SWEEP: sweep, Tag.CONFIRMS: run_id}
+        return cls(member.config, member.data, f"{sweep}-{member.params}", tags)
 
 
 @hydra.main(config_path=str(paths.CONF), config_name="retrain", version_base="1.3")
@@ -90,22 +176,21 @@ def main(cfg: DictConfig) -> Sequence[float]:
     """
     from paretune.experiment import Experiment, train_recorded
     from paretune.start import prepare_candidate, warn_without_effect
-    from paretune.tracking import Store, read_run
+    from paretune.tracking import Store
 
     job = Job.read(cfg)
     changes = job.changes
     store = Store(**job.tracking)
-    member, sweep = read_run(store, job.training.run_id)
-    check_code(member.config, job.training.run_id, job.trust)
-    config = changes.make_config(member.config, job.training.seed)
+    model = job.find_model(store)
+    config = changes.make_config(model.config, job.training.seed)
     if job.reads_test:
         config["selection"] = {**config["selection"], "folds": 1}
     how = str(changes.describe(config))
     warn_without_effect(config["trainer"], changes.settings)
-    with _make_recorder(store, sweep, member, job, how) as recorder:
+    with _make_recorder(store, model, job, how) as recorder:
         # What fails here is tried again.
         experiment = Experiment(
-            prepare_candidate(config, member.data),
+            prepare_candidate(config, model.data),
             Path(HydraConfig.get().runtime.output_dir),
             test=job.reads_test and not changes.int8,  # what is shipped reads it, once
             trust=job.trust,
@@ -119,22 +204,19 @@ def main(cfg: DictConfig) -> Sequence[float]:
     return point.params, point.f1
 
 
-def _make_recorder(
-    store: "Store", sweep: str, member: "Point", job: Job, how: str
-) -> "RunRecorder":
-    """The recorder of a training; ``how`` it differs from the sweep's."""
+def _make_recorder(store: "Store", model: _Model, job: Job, how: str) -> "RunRecorder":
+    """The recorder of a training; ``how`` it goes."""
     from paretune.tracking import RunRecorder
 
     seed = str(job.training.seed)
     return RunRecorder(
         store,
-        f"{sweep}-{member.params}-{job.kind}-{seed}",
+        f"{model.title}-{job.kind}-{seed}",
         tags={
+            **model.tags,
             Tag.KIND: job.kind,
-            Tag.SWEEP: sweep,
-            Tag.CONFIRMS: job.training.run_id,
             Tag.SEED: seed,
-            Tag.DATA: member.data,
+            Tag.DATA: model.data,
             Tag.HOW: how,
         },
         searched={"seed": seed},
@@ -153,13 +235,18 @@ def check_code(config: Mapping[str, Any], run_id: str, trust: Trust) -> None:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A model to train again: its run, the ``config`` of that, and the number of the
-    way.
+    """A model to train again: the id of its run or the digest of its recipe, the
+    ``config`` of that, and the number of the way.
     """
 
-    run_id: str
+    model_id: str
     config: Config
     way: int = 0
+    is_recipe: bool = False
+
+    def seed(self, seed: int) -> Retraining:
+        """Its training with this seed."""
+        return Retraining(self.model_id, seed, self.way, self.is_recipe)
 
 
 def list_missing(
@@ -179,12 +266,12 @@ def list_missing(
     for one in wanted:
         changes = ways[one.way]
         config = changes.make_config(one.config, first_seed)
-        is_of_run = done["confirms"] == one.run_id
+        is_of_model = done["confirms"] == one.model_id
         is_same_way = done["how"] == str(changes.describe(config))
-        used = set(done.loc[is_of_run & is_same_way, "seed"])
+        used = set(done.loc[is_of_model & is_same_way, "seed"])
         unused = (seed for seed in count(first_seed) if seed not in used)
         seeds = islice(unused, max(0, n_seeds - len(used)))
-        missing.append([Retraining(one.run_id, seed, one.way) for seed in seeds])
+        missing.append([one.seed(seed) for seed in seeds])
     return _take_turns(missing)
 
 
@@ -212,6 +299,8 @@ def train_again(request: Request, store: "Store") -> None:
         f"tracking.uri={quote(store.uri)}",
         *request.overrides,
     ]
+    if request.recipe:
+        lines.append(f"from_recipe={quote(request.recipe.write())}")
     with command_line(lines):
         main()
 
@@ -220,12 +309,28 @@ def _name_study(request: Request, store: "Store") -> str:
     """A name that tells what is to be trained, another one after each training that
     broke off. The same command finds its study by it.
     """
-    from paretune.tracking import count_retrainings, read_retrainings
-
-    sweep, kind = request.sweep, request.kind
-    n_complete = len(read_retrainings(store, [sweep], kind))
-    n_broken_off = count_retrainings(store, sweep, kind) - n_complete
+    n_broken_off = _count_broken_off(request, store)
     question = [*map(str, request.trainings), str(n_broken_off)]
     question += [way.write() for way in request.ways]
     digest = hashlib.sha256(" ".join(question).encode()).hexdigest()
-    return f"{kind}-{digest[:8]}"
+    return f"{request.kind}-{digest[:8]}"
+
+
+def _count_broken_off(request: Request, store: "Store") -> int:
+    """The trainings of the sweep or of the recipe that were begun and are not
+    complete.
+    """
+    from paretune.tracking import (
+        count_confirmations_of,
+        count_retrainings,
+        read_confirmations_of,
+        read_retrainings,
+    )
+
+    if request.recipe:
+        digest = request.recipe.digest
+        n_complete = len(read_confirmations_of(store, digest))
+        return count_confirmations_of(store, digest) - n_complete
+    sweep, kind = request.sweep, request.kind
+    n_complete = len(read_retrainings(store, [sweep], kind))
+    return count_retrainings(store, sweep, kind) - n_complete

@@ -1,6 +1,4 @@
-"""Runs of a sweep trained again: which run with which seed, and what is other than in
-the sweep.
-"""
+"""Models trained again: which one with which seed, and what is other than it was."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -32,16 +30,17 @@ Config = Mapping[str, Any]  # of a run, as plain data
 
 @dataclass(frozen=True)
 class Retraining:
-    """A run of a sweep, to be trained again with another seed, in the ``way`` of this
-    number, from 0.
+    """A model to be trained again with another seed, in the ``way`` of this number,
+    from 0. ``model_id`` is the id of a run of a sweep, or the digest of a recipe.
 
-    As text, ``run<id>-seed<n>``, and ``-way<k>`` behind it unless that is 0, it is a
-    choice of Hydra's. Studies hold this text.
+    As text, ``run<id>-seed<n>`` or ``recipe<digest>-seed<n>``, and ``-way<k>`` behind
+    it unless that is 0, it is a choice of Hydra's. Studies hold this text.
     """
 
-    run_id: str
+    model_id: str
     seed: int
     way: int = 0
+    is_recipe: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -49,17 +48,21 @@ class Retraining:
         :class:`~paretune.errors.ConfigError` for any other text.
         """
         found = re.fullmatch(
-            r"run(?P<run_id>\w+)-seed(?P<seed>\d+)(-way(?P<way>\d+))?", text
+            r"(?P<kind>run|recipe)(?P<id>\w+)-seed(?P<seed>\d+)(-way(?P<way>\d+))?",
+            text,
         )
         if not found:
             raise ConfigError(
                 f"training `{text}` cannot be read; paretune confirm writes it, such "
                 "as run0a1b2c3d-seed1; start paretune confirm"
             )
-        return cls(found["run_id"], int(found["seed"]), int(found["way"] or 0))
+        way = int(found["way"] or 0)
+        is_recipe = found["kind"] == "recipe"
+        return cls(found["id"], int(found["seed"]), way, is_recipe)
 
     def __str__(self) -> str:
-        text = f"run{self.run_id}-seed{self.seed}"
+        kind = "recipe" if self.is_recipe else "run"
+        text = f"{kind}{self.model_id}-seed{self.seed}"
         if self.way:
             text += f"-way{self.way}"
         return text
@@ -67,9 +70,9 @@ class Retraining:
 
 @dataclass(frozen=True)
 class Changes:
-    """Differences from the sweep, with which its runs are trained again.
+    """Differences from the sweep or the recipe, with which models are trained again.
 
-    ``epochs``: so many; ``None``: as many as in the sweep. ``train_on`` all images
+    ``epochs``: so many; ``None``: as many as there. ``train_on`` all images
     there is nothing to choose the epoch by: the weights of the last one are kept.
     ``teacher`` is the path of a ``weights.pt``. ``settings`` are lines such as
     ``augment=affine``, as ``paretune train`` takes them. With ``int8`` the network in
@@ -108,7 +111,7 @@ class Changes:
         return f"{{{','.join(fields)}}}"
 
     def make_config(self, config: Config, seed: int) -> dict[str, Any]:
-        """The ``config`` of a run with these changes, and with another seed.
+        """The ``config`` of a model with these changes, and with another seed.
 
         How the network is executed is not timed: fp32, unless the config says
         otherwise. Raises :class:`~paretune.errors.ConfigError` for changes that the

@@ -17,8 +17,10 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from paretune.tracking.read import (
+    count_confirmations_of,
     count_retrainings,
     read_confirmations,
+    read_confirmations_of,
     read_curve,
     read_points,
     read_retrainings,
@@ -35,9 +37,11 @@ __all__ = [
     "RunRecorder",
     "Store",
     "SweepRecorder",
+    "count_confirmations_of",
     "count_retrainings",
     "find_sweeps",
     "read_confirmations",
+    "read_confirmations_of",
     "read_curve",
     "read_points",
     "read_retrainings",

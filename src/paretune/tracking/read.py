@@ -17,6 +17,7 @@ from paretune.tracking.entities import Run
 from paretune.tracking.points import points_of
 from paretune.tracking.run_files import download, find_local_file
 from paretune.tracking.runs import (
+    find_confirmations_of,
     find_deleted_parent,
     find_retrainings,
     find_run,
@@ -154,13 +155,26 @@ def read_retrainings(store: Store, sweeps: Iterable[str], kind: RunKind) -> "Dat
     words, ``seed``, ``val_f1``, ``test_f1``, ``test_accuracy`` (NaN where the test set
     was not read), ``seconds`` and ``run_id``.
     """
-    from pandas import DataFrame
-
     runs: list[Run] = []
     for sweep in sweeps:
-        for run in find_retrainings(store, sweep, kind):
-            if run.tags.get(Tag.STATE) == State.COMPLETE:
-                runs.append(run)
+        runs += find_retrainings(store, sweep, kind)
+    return _build_retrainings(runs)
+
+
+def read_confirmations_of(store: Store, model_id: str) -> "DataFrame":
+    """A row for each finished training of ``paretune confirm`` of one model, oldest
+    first; the columns are those of :func:`read_retrainings`.
+
+    ``model_id`` is the id of a trial's run, or the digest of a recipe.
+    """
+    return _build_retrainings(find_confirmations_of(store, model_id))
+
+
+def _build_retrainings(begun: Iterable[Run]) -> "DataFrame":
+    """The rows of those of the runs that are finished."""
+    from pandas import DataFrame
+
+    runs = [run for run in begun if run.tags.get(Tag.STATE) == State.COMPLETE]
     columns: dict[str, list[Any]] = {
         Tag.CONFIRMS: [run.tags[Tag.CONFIRMS] for run in runs],
         Tag.HOW: [run.tags[Tag.HOW] for run in runs],
@@ -177,6 +191,13 @@ def count_retrainings(store: Store, sweep: str, kind: RunKind) -> int:
     whatever became of them.
     """
     return len(find_retrainings(store, sweep, kind))
+
+
+def count_confirmations_of(store: Store, model_id: str) -> int:
+    """The number of trainings of ``paretune confirm`` that were begun for one model,
+    whatever became of them. ``model_id``: as for :func:`read_confirmations_of`.
+    """
+    return len(find_confirmations_of(store, model_id))
 
 
 def read_curve(

@@ -228,6 +228,15 @@ def find_retrainings(store: Store, sweep: str, kind: RunKind) -> list[Run]:
     return find_runs(store, {Tag.SWEEP: sweep, Tag.KIND: kind})
 
 
+def find_confirmations_of(store: Store, model_id: str) -> list[Run]:
+    """The runs of ``paretune confirm`` that train one model again, whatever became of
+    them, oldest first.
+
+    ``model_id`` is the id of a trial's run, or the digest of a recipe.
+    """
+    return find_runs(store, {Tag.CONFIRMS: model_id, Tag.KIND: RunKind.CONFIRM})
+
+
 def how_to_restore(store: Store, run: Run) -> str:
     """Advice for having a deleted run again, alone or with its experiment."""
     with translate_errors(store.uri):

@@ -37,7 +37,8 @@ class Tag:
     COMMAND = "command"  # that started the sweep
     ERROR = "error"
     TRACEBACK = "traceback"
-    CONFIRMS = "confirms"  # id of the run that is trained again
+    # Id of the run, or digest of the recipe, that is trained again.
+    CONFIRMS = "confirms"
     SEED = "seed"
     HOW = "how"
     RECIPE = "recipe"
@@ -58,7 +59,8 @@ class RunKind(StrEnum):
 
     SWEEP = "sweep"  # the parent of its trials
     TRIAL = "trial"
-    CONFIRM = "confirm"  # a trial's model, trained again, and the test set read
+    # A trial's model or a recipe, trained again, and the test set read.
+    CONFIRM = "confirm"
     FINISH = "finish"  # a trial's model, trained in a way that validation may choose
     RUN = "run"  # a training of its own
 
