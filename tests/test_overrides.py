@@ -53,6 +53,11 @@ def test_every_text_in_quotes_is_read_as_itself(text):
     assert is_text(quote(text))
 
 
+def test_the_number_of_a_group_below_another_is_text():
+    """A model that was exported is called after its parameters."""
+    assert read(quote_option("+sweeps/mine/models=193", ["model"])) == "193"
+
+
 @pytest.mark.parametrize(
     "line", ["name=null", "name=a,b", "name='1.10'", "name=mnist", "seed=1", "name"]
 )

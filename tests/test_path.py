@@ -5,6 +5,7 @@ left.
 import csv
 import json
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ from paretune.pareto import front, trials
 from paretune.reports.findings import read_results
 from paretune.reports.query import Query
 from paretune.tracking import Store, read_confirmations, weights_of
-from paretune.tracking.config_tags import config_tags
-from paretune.tracking.runs import find_retrainings
+from paretune.tracking.config_tags import config_of, config_tags
+from paretune.tracking.runs import find_retrainings, find_runs
 from paretune.tracking.schema import RunKind
 from paretune.training import load as load_net
 
@@ -128,6 +129,7 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
         ".onnx",
         ".safetensors",
         ".md",
+        ".yaml",
         ".h",
     }
     assert re.search(
@@ -210,9 +212,36 @@ def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
     assert {path.name for path in Path("zoo").iterdir()} == {
         f"{params}{suffix}"
         for params in members
-        for suffix in (".onnx", ".safetensors", ".md")
+        for suffix in (".onnx", ".safetensors", ".md", ".yaml")
     }
     assert "paretune export path --run" in Path(f"zoo/{members.iloc[0]}.md").read_text()
+
+
+def test_an_exported_model_is_trained_again_by_its_recipe(swept, capfd):
+    """The same numbers as in the search: the recipe holds the whole training."""
+    member = read_results(swept, ["path"], Query()).point()
+    assert answer(capfd, export.cli, "path", "models/again.onnx")[0] == 0
+    Path("conf/recipe").mkdir(parents=True)
+    shutil.copy("models/again.yaml", "conf/recipe")
+    card = Path("models/again.md").read_text()
+    line = re.search(r"paretune train (.*)  # with again.yaml", card)
+    code, _, err = answer(capfd, train.cli, *shlex.split(line[1]))
+    (run,) = find_runs(swept, {"recipe": "again"})
+
+    assert code == 0, err
+    assert run.data.metrics["val_f1"] == member.f1
+    assert config_of(run.tags)["model"] == member.config["model"]
+
+
+def test_a_config_of_ones_own_is_not_written_over_by_a_recipe(swept, capfd):
+    Path("mine.yaml").write_text("# @package _global_\nname: mine\n")
+    code, _, err = answer(capfd, export.cli, "path", "mine.onnx")
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert err.startswith("paretune export: file `mine.yaml` is no recipe, and the one")
+    assert Path("mine.yaml").read_text().endswith("name: mine\n")
+    assert answer(capfd, export.cli, "path", "model.onnx")[0] == 0
+    assert answer(capfd, export.cli, "path", "model.onnx")[0] == 0  # over its own
 
 
 @contextmanager

@@ -26,12 +26,16 @@ def is_text(value: str) -> bool:
 
 
 def quote_option(line: str, groups: Collection[str]) -> str:
-    """The override ``line``, in quotes if it chooses an option of one of ``groups``
-    that Hydra would read as a number or a truth value: ``model=5``, which Hydra answers
-    with a traceback.
+    """The override ``line``, in quotes if it chooses an option that Hydra would read as
+    a number or a truth value: ``model=5``, which Hydra answers with a traceback.
+
+    That is an option of one of ``groups``, or of a group below another:
+    ``+sweeps/mine/models=193``.
     """
     key, equals, value = line.partition("=")
-    if not equals or key.lstrip("+") not in groups:
+    group = key.lstrip("+")
+    is_group = group in groups or "/" in group
+    if not equals or not is_group:
         return line
     try:
         read = _read_value(value)

@@ -87,7 +87,9 @@ def test_one_command_leads_from_data_to_confirmed_models(done):
     assert {row["seeds"] for row in confirmed} == {"2"}
     assert REPORT | {"confirmed.csv", "auto.json"} <= list_files(written)
     for row in confirmed:
-        names = {f"{row['params']}{suffix}" for suffix in (".onnx", ".h", ".md")}
+        names = {
+            f"{row['params']}{suffix}" for suffix in (".onnx", ".h", ".md", ".yaml")
+        }
         assert names <= list_files(written / "models")
 
 

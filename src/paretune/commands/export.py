@@ -1,7 +1,7 @@
 """``paretune export``: a model that a sweep found, as files that run without Paretune.
 
-Writes MODEL.onnx, MODEL.safetensors and the card MODEL.md, and with --c the C header
-MODEL.h. Outputs are compared with torch on 1,000 test images (their labels are not
+Writes MODEL.onnx, MODEL.safetensors, the card MODEL.md and the recipe MODEL.yaml, and
+with --c the C header MODEL.h. Outputs are compared with torch on 1,000 test images (their labels are not
 read). All files are written, or none. With --int8 MODEL.int8.onnx (and MODEL.int8.h),
 too: weights and activations in whole numbers, calibrated on 1,000 training images.
 Given a folder instead of MODEL.onnx it writes every member of the front, named after
@@ -39,6 +39,7 @@ from paretune.trust import Trust
 if TYPE_CHECKING:
     import argparse
 
+    from paretune.commands.recipe_writing import Described
     from paretune.deploy.int8_network import Quantised
     from paretune.deploy.model import Deployable
     from paretune.front import Point
@@ -134,6 +135,8 @@ def _export(options: Options) -> None:
     store = Store(options.store_uri).open_for_reading()
     results = read_results(store, [options.sweep], options.query)
     points = _choose_points(results, options)
+    for path in points:
+        refuse_other_files(path)
     first = next(iter(points))
     written: list[str] = []
     with all_or_nothing(first.parent) as staged:
@@ -157,6 +160,23 @@ def _choose_points(results: "SweepResults", options: Options) -> "dict[Path, Poi
     if options.model.suffix:
         return {options.model: results.point(options.run)}
     return file_names(options.model, points_of(results.members, results.split))
+
+
+def refuse_other_files(path: Path) -> None:
+    """Raise :class:`~paretune.errors.ConfigError` if a file that is no recipe, such as
+    that of a sweep, has the name that the recipe beside the model at ``path`` is to
+    have.
+    """
+    recipe = path.with_suffix(".yaml")
+    if not recipe.is_file():
+        return
+    lines = recipe.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not any(line.startswith("recipe:") for line in lines):
+        raise ConfigError(
+            f"file `{recipe}` is no recipe, and the one of the model would take its "
+            "place; write the model to a folder of its own, such as "
+            f"{path.stem}/{path.name}"
+        )
 
 
 def _describe_files(folder: Path, files: Sequence[Path]) -> str:
@@ -228,14 +248,15 @@ def export_model(request: Request, store: "Store", path: Path) -> Exported:
 
     Raises :class:`~paretune.errors.ExportError` for a format that it cannot have.
     """
+    from paretune.commands.recipe_writing import format_recipe
     from paretune.deploy.card import describe_costs, write_card, write_safetensors
     from paretune.deploy.onnx import write_onnx
 
     options = request.options
     model = _load(store, request)
     point = model.point
-    card = path.with_suffix(".md")
-    files = [path, path.with_suffix(".safetensors"), card]
+    card, recipe = path.with_suffix(".md"), path.with_suffix(".yaml")
+    files = [path, path.with_suffix(".safetensors"), card, recipe]
     facts = {
         "family": point.family,
         "parameters": f"{point.params:,}",
@@ -253,8 +274,23 @@ def export_model(request: Request, store: "Store", path: Path) -> Exported:
         facts |= _write_int8(model, path, c=options.c)
     if options.int8 and options.c:
         files.append(path.with_suffix(".int8.h"))
-    write_card(model, card, facts, _list_commands(path.name, request))
+    training = _describe_recipe(model, recipe.stem, request)
+    recipe.write_text(format_recipe(training), encoding="utf-8")
+    again = f"{training.command}  # with {recipe.name} in conf/recipe"
+    commands = [*_list_commands(path.name, request), again]
+    write_card(model, card, facts, commands)
     return Exported(files, facts)
+
+
+def _describe_recipe(model: "Deployable", name: str, request: Request) -> "Described":
+    """How the model was trained, for a recipe of this ``name``."""
+    from paretune.commands.recipe_writing import Described
+    from paretune.deploy.card import remove_folders
+
+    about = [f"{_describe_training(model)}."]
+    for score, value in _describe_scores(request).items():
+        about.append(f"{score}: {value}.")
+    return Described(name, remove_folders(model.point), about)
 
 
 def _describe_model(model: "Deployable") -> dict[str, object]:

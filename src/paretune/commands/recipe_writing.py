@@ -59,7 +59,8 @@ class Described:
         choice = f"+recipe={self.name}"
         if not READ_AS_IT_IS.fullmatch(self.name):
             choice = f"+recipe={quote(self.name)}"
-        line = f"paretune train {shlex.quote(choice)} seed={self.config['seed']}"
+        seed = self.config.get("seed", 0)
+        line = f"paretune train {shlex.quote(choice)} seed={seed}"
         if self.has_teacher:
             file = Path(self._distillation["teacher"]).name
             line += f" {shlex.quote(f'trainer.distillation.teacher={file}')}"
@@ -67,7 +68,8 @@ class Described:
 
     @property
     def _distillation(self) -> Mapping[str, Any]:
-        distillation: Mapping[str, Any] = self.config["trainer"].get("distillation", {})
+        trainer = self.config.get("trainer", {})
+        distillation: Mapping[str, Any] = trainer.get("distillation", {})
         return distillation
 
 
@@ -88,15 +90,20 @@ class _Choice:
 def format_recipe(training: Described) -> str:
     """The text of the recipe.
 
-    Left out are the seed, the cap, where the data lie, and a teacher's file.
+    Left out are the seed, the cap and a teacher's file. A stored config may be older
+    than a section.
     """
     config = _leave_out_teacher(training.config)
-    choices = {group: _choose_option(group, config[group]) for group in GROUPS}
+    choices: dict[str, _Choice] = {}
+    for group in GROUPS:
+        if group in config:
+            choices[group] = _choose_option(group, config[group])
     sections: dict[str, Any] = {"recipe": training.name}
     for group, choice in choices.items():
         sections[group] = choice.changes
     for name in SECTIONS:
-        sections[name] = find_changes(config[name], _compose_section(name))
+        section = config.get(name, {})
+        sections[name] = find_changes(section, _compose_section(name))
     sections["published"] = training.published
     head = ["# @package _global_", *_comment(training), "defaults:"]
     for group, choice in choices.items():
@@ -139,7 +146,7 @@ def _write(name: str, content: object) -> str:
 
 
 def _leave_out_teacher(config: Config) -> Config:
-    trainer = dict(config["trainer"])
+    trainer = dict(config.get("trainer", {}))
     if "distillation" in trainer:
         trainer["distillation"] = {**trainer["distillation"], "teacher": None}
     return {**config, "trainer": trainer}
