@@ -5,7 +5,7 @@ They are in ``docs/journal/2026-11-28-record-front.md``.
 
 Beside the joint front of ``record_small`` and ``record_middle`` stands that of as many
 random trials of the same spaces under the same caps and races
-(``sweeps/record_*_random``), and the eight published networks that ``record`` starts
+(``sweeps/record_*_random``), and the eight published networks that ``record`` started
 from (``sweeps/record_known``).
 """
 

@@ -134,7 +134,6 @@ def test_every_sweep_composes_under_its_own_name_with_a_cap(composed, name):
     [
         ("digits_demo", "FrontSampler"),
         ("dense_grid", "GridSampler"),
-        ("record_middle_random", "RandomSampler"),
     ],
 )
 def test_a_sweep_file_says_which_sampler_draws(composed, name, sampler):

@@ -184,9 +184,9 @@ def completed(tmp_path_factory) -> Callable[[str], list[str]]:
     ("line", "offered"),
     [
         ("paretune p", ["pareto", "predict"]),
-        ("paretune sweep record_km", ["record_kmnist"]),
-        ("paretune confirm record_km", ["record_kmnist"]),
-        ("paretune pareto record_kmnist --max-p", ["--max-params"]),
+        ("paretune sweep record_f", ["record_fashion"]),
+        ("paretune confirm record_f", ["record_fashion"]),
+        ("paretune pareto record_fashion --max-p", ["--max-params"]),
         ("paretune ui --st", ["--store"]),
         ("paretune train model=sq", ["model=squeeze"]),
         ("paretune train +recipe=zoo/mnist_193", ["+recipe=zoo/mnist_193"]),
@@ -290,7 +290,7 @@ def test_a_sweep_of_ones_own_builds_on_one_that_paretune_brings(
 ):
     (tmp_path / "sweeps").mkdir()
     text = (
-        "# @package _global_\ndefaults: [record_small, _self_]\nname: "
+        "# @package _global_\ndefaults: [record, _self_]\nname: "
         "shorter\ntrainer: {max_epochs: 3}\n"
     )
     (tmp_path / "sweeps/shorter.yaml").write_text(text)
@@ -301,7 +301,7 @@ def test_a_sweep_of_ones_own_builds_on_one_that_paretune_brings(
 
     assert "name: shorter" in printed
     assert "max_epochs: 3" in printed
-    assert "max_params: 400" in printed
+    assert "max_params: 16000" in printed
 
 
 @pytest.mark.slow

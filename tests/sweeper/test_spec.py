@@ -293,10 +293,28 @@ def guess_nan(config):
         ("optimizer.lr", True),
     ],
 )
-def test_what_a_sweep_file_sets_is_not_searched(key, is_searched):
-    spec = spec_of("model=conv", "sweeps=record_small")
+def test_what_a_sweep_file_sets_is_not_searched(
+    monkeypatch, tmp_path, key, is_searched
+):
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps/mine.yaml").write_text(
+        "# @package _global_\ntrainer: {restarts: {starts: 3}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    spec = spec_of("model=conv", "sweeps=mine")
 
     assert (key in spec.space.all_distributions()) == is_searched
+
+
+def test_a_group_that_a_sweep_file_searches_is_not_set_by_it():
+    """Its options are tried one after another; what depends on one is not searched
+    beside the others.
+    """
+    params = {"augment": "choice(none, affine)"}
+    spec = spec_of("model=conv", "sweeps=record", params=params)
+
+    assert str(spec.space.conditions["augment.shift"]) == "if augment == affine"
+    assert "augment.shift" not in spec.feasible.smallest_of({})
 
 
 def test_a_family_that_is_the_only_choice_is_counted():

@@ -133,11 +133,11 @@ def test_the_configurations_of_start_run_first_and_once(command, store, tmp_path
     assert len(study.trials) == 2
 
 
-@pytest.mark.parametrize("name", ["record", "record_fashion_mnist", "record_kmnist"])
+@pytest.mark.parametrize("name", ["record", "record_fashion"])
 @pytest.mark.slow
 def test_the_record_sweep_runs_on_digits(command, store, name):
-    """With its space, its starts and its race; its other data sets have to be
-    fetched.
+    """With its space, the known configurations and its race; its other data set has to
+    be fetched.
     """
     answer = command(
         f"sweeps={name}",
@@ -151,7 +151,6 @@ def test_the_record_sweep_runs_on_digits(command, store, name):
     points = read_points(store, name)
 
     assert answer.code == 0, answer.err
-    assert [point.params for point in points[:2]] == [697, 997]
     assert len(points) >= 5
 
 

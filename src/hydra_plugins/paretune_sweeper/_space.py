@@ -82,11 +82,14 @@ def _read_own_space(
     """
     if not node:
         return {}
+    # An option that is being tried is not set by a file.
+    tried = fixed_names(overrides)
     config = composer.look(overrides)
     own: Mapping[str, Any] = OmegaConf.select(config, node) or {}
     sweeps: dict[str, Any] = {}
     for key in own:
-        if key in left_out or _is_set(composer, config, key):
+        is_set = key not in tried and _is_set(composer, config, key)
+        if key in left_out or is_set:
             sweeps[key] = Settled(_read_value(composer, config, key))
         else:
             sweeps[key] = own[key]

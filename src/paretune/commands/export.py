@@ -287,10 +287,10 @@ def _describe_recipe(model: "Deployable", name: str, request: Request) -> "Descr
     from paretune.commands.recipe_writing import Described
     from paretune.deploy.card import remove_folders
 
-    about = [f"{_describe_training(model)}."]
+    facts = [_describe_training(model)]
     for score, value in _describe_scores(request).items():
-        about.append(f"{score}: {value}.")
-    return Described(name, remove_folders(model.point), about)
+        facts.append(f"{score} {value}")
+    return Described(name, remove_folders(model.point), [f"{'; '.join(facts)}."])
 
 
 def _describe_model(model: "Deployable") -> dict[str, object]:
