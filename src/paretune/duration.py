@@ -74,6 +74,18 @@ class Work:
         return optimizer
 
 
+def count_epochs(trainer: Mapping[str, Any]) -> int:
+    """The epochs of a training by its plain settings, those of its starts among
+    them.
+    """
+    epochs: int = trainer["max_epochs"]
+    restarts = trainer.get("restarts", {})
+    starts = restarts.get("starts", 1)
+    if starts > 1:
+        epochs += starts * restarts["epochs"]
+    return epochs
+
+
 class DurationGuess:
     """Guesses how long a plain config trains, and the same with other values."""
 
@@ -97,10 +109,6 @@ class DurationGuess:
         footprint = models.measure(model)
         views = model.get("views", 1)
         trainer = self._draw_trainer(settings)
-        restarts = trainer["restarts"]
-        epochs = trainer["max_epochs"]
-        if restarts["starts"] > 1:
-            epochs += restarts["starts"] * restarts["epochs"]
         return Work(
             params=footprint.costs["params"],
             macs=footprint.costs.get("macs", 0) / views,
@@ -108,7 +116,7 @@ class DurationGuess:
             operations=len(footprint.values.get("ram_bytes", ())),
             views=views,
             batch_size=trainer["batch_size"],
-            epochs=epochs,
+            epochs=count_epochs(trainer),
             optimizer=self._name_option("optimizer", drawn),
             is_augmented=self._name_option("augment", drawn) not in UNCHANGED,
         )

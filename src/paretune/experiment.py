@@ -97,7 +97,8 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
         recorder.start(candidate)
     training = make_training(candidate.config, experiment.trust)
     model = candidate.config["model"]
-    data = load(candidate.config["data"]).with_split(training.selection.split)
+    selection = training.selection
+    data = load(candidate.config["data"]).with_split(selection.split, selection.folds)
     _check_fit(model, data)
     if recorder:
         recorder.tag(Tag.LAYERS, models.describe(model))
@@ -214,8 +215,8 @@ def _train_further(
 
 
 def _wait_between(done: Sequence[Fold], epochs: int, folds: int) -> Paused:
-    """What tells the sweep that the trial waits for its further ``folds``, each of so
-    many ``epochs``.
+    """The message to the sweep that the trial waits for its further ``folds``, each of
+    so many ``epochs``.
     """
     n_epochs = epochs * len(done)
     seconds = sum(fold.seconds for fold in done)

@@ -8,7 +8,7 @@ no hypervolume.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import nan
+from math import isnan, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -140,12 +140,17 @@ def front_volume(
 
 
 def compute_standard_error(f1: float, n_images: float) -> float:
-    """About the standard error of an F1 over so many images, as if each were right
-    with that probability; NaN where their number is not known.
+    """About the standard error of an F1 over so many images, as if each were right with
+    that probability; NaN where their number is not known.
+
+    With two right and two wrong ones more, so that a perfect score on few images is not
+    a certain one (Agresti and Coull 1998, https://doi.org/10.2307/2685469).
     """
-    if not n_images > 0:
+    if not n_images > 0 or isnan(f1):
         return nan
-    return float(np.sqrt(max(0.0, f1 * (1.0 - f1)) / n_images))
+    n_counted = n_images + 4
+    share = (f1 * n_images + 2) / n_counted
+    return sqrt(share * (1 - share) / n_counted)
 
 
 def knee(costs: ArrayLike) -> int | None:

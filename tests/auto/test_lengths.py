@@ -94,3 +94,10 @@ def test_a_training_of_few_images_has_some_hundred_steps_however_short_the_hours
     length = choose_length(few, core_s=10)
 
     assert length.epochs * 480 >= 0.9 * LEAST_SEEN
+
+
+def test_what_a_person_sets_stays():
+    length = choose_length(MNIST, 3_600, epochs=100, folds=3)
+
+    assert (length.epochs, length.first_rung, length.folds) == (100, 11, 3)
+    assert choose_length(replace(MNIST, val=9), 3_600, folds=1).folds == 1

@@ -7,7 +7,7 @@ import pytest
 from paretune.auto import record as record_module
 from paretune.auto.finish_plan import FinishPlan
 from paretune.auto.lengths import SearchLength
-from paretune.auto.record import Record
+from paretune.auto.record import PlanQuestion, Record
 from paretune.errors import StoreError
 
 
@@ -27,7 +27,7 @@ def test_what_was_decided_is_read_again(file):
     record = Record(
         file,
         SearchLength(27, 3),
-        trials=40,
+        question=PlanQuestion(40, 5, 2.0, "params"),
         plan=FinishPlan(("a", "b"), ("a",), 81, 5),
         seconds={"search": 12.5, "finish": 2.0},
     )

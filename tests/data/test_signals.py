@@ -17,6 +17,7 @@ from paretune.data import folder, mnist1d, npz
 from paretune.data.images import Splitting
 from paretune.data.signal_files import read_signal
 from paretune.data.signals import ValueRange
+from paretune.deploy.picture import Placing, place
 from paretune.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -88,17 +89,50 @@ def test_the_range_is_that_of_the_training_signals(tmp_path):
     path = keep(tmp_path, x_train=x_train, x_test=x_test)
     data = npz.load(path=path, splitting=EVEN)
 
-    assert data.values == ValueRange(-3.0, 5.0)
+    assert data.values.low == pytest.approx([-3.0], abs=0.02)
+    assert data.values.high == pytest.approx([5.0], abs=0.02)
     assert data.load_test().pixels.unique().tolist() == [255]
 
 
-@given(arrays(np.float64, (4, 5), elements=st.floats(-1e6, 1e6)))
+@given(arrays(np.float64, (4, 2, 5), elements=st.floats(-1e6, 1e6)))
 def test_a_byte_is_within_half_a_step_of_the_value(signals):
     values = ValueRange.of(signals)
-    step = (values.high - values.low) / 255
-    back = values.low + values.to_bytes(signals) * step
+    low, high = (np.array(end)[:, None] for end in (values.low, values.high))
+    step = (high - low) / 255
+    back = low + values.to_bytes(signals) * step
 
-    assert np.abs(back - signals).max() <= step * 0.501
+    assert (np.abs(back - signals.clip(low, high)) <= step * 0.501 + 1e-9).all()
+
+
+def test_each_channel_has_its_own_range_and_a_spike_takes_no_steps():
+    signals = RNG.normal(size=(100, 2, 50)) * [[1.0], [500.0]]
+    signals[0, 0, 0] = 1e6
+    levels = ValueRange.of(signals).to_bytes(signals)
+
+    assert len(np.unique(levels[:, 0])) > 200
+    assert len(np.unique(levels[:, 1])) > 200
+
+
+def test_values_that_share_a_few_steps_are_told(answered, tmp_path):
+    x_train = RNG.normal(size=(100, 25))
+    x_train[::10] *= 1000
+    answer = answered(data_command.cli, "check", keep(tmp_path, x_train=x_train))
+
+    assert "channel 0: half of the values are within" in answer.out
+
+
+def test_images_are_refused_as_signals(tmp_path):
+    path = keep(tmp_path, x_train=RNG.random((40, 6, 25, 1)))
+
+    with pytest.raises(DataError, match=r"has 4 axes, and data\.signals `true` is for"):
+        npz.load(path=path, splitting=EVEN, signals=True)
+
+
+def test_no_picture_is_a_signal(tmp_path):
+    picture = Image.fromarray(RNG.integers(0, 256, (8, 8), dtype=np.uint8))
+
+    with pytest.raises(DataError, match="takes signals of 2 x 25 values"):
+        place("a.png", picture, Placing((2, 1, 25), "signal"))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +204,8 @@ def test_a_check_of_the_data_says_their_range(answered, tmp_path):
 
     assert answer.code == 0, answer.err
     assert "1 x 1 x 25 (channels, height, width)" in answer.out
-    assert "-3 to 5, as the bytes 0 to 255" in answer.out
+    assert "to 4.99" in answer.out
+    assert "as the bytes 0 to 255" in answer.out
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ for what Optuna keeps private.
 """
 
 import ast
+import gc
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -89,15 +90,26 @@ def test_nothing_is_waited_for_once_somebody_asked_to_stop(tmp_path):
         study.set_user_attr("a", 1)
 
 
-def test_a_trial_that_an_earlier_try_finished_is_finished(tmp_path):
+def test_a_trial_that_an_earlier_try_finished_is_finished(tmp_path, monkeypatch):
     """The first try came through, its answer did not."""
-    study, path = database(tmp_path)
-    trial = study.trials[0]
+    study, _ = database(tmp_path)
+    write = RDBStorage.set_trial_state_values
+    answers = iter([sqlite3.OperationalError("database is locked")])
 
-    with locked(path, BUSY_S + 0.5, "UPDATE trials SET state = 'COMPLETE'"):
-        study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    def write_and_lose_the_answer(*arguments, **named):
+        written = write(*arguments, **named)
+        for lost in answers:
+            lost.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise lost
+        return written
 
-    assert study.trials[0].state is TrialState.COMPLETE
+    patient = storage.patiently(write_and_lose_the_answer)
+    monkeypatch.setattr(PatientStorage, "set_trial_state_values", patient)
+    trial_id = study.trials[0]._trial_id
+    study._storage.set_trial_state_values(trial_id, TrialState.FAIL)
+
+    assert list(answers) == []  # it was lost
+    assert study.trials[0].state is TrialState.FAIL
 
 
 def test_a_finished_trial_is_refused_by_the_first_try(tmp_path):
@@ -138,6 +150,7 @@ def another_file(path: Path) -> None:
 def test_what_does_not_come_back_by_itself_is_told_at_once(tmp_path, damage, words):
     study, path = database(tmp_path)
     study._storage._backend.engine.dispose()
+    gc.collect()  # a connection that is left would read its log
     damage(path)
 
     with pytest.raises(

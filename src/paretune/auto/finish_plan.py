@@ -101,9 +101,10 @@ def plan_finish(
         is_last = len(chosen) == 1
         for level in _list_levels(seeds, is_last=is_last):
             plan = _make_plan(chosen, search_epochs, level)
-            is_least = is_last and level.seeds == 1
-            if is_least or guess_s(chosen, plan, time.n_workers) <= time.seconds:
+            if guess_s(chosen, plan, time.n_workers) <= time.seconds:
                 return plan
+        if is_last:
+            return plan
         chosen = thin(chosen, len(chosen) // 2, cost)
 
 
@@ -118,11 +119,13 @@ def keep_useful(members: Sequence[Member]) -> list[Member]:
 
 def keep_better(members: Sequence[Member]) -> list[Member]:
     """Those of the ``members``, by rising cost, that are better than the last one that
-    is kept by more than its standard error: less may be luck.
+    is kept by more than their standard error: less may be luck. Where many images
+    validate all are kept.
     """
     kept = [members[0]]
     for member in members[1:]:
-        if member.score > kept[-1].score + member.standard_error:
+        is_surely_better = member.score > kept[-1].score + member.standard_error
+        if is_surely_better or member.folds == 1:
             kept.append(member)
     return kept
 

@@ -57,16 +57,24 @@ class ImageCounts:
     pixels: int
 
 
-def choose_length(images: ImageCounts, core_s: float) -> SearchLength:
+def choose_length(
+    images: ImageCounts,
+    core_s: float,
+    *,
+    epochs: int | None = None,
+    folds: int | None = None,
+) -> SearchLength:
     """The length of the trainings in a search that has ``core_s`` seconds, over all
-    cores.
+    cores; with the ``epochs`` and the ``folds`` that a person has set.
 
     Where few images validate all are scored, in folds: the best of many models on few
     images would be the luckiest one.
     """
-    folds = 1
-    if images.val < FEW_IMAGES:
-        folds = min(FOLDS, images.of_rarest)
+    if folds is None:
+        is_few = images.val < FEW_IMAGES
+        folds = min(FOLDS, images.of_rarest) if is_few else 1
+    if epochs is not None:
+        return SearchLength(epochs, max(1, epochs // LEAST_EPOCHS), folds)
     n_train = images.train
     if folds > 1:
         n_train = (images.train + images.val) * (folds - 1) // folds

@@ -1,4 +1,4 @@
-"""What one ``paretune auto`` has decided and how long it has worked, in a file, so that
+"""The decisions of one ``paretune auto`` and how long it has worked, in a file, so that
 the same command goes on with it.
 """
 
@@ -19,16 +19,28 @@ from paretune.errors import StoreError, first_line
 WRITTEN_EVERY_S = 5.0  # a command that is killed forgets no more of its time
 
 
+@dataclass(frozen=True)
+class PlanQuestion:
+    """All that a plan depends on, beside the trials themselves: how many there are, and
+    what a person has asked for.
+    """
+
+    n_trials: int
+    seeds: int
+    hours: float
+    cost: str
+
+
 @dataclass
 class Record:
-    """What was decided: the ``length`` of the search's trainings, and after so many
-    ``trials`` the ``plan`` of what comes then. And the ``seconds`` of each stage, over
-    all commands.
+    """The decisions: the ``length`` of the search's trainings, and the ``plan`` of what
+    comes then, which answers a ``question``. And the ``seconds`` of each stage, over all
+    commands.
     """
 
     file: Path
     length: SearchLength | None = None
-    trials: int = 0
+    question: PlanQuestion | None = None
     plan: FinishPlan | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -44,7 +56,7 @@ class Record:
             return cls(
                 file,
                 _read_length(plain["length"]),
-                int(plain["trials"]),
+                _read_question(plain["question"]),
                 _read_plan(plain["plan"]),
                 {name: float(value) for name, value in plain["seconds"].items()},
             )
@@ -59,13 +71,20 @@ class Record:
         """Write the file."""
         plain: dict[str, Any] = {
             "length": asdict(self.length) if self.length else None,
-            "trials": self.trials,
+            "question": asdict(self.question) if self.question else None,
             "plan": asdict(self.plan) if self.plan else None,
             "seconds": self.seconds,
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with atomically(self.file) as path:
             path.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.length = None
+        self.question = None
+        self.plan = None
+        self.seconds = {}
 
     @property
     def total_s(self) -> float:
@@ -105,6 +124,10 @@ def _read_length(plain: Mapping[str, Any] | None) -> SearchLength | None:
     if plain is None:
         return None
     return SearchLength(**{name: int(value) for name, value in plain.items()})
+
+
+def _read_question(plain: Mapping[str, Any] | None) -> PlanQuestion | None:
+    return None if plain is None else PlanQuestion(**plain)
 
 
 def _read_plan(plain: Mapping[str, Any] | None) -> FinishPlan | None:

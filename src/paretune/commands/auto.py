@@ -22,17 +22,21 @@ from paretune import paths
 from paretune.auto.deadline import Deadline
 from paretune.auto.finish_plan import FinishPlan, Member, Time, plan_finish
 from paretune.auto.lengths import ImageCounts, SearchLength, choose_length
-from paretune.auto.record import Record
+from paretune.auto.record import PlanQuestion, Record
 from paretune.auto.ways import Way
 from paretune.commands import train
 from paretune.commands.auto_files import write_answer
 from paretune.commands.auto_finish import Finish
 from paretune.commands.auto_request import (
     CONFIG,
-    EPOCHS,
-    FIRST_RUNG,
-    FOLDS,
-    N_JOBS,
+    HOUR_S,
+    SET_EPOCH,
+    SET_EPOCHS,
+    SET_FIRST_RUNG,
+    SET_FOLDS,
+    SET_NAME,
+    SET_RUNGS,
+    SET_WORKERS,
     Request,
     read_request,
 )
@@ -40,8 +44,10 @@ from paretune.commands.data import USES
 from paretune.commands.mistakes import EXIT_CODE, exit_on_mistake
 from paretune.commands.parsing import format_count
 from paretune.commands.sweep import MULTIRUN_OPTIONS
+from paretune.duration import count_epochs
 from paretune.errors import StoreError
 from paretune.front import compute_standard_error
+from paretune.overrides import quote
 from paretune.time_words import format_duration
 
 if TYPE_CHECKING:
@@ -52,12 +58,12 @@ if TYPE_CHECKING:
 COMMAND = "paretune auto"
 RECORD_FILE = "auto.json"
 # Options of Hydra's that show a config, and run nothing.
-SHOWING = ("--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i")
+SHOWING_CONFIG = ("--cfg", "-c", "--help", "-h", "--hydra-help", "--info", "-i")
 
 SEARCH = "search"
 FINISH = "finish"
 CONFIRM = "confirm"
-FILES = "files"
+WRITE = "files"
 SEARCH_SHARE = 0.5  # of the hours
 FINISH_SHARE = 0.5  # of what is left after the search, at most
 LEAST_SEARCH_S = 5.0  # with less left a search does not begin again
@@ -70,7 +76,7 @@ SCORED_SPLITS = ("train", "val")
 def cli(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a person's mistake is one line and exit code 2."""
     given = sys.argv[1:] if arguments is None else [*arguments]
-    if any(argument.startswith(SHOWING) for argument in given):
+    if any(argument.startswith(SHOWING_CONFIG) for argument in given):
         train.cli(["--config-name", CONFIG, *given], command=COMMAND)
         return
     # Hydra then raises its errors instead of printing them.
@@ -101,6 +107,7 @@ def _telling_of_interrupts() -> Iterator[None]:
 def _run(request: Request) -> None:
     """All stages, as far as the record does not say that they are over."""
     record = Record.read(request.folder / RECORD_FILE)
+    _forget_lost(request, record)
     _search(request, record)
 
     store = _open_store(request)
@@ -110,17 +117,36 @@ def _run(request: Request) -> None:
     finish = Finish(request, store, results, members, plan)
     _tell_stage(request, record, _describe_plan(plan))
     with record.timing(FINISH):
-        finish.try_ways(Deadline.after(_find_left_s(request, record) * FINISH_SHARE))
+        finish.try_ways(Deadline.after(_find_left_to_finish_s(request, record)))
     chosen = finish.choose_ways()
     _tell_stage(request, record, _describe_ways(chosen))
     with record.timing(CONFIRM):
         finish.confirm(chosen, Deadline.after(_find_left_s(request, record)))
 
-    record.seconds.pop(FILES, None)  # what was written is written again
+    record.seconds.pop(WRITE, None)  # what was written is written again
     _tell_stage(request, record, "files")
-    with record.timing(FILES):
+    with record.timing(WRITE):
         write_answer(request, store)
     _tell_end(request, record)
+
+
+def _forget_lost(request: Request, record: Record) -> None:
+    """Begin anew where the record tells of a search that the store has not got."""
+    if not record.seconds or request.name in _list_searches(request):
+        return
+    print(f"{COMMAND}: the store has no search {request.name}; it begins anew")
+    record.forget()
+
+
+def _list_searches(request: Request) -> set[str]:
+    """The names of the sweeps that the store has."""
+    from paretune.tracking import Store, find_sweeps
+    from paretune.tracking.schema import Tag
+
+    store = Store(request.tracking["uri"])
+    if store.file and not store.file.is_file():
+        return set()
+    return {run.tags[Tag.SWEEP] for run in find_sweeps(store.open_for_reading())}
 
 
 def _search(request: Request, record: Record) -> None:
@@ -179,7 +205,7 @@ def _choose_length(request: Request, found: "Survey") -> SearchLength:
         pixels=prod(fit_to_data(model, request.data)["image_shape"]),
     )
     core_s = SEARCH_SHARE * request.total_s * request.n_workers
-    return choose_length(images, core_s)
+    return choose_length(images, core_s, epochs=request.epochs, folds=request.folds)
 
 
 def _list_search_lines(
@@ -188,18 +214,19 @@ def _list_search_lines(
     """The arguments of ``paretune train`` for the search. What a person has set
     stays.
     """
+    chosen: dict[str, object] = {
+        SET_EPOCHS: length.epochs,
+        SET_FIRST_RUNG: length.first_rung,
+        SET_RUNGS: length.rungs,
+        SET_WORKERS: request.n_workers,
+    }
+    if length.folds > 1:
+        chosen |= {SET_FOLDS: length.folds, SET_EPOCH: "last"}
     lines = ["--config-name", CONFIG, *request.overrides]
-    if not request.is_set("name="):
-        lines.append(f"name={request.name}")
-    if not request.is_set(EPOCHS):
-        lines.append(f"{EPOCHS}{length.epochs}")
-        lines.append(f"{FIRST_RUNG}{length.first_rung}")
-    if length.folds > 1 and not request.is_set(FOLDS):
-        lines.append(f"{FOLDS}{length.folds}")
-        lines.append("selection.epoch=last")
-        lines.append(f"hydra.sweeper.race.rungs={length.rungs}")
-    if not request.is_set(N_JOBS):
-        lines.append(f"{N_JOBS}{request.n_workers}")
+    for beginning, value in chosen.items():
+        if not request.is_set(beginning):
+            lines.append(f"{beginning}{value}")
+    lines.append(f"{SET_NAME}{quote(request.name)}")
     lines.append(f"hydra.sweeper.timeout_s={deadline.read_left_s():.1f}")
     return lines
 
@@ -211,7 +238,7 @@ def _open_store(request: Request) -> "Store":
 
 
 def _read_results(request: Request, store: "Store") -> "SweepResults":
-    """What the search has found. Raises :class:`~paretune.errors.StoreError` if it has
+    """The results of the search. Raises :class:`~paretune.errors.StoreError` if it has
     finished no training.
     """
     from paretune.reports.findings import read_results
@@ -232,7 +259,7 @@ def _read_members(results: "SweepResults") -> list[Member]:
     members: list[Member] = []
     for row in results.members.to_dict("records"):
         config = row["config"]
-        epochs = _count_epochs(config["trainer"]) * _count_folds(config)
+        epochs = count_epochs(config["trainer"]) * _count_folds(config)
         members.append(
             Member(
                 run_id=row["run_id"],
@@ -258,25 +285,23 @@ def _count_folds(config: Mapping[str, Any]) -> int:
     return int(config["selection"].get("folds", 1))
 
 
-def _count_epochs(trainer: Mapping[str, Any]) -> int:
-    """The epochs of a training, those of its starts among them."""
-    epochs = int(trainer["max_epochs"])
-    restarts = trainer.get("restarts", {})
-    if restarts.get("starts", 1) > 1:
-        epochs += restarts["starts"] * restarts["epochs"]
-    return epochs
-
-
 def _find_plan(
     request: Request, record: Record, results: "SweepResults", members: Sequence[Member]
 ) -> FinishPlan:
-    """The plan that was made after as many trials; a new one, if there are more now."""
-    n_trials = len(results.models)
-    if record.plan is None or record.trials != n_trials:
+    """The plan that was made for the same request after as many trials; else a new
+    one.
+    """
+    question = PlanQuestion(
+        n_trials=len(results.models),
+        seeds=request.seeds,
+        hours=request.total_s / HOUR_S,
+        cost=request.cost,
+    )
+    if record.plan is None or record.question != question:
         time = Time(_find_left_s(request, record), request.n_workers)
         epochs = results.models["config"].iloc[0]["trainer"]["max_epochs"]
         record.plan = plan_finish(members, epochs, request.seeds, time, request.cost)
-        record.trials = n_trials
+        record.question = question
         record.write()
     return record.plan
 
@@ -285,6 +310,15 @@ def _find_left_s(request: Request, record: Record) -> float:
     """The seconds that are left before files are written."""
     files_s = min(FILES_S, FILES_SHARE * request.total_s)
     return request.total_s - files_s - record.total_s
+
+
+def _find_left_to_finish_s(request: Request, record: Record) -> float:
+    """The seconds that are left to try ways in: over all commands no more than their
+    share of what the search has left.
+    """
+    took_s = record.seconds.get(FINISH, 0.0)
+    after_search_s = _find_left_s(request, record) + took_s
+    return FINISH_SHARE * after_search_s - took_s
 
 
 def _describe_search(request: Request, length: SearchLength) -> str:

@@ -12,6 +12,7 @@ from paretune.commands import export
 from paretune.commands.auto_request import Request
 from paretune.errors import ExportError
 from paretune.hints import next_command
+from paretune.layers.windows import is_signal
 from paretune.reports.query import Query
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from paretune.reports.findings import SweepResults
     from paretune.tracking import Store
 
-UI = "http://127.0.0.1:5000"
+LOCAL_UI = "http://127.0.0.1:5000"
 
 
 def write_answer(request: Request, store: "Store") -> None:
@@ -47,12 +48,14 @@ def write_answer(request: Request, store: "Store") -> None:
 
     searched = read_results(store, [request.name], query)
     with console.status("writing the report"):
-        names = write_files(searched, store, request.folder, UI)
+        ui = store.uri if store.is_server else LOCAL_UI
+        names = write_files(searched, store, request.folder, ui)
         write_confirmed(results.confirmed, request.folder / "confirmed.csv")
     console.print(build_confirmed_table(models, results.title, _list_costs(results)))
     names += ["confirmed.csv", "models/"]
     console.print(f"Written to {request.folder}: {', '.join(names)}", soft_wrap=True)
-    print(next_command("predict", str(next(iter(files))), "PICTURE.png"))
+    if not is_signal(points[0].config["model"]["image_shape"]):
+        print(next_command("predict", str(next(iter(files))), "PICTURE.png"))
 
 
 def _list_costs(results: "SweepResults") -> list[str]:
@@ -79,13 +82,15 @@ def _export(
                 export.export_model(asked, store, staged / path.name)
             return notes
         except ExportError as error:
-            notes.append(f"{path}: {error}")
+            note = f"{path}: {error}"
+            if note not in notes:
+                notes.append(note)
     return notes
 
 
 def _list_options(request: Request, path: Path) -> Iterator[export.Options]:
-    """The formats to try: all, then without whole numbers, then without C."""
-    for c, int8 in ((True, True), (True, False), (False, False)):
+    """The formats to try: all, then without C or whole numbers, then without both."""
+    for c, int8 in ((True, True), (True, False), (False, True), (False, False)):
         yield export.Options(
             sweep=request.name,
             model=path,

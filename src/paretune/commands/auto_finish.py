@@ -4,7 +4,7 @@ is read once a seed.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,16 @@ from paretune.auto.ways import (
     list_second_ways,
 )
 from paretune.commands.auto_request import Request
-from paretune.commands.retrain import Request as Retrainings
-from paretune.commands.retrain import Wanted, check_code, list_missing, train_again
+from paretune.commands.retrain import (
+    Retrainings,
+    Wanted,
+    check_code,
+    list_missing,
+    train_again,
+)
 from paretune.commands.retraining import Changes
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL
-from paretune.tracking.schema import RunKind
+from paretune.tracking.schema import RunKind, State
 from paretune.tracking.trial_table import records
 
 if TYPE_CHECKING:
@@ -34,7 +39,8 @@ if TYPE_CHECKING:
     from paretune.tracking import Store
 
 TEACHER_FILE = "teacher.pt"
-Scores = dict[Way, float]
+TRIED_STATES = (State.COMPLETE, State.FAILED)
+ScoreOfWay = dict[Way, float]
 
 
 @dataclass
@@ -72,7 +78,7 @@ class Finish:
         teacher = self._keep_teacher(first)
         for run_id, ways in first.items():
             scores = self._score(run_id, ways)
-            has_teacher = teacher is not None and teacher != run_id
+            has_teacher = teacher not in (None, run_id) and self._may_learn(run_id)
             second[run_id] = list_second_ways(scores, has_teacher=has_teacher)
         self._try_all(second, deadline)
 
@@ -86,6 +92,12 @@ class Finish:
             for way in of_run:
                 wanted.append(Wanted(run_id, self.configs[run_id], ways.index(way)))
         self._train(RunKind.FINISH, wanted, ways, n_seeds=1, deadline=deadline)
+
+    def _may_learn(self, run_id: str) -> bool:
+        """Whether a model may have a teacher: where it is scored in folds, the teacher
+        has learned from images that score it.
+        """
+        return self.members[run_id].folds == 1
 
     def _keep_teacher(self, ways_of: Mapping[str, Sequence[Way]]) -> str | None:
         """Keep the weights of the best of the trainings so far; returns whose they are.
@@ -114,14 +126,14 @@ class Finish:
         with weights_of(self.store, run_id) as weights, atomically(self.teacher) as to:
             shutil.copyfile(weights, to)
 
-    def _score(self, run_id: str, ways: Sequence[Way]) -> Scores:
+    def _score(self, run_id: str, ways: Sequence[Way]) -> ScoreOfWay:
         """The validation F1 of a run's trainings in these ways, as far as they are
         done.
         """
         done = self._read_done(RunKind.FINISH)
         done = done[done["confirms"] == run_id]
         f1_of = dict(zip(done["how"], done["val_f1"], strict=True))
-        scores: Scores = {}
+        scores: ScoreOfWay = {}
         for way in ways:
             how = self._describe(run_id, way)
             if how in f1_of:
@@ -142,11 +154,12 @@ class Finish:
                 chosen[run_id] = best[nearest.run_id]
         return chosen
 
-    def _score_all(self, run_id: str) -> Scores:
+    def _score_all(self, run_id: str) -> ScoreOfWay:
         """The validation F1 of a run in all ways that it was tried in."""
         first = list_first_ways(self.configs[run_id], self.plan.epochs)
         scores = self._score(run_id, first)
-        second = list_second_ways(scores, has_teacher=self.teacher.is_file())
+        has_teacher = self.teacher.is_file() and self._may_learn(run_id)
+        second = list_second_ways(scores, has_teacher=has_teacher)
         return scores | self._score(run_id, second)
 
     def confirm(self, chosen: Mapping[str, Way], deadline: Deadline) -> None:
@@ -176,8 +189,10 @@ class Finish:
         first_seed = int(self.results.table["seed"].min())
         if kind is RunKind.CONFIRM:  # the seed that chose tells nothing
             first_seed = int(self.results.table["seed"].max()) + 1
-        done = self._read_done(kind)
-        missing = list_missing(wanted, changes, n_seeds, first_seed, done)
+        tried = self._read_done(kind, TRIED_STATES)
+        if kind is RunKind.FINISH:  # a way that failed has no score
+            wanted = self._leave_out_failed(wanted, ways, tried)
+        missing = list_missing(wanted, changes, n_seeds, first_seed, tried)
         if not missing or deadline.is_over():
             return
         trainings = Retrainings(
@@ -187,10 +202,23 @@ class Finish:
             ways=changes,
             n_jobs=self.request.n_workers,
             timeout_s=deadline.read_left_s(),
+            max_failure_rate=1.0,
             trust=self.request.trust,
             overrides=self.request.places,
         )
         train_again(trainings, self.store)
+
+    def _leave_out_failed(
+        self, wanted: Sequence[Wanted], ways: Sequence[Way], tried: "DataFrame"
+    ) -> list[Wanted]:
+        failed = tried[tried["state"] == State.FAILED]
+        known = set(zip(failed["confirms"], failed["how"], strict=True))
+        left: list[Wanted] = []
+        for one in wanted:
+            how = self._describe(one.model_id, ways[one.way])
+            if (one.model_id, how) not in known:
+                left.append(one)
+        return left
 
     def _make_changes(self, way: Way, kind: RunKind) -> Changes:
         is_confirmed = kind is RunKind.CONFIRM
@@ -209,7 +237,8 @@ class Finish:
         if self.request.train_on:
             return self.request.train_on
         is_folded = any(self.members[run].folds > 1 for run in self.plan.run_ids)
-        return TRAIN_AND_VAL if is_folded else TRAIN
+        can_join = "splitting" in self.request.data
+        return TRAIN_AND_VAL if is_folded and can_join else TRAIN
 
     def _describe(self, run_id: str, way: Way) -> str:
         """How a training of the run in this way goes, as the store has it."""
@@ -217,7 +246,9 @@ class Finish:
         config = self.configs[run_id]
         return str(changes.describe(changes.make_config(config, config["seed"])))
 
-    def _read_done(self, kind: RunKind) -> "DataFrame":
+    def _read_done(
+        self, kind: RunKind, states: Collection[str] = (State.COMPLETE,)
+    ) -> "DataFrame":
         from paretune.tracking import read_retrainings
 
-        return read_retrainings(self.store, [self.request.name], kind)
+        return read_retrainings(self.store, [self.request.name], kind, states)

@@ -34,6 +34,7 @@ from paretune.commands.parsing import (
 from paretune.confirmation import Confirmation
 from paretune.errors import ConfigError, ExportError
 from paretune.hints import next_command
+from paretune.layers.windows import is_signal
 from paretune.trust import Trust
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def _export(options: Options) -> None:
                 print(f"{name}: {fact}")
             written.append(_describe_files(path.parent, exported.files))
     print("\n".join(written))
-    print(next_command("predict", str(first), "PICTURE.png"))
+    if not is_signal(points[first].config["model"]["image_shape"]):
+        print(next_command("predict", str(first), "PICTURE.png"))
 
 
 def _choose_points(results: "SweepResults", options: Options) -> "dict[Path, Point]":

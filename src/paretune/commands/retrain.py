@@ -1,7 +1,7 @@
 """Models of a sweep, or a recipe, trained again: each training is a trial of a sweep of its
 own, so that several workers and Hydra's launchers work as they do in any.
 
-What is finished is in the store; the same request trains what is missing.
+What is finished is in the store; the same retrainings trains what is missing.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from paretune.commands.parsing import format_count
 from paretune.commands.recipes import Recipe
 from paretune.commands.retraining import Changes, Config, Retraining, write_list
 from paretune.overrides import quote
-from paretune.tracking.schema import RunKind, Tag
+from paretune.tracking.schema import RunKind, State, Tag
 from paretune.trust import OF_A_TRAINING, Trust, refuse_lookups
 
 if TYPE_CHECKING:
@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Request:
+class Retrainings:
     """Trainings of models of a ``sweep``, or of a ``recipe``, each in one of the
     ``ways``.
 
     The test set is read by those of the kind ``CONFIRM``, once each, and not by those
     of the kind ``FINISH``. After ``timeout_s`` seconds none begins any more.
-    ``overrides`` are Hydra's, which say where the trainings run.
+    ``overrides`` are Hydra's, which say where the trainings run. The sweep stops once
+    more than the share ``max_failure_rate`` of them has failed.
     """
 
     kind: RunKind
@@ -48,6 +49,7 @@ class Request:
     recipe: Recipe | None = None
     n_jobs: int = 1
     timeout_s: float | None = None
+    max_failure_rate: float = 0.3
     trust: Trust = field(default_factory=Trust)
     store_folder: Path = field(default_factory=paths.store)
     overrides: Sequence[str] = ()
@@ -57,7 +59,7 @@ class Request:
 class Plan:
     """Confirmations of models: in what way, with how many seeds and workers, where.
 
-    ``overrides`` are Hydra's, as those of a :class:`Request`.
+    ``overrides`` are Hydra's, as those of a :class:`Retrainings`.
     """
 
     changes: Changes
@@ -84,7 +86,7 @@ class Plan:
             from paretune.training import load
 
             load(Path(self.changes.teacher), self.trust)
-        request = Request(
+        retrainings = Retrainings(
             kind=RunKind.CONFIRM,
             trainings=missing,
             ways=[self.changes],
@@ -95,7 +97,7 @@ class Plan:
             store_folder=self.store_folder,
             overrides=self.overrides,
         )
-        train_again(request, store)
+        train_again(retrainings, store)
 
 
 @dataclass(frozen=True)
@@ -260,7 +262,8 @@ def list_missing(
     many seeds: every model's first seed before any second.
 
     ``done`` are rows of :func:`~paretune.tracking.read_retrainings`, whatever their
-    seeds; new seeds are the first unused ones from ``first_seed`` on.
+    seeds; new seeds are the first unused ones from ``first_seed`` on. Of trainings that
+    failed, where ``done`` has such, the seeds are used up.
     """
     missing: list[list[Retraining]] = []
     for one in wanted:
@@ -268,9 +271,11 @@ def list_missing(
         config = changes.make_config(one.config, first_seed)
         is_of_model = done["confirms"] == one.model_id
         is_same_way = done["how"] == str(changes.describe(config))
-        used = set(done.loc[is_of_model & is_same_way, "seed"])
+        tried = done[is_of_model & is_same_way]
+        used = set(tried["seed"])
+        scored = set(tried.loc[tried["state"] == State.COMPLETE, "seed"])
         unused = (seed for seed in count(first_seed) if seed not in used)
-        seeds = islice(unused, max(0, n_seeds - len(used)))
+        seeds = islice(unused, max(0, n_seeds - len(scored)))
         missing.append([one.seed(seed) for seed in seeds])
     return _take_turns(missing)
 
@@ -281,42 +286,43 @@ def _take_turns(of_models: Sequence[Sequence[Retraining]]) -> list[Retraining]:
     return [training for turn in turns for training in turn if training is not None]
 
 
-def train_again(request: Request, store: "Store") -> None:
+def train_again(retrainings: Retrainings, store: "Store") -> None:
     """Run the trainings, as the trials of a sweep."""
-    print(f"{format_count(len(request.trainings), 'training')} to go", flush=True)
-    choices = ",".join(map(str, request.trainings))
-    ways = ",".join(way.write() for way in request.ways)
+    print(f"{format_count(len(retrainings.trainings), 'training')} to go", flush=True)
+    choices = ",".join(map(str, retrainings.trainings))
+    ways = ",".join(way.write() for way in retrainings.ways)
     lines = [
         "-m",
         f"training=choice({choices})",
         f"ways=[{ways}]",
-        f"kind={request.kind}",
-        f"trust={write_list(request.trust.modules)}",
-        f"hydra.sweeper.study_name={_name_study(request, store)}",
-        f"hydra.sweeper.n_jobs={request.n_jobs}",
-        f"hydra.sweeper.timeout_s={request.timeout_s or 'null'}",
-        f"store={quote(str(request.store_folder.resolve()))}",
+        f"kind={retrainings.kind}",
+        f"trust={write_list(retrainings.trust.modules)}",
+        f"hydra.sweeper.study_name={_name_study(retrainings, store)}",
+        f"hydra.sweeper.n_jobs={retrainings.n_jobs}",
+        f"hydra.sweeper.timeout_s={retrainings.timeout_s or 'null'}",
+        f"hydra.sweeper.max_failure_rate={retrainings.max_failure_rate}",
+        f"store={quote(str(retrainings.store_folder.resolve()))}",
         f"tracking.uri={quote(store.uri)}",
-        *request.overrides,
+        *retrainings.overrides,
     ]
-    if request.recipe:
-        lines.append(f"from_recipe={quote(request.recipe.write())}")
+    if retrainings.recipe:
+        lines.append(f"from_recipe={quote(retrainings.recipe.write())}")
     with command_line(lines):
         main()
 
 
-def _name_study(request: Request, store: "Store") -> str:
+def _name_study(retrainings: Retrainings, store: "Store") -> str:
     """A name that tells what is to be trained, another one after each training that
     broke off. The same command finds its study by it.
     """
-    n_broken_off = _count_broken_off(request, store)
-    question = [*map(str, request.trainings), str(n_broken_off)]
-    question += [way.write() for way in request.ways]
+    n_broken_off = _count_broken_off(retrainings, store)
+    question = [*map(str, retrainings.trainings), str(n_broken_off)]
+    question += [way.write() for way in retrainings.ways]
     digest = hashlib.sha256(" ".join(question).encode()).hexdigest()
-    return f"{request.kind}-{digest[:8]}"
+    return f"{retrainings.kind}-{digest[:8]}"
 
 
-def _count_broken_off(request: Request, store: "Store") -> int:
+def _count_broken_off(retrainings: Retrainings, store: "Store") -> int:
     """The trainings of the sweep or of the recipe that were begun and are not
     complete.
     """
@@ -327,10 +333,10 @@ def _count_broken_off(request: Request, store: "Store") -> int:
         read_retrainings,
     )
 
-    if request.recipe:
-        digest = request.recipe.digest
+    if retrainings.recipe:
+        digest = retrainings.recipe.digest
         n_complete = len(read_confirmations_of(store, digest))
         return count_confirmations_of(store, digest) - n_complete
-    sweep, kind = request.sweep, request.kind
+    sweep, kind = retrainings.sweep, retrainings.kind
     n_complete = len(read_retrainings(store, [sweep], kind))
     return count_retrainings(store, sweep, kind) - n_complete

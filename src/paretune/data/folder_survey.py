@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from paretune.data.file_kinds import SIGNALS
-from paretune.data.found import Found, Rows, hash_pixels, make_rows
+from paretune.data.found import Found, Rows, hash_pixels, make_rows, say_values
 from paretune.data.listing import Listing, format_examples, list_files
 from paretune.data.look import Look, describe_colours, describe_sizes, format_size
 from paretune.data.pictures import (
@@ -126,7 +126,7 @@ def _survey_signals(listing: Listing, look: Look) -> Found:
     channels, _, length = read.parts["train"].pixels.shape[1:]
     found.say("signals", f"{channels} x {length} (channels, length)")
     found.say("types", listing.describe_types())
-    found.say("values", f"{read.values}, as the bytes 0 to 255")
+    say_values(found, read.values, read.parts["train"])
     found.say("left out", *_describe_left_out(listing))
     names = [listing.relative(path) for path in read.damaged]
     found.say("damaged", f"{len(names):,}: {format_examples(names)}" if names else "")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paretune.data.arrays import Arrays
+from paretune.data.signals import ValueRange, describe_few_steps
 from paretune.data.splitting import Mask
 
 
@@ -62,6 +63,12 @@ class Found:
         told = tuple(line for line in lines if line)
         if told:
             self.facts.append(Fact(heading, told))
+
+
+def say_values(found: Found, values: ValueRange, signals: Arrays) -> None:
+    """Add what is to be said of the values of training signals."""
+    found.say("values", f"{values}, as the bytes 0 to 255")
+    found.say("few steps", *describe_few_steps(signals.pixels))
 
 
 def make_rows(

@@ -91,18 +91,19 @@ class ImageData:
     # Of signals, those that are the bytes 0 and 255.
     values: ValueRange | None = None
 
-    def with_split(self, split: str) -> "ImageData":
+    def with_split(self, split: str, folds: int = 1) -> "ImageData":
         """The same with the ``test`` images in place of the validation ones, as many
         published recipes have it.
 
-        Raises :class:`~paretune.errors.ConfigError` if there are no images to judge by.
+        Raises :class:`~paretune.errors.ConfigError` if there are no images to judge by;
+        in ``folds`` the training images are.
         """
         if split == "test":
             return replace(self, val=self.load_test())
-        if not len(self.val):
+        if not len(self.val) and folds == 1:
             raise ConfigError(
                 "data.splitting.val_size `0` leaves no images to choose by; set it to "
-                "1 or more, or set selection.split=test"
+                "1 or more, or set selection.folds=5 or selection.split=test"
             )
         return self
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paretune.data.arrays import Arrays
-from paretune.data.signals import ValueRange, make_flat
+from paretune.data.signals import ValueRange, add_channel, make_flat
 from paretune.data.splitting import Splitting
 from paretune.errors import DataError
 
@@ -52,10 +52,10 @@ def read_mnist1d() -> tuple[dict[str, Arrays], ValueRange]:
             "pip install mnist1d"
         ) from error
     made = make_dataset(get_dataset_args())
-    values = ValueRange.of(made["x"])
+    values = ValueRange.of(add_channel(made["x"]))
     parts: dict[str, Arrays] = {}
     for split, end in (("train", ""), ("test", "_test")):
-        pixels = make_flat(values.to_bytes(made[f"x{end}"]))
+        pixels = make_flat(values.to_bytes(add_channel(made[f"x{end}"])))
         labels = np.asarray(made[f"y{end}"], dtype=np.int64)
         parts[split] = Arrays(pixels, labels)
     return parts, values

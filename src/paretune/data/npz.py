@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paretune.data.arrays import Arrays
-from paretune.data.signals import ValueRange, make_flat
+from paretune.data.signals import ValueRange, add_channel, make_flat
 from paretune.data.splitting import Splitting
 from paretune.errors import DataError, first_line
 
@@ -81,7 +81,7 @@ def _load(
 
 
 @dataclass(frozen=True)
-class Found:
+class NpzContent:
     """The images of each split that a file has, the names of the classes, and of
     signals the range of their values.
     """
@@ -91,8 +91,8 @@ class Found:
     values: ValueRange | None = None
 
 
-def read_npz(path: Path, names: Names) -> Found:
-    """What the file has, as :func:`load` describes it."""
+def read_npz(path: Path, names: Names) -> NpzContent:
+    """The content of the file, as :func:`load` describes it."""
     pairs: dict[str, list[str]] = {}
     for split in SPLIT_NAMES:
         pairs[split] = [pattern.replace("*", split) for pattern in names.patterns]
@@ -108,6 +108,11 @@ def read_npz(path: Path, names: Names) -> Found:
             f"data.class_names has {len(class_names)} names for {len(classes)} classes; "
             "name each class once"
         )
+    if names.signals and arrays[x_train].ndim > 3:
+        raise DataError(
+            f"array `{x_train}` of `{path}` has {arrays[x_train].ndim} axes, and "
+            "data.signals `true` is for (N, C, T); leave data.signals out"
+        )
     values = _find_values(arrays[x_train], signals=names.signals)
     parts: dict[str, Arrays] = {}
     for split, (x, y) in pairs.items():
@@ -115,14 +120,15 @@ def read_npz(path: Path, names: Names) -> Found:
             pixels = _read_pixels(path, x, arrays[x], values)
             labels = _read_labels(path, y, arrays[y], classes, len(pixels))
             parts[split] = Arrays(pixels, labels)
-    return Found(parts, class_names, values)
+    return NpzContent(parts, class_names, values)
 
 
 def _find_values(array: NDArray[Any], *, signals: bool) -> ValueRange | None:
     """The range of the values of training signals; ``None`` for images."""
     is_signal = array.ndim == 2 or (signals and array.ndim == 3)
-    if is_signal and array.size and array.dtype.kind in "iuf":
-        return ValueRange.of(array)
+    is_number = array.dtype.kind in "iuf" and array.size > 0
+    if is_signal and is_number and np.isfinite(array).all():
+        return ValueRange.of(add_channel(array))
     return None
 
 
@@ -197,7 +203,7 @@ def _read_signals(
             "signals (N, T) or (N, C, T) of finite numbers, as the training signals "
             "are; convert it"
         )
-    return make_flat(values.to_bytes(array))
+    return make_flat(values.to_bytes(add_channel(array)))
 
 
 def _is_fractions(array: NDArray[Any]) -> bool:

@@ -10,7 +10,13 @@ from typing import Any
 
 from paretune.data.arrays import Arrays
 from paretune.data.folder_survey import survey_folder
-from paretune.data.found import Fact, Found, Rows, make_rows_of_arrays
+from paretune.data.found import (
+    Fact,
+    Found,
+    Rows,
+    make_rows_of_arrays,
+    say_values,
+)
 from paretune.data.look import make_look
 from paretune.data.splitting import SPLIT_WORDS, Splitting, divide
 from paretune.errors import ConfigError, ParetuneError, first_line
@@ -118,7 +124,7 @@ def _find_in_npz(data: DataConfig) -> Found:
     read = read_npz(Path(path), names)
     found = _find_in_arrays(printable(path), read.class_names, read.parts)
     if read.values:
-        found.say("values", f"{read.values}, as the bytes 0 to 255")
+        say_values(found, read.values, read.parts["train"])
     return found
 
 
@@ -127,7 +133,7 @@ def _find_in_mnist1d(data: DataConfig) -> Found:
 
     parts, values = read_mnist1d()
     found = _find_in_arrays("mnist1d", _number_classes(10), parts)
-    found.say("values", f"{values}, as the bytes 0 to 255")
+    say_values(found, values, parts["train"])
     return found
 
 

@@ -53,7 +53,7 @@ class Layout:
 
     @property
     def ground(self) -> str:
-        """What 0 and 1 are, where it matters, in words behind a comma."""
+        """The meaning of 0 and 1, where it matters, in words behind a comma."""
         if self.values:
             return f", which are the signal's values {self.values}"
         return ", white on black" if self.is_ink else ""

@@ -75,6 +75,11 @@ def place(
     (http://yann.lecun.com/exdb/mnist/).
     """
     channels, height, width = placing.shape
+    if placing.fits_by == "signal":
+        raise DataError(
+            f"picture `{name}` is no signal, and the model takes signals of "
+            f"{channels} x {width} values; run its ONNX file on these, as its card says"
+        )
     is_grey = channels == 1
     is_by_ink = is_grey and placing.fits_by == "ink"
     picture = picture.convert("L" if is_grey else "RGB")

@@ -1,5 +1,6 @@
 """The windows of layers: how many rows and columns each sees, skips and adds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from paretune.layers.types import (
@@ -34,6 +35,11 @@ class Window:
         """Rows and columns, such as ``3x3``."""
         rows, columns = self.kernel
         return f"{rows}x{columns}"
+
+
+def is_signal(image_shape: Sequence[int]) -> bool:
+    """Whether images ``(C, H, W)`` are signals."""
+    return image_shape[1] == HEIGHT_OF_SIGNAL
 
 
 def find_window(layer: Windowed) -> Window:

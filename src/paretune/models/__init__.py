@@ -19,7 +19,7 @@ from paretune.layers.image_pool import add_image_pool, check_image_pool, pool_sh
 from paretune.layers.shapes import read_image_shape
 from paretune.layers.types import Layers, Shape
 from paretune.layers.views import check_views, count_views
-from paretune.layers.windows import HEIGHT_OF_SIGNAL, flatten_windows
+from paretune.layers.windows import flatten_windows, is_signal
 from paretune.models.family import Family
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def build(model: Mapping[str, Any]) -> "nn.Module":
     initialise(made, model)
     if views == 1:
         return made
-    is_flat = model["image_shape"][1] == HEIGHT_OF_SIGNAL
-    return Views(made, views, is_flat=is_flat)
+    return Views(made, views, is_flat=is_signal(model["image_shape"]))
 
 
 def count(model: Mapping[str, Any]) -> int:
@@ -151,7 +150,7 @@ def _describe_layers(family: type[Family], model: Mapping[str, Any]) -> Describe
     with _name_family(family, model):
         layers_of_pooled = replace(settings, image_shape=pooled_shape).layers()
     described = add_image_pool(layers_of_pooled, image_pool)
-    if image_shape[1] == HEIGHT_OF_SIGNAL:
+    if is_signal(image_shape):
         described = flatten_windows(described)
     return Described(described, image_shape)
 
@@ -170,7 +169,7 @@ def _make_foreign(family: type, model: Mapping[str, Any]) -> "nn.Module":
     image_shape = read_image_shape(model["image_shape"])
     pooled_shape = pool_shape(image_shape, image_pool)
     network = _call(family, {**model, "image_shape": list(pooled_shape)})
-    return Pooled(network, image_pool)
+    return Pooled(network, image_pool, is_flat=is_signal(image_shape))
 
 
 def _read_image_pool(model: Mapping[str, Any]) -> int:

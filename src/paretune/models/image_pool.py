@@ -9,9 +9,11 @@ from torch import nn
 
 class Pooled(nn.Sequential):
     """``net``, which no layers describe, on images that are pooled over squares of
-    ``image_pool`` pixels.
+    ``image_pool`` pixels; on signals, which are ``is_flat``, over so many of a row.
     """
 
-    def __init__(self, net: nn.Module, image_pool: int) -> None:
-        pool = nn.AvgPool2d(image_pool)
+    def __init__(
+        self, net: nn.Module, image_pool: int, *, is_flat: bool = False
+    ) -> None:
+        pool = nn.AvgPool2d((1, image_pool) if is_flat else image_pool)
         super().__init__(OrderedDict(pool=pool, net=net))

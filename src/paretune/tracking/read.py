@@ -147,18 +147,23 @@ def read_confirmations(store: Store, *sweeps: str) -> "DataFrame":
     return read_retrainings(store, sweeps, RunKind.CONFIRM)
 
 
-def read_retrainings(store: Store, sweeps: Iterable[str], kind: RunKind) -> "DataFrame":
-    """A row for each finished training of a ``kind`` of trials of these sweeps, oldest
-    first.
+def read_retrainings(
+    store: Store,
+    sweeps: Iterable[str],
+    kind: RunKind,
+    states: Collection[str] = (State.COMPLETE,),
+) -> "DataFrame":
+    """A row for each training of a ``kind`` of trials of these sweeps that ended in one
+    of the ``states``, oldest first.
 
     Columns: ``confirms`` (the id of the trial's run), ``how`` its training differed in
-    words, ``seed``, ``val_f1``, ``test_f1``, ``test_accuracy`` (NaN where the test set
-    was not read), ``seconds`` and ``run_id``.
+    words, ``seed``, ``state``, ``val_f1``, ``test_f1``, ``test_accuracy`` (NaN where the
+    test set was not read), ``seconds`` and ``run_id``.
     """
     runs: list[Run] = []
     for sweep in sweeps:
         runs += find_retrainings(store, sweep, kind)
-    return _build_retrainings(runs)
+    return _build_retrainings(runs, states)
 
 
 def read_confirmations_of(store: Store, model_id: str) -> "DataFrame":
@@ -167,18 +172,19 @@ def read_confirmations_of(store: Store, model_id: str) -> "DataFrame":
 
     ``model_id`` is the id of a trial's run, or the digest of a recipe.
     """
-    return _build_retrainings(find_confirmations_of(store, model_id))
+    return _build_retrainings(find_confirmations_of(store, model_id), (State.COMPLETE,))
 
 
-def _build_retrainings(begun: Iterable[Run]) -> "DataFrame":
-    """The rows of those of the runs that are finished."""
+def _build_retrainings(begun: Iterable[Run], states: Collection[str]) -> "DataFrame":
+    """The rows of those of the runs that ended in one of the ``states``."""
     from pandas import DataFrame
 
-    runs = [run for run in begun if run.tags.get(Tag.STATE) == State.COMPLETE]
+    runs = [run for run in begun if run.tags.get(Tag.STATE) in states]
     columns: dict[str, list[Any]] = {
         Tag.CONFIRMS: [run.tags[Tag.CONFIRMS] for run in runs],
         Tag.HOW: [run.tags[Tag.HOW] for run in runs],
         Tag.SEED: [int(run.tags[Tag.SEED]) for run in runs],
+        Tag.STATE: [run.tags[Tag.STATE] for run in runs],
     }
     for name in RETRAINED_METRICS:
         columns[name] = [run.data.metrics.get(name, nan) for run in runs]

@@ -320,7 +320,8 @@ def choose_start(
     listener: EpochListener | None = None,
 ) -> Training:
     """``training`` with the seed, of its ``restarts``, with which a network of
-    ``build`` scores best on validation in its first epochs.
+    ``build`` scores best on validation in its first epochs; in folds, whose images are
+    to score what is chosen, with which it has the least training loss.
 
     One seed is the training's own, the others derive from it. Without restarts nothing
     is trained. A ``listener`` hears of every epoch of every start; none is paused.
@@ -339,17 +340,30 @@ def choose_start(
             )
         except DivergedError:
             continue
-        scores[seed] = read_score(trained.best, training.selection)
+        scores[seed] = _score_start(trained, training)
         log.info(
-            "start %d of %d: validation %s %.4f after epoch %d",
+            "start %d of %d: %s %.4f after epoch %d",
             number,
             restarts.starts,
-            training.selection.by,
-            scores[seed],
+            _name_start_score(training),
+            abs(scores[seed]),
             restarts.epochs,
         )
     best = max(scores, key=scores.__getitem__, default=training.seed)
     return replace(training, seed=best)
+
+
+def _score_start(trained: Trained, training: Training) -> float:
+    """The score that starts are compared by: the larger, the better."""
+    if training.selection.folds > 1:
+        return -trained.epochs[-1].train_loss
+    return read_score(trained.best, training.selection)
+
+
+def _name_start_score(training: Training) -> str:
+    if training.selection.folds > 1:
+        return "training loss"
+    return f"validation {training.selection.by}"
 
 
 def _make_silent(listener: EpochListener | None) -> EpochListener | None:

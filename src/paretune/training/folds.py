@@ -25,7 +25,7 @@ BATCH_SIZE = 500
 
 @dataclass(frozen=True)
 class Fold:
-    """What a network that was trained on the other folds says of one: the classes of
+    """A fold as a network says it that was trained on the others: the classes of
     its images, those that the network gives them, the sum of its losses in nats, and
     the seconds of the training.
     """
@@ -40,7 +40,7 @@ class Fold:
     def score(
         cls, net: nn.Module, data: ImageData, training: Training, trained: Trained
     ) -> Self:
-        """What the ``trained`` network says of the validation images of ``data``."""
+        """The answers of the ``trained`` network for the validation images of ``data``."""
         scaling = data.make_scaling(training.scaling)
         logits = _compute_logits(net, data.val.pixels, scaling)
         labels = data.val.labels

@@ -54,23 +54,14 @@ def _add_shared_depthwise(builder: Builder, conv: SharedDepthwise, x: Value) -> 
 
 def _find_window(conv: nn.Conv2d, x: Value) -> Window:
     rows, columns = conv.kernel_size
-    stride = _find_stride(conv.stride, x)
+    is_flat = rows == x.shape[1] == 1
+    stride = conv.stride[1] if is_flat else _find_single(conv.stride)
     is_plain = conv.padding_mode == "zeros" and conv.dilation == (1, 1)
     if stride is None or isinstance(conv.padding, str) or not is_plain:
         raise UnknownLayerError(str(conv))
 
     pad_rows, pad_columns = conv.padding
     return Window(rows, columns, pad_rows, pad_columns, stride)
-
-
-def _find_stride(strides: Any, x: Value) -> int | None:
-    """The stride of a window; on maps of one row that along it, as there is no other
-    row to move to.
-    """
-    if x.shape[1] == 1 and not isinstance(strides, int):
-        stride: int = strides[1]
-        return stride
-    return _find_single(strides)
 
 
 def _add_linear(builder: Builder, linear: nn.Linear, x: Value) -> Value:
@@ -131,7 +122,8 @@ def _add_max_pool(builder: Builder, pool: nn.MaxPool2d, x: Value) -> Value:
     require(_find_single(pool.dilation) == 1, pool)
     require(not pool.ceil_mode, pool)
 
-    stride = _find_stride(pool.stride, x)
+    is_flat = rows == x.shape[1] == 1
+    stride = _find_both(pool.stride)[1] if is_flat else _find_single(pool.stride)
     if stride is None:
         raise UnknownLayerError(str(pool))
     return builder.pool(x, stride, rows)
