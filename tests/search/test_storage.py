@@ -26,6 +26,7 @@ from optuna.distributions import (
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage, _cached_storage
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 import paretune
 from paretune.errors import StoreError
@@ -100,7 +101,7 @@ def test_a_trial_that_an_earlier_try_finished_is_finished(tmp_path, monkeypatch)
         written = write(*arguments, **named)
         for lost in answers:
             lost.sqlite_errorcode = sqlite3.SQLITE_BUSY
-            raise lost
+            raise OperationalError("COMMIT", {}, lost)
         return written
 
     patient = storage.patiently(write_and_lose_the_answer)
