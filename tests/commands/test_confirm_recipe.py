@@ -135,15 +135,8 @@ def test_a_recipe_needs_no_store_before(ask):
         (
             ("--recipe", "small", "--run", "a", "--max-params", "4"),
             (
-                "--run, --max-params choose models of a sweep, and --recipe `small` is a "
-                "single one; leave them out"
-            ),
-        ),
-        (
-            ("--recipe", "small", "--near", "0.1"),
-            (
-                "--near chooses models of a sweep, and --recipe `small` is a single one; "
-                "leave it out"
+                "--recipe `small` is a single model, and models of a sweep are chosen "
+                "by --run, --max-params; leave out --run, --max-params"
             ),
         ),
         (

@@ -187,6 +187,7 @@ def completed(tmp_path_factory) -> Callable[[str], list[str]]:
         ("paretune sweep record_f", ["record_fashion"]),
         ("paretune confirm record_f", ["record_fashion"]),
         ("paretune pareto record_fashion --max-p", ["--max-params"]),
+        ("paretune confirm --recipe zoo/mnist_193", ["zoo/mnist_193"]),
         ("paretune ui --st", ["--store"]),
         ("paretune train model=sq", ["model=squeeze"]),
         ("paretune train +recipe=zoo/mnist_193", ["+recipe=zoo/mnist_193"]),

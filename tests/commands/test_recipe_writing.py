@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from paretune.commands.composing import compose_again
 from paretune.commands.recipe_writing import (
-    GROUPS,
-    SECTIONS,
+    RECIPE_GROUPS,
+    RECIPE_SECTIONS,
     Described,
     find_changes,
     format_recipe,
@@ -53,7 +53,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 def compose_training(*lines: str) -> dict:
     config = compose_again("train", lines)
-    return read_sections(config, (*GROUPS, *SECTIONS, "seed", "recipe"))
+    return read_sections(config, (*RECIPE_GROUPS, *RECIPE_SECTIONS, "seed", "recipe"))
 
 
 def compose_recipe(training: Described) -> dict:

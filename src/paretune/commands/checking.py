@@ -35,7 +35,7 @@ HYDRA_OPTIONS = (
 )
 # Beginnings of the arguments by which a person says where configs are.
 SEARCHING = ("--config-dir", "-cd", "hydra.searchpath")
-ADDED_RECIPE = re.compile(r"\++recipe=(?P<name>[\w./-]+?)(\.yaml)?")
+RECIPE_LINE = re.compile(r"\++recipe=(?P<name>[\w./-]+?)(\.yaml)?")
 # Options that show a config, which --resolve belongs to.
 SHOWING_OPTIONS = ("--cfg", "-c", "--help")
 
@@ -66,7 +66,7 @@ def check_recipe(arguments: Sequence[str]) -> None:
     if any(argument.startswith(SEARCHING) for argument in arguments):
         return
     for argument in arguments:
-        if found := ADDED_RECIPE.fullmatch(argument):
+        if found := RECIPE_LINE.fullmatch(argument):
             check_recipe_name(found["name"])
 
 

@@ -12,7 +12,7 @@ from paretune.errors import ConfigError
 
 SHELLS = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 TYPED = re.compile(r"\s*\S+\s+(?P<command>\S+)\s+(?P<rest>.*)")
-RECIPE = re.compile(r"(?P<start>\+recipe=).*")
+ADDED_RECIPE = "+recipe="
 SWEEP_NAME = re.compile(r"^([^\s=+~-][^\s=]*)(?=\s)")
 
 
@@ -45,15 +45,16 @@ def _list_offers(line: str) -> list[str] | None:
     if not typed:
         return [*COMMANDS]
     rest = typed["rest"]
+    words = rest.split(" ")
     command = COMMANDS.get(typed["command"])
     if command is None:
         return []
-    is_option = rest.split(" ")[-1].startswith("-")
-    if is_option and not command.takes_overrides:
+    if words[-1].startswith("-") and not command.takes_overrides:
         return _list_options(typed["command"])
-    recipe = RECIPE.fullmatch(rest.split(" ")[-1])
-    if recipe and command.takes_overrides:
-        return [f"{recipe['start']}{name}" for name in paths.recipe_names()]
+    if words[-2:-1] == ["--recipe"]:
+        return paths.recipe_names()
+    if words[-1].startswith(ADDED_RECIPE):
+        return [f"{ADDED_RECIPE}{name}" for name in paths.recipe_names()]
     if command.takes_sweep and not re.search(r"\s", rest):
         return _list_sweeps()
     if not command.takes_overrides:

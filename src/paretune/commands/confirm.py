@@ -49,6 +49,15 @@ if TYPE_CHECKING:
 # Beginnings of the overrides that may be given: they say where trainings run and where
 # what is known of them is kept.
 HYDRA_SETTINGS = ("hydra", "storage=", "tracking.")
+# Options by which models of a sweep are chosen, and what argparse calls them.
+CHOOSING = {
+    "--run": "run",
+    "--near": "near",
+    "--min-f1": "min_f1",
+    "--family": "family",
+    "--cost": "cost",
+    **{f"--max-{cost.option}": cost.bound for cost in COSTS.values()},
+}
 
 
 @dataclass(frozen=True)
@@ -110,17 +119,16 @@ def _refuse_choices(given: "argparse.Namespace") -> None:
     """Raise :class:`~paretune.errors.ConfigError` for options that choose models of a
     sweep.
     """
-    values = {"--run": given.run, "--near": given.near, "--min-f1": given.min_f1}
-    values |= {"--family": given.family, "--cost": given.cost}
-    for cost in COSTS.values():
-        values[f"--max-{cost.option}"] = getattr(given, cost.bound)
-    wrong = [option for option, value in values.items() if value not in (None, [])]
-    if wrong:
-        verb = "chooses" if len(wrong) == 1 else "choose"
-        pronoun = "it" if len(wrong) == 1 else "them"
+    named = [
+        option
+        for option, name in CHOOSING.items()
+        if getattr(given, name) not in (None, [])
+    ]
+    if named:
+        options = ", ".join(named)
         raise ConfigError(
-            f"{', '.join(wrong)} {verb} models of a sweep, and --recipe "
-            f"`{given.recipe}` is a single one; leave {pronoun} out"
+            f"--recipe `{given.recipe}` is a single model, and models of a sweep are "
+            f"chosen by {options}; leave out {options}"
         )
 
 

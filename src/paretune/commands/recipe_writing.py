@@ -22,8 +22,8 @@ from paretune.nested import list_leaves
 from paretune.overrides import quote
 from paretune.start import to_plain
 
-GROUPS = ("model", "data", "optimizer", "scheduler", "augment")
-SECTIONS = ("trainer", "selection")  # which have no options to choose from
+RECIPE_GROUPS = ("model", "data", "optimizer", "scheduler", "augment")
+RECIPE_SECTIONS = ("trainer", "selection")  # which have no options to choose from
 IN_LINES = ("model", "trainer", "published")
 LINE_WIDTH = 118
 WITH_TEACHER = (
@@ -95,13 +95,13 @@ def format_recipe(training: Described) -> str:
     """
     config = _leave_out_teacher(training.config)
     choices: dict[str, _Choice] = {}
-    for group in GROUPS:
+    for group in RECIPE_GROUPS:
         if group in config:
             choices[group] = _choose_option(group, config[group])
     sections: dict[str, Any] = {"recipe": training.name}
     for group, choice in choices.items():
         sections[group] = choice.changes
-    for name in SECTIONS:
+    for name in RECIPE_SECTIONS:
         section = config.get(name, {})
         sections[name] = find_changes(section, _compose_section(name))
     sections["published"] = training.published

@@ -38,7 +38,7 @@ COMMANDS = {
         takes_sweep=True,
     ),
     "confirm": Command(
-        "the front again with other seeds, the test set read once a seed",
+        "the front or a recipe with other seeds, the test set read once a seed",
         takes_sweep=True,
     ),
     "export": Command(
