@@ -98,25 +98,34 @@ def format_recipe(training: Described) -> str:
     for group in RECIPE_GROUPS:
         if group in config:
             choices[group] = _choose_option(group, config[group])
-    sections: dict[str, Any] = {"recipe": training.name}
+    lines = ["# @package _global_", *_comment(training), "defaults:"]
     for group, choice in choices.items():
-        sections[group] = choice.changes
+        lines.append(f"  - override /{group}: {_write_option(choice.option)}")
+    lines.append("")
+    for name, content in _list_sections(training, config, choices):
+        if content:
+            lines += _write_section(name, content).splitlines()
+    return "\n".join(lines) + "\n"
+
+
+def _list_sections(
+    training: Described, config: Config, choices: Mapping[str, _Choice]
+) -> Iterator[tuple[str, Any]]:
+    """The settings of the recipe by their sections; some may be empty."""
+    yield "recipe", training.name
+    for group, choice in choices.items():
+        yield group, choice.changes
     for name in RECIPE_SECTIONS:
-        section = config.get(name, {})
-        sections[name] = find_changes(section, _compose_section(name))
-    sections["published"] = training.published
-    head = ["# @package _global_", *_comment(training), "defaults:"]
-    for group, choice in choices.items():
-        head.append(f"  - override /{group}: {_write_option(choice.option)}")
-    body = [_write_section(*item) for item in sections.items() if item[1]]
-    return "\n".join(head) + "\n\n" + "".join(body)
+        yield name, find_changes(config.get(name, {}), _compose_section(name))
+    yield "published", training.published
 
 
 def _comment(training: Described) -> Iterator[str]:
     about = [*training.about]
     if training.has_teacher:
         about.append(WITH_TEACHER)
-    for line in textwrap.wrap(" ".join(about), LINE_WIDTH):
+    text = " ".join(about)
+    for line in textwrap.wrap(text, LINE_WIDTH, break_on_hyphens=False):
         yield f"# {line}"
 
 
