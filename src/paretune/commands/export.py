@@ -385,12 +385,13 @@ def _count_same_classes(model: "Deployable", whole: Path, header: Path) -> int:
     them.
     """
     from paretune.deploy.c_int8 import run_c_int8
+    from paretune.deploy.model import count_same_classes
     from paretune.deploy.runtime import Runtime
 
     pixels = (model.samples * 255).round().byte().numpy()
     logits = Runtime(whole).logits(model.samples.numpy())
     classes = run_c_int8(header, pixels, logits.shape[1]).argmax(1)
-    same = int((classes == logits.argmax(1)).sum())
+    same = count_same_classes(classes, logits)
     if same < AGREEMENT * len(pixels):
         raise ExportError(
             f"the C header in int8 gives {same:,} of {len(pixels):,} images the class "
