@@ -33,7 +33,7 @@ SMALL = (
     "seeds=2",
     "name=small",
 )
-QUICK = (*SMALL, "hours=0.1", "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=1")
+QUICK = (*SMALL, "hours=2", "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=1")
 REPORT = {"front.csv", "front.json", "front.png", "front.svg", "report.html"}
 
 
