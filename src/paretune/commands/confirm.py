@@ -29,7 +29,7 @@ from paretune.commands.parsing import (
     read_query,
     read_store_uri,
 )
-from paretune.commands.retrain import Plan, Wanted, check_code, list_missing
+from paretune.commands.retrain import ConfirmSettings, Wanted, check_code, list_missing
 from paretune.commands.retraining import Changes, Retraining
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL
 from paretune.costs import COSTS
@@ -72,7 +72,7 @@ class Options:
     query: "Query"
     runs: tuple[str, ...]
     near: float | None
-    plan: Plan
+    settings: ConfirmSettings
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -87,8 +87,8 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     ):
         if _wants_recipe(given, overrides):
             _refuse_choices(given)
-            plan = _read_plan(given, overrides)
-            confirm_recipe(given.recipe, given.train_on, plan)
+            settings = _read_settings(given, overrides)
+            confirm_recipe(given.recipe, given.train_on, settings)
         else:
             _confirm(_read_options(given, overrides))
 
@@ -139,11 +139,13 @@ def _read_options(given: "argparse.Namespace", overrides: Sequence[str]) -> Opti
         query=read_query(given),
         runs=tuple(given.run),
         near=given.near,
-        plan=_read_plan(given, overrides),
+        settings=_read_settings(given, overrides),
     )
 
 
-def _read_plan(given: "argparse.Namespace", overrides: Sequence[str]) -> Plan:
+def _read_settings(
+    given: "argparse.Namespace", overrides: Sequence[str]
+) -> ConfirmSettings:
     for override in overrides:
         if not override.lstrip("+~").startswith(HYDRA_SETTINGS):
             raise ConfigError(
@@ -158,7 +160,7 @@ def _read_plan(given: "argparse.Namespace", overrides: Sequence[str]) -> Plan:
         settings=tuple(given.set),
         int8=given.int8,
     )
-    return Plan(
+    return ConfirmSettings(
         changes=changes,
         n_seeds=given.seeds,
         n_jobs=given.jobs,
@@ -173,16 +175,16 @@ def _confirm(options: Options) -> None:
     from paretune.reports.findings import read_results
     from paretune.tracking import Store
 
-    plan = options.plan
-    store = Store(plan.store_uri).open_for_reading()
+    settings = options.settings
+    store = Store(settings.store_uri).open_for_reading()
     results = read_results(store, [options.sweep], options.query)
     chosen = _choose_runs(results, options)
     configs = _list_configs(results)
     for run_id in chosen:
-        check_code(configs[run_id], run_id, plan.trust)
+        check_code(configs[run_id], run_id, settings.trust)
     missing = _list_missing(results, chosen, options, store)
     if missing:
-        plan.train(missing, store, sweep=options.sweep)
+        settings.train(missing, store, sweep=options.sweep)
         results = read_results(store, [options.sweep], options.query)
     _report(results, chosen, options)
 
@@ -225,8 +227,8 @@ def _list_missing(
     configs = _list_configs(results)
     return list_missing(
         [Wanted(run_id, configs[run_id]) for run_id in chosen],
-        [options.plan.changes],
-        options.plan.n_seeds,
+        [options.settings.changes],
+        options.settings.n_seeds,
         first_seed=int(results.table["seed"].max()) + 1,
         done=read_confirmations(store, options.sweep),
     )
@@ -254,7 +256,9 @@ def _report(results: "SweepResults", chosen: Sequence[str], options: Options) ->
     write_confirmed(results.confirmed, path)
     console.print(f"Written: {path}", soft_wrap=True)
     print(
-        next_command("pareto", options.sweep, "--confirmed", uri=options.plan.store_uri)
+        next_command(
+            "pareto", options.sweep, "--confirmed", uri=options.settings.store_uri
+        )
     )
 
 

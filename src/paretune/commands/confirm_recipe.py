@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from paretune import paths
 from paretune.commands.parsing import format_count
 from paretune.commands.recipes import Recipe
-from paretune.commands.retrain import Plan, Wanted, list_missing
+from paretune.commands.retrain import ConfirmSettings, Wanted, list_missing
 from paretune.commands.retraining import Retraining
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL
 from paretune.errors import ConfigError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from paretune.tracking import Store
 
 
-def confirm_recipe(name: str, train_on: str | None, plan: Plan) -> None:
+def confirm_recipe(name: str, train_on: str | None, settings: ConfirmSettings) -> None:
     """Train the recipe of this name, as often as the store has not got it yet, and
     print how it did. ``train_on``: other images than the recipe says, if any.
 
@@ -32,13 +32,13 @@ def confirm_recipe(name: str, train_on: str | None, plan: Plan) -> None:
 
     recipe = Recipe.compose(name)
     images = _choose_images(recipe, train_on)
-    plan = replace(plan, changes=replace(plan.changes, train_on=images))
-    config = plan.changes.make_config(recipe.config, _first_seed(recipe))
+    settings = replace(settings, changes=replace(settings.changes, train_on=images))
+    config = settings.changes.make_config(recipe.config, _first_seed(recipe))
     candidate = prepare_candidate(config, recipe.data)
-    store = _open_store(plan)
-    missing = _list_missing(recipe, plan, store)
+    store = _open_store(settings)
+    missing = _list_missing(recipe, settings, store)
     if missing:
-        plan.train(missing, store, recipe=recipe)
+        settings.train(missing, store, recipe=recipe)
     _report(recipe, candidate, store)
 
 
@@ -54,11 +54,13 @@ def _choose_images(recipe: Recipe, train_on: str | None) -> str:
     return train_on or TRAIN
 
 
-def _open_store(plan: Plan) -> "Store":
+def _open_store(settings: ConfirmSettings) -> "Store":
     """The store to read, made if it is not there: a recipe needs no sweep before it."""
     from paretune.tracking import Store
 
-    store = Store(plan.store_uri, artifacts=str(plan.store_folder / "artifacts"))
+    store = Store(
+        settings.store_uri, artifacts=str(settings.store_folder / "artifacts")
+    )
     if store.file and not store.file.exists():
         store.create()
     return store.open_for_reading()
@@ -69,13 +71,15 @@ def _first_seed(recipe: Recipe) -> int:
     return int(recipe.config["seed"]) + 1
 
 
-def _list_missing(recipe: Recipe, plan: Plan, store: "Store") -> list[Retraining]:
+def _list_missing(
+    recipe: Recipe, settings: ConfirmSettings, store: "Store"
+) -> list[Retraining]:
     from paretune.tracking import read_confirmations_of
 
     return list_missing(
         [Wanted(recipe.digest, recipe.config, is_recipe=True)],
-        [plan.changes],
-        plan.n_seeds,
+        [settings.changes],
+        settings.n_seeds,
         _first_seed(recipe),
         done=read_confirmations_of(store, recipe.digest),
     )

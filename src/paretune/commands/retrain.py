@@ -1,7 +1,7 @@
 """Models of a sweep, or a recipe, trained again: each training is a trial of a sweep of its
 own, so that several workers and Hydra's launchers work as they do in any.
 
-What is finished is in the store; the same retrainings trains what is missing.
+What is finished is in the store; the same trainings again train what is missing.
 """
 
 import hashlib
@@ -56,8 +56,8 @@ class Retrainings:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Confirmations of models: in what way, with how many seeds and workers, where.
+class ConfirmSettings:
+    """How models are confirmed: in what way, with how many seeds and workers, where.
 
     ``overrides`` are Hydra's, as those of a :class:`Retrainings`.
     """
