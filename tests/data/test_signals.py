@@ -17,7 +17,6 @@ from paretune.data import folder, mnist1d, npz
 from paretune.data.images import Splitting
 from paretune.data.signal_files import read_signal
 from paretune.data.signals import ValueRange
-from paretune.deploy.picture import Placing, place
 from paretune.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)
@@ -126,13 +125,6 @@ def test_images_are_refused_as_signals(tmp_path):
 
     with pytest.raises(DataError, match=r"has 4 axes, and data\.signals `true` is for"):
         npz.load(path=path, splitting=EVEN, signals=True)
-
-
-def test_no_picture_is_a_signal(tmp_path):
-    picture = Image.fromarray(RNG.integers(0, 256, (8, 8), dtype=np.uint8))
-
-    with pytest.raises(DataError, match="takes signals of 2 x 25 values"):
-        place("a.png", picture, Placing((2, 1, 25), "signal"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from paretune.commands import export
 from paretune.commands.auto_request import Request
 from paretune.errors import ExportError
 from paretune.hints import next_command
-from paretune.layers.windows import is_signal
 from paretune.reports.query import Query
 
 if TYPE_CHECKING:
@@ -54,8 +53,8 @@ def write_answer(request: Request, store: "Store") -> None:
     console.print(build_confirmed_table(models, results.title, _list_costs(results)))
     names += ["confirmed.csv", "models/"]
     console.print(f"Written to {request.folder}: {', '.join(names)}", soft_wrap=True)
-    if not is_signal(points[0].config["model"]["image_shape"]):
-        print(next_command("predict", str(next(iter(files))), "PICTURE.png"))
+    example = export.name_example(points[0].config["model"]["image_shape"])
+    print(next_command("predict", str(next(iter(files))), example))
 
 
 def _list_costs(results: "SweepResults") -> list[str]:

@@ -12,7 +12,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,8 +149,13 @@ def _export(options: Options) -> None:
                 print(f"{name}: {fact}")
             written.append(_describe_files(path.parent, exported.files))
     print("\n".join(written))
-    if not is_signal(points[first].config["model"]["image_shape"]):
-        print(next_command("predict", str(first), "PICTURE.png"))
+    example = name_example(points[first].config["model"]["image_shape"])
+    print(next_command("predict", str(first), example))
+
+
+def name_example(image_shape: Sequence[int]) -> str:
+    """A file that a person may have of what a model of this shape takes."""
+    return "SIGNAL.npy" if is_signal(image_shape) else "PICTURE.png"
 
 
 def _choose_points(results: "SweepResults", options: Options) -> "dict[Path, Point]":
@@ -306,6 +311,7 @@ def _describe_model(model: "Deployable") -> dict[str, object]:
         "ink_share": model.ink_share,
         "fits_by": model.fits_by,
         "class_names": model.class_names,
+        "values": asdict(model.values) if model.values else None,
     }
 
 

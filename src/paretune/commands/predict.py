@@ -1,9 +1,11 @@
-"""``paretune predict``: the class of pictures, by a model that paretune export wrote.
+"""``paretune predict``: the class of pictures or signals, by a model that paretune
+export wrote.
 
 A picture of the model's own size is taken as it is. Any other is cut to its ink, scaled
 and centred, as MNIST's images were, or, for a model of your own pictures, scaled. Where
 ink counts, a picture with a bright border is taken for dark on bright and inverted:
---invert and --no-invert decide that for all.
+--invert and --no-invert decide that for all. A signal is a .npy, .csv or .wav file of
+the model's own length.
 """
 
 import argparse
@@ -19,13 +21,13 @@ from paretune.commands.mistakes import (
     print_mistakes,
 )
 from paretune.commands.parsing import make_parser
-from paretune.errors import ParetuneError
+from paretune.errors import ConfigError, ParetuneError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from paretune.deploy.picture import Placed
+    from paretune.deploy.placed import Placed
     from paretune.deploy.runtime import Runtime
 
 
@@ -34,7 +36,7 @@ class Options:
     """A person's request; ``invert`` is ``None`` where each picture decides."""
 
     model: Path
-    pictures: tuple[Path, ...]
+    files: tuple[Path, ...]
     invert: bool | None
     as_json: bool
 
@@ -44,7 +46,7 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     given = _make_parser().parse_args(arguments)
     options = Options(
         model=given.model,
-        pictures=tuple(given.pictures),
+        files=tuple(given.files),
         invert=given.invert,
         as_json=given.json,
     )
@@ -53,14 +55,18 @@ def cli(arguments: Sequence[str] | None = None) -> None:
 
 
 def _predict(options: Options) -> None:
-    """Print an answer for every picture that can be read, and then a line for each file
+    """Print an answer for everything that can be read, and then a line for each file
     that cannot.
     """
     from paretune.deploy.runtime import Runtime
 
     runtime = Runtime(options.model)
+    if _takes_signals(runtime) and options.invert is not None:
+        raise ConfigError(
+            "option --invert is for pictures, and the model takes signals; leave it out"
+        )
     unread: list[Exception] = []
-    for path in options.pictures:
+    for path in options.files:
         try:
             placed = _read(path, runtime, options.invert)
         except (ParetuneError, *FILE_ERRORS) as error:
@@ -70,8 +76,17 @@ def _predict(options: Options) -> None:
     print_mistakes("paretune predict", unread)
 
 
+def _takes_signals(runtime: "Runtime") -> bool:
+    return runtime.placing.fits_by == "signal"
+
+
 def _read(path: Path, runtime: "Runtime", invert: bool | None) -> "list[Placed]":
-    """The pictures of a file, as the model takes them."""
+    """The pictures of a file, or its signal, as the model takes them."""
+    if _takes_signals(runtime):
+        from paretune.deploy.signal import place_signal
+
+        return [place_signal(path, runtime.placing.shape, runtime.values)]
+
     from paretune.deploy.picture import place, read_pictures
 
     placed: list[Placed] = []
@@ -87,9 +102,10 @@ def _print_answers(
 
     images = np.stack([picture.image for picture in placed])
     names = runtime.class_names
+    kind = "signal" if _takes_signals(runtime) else "picture"
     for picture, shares in zip(placed, runtime.probabilities(images), strict=True):
         if as_json:
-            print(_write_json(picture, shares, names))
+            print(_write_json(kind, picture, shares, names))
         else:
             print(_describe(picture, shares, names))
 
@@ -97,17 +113,18 @@ def _print_answers(
 def _describe(
     picture: "Placed", shares: "NDArray[np.float32]", names: Sequence[str]
 ) -> str:
-    """The line of a picture, by its classes' probabilities ``(classes,)``."""
+    """The line of a picture or signal, by its classes' probabilities ``(classes,)``."""
     best = int(shares.argmax())
     return f"{picture.name}: {names[best]} ({shares[best]:.1%}; {picture.steps})"
 
 
 def _write_json(
-    picture: "Placed", shares: "NDArray[np.float32]", names: Sequence[str]
+    kind: str, picture: "Placed", shares: "NDArray[np.float32]", names: Sequence[str]
 ) -> str:
+    """The answer of a picture or signal, whose ``kind`` is the key of its name."""
     best = int(shares.argmax())
     answer = {
-        "picture": picture.name,
+        kind: picture.name,
         "class": best,
         "name": names[best],
         "probabilities": [round(float(share), 6) for share in shares],
@@ -122,10 +139,11 @@ def _make_parser() -> argparse.ArgumentParser:
         "model", type=Path, help="file that paretune export wrote, such as model.onnx"
     )
     parser.add_argument(
-        "pictures",
+        "files",
         type=Path,
         nargs="+",
-        help="picture files, or IDX files, which may hold many",
+        metavar="FILE",
+        help="pictures, IDX files, which may hold many, or signals",
     )
     parser.add_argument(
         "--invert",

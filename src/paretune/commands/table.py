@@ -45,7 +45,7 @@ COMMANDS = {
         "a model of the front as ONNX, safetensors and C header, with its card",
         takes_sweep=True,
     ),
-    "predict": Command("the class of pictures, by an exported model"),
+    "predict": Command("the class of pictures or signals, by an exported model"),
     "data": Command(
         "data check: what a data set holds, damages, copies, before a training"
     ),

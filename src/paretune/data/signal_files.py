@@ -40,8 +40,11 @@ def read_signal(path: Path) -> Signal:
 
     Raises :class:`SignalError`.
     """
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        raise SignalError(path, f"signals are {', '.join(READERS)} files")
     try:
-        values = np.asarray(READERS[path.suffix.lower()](path))
+        values = np.asarray(read(path))
     except Exception as error:  # a damaged file may lead to any
         raise SignalError(path, first_line(error)) from error
     if values.ndim == 1:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from paretune.data.idx import read_idx
 from paretune.data.pictures import read_picture, refuse_unreadable, scale_picture
 from paretune.deploy.centring import Grey, centre_ink
+from paretune.deploy.placed import Placed
 from paretune.errors import DataError
 from paretune.paths import printable
 
@@ -30,17 +30,6 @@ class Placing:
     shape: tuple[int, int, int]
     fits_by: str = "ink"
     ink_share: float = 1.0
-
-
-@dataclass(frozen=True)
-class Placed:
-    """An image ``(C, H, W)`` in [0, 1] as the model takes it, and what was done to the
-    picture to make it.
-    """
-
-    name: str
-    image: NDArray[np.float32]
-    steps: str
 
 
 def read_pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
@@ -75,11 +64,6 @@ def place(
     (http://yann.lecun.com/exdb/mnist/).
     """
     channels, height, width = placing.shape
-    if placing.fits_by == "signal":
-        raise DataError(
-            f"picture `{name}` is no signal, and the model takes signals of "
-            f"{channels} x {width} values; run its ONNX file on these, as its card says"
-        )
     is_grey = channels == 1
     is_by_ink = is_grey and placing.fits_by == "ink"
     picture = picture.convert("L" if is_grey else "RGB")

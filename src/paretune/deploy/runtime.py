@@ -1,6 +1,7 @@
 """An exported model, run by onnxruntime."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from paretune.data.signals import ValueRange
 from paretune.deploy.picture import Placing
 from paretune.errors import StoreError, first_line
 
@@ -16,8 +18,8 @@ BATCH = 256
 
 
 class Runtime:
-    """A model that paretune export wrote; ``placing`` of pictures and ``class_names``
-    as in training.
+    """A model that paretune export wrote; ``placing`` of pictures, the range of
+    ``values`` of signals and ``class_names`` as in training.
 
     Raises :class:`~paretune.errors.StoreError` for any other file.
     """
@@ -40,6 +42,7 @@ class Runtime:
         fits_by = facts.get("fits_by", "ink")
         ink_share = facts.get("ink_share", 1.0)
         self.placing = Placing((channels, height, width), fits_by, ink_share)
+        self.values = _read_values(facts.get("values"))
         classes = self.session.get_outputs()[0].shape[-1]
         self.class_names: list[str] = facts.get("class_names") or [
             str(number) for number in range(classes)
@@ -76,6 +79,13 @@ def _open_session(path: Path) -> Any:
     return onnxruntime.InferenceSession(
         str(path), options, providers=["CPUExecutionProvider"]
     )
+
+
+def _read_values(plain: Mapping[str, Any] | None) -> ValueRange | None:
+    """The range of a signal's values, of a model of signals."""
+    if plain is None:
+        return None
+    return ValueRange(low=tuple(plain["low"]), high=tuple(plain["high"]))
 
 
 def _explain(error: Exception) -> str:
