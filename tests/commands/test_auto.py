@@ -116,6 +116,20 @@ def test_the_same_command_has_nothing_left_to_do(done, answered):
     assert json.loads((done / "sweeps/small/auto.json").read_text())["plan"] == plan
 
 
+def test_time_that_is_left_goes_to_further_seeds(done, answered):
+    path = done / "sweeps/small/auto.json"
+    record = json.loads(path.read_text())
+    record["question"]["seeds"] = 3
+    record["plan"]["seeds"] = 1
+    path.write_text(json.dumps(record))
+    answer = answered(
+        auto.cli, *[line for line in QUICK if "seeds" not in line], "seeds=3"
+    )
+
+    assert answer.code == 0, answer.err
+    assert {row["seeds"] for row in read_confirmed(done)} == {"3"}
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_the_same_command_comes_to_the_same_answer(
     folder, monkeypatch

@@ -1,7 +1,7 @@
 """The end of a stage."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 
@@ -15,6 +15,12 @@ class Deadline:
     def after(cls, seconds: float) -> Self:
         """The end of so many ``seconds`` from now."""
         return cls(time.monotonic() + seconds)
+
+    def move_up(self, seconds: float) -> Self:
+        """The end so many ``seconds`` before this one."""
+        if self.at_s is None:
+            return self
+        return replace(self, at_s=self.at_s - seconds)
 
     def read_left_s(self) -> float | None:
         """The seconds until then, below 0 once it is over; ``None`` without an end."""

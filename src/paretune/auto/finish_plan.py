@@ -192,12 +192,16 @@ def guess_s(members: Sequence[Member], plan: FinishPlan, n_workers: int) -> floa
         trainings = plan.seeds
         if member.run_id in plan.representatives:
             trainings += WAYS_TRIED * member.folds
-        one_s = TRAINING_S + plan.epochs * member.epoch_s * LONGER_EPOCH
-        trainings_s += trainings * one_s
+        trainings_s += trainings * guess_training_s(member, plan)
     sweeps = 1
     if plan.representatives:
         sweeps += TRYING_SWEEPS
     return sweeps * SWEEP_S + trainings_s / n_workers
+
+
+def guess_training_s(member: Member, plan: FinishPlan) -> float:
+    """About the seconds of a training of the ``member`` to its end."""
+    return TRAINING_S + plan.epochs * member.epoch_s * LONGER_EPOCH
 
 
 def find_nearest(member: Member, others: Sequence[Member]) -> Member:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from paretune.atomic import atomically
 from paretune.auto.deadline import Deadline
-from paretune.auto.finish_plan import FinishPlan, Member, find_nearest
+from paretune.auto.finish_plan import (
+    SWEEP_S,
+    FinishPlan,
+    Member,
+    find_nearest,
+    guess_training_s,
+)
 from paretune.auto.ways import (
     LONGER,
     Way,
@@ -164,7 +170,8 @@ class Finish:
 
     def confirm(self, chosen: Mapping[str, Way], deadline: Deadline) -> None:
         """Train every model in the way that was ``chosen`` for it, with the first seed,
-        whatever time is left, and then with further ones until the time is over.
+        whatever time is left, and then with further ones until the time is over: those
+        that are planned, and as many of those that were asked for as fit.
         """
         ways = list(dict.fromkeys(chosen.values()))
         wanted: list[Wanted] = []
@@ -174,6 +181,16 @@ class Finish:
         endless = Deadline(None)
         self._train(kind, wanted, ways, n_seeds=self.plan.seeds, deadline=deadline)
         self._train(kind, wanted, ways, n_seeds=1, deadline=endless)
+        asked = self.request.seeds
+        earlier = deadline.move_up(SWEEP_S + self._guess_longest_s())
+        self._train(kind, wanted, ways, n_seeds=asked, deadline=earlier)
+
+    def _guess_longest_s(self) -> float:
+        """About the seconds of the longest training to the end."""
+        return max(
+            guess_training_s(self.members[run_id], self.plan)
+            for run_id in self.plan.run_ids
+        )
 
     def _train(
         self,
