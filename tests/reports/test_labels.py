@@ -15,6 +15,7 @@ from paretune.reports.labels import (
     box_of,
     boxes_of_lines,
     boxes_of_points,
+    label_line,
     label_points,
 )
 
@@ -77,3 +78,15 @@ def test_a_name_keeps_clear_of_lines(axes):
     (text,) = label_points(axes, ["a name"], np.array([[499.0, 500.0]]), line)
 
     assert box_of(text).count_overlaps(line) == 0
+
+
+@given(st.sets(st.sampled_from(range(1, 10)), max_size=8))
+@settings(max_examples=20)
+def test_the_name_of_a_line_stands_where_nothing_is(axes, occupied):
+    tenths = np.array(sorted(occupied), float).reshape(-1, 1)
+    points = np.hstack([np.full_like(tenths, 490.0), tenths * 100])
+    crowd = boxes_of_points(axes, points, size_pixels=20)
+    box = label_line(axes, "cap 1", 500.0, crowd)
+    axes.texts[-1].remove()
+
+    assert box.count_overlaps(crowd) == 0

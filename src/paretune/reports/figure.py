@@ -24,7 +24,12 @@ from paretune.errors import ConfigError
 from paretune.front import Floats
 from paretune.reports.confirmed import INTERVAL, Reference
 from paretune.reports.findings import SweepResults
-from paretune.reports.labels import boxes_of_lines, boxes_of_points, label_points
+from paretune.reports.labels import (
+    boxes_of_lines,
+    boxes_of_points,
+    label_line,
+    label_points,
+)
 from paretune.tracking.schema import N_PARAMS
 
 # Okabe and Ito's palette, told apart by colour-blind readers too.
@@ -69,10 +74,10 @@ def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
     _draw_references(axes, references)
     _draw_cap(axes, results.cap)
     _set_axes(axes, results, references)
-    if references:
+    if references or results.cap:
         # Lays the axes out, so that labels know where they are.
         figure.draw_without_rendering()
-        _label_references(axes, references, results)
+        _write_labels(axes, references, results)
     axes.set_title(results.title, loc="left", fontsize=11)
     for path in paths:
         _save(figure, path)
@@ -211,33 +216,25 @@ def _draw_cap(axes: Axes, cap: int | None) -> None:
     if not cap:
         return
     axes.axvline(cap, color="#888888", linewidth=0.8, linestyle=":")
-    axes.annotate(
-        f"cap {cap:,}",
-        (cap, 0.5),
-        xycoords=("data", "axes fraction"),
-        rotation=90,
-        fontsize=8,
-        ha="right",
-        va="center",
-        color="#666666",
-    )
 
 
-def _label_references(
+def _write_labels(
     axes: Axes, references: Sequence[Reference], results: SweepResults
 ) -> None:
-    """Names beside the markers of those references that have one, where they cover
+    """The name of the cap, and those of the references that have one, where they cover
     least of all that is drawn.
     """
-    named = [reference for reference in references if reference.label]
-    if not named:
-        return
     obstacles = [
         *_boxes_of_legend(axes),
         *boxes_of_points(axes, _points_of(references)),
         *_boxes_of_front(axes, results),
         *_boxes_of_confirmed(axes, results),
     ]
+    if results.cap:
+        obstacles.append(
+            label_line(axes, f"cap {results.cap:,}", results.cap, obstacles)
+        )
+    named = [reference for reference in references if reference.label]
     names = [reference.name for reference in named]
     label_points(axes, names, _points_of(named), obstacles)
 

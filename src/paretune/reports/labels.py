@@ -26,6 +26,8 @@ DIRECTIONS = (
     (-1, -1.5),
 )
 DISTANCES_PT = (7, 14, 24, 36, 50, 66, 84)
+# Of the name of an upright line, in shares of the axes: the most central first.
+HEIGHTS = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9)
 CLEARANCE_PIXELS = 1.0
 LEADER_FROM_PT = 14  # a name that is farther from its point has a line to it
 # Of a point of distance, in names that are covered: the nearer of two equal places is
@@ -98,6 +100,30 @@ def label_points(
         taken.append(box_of(text))
         written.append(text)
     return written
+
+
+def label_line(axes: Axes, name: str, x: float, obstacles: Sequence[Bbox]) -> Bbox:
+    """Write the ``name`` of an upright line along it, at the height where it covers
+    fewest of the ``obstacles``, of such heights the most central; returns its box in
+    pixels. The axes must have been laid out.
+    """
+    corners = np.array([box.extents for box in obstacles]).reshape(-1, 4)
+    text = axes.annotate(
+        name,
+        (x, HEIGHTS[0]),
+        xycoords=("data", "axes fraction"),
+        rotation=90,
+        fontsize=8,
+        ha="right",
+        va="center",
+        color="#666666",
+    )
+    covered: list[int] = []
+    for height in HEIGHTS:
+        text.set_y(height)
+        covered.append(_count_covered(box_of(text), corners))
+    text.set_y(HEIGHTS[int(np.argmin(covered))])
+    return box_of(text)
 
 
 def box_of(name: Annotation) -> Bbox:
