@@ -28,7 +28,6 @@ from paretune.retry import (
     error_of,
     fault_of,
 )
-from paretune.search.sqlite_study import choose_connection
 from paretune.search.storage import (
     add_study_note,
     note_on_study,
@@ -121,12 +120,9 @@ def _open_storage(url: str | None) -> RDBStorage | None:
 
 
 def _choose_engine_options(url: str) -> dict[str, Any]:
-    if not url.startswith("sqlite"):
-        return {"pool_pre_ping": True}
-    arguments: dict[str, Any] = {"timeout": BUSY_S}
-    if file := sqlite_file(url):
-        arguments["factory"] = choose_connection(file)
-    return {"connect_args": arguments}
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": BUSY_S}}
+    return {"pool_pre_ping": True}
 
 
 OF_DISKS = (DISK_FULL, FILE_TOO_LARGE, READ_ONLY, DISK_FAILS)
