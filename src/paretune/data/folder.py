@@ -28,7 +28,6 @@ from paretune.data.look import (
 )
 from paretune.data.pictures import read_each
 from paretune.data.signal_files import read_signals
-from paretune.data.unreadable import UnreadableError
 from paretune.errors import DataError
 from paretune.paths import printable
 
@@ -129,14 +128,7 @@ def _decode(listing: Listing, look: Look) -> Decoded:
 
 def _read_arrays(listing: Listing, look: Look) -> dict[Path, NDArray[np.uint8]]:
     """Pixels ``(H, W)`` or ``(H, W, 3)`` of every picture that can be read."""
-    results = read_each(look.read, listing.paths, "reading pictures")
-    arrays: dict[Path, NDArray[np.uint8]] = {}
-    damaged: dict[Path, UnreadableError] = {}
-    for path, result in zip(listing.paths, results, strict=True):
-        if isinstance(result, UnreadableError):
-            damaged[path] = result
-        else:
-            arrays[path] = result
+    arrays, damaged = read_each(look.read, listing.paths, "reading pictures")
     if damaged and not (look.skip_damaged and arrays):
         raise DataError(describe_damaged(listing, damaged))
     return arrays

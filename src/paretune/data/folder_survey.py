@@ -135,15 +135,7 @@ def _survey_signals(listing: Listing, look: Look) -> Found:
 
 def _look_at_each(listing: Listing, look: Look) -> tuple[Pictures, Damaged]:
     """The pictures that can be read, and those that cannot."""
-    results = read_each(partial(look_at, look), listing.paths, "reading pictures")
-    seen: Pictures = {}
-    damaged: Damaged = {}
-    for path, result in zip(listing.paths, results, strict=True):
-        if isinstance(result, UnreadableError):
-            damaged[path] = result
-        else:
-            seen[path] = result
-    return seen, damaged
+    return read_each(partial(look_at, look), listing.paths, "reading pictures")
 
 
 def _make_rows(listing: Listing, split: str, seen: Pictures) -> Rows:

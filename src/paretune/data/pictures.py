@@ -170,9 +170,9 @@ def _explain(path: Path, error: Exception) -> str:
 
 def read_each(
     read: Callable[[Path], Result], paths: Sequence[Path], doing: str
-) -> list[Result | UnreadableError]:
-    """The result of ``read`` for every file, in their order, or why one cannot be read;
-    ``doing`` is shown meanwhile.
+) -> tuple[dict[Path, Result], dict[Path, UnreadableError]]:
+    """The result of ``read`` for every file that it can read, in their order, and why
+    others cannot be read; ``doing`` is shown meanwhile.
     """
 
     def attempt(path: Path) -> Result | UnreadableError:
@@ -181,6 +181,8 @@ def read_each(
         except UnreadableError as error:
             return error
 
+    read_ones: dict[Path, Result] = {}
+    unreadable: dict[Path, UnreadableError] = {}
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         # What matters fails; the rest would be said for every picture.
         warnings.filterwarnings("ignore", module="PIL")
@@ -191,4 +193,9 @@ def read_each(
             transient=True,
             disable=not sys.stderr.isatty(),
         )
-        return list(results)
+        for path, result in zip(paths, results, strict=True):
+            if isinstance(result, UnreadableError):
+                unreadable[path] = result
+            else:
+                read_ones[path] = result
+    return read_ones, unreadable

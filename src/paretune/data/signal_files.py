@@ -103,14 +103,7 @@ def read_signals(listing: Listing, *, skip_damaged: bool) -> SignalFiles:
     Raises :class:`~paretune.errors.DataError` for damaged ones, unless they may be
     skipped, and for signals of several shapes.
     """
-    results = read_each(read_signal, listing.paths, "reading signals")
-    signals: dict[Path, Signal] = {}
-    damaged: dict[Path, UnreadableError] = {}
-    for path, result in zip(listing.paths, results, strict=True):
-        if isinstance(result, UnreadableError):
-            damaged[path] = result
-        else:
-            signals[path] = result
+    signals, damaged = read_each(read_signal, listing.paths, "reading signals")
     if damaged and not (skip_damaged and signals):
         raise DataError(_describe_damaged(listing, damaged))
     _check_shapes(listing, signals)

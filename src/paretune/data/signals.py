@@ -39,13 +39,21 @@ class ValueRange:
         """The signals ``(N, C, T)`` in bytes; what is outside of the range is at its
         ends.
         """
-        low = np.array(self.low)[:, None]
-        high = np.array(self.high)[:, None]
+        low, high = self._make_columns()
         shares = (signals.astype(np.float64) - low) / (high - low)
         levels: NDArray[np.uint8] = np.rint(shares.clip(0, 1) * BYTE_STEPS).astype(
             np.uint8
         )
         return levels
+
+    def count_outside(self, signals: NDArray[Any]) -> int:
+        """How many values of the signals ``(..., C, T)`` the range has not got."""
+        low, high = self._make_columns()
+        return int(((signals < low) | (signals > high)).sum())
+
+    def _make_columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The ends of the range, each ``(C, 1)``."""
+        return np.array(self.low)[:, None], np.array(self.high)[:, None]
 
     def __str__(self) -> str:
         pairs = zip(self.low, self.high, strict=True)

@@ -42,9 +42,7 @@ def place_signal(
 
 def _describe_cut(signal: Signal, values: ValueRange) -> str:
     """How many values of the signal ``(C, T)`` are outside of the range, in words."""
-    low = np.array(values.low)[:, None]
-    high = np.array(values.high)[:, None]
-    n_outside = int(((signal < low) | (signal > high)).sum())
+    n_outside = values.count_outside(signal)
     if not n_outside:
         return AS_IT_IS
     return f"{n_outside:,} of {signal.size:,} values cut to the range of the training"
