@@ -313,6 +313,7 @@ def test_workers_of_a_killed_parent_count_as_long_as_they_live(monkeypatch, tmp_
         Sweep("s", Space(), replace(LIMITS, n_trials=5)),
         lambda slot: [],
         n_jobs=1,
+        logs=tmp_path,
     )
 
     assert not crew._has_room()

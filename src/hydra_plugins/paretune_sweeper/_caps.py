@@ -91,10 +91,17 @@ def look_at_choice(
     choice: Mapping[str, Any], space: Space, composer: Composer
 ) -> DictConfig:
     """The config with this choice of groups, the others at their first option."""
+    return composer.look(write_first_options(choice, space))
+
+
+def write_first_options(choice: Mapping[str, Any], space: Space) -> list[str]:
+    """The override lines of the command with this choice of groups, and the first
+    option of the other groups that are searched.
+    """
     first: dict[str, Any] = {}
     for name in space.groups & space.common.keys():
         first[name] = find_lowest(space.common[name])
-    return composer.look(write_options(space.fixed, {**choice, **first}))
+    return write_options(space.fixed, {**choice, **first})
 
 
 def list_group_options(space: Space) -> dict[str, Sequence[Any]]:

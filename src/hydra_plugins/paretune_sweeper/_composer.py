@@ -1,12 +1,25 @@
 """Composing the app's configuration with overrides."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+
+
+def list_options(config: DictConfig) -> dict[str, str | None]:
+    """The option of each config group that ``config`` was composed with; ``None`` where
+    there is none, also if one has to be chosen yet.
+    """
+    choices = config.hydra.runtime.choices
+    options: dict[str, str | None] = {}
+    for group in choices:
+        is_open = OmegaConf.is_missing(choices, group)
+        options[group] = None if is_open else choices[group]
+    return options
 
 
 class Composer:
@@ -30,10 +43,22 @@ class Composer:
         """
         lines = tuple(overrides)
         if lines not in self._composed:
-            config = self.loader.load_sweep_config(self.config, list(lines))
+            config = self._load(lines)
             OmegaConf.set_struct(config, False)
             self._composed[lines] = config
         return self._composed[lines]
+
+    def _load(self, lines: Sequence[str]) -> DictConfig:
+        """The configuration as Hydra composes that of a trial. A group that has to be
+        chosen, but is not, is left out: it may be one that is searched.
+        """
+        config = self.loader.load_configuration(
+            self.config.hydra.job.config_name,
+            [*self.config.hydra.overrides.hydra, *lines],
+            RunMode.MULTIRUN,
+        )
+        OmegaConf.copy_cache(from_config=self.config, to_config=config)
+        return config
 
     def look_at_defaults(self, config: DictConfig) -> DictConfig:
         """The config with the same options of the groups that are its parts, such as
@@ -42,8 +67,8 @@ class Composer:
         """
         parts: list[str] = []
         is_whole = True
-        usual = self.look(()).hydra.runtime.choices
-        for group, option in config.hydra.runtime.choices.items():
+        usual = list_options(self.look(()))
+        for group, option in list_options(config).items():
             if group.startswith("hydra/") or option is None:
                 continue
             if OmegaConf.is_dict(OmegaConf.select(config, group)):
@@ -57,7 +82,7 @@ class Composer:
 
     def choose_option(self, config: DictConfig, group: str) -> Any:
         """The option of a group that a config was composed with."""
-        return config.hydra.runtime.choices.get(group)
+        return list_options(config).get(group)
 
     def is_group(self, key: str) -> bool:
         """Whether a key is a config group."""

@@ -20,6 +20,7 @@ from hydra.core.singleton import Singleton
 from omegaconf import DictConfig
 
 from hydra_plugins.paretune_sweeper import SweepOptions
+from hydra_plugins.paretune_sweeper._deaths import describe_raised
 from hydra_plugins.paretune_sweeper._isolation import is_isolated, uses_hydras_launcher
 from paretune.cores import count_threads
 from paretune.fork_server import Order
@@ -176,7 +177,7 @@ def _read_result(file: Path, exit_code: int) -> Any:
         raise WorkerDiedError(_describe_end(exit_code))
     outcome, result = pickle_load(file)
     if outcome == "error":  # then it is a traceback
-        raise WorkerDiedError(result.strip().rpartition("\n")[2])
+        raise WorkerDiedError(describe_raised(result))
     return result
 
 

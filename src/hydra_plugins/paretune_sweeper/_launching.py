@@ -1,7 +1,7 @@
 """How workers are started: through the app's own launcher, each as a job of Hydra."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,12 +62,17 @@ class WorkerJob:
 
 
 def make_launch(
-    job: WorkerJob, app: App, n_jobs: int, server: ForkServer | None = None
+    job: WorkerJob,
+    app: App,
+    lines: Sequence[str],
+    n_jobs: int,
+    server: ForkServer | None = None,
 ) -> Launch:
     """A function that starts worker number ``slot`` of ``n_jobs`` and waits for it.
 
     It is forked by the ``server`` where there is one that can, else started through the
-    app's launcher.
+    app's launcher. The worker's config is composed with the override ``lines``, which
+    are those of the command.
     """
     config = app.config.copy()
     _choose_launcher(config, app.context)
@@ -89,7 +94,7 @@ def make_launch(
             task_function=replace(job, gpu=choose_gpu(slot, gpus)),
             config=config,
         )
-        overrides = [name, f"hydra.sweep.subdir=workers/{slot}"]
+        overrides = [*lines, name, f"hydra.sweep.subdir=workers/{slot}"]
         if server:
             result = run_forked(server, launcher, overrides, slot)
             if result is not None:

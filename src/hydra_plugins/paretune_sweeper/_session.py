@@ -224,8 +224,9 @@ class Session:
         folder = Path(self.app.config.hydra.sweep.dir) / ".submitit"
         log.info("starting %d worker(s); their logs are in %s", n_jobs, folder)
         job = WorkerJob(self.work_elsewhere, name_this_process())
-        launch = make_launch(job, self.app, n_jobs, server)
-        return WorkerPool(self.study, self.sweep, launch, n_jobs)
+        lines = self.spec.list_worker_lines()
+        launch = make_launch(job, self.app, lines, n_jobs, server)
+        return WorkerPool(self.study, self.sweep, launch, n_jobs, folder)
 
     def _check_in_step(self, recorder: Any) -> None:
         """Have a recorder that can tell refuse a study that is not of the trials that

@@ -22,8 +22,9 @@ from hydra_plugins.paretune_sweeper._caps import (
     describe_caps,
     make_feasible_space,
     read_caps,
+    write_first_options,
 )
-from hydra_plugins.paretune_sweeper._composer import Composer
+from hydra_plugins.paretune_sweeper._composer import Composer, list_options
 from hydra_plugins.paretune_sweeper._defaults import read_defaults
 from hydra_plugins.paretune_sweeper._durations import DurationGuesses, check_guesses
 from hydra_plugins.paretune_sweeper._imports import import_named
@@ -223,6 +224,14 @@ class SweepSpec:
             drawn = self.space.overrides(smallest)
             self.composer.compose((*self.space.fixed, *drawn))
 
+    def list_worker_lines(self) -> list[str]:
+        """The overrides that the config of a worker is composed with: those of the
+        command, and an option of each config group that is searched, as a group may
+        have none by default.
+        """
+        choice = next(iter(self.space.combinations()))
+        return write_first_options(choice, self.space)
+
     def check_same_setup(self, study: Study) -> None:
         """Raise :class:`~paretune.errors.StoreError` if the study was started with
         another cap, space or settings.
@@ -237,7 +246,7 @@ class SweepSpec:
                 settings.update(_read_settings(config, node))
 
         question = {"cap": describe_caps(self.caps)}
-        for name, option in config.hydra.runtime.choices.items():
+        for name, option in list_options(config).items():
             if not name.startswith("hydra/"):
                 question[f"{GROUP}{name}"] = str(option)
         question.update(self.space.describe())

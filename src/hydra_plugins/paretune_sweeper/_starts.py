@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.paretune_sweeper._composer import Composer
+from hydra_plugins.paretune_sweeper._composer import Composer, list_options
 from paretune.errors import ConfigError
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.space import hydra_key
@@ -32,8 +32,7 @@ class StartReader:
         overrides = _split(line)
         config = self.composer.compose((*space.fixed, *overrides))
         options = {
-            name.lstrip("+"): option
-            for name, option in config.hydra.runtime.choices.items()
+            name.lstrip("+"): option for name, option in list_options(config).items()
         }
 
         def read_value(name: str) -> Any:

@@ -9,15 +9,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from threading import Condition, Event, Thread
 
 import psutil
 from optuna.study import Study
 
+from hydra_plugins.paretune_sweeper._deaths import describe_death, read_last_log
 from hydra_plugins.paretune_sweeper._forking import SERVER_MODULE
 from hydra_plugins.paretune_sweeper._launching import Launch
 from hydra_plugins.paretune_sweeper._slurm import cancel_waiting_jobs
-from paretune.errors import SweepError, first_line
+from paretune.errors import SweepError
 from paretune.retry import FaultError, patience
 from paretune.search.claims import (
     count_starts,
@@ -52,13 +54,15 @@ class WorkerPool:
     """Keeps ``n_jobs`` workers running until the total is reached, a launch for each,
     so that none waits for another.
 
-    ``name`` is that of this process: the workers that it launches say whose they are.
+    ``logs`` is the folder of their logs. ``name`` is that of this process: the workers
+    that it launches say whose they are.
     """
 
     study: Study
     sweep: Sweep
     launch: Launch
     n_jobs: int
+    logs: Path
     errors: list[BaseException] = field(default_factory=list)
     # Notified whenever a worker has ended, or all are to end.
     lock: Condition = field(default_factory=Condition)
@@ -198,10 +202,15 @@ class WorkerPool:
                 seen = begun
                 self._tell_death(slot, death)
         if not self.is_ending.is_set():
-            raise SweepError(
-                f"worker {slot} died {deaths} times before it began a trial; its log "
-                "is under .submitit"
-            )
+            raise SweepError(self._explain_deaths(slot, deaths))
+
+    def _explain_deaths(self, slot: int, deaths: int) -> str:
+        """Why the sweep cannot go on, with the end of the log that tells it."""
+        words = f"worker {slot} died {deaths} times before it began a trial"
+        log_end = read_last_log(self.logs)
+        if not log_end:
+            return f"{words}; it left no log in {self.logs}"
+        return f"{words}; the last lines of {log_end}"
 
     def _launch_or_wait(self, slot: int) -> None:
         """Run a worker if there is work and room for one, else wait a while."""
@@ -223,7 +232,9 @@ class WorkerPool:
     def _tell_death(self, slot: int, death: Exception) -> None:
         if not self.is_ending.is_set() and not self._is_over():
             log.warning(
-                "worker %d ended early (%s); starting another", slot, first_line(death)
+                "worker %d ended early (%s); starting another",
+                slot,
+                describe_death(death),
             )
 
     def _is_over(self) -> bool:
