@@ -20,6 +20,8 @@ from paretune.reports.figure import f1_ticks
 from paretune.reports.findings import SweepResults
 from paretune.reports.page import volume_curve, write_page
 from paretune.reports.query import Query
+from paretune.reports.study import build_study_results
+from paretune.search.stored_study import StoredStudy, StoredTrial, TrialEnd
 from reports.tables import results_of, training, trial
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -241,3 +243,36 @@ def test_an_error_that_looks_like_markup_stays_text(tmp_path):
 
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)" in text
+
+
+def make_study(*rows: tuple[float, float], directions=("minimize", "maximize")):
+    trials = [
+        StoredTrial(number, TrialEnd.COMPLETE, row, {"width": row[0]})
+        for number, row in enumerate(rows)
+    ]
+    return StoredStudy("theirs", directions, ("ms", "quality"), trials)
+
+
+@pytest.mark.parametrize("second", ["minimize", "maximize"])
+def test_the_front_of_a_study_is_the_same_in_the_page(browser, tmp_path, second):
+    rows = [(0.5, 30.0), (20.0, 3.0), (1.5, 31.0), (3.0, 9.0), (40.0, 35.0)]
+    study = make_study(*rows, directions=("minimize", second))
+    results = build_study_results(study)
+    with opened(browser, tmp_path / "report.html", results) as page:
+        trials = page.tab.locator("#front-table tbody tr td:nth-child(3)")
+        shown = [int(text) for text in trials.all_inner_texts()]
+        text = page.tab.inner_text("body")
+
+    assert shown == results.members["trial"].tolist()
+    assert page.said == []
+    assert not re.search("F1|family|MLflow|epoch|paretune", text)
+
+
+def test_the_page_of_a_study_is_filtered_by_both_objectives(browser, tmp_path):
+    results = build_study_results(make_study((1.0, 5.0), (2.0, 7.0), (3.0, 9.0)))
+    with opened(browser, tmp_path / "report.html", results) as page:
+        page.tab.fill("#max-params", "2.5")
+        page.tab.fill("#min-f1", "6")
+        rows = page.tab.locator("#front-table tbody tr").all_inner_texts()
+
+    assert [row.split()[:3] for row in rows] == [["2", "7", "1"]]

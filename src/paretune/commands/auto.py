@@ -264,7 +264,7 @@ def _read_members(results: "SweepResults") -> list[Member]:
             Member(
                 run_id=row["run_id"],
                 cost=float(row[results.cost]),
-                score=float(row[results.f1]),
+                score=float(row[results.score.column]),
                 epoch_s=float(row["seconds"]) / epochs,
                 standard_error=_read_standard_error(row, results),
                 folds=_count_folds(row["config"]),
@@ -278,7 +278,7 @@ def _read_standard_error(row: Mapping[Hashable, Any], results: "SweepResults") -
     n_images = float(row["val_images"])
     if isnan(n_images):
         return 0.0
-    return compute_standard_error(float(row[results.f1]), n_images)
+    return compute_standard_error(float(row[results.score.column]), n_images)
 
 
 def _count_folds(config: Mapping[str, Any]) -> int:

@@ -1,4 +1,6 @@
-"""``paretune pareto``: the front of a sweep as table, files and report."""
+"""``paretune pareto``: the front of a sweep, or of any Optuna study, as table, files and
+report.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paretune.commands.mistakes import exit_on_mistake
+from paretune.commands.pareto_study import (
+    StudyOptions,
+    draw_over_setting,
+    refuse_options_of_trainings,
+    report_study,
+)
 from paretune.commands.parsing import (
     add_query,
     add_store,
@@ -13,18 +21,14 @@ from paretune.commands.parsing import (
     read_query,
     read_store_uri,
 )
+from paretune.errors import ConfigError
 from paretune.hints import next_command
 
 if TYPE_CHECKING:
     import argparse
 
-    from rich.console import Console
-
     from paretune.reports.findings import SweepResults
     from paretune.reports.query import Query
-    from paretune.tracking import Store
-
-OVER_PICTURE = "over.png"
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,33 @@ def cli(arguments: Sequence[str] | None = None) -> None:
     """
     given = _make_parser().parse_args(arguments)
     with exit_on_mistake("paretune pareto"):
-        _report(_read_options(given))
+        if given.study:
+            report_study(_read_study_options(given))
+        else:
+            _report(_read_options(given))
+
+
+def _read_study_options(given: "argparse.Namespace") -> StudyOptions:
+    refuse_options_of_trainings(vars(given))
+    return StudyOptions(
+        storage=given.study,
+        name=given.name,
+        cost=given.cost,
+        over=given.over,
+        folder=Path(given.out) if given.out else None,
+    )
 
 
 def _read_options(given: "argparse.Namespace") -> Options:
+    if given.name:
+        raise ConfigError(
+            f"--name `{given.name}` names a study without --study; add --study URL"
+        )
+    if not given.sweep:
+        raise ConfigError(
+            "no sweep is named; write such as paretune pareto first_mnist, or "
+            "--study sqlite:///optuna.db"
+        )
     return Options(
         sweep=given.sweep,
         query=read_query(given, confirmed=given.confirmed),
@@ -68,7 +95,7 @@ def _read_options(given: "argparse.Namespace") -> Options:
 def _report(options: Options) -> None:
     from rich.console import Console
 
-    from paretune.reports.files import folder_of
+    from paretune.reports.files import folder_of, write_files
     from paretune.reports.findings import read_results
     from paretune.reports.terminal import answer_query, build_results_table
     from paretune.tracking import Store
@@ -79,39 +106,17 @@ def _report(options: Options) -> None:
     with console.status(f"reading {options.sweep}"):
         results = read_results(store, sweeps, options.query)
     folder = options.folder or Path(folder_of(options.sweep, results.query.part))
+    pictures: list[str] = []
     if options.over:
-        _draw_over(results, options.over, folder)
+        pictures.append(draw_over_setting(results, options.over, folder))
     console.print(build_results_table(results, console.width))
     for line in answer_query(results, beats=options.beats):
         console.print(line, soft_wrap=True)
-    _write(results, store, folder, options, console)
-    print(_suggest_next(results, options.store_uri))
-
-
-def _draw_over(results: "SweepResults", setting: str, folder: Path) -> None:
-    """Draw F1 over a setting, before anything is said: it may not be one that can be
-    drawn.
-    """
-    from paretune.reports.figure import draw_over
-
-    folder.mkdir(parents=True, exist_ok=True)
-    draw_over(results, setting, folder / OVER_PICTURE)
-
-
-def _write(
-    results: "SweepResults",
-    store: "Store",
-    folder: Path,
-    options: Options,
-    console: "Console",
-) -> None:
-    from paretune.reports.files import write_files
-
     with console.status("writing the report"):
-        names = [*write_files(results, store, folder, options.ui_url)]
-    if options.over:
-        names.append(OVER_PICTURE)
-    console.print(f"Written to {folder}: {', '.join(names)}", soft_wrap=True)
+        names = write_files(results, store, folder, options.ui_url)
+    written = ", ".join([*names, *pictures])
+    console.print(f"Written to {folder}: {written}", soft_wrap=True)
+    print(_suggest_next(results, options.store_uri))
 
 
 def _suggest_next(results: "SweepResults", store_uri: str) -> str:
@@ -134,10 +139,24 @@ def _suggest_next(results: "SweepResults", store_uri: str) -> str:
 
 def _make_parser() -> "argparse.ArgumentParser":
     parser = make_parser(
-        "paretune pareto", "The params-vs-F1 front of a sweep, or of several."
+        "paretune pareto",
+        "The params-vs-F1 front of a sweep, or of several; with --study that of any "
+        "Optuna study of a cost and a score.",
     )
     parser.add_argument(
-        "sweep", help="name of a sweep, such as first_mnist; several as a,b"
+        "sweep", nargs="?", help="name of a sweep, such as first_mnist; several as a,b"
+    )
+    parser.add_argument(
+        "--study",
+        metavar="URL",
+        help=(
+            "instead of a sweep: the storage of any Optuna study, as an SQLAlchemy URL "
+            "or a SQLite file; it is only read. --cost names the objective that is the "
+            "cost, where both are minimised"
+        ),
+    )
+    parser.add_argument(
+        "--name", metavar="STUDY", help="the study, where the storage has several"
     )
     add_query(parser)
     parser.add_argument(
@@ -168,7 +187,7 @@ def _make_parser() -> "argparse.ArgumentParser":
         "--out",
         help=(
             "folder for the files (default: sweeps/SWEEP, a folder below it for a "
-            "part of the models)"
+            "part of the models; pareto/STUDY)"
         ),
     )
     return parser

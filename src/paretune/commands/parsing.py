@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from paretune import paths
 from paretune.commands.mistakes import exit_on_mistake
 from paretune.costs import COSTS
+from paretune.errors import check_choice
 from paretune.secrets import refuse_passwords
 
 if TYPE_CHECKING:
@@ -125,8 +126,11 @@ def add_query(parser: argparse.ArgumentParser, *, f1: str = "F1") -> None:
     )
     parser.add_argument(
         "--cost",
-        choices=COSTS,
-        help="what the front is drawn over (default: as the sweep was run)",
+        metavar="COST",
+        help=(
+            f"what the front is drawn over: {', '.join(COSTS)} (default: as the sweep "
+            "was run)"
+        ),
     )
 
 
@@ -137,6 +141,8 @@ def read_query(options: argparse.Namespace, *, confirmed: bool = False) -> "Quer
     """
     from paretune.reports.query import Query
 
+    if options.cost is not None:
+        check_choice("--cost", options.cost, COSTS)
     most: dict[str, int] = {}
     for name, cost in COSTS.items():
         bound = getattr(options, cost.bound)

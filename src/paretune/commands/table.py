@@ -34,7 +34,7 @@ COMMANDS = {
         takes_sweep=True,
     ),
     "pareto": Command(
-        "the front of a sweep: table, CSV, JSON, picture, report.html",
+        "the front of a sweep, or of any Optuna study: table, files, report.html",
         takes_sweep=True,
     ),
     "confirm": Command(

@@ -1,12 +1,12 @@
-"""The pictures: F1 against a cost, with all trials, the front and published models; F1
-over a setting.
+"""The pictures: the score against a cost, with all trials, the front and published
+models; the score over a setting.
 """
 
 import warnings
 from collections.abc import Sequence
 from math import ceil, floor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -30,6 +30,8 @@ from paretune.reports.labels import (
     label_line,
     label_points,
 )
+from paretune.reports.study import NO_FAMILY
+from paretune.scores import ScoreKind
 from paretune.tracking.schema import N_PARAMS
 
 # Okabe and Ito's palette, told apart by colour-blind readers too.
@@ -40,6 +42,7 @@ FAMILY_COLOURS = {
     "separable": "#cc79a7",
     "inception": "#56b4e9",
     "recurrent": "#e69f00",
+    NO_FAMILY: "#0072b2",
 }
 OTHER_FAMILY = "#555555"
 CONFIRMED = "#0072b2"
@@ -63,7 +66,8 @@ F1_TICKS = (0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
     """Write the picture, in the format of each path's suffix.
 
-    Its vertical axis is even in the logarithm of the error 1 - F1, and labelled in F1.
+    The vertical axis of a share, such as F1, is even in the logarithm of the error, and
+    labelled in the share. Of any other score it has the score itself.
     """
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
@@ -109,35 +113,41 @@ def _colour_of(family: Any) -> str:
 
 def _draw_trials(axes: Axes, results: SweepResults) -> None:
     for family, models in results.models.groupby("family"):
-        noun = "trials"
-        if len(models) == 1:
-            noun = "trial"
         axes.scatter(
             models[results.cost],
-            _errors(models[results.f1]),
+            _heights(results, models),
             s=22,
             alpha=0.35,
             color=_colour_of(family),
             linewidths=0,
-            label=f"{family} ({len(models):,} {noun})",
+            label=_describe_group(str(family), len(models)),
         )
+
+
+def _describe_group(family: str, count: int) -> str:
+    if family == NO_FAMILY:
+        return f"complete trials ({count:,})"
+    noun = "trials"
+    if count == 1:
+        noun = "trial"
+    return f"{family} ({count:,} {noun})"
 
 
 def _draw_members(axes: Axes, results: SweepResults) -> None:
     members = results.members
     costs = members[results.cost]
-    errors = _errors(members[results.f1])
+    heights = _heights(results, members)
     axes.step(
         costs,
-        errors,
+        heights,
         where="post",
         color="#222222",
         linewidth=1.3,
-        label=f"front ({results.score})",
+        label="front" if results.is_study else f"front ({results.score.words})",
     )
     axes.scatter(
         costs,
-        errors,
+        heights,
         s=42,
         color=list(map(_colour_of, members["family"])),
         edgecolors="#222222",
@@ -259,7 +269,9 @@ def _boxes_of_legend(axes: Axes) -> list[Bbox]:
 
 def _boxes_of_front(axes: Axes, results: SweepResults) -> list[Bbox]:
     """Boxes round the members of the front and the steps between them."""
-    members = _points(results.members[results.cost], results.members[results.f1])
+    members = _points(
+        results.members[results.cost], results.members[results.score.column]
+    )
     corners = np.column_stack([members[1:, 0], members[:-1, 1]])
     return [
         *boxes_of_points(axes, members, size_pixels=12),
@@ -300,14 +312,18 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
         raise _wrong_setting(setting, searched, values, lines)
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
-    errors = Series(_errors(models[results.f1]), models.index)
-    _draw_lines(axes, errors, values, lines)
-    _set_scales(axes, models[results.f1])
+    heights = Series(_heights(results, models), models.index)
+    _draw_lines(axes, heights, values, lines)
+    _set_cost_axis(axes, is_log=True)
+    _set_score_axis(axes, results, models[results.score.column])
+    _set_grid(axes)
     if values.min() <= 0:
         axes.set_xscale("linear")
     axes.set_xlabel(setting)
-    axes.set_ylabel(f"macro {results.score}")
-    axes.legend(fontsize=8, loc="lower right", title=", ".join(others) or None)
+    axes.set_ylabel(results.score.axis)
+    axes.legend(
+        fontsize=8, loc=_legend_corner(results), title=", ".join(others) or None
+    )
     axes.set_title(", ".join(results.sweeps), loc="left", fontsize=11)
     _save(figure, path)
 
@@ -374,22 +390,28 @@ def _wrong_setting(
 
 
 def _draw_lines(
-    axes: Axes, errors: "Series[float]", values: "Series[float]", lines: "Series[str]"
+    axes: Axes, heights: "Series[float]", values: "Series[float]", lines: "Series[str]"
 ) -> None:
-    """A line of mean errors over ``values`` for each name in ``lines``."""
-    for name, own in errors.groupby(lines):
+    """A line of mean ``heights`` over ``values`` for each name in ``lines``."""
+    for name, own in heights.groupby(lines):
         means = own.groupby(values).mean()
         axes.plot(means.index, means, marker="o", markersize=4, label=name)
 
 
-def _set_scales(axes: Axes, scores: ArrayLike) -> None:
-    """Make both axes logarithmic, the upright one in the error, the best on top, and
-    label that in F1.
+def _set_score_axis(axes: Axes, results: SweepResults, scores: ArrayLike) -> None:
+    """Make the upright axis that of the score: of a share logarithmic in the error, the
+    best on top, and labelled in the share.
     """
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _set_f1_axis(axes, _errors(scores))
-    _set_cost_axis(axes)
+    if results.has_log_score:
+        axes.set_yscale("log")
+    if results.score.kind is ScoreKind.SHARE:
+        _set_f1_axis(axes, _errors(scores))
+    elif results.has_log_score:
+        axes.yaxis.set_major_formatter(FuncFormatter(_format_cost))
+        axes.yaxis.set_minor_formatter(_MinorFormatter(minor_thresholds=(1, 0.4)))
+
+
+def _set_grid(axes: Axes) -> None:
     axes.grid(which="major", color="#e5e5e5", linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("top", "right"):
@@ -407,7 +429,10 @@ def _set_f1_axis(axes: Axes, errors: Floats) -> None:
     axes.set_ylim(highest, lowest)
 
 
-def _set_cost_axis(axes: Axes) -> None:
+def _set_cost_axis(axes: Axes, *, is_log: bool) -> None:
+    if not is_log:
+        return
+    axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(_format_cost))
     axes.xaxis.set_minor_formatter(_MinorFormatter(minor_thresholds=(1, 0.4)))
     # The labels are level with those of powers of ten.
@@ -449,6 +474,7 @@ def _format_cost(value: float, _: int | None) -> str:
 
 
 def _format_number(value: float) -> str:
+    """A tick of a logarithmic axis, which is a round number."""
     if value >= 1:
         return f"{value:,.0f}"
     return f"{value:g}"
@@ -459,14 +485,23 @@ def _set_axes(
 ) -> None:
     """Set scales, labels and the legend of the picture of a front."""
     scores = [
-        *results.models[results.f1],
+        *results.models[results.score.column],
         *_confirmed_scores(results),
         *(reference.score for reference in references),
     ]
-    _set_scales(axes, scores)
+    _set_cost_axis(axes, is_log=results.has_log_cost)
+    _set_score_axis(axes, results, scores)
+    _set_grid(axes)
     axes.set_xlabel(_cost_label(results))
-    axes.set_ylabel(_f1_label(results, references))
-    axes.legend(fontsize=8, loc="lower right", framealpha=0.9)
+    axes.set_ylabel(_score_label(results, references))
+    axes.legend(fontsize=8, loc=_legend_corner(results), framealpha=0.9)
+
+
+def _legend_corner(results: SweepResults) -> Literal["upper right", "lower right"]:
+    """The corner that a front leaves free: costly models with bad scores."""
+    if results.score.is_minimised:
+        return "upper right"
+    return "lower right"
 
 
 def _cost_label(results: SweepResults) -> str:
@@ -475,8 +510,8 @@ def _cost_label(results: SweepResults) -> str:
     return results.unit
 
 
-def _f1_label(results: SweepResults, references: Sequence[Reference]) -> str:
-    label = f"macro {results.score}"
+def _score_label(results: SweepResults, references: Sequence[Reference]) -> str:
+    label = results.score.axis
     if references:
         return f"{label} (published points: test score)"
     return label
@@ -491,6 +526,16 @@ def _confirmed_scores(results: SweepResults) -> list[float]:
         return []
     sure = models[models["seeds"] >= SEEDS_FOR_LIMITS]
     return [*models["test_f1"], *sure["test_f1_low"], *sure["test_f1_high"]]
+
+
+def _heights(results: SweepResults, models: DataFrame) -> Floats:
+    """Where the models are on the upright axis: the errors of shares, other scores
+    themselves.
+    """
+    scores = models[results.score.column].to_numpy(float)
+    if results.score.kind is ScoreKind.SHARE:
+        return _errors(scores)
+    return scores
 
 
 def _errors(scores: ArrayLike) -> Floats:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from paretune.costs import COSTS
 from paretune.errors import StoreError
@@ -25,6 +25,7 @@ from paretune.settings import LONGEST_NAME_BYTES, join_overrides
 from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.points import points_of
 from paretune.tracking.schema import VAL_F1_SE, VAL_IMAGES, Split
+from paretune.tracking.trial_table import records
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,11 @@ PLAIN_FOLDER_NAME = re.compile(r"[\w,=+-]+(\.[\w,=+-]+)*")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
+def study_folder(study: str) -> Path:
+    """The folder for the files of a study of anybody's: ``pareto/<study>``."""
+    return Path("pareto") / _folder_name(study)
+
+
 def folder_of(sweep: str, part: str = "") -> Path:
     """The folder for a sweep's files: ``sweeps/<sweep>``, whatever characters its name
     has; of a part, below that.
@@ -96,9 +102,11 @@ def _folder_name(name: str) -> str:
     return f"{shortened}-{digest[:12]}"
 
 
-def write_files(results: SweepResults, store: Store, out: Path, ui: str) -> list[str]:
+def write_files(
+    results: SweepResults, store: Store | None, out: Path, ui: str = ""
+) -> list[str]:
     """Write all of them to ``out``; returns their names. ``ui`` is the address of the
-    MLflow UI for links.
+    MLflow UI for links. A study of anybody's has neither that nor a ``store``.
     """
     # Matplotlib and plotly take a second each to import.
     from paretune.reports.figure import draw_front
@@ -116,8 +124,13 @@ def write_csv(results: SweepResults, path: Path) -> None:
     """One row a member, by the names that the store uses, and what was searched as a
     line of ``start`` or of overrides.
 
-    No cell is a formula to a spreadsheet.
+    No cell is a formula to a spreadsheet. Of a study there is a column ``values_NAME``
+    for each objective, and ``params_NAME`` for each parameter.
     """
+    if results.is_study:
+        table = _table_of_study(results)
+        _write_table(table, path, list(map(str, table)), number="%.10g")
+        return
     scores = [results.split.f1, results.split.accuracy]
     if results.split is Split.VALIDATION:
         scores += [VAL_F1_SE, VAL_IMAGES]
@@ -148,9 +161,35 @@ def _table_of(models: DataFrame) -> DataFrame:
     return table
 
 
-def _write_table(table: DataFrame, path: Path, columns: Collection[str]) -> None:
+def _table_of_study(results: SweepResults) -> DataFrame:
+    """The front of a study, by the names that Optuna's own tables use."""
+    members = results.members
+    columns: dict[str, Any] = {
+        "trial": members["trial"],
+        f"values_{results.unit}": members[results.cost],
+        f"values_{results.score.heading}": members[results.score.column],
+        "seconds": members["seconds"],
+    }
+    for name in _params_of(members):
+        values = [params.get(name) for params in members["params"]]
+        columns[f"params_{name}"] = Series(values, members.index, dtype=object)
+    columns["overrides"] = members["searched"].map(_format_overrides)
+    return DataFrame(columns)
+
+
+def _params_of(members: DataFrame) -> list[str]:
+    """The names of all parameters that were drawn, in their order."""
+    names: dict[str, None] = {}
+    for params in members["params"]:
+        names |= dict.fromkeys(params)
+    return list(names)
+
+
+def _write_table(
+    table: DataFrame, path: Path, columns: Collection[str], number: str = "%.6f"
+) -> None:
     cells = table[list(columns)].map(_escape_formula)
-    cells.to_csv(path, index=False, float_format="%.6f", lineterminator="\r\n")
+    cells.to_csv(path, index=False, float_format=number, lineterminator="\r\n")
 
 
 def _format_overrides(searched: Mapping[str, str]) -> str:
@@ -170,18 +209,50 @@ def write_json(results: SweepResults, path: Path) -> None:
     """The front with each member's whole config, and its selection; numbers that are
     not finite are null.
     """
+    content = _describe_results(results)
+    text = json.dumps(replace_non_finite(content), indent=2, allow_nan=False)
+    path.write_text(f"{text}\n")
+
+
+def _describe_results(results: SweepResults) -> dict[str, Any]:
+    if results.is_study:
+        return _describe_study(results)
     points = points_of(results.members, results.split)
-    content = {
+    return {
         "sweeps": list(results.sweeps),
-        "score": results.score,
+        "score": results.score.words,
         "cap": results.cap,
         "cost": results.cost_name,
         "trials": len(results.trials),
         "complete": len(results.models),
         "front": list(map(_describe_point, points)),
     }
-    text = json.dumps(replace_non_finite(content), indent=2, allow_nan=False)
-    path.write_text(f"{text}\n")
+
+
+def _describe_study(results: SweepResults) -> dict[str, Any]:
+    score = results.score
+    return {
+        "study": results.sweeps[0],
+        "cost": results.unit,
+        "score": score.heading,
+        "score_direction": "minimize" if score.is_minimised else "maximize",
+        "trials": len(results.trials),
+        "complete": len(results.models),
+        "hypervolume": results.volume_of(results.members),
+        "front": [_describe_trial(row, results) for row in records(results.members)],
+    }
+
+
+def _describe_trial(trial: Mapping[str, Any], results: SweepResults) -> dict[str, Any]:
+    return {
+        "trial": trial["trial"],
+        "values": {
+            results.unit: trial[results.cost],
+            results.score.heading: trial[results.score.column],
+        },
+        "seconds": trial["seconds"],
+        "params": trial["params"],
+    }
 
 
 def _describe_point(point: Point) -> dict[str, Any]:

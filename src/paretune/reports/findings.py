@@ -12,29 +12,38 @@ import numpy as np
 from pandas import DataFrame
 
 from paretune import paths
-from paretune.costs import COSTS, cost_of_metric
+from paretune.costs import COSTS, Cost
 from paretune.errors import ConfigError, StoreError
-from paretune.front import Floats, Point
+from paretune.front import Floats, Point, front, front_volume
 from paretune.reports.confirmed import (
     Reference,
     read_references,
     select_most_seeds,
     summarize_trainings,
 )
+from paretune.reports.objectives import Objectives
 from paretune.reports.query import Query
+from paretune.scores import TEST_F1, VALIDATION_F1, Score, ScoreKind
 from paretune.tracking import Store, read_confirmations, read_trials
 from paretune.tracking.points import points_of
 from paretune.tracking.schema import N_PARAMS, Split
 from paretune.tracking.trial_table import (
     column_of,
     complete_rows,
-    front_rows,
     records,
 )
 from paretune.trust import Trust
 
 LEAST_FRONT_ERROR = 1e-6  # of a front that makes none
-UNFINISHED_STATES = ("raced", "failed", "running")
+UNFINISHED_STATES = (
+    "raced",
+    "pruned",
+    "infeasible",
+    "not finite",
+    "failed",
+    "running",
+    "waiting",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,8 @@ class SweepResults:
     :func:`paretune.tracking.read_trials` gives them. ``confirmed`` has a row for each
     model and way in which it was trained again, as
     :func:`paretune.reports.confirmed.summarize_trainings` gives them. ``cost`` is the
-    column that fronts are drawn over.
+    column that fronts are drawn over. ``objectives`` are those of a study of anybody's,
+    whose trials are no trainings that Paretune knows.
     """
 
     sweeps: Sequence[str]
@@ -55,16 +65,37 @@ class SweepResults:
     references: Sequence[Reference] = ()
     caps: Mapping[str, int] = field(default_factory=dict)
     cost: str = N_PARAMS
+    objectives: Objectives | None = None
+
+    @property
+    def is_study(self) -> bool:
+        """Whether the trials are of a study of anybody's: without families, layers, runs
+        and confirmations.
+        """
+        return self.objectives is not None
+
+    @property
+    def costs(self) -> Mapping[str, Cost]:
+        """The costs that are known of the models, by name."""
+        if self.objectives is None:
+            return COSTS
+        return {self.objectives.cost.name: self.objectives.cost}
+
+    @property
+    def weighed(self) -> Cost:
+        """The cost that fronts are drawn over."""
+        by_metric = {cost.metric: cost for cost in self.costs.values()}
+        return by_metric[self.cost]
 
     @property
     def cost_name(self) -> str:
         """The name of that cost, as settings and options have it."""
-        return cost_of_metric(self.cost).name
+        return self.weighed.name
 
     @property
     def unit(self) -> str:
         """The unit of that cost, in words."""
-        return cost_of_metric(self.cost).unit
+        return self.weighed.unit
 
     @property
     def cap(self) -> int | None:
@@ -81,16 +112,28 @@ class SweepResults:
         return Split.VALIDATION
 
     @property
-    def f1(self) -> str:
-        """The column by which the models are compared."""
-        return self.split.f1
+    def score(self) -> Score:
+        """What the models are compared by, beside that cost."""
+        if self.query.confirmed:
+            return TEST_F1
+        return self.searched_score
 
     @property
-    def score(self) -> str:
-        """That F1 in words."""
-        if self.query.confirmed:
-            return "test F1, mean of the seeds"
-        return "validation F1"
+    def searched_score(self) -> Score:
+        """What the search compared them by."""
+        if self.objectives is None:
+            return VALIDATION_F1
+        return self.objectives.score
+
+    @property
+    def has_log_cost(self) -> bool:
+        """Whether the axis of the cost is logarithmic."""
+        return self.objectives is None or self.objectives.scales.log_cost
+
+    @property
+    def has_log_score(self) -> bool:
+        """Whether the axis of the score, or of a share's error, is logarithmic."""
+        return self.objectives is None or self.objectives.scales.log_error
 
     @property
     def title(self) -> str:
@@ -143,6 +186,8 @@ class SweepResults:
     @property
     def mixture(self) -> str | None:
         """Why the models cannot be compared, in words, if they cannot."""
+        if self.is_study:
+            return None
         data = sorted(self.models["data"].unique())
         dtypes = sorted({_dtype_of(config) for config in self.models["config"]})
         if len(data) > 1:
@@ -151,7 +196,7 @@ class SweepResults:
                 f"the models are of different data ({names}), so that their F1 are "
                 "not comparable"
             )
-        if len(dtypes) > 1 and cost_of_metric(self.cost).depends_on_dtype:
+        if len(dtypes) > 1 and self.weighed.depends_on_dtype:
             names = " and ".join(dtypes)
             return (
                 f"{self.unit} are counted in {names}, so that they are not comparable"
@@ -163,10 +208,11 @@ class SweepResults:
         """The models to compare that were asked for: complete trials, or a row of
         ``confirmed`` for each model.
         """
-        models = complete_rows(self.table)
         if self.query.confirmed:
             models = select_most_seeds(self.confirmed)
-        return self.query.rows(models, self.f1)
+        else:
+            models = complete_rows(self.table, self.score.column)
+        return self.query.rows(models, self.score.column)
 
     @cached_property
     def members(self) -> DataFrame:
@@ -189,7 +235,7 @@ class SweepResults:
     @cached_property
     def trials(self) -> DataFrame:
         """The trials that were asked for, and all that are not complete."""
-        asked_for = self.query.rows(self.table)
+        asked_for = self.query.rows(self.table, self.searched_score.column)
         table = self.table
         is_open = table["state"] != "complete"
         is_asked_for = table["run_id"].isin(asked_for["run_id"])
@@ -197,25 +243,45 @@ class SweepResults:
 
     def front_of(self, models: DataFrame) -> DataFrame:
         """Those of ``models`` that are on the front of these alone, by rising cost."""
-        return front_rows(models, self.cost, self.f1)
+        return models.iloc[front(self.losses_of(models))]
+
+    def losses_of(self, models: DataFrame, score: Score | None = None) -> Floats:
+        """What a front minimises, ``(N, 2)``: the cost and the error of each of the
+        ``models``, by another ``score`` if there is one.
+        """
+        score = score or self.score
+        errors = score.errors(models[score.column])
+        return np.column_stack([models[self.cost].to_numpy(float), errors])
+
+    def volume_of(self, members: DataFrame) -> float:
+        """The area below the front that the ``members`` are, by the scores of the
+        search.
+        """
+        if self.objectives:
+            return self.objectives.volume_of(self.losses_of(members))
+        f1 = members[VALIDATION_F1.column]
+        return front_volume(members[self.cost], f1, self.cap, self.cost_name)
 
     def near(self, count: int) -> set[str]:
         """Run ids of the ``count`` models nearest to the front, by their error over
-        that of the front there.
+        that of the front there; of a score that is no share by how far it is above.
         """
-        errors = 1 - self.models[self.f1]
-        ratios = errors / self._front_errors()
-        nearest = ratios.sort_values(kind="stable").index[:count]
-        run_ids = self.models.loc[nearest, "run_id"]
-        return set(run_ids)
+        errors = self.losses_of(self.models)[:, 1]
+        front_errors = self._front_errors()
+        if self.score.kind is ScoreKind.SHARE:
+            distances = errors / np.maximum(front_errors, LEAST_FRONT_ERROR)
+        else:
+            distances = errors - front_errors
+        nearest = np.argsort(distances, kind="stable")[:count]
+        return set(self.models["run_id"].iloc[nearest])
 
     def _front_errors(self) -> Floats:
         """For each of the models the error of the front at its cost."""
         costs = self.models[self.cost]
         member_costs = self.members[self.cost]
-        member_errors = 1 - self.members[self.f1].to_numpy()
+        member_errors = self.losses_of(self.members)[:, 1]
         places = member_costs.searchsorted(costs, side="right") - 1
-        errors: Floats = np.maximum(member_errors[places], LEAST_FRONT_ERROR)
+        errors: Floats = member_errors[places]
         return errors
 
     def point(self, run: str | None = None) -> Point:

@@ -17,9 +17,9 @@ from jinja2 import Environment, PackageLoader
 from pandas import DataFrame
 from plotly.offline import get_plotlyjs
 
-from paretune.costs import COSTS, cost_of_metric, units
+from paretune.costs import cost_of_metric
 from paretune.errors import ConfigError
-from paretune.front import costs_of, front, front_volume
+from paretune.front import Floats, front
 from paretune.reports.confirmed import INTERVAL, format_mean_and_sd
 from paretune.reports.figure import (
     CONFIRMED,
@@ -35,8 +35,11 @@ from paretune.reports.figure import (
 from paretune.reports.findings import SweepResults, count_unfinished
 from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
+from paretune.reports.study import NO_FAMILY
+from paretune.reports.terminal import format_params
+from paretune.scores import ScoreKind, format_number
 from paretune.tracking import Store, read_curve
-from paretune.tracking.schema import VAL_F1, VAL_F1_SE, VAL_IMAGES
+from paretune.tracking.schema import VAL_F1_SE, VAL_IMAGES
 from paretune.tracking.trial_table import complete_rows, records
 
 MOST_CURVES = 60  # raced trials that are shown
@@ -46,9 +49,9 @@ SETTINGS_SHOWN = 1000  # models nearest to the front
 SCRIPT = Path(__file__).parent / "templates/page.js"
 
 
-def write_page(results: SweepResults, store: Store, path: Path, ui: str) -> None:
+def write_page(results: SweepResults, store: Store | None, path: Path, ui: str) -> None:
     """Write the page; ``ui`` is where the MLflow UI will be when a reader clicks on a
-    point.
+    point. A study of anybody's has no ``store`` of runs.
     """
     environment = Environment(loader=PackageLoader("paretune.reports"), autoescape=True)
     template = environment.get_template("page.html")
@@ -74,22 +77,36 @@ def _front_of_each_family(results: SweepResults) -> dict[str, DataFrame]:
 
 def _heading(results: SweepResults) -> dict[str, Any]:
     return {
-        "columns": [cost.column for cost in COSTS.values()],
+        "columns": [cost.column for cost in results.costs.values()],
         "title": results.title,
+        "is_study": results.is_study,
         "score": results.score,
-        "has_errors": bool(results.models[VAL_F1_SE].notna().any())
-        and not results.query.confirmed,
+        "has_errors": _has_errors(results),
         "facts": _facts(results),
         "published": bool(results.references),
-        "units": units(),
+        "units": _units(results),
         "axis": results.cost_name,
         "unit": results.unit,
     }
 
 
+def _has_errors(results: SweepResults) -> bool:
+    """Whether the standard error of a score is known."""
+    if results.is_study or results.query.confirmed:
+        return False
+    return bool(results.models[VAL_F1_SE].notna().any())
+
+
+def _units(results: SweepResults) -> dict[str, str]:
+    """The units of the costs, by the costs' names."""
+    return {name: cost.unit for name, cost in results.costs.items()}
+
+
 def _tables(results: SweepResults, fronts: Mapping[str, DataFrame]) -> dict[str, Any]:
     """The rows of the page's tables that no script fills."""
     failed = results.table[results.table["state"] == "failed"]
+    if results.is_study:  # whose maker may have noted no errors
+        failed = failed[failed["error"] != ""]
     families: dict[str, Any] = {}
     for name, members in fronts.items():
         families[name] = _describe_models(members, results, with_settings=())
@@ -105,8 +122,10 @@ def _tables(results: SweepResults, fronts: Mapping[str, DataFrame]) -> dict[str,
 
 def _commands(results: SweepResults) -> dict[str, Any]:
     """The parts of the commands that the page proposes, for the model in the middle of
-    the front.
+    the front; none for a study.
     """
+    if results.is_study:
+        return {}
     middle = results.members.iloc[len(results.members) // 2]
     return {"middle": int(middle["n_params"]), "sweep": shlex.quote(middle["sweep"])}
 
@@ -125,17 +144,20 @@ def compress_to_base64(text: str) -> str:
 
 
 def _data(
-    results: SweepResults, fronts: Mapping[str, DataFrame], store: Store, ui: str
+    results: SweepResults,
+    fronts: Mapping[str, DataFrame],
+    store: Store | None,
+    ui: str,
 ) -> dict[str, Any]:
     """The data that the page's script draws."""
     return {
         "points": _describe_models(
             results.models, results, results.near(SETTINGS_SHOWN)
         ),
-        "spelt": _layers_of_fronts([results.members, *fronts.values()]),
+        "spelt": _layers_of_fronts(results, fronts),
         "references": list(map(asdict, results.references)),
         "grades": {grade: label for grade, (_, label) in GRADES.items()},
-        "colours": {**FAMILY_COLOURS, "": OTHER_FAMILY},
+        "colours": {**FAMILY_COLOURS, "": _colour_of_others(results)},
         "intervalColour": CONFIRMED,
         "ticks": F1_TICKS,
         "fewestTicks": FEWEST_TICKS,
@@ -144,12 +166,35 @@ def _data(
         "leastShownError": LEAST_SHOWN_ERROR,
         "caps": _caps_by_name(results),
         "axis": results.cost_name,
-        "units": units(),
-        "score": results.score,
+        "units": _units(results),
+        "isStudy": results.is_study,
+        "score": _describe_score(results),
+        "logCost": results.has_log_cost,
         "ui": ui.rstrip("/"),
         "volume": volume_curve(results),
         "mattered": family_importances(results),
         "raced": raced_curves(results, store),
+    }
+
+
+def _colour_of_others(results: SweepResults) -> str:
+    if results.is_study:
+        return FAMILY_COLOURS[NO_FAMILY]
+    return OTHER_FAMILY
+
+
+def _describe_score(results: SweepResults) -> dict[str, Any]:
+    """What the page's script knows of the score."""
+    score = results.score
+    axis = f"macro F1 ({score.words})"
+    if results.is_study:
+        axis = score.axis
+    return {
+        "heading": score.heading,
+        "axis": axis,
+        "isShare": score.kind is ScoreKind.SHARE,
+        "sign": -1 if score.is_minimised else 1,
+        "isLog": results.has_log_score,
     }
 
 
@@ -161,12 +206,16 @@ def _caps_by_name(results: SweepResults) -> dict[str, int]:
     return caps
 
 
-def _layers_of_fronts(fronts: Collection[DataFrame]) -> dict[str, str]:
+def _layers_of_fronts(
+    results: SweepResults, fronts: Mapping[str, DataFrame]
+) -> dict[str, str]:
     """By run id every layer of the models that any filter by family may show as a
-    front.
+    front; trials of a study have none.
     """
     layers: dict[str, str] = {}
-    for members in fronts:
+    if results.is_study:
+        return layers
+    for members in [results.members, *fronts.values()]:
         for trial in records(members):
             run_id = trial["run_id"]
             if run_id not in layers:
@@ -200,60 +249,94 @@ def _describe_models(
     names = _names_in_script(results)
     known = models.fillna({"best_epoch": -1})
     rows = records(known[list(names)].rename(columns=names))
-    for row, config, searched in zip(
-        rows, models["config"], models["searched"], strict=True
-    ):
-        row["layers"] = format_layers(config)
+    drawn = ["params"] if results.is_study else ["config", "searched"]
+    for row, model in zip(rows, records(models[drawn]), strict=True):
+        row["layers"] = _describe_layers(model, results)
         row["quoted"] = shlex.quote(row["sweep"])
         if row["run"] in with_settings:
-            row["searched"] = _list_settings(searched)
+            row["searched"] = _list_settings(model, results)
     return rows
 
 
-def _list_settings(searched: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in searched.items()]
+def _describe_layers(model: Mapping[str, Any], results: SweepResults) -> str:
+    """The layers of a model in short; of a trial of a study what it drew."""
+    if results.is_study:
+        return format_params(model["params"])
+    return format_layers(model["config"])
+
+
+def _list_settings(model: Mapping[str, Any], results: SweepResults) -> list[str]:
+    """What was searched; nothing of a study, whose trials have it in short already."""
+    if results.is_study:
+        return []
+    return [f"{name}={value}" for name, value in model["searched"].items()]
 
 
 def _names_in_script(results: SweepResults) -> dict[str, str]:
     """By column the name that the page's script has for it."""
-    names = {cost.metric: name for name, cost in COSTS.items()}
+    names = {cost.metric: name for name, cost in results.costs.items()}
     names |= {
-        results.f1: "f1",
-        results.split.accuracy: "accuracy",
+        results.score.column: "f1",
         "seconds": "seconds",
         "family": "family",
-        "best_epoch": "epoch",
         "run_id": "run",
         "sweep": "sweep",
         "trial": "number",
+    }
+    if results.is_study:
+        return names
+    names |= {
+        results.split.accuracy: "accuracy",
+        "best_epoch": "epoch",
         "experiment_id": "experiment",
     }
     if not results.query.confirmed:
         names[VAL_F1_SE] = "se"
     if results.query.confirmed:  # the interval, which one seed has not
-        names[f"{results.f1}_low"] = "f1Low"
-        names[f"{results.f1}_high"] = "f1High"
+        names[f"{results.score.column}_low"] = "f1Low"
+        names[f"{results.score.column}_high"] = "f1High"
     return names
 
 
 def _facts(results: SweepResults) -> list[tuple[str, str]]:
     """The facts at the head of the page, each with its name."""
     trials = results.trials
-    data = sorted(results.models["data"].unique())
     facts = [
         ("trials", f"{len(trials):,}"),
         ("on the front", f"{len(results.members):,}"),
         *_format_unfinished(trials),
-        ("data", ", ".join(data)),
     ]
+    if results.is_study:
+        facts += _describe_ends(results)
+    else:
+        facts += _describe_data(results)
+    for name, cap in _caps_by_name(results).items():
+        facts.append(("cap", f"{cap:,} {results.costs[name].unit}"))
+    if trials["ended"].notna().any():
+        kind = "trials took" if results.is_study else "training"
+        facts.append((kind, f"{_format_time_spent(trials)} in all"))
+    return facts
+
+
+def _describe_data(results: SweepResults) -> list[tuple[str, str]]:
+    """The data set, and the number of images that were scored, if it is known."""
+    data = sorted(results.models["data"].unique())
+    facts = [("data", ", ".join(data))]
     images = results.models[VAL_IMAGES].max()
     if not results.query.confirmed and images > 0:
         facts.append(("scored on", f"{images:,.0f} images, one is {1 / images:.4f}"))
-    for name, cap in _caps_by_name(results).items():
-        facts.append(("cap", f"{cap:,} {COSTS[name].unit}"))
-    if trials["ended"].notna().any():
-        facts.append(("training", f"{_format_time_spent(trials)} in all"))
     return facts
+
+
+def _describe_ends(results: SweepResults) -> list[tuple[str, str]]:
+    """The two ends of a study's front: the least cost, and the best score."""
+    first = results.members.iloc[0]
+    last = results.members.iloc[-1]
+    score = results.score
+    return [
+        (f"least {results.unit}", format_number(first[results.cost])),
+        (f"best {score.words}", score.format(last[score.column])),
+    ]
 
 
 def _format_unfinished(trials: DataFrame) -> list[tuple[str, str]]:
@@ -262,14 +345,16 @@ def _format_unfinished(trials: DataFrame) -> list[tuple[str, str]]:
 
 
 def _format_time_spent(trials: DataFrame) -> str:
-    """The time of all trainings together, in hours, or in minutes if it is less than
-    one.
+    """The time of all trainings together, in hours, or in minutes or seconds if it is
+    less than one.
     """
     durations = trials["ended"] - trials["started"]
-    hours = durations.dt.total_seconds().sum() / 3600
-    if hours >= 1:
-        return f"{hours:.1f} h"
-    return f"{60 * hours:.0f} min"
+    seconds = durations.dt.total_seconds().sum()
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    if seconds >= 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f} s"
 
 
 def volume_curve(results: SweepResults) -> dict[str, list[float]]:
@@ -289,28 +374,25 @@ def volume_curve(results: SweepResults) -> dict[str, list[float]]:
 
 def _compared_trials(results: SweepResults) -> DataFrame:
     """The complete trials that the models are, with the scores of the search."""
-    trials = complete_rows(results.table)
+    trials = complete_rows(results.table, results.searched_score.column)
     is_compared = trials["run_id"].isin(results.models["run_id"])
     return trials[is_compared]
 
 
 def _volumes(trials: DataFrame, results: SweepResults) -> list[float]:
     """The volume below the front of the first trial, of the first two, and so on."""
-    cost = trials[results.cost].to_numpy()
-    f1 = trials[VAL_F1].to_numpy()
+    losses = results.losses_of(trials, results.searched_score)
     members: list[int] = []
     volumes: list[float] = []
     for trial in range(len(trials)):
         candidates = np.array([*members, trial])
-        on_front = front(costs_of(cost[candidates], f1[candidates]))
+        on_front = front(losses[candidates])
         joined = candidates[on_front].tolist()
         if joined == members:
             volumes.append(volumes[-1])
             continue
         members = joined
-        volumes.append(
-            front_volume(cost[members], f1[members], results.cap, results.cost_name)
-        )
+        volumes.append(results.volume_of(trials.iloc[members]))
     return volumes
 
 
@@ -328,8 +410,8 @@ def _steps_of(volumes: list[float]) -> list[float]:
 def family_importances(results: SweepResults) -> dict[str, dict[str, float]]:
     """By family, how much each parameter tells trials of a high F1 from the rest.
 
-    ``all families`` is for what every trial has. Empty if there are too few trials to
-    tell.
+    ``all families`` is for what every trial has. Of a study by the names of its two
+    objectives. Empty if there are too few trials to tell.
     """
     trials = _compared_trials(results)
     if len(trials) < FEWEST_FOR_SHARES:
@@ -338,12 +420,30 @@ def family_importances(results: SweepResults) -> dict[str, dict[str, float]]:
     from paretune.search.importance import compute_importances
 
     importances: dict[str, dict[str, float]] = {}
-    for name, group in _groups_of(trials).items():
-        searched = group["searched"].tolist()
-        shares = compute_importances(searched, group[VAL_F1].tolist())
+    for name, group, goodness in _questions(trials, results):
+        shares = compute_importances(group["searched"].tolist(), goodness.tolist())
         if shares:
             importances[name] = shares
     return importances
+
+
+def _questions(
+    trials: DataFrame, results: SweepResults
+) -> list[tuple[str, DataFrame, Floats]]:
+    """What is asked of parameters: a name, some trials, and how good each of them
+    is.
+    """
+    goodness = -results.losses_of(trials, results.searched_score)
+    if results.is_study:
+        return [
+            (results.score.words, trials, goodness[:, 1]),
+            (results.unit, trials, goodness[:, 0]),
+        ]
+    questions: list[tuple[str, DataFrame, Floats]] = []
+    for name, group in _groups_of(trials).items():
+        places = trials.index.get_indexer(group.index)
+        questions.append((name, group, goodness[places, 1]))
+    return questions
 
 
 def _groups_of(trials: DataFrame) -> dict[str, DataFrame]:
@@ -356,12 +456,12 @@ def _groups_of(trials: DataFrame) -> dict[str, DataFrame]:
     return groups
 
 
-def raced_curves(results: SweepResults, store: Store) -> list[dict[str, Any]]:
+def raced_curves(results: SweepResults, store: Store | None) -> list[dict[str, Any]]:
     """Validation F1 by epoch of the last raced trials, at most ``MOST_CURVES``, and of
-    the front beside them.
+    the front beside them; none without a store.
     """
     raced = _last_raced(results)
-    if raced.empty:
+    if store is None or raced.empty:
         return []
     is_on_front = results.trials["run_id"].isin(results.members["run_id"])
     trials = records(raced) + records(results.trials[is_on_front])

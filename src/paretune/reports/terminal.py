@@ -1,5 +1,6 @@
 """The front as a table in the terminal, and the lines below it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import Any
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from paretune.costs import COSTS, cost_of_metric
 from paretune.errors import ConfigError
-from paretune.front import costs_of, knee
+from paretune.front import knee
 from paretune.reports.confirmed import (
     INTERVAL,
     Reference,
@@ -19,6 +20,7 @@ from paretune.reports.confirmed import (
 )
 from paretune.reports.findings import SweepResults
 from paretune.reports.layer_words import format_layers
+from paretune.scores import format_number
 from paretune.tracking.schema import N_PARAMS, VAL_F1_SE, VAL_IMAGES
 from paretune.tracking.trial_table import records
 
@@ -31,6 +33,8 @@ def build_results_table(results: SweepResults, width: int = WIDE) -> Table:
     """The members of the front by rising cost, on ``width`` columns; of confirmed ones
     every way of training them.
     """
+    if results.is_study:
+        return _build_study_table(results)
     if results.query.confirmed:
         is_member = results.confirmed["run_id"].isin(results.members["run_id"])
         costs = _costs_asked_for(results)
@@ -58,6 +62,33 @@ def build_results_table(results: SweepResults, width: int = WIDE) -> Table:
             model["run_id"][:8],
         )
     return table
+
+
+def _build_study_table(results: SweepResults) -> Table:
+    """The members of the front of a study of anybody's: both values, and what was
+    drawn.
+    """
+    numbers = (results.weighed.heading, results.score.heading, "trial")
+    table = _build_table(results.title, numbers, ("parameters",))
+    for trial in records(results.members):
+        table.add_row(
+            format_number(trial[results.cost]),
+            results.score.format(trial[results.score.column]),
+            str(trial["trial"]),
+            format_params(trial["params"]),
+        )
+    return table
+
+
+def format_params(params: Mapping[str, Any]) -> str:
+    """What a trial drew, in short: ``width=12, lr=0.0031623``."""
+    return ", ".join(f"{name}={_format_param(value)}" for name, value in params.items())
+
+
+def _format_param(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return str(value)
 
 
 def _format_standard_error(model: Mapping[str, Any]) -> str:
@@ -148,7 +179,7 @@ def _build_table(title: str, numbers: Sequence[str], words: Sequence[str]) -> Ta
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for name in words:
-        is_short = name not in ("layers", "how")
+        is_short = name not in ("layers", "how", "parameters")
         table.add_column(name, no_wrap=is_short)
     return table
 
@@ -166,10 +197,23 @@ def answer_query(results: SweepResults, *, beats: str | None = None) -> list[str
     if beats is not None:
         reference = _find_reference(beats, results.references)
         lines.append(_describe_beating(results, reference))
-    lines.append(f"F1 is {results.score}{_describe_images(results)}.")
+    lines.append(_describe_objectives(results))
     if results.mixture:
         lines.append(f"Beware: {results.mixture}.")
     return lines
+
+
+def _describe_objectives(results: SweepResults) -> str:
+    """What the score is; of a study what became of both objectives."""
+    score = results.score
+    if not results.is_study:
+        return f"F1 is {score.words}{_describe_images(results)}."
+    if not score.is_minimised:
+        return f"{results.unit} is minimised, {score.words} maximised."
+    return (
+        f"{results.unit} and {score.words} are both minimised; "
+        f"--cost {shlex.quote(score.words)} swaps their parts."
+    )
 
 
 def _describe_images(results: SweepResults) -> str:
@@ -204,7 +248,7 @@ def _extreme_lines(results: SweepResults) -> list[str]:
 def _knee_lines(results: SweepResults) -> list[str]:
     """The knee of the front; nothing of a front that has only ends."""
     members = results.members
-    place = knee(costs_of(members[results.cost], members[results.f1]))
+    place = knee(results.losses_of(members))
     if place is None or len(members) <= 2:
         return []
     model = records(members)[place]
@@ -213,10 +257,15 @@ def _knee_lines(results: SweepResults) -> list[str]:
 
 def _describe_model(model: Mapping[str, Any], results: SweepResults) -> str:
     cost = model[results.cost]
-    f1 = model[results.f1]
+    score = results.score.format(model[results.score.column])
+    if results.is_study:
+        return (
+            f"{results.unit} {format_number(cost)}, {results.score.words} {score} "
+            f"(trial {model['trial']})"
+        )
     family = model["family"]
     run = model["run_id"][:8]
-    return f"{cost:,.0f} {results.unit}, F1 {f1:.4f} ({family}, run {run})"
+    return f"{cost:,.0f} {results.unit}, F1 {score} ({family}, run {run})"
 
 
 def format_beaten_references(
@@ -316,7 +365,7 @@ def _confirmed_above(
 ) -> list[dict[str, Any]]:
     """The confirmed models, of those that were asked for, that beat a published one."""
     models = select_most_seeds(results.confirmed)
-    asked_for = results.query.rows(models, results.f1)
+    asked_for = results.query.rows(models, results.score.column)
     return [model for model in records(asked_for) if reference.is_beaten_by(model)]
 
 
@@ -328,5 +377,5 @@ def _candidates_above(
         return []
     members = results.members
     is_small = members["n_params"] <= reference.params
-    is_better = members[results.f1] > reference.score
+    is_better = members[results.score.column] > reference.score
     return records(members[is_small & is_better])

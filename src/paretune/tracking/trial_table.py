@@ -162,12 +162,12 @@ def column_of(table: "DataFrame") -> str:
     return COST_METRICS.get(cost, N_PARAMS)
 
 
-def complete_rows(table: "DataFrame") -> "DataFrame":
-    """The rows of trials that ended with a score: those that are compared with each
+def complete_rows(table: "DataFrame", score: str = VAL_F1) -> "DataFrame":
+    """The rows of trials that ended with a ``score``: those that are compared with each
     other.
     """
     is_complete = table["state"] == State.COMPLETE
-    return table[is_complete & (table[VAL_F1].abs() < inf)]
+    return table[is_complete & (table[score].abs() < inf)]
 
 
 def front_rows(

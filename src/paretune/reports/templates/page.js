@@ -5,26 +5,36 @@ const error = f1 => Math.max(1 - f1, data.leastShownError);
 const colour = family => data.colours[family] || data.colours[""];
 const words = text => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
 const axis = () => byId("axis").value;
-const runUrl = point => `${data.ui}/#/experiments/${point.experiment}/runs/${point.run}`;
+const score = data.score;
+const number = value => value.toLocaleString("en", Number.isInteger(value) ? {} : { maximumSignificantDigits: 5 });
+const height = p => score.isShare ? error(p.f1) : p.f1;  // on the upright axis
+const formatted = f1 => score.isShare ? f1.toFixed(4) : number(f1);
+const runUrl = point => data.isStudy ? null : `${data.ui}/#/experiments/${point.experiment}/runs/${point.run}`;
 
 function wanted() {
-  const max = Number(byId("max-params").value) || Infinity;
-  const min = Number(byId("min-f1").value) || 0;
+  const max = byId("max-params").value === "" ? Infinity : Number(byId("max-params").value);
+  const bound = byId("min-f1").value, min = bound === "" ? -Infinity : score.sign * Number(bound);
   const families = new Set([...document.querySelectorAll(".family:checked")].map(box => box.value));
-  return data.points.filter(p => p[axis()] !== null && p[axis()] <= max && p.f1 >= min && families.has(p.family));
+  return data.points.filter(p => p[axis()] !== null && p[axis()] <= max && score.sign * p.f1 >= min && families.has(p.family));
 }
 
 function frontOf(points) {
-  const sorted = [...points].sort((a, b) => a[axis()] - b[axis()] || b.f1 - a.f1);
-  let best = -1;
-  return sorted.filter(p => p.f1 > best && ((best = p.f1), true));
+  const sorted = [...points].sort((a, b) => a[axis()] - b[axis()] || score.sign * (b.f1 - a.f1));
+  let best = -Infinity;
+  return sorted.filter(p => score.sign * p.f1 > best && ((best = score.sign * p.f1), true));
 }
 
 function hover(p) {
   const lines = (p.searched || []).slice(0, 14).concat(p.searched?.length > 14 ? ["..."] : []);
-  const head = `<b>F1 ${withError(p)}</b>`, costs = Object.entries(data.units).filter(([cost]) => p[cost] !== null);
-  lines.unshift(...costs.map(([cost, unit]) => `${p[cost].toLocaleString("en")} ${unit}`));
+  const head = `<b>${words(score.heading)} ${withError(p)}</b>`, costs = Object.entries(data.units).filter(([cost]) => p[cost] !== null);
+  if (data.isStudy) return [head, `${words(data.units[axis()])} ${number(p[axis()])}`, `trial ${p.number}`, ...folded(p.layers.split(", "))].join("<br>");
+  lines.unshift(...costs.map(([cost, unit]) => `${number(p[cost])} ${unit}`));
   return [head, `${words(p.family)} ${words(p.layers)}`, ...lines.map(words), `trial ${p.number}, run ${p.run.slice(0, 8)}`].join("<br>");
+}
+
+function folded(parameters) {
+  const most = 14, shown = parameters.slice(0, most).map(words);
+  return parameters.length > most ? [...shown, "..."] : shown;
 }
 
 function intervals(points) {  // of confirmed models; one seed has none
@@ -36,7 +46,7 @@ function intervals(points) {  // of confirmed models; one seed has none
 }
 
 function withError(p) {  // the F1 and its standard error, where that is known
-  const f1 = p.f1.toFixed(4);
+  const f1 = formatted(p.f1);
   return p.se == null ? f1 : `${f1} ± ${p.se.toFixed(4)}`;
 }
 function f1Ticks(lowest, highest) {  // the usual ones, or, of a narrow axis, at least three at equal steps
@@ -71,7 +81,7 @@ function trialTraces(points) {
   return families.map(family => {
     const own = points.filter(p => p.family === family);
     return {
-      type: "scatter", mode: "markers", name: `${words(family)} (${own.length})`, x: own.map(p => p[axis()]), y: own.map(p => error(p.f1)),
+      type: "scatter", mode: "markers", name: `${words(family)} (${own.length})`, x: own.map(p => p[axis()]), y: own.map(height),
       text: own.map(hover), customdata: own.map(runUrl), hovertemplate: "%{text}<extra></extra>",
       marker: { color: colour(family), size: 7, opacity: 0.45 }, visible: own.length ? true : "legendonly",
     };
@@ -80,7 +90,7 @@ function trialTraces(points) {
 
 function frontTrace(front) {
   return {
-    type: "scatter", mode: "lines+markers", name: `front (${front.length})`, x: front.map(p => p[axis()]), y: front.map(p => error(p.f1)),
+    type: "scatter", mode: "lines+markers", name: `front (${front.length})`, x: front.map(p => p[axis()]), y: front.map(height),
     text: front.map(hover), customdata: front.map(runUrl), hovertemplate: "%{text}<extra></extra>",
     line: { shape: "hv", color: "#222", width: 1.5 }, marker: { color: front.map(p => colour(p.family)), size: 10, line: { color: "#222", width: 1 } },
     ...intervals(front),
@@ -104,13 +114,25 @@ function reach() {
   return [Math.log10(Math.min(...own) / 1.4), Math.log10(most * (cap && axis() === "params" ? 4 : 1.5))];
 }
 
+function costAxis(narrow) {
+  const title = { text: data.units[axis()] }, gridcolor = "#eee";
+  if (!data.logCost) return { title, gridcolor };
+  const range = reach(), decades = range[1] - range[0], isWide = narrow ? decades > 2.5 : decades > 5;
+  return { type: "log", title, gridcolor, range, dtick: isWide ? 1 : "D2", tickformat: narrow ? "~s" : data.isStudy ? ",.12~g" : ",d" };
+}
+
+function scoreAxis(narrow, points) {
+  if (score.isShare) return f1Axis(shownErrors(points), narrow ? score.heading : score.axis);
+  return { type: score.isLog ? "log" : "linear", title: { text: score.axis }, gridcolor: "#eee" };
+}
+
 function layout(narrow, points) {
-  const cap = data.caps[axis()];
+  const cap = data.caps[axis()], isLow = score.sign < 0;  // the corner of the legend is one that the front leaves free
   return {
     margin: { l: 62, r: 14, t: 10, b: 50 }, hovermode: "closest", plot_bgcolor: "#fff",
-    legend: narrow ? { orientation: "h", y: -0.26, yanchor: "top", font: { size: 11 } } : { x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", bgcolor: "rgba(255,255,255,.85)" },
-    xaxis: { type: "log", title: { text: data.units[axis()] }, gridcolor: "#eee", range: reach(), dtick: narrow && reach()[1] - reach()[0] > 2.5 ? 1 : "D2", tickformat: narrow ? "~s" : ",d" },
-    yaxis: f1Axis(shownErrors(points), narrow ? "F1" : `macro F1 (${data.score})`),
+    legend: narrow ? { orientation: "h", y: -0.26, yanchor: "top", font: { size: 11 } } : { x: 1, y: isLow ? 0.98 : 0.02, xanchor: "right", yanchor: isLow ? "top" : "bottom", bgcolor: "rgba(255,255,255,.85)" },
+    xaxis: costAxis(narrow),
+    yaxis: scoreAxis(narrow, points),
     shapes: cap ? [{ type: "line", x0: cap, x1: cap, yref: "paper", y0: 0, y1: 1, line: { color: "#888", width: 1, dash: "dot" } }] : [],
   };
 }
@@ -122,16 +144,26 @@ function cell(row, text, number) {
   return td;
 }
 
+function fillTrial(row, p) {  // of a study
+  cell(row, p.number, true);
+  cell(row, p.layers).className = "layers";
+  cell(row, p.seconds === null ? "" : number(Number(p.seconds.toPrecision(3))), true).classList.add("wide");
+}
+
 function fillTable(front, narrow) {
   const body = byId("front-table").tBodies[0];
   body.replaceChildren();
   for (const p of front) {
     const row = body.insertRow();
     for (const cost of Object.keys(data.units)) {
-      const td = cell(row, p[cost] === null ? "" : p[cost].toLocaleString("en"), true);
+      const td = cell(row, p[cost] === null ? "" : number(p[cost]), true);
       if (cost !== axis()) td.classList.add("wide");
     }
     cell(row, withError(p), true);
+    if (data.isStudy) {
+      fillTrial(row, p);
+      continue;
+    }
     cell(row, p.accuracy === null ? "" : p.accuracy.toFixed(4), true);
     cell(row, p.family);
     cell(row, narrow ? p.layers : data.spelt[p.run] || p.layers).className = "layers";
@@ -141,6 +173,7 @@ function fillTable(front, narrow) {
     Object.assign(link, { href: runUrl(p), target: "_blank", rel: "noopener", textContent: p.run.slice(0, 8) });
     cell(row, "").append(link);
   }
+  if (data.isStudy) return;
   byId("commands").textContent = front.map(p => {
     return `paretune confirm ${p.quoted} --run ${p.run.slice(0, 8)} && paretune export ${p.quoted} --run ${p.run.slice(0, 8)} ${p.family}-${p.params}.onnx`;
   }).join("\n");
@@ -162,10 +195,10 @@ function curve(id, x, y, title, extra) {
 function drawMattered() {
   const groups = Object.entries(data.mattered);
   if (!groups.length) return byId("mattered").remove();
-  for (const [name, shares] of groups) {
-    const box = document.createElement("div"), top = Object.entries(shares).slice(0, 8).reverse();
-    box.className = "plot small";
-    byId("mattered-plots").append(box);
+  const boxes = groups.map(() => Object.assign(document.createElement("div"), { className: "plot small" }));
+  byId("mattered-plots").append(...boxes);  // all of them first, as each is narrower beside another
+  for (const [place, [name, shares]] of groups.entries()) {
+    const box = boxes[place], top = Object.entries(shares).slice(0, 8).reverse();
     const trace = { type: "bar", orientation: "h", x: top.map(e => e[1]), y: top.map(e => e[0]), marker: { color: colour(name) }, hovertemplate: "%{x:.2f}<extra></extra>" };
     Plotly.newPlot(box, [trace], { title: { text: words(name), font: { size: 14 } }, margin: { l: 10, r: 10, t: 32, b: 30 }, xaxis: { range: [0, 1], gridcolor: "#eee" }, yaxis: { automargin: true } }, CONFIG);
   }
@@ -190,7 +223,7 @@ byId("front-plot").on("plotly_click", event => {
 byId("filters").addEventListener("input", draw);
 window.matchMedia("(max-width: 600px)").addEventListener("change", draw);
 curve("volume-plot", data.volume.gain.map(i => i + 1), data.volume.gain.map(i => data.volume.volume[i]), "complete trials");
-const long = data.volume.hours.at(-1) >= 1;
-curve("hours-plot", data.volume.gain.map(i => data.volume.hours[i] * (long ? 1 : 60)), data.volume.gain.map(i => data.volume.volume[i]), long ? "hours" : "minutes");
+const lastHour = data.volume.hours.at(-1), [unit, perHour] = lastHour >= 1 ? ["hours", 1] : lastHour >= 1 / 60 || !data.isStudy ? ["minutes", 60] : ["seconds", 3600];
+curve("hours-plot", data.volume.gain.map(i => data.volume.hours[i] * perHour), data.volume.gain.map(i => data.volume.volume[i]), unit);
 drawMattered();
 drawRaced();
