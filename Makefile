@@ -71,9 +71,10 @@ format: $(READY)  ## put the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/clang-format -i $(KERNELS)
 
+# torch of any build; no line for Paretune itself, which its extras name
 lock: $(READY)  ## pin today's newest versions that pyproject.toml admits (torch stays at the pinned one)
-	$(BIN)/pip-compile --quiet --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --annotation-style line --upgrade --constraint constraints.txt --output-file requirements.lock pyproject.toml
-	sed -i "s/^\(torch==[0-9.]*\)+cpu/\1/" requirements.lock
+	$(BIN)/pip-compile --quiet --extra all --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --annotation-style line --upgrade --constraint constraints.txt --output-file requirements.lock pyproject.toml
+	sed -i -e "s/^\(torch==[0-9.]*\)+cpu/\1/" -e "/^paretune @/d" -e "s/paretune, paretune (/paretune (/" -e "s/paretune\(,\|$$\)/paretune (pyproject.toml)\1/" requirements.lock
 
 bench: $(READY)  ## the figures of docs (hours; MNIST; `cluster` needs root, PostgreSQL, grpcio); ARGS='throughput asks' for some
 	$(BIN)/python -m bench $(ARGS)

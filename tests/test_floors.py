@@ -3,10 +3,11 @@ import importlib
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,12 +89,25 @@ def packages() -> Mapping[str, list[str]]:
 
 @cache
 def declared() -> set[str]:
-    """The distributions that Paretune needs, or, for signals, tells a person to
-    install.
-    """
-    text = (SOURCE.parent / "pyproject.toml").read_text()
-    project = tomllib.loads(text)["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["signals"]]
+    """The distributions that Paretune needs, or an extra of its brings."""
+    extras = project()["optional-dependencies"]
+    lines = [*project()["dependencies"]]
+    for name in extras.keys() - {"dev", "docs"}:
+        lines += extras[name]
+    return names_of(lines)
+
+
+@cache
+def needed_by_all() -> set[str]:
+    """The distributions of a plain ``pip install paretune``."""
+    return names_of(project()["dependencies"])
+
+
+def project() -> Mapping[str, Any]:
+    return tomllib.loads((SOURCE.parent / "pyproject.toml").read_text())["project"]
+
+
+def names_of(lines: Iterable[str]) -> set[str]:
     return {plain(re.match(r"[\w.-]+", line)[0]) for line in lines}
 
 
@@ -109,6 +123,43 @@ def test_what_a_file_imports_is_declared(path):
 
     assert {
         name for name, brings in brought_by.items() if not brings & declared()
+    } == set()
+
+
+# What builds, trains and exports networks, and reads images.
+ROOMS_OF_EXTRAS = {
+    "augment",
+    "batch_last",
+    "data",
+    "deploy",
+    "experiment",
+    "models",
+    "operations",
+    "training",
+}
+LIGHT_FILES = [
+    path
+    for path in FILES
+    if not ROOMS_OF_EXTRAS & {path.stem, *path.relative_to(SOURCE).parts}
+]
+
+
+@pytest.mark.parametrize(
+    "path", LIGHT_FILES, ids=lambda path: str(path.relative_to(SOURCE))
+)
+def test_a_plain_installation_can_import_what_needs_no_networks(path):
+    tree = ast.parse(path.read_text())
+    heads = ast.Module(
+        [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)],
+        type_ignores=[],
+    )
+    others = imported(heads) - OWN - sys.stdlib_module_names
+    brought_by = {
+        name: {plain(one) for one in packages().get(name, [])} for name in others
+    }
+
+    assert {
+        name for name, brings in brought_by.items() if not brings & needed_by_all()
     } == set()
 
 

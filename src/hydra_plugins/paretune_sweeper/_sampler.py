@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from hydra.utils import get_class, instantiate
-from optuna.samplers import BaseSampler, QMCSampler
+from optuna.samplers import BaseSampler, GPSampler, QMCSampler
 
 from hydra_plugins.paretune_sweeper._imports import import_named
 from paretune.errors import ConfigError
+from paretune.extras import check_installed
 from paretune.search.capped_sampler import CappedSampler
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
@@ -37,6 +38,8 @@ def make_sampler(
         sampler = cast("CappedSampler", instantiate(config, feasible, seed=seed))
         sampler.check_objectives(directions)
         return sampler
+    if issubclass(target, GPSampler):
+        check_installed("hydra/sweeper/sampler=gp", ["torch"])
     # All trials walk along the same points.
     is_one_sequence = issubclass(target, QMCSampler)
 

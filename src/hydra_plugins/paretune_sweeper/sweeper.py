@@ -15,6 +15,7 @@ from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._app import App
 from hydra_plugins.paretune_sweeper._forking import forking
 from paretune.errors import ParetuneError
+from paretune.extras import describe_missing
 from paretune.paths import sqlite_url
 
 GENETIC = {
@@ -164,3 +165,8 @@ class ParetuneSweeper(Sweeper):
             except ParetuneError as error:
                 # Hydra prints a traceback of all but its own.
                 raise CompactHydraException(str(error)) from error
+            except ModuleNotFoundError as error:
+                missing = describe_missing(error)
+                if missing is None:
+                    raise
+                raise CompactHydraException(missing) from error

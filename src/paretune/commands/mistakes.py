@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from paretune.errors import ConfigError, ParetuneError, first_line
+from paretune.extras import describe_missing
 from paretune.hydra_messages import translate
 from paretune.paths import printable
 from paretune.retry import fault_of
@@ -56,7 +57,7 @@ def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
     exit code 2.
 
     That is a :class:`ParetuneError`, one of ``others`` (Hydra wraps ours in its own),
-    or a file that cannot be read or written.
+    a file that cannot be read or written, or a package of an extra that is missing.
     """
     try:
         yield
@@ -66,6 +67,11 @@ def exit_on_mistake(command: str, *others: type[Exception]) -> Iterator[None]:
     except (ParetuneError, *FILE_ERRORS) as error:
         log.debug("the traceback of the mistake", exc_info=True)
         _leave(command, _describe(error))
+    except ModuleNotFoundError as error:
+        missing = describe_missing(error)
+        if missing is None:
+            raise
+        _leave(command, missing)
     except OSError as error:
         fault = fault_of(error)
         if fault is None:

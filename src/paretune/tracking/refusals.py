@@ -2,8 +2,6 @@
 
 import errno
 
-from requests import HTTPError
-
 from paretune.errors import StoreError
 from paretune.retry import FaultError, is_busy
 from paretune.tracking.store import Store
@@ -48,6 +46,7 @@ def _is_refusal(error: StoreError) -> bool:
 def _http_status(error: StoreError) -> int:
     """The HTTP status that the store answered with; 500 if it did not answer."""
     from mlflow.exceptions import MlflowException
+    from requests import HTTPError
 
     cause = error.__cause__
     if isinstance(cause, MlflowException):
