@@ -18,6 +18,7 @@ PARTS = (
     "workers",
     "memory",
     "startup",
+    "light",
     "report",
     "scale",
     "cluster",

@@ -35,6 +35,17 @@ def test_the_table_has_both_values_and_the_parameters(storage, capsys):
     assert "ms is minimised, accuracy maximised." in said
 
 
+def test_names_may_have_brackets_and_dollars(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("price [$]", "gain [$ / <b>day</b>]")
+    make_study(tmp_path / "a.db", *ROWS, name="[a] $b$", names=names)
+    cli(["--study", "a.db", "--out", "here"])
+    said = capsys.readouterr().out
+
+    assert "[a] $b$: 3 of 4 complete trials" in said
+    assert "price [$] is minimised, gain [$ / <b>day</b>] maximised." in said
+
+
 def test_all_files_are_written_below_the_name_of_the_study(storage, tmp_path):
     cli(["--study", storage])
     names = sorted(os.listdir(tmp_path / "pareto" / "plain"))

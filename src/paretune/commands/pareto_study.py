@@ -77,10 +77,11 @@ def report_study(options: StudyOptions) -> None:
         names.append(draw_over_setting(results, options.over, folder))
     console.print(build_results_table(results, console.width))
     for line in answer_query(results):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap=True, markup=False)
     with console.status("writing the report"):
         names = [*write_files(results, None, folder), *names]
-    console.print(f"Written to {folder}: {', '.join(names)}", soft_wrap=True)
+    written = f"Written to {folder}: {', '.join(names)}"
+    console.print(written, soft_wrap=True, markup=False)
 
 
 def draw_over_setting(results: "SweepResults", setting: str, folder: Path) -> str:

@@ -82,7 +82,7 @@ def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
         # Lays the axes out, so that labels know where they are.
         figure.draw_without_rendering()
         _write_labels(axes, references, results)
-    axes.set_title(results.title, loc="left", fontsize=11)
+    axes.set_title(_plain(results.title), loc="left", fontsize=11)
     for path in paths:
         _save(figure, path)
 
@@ -296,16 +296,19 @@ def _boxes_of_confirmed(axes: Axes, results: SweepResults) -> list[Bbox]:
 
 
 def draw_over(results: SweepResults, setting: str, path: Path) -> None:
-    """Write a picture of F1 over a ``setting`` that was searched.
+    """Write a picture of the score over a ``setting`` that was searched.
 
-    It has a line for each choice of the other settings: the mean of its trials. Raises
-    :class:`~paretune.errors.ConfigError` if trials have no number for it, or if there
-    would be too many lines.
+    It has a line for each choice of the other settings: the mean of its trials. Of a
+    study of anybody's it has the trials themselves. Raises
+    :class:`~paretune.errors.ConfigError` if trials have no number for the setting, or
+    if there would be too many lines.
     """
     models = results.models
     searched = _searched_settings(results)
     values = _numbers_of(searched, setting)
-    others = _other_settings(searched, setting)
+    others: list[str] = []
+    if not results.is_study:
+        others = _other_settings(searched, setting)
     # A family may lack the setting.
     lines = _name_lines(searched, others)[values.notna()]
     if lines.empty or lines.nunique() > MOST_CURVES:
@@ -313,18 +316,21 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
     heights = Series(_heights(results, models), models.index)
-    _draw_lines(axes, heights, values, lines)
+    if results.is_study:
+        _draw_points(axes, results, heights, values)
+    else:
+        _draw_lines(axes, heights, values, lines)
     _set_cost_axis(axes, is_log=True)
     _set_score_axis(axes, results, models[results.score.column])
     _set_grid(axes)
     if values.min() <= 0:
         axes.set_xscale("linear")
-    axes.set_xlabel(setting)
-    axes.set_ylabel(results.score.axis)
+    axes.set_xlabel(_plain(setting))
+    axes.set_ylabel(_plain(results.score.axis))
     axes.legend(
         fontsize=8, loc=_legend_corner(results), title=", ".join(others) or None
     )
-    axes.set_title(", ".join(results.sweeps), loc="left", fontsize=11)
+    axes.set_title(_plain(", ".join(results.sweeps)), loc="left", fontsize=11)
     _save(figure, path)
 
 
@@ -386,6 +392,26 @@ def _wrong_setting(
         "choices of the rest); expected a number that was searched, of at most "
         f"{MOST_CURVES} choices; "
         f"name one of {names}"
+    )
+
+
+def _draw_points(
+    axes: Axes,
+    results: SweepResults,
+    heights: "Series[float]",
+    values: "Series[float]",
+) -> None:
+    """The trials at their ``heights`` over ``values``, those of the front in black."""
+    members = results.members.index
+    colour = FAMILY_COLOURS[NO_FAMILY]
+    axes.scatter(values, heights, s=22, alpha=0.45, color=colour, label="trials")
+    axes.scatter(
+        values[members],
+        heights[members],
+        s=42,
+        color=colour,
+        edgecolors="#222222",
+        label="on the front",
     )
 
 
@@ -492,9 +518,14 @@ def _set_axes(
     _set_cost_axis(axes, is_log=results.has_log_cost)
     _set_score_axis(axes, results, scores)
     _set_grid(axes)
-    axes.set_xlabel(_cost_label(results))
-    axes.set_ylabel(_score_label(results, references))
+    axes.set_xlabel(_plain(_cost_label(results)))
+    axes.set_ylabel(_plain(_score_label(results, references)))
     axes.legend(fontsize=8, loc=_legend_corner(results), framealpha=0.9)
+
+
+def _plain(text: str) -> str:
+    """A text in which Matplotlib finds no formula."""
+    return text.replace("$", r"\$")
 
 
 def _legend_corner(results: SweepResults) -> Literal["upper right", "lower right"]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pandas import DataFrame
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from paretune.costs import COSTS, cost_of_metric
@@ -68,14 +69,16 @@ def _build_study_table(results: SweepResults) -> Table:
     """The members of the front of a study of anybody's: both values, and what was
     drawn.
     """
-    numbers = (results.weighed.heading, results.score.heading, "trial")
-    table = _build_table(results.title, numbers, ("parameters",))
+    # Names and values are anybody's, and may have brackets, which are rich's markup.
+    names = (results.weighed.heading, results.score.heading)
+    numbers = (*map(escape, names), "trial")
+    table = _build_table(escape(results.title), numbers, ("parameters",))
     for trial in records(results.members):
         table.add_row(
             format_number(trial[results.cost]),
             results.score.format(trial[results.score.column]),
             str(trial["trial"]),
-            format_params(trial["params"]),
+            escape(format_params(trial["params"])),
         )
     return table
 
