@@ -4,6 +4,7 @@ in it beside one of hydra-optuna-sweeper.
 Makes two environments in ``bench/.light``, once; needs a package index.
 """
 
+import resource
 import shutil
 import statistics
 import subprocess
@@ -13,6 +14,7 @@ import venv
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
@@ -23,12 +25,21 @@ ALL = frozenset({"all"})
 ROUNDS = 3
 TRIALS = "hydra.sweeper.n_trials=50"
 # It asks for Optuna 2, which needs the SQLAlchemy of its day.
-THEIRS = ("hydra-optuna-sweeper==1.2.0", "sqlalchemy<2")
+THEIRS = ("hydra-optuna-sweeper==1.2.0", "sqlalchemy<2", "hydra-core==1.3.8")
+# A field that their version has not.
+NOT_THEIRS = "    max_failure_rate: 0.0\n"
 IMPORTS = {
     "sweeper_config": "import hydra_plugins.paretune_sweeper.sweeper",
     "sweeper": "import hydra_plugins.paretune_sweeper._session",
     "report": "import paretune.reports.page, paretune.reports.figure",
 }
+
+
+class Times(NamedTuple):
+    """Seconds of a command: of the clock, and of processors."""
+
+    wall: float
+    processor: float
 
 
 def run() -> dict[str, float]:
@@ -38,15 +49,18 @@ def run() -> dict[str, float]:
     ours = _make_environment("ours", [str(ROOT)])
     theirs = _make_environment("theirs", list(THEIRS))
     figures = {**_sizes(), **_imports_s(ours)}
-    our_times: list[float] = []
-    their_times: list[float] = []
+    our_times: list[Times] = []
+    their_times: list[Times] = []
     for _ in range(ROUNDS):
-        our_times.append(_sweep_s(ours, "paretune"))
-        their_times.append(_sweep_s(theirs, "optuna"))
-    ratios = [our / their for our, their in zip(our_times, their_times, strict=True)]
-    figures["sphere_ours_s"] = round(statistics.median(our_times), 2)
-    figures["sphere_theirs_s"] = round(statistics.median(their_times), 2)
-    figures["sphere_ratio"] = round(statistics.median(ratios), 2)
+        our_times.append(_time_sweep(ours, "paretune"))
+        their_times.append(_time_sweep(theirs, "optuna"))
+    for clock in ("wall", "processor"):
+        our = [getattr(times, clock) for times in our_times]
+        their = [getattr(times, clock) for times in their_times]
+        ratios = [one / other for one, other in zip(our, their, strict=True)]
+        figures[f"sphere_ours_{clock}_s"] = round(statistics.median(our), 2)
+        figures[f"sphere_theirs_{clock}_s"] = round(statistics.median(their), 2)
+        figures[f"sphere_{clock}_ratio"] = round(statistics.median(ratios), 2)
     return figures
 
 
@@ -100,23 +114,32 @@ def _size_mb(name: str) -> float:
 def _imports_s(python: Path) -> dict[str, float]:
     figures: dict[str, float] = {}
     for name, code in IMPORTS.items():
-        times = [_time_s([str(python), "-c", code], ROOT) for _ in range(ROUNDS)]
-        figures[f"{name}_import_s"] = round(statistics.median(times), 2)
+        rounds = [_time([str(python), "-c", code], ROOT) for _ in range(ROUNDS)]
+        times = [times.processor for times in rounds]
+        figures[f"{name}_import_processor_s"] = round(statistics.median(times), 2)
     return figures
 
 
-def _sweep_s(python: Path, sweeper: str) -> float:
+def _time_sweep(python: Path, sweeper: str) -> Times:
     """Seconds of the whole command, in a copy of the app with another sweeper."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(SPHERE / "app.py", folder)
         config = (SPHERE / "config.yaml").read_text()
         changed = config.replace("sweeper: paretune", f"sweeper: {sweeper}")
+        changed = changed.replace(NOT_THEIRS, "")
         (folder / "config.yaml").write_text(changed)
-        return _time_s([str(python), "app.py", "-m", TRIALS], folder)
+        return _time([str(python), "app.py", "-m", TRIALS], folder)
 
 
-def _time_s(command: list[str], folder: Path) -> float:
+def _time(command: list[str], folder: Path) -> Times:
+    used_s = _used_s()
     started_s = perf_counter()
     subprocess.run(command, check=True, capture_output=True, cwd=folder)
-    return perf_counter() - started_s
+    return Times(perf_counter() - started_s, _used_s() - used_s)
+
+
+def _used_s() -> float:
+    """Processor time of the ended children."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
