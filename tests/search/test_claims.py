@@ -17,14 +17,16 @@ from paretune.errors import SweepError
 from paretune.search import claims
 from paretune.search.claims import (
     ask,
+    cut_off,
     fail,
     find_in_hand,
     read_worker,
     reclaim,
     requeue,
+    retry_failed,
 )
 from paretune.search.storage import read_trial
-from paretune.search.study import list_running, open_study, read_end_s
+from paretune.search.study import list_running, open_study, read_end_s, read_reason
 from search.settings import LIMITS, up_to
 
 TESTS = Path(__file__).parents[1]
@@ -189,3 +191,35 @@ def test_what_failed_first_is_told_by_seconds_not_by_the_local_time(
     assert all(began_s <= read_end_s(trial) <= time.time() for trial in study.trials)
     with pytest.raises(SweepError, match=r"2 trials of 2 failed.*trial 0: the cause;"):
         replace(LIMITS, n_trials=2, max_failure_rate=0).reached(study)
+
+
+def test_a_failed_trial_is_queued_again_as_it_was_drawn(tmp_path):
+    study = study_at(f"sqlite:///{tmp_path}/optuna.db")
+    trial, _ = ask(study, up_to(1))
+    x = trial.suggest_float("x", 0, 1)
+    fail(study, trial, "a bug")
+
+    assert retry_failed(study) == [0]
+    again, attempt = ask(study, up_to(1))
+    assert (again.number, attempt, again.params) == (0, 1, {"x": x})
+    assert read_reason(read_trial(study, again)) == ""
+
+
+def test_a_trial_that_runs_again_may_die_as_often_as_a_new_one(tmp_path):
+    study = study_at(f"sqlite:///{tmp_path}/optuna.db")
+    for _ in range(2):
+        trial, _ = ask(study, up_to(1))
+        cut_off(study, trial, retry=1)
+    assert retry_failed(study) == [0]
+
+    trial, _ = ask(study, up_to(1))
+    cut_off(study, trial, retry=1)
+    assert read_trial(study, trial).state is TrialState.WAITING
+
+
+def test_complete_trials_do_not_run_again(study):
+    trial, _ = ask(study, up_to(2))
+    study.tell(trial, 1.0)
+
+    assert retry_failed(study) == []
+    assert ask(study, up_to(2))[0].number == 1

@@ -86,6 +86,9 @@ class SweepOptions:
     # of the trials so far.
     max_failure_rate: float = 0.3
     retry: int = 3  # a trial whose worker dies is started again this often
+    # Trials that failed before run again, under their numbers and with their values: for
+    # when what they failed of is mended.
+    retry_failed: bool = False
     # Work on a sweep that was started elsewhere (paretune worker); start none, and end
     # with it.
     join: bool = False

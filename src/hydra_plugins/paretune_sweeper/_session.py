@@ -32,13 +32,14 @@ from paretune.errors import Raced, StoreError
 from paretune.retry import FaultError, error_of, fault_of, fault_of_file, patience
 from paretune.search import TrialHandle
 from paretune.search.asks import describe_share, sum_asks_s
-from paretune.search.claims import name_this_process, reclaim
+from paretune.search.claims import name_this_process, reclaim, retry_failed
 from paretune.search.cost_ranges import find_ranges
 from paretune.search.interrupts import end_soon, exit_code_of, is_under_slurm, listen
 from paretune.search.stopping import Limits
 from paretune.search.storage import find_best_trials
 from paretune.search.study import (
     ask_to_stop,
+    count_failed,
     find_study_id,
     is_stopping,
     list_finished,
@@ -114,6 +115,13 @@ class Session:
             name_values(self.study, names)
         ask_to_stop(self.study, False)
         reclaim(self.study, self.sweep.limits.retry)
+        if self.options.retry_failed:
+            self._retry_failed()
+
+    def _retry_failed(self) -> None:
+        numbers = retry_failed(self.study)
+        if numbers:
+            log.info("%s that failed before run again", _count_trials(len(numbers)))
 
     def _announce(self, done: int) -> None:
         log.info(
@@ -137,6 +145,13 @@ class Session:
             done,
             self.sweep.limits.n_trials,
         )
+        n_failed = count_failed(self.study)
+        if n_failed:
+            log.info(
+                "%s of these failed; once the cause is mended, "
+                "hydra.sweeper.retry_failed=true runs them again",
+                _count_trials(n_failed),
+            )
 
     def _showing_progress(self) -> AbstractContextManager[Progress]:
         return show_progress(

@@ -32,6 +32,7 @@ from paretune.search.storage import (
     add_waiting,
     as_trial,
     find_silent,
+    forget_trials,
     read_note,
     read_trial,
     set_user_attr,
@@ -58,6 +59,7 @@ OWNER = (WORKER, ATTEMPT)
 TAKEN = TrialState.WAITING, TrialState.RUNNING
 PUT_BACK = TrialState.RUNNING, TrialState.WAITING
 FAILED = TrialState.RUNNING, TrialState.FAIL
+AGAIN = TrialState.FAIL, TrialState.WAITING
 STOPPED = TrialState.WAITING, TrialState.PRUNED
 
 
@@ -226,6 +228,34 @@ def fail(study: Study, trial: FrozenTrial | Trial, reason: str) -> bool:
         # Another process was quicker.
         return False
     return switch(study, trial, FAILED, {ENDED: time.time()}, OWNER)
+
+
+def retry_failed(study: Study) -> list[int]:
+    """Put all failed trials back in the queue, each under its number and with its draw;
+    returns their numbers. Their deaths so far do not count.
+
+    For before any worker starts: those that have read a trial as failed do not look
+    again.
+    """
+    failed = study.get_trials(deepcopy=False, states=[TrialState.FAIL])
+    numbers = [trial.number for trial in failed if _queue_again(study, trial)]
+    forget_trials(study)
+    return numbers
+
+
+def _queue_again(study: Study, trial: FrozenTrial) -> bool:
+    notes = {
+        WORKER: None,
+        ATTEMPT: _read_attempt(trial) + 1,
+        DEATHS: None,
+        LATEST: None,
+        PAUSED: None,
+        ENDED: None,
+    }
+    if not switch(study, trial, AGAIN, notes, OWNER):
+        return False
+    set_user_attr(study, trial, "reason", "")
+    return True
 
 
 def kill_workers(study: Study) -> None:

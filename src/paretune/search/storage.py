@@ -532,6 +532,20 @@ def as_trial(study: Study, trial: FrozenTrial) -> Trial:
     return Trial(study, trial._trial_id)
 
 
+def forget_trials(study: Study) -> None:
+    """Have this process read all trials anew: finished ones are not, as they change no
+    more.
+    """
+    if _database(study) is None:
+        return
+    cached = getattr(study._storage, "_studies", {}).get(study._study_id)
+    if cached is None:
+        return
+    cached.trials = {}
+    cached.unfinished_trial_ids = set()
+    cached.last_finished_trial_id = -1
+
+
 @contextmanager
 def beating(study: Study, trial: AnyTrial) -> Iterator[None]:
     """A context in which the trial's heart beats, where the study is in a database. It
@@ -673,7 +687,8 @@ def _make_columns(state: TrialState) -> dict[str, Any]:
         return {"state": state, "datetime_start": now}
     if state.is_finished():
         return {"state": state, "datetime_complete": now}
-    return {"state": state}
+    # Of one that had failed, and runs again.
+    return {"state": state, "datetime_complete": None}
 
 
 def _list_notes(trial: FrozenTrial) -> dict[str, Any]:

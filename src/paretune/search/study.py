@@ -176,6 +176,11 @@ def list_finished(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=FINISHED_STATES)
 
 
+def count_failed(study: Study) -> int:
+    """How many trials of the study failed."""
+    return len(study.get_trials(deepcopy=False, states=[TrialState.FAIL]))
+
+
 def read_end_s(trial: FrozenTrial) -> float:
     """When a finished trial ended, in seconds since 1970: the same in every time zone.
     Optuna's own time is a local one.
