@@ -38,7 +38,7 @@ pareto: $(READY)  ## the front of SWEEP: table, CSV, JSON, picture, report.html
 confirm: $(READY)  ## the front of SWEEP again with five seeds, the test set read once each; ARGS='--jobs 2'
 	$(BIN)/paretune confirm $(SWEEP) $(ARGS)
 
-export: $(READY)  ## the best model of SWEEP as MODEL (model.onnx); ARGS='--max-params 2000 --c'
+export: $(READY)  ## the model to take of SWEEP as MODEL (model.onnx); ARGS='--max-params 2000 --c'
 	$(BIN)/paretune export $(SWEEP) $(MODEL) $(ARGS)
 
 recipes: $(READY)  ## train the published recipes (ONLY='era_*', ARGS='--jobs 2'), write docs/recipes.md

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from paretune.front import costs_of, front, hypervolume, knee, ranks
+from paretune.front import costs_of, front, hypervolume, ranks
 from strategies import costs, finite_costs
 
 
@@ -82,14 +82,6 @@ def test_hypervolume_of_a_staircase_has_a_closed_form():
 
 def test_hypervolume_of_nothing_is_nothing():
     assert hypervolume(np.empty((0, 2)), (1, 1)) == 0.0
-
-
-def test_knee_is_the_corner_of_an_l_shaped_front():
-    assert knee([(0, 10), (1, 1), (10, 0)]) == 1
-
-
-def test_knee_of_an_empty_front_is_none():
-    assert knee(np.empty((0, 2))) is None
 
 
 def test_costs_minimise_params_and_one_minus_f1():

@@ -149,7 +149,9 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
 
 
 def test_a_model_in_int8_predicts_and_its_card_says_what_it_lost(swept, capfd):
-    code, out, err = answer(capfd, export.cli, "path", "model.onnx", "--int8")
+    run = front("path")["run_id"].iloc[0]
+    options = "--int8", "--run", run
+    code, out, err = answer(capfd, export.cli, "path", "model.onnx", *options)
     assert code == 0, err
     Image.fromarray(np.eye(28, dtype=np.uint8) * 255).save("line.png")
     _, said, _ = answer(capfd, predict.cli, "model.int8.onnx", "line.png")
@@ -219,8 +221,10 @@ def test_an_export_into_a_folder_holds_every_member_of_the_front(swept, capfd):
 
 def test_an_exported_model_is_trained_again_by_its_recipe(swept, capfd):
     """The same numbers as in the search: the recipe holds the whole training."""
-    member = read_results(swept, ["path"], Query()).point()
-    assert answer(capfd, export.cli, "path", "models/again.onnx")[0] == 0
+    run = front("path")["run_id"].iloc[0]
+    member = read_results(swept, ["path"], Query()).point(run)
+    export_this = "path", "models/again.onnx", "--run", run
+    assert answer(capfd, export.cli, *export_this)[0] == 0
     Path("conf/recipe").mkdir(parents=True)
     shutil.copy("models/again.yaml", "conf/recipe")
     card = Path("models/again.md").read_text()
@@ -233,15 +237,26 @@ def test_an_exported_model_is_trained_again_by_its_recipe(swept, capfd):
     assert config_of(run.tags)["model"] == member.config["model"]
 
 
+def test_a_model_near_chance_is_exported_by_its_name_alone(swept, capfd):
+    code, _, err = answer(capfd, export.cli, "path", "model.onnx")
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "sweep `path` has no model to take: the best has F1 0." in err
+    assert "or name one with --run" in err
+
+
 def test_a_config_of_ones_own_is_not_written_over_by_a_recipe(swept, capfd):
     Path("mine.yaml").write_text("# @package _global_\nname: mine\n")
-    code, _, err = answer(capfd, export.cli, "path", "mine.onnx")
+    run = front("path")["run_id"].iloc[0]
+    code, _, err = answer(capfd, export.cli, "path", "mine.onnx", "--run", run)
 
     assert (code, len(err.splitlines())) == (2, 1)
     assert err.startswith("paretune export: file `mine.yaml` is no recipe, and the one")
     assert Path("mine.yaml").read_text().endswith("name: mine\n")
-    assert answer(capfd, export.cli, "path", "model.onnx")[0] == 0
-    assert answer(capfd, export.cli, "path", "model.onnx")[0] == 0  # over its own
+    assert answer(capfd, export.cli, "path", "model.onnx", "--run", run)[0] == 0
+    assert (
+        answer(capfd, export.cli, "path", "model.onnx", "--run", run)[0] == 0
+    )  # over its own
 
 
 @contextmanager

@@ -153,21 +153,5 @@ def compute_standard_error(f1: float, n_images: float) -> float:
     return sqrt(share * (1 - share) / n_counted)
 
 
-def knee(costs: ArrayLike) -> int | None:
-    """Index of the front member furthest below the straight line between the front's
-    two ends; ``None`` if empty.
-
-    Both costs are scaled to [0, 1] over the front first (Das 1999,
-    https://doi.org/10.1007/BF01195985).
-    """
-    rows = _rows(costs)
-    members = front(rows)
-    if not members.size:
-        return None
-    low, high = rows[members].min(axis=0), rows[members].max(axis=0)
-    scaled = (rows[members] - low) / np.where(high > low, high - low, 1.0)
-    return int(members[np.argmin(scaled.sum(axis=1))])
-
-
 def _rows(costs: ArrayLike) -> Floats:
     return np.asarray(costs, dtype=np.float64).reshape(-1, 2)

@@ -6,6 +6,11 @@ from paretune import paths
 from paretune.secrets import masked
 
 
+def name_example(*, is_signal: bool) -> str:
+    """A file that a person may have of what a model takes."""
+    return "SIGNAL.npy" if is_signal else "PICTURE.png"
+
+
 def next_command(command: str, *arguments: str, uri: str | None = None) -> str:
     """``Next: paretune COMMAND ARGUMENTS``, quoted for a shell.
 

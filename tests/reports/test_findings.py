@@ -99,7 +99,8 @@ def test_confirmed_models_are_compared_and_filtered_by_their_test_f1():
     results = results_of(TRIALS, *trainings, query=Query(min_f1=0.9, confirmed=True))
 
     assert list(results.members["trial"]) == [2]
-    assert (results.point().f1, results.point().params) == (0.95, 300)
+    point = results.point(results.members["run_id"].iloc[0])
+    assert (point.f1, point.params) == (0.95, 300)
 
 
 SIXTEEN = [trial(n, 100 * (n + 1), 0.8 + n / 100) for n in range(10)]
@@ -170,7 +171,7 @@ def test_a_run_is_found_by_the_start_of_its_id_if_it_is_the_only_one():
     )
 
     assert results.point("ab1").params == 100
-    assert results.point().run_id == "ab2"
+    assert results.point("ab2").params == 200
     with pytest.raises(
         ConfigError, match="--run `ab` fits 2 complete trials of demo; expected one"
     ):

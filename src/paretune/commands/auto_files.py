@@ -11,7 +11,8 @@ from paretune.atomic import all_or_nothing
 from paretune.commands import export
 from paretune.commands.auto_request import Request
 from paretune.errors import ExportError
-from paretune.hints import next_command
+from paretune.hints import name_example, next_command
+from paretune.layers.windows import is_signal
 from paretune.reports.query import Query
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def write_answer(request: Request, store: "Store") -> None:
     from paretune.reports.confirmed import select_most_seeds
     from paretune.reports.files import write_confirmed, write_files
     from paretune.reports.findings import read_results
-    from paretune.reports.terminal import build_confirmed_table
+    from paretune.reports.pick import pick_model
+    from paretune.reports.terminal import build_confirmed_table, describe_pick
     from paretune.tracking.points import points_of
 
     query = Query(cost=request.cost)
@@ -53,8 +55,14 @@ def write_answer(request: Request, store: "Store") -> None:
     console.print(build_confirmed_table(models, results.title, _list_costs(results)))
     names += ["confirmed.csv", "models/"]
     console.print(f"Written to {request.folder}: {', '.join(names)}", soft_wrap=True)
-    example = export.name_example(points[0].config["model"]["image_shape"])
-    print(next_command("predict", str(next(iter(files))), example))
+    model = pick_model(results)
+    if model is None:
+        return
+    console.print(describe_pick(model, results), soft_wrap=True)
+    taken = {point.run_id: path for path, point in files.items()}
+    image_shape = model["config"]["model"]["image_shape"]
+    example = name_example(is_signal=is_signal(image_shape))
+    print(next_command("predict", str(taken[model["run_id"]]), example))
 
 
 def _list_costs(results: "SweepResults") -> list[str]:

@@ -33,7 +33,7 @@ from paretune.commands.parsing import (
 )
 from paretune.confirmation import Confirmation
 from paretune.errors import ConfigError, ExportError
-from paretune.hints import next_command
+from paretune.hints import name_example, next_command
 from paretune.layers.windows import is_signal
 from paretune.trust import Trust
 
@@ -149,23 +149,21 @@ def _export(options: Options) -> None:
                 print(f"{name}: {fact}")
             written.append(_describe_files(path.parent, exported.files))
     print("\n".join(written))
-    example = name_example(points[first].config["model"]["image_shape"])
+    image_shape = points[first].config["model"]["image_shape"]
+    example = name_example(is_signal=is_signal(image_shape))
     print(next_command("predict", str(first), example))
-
-
-def name_example(image_shape: Sequence[int]) -> str:
-    """A file that a person may have of what a model of this shape takes."""
-    return "SIGNAL.npy" if is_signal(image_shape) else "PICTURE.png"
 
 
 def _choose_points(results: "SweepResults", options: Options) -> "dict[Path, Point]":
     """The points to export by the files that they go to: one, or all members of the
     front.
     """
+    from paretune.reports.pick import pick_or_refuse
     from paretune.tracking.points import points_of
 
     if options.model.suffix:
-        return {options.model: results.point(options.run)}
+        run = options.run or pick_or_refuse(results)["run_id"]
+        return {options.model: results.point(run)}
     return file_names(options.model, points_of(results.members, results.split))
 
 

@@ -123,9 +123,11 @@ def _suggest_next(results: "SweepResults", store_uri: str) -> str:
     """The command that usually comes after the table: the front is confirmed, or a
     confirmed model exported.
     """
-    best = results.members.iloc[-1]
-    sweep = best["sweep"]
-    run_id = best["run_id"]
+    from paretune.reports.pick import pick_model
+
+    model = pick_model(results) or results.members.iloc[-1]
+    sweep = model["sweep"]
+    run_id = model["run_id"]
     is_part = len(results.sweeps) > 1 or results.query.part not in ("", "confirmed")
     run = ["--run", run_id[:8]] if is_part else []
     if results.query.confirmed:

@@ -284,16 +284,13 @@ class SweepResults:
         errors: Floats = member_errors[places]
         return errors
 
-    def point(self, run: str | None = None) -> Point:
-        """The best member of the front, or the model whose run id starts with ``run``.
+    def point(self, run: str) -> Point:
+        """The model whose run id starts with ``run``.
 
         Of a confirmed model it is as it was trained with most seeds. Raises
         :class:`~paretune.errors.ConfigError` if there is no such model, or more than
         one.
         """
-        if not run:
-            best = self.members.tail(1)
-            return points_of(best, self.split)[0]
         is_named = self.models["run_id"].str.startswith(run)
         points = points_of(self.models[is_named], self.split)
         if len(points) != 1:

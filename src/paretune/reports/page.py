@@ -20,6 +20,8 @@ from plotly.offline import get_plotlyjs
 from paretune.costs import cost_of_metric
 from paretune.errors import ConfigError
 from paretune.front import Floats, front
+from paretune.hints import name_example
+from paretune.layers.windows import is_signal
 from paretune.reports.confirmed import INTERVAL, format_mean_and_sd
 from paretune.reports.figure import (
     CONFIRMED,
@@ -35,8 +37,9 @@ from paretune.reports.figure import (
 from paretune.reports.findings import SweepResults, count_unfinished
 from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
+from paretune.reports.pick import describe_chance, pick_model
 from paretune.reports.study import NO_FAMILY
-from paretune.reports.terminal import format_params
+from paretune.reports.terminal import describe_pick, format_params
 from paretune.scores import ScoreKind, format_number
 from paretune.tracking import Store, read_curve
 from paretune.tracking.schema import VAL_F1_SE, VAL_IMAGES
@@ -121,13 +124,26 @@ def _tables(results: SweepResults, fronts: Mapping[str, DataFrame]) -> dict[str,
 
 
 def _commands(results: SweepResults) -> dict[str, Any]:
-    """The parts of the commands that the page proposes, for the model in the middle of
-    the front; none for a study.
+    """The parts of the commands that the page proposes, and the model to take; none for
+    a study.
     """
     if results.is_study:
         return {}
-    middle = results.members.iloc[len(results.members) // 2]
-    return {"middle": int(middle["n_params"]), "sweep": shlex.quote(middle["sweep"])}
+    sweep = results.members.iloc[-1]["sweep"]
+    model = pick_model(results)
+    if model is None:
+        pick = f"No model to take: {describe_chance(results)}"
+    else:
+        sweep = model["sweep"]
+        pick = describe_pick(model, results)
+    image_shape = results.members.iloc[-1]["config"]["model"].get("image_shape", ())
+    return {
+        "sweep": shlex.quote(sweep),
+        "example": name_example(is_signal=bool(image_shape) and is_signal(image_shape)),
+        "pick": pick,
+        "run": model["run_id"][:8] if model else None,
+        "is_confirmed": results.query.confirmed,
+    }
 
 
 def _compact_json(data: Mapping[str, Any]) -> str:

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from paretune.costs import COSTS, cost_of_metric
 from paretune.errors import ConfigError
-from paretune.front import knee
 from paretune.reports.confirmed import (
     INTERVAL,
     Reference,
@@ -21,6 +20,7 @@ from paretune.reports.confirmed import (
 )
 from paretune.reports.findings import SweepResults
 from paretune.reports.layer_words import format_layers
+from paretune.reports.pick import describe_chance, describe_rule, pick_model
 from paretune.scores import format_number
 from paretune.tracking.schema import N_PARAMS, VAL_F1_SE, VAL_IMAGES
 from paretune.tracking.trial_table import records
@@ -191,12 +191,12 @@ def answer_query(results: SweepResults, *, beats: str | None = None) -> list[str
     """The lines below the table.
 
     The smallest model above an F1 and the best one under a count, where those were
-    asked for; the knee; and the models that beat a published one, whose name contains
+    asked for; the one to take; and the models that beat a published one, whose name contains
     the text ``beats``. Raises
     :class:`~paretune.errors.ConfigError` if no published point or more than one is
     called so.
     """
-    lines = [*_extreme_lines(results), *_knee_lines(results)]
+    lines = [*_extreme_lines(results), *_list_pick(results)]
     if beats is not None:
         reference = _find_reference(beats, results.references)
         lines.append(_describe_beating(results, reference))
@@ -248,14 +248,21 @@ def _extreme_lines(results: SweepResults) -> list[str]:
     return lines
 
 
-def _knee_lines(results: SweepResults) -> list[str]:
-    """The knee of the front; nothing of a front that has only ends."""
-    members = results.members
-    place = knee(results.losses_of(members))
-    if place is None or len(members) <= 2:
+def _list_pick(results: SweepResults) -> list[str]:
+    """The model to take, where it is not the best one below a bound, which is told
+    anyway.
+    """
+    model = pick_model(results)
+    if model is None:
+        return [f"No model to take: {describe_chance(results)}"]
+    if results.query.most:
         return []
-    model = records(members)[place]
-    return [f"Knee of the front: {_describe_model(model, results)}"]
+    return [describe_pick(model, results)]
+
+
+def describe_pick(model: Mapping[str, Any], results: SweepResults) -> str:
+    """The line on the model to take."""
+    return f"To take: {_describe_model(model, results)}; {describe_rule(results)}"
 
 
 def _describe_model(model: Mapping[str, Any], results: SweepResults) -> str:
