@@ -36,8 +36,13 @@ from paretune.search.claims import name_this_process, reclaim, retry_failed
 from paretune.search.cost_ranges import find_ranges
 from paretune.search.interrupts import end_soon, exit_code_of, is_under_slurm, listen
 from paretune.search.stopping import Limits
-from paretune.search.storage import find_best_trials
+from paretune.search.storage import (
+    find_best_trials,
+    note_on_study,
+    read_study_notes,
+)
 from paretune.search.study import (
+    PARENT_RUN,
     ask_to_stop,
     count_failed,
     find_study_id,
@@ -46,7 +51,8 @@ from paretune.search.study import (
     list_running,
     name_values,
 )
-from paretune.search.worker import Interrupted, work
+from paretune.search.trial_end import TrialEnd, describe_end
+from paretune.search.worker import AfterTrial, Interrupted, work
 from paretune.secrets import masked
 from paretune.time_words import format_duration
 
@@ -55,6 +61,7 @@ log = logging.getLogger(__name__)
 EXIT_STOPPED = 130  # of a worker whose sweep was stopped elsewhere
 LEAST_S = 1e-3
 RESULTS_FILE = "optimization_results.yaml"
+END_TRIAL = "end_trial"  # what a recorder has that is told how trials end
 
 
 class Session:
@@ -99,7 +106,9 @@ class Session:
                     if self.spec.is_isolated:
                         self._make_pool(server).run(tell)
                     else:
-                        sweep = replace(self.sweep, after_trial=tell)
+                        sweep = replace(
+                            self.sweep, after_trial=self.recording(tell, recorder)
+                        )
                         work(self.study, sweep, self.run_trial, to_the_end=True)
                 self._announce_end(began_s)
         _write_results(self.study, Path(self.app.config.hydra.sweep.dir))
@@ -186,7 +195,7 @@ class Session:
         try:
             ran = work(
                 self.study,
-                self.sweep,
+                replace(self.sweep, after_trial=self.recording()),
                 self.run_trial,
                 self.options.recycle_after,
                 to_the_end=True,
@@ -231,6 +240,28 @@ class Session:
             _log_to_files(f"trial {trial.number} failed", sys.exc_info())
             raise
 
+    def recording(
+        self, tell: AfterTrial = lambda number: None, recorder: Any = None
+    ) -> AfterTrial:
+        """What is called after each trial: ``tell``, and before it the ``recorder``, if
+        it is one that is told how trials end. A worker makes its own.
+        """
+        is_recorded = read_study_notes(self.study).get(PARENT_RUN)
+        if not is_recorded or not self.options.recorder:
+            return tell
+        end_trial = (recorder or instantiate(self.options.recorder)).end_trial
+
+        def record_and_tell(number: int | None) -> None:
+            if number is not None:
+                end_trial(self._describe_end(number), self.spec.caps.axis)
+            tell(number)
+
+        return record_and_tell
+
+    def _describe_end(self, number: int) -> TrialEnd:
+        trial = self.study.get_trials(deepcopy=False)[number]
+        return describe_end(self.sweep.name, trial, self.sweep.space)
+
     def _make_pool(self, server: ForkServer | None) -> WorkerPool:
         """Worker processes: the server forks them, or the app's launcher starts
         them.
@@ -263,6 +294,8 @@ class Session:
         """Tell the recorder how the block began and ended."""
         if recorder:
             recorder.start(self.sweep.name, self._list_facts())
+            run_id = recorder.run_id if hasattr(recorder, END_TRIAL) else ""
+            note_on_study(self.study, PARENT_RUN, run_id)
         status = "FAILED"
         try:
             yield
@@ -349,9 +382,8 @@ def _work_in_job(options: SweepOptions, arguments: Sequence[str], app: App) -> i
     listen(WORKER_ENDS_WITHIN_S)
     session = Session(options, arguments, app)
     try:
-        return work(
-            session.study, session.sweep, session.run_trial, options.recycle_after
-        )
+        sweep = replace(session.sweep, after_trial=session.recording())
+        return work(session.study, sweep, session.run_trial, options.recycle_after)
     except (Interrupted, KeyboardInterrupt) as error:
         log.info("stopped; the trial in flight is in the queue again")
         if isinstance(error.__cause__, SystemExit) and is_under_slurm():

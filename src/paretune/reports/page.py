@@ -136,7 +136,9 @@ def _commands(results: SweepResults) -> dict[str, Any]:
     else:
         sweep = model["sweep"]
         pick = describe_pick(model, results)
-    image_shape = results.members.iloc[-1]["config"]["model"].get("image_shape", ())
+    image_shape = (
+        results.members.iloc[-1]["config"].get("model", {}).get("image_shape", ())
+    )
     return {
         "sweep": shlex.quote(sweep),
         "example": name_example(is_signal=bool(image_shape) and is_signal(image_shape)),

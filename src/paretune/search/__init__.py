@@ -34,7 +34,8 @@ class TrialHandle:
 
     Its worker runs about ``n_alike`` trials of its choice of config groups, for
     ``timeout_s`` at most. ``waited_at`` is the epoch after which it has waited last; 0
-    if it never did.
+    if it never did. It has so many ``objectives``. ``recorded_in`` is the id of the
+    sweep's parent run in MLflow; empty without one.
     """
 
     sweep: str
@@ -48,6 +49,8 @@ class TrialHandle:
     n_alike: float = 1.0
     timeout_s: float | None = None
     note_error: Callable[[float], None] = forget
+    objectives: int = 1
+    recorded_in: str = ""
 
     def tell_standard_error(self, standard_error: float) -> None:
         """Tell the standard error of the trial's score at its end, such as one over few

@@ -47,6 +47,8 @@ STOP = "stop"
 ID = "id"
 # When a trial did.
 ENDED = "ended"
+# Id of the run in MLflow that a recorder keeps of the sweep.
+PARENT_RUN = "parent run"
 
 # A sweep's own log says what a person needs.
 optuna.logging.disable_default_handler()

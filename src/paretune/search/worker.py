@@ -38,12 +38,13 @@ from paretune.search.stopping import Limits
 from paretune.search.storage import (
     beating,
     note,
+    read_study_notes,
     read_trial,
     refuse_broken,
     suggest,
     written_together,
 )
-from paretune.search.study import ENDED, is_stopping, share_value
+from paretune.search.study import ENDED, PARENT_RUN, is_stopping, share_value
 from paretune.secrets import masked
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ OVERRIDES = "overrides"
 NOTED_EVERY_S = 5.0
 USUAL_TOTAL = 100  # trials of a sweep without a total
 
+AfterTrial = Callable[[int | None], None]
 Objective = Callable[[TrialHandle, list[str]], Sequence[float]]
 
 
@@ -76,7 +78,7 @@ class Sweep:
     limits: Limits
     race: Race | None = None
     suggest: Callable[[Trial, list[str]], None] | None = None
-    after_trial: Callable[[int | None], None] = lambda number: None
+    after_trial: AfterTrial = lambda number: None
     n_jobs: int = 1
 
     def count_alike(self) -> float:
@@ -192,6 +194,8 @@ class _Attempt:
             n_alike=self.sweep.count_alike(),
             timeout_s=self.sweep.limits.timeout_s,
             note_error=partial(self.trial.set_user_attr, STANDARD_ERROR),
+            objectives=len(self.study.directions),
+            recorded_in=read_study_notes(self.study).get(PARENT_RUN, ""),
         )
         with watch, beating(self.study, self.trial), make_current(handle):
             returned = objective(handle, overrides)

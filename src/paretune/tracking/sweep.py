@@ -1,8 +1,9 @@
 """Writing the parent run of a sweep."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,18 +107,8 @@ class SweepRecorder:
         """
         if self.store is None:
             return
-        waiting = Outage("the tracking store", (PAUSE_S,))
-        while True:
-            try:
-                with many_imports():  # of MLflow and torch
-                    self._open_parent(self.store, sweep, facts)
-            except StoreError as error:
-                if not is_busy(error) or waiting.noticed(error) >= LONGEST_OUTAGE_S:
-                    raise
-                waiting.wait()
-            else:
-                waiting.ended()
-                return
+        with many_imports():  # of MLflow and torch
+            write_patiently(partial(self._open_parent, self.store, sweep, facts))
 
     def _open_parent(self, store: Store, sweep: str, facts: Mapping[str, Any]) -> None:
         store.create()
@@ -199,6 +190,23 @@ class SweepRecorder:
         assert self.store
         for path in files:
             keep_file(self.store, self.run_id, path)
+
+
+def write_patiently(write: Callable[[], None]) -> None:
+    """Call ``write``, again and again while the store is busy. Raises
+    :class:`~paretune.errors.StoreError` of another cause, or at last.
+    """
+    waiting = Outage("the tracking store", (PAUSE_S,))
+    while True:
+        try:
+            write()
+        except StoreError as error:
+            if not is_busy(error) or waiting.noticed(error) >= LONGEST_OUTAGE_S:
+                raise
+            waiting.wait()
+        else:
+            waiting.ended()
+            return
 
 
 def _is_there(store: Store) -> bool:

@@ -1,0 +1,153 @@
+"""The recorder of a sweep of anybody's app: a parent run, and below it the runs that the
+app makes of its trials, or those that are made for an app that makes none.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import mlflow
+
+from paretune.search.trial_end import Ending, TrialEnd
+from paretune.tracking import SweepRecorder as ParentRecorder
+from paretune.tracking.entities import Run
+from paretune.tracking.front_tags import keep_front, supersede
+from paretune.tracking.runs import find_runs
+from paretune.tracking.schema import (
+    COST_METRICS,
+    LONGEST_ERROR,
+    N_PARAMS,
+    VAL_F1,
+    RunKind,
+    State,
+    Status,
+    Tag,
+)
+from paretune.tracking.store import Store
+from paretune.tracking.store_errors import translate_errors
+from paretune.tracking.sweep import write_patiently
+
+EXPERIMENT_ENV = "MLFLOW_EXPERIMENT_NAME"
+EXPERIMENT = "Default"  # MLflow's own, where an app names none
+COST_AND_SCORE = 2
+STATES = {
+    Ending.COMPLETE: State.COMPLETE,
+    Ending.RACED: State.RACED,
+    Ending.FAILED: State.FAILED,
+    Ending.WAITING: State.RACED,
+}
+
+
+class SweepRecorder(ParentRecorder):
+    """Records the sweep of an app in MLflow: ``hydra.sweeper.recorder={_target_:
+    paretune.mlflow.SweepRecorder}``.
+
+    The sweep has a parent run. A run that the app makes while a trial runs is nested
+    below it, with the number, the overrides and the state of the trial, and whether it
+    is on the front. This holds for ``mlflow.start_run()`` and for the MLFlowLogger of
+    Lightning. A trial of which the app makes no run has one made at its end.
+
+    ``tracking_uri`` and ``experiment`` are those of the app (default: as MLflow has
+    them, MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME).
+    """
+
+    def __init__(
+        self, tracking_uri: str | None = None, experiment: str | None = None
+    ) -> None:
+        uri = tracking_uri or mlflow.get_tracking_uri()
+        name = experiment or os.environ.get(EXPERIMENT_ENV, EXPERIMENT)
+        super().__init__({"uri": uri, "experiment": name})
+
+    def end_trial(self, end: TrialEnd, cost: str) -> None:
+        """Write how a trial ended into its run. ``cost`` is the name of the one that the
+        sweep weighs.
+
+        Called by the worker that ran it. Raises
+        :class:`~paretune.errors.StoreError`.
+        """
+        if self.store:
+            write_patiently(partial(self._write_end, self.store, end, cost))
+
+    def _write_end(self, store: Store, end: TrialEnd, cost: str) -> None:
+        with translate_errors(store.uri):
+            run = self._find_run(store, end)
+            self._write_searched(store, run, end.searched)
+            for name, value in _name_values(end.values, cost).items():
+                store.client.log_metric(run.run_id, name, value)
+            store.set_tags(run.run_id, _make_tags(end))
+            status = Status.FAILED if end.ending is Ending.FAILED else Status.FINISHED
+            if run.info.status != status:
+                store.client.set_terminated(run.run_id, status)
+            if end.ending is Ending.COMPLETE:
+                keep_front(store, end.sweep, end.number)
+
+    def _find_run(self, store: Store, end: TrialEnd) -> Run:
+        """The run of the attempt: the first that the app made, or a new one. Runs of
+        earlier attempts are superseded; further ones are no trials.
+        """
+        runs = find_runs(store, _name_trial(end))
+        this: list[Run] = []
+        for run in runs:
+            if run.tags.get(Tag.ATTEMPT) == str(end.attempt):
+                this.append(run)
+            else:
+                supersede(store, run)
+        if not this:
+            return self._make_run(store, end)
+        for further in this[1:]:
+            store.set_tags(further.run_id, {Tag.KIND: RunKind.RUN})
+        return this[0]
+
+    def _make_run(self, store: Store, end: TrialEnd) -> Run:
+        tags = {
+            **_name_trial(end),
+            Tag.ATTEMPT: str(end.attempt),
+            Tag.RUN_NAME: f"{end.sweep}-{end.number:05d}",
+        }
+        parents = find_runs(store, {Tag.KIND: RunKind.SWEEP, Tag.SWEEP: end.sweep})
+        if parents:
+            tags[Tag.PARENT_RUN] = parents[0].run_id
+        return Run.of(store.client.create_run(store.experiment_id, tags=tags))
+
+    def _write_searched(
+        self, store: Store, run: Run, searched: Mapping[str, str]
+    ) -> None:
+        """Log what was searched as parameters; those that the app has logged stay."""
+        for name, value in searched.items():
+            key = name.lstrip("+")
+            if key not in run.data.params:
+                store.client.log_param(run.run_id, key, value)
+
+
+def _name_trial(end: TrialEnd) -> dict[str, str]:
+    return {
+        Tag.SWEEP: end.sweep,
+        Tag.KIND: RunKind.TRIAL.value,
+        Tag.TRIAL: str(end.number),
+    }
+
+
+def _name_values(values: Sequence[float], cost: str) -> dict[str, float]:
+    """The values by the metrics that reports read: the cost and the score, or a score
+    alone.
+    """
+    if len(values) == COST_AND_SCORE:
+        return {COST_METRICS.get(cost, N_PARAMS): values[0], VAL_F1: values[1]}
+    if len(values) == 1:
+        return {VAL_F1: values[0]}
+    return {}
+
+
+def _make_tags(end: TrialEnd) -> dict[str, str]:
+    tags = {Tag.STATE: STATES[end.ending].value}
+    if end.ending is Ending.COMPLETE:
+        # Whether it is on the front is looked at once it is tagged as a member.
+        tags[Tag.FRONT] = "true"
+    if end.reason:
+        tags[Tag.ERROR] = end.reason[:LONGEST_ERROR]
+    if model := end.searched.get("model"):
+        tags[Tag.FAMILY] = model
+        tags[Tag.MODEL] = model
+    if added := [name for name in end.searched if name.startswith("+")]:
+        tags[Tag.ADDED] = " ".join(added)
+    return tags
