@@ -68,7 +68,8 @@ def test_a_name_of_the_api_reference_is_there_and_says_what_it_is(name):
 
 PARTS_OF_A_PATH = r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|cpp|c|csv|yaml|ipynb))`"
 EXAMPLES = re.compile(r"(mine|yours|NAME)\.yaml|yours\.py")  # files of a reader
-FOLDERS = (ROOT, ROOT / "src/paretune")  # what a path of a page starts from
+# What a path of a page starts from.
+FOLDERS = (ROOT, ROOT / "src/paretune", ROOT / "tests/sweeper/apps/digits")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from paretune.search import current_trial
 from paretune.tracking.schema import RunKind, Tag
 
 
-class TrialContext(RunContextProvider):  # type: ignore[misc]
+class TrialContext(RunContextProvider):
     """Makes a run that of the current trial, below the parent run of its sweep."""
 
     def in_context(self) -> bool:
