@@ -20,15 +20,13 @@ if TYPE_CHECKING:
     from paretune.reports.findings import SweepResults
     from paretune.tracking import Store
 
-LOCAL_UI = "http://127.0.0.1:5000"
-
 
 def write_answer(request: Request, store: "Store") -> None:
     """Write the models, the tables and the report to the folder of the search, and show
     what was confirmed.
     """
     from paretune.reports.confirmed import select_most_seeds
-    from paretune.reports.files import write_confirmed, write_files
+    from paretune.reports.files import LOCAL_UI, write_confirmed, write_files
     from paretune.reports.findings import read_results
     from paretune.reports.pick import pick_model
     from paretune.reports.terminal import build_confirmed_table, describe_pick

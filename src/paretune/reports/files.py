@@ -29,6 +29,7 @@ from paretune.tracking.trial_table import records
 
 log = logging.getLogger(__name__)
 
+LOCAL_UI = "http://127.0.0.1:5000"  # where paretune ui is by default
 FRONT_COLUMNS = (
     "family",
     "layers",
@@ -263,8 +264,8 @@ def _describe_point(point: Point) -> dict[str, Any]:
 
 
 class FrontRecorder(SweepRecorder):
-    """A :class:`~paretune.tracking.SweepRecorder` that leaves ``front.csv`` and
-    ``front.png`` in the parent, too, and, if it ``tells_next``, the command that
+    """A :class:`~paretune.tracking.SweepRecorder` that leaves ``front.csv``,
+    ``front.png`` and ``report.html`` in the parent, too, and, if it ``tells_next``, the command that
     usually comes next.
     """
 
@@ -292,10 +293,14 @@ class FrontRecorder(SweepRecorder):
     def _attach_front(self, results: SweepResults) -> None:
         # Matplotlib takes a second to import.
         from paretune.reports.figure import draw_front
+        from paretune.reports.page import write_page
 
+        assert self.store
         with temporary_folder() as folder:
             table = folder / "front.csv"
             picture = folder / "front.png"
+            page = folder / "report.html"
             write_csv(results, table)
             draw_front(results, [picture])
-            self.attach([table, picture])
+            write_page(results, self.store, page, LOCAL_UI)
+            self.attach([table, picture, page])

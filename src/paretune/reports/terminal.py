@@ -267,6 +267,12 @@ def describe_pick(model: Mapping[str, Any], results: SweepResults) -> str:
 
 def _describe_model(model: Mapping[str, Any], results: SweepResults) -> str:
     cost = model[results.cost]
+    score = results.score.format(model[results.score.column])
+    if results.is_study:
+        return (
+            f"{results.unit} {format_number(cost)}, {results.score.words} {score} "
+            f"(trial {model['trial']})"
+        )
     words = [f"run {model['run_id'][:8]}"]
     if model["family"]:
         words.insert(0, model["family"])

@@ -51,6 +51,7 @@ class Tag:
     # MLflow's own.
     RUN_NAME = "mlflow.runName"
     PARENT_RUN = "mlflow.parentRunId"
+    DESCRIPTION = "mlflow.note.content"
     COMMIT = "mlflow.source.git.commit"
 
 

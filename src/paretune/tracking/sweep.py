@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from paretune.costs import PARAMS
 from paretune.errors import StoreError
 from paretune.importing import many_imports
 from paretune.retry import (
@@ -37,7 +38,10 @@ from paretune.tracking.runs import (
     find_trials,
 )
 from paretune.tracking.schema import (
+    COST_METRICS,
     LONGEST_ERROR,
+    LONGEST_VALUE,
+    N_PARAMS,
     SWEEP_FILE,
     RunKind,
     State,
@@ -46,6 +50,7 @@ from paretune.tracking.schema import (
 )
 from paretune.tracking.store import Store
 from paretune.tracking.store_errors import translate_errors
+from paretune.tracking.views import write_views
 
 log = logging.getLogger(__name__)
 
@@ -182,8 +187,23 @@ class SweepRecorder:
         with translate_errors(store.uri):
             _close_trials(store, self.sweep, end)
             set_front(store, self.sweep)
+            self._describe(store)
             store.client.set_terminated(self.run_id, end.status)
         return left
+
+    def _describe(self, store: Store) -> None:
+        """Keep views of the sweep, and say in the parent run what it is."""
+        parent = store.client.get_run(self.run_id)
+        cost = parent.data.tags.get(Tag.COST, PARAMS.name)
+        views = write_views(store, self.sweep, COST_METRICS.get(cost, N_PARAMS))
+        names = ", ".join(f"*{view.title}*" for view in views)
+        command = parent.data.tags.get(Tag.COMMAND, "")
+        note = (
+            f"A sweep of Paretune. Its views are in the menu *Views*: {names}. Its front "
+            "is in the artifacts.\n\nThe command, which goes on where it was "
+            f"stopped:\n\n```\n{command}\n```"
+        )
+        store.set_tags(self.run_id, {Tag.DESCRIPTION: note[:LONGEST_VALUE]})
 
     def attach(self, files: Sequence[Path]) -> None:
         """Add files to the parent run."""
