@@ -26,6 +26,11 @@ def put(folder: Path, files: dict[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
+def put_in_folder(folder: Path, files: dict[str, bytes]) -> None:
+    (folder / "inner").mkdir()
+    put(folder / "inner", files)
+
+
 def put_and_fail(
     folder: Path, files: dict[str, bytes], error: type[BaseException]
 ) -> None:
@@ -99,3 +104,24 @@ def test_one_file_replaces_what_has_its_name(tmp_path):
         partial.write_bytes(b"new")
 
     assert content(tmp_path) == {"weights.pt": b"new"}
+
+
+def test_the_files_of_a_folder_take_their_places_among_others(tmp_path):
+    (tmp_path / "inner").mkdir()
+    put(tmp_path / "inner", {"old": b"1", "kept": b"1"})
+    with all_or_nothing(tmp_path) as staged:
+        put_in_folder(staged, {"old": b"2", "new": b"2"})
+
+    assert content(tmp_path / "inner") == {"old": b"2", "kept": b"1", "new": b"2"}
+
+
+def test_a_file_in_the_place_of_a_folder_leaves_all_as_it_was(tmp_path):
+    put(tmp_path, {"inner": b"1"})
+    with (
+        pytest.raises(NotADirectoryError) as refused,
+        all_or_nothing(tmp_path) as staged,
+    ):
+        put_in_folder(staged, {"new": b"2"})
+
+    assert refused.value.filename == str(tmp_path / "inner")
+    assert content(tmp_path) == {"inner": b"1"}

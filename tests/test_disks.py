@@ -133,18 +133,17 @@ def on_full_disk(tmp_path):
         # a header that is longer than there is room, and one whose program is
         (
             "from paretune.deploy.c_program import run_program\nrun_program('int "
-            "main(){return 0;}', Path('long.h'), b'')"
+            "main(){return 0;}', [Path('long.h')])"
         ),
         (
             "from paretune.deploy.c_program import "
-            "run_program\nrun_program(open('main.c').read(), Path('short.h'), b'')"
+            "run_program\nrun_program(open('main.c').read(), [])"
         ),
     ],
     ids=["write", "header", "program"],
 )
 def test_a_full_temporary_folder_is_named_as_that(on_full_disk, tmp_path, code):
     (tmp_path / "long.h").write_text("//" + "x" * 100_000)
-    (tmp_path / "short.h").write_text("")
     values = ", ".join(str(i) for i in range(8_000))
     (tmp_path / "main.c").write_text(
         f"static const int t[8000] = {{{values}}}; int main(int n, char **v) {{ "

@@ -130,7 +130,12 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
         ".safetensors",
         ".md",
         ".yaml",
-        ".h",
+    }
+    assert {path.name for path in Path("model_c").iterdir()} == {
+        "model.h",
+        "model.c",
+        "model_test.c",
+        "Makefile",
     }
     assert re.search(
         r"\| C program \| [\d,]+ bytes of code and constants",
@@ -146,6 +151,19 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
         .read_text()
         .startswith("params,macs,ram_bytes,flash_bytes,test_f1")
     )
+
+
+def test_a_program_may_take_its_input_in_another_form(swept, capfd):
+    form = ("--c", "--int8", "--input-layout", "hwc", "--input", "floats")
+    code, out, err = answer(capfd, export.cli, "path", "model.onnx", *form)
+    card = Path("model.md").read_text()
+
+    assert code == 0, err
+    assert "model_c/ (Makefile, model.c, model.h, model_test.c)" in out
+    assert f"model.onnx {' '.join(form[:1] + form[2:])} --int8" in card
+    assert "| C input | float, 0 to 1" in card
+    for files in ("model_c/model", "model.int8_c/model_int8"):
+        assert "_predict(const float *image" in Path(f"{files}.h").read_text()
 
 
 def test_a_model_in_int8_predicts_and_its_card_says_what_it_lost(swept, capfd):
@@ -515,6 +533,24 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
             export.cli,
             ["path", "model.onnx", "--run", "xyz"],
             "--run `xyz` fits 0 complete trials",
+        ),
+        (
+            export.cli,
+            ["path", "model.onnx", "--int8", "--input-layout", "hwc"],
+            "--input-layout `hwc` is about the C program; ask for it by --c, or leave",
+        ),
+        (
+            export.cli,
+            ["path", "m.onnx", "--c", "--input-layout", "rgb565", "--input", "floats"],
+            "--input-layout `rgb565` holds whole pixels, and --input `floats` others;",
+        ),
+        (
+            export.cli,
+            ["path", "model.onnx", "--c", "--input-layout", "rgb565"],
+            (
+                "--input-layout `rgb565` is for pictures in red, green and blue, and the "
+                "model takes grey pictures; choose chw or hwc; no file was written"
+            ),
         ),
         (
             confirm.cli,

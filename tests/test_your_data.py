@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -10,9 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from deploy.c_folders import output_of
 from paretune.commands.entry_point import main
 from paretune.data.images import Scaling
-from paretune.deploy.c_header import write_c
+from paretune.deploy.c_files import CFiles
+from paretune.deploy.c_float import write_c
+from paretune.deploy.c_input import CInput, Order
 from paretune.deploy.model import Deployable, WithScaling
 from paretune.front import Point
 from paretune.tracking import Store, read_trials
@@ -51,7 +53,9 @@ def working_folder(tmp_path, monkeypatch, migrated) -> Path:
     return tmp_path
 
 
-def test_the_page_leads_from_pictures_to_a_c_header(working_folder, monkeypatch, capfd):
+def test_the_page_leads_from_pictures_to_a_c_program(
+    working_folder, monkeypatch, capfd
+):
     for line in COMMANDS:
         run(line, monkeypatch)
     said = capfd.readouterr().out.splitlines()[-1]
@@ -65,12 +69,14 @@ def test_the_page_leads_from_pictures_to_a_c_header(working_folder, monkeypatch,
     assert re.fullmatch(
         rf"pictures/disc/0000.png: ({'|'.join(CLASSES)}) \(.*; as it is\)", said
     )
-    assert "model_int8_class(pixels)" in Path("model.int8.h").read_text()
+    header = Path("model.int8_c/model_int8.h").read_text()
+    assert "int32_t model_int8_predict(const uint8_t *image, int32_t *" in header
+    assert "the channels of each pixel side by side (red, green, blue)" in header
 
 
-def test_the_code_of_the_page_brings_a_cameras_image_into_order(tmp_path):
-    """Red, green and blue of every pixel side by side: the class of the network, and
-    its name.
+def test_the_code_of_the_page_takes_a_cameras_image(tmp_path):
+    """Red, green and blue of every pixel side by side: the name of the network's
+    class.
     """
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 2 * 4, 3))
@@ -83,21 +89,17 @@ def test_the_code_of_the_page_brings_a_cameras_image_into_order(tmp_path):
         "resize",
         CLASSES,
     )
-    write_c(model, tmp_path / "model.int8.h", "a test")
+    files = CFiles.beside(tmp_path / "model.onnx", CInput(Order.HWC))
+    write_c(model, files, "a test")
     code = re.findall(r"```c\n(.*?)```", PAGE, re.DOTALL)[0]
+    code = code.replace("int32_t logits", "float logits").replace("model_int8", "model")
+    code = code.replace("MODEL_INT8", "MODEL")  # a network in floats is soon made
     main = (
         "int main(void) { uint8_t image[24]; while (fread(image, 1, 24, stdin)) "
         "puts(seen(image)); return 0; }"
     )
-    (tmp_path / "main.c").write_text(f"#include <stdio.h>\n{code}\n{main}\n")
-    subprocess.run(
-        ["gcc", "-Wall", "-Werror", "main.c", "-o", "main", "-lm"],
-        cwd=tmp_path,
-        check=True,
-    )
-
     camera = (samples.permute(0, 2, 3, 1) * 255).byte().numpy().tobytes()
-    said = subprocess.run(
-        [tmp_path / "main"], input=camera, stdout=subprocess.PIPE, check=True
-    ).stdout.decode()
-    assert said.split() == [CLASSES[number] for number in model.logits().argmax(1)]
+    said = output_of(f"#include <stdio.h>\n{code}\n{main}\n", [files], data=camera)
+
+    names = [CLASSES[number] for number in model.logits().argmax(1)]
+    assert said.decode().split() == names

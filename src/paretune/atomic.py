@@ -4,7 +4,7 @@ them.
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,16 +24,16 @@ def atomically(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def all_or_nothing(folder: Path) -> Iterator[Path]:
-    """A temporary folder whose files move to ``folder`` when the block ends; after an
-    error none does.
+    """A temporary folder whose files, those in folders of its own among them, move to
+    ``folder`` when the block ends; after an error none does.
 
-    ``folder`` is made at the end, if it is not there. Raises ``OSError`` where it
+    ``folder`` is made at the end, if it is not there. Other files in it stay. Raises ``OSError`` where it
     cannot be written.
     """
     near = next(place for place in (folder, *folder.parents) if place.exists())
     with _temporary_below(near) as staged:
         yield staged
-        _move(sorted(staged.iterdir()), folder)
+        _move(staged, folder)
 
 
 @contextmanager
@@ -47,12 +47,18 @@ def _temporary_below(folder: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def _move(files: Sequence[Path], folder: Path) -> None:
-    for file in files:
-        target = folder / file.name
+def _move(staged: Path, folder: Path) -> None:
+    files = sorted(file for file in staged.rglob("*") if file.is_file())
+    targets = [folder / file.relative_to(staged) for file in files]
+    for target in targets:
         if target.is_dir():
-            reason = os.strerror(errno.EISDIR)
-            raise IsADirectoryError(errno.EISDIR, reason, str(target))
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in files:
-        file.replace(folder / file.name)
+            raise _explain(IsADirectoryError, errno.EISDIR, target)
+        if target.parent != folder and target.parent.is_file():
+            raise _explain(NotADirectoryError, errno.ENOTDIR, target.parent)
+    for file, target in zip(files, targets, strict=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(target)
+
+
+def _explain(kind: type[OSError], number: int, path: Path) -> OSError:
+    return kind(number, os.strerror(number), str(path))

@@ -88,7 +88,7 @@ def test_one_command_leads_from_data_to_confirmed_models(done):
     assert REPORT | {"confirmed.csv", "auto.json"} <= list_files(written)
     for row in confirmed:
         names = {
-            f"{row['params']}{suffix}" for suffix in (".onnx", ".h", ".md", ".yaml")
+            f"{row['params']}{ending}" for ending in (".onnx", "_c", ".md", ".yaml")
         }
         assert names <= list_files(written / "models")
 

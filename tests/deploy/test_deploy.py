@@ -1,7 +1,7 @@
 """Every family, norm and activation leaves Paretune and still says the same."""
 
 import json
-import subprocess
+import re
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from deploy.c_folders import read_size
 from paretune import models
 from paretune.commands.export import file_names
 from paretune.data.images import Images, Scaling
-from paretune.deploy.c_header import write_c
+from paretune.deploy.c_files import CFiles
+from paretune.deploy.c_float import write_c
 from paretune.deploy.card import describe_costs, write_card, write_safetensors
 from paretune.deploy.ink import measure_ink_share
 from paretune.deploy.model import Deployable, WithScaling
@@ -58,13 +60,16 @@ VARIANTS = (
 
 
 @pytest.mark.parametrize(("family", "settings"), VARIANTS)
-def test_the_c_header_says_what_torch_says(deployable, tmp_path, family, settings):
+def test_the_c_program_says_what_torch_says(deployable, tmp_path, family, settings):
     model = deployable(
         f"model={family}", *(f"model.{setting}" for setting in settings.split())
     )
+    files = CFiles.beside(tmp_path / "model.onnx")
 
-    assert write_c(model, tmp_path / "model.h", "a test") < 1e-4
-    assert [path.name for path in tmp_path.iterdir()] == ["model.h"]
+    assert write_c(model, files, "a test") < 1e-4
+    assert [path.name for path in tmp_path.iterdir()] == ["model_c"]
+    names = {path.name for path in files.folder.iterdir()}
+    assert names == {"model.h", "model.c", "model_test.c", "Makefile"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -153,7 +158,7 @@ def test_an_operation_that_c_has_not_is_named(tmp_path):
         ExportError,
         match=r"operation `sort` cannot be written in C; .* export without --c",
     ):
-        write_c(model, tmp_path / "model.h", "odd")
+        write_c(model, CFiles.beside(tmp_path / "model.onnx"), "odd")
     assert describe_costs(model)["MACs per image"] == "0"
 
 
@@ -183,62 +188,55 @@ def test_a_form_of_an_operation_that_c_has_not_is_named(tmp_path, forward, opera
     )
     said = rf"layer `odd` \(Module\) cannot be exported: operation `{operation}` cannot be written in C"
     with pytest.raises(ExportError, match=said):
-        write_c(model, tmp_path / "model.h", "odd")
+        write_c(model, CFiles.beside(tmp_path / "model.onnx"), "odd")
 
 
-def test_without_a_compiler_the_header_is_not_kept(deployable, tmp_path, monkeypatch):
+def test_without_a_compiler_no_program_is_kept(deployable, tmp_path, monkeypatch):
+    files = CFiles.beside(tmp_path / "model.onnx")
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(
         ExportError, match=r"C compiler `gcc` is not on the PATH; .* leave out --c"
     ):
-        write_c(deployable("model=dense"), tmp_path / "model.h", "a test")
+        write_c(deployable("model=dense"), files, "a test")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_class_function_of_the_header_takes_bytes(deployable, tmp_path):
-    model = deployable("model=squeeze")
-    write_c(model, tmp_path / "tiny.h", "a test")
-    pixels = (model.samples[0] * 255).round()
-    numbers = ",".join(str(int(value)) for value in pixels.reshape(-1))
-    main = (
-        f'#include <stdio.h>\n#include "tiny.h"\nint main(void) {{ static unsigned '
-        f'char p[] = {{{numbers}}}; printf("%d", tiny_class(p)); }}'
-    )
-    (tmp_path / "main.c").write_text(main)
-    subprocess.run(["gcc", "main.c", "-o", "main", "-lm"], cwd=tmp_path, check=True)
-
-    said = subprocess.run(
-        [tmp_path / "main"], capture_output=True, text=True, check=True
-    ).stdout
-    assert int(said) == int(model.net(pixels[None] / 255).argmax())
-
-
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_header_works_in_the_counted_bytes(deployable, tmp_path, family):
+def test_the_program_works_in_the_counted_bytes(deployable, tmp_path, family):
     """Those that the network has before it is trained, on the meta device."""
     model = deployable(f"model={family}")
-    write_c(model, tmp_path / "model.h", "a test")
-    text = (tmp_path / "model.h").read_text()
+    files = CFiles.beside(tmp_path / "model.onnx")
+    write_c(model, files, "a test")
     costs = models.measure(model.point.config["model"]).costs
 
-    assert (
-        f"one static block\n * of {costs['ram_bytes']} bytes. Weights: "
-        f"{costs['flash_bytes']} bytes"
-    ) in text
+    assert read_size(files, "MEMORY_BYTES") == costs["ram_bytes"]
+    assert read_size(files, "FLASH_BYTES") == costs["flash_bytes"]
 
 
-def test_a_header_that_looks_several_times_has_the_code_of_one_look(
+def test_the_constants_of_the_code_take_the_bytes_that_the_header_says(
+    deployable, tmp_path
+):
+    files = CFiles.beside(tmp_path / "model.onnx")
+    write_c(deployable("model=squeeze"), files, "a test")
+    arrays = re.findall(r"static const float \w+\[(\d+)\]", files.code.read_text())
+
+    assert 4 * sum(map(int, arrays)) == read_size(files, "FLASH_BYTES")
+
+
+def test_a_program_that_looks_several_times_has_the_code_of_one_look(
     deployable, tmp_path
 ):
     model = deployable("model=squeeze", "model.views=13")
-    write_c(model, tmp_path / "often.h", "a test")
-    write_c(model.single_view, tmp_path / "once.h", "a test")
-    often, once = ((tmp_path / f"{name}.h").read_text() for name in ("often", "once"))
+    often, once = (CFiles.beside(tmp_path / f"{n}.onnx") for n in ("often", "once"))
+    write_c(model, often, "a test")
+    write_c(model.single_view, once, "a test")
+    calls = [files.code.read_text().count("_conv2d(") for files in (often, once)]
+    copy_and_sums = 4 * (28 * 28 + 10)
 
-    assert often.count("_conv2d(") == once.count("_conv2d(")
-    assert "and in a copy of the image" in often
-    assert "and in a copy of the image" not in once
+    assert calls[0] == calls[1]
+    difference = read_size(often, "MEMORY_BYTES") - read_size(once, "MEMORY_BYTES")
+    assert difference == copy_and_sums
 
 
 def test_the_card_and_the_weights_stand_for_themselves(deployable, tmp_path):

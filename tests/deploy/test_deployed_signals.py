@@ -8,8 +8,10 @@ import torch
 
 from deploy.test_deploy import FAMILIES
 from paretune.data.images import Images
-from paretune.deploy.c_header import write_c
-from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+from paretune.deploy.c_files import CFiles
+from paretune.deploy.c_float import write_c
+from paretune.deploy.c_int8 import write_c_int8
+from paretune.deploy.c_program import run_c
 from paretune.deploy.int8 import write_int8
 from paretune.deploy.onnx import write_onnx
 from paretune.deploy.runtime import Runtime
@@ -36,8 +38,10 @@ def signal(deployable):
 
 
 @pytest.mark.parametrize(("family", "settings"), VARIANTS)
-def test_the_c_header_says_what_torch_says(signal, tmp_path, family, settings):
-    assert write_c(signal(family, settings), tmp_path / "model.h", "a test") < 1e-4
+def test_the_c_program_says_what_torch_says(signal, tmp_path, family, settings):
+    files = CFiles.beside(tmp_path / "model.onnx")
+
+    assert write_c(signal(family, settings), files, "a test") < 1e-4
 
 
 @pytest.mark.parametrize(("family", "settings"), VARIANTS)
@@ -61,9 +65,10 @@ def test_in_whole_numbers_c_says_what_onnx_says(signal, tmp_path, family, settin
     write_onnx(model, tmp_path / "model.onnx", {"ink_share": 1.0})
     whole = tmp_path / "model.int8.onnx"
     quantised = write_int8(model, tmp_path / "model.onnx", whole)
-    sizes = write_c_int8(quantised, model, tmp_path / "model.h", "a test")
+    files = CFiles.beside(whole, is_whole=True)
+    sizes = write_c_int8(quantised, model, files, "a test")
     expected = Runtime(whole).logits((pixels / 255).numpy()).argmax(1)
-    classes = run_c_int8(tmp_path / "model.h", pixels.numpy(), 10).argmax(1)
+    classes = run_c(files, pixels.flatten(1).numpy()).argmax(1)
 
     assert (classes == expected).mean() > 0.9
     assert sizes.ram_bytes == model.point.costs.get("ram_bytes", sizes.ram_bytes)

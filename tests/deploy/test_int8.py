@@ -11,11 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy import cortex
+from deploy.c_folders import read_scale
 from paretune import models
 from paretune.data.images import Images
-from paretune.deploy.c_int8 import run_c_int8, write_c_int8
-from paretune.deploy.c_program import describe_program
+from paretune.deploy.c_files import CFiles
+from paretune.deploy.c_int8 import write_c_int8
+from paretune.deploy.c_program import describe_program, run_c
 from paretune.deploy.fixed_point import find_factor
 from paretune.deploy.int8 import write_int8
 from paretune.deploy.int8_network import Quantised
@@ -72,13 +73,18 @@ def in_int8(model: Deployable, folder: Path) -> Quantised:
     return write_int8(model, folder / "model.onnx", folder / "model.int8.onnx")
 
 
+def files_in(folder: Path) -> CFiles:
+    """The program beside ``folder/model.int8.onnx``."""
+    return CFiles.beside(folder / "model.int8.onnx", is_whole=True)
+
+
 @dataclass(frozen=True)
 class Written:
-    """A model in whole numbers, and what its header takes of RAM and flash."""
+    """A model in whole numbers, and what its program takes of RAM and flash."""
 
     model: Deployable
     quantised: Quantised
-    folder: Path
+    files: CFiles
     ram_bytes: int
     flash_bytes: int
 
@@ -93,8 +99,8 @@ def written_once() -> dict[str, Written]:
 
 @pytest.fixture
 def written(deployable, written_once, tmp_path_factory) -> Callable[[str], Written]:
-    """Writes the network of such settings as ``model.int8.onnx`` and ``model.h`` in a
-    folder, once for all tests.
+    """Writes the network of such settings as ``model.int8.onnx`` and a program beside
+    it, once for all tests.
     """
 
     def write(settings: str) -> Written:
@@ -104,8 +110,9 @@ def written(deployable, written_once, tmp_path_factory) -> Callable[[str], Writt
                 tmp_path_factory.mktemp("written"),
             )
             quantised = in_int8(model, folder)
-            sizes = write_c_int8(quantised, model, folder / "model.h", "a test")
-            written_once[settings] = Written(model, quantised, folder, *sizes)
+            files = files_in(folder)
+            ram, flash, _ = write_c_int8(quantised, model, files, "a test")
+            written_once[settings] = Written(model, quantised, files, ram, flash)
         return written_once[settings]
 
     return write
@@ -120,14 +127,13 @@ def test_the_c_code_gives_the_classes_and_the_logits_of_the_onnx_file(
     )
     for parameter in model.net.parameters():
         parameter.data += 0.1  # norms' factors are not 1, nor what they add 0
-    write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
+    files = files_in(tmp_path)
+    sizes = write_c_int8(in_int8(model, tmp_path), model, files, "a test")
     logits = Runtime(tmp_path / "model.int8.onnx").logits(IMAGES)
-    whole = run_c_int8(tmp_path / "model.h", PIXELS.numpy(), 10)
-    scale = float(
-        (tmp_path / "model.h").read_text().partition("; times ")[2].split()[0]
-    )
+    whole = run_c(files, PIXELS.flatten(1).numpy())
 
-    assert np.abs(whole * scale - logits).max() < 0.05 * logits.std()
+    assert np.abs(whole * sizes.logit_scale - logits).max() < 0.05 * logits.std()
+    assert read_scale(files) == pytest.approx(sizes.logit_scale, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +194,10 @@ def test_a_rectifier_and_the_scale_of_a_norm_are_part_of_what_comes_before_them(
 
 def test_the_file_keeps_what_a_reader_needs_and_is_close_to_the_network(written):
     squeeze = written("model=squeeze")
-    model, runtime = squeeze.model, Runtime(squeeze.folder / "model.int8.onnx")
+    model, runtime = (
+        squeeze.model,
+        Runtime(squeeze.files.folder.parent / "model.int8.onnx"),
+    )
 
     assert runtime.class_names == list("abcdefghij")
     difference = runtime.logits(model.samples.numpy()) - model.logits()
@@ -221,7 +230,7 @@ def test_a_layer_that_has_no_whole_numbers_is_named(
     with pytest.raises(
         ExportError, match=rf"layer `{layer}\) cannot be exported: {operation}"
     ):
-        write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
+        write_c_int8(in_int8(model, tmp_path), model, files_in(tmp_path), "a test")
 
 
 def test_a_value_without_a_finite_range_is_refused(deployable, tmp_path):
@@ -237,34 +246,12 @@ def test_a_value_without_a_finite_range_is_refused(deployable, tmp_path):
 def test_the_sizes_of_the_program_are_those_of_the_block_and_the_weights(written):
     separable = written("model=separable")
     ram, flash = separable.ram_bytes, separable.flash_bytes
-    words = describe_program(separable.folder / "model.h").replace(",", "")
+    words = describe_program(separable.files).replace(",", "")
     text, data, stack = map(int, re.findall(r"\b\d+\b", words)[:3])
 
     assert text > flash
     assert ram <= data < ram + 100
     assert 0 < stack < 1000
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
-    bool(cortex.missing()),
-    reason=f"needs {cortex.missing()} (Debian: gcc-arm-none-eabi, qemu-system-arm)",
-)
-@pytest.mark.parametrize("family", ["separable", "conv model.image_pool=2"])
-def test_a_cortex_without_floating_point_gives_the_same_classes(
-    deployable, tmp_path, family
-):
-    model = deployable(*f"model={family}".split())
-    write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
-    classes, instructions = cortex.run(
-        tmp_path / "model.h", PIXELS[:10].numpy(), tmp_path
-    )
-
-    assert (
-        classes
-        == run_c_int8(tmp_path / "model.h", PIXELS[:10].numpy(), 10).argmax(1).tolist()
-    )
-    assert instructions > models.measure(model.point.config["model"]).costs["macs"]
 
 
 @given(st.floats(1e-9, 1e6) | st.floats(-1e6, -1e-9))

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, max_pool2d
 
-from deploy.test_int8 import IMAGES, PIXELS, in_int8
+from deploy.test_int8 import IMAGES, PIXELS, files_in, in_int8
 from paretune.data.images import Scaling
 from paretune.deploy import c_program
-from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+from paretune.deploy.c_int8 import write_c_int8
+from paretune.deploy.c_program import run_c
 from paretune.deploy.int8_network import Int8Node, Quantised, Steps, WholeConstant
 from paretune.deploy.model import Deployable, WithScaling
 from paretune.deploy.runtime import Runtime
@@ -105,32 +106,35 @@ REFUSED = {
 
 @pytest.fixture
 def written(deployable, tmp_path):
-    """Writes a network in C to ``model.h``, beside ``model.int8.onnx``."""
+    """Writes a network in C beside its ``model.int8.onnx``; returns the logits'
+    scale.
+    """
 
     def write(forward):
         model = replace(
             deployable("model=conv"),
             net=WithScaling(hand_made(forward), Scaling(33.0, 78.0)).eval(),
         )
-        write_c_int8(in_int8(model, tmp_path), model, tmp_path / "model.h", "a test")
-        return tmp_path / "model.h"
+        files = files_in(tmp_path)
+        return write_c_int8(
+            in_int8(model, tmp_path), model, files, "a test"
+        ).logit_scale
 
     return write
 
 
 @pytest.mark.parametrize("what", WRITTEN)
 def test_the_c_code_gives_the_logits_of_the_onnx_file_without_undefined_behaviour(
-    written, monkeypatch, what
+    written, tmp_path, monkeypatch, what
 ):
-    header = written(WRITTEN[what])
+    scale = written(WRITTEN[what])
     monkeypatch.setattr(
         c_program,
         "STRICT",
         (*c_program.STRICT, "-fsanitize=undefined", "-fno-sanitize-recover=undefined"),
     )
-    logits = Runtime(header.with_name("model.int8.onnx")).logits(IMAGES)
-    whole = run_c_int8(header, PIXELS.numpy(), 10)
-    scale = float(header.read_text().partition("; times ")[2].split()[0])
+    logits = Runtime(tmp_path / "model.int8.onnx").logits(IMAGES)
+    whole = run_c(files_in(tmp_path), PIXELS.flatten(1).numpy())
 
     assert np.abs(whole * scale - logits).max() < 0.03 * logits.std()
 
@@ -168,4 +172,4 @@ def test_a_dense_layer_whose_sums_may_exceed_32_bits_is_refused(tmp_path, inputs
     )
 
     with nullcontext() if fits else refused:
-        write_c_int8(network, model, tmp_path / "model.h", "a test")
+        write_c_int8(network, model, files_in(tmp_path), "a test")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.deploy.c_int8_calls import ROUNDING_KERNELS
 from paretune.deploy.c_kernels import read_kernels
 
+ROUNDING_KERNELS = ("scaled", "clipped", "fine", "sloped", "rounded")
 WHOLE = st.integers(-(2**31), 2**31 - 1)
 FACTORS, SHIFTS, ZEROS = (
     st.integers(-(2**30), 2**30),

@@ -1,4 +1,4 @@
-"""Headers of networks that pool the image first: it comes in row by row."""
+"""Programs of networks that pool the image first: it comes in row by row."""
 
 import ctypes
 import shutil
@@ -12,11 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from deploy.c_folders import output_of, read_size
 from paretune import models
 from paretune.data.images import Images, Scaling
-from paretune.deploy.c_header import write_c
-from paretune.deploy.c_int8 import run_c_int8, write_c_int8
+from paretune.deploy.c_files import CFiles
+from paretune.deploy.c_float import write_c
+from paretune.deploy.c_input import CInput, Order
+from paretune.deploy.c_int8 import write_c_int8
 from paretune.deploy.c_kernels import read_kernels
+from paretune.deploy.c_program import run_c
 from paretune.deploy.int8 import write_int8
 from paretune.deploy.model import Deployable, WithScaling
 from paretune.deploy.onnx import write_onnx
@@ -50,22 +54,27 @@ LANGUAGES = [
     for language, standard in (("c", "c99"), ("c++", "c++11"))
     if shutil.which(compiler)
 ]
-STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
+# Channels of a planar program take turns; of any other one call takes a row.
+MAINS = {
+    Order.CHW: """
+      for (int32_t channel = 0; channel < 3; channel++)
+        net_row(row, channel, line + channel, 3, 0);""",
+    Order.HWC: "net_row(row, line, 0);",
+}
 MAIN = """
 #include <stdio.h>
-#include "{header}"
+#include "net.h"
 int main(void) {{
-  static uint8_t image[{height}][{width} * {channels}];
-  static {logit} logits[{classes}];
+  static uint8_t image[11][13 * 3];
+  static {logit} logits[4];
   while (fread(image, 1, sizeof image, stdin) == sizeof image) {{
-    for (int32_t row = 0; row < {height}; row++) {{
-      uint8_t line[{width} * {channels}];
-      for (int32_t i = 0; i < {width} * {channels}; i++) line[i] = image[row][i];
-      for (int32_t channel = 0; channel < {channels}; channel++)
-        {name}_row(row, channel, line + channel, {channels});
+    for (int32_t row = 0; row < 11; row++) {{
+      uint8_t line[13 * 3];
+      for (int32_t i = 0; i < 13 * 3; i++) line[i] = image[row][i];
+      {rows}
     }}
-    const int32_t number = {name}_finish(logits);
-    fwrite(logits, sizeof *logits, {classes}, stdout);
+    const int32_t number = net_finish(logits, 0);
+    fwrite(logits, sizeof *logits, 4, stdout);
     fwrite(&number, sizeof number, 1, stdout);
   }}
   return 0;
@@ -90,53 +99,68 @@ def of_settings(**settings: object) -> Deployable:
     return of_net(models.build({**FAMILY, **settings}))
 
 
-def write_whole(model: Deployable, folder: Path):
-    """The header in whole numbers ``net.h`` of a model; returns its sizes."""
+# What is replaced in the function for a program that takes bytes.
+BYTES = """#include <stdint.h>
+#define INPUT uint8_t
+#define PIXEL(number, channel) (number)
+"""
+
+
+def floats_in(folder: Path, order: Order = Order.CHW) -> CFiles:
+    """The program in floats beside ``folder/net.onnx``."""
+    return CFiles.beside(folder / "net.onnx", CInput(order))
+
+
+def whole_in(folder: Path, order: Order = Order.CHW) -> CFiles:
+    """The program in whole numbers beside ``folder/net.onnx``."""
+    return CFiles.beside(folder / "net.onnx", CInput(order), is_whole=True)
+
+
+def write_whole(model: Deployable, files: CFiles):
+    """The program in whole numbers of a model; returns its sizes."""
+    folder = files.folder.parent
     write_onnx(model, folder / "model.onnx", {})
     network = write_int8(model, folder / "model.onnx", folder / "model.int8.onnx")
-    return write_c_int8(network, model, folder / "net.h", "a test")
+    return write_c_int8(network, model, files, "a test")
 
 
-def run_rows(
-    folder: Path, logit: str, compiler: str = "gcc", language: str = "c", std="c99"
-) -> tuple[np.ndarray, np.ndarray]:
+def run_rows(files: CFiles, language: tuple[str, str, str]):
     """Logits and classes of the images by the functions that take rows of cameras."""
-    channels, height, width = SHAPE
-    sizes = {"channels": channels, "height": height, "width": width, "classes": 4}
-    source = MAIN.format(header="net.h", name="net", logit=logit, **sizes)
-    (folder / "main.c").write_text(source)
-    command = [compiler, "-x", language, f"-std={std}", *STRICT, "main.c"]
-    subprocess.run([*command, "-o", "main", "-lm"], cwd=folder, check=True)
+    rows = MAINS[files.c_input.order]
+    main = MAIN.format(logit=files.logit, rows=rows)
     side_by_side = np.ascontiguousarray(PIXELS.permute(0, 2, 3, 1).numpy())
-    output = subprocess.run(
-        [folder / "main"], input=side_by_side.tobytes(), capture_output=True, check=True
-    ).stdout
+    output = output_of(main, [files], language, data=side_by_side.tobytes())
     words = np.frombuffer(output, np.int32).reshape(len(PIXELS), 5)
-    kind = np.float32 if logit == "float" else np.int32
-    return words[:, :4].copy().view(kind), words[:, 4]
+    return words[:, :4].copy().view(files.logit_dtype), words[:, 4]
 
 
+@pytest.mark.parametrize("order", MAINS)
 @pytest.mark.parametrize("image_pool", [2, 3])
 @pytest.mark.parametrize("language", LANGUAGES, ids=str)
-def test_rows_of_a_camera_give_torchs_logits_in_floats(tmp_path, image_pool, language):
+def test_rows_of_a_camera_give_torchs_logits_in_floats(
+    tmp_path, order, image_pool, language
+):
     model = of_settings(image_pool=image_pool)
-    write_c(model, tmp_path / "net.h", "a test")
+    files = floats_in(tmp_path, order)
+    write_c(model, files, "a test")
 
-    logits, classes = run_rows(tmp_path, "float", *language)
+    logits, classes = run_rows(files, language)
 
     assert np.allclose(logits, model.logits(), atol=1e-4)
     assert np.array_equal(classes, model.logits().argmax(axis=1))
 
 
+@pytest.mark.parametrize("order", MAINS)
 @pytest.mark.parametrize("image_pool", [2, 3])
 @pytest.mark.parametrize("language", LANGUAGES, ids=str)
 def test_rows_of_a_camera_give_the_whole_numbers_of_the_whole_image(
-    tmp_path, image_pool, language
+    tmp_path, order, image_pool, language
 ):
-    write_whole(of_settings(image_pool=image_pool), tmp_path)
-    whole = run_c_int8(tmp_path / "net.h", PIXELS.numpy(), 4)
+    files = whole_in(tmp_path, order)
+    write_whole(of_settings(image_pool=image_pool), files)
+    whole = run_c(files, files.c_input.encode((PIXELS / 255).numpy()))
 
-    logits, classes = run_rows(tmp_path, "int32_t", *language)
+    logits, classes = run_rows(files, language)
 
     assert np.array_equal(logits, whole)
     assert np.array_equal(classes, whole.argmax(axis=1))
@@ -145,31 +169,32 @@ def test_rows_of_a_camera_give_the_whole_numbers_of_the_whole_image(
 @pytest.mark.parametrize("image_pool", [2, 3])
 @pytest.mark.parametrize("views", [1, 5])
 def test_whole_numbers_are_those_of_the_onnx_file(tmp_path, image_pool, views):
-    write_whole(of_settings(image_pool=image_pool, views=views), tmp_path)
+    files = whole_in(tmp_path)
+    sizes = write_whole(of_settings(image_pool=image_pool, views=views), files)
     logits = Runtime(tmp_path / "model.int8.onnx").logits((PIXELS / 255).numpy())
-    whole = run_c_int8(tmp_path / "net.h", PIXELS.numpy(), 4)
-    text = (tmp_path / "net.h").read_text()
-    scale = float(text.partition("; times ")[2].split()[0])
+    whole = run_c(files, PIXELS.flatten(1).numpy())
 
-    assert np.abs(whole * scale - logits).max() < 0.05 * logits.std()
+    assert np.abs(whole * sizes.logit_scale - logits).max() < 0.05 * logits.std()
 
 
 @pytest.mark.parametrize("image_pool", [2, 3])
 @pytest.mark.parametrize("views", [1, 5, 13])
 @pytest.mark.parametrize("family", [FAMILY, DENSE], ids=["conv", "dense"])
 def test_the_code_works_in_the_counted_bytes(tmp_path, family, image_pool, views):
-    """The block has the small image alone; several looks need a copy of the full one."""
+    """The block has the small image alone; several looks need a copy of the full one,
+    and a sum for each class.
+    """
     config = {**family, "image_pool": image_pool, "views": views}
     model = of_net(models.build(config))
     floats, whole = (models.measure(config, d).costs for d in ("float32", "int8"))
 
-    sizes = write_whole(model, tmp_path)
+    sizes = write_whole(model, whole_in(tmp_path))
     assert sizes.ram_bytes == whole["ram_bytes"]
     assert sizes.flash_bytes <= whole["flash_bytes"]
-    write_c(model, tmp_path / "net.h", "a test")
-    copy_bytes = 4 * 3 * 11 * 13 if views > 1 else 0
-    block = f"one static block\n * of {floats['ram_bytes'] - copy_bytes} bytes"
-    assert block in (tmp_path / "net.h").read_text()
+    write_c(model, floats_in(tmp_path), "a test")
+    sums_bytes = 4 * 4 if views > 1 else 0
+    block = read_size(floats_in(tmp_path), "MEMORY_BYTES")
+    assert block == floats["ram_bytes"] + sums_bytes
 
 
 def test_the_counted_ram_is_that_of_the_small_image():
@@ -199,29 +224,36 @@ def foreign() -> nn.Module:
 def test_a_network_of_ones_own_is_pooled_too(tmp_path, views):
     net = Pooled(foreign(), 2)
     model = of_net(net if views == 1 else Views(net, views))
-    write_whole(model, tmp_path)
+    files = whole_in(tmp_path)
+    sizes = write_whole(model, files)
     logits = Runtime(tmp_path / "model.int8.onnx").logits((PIXELS / 255).numpy())
-    whole = run_c_int8(tmp_path / "net.h", PIXELS.numpy(), 4)
-    text = (tmp_path / "net.h").read_text()
-    scale = float(text.partition("; times ")[2].split()[0])
+    whole = run_c(files, PIXELS.flatten(1).numpy())
 
-    assert np.abs(whole * scale - logits).max() < 0.05 * logits.std()
-    assert ("net_row(" in text) == (views == 1)
-    assert write_c(model, tmp_path / "net.h", "a test") < 1e-4
+    assert np.abs(whole * sizes.logit_scale - logits).max() < 0.05 * logits.std()
+    assert ("net_row(" in files.header.read_text()) == (views == 1)
+    assert write_c(model, floats_in(tmp_path), "a test") < 1e-4
+
+
+def read_header(folder: Path, order: Order = Order.CHW, **settings: object) -> str:
+    files = floats_in(folder, order)
+    write_c(of_settings(**settings), files, "a test")
+    return files.header.read_text()
 
 
 def test_a_header_says_how_to_give_rows(tmp_path):
-    write_c(of_settings(image_pool=2), tmp_path / "net.h", "a test")
-    colours = (tmp_path / "net.h").read_text()
-    write_c(of_settings(image_pool=2, views=5), tmp_path / "net.h", "a test")
-    often = (tmp_path / "net.h").read_text()
-    write_c(of_settings(), tmp_path / "net.h", "a test")
-    full = (tmp_path / "net.h").read_text()
+    planar = read_header(tmp_path, image_pool=2)
+    pixels = read_header(tmp_path, Order.HWC, image_pool=2)
+    packed = read_header(tmp_path, Order.RGB565, image_pool=2)
 
-    assert "net_row(row, channel, pixels, step) each of the 11\n" in colours
-    assert "or 3 where the channels of a pixel lie side by side" in colours
-    assert "net_finish(logits) fills the logits, as above" in colours
-    assert "net_row" not in often + full
+    assert "Give net_row each of the 11 rows of each channel, from the top" in planar
+    assert "net_row(int32_t row, const uint8_t *numbers, void *memory)" in pixels
+    assert "net_row(int32_t row, const uint16_t *numbers, void *memory)" in packed
+    assert "net_finish fills the logits, as above" in planar
+
+
+@pytest.mark.parametrize("settings", [{}, {"image_pool": 2, "views": 5}])
+def test_other_networks_take_whole_images_alone(tmp_path, settings):
+    assert "net_row" not in read_header(tmp_path, **settings)
 
 
 def test_a_mean_pool_behind_a_layer_is_written_in_floats_alone(tmp_path):
@@ -230,11 +262,11 @@ def test_a_mean_pool_behind_a_layer_is_written_in_floats_alone(tmp_path):
     )
     model = of_net(net)
 
-    assert write_c(model, tmp_path / "net.h", "a test") < 1e-4
+    assert write_c(model, floats_in(tmp_path), "a test") < 1e-4
     with pytest.raises(
         ExportError, match=r"layer `1` \(AvgPool2d\) .* operation `mean_pool2d` cannot"
     ):
-        write_whole(model, tmp_path)
+        write_whole(model, whole_in(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -243,8 +275,8 @@ def squares(tmp_path_factory):
     folder = tmp_path_factory.mktemp("squares")
     kernels = read_kernels("kernels_int8.c")
     sources = [kernels[name] for name in ("clipped", "squares")]
-    text = "#include <stdint.h>\n" + "\n".join(sources)
-    (folder / "kernels.c").write_text(text.replace("static void", "void"))
+    text = "\n".join([BYTES, *sources]).replace("static void", "void")
+    (folder / "kernels.c").write_text(text)
     subprocess.run(
         ["gcc", "-O1", "-shared", "-fPIC", "kernels.c", "-o", "kernels.so"],
         cwd=folder,

@@ -1,9 +1,10 @@
 """``paretune export``: a model that a sweep found, as files that run without Paretune.
 
 Writes MODEL.onnx, MODEL.safetensors, the card MODEL.md and the recipe MODEL.yaml, and
-with --c the C header MODEL.h. Outputs are compared with torch on 1,000 test images (their labels are not
-read). All files are written, or none. With --int8 MODEL.int8.onnx (and MODEL.int8.h),
-too: weights and activations in whole numbers, calibrated on 1,000 training images.
+with --c the C program in the folder MODEL_c. Outputs are compared with torch on 1,000
+test images (their labels are not read). All files are written, or none. With --int8
+MODEL.int8.onnx (and MODEL.int8_c), too: weights and activations in whole numbers,
+calibrated on 1,000 training images.
 Given a folder instead of MODEL.onnx it writes every member of the front, named after
 its parameters.
 """
@@ -32,6 +33,8 @@ from paretune.commands.parsing import (
     read_store_uri,
 )
 from paretune.confirmation import Confirmation
+from paretune.deploy.c_files import CFiles
+from paretune.deploy.c_input import DEFAULT_INPUT, CInput, Numbers, Order
 from paretune.errors import ConfigError, ExportError
 from paretune.hints import name_example, next_command
 from paretune.layers.windows import is_signal
@@ -48,7 +51,8 @@ if TYPE_CHECKING:
     from paretune.reports.query import Query
     from paretune.tracking import Store
 
-# Of the samples that the C code and the ONNX file in int8 must give the same class.
+# Of the samples that the C code and the ONNX file in int8 must give the same class; of
+# few of them all but one.
 AGREEMENT = 0.999
 
 
@@ -58,8 +62,8 @@ class Options:
 
     ``model`` is the ONNX file to write, or a folder for all members of the front.
     ``run`` is the beginning of a run's id. With ``confirmed`` weights of a confirmation
-    are wanted where there is one; with ``c`` a C header; with ``int8`` the model in
-    whole numbers, too.
+    are wanted where there is one; with ``c`` a C program that takes ``c_input``; with
+    ``int8`` the model in whole numbers, too.
     """
 
     sweep: str
@@ -71,6 +75,7 @@ class Options:
     int8: bool
     trust: Trust
     store_uri: str
+    c_input: CInput = DEFAULT_INPUT
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,26 @@ def _read_options(given: "argparse.Namespace") -> Options:
         int8=given.int8,
         trust=Trust(tuple(given.trust)),
         store_uri=read_store_uri(given),
+        c_input=_read_c_input(given),
     )
+
+
+def _read_c_input(given: "argparse.Namespace") -> CInput:
+    """What the C program is to take.
+
+    Raises :class:`~paretune.errors.ConfigError` for a form that there is not, or if no
+    program is asked for.
+    """
+    options = {"--input-layout": given.input_layout, "--input": given.input}
+    for option, value in options.items():
+        if value and not given.c:
+            raise ConfigError(
+                f"{option} `{value}` is about the C program; ask for it by --c, or leave "
+                f"out {option}"
+            )
+    order = given.input_layout or DEFAULT_INPUT.order
+    numbers = given.input or DEFAULT_INPUT.numbers
+    return CInput(Order(order), Numbers(numbers))
 
 
 def _export(options: Options) -> None:
@@ -187,7 +211,11 @@ def refuse_other_files(path: Path) -> None:
 def _describe_files(folder: Path, files: Sequence[Path]) -> str:
     sizes: list[str] = []
     for file in files:
-        sizes.append(f"{folder / file.name} ({file.stat().st_size:,} bytes)")
+        if file.is_dir():
+            names = sorted(part.name for part in file.iterdir())
+            sizes.append(f"{folder / file.name}/ ({', '.join(names)})")
+        else:
+            sizes.append(f"{folder / file.name} ({file.stat().st_size:,} bytes)")
     return f"Written: {', '.join(sizes)}"
 
 
@@ -272,13 +300,18 @@ def export_model(request: Request, store: "Store", path: Path) -> Exported:
     facts["ONNX against torch"] = _describe_difference(model, difference)
     write_safetensors(model, path.with_suffix(".safetensors"))
     if options.c:
-        files.append(path.with_suffix(".h"))
-        facts |= _write_c(model, path.with_suffix(".h"))
+        floats = CFiles.beside(path, options.c_input)
+        files.append(floats.folder)
+        facts |= _write_c(model, floats)
     if options.int8:
         files.append(path.with_suffix(".int8.onnx"))
-        facts |= _write_int8(model, path, c=options.c)
+        quantised, said = _write_int8(model, path)
+        facts |= said
     if options.int8 and options.c:
-        files.append(path.with_suffix(".int8.h"))
+        whole = path.with_suffix(".int8.onnx")
+        wholes = CFiles.beside(whole, options.c_input, is_whole=True)
+        files.append(wholes.folder)
+        facts |= _write_c_int8(quantised, model, whole, wholes)
     training = _describe_recipe(model, recipe.stem, request)
     recipe.write_text(format_recipe(training), encoding="utf-8")
     again = f"{training.command}  # with {recipe.name} in conf/recipe"
@@ -320,17 +353,19 @@ def _describe_difference(model: "Deployable", difference: float) -> str:
     )
 
 
-def _write_c(model: "Deployable", header: Path) -> dict[str, str]:
-    """Write the C header; returns what the card says of it."""
-    from paretune.deploy.c_header import write_c
+def _write_c(model: "Deployable", files: "CFiles") -> dict[str, str]:
+    """Write the C program; returns what the card says of it."""
+    from paretune.deploy.c_float import write_c
     from paretune.deploy.c_program import describe_program
 
     difference = write_c(
-        model, header, f"{_describe_training(model)} (run {model.point.run_id})."
+        model, files, f"{_describe_training(model)} (run {model.point.run_id})."
     )
+    layout = model.layout(model.logits().shape[1], files.c_input)
     return {
+        "C input": f"{files.c_input.ctype}, {layout.range}: {layout.order}",
         "C against torch": _describe_difference(model, difference),
-        "C program": describe_program(header),
+        "C program": describe_program(files),
     }
 
 
@@ -342,8 +377,10 @@ def _describe_training(model: "Deployable") -> str:
     )
 
 
-def _write_int8(model: "Deployable", path: Path, *, c: bool) -> dict[str, str]:
-    """Write the model in int8 beside ``path``; returns what the card says of it."""
+def _write_int8(model: "Deployable", path: Path) -> "tuple[Quantised, dict[str, str]]":
+    """Write the model in int8 beside ``path``; returns its operations, and what the
+    card says of it.
+    """
     from paretune.deploy.int8 import score, write_int8
 
     assert model.validation
@@ -351,54 +388,49 @@ def _write_int8(model: "Deployable", path: Path, *, c: bool) -> dict[str, str]:
     operations = write_int8(model, path, whole)
     before = score(path, model.validation)["f1"]
     after = score(whole, model.validation)["f1"]
-    facts = {
-        "validation F1 in int8": f"{after:.4f} ({before:.4f} in float32, these weights)"
-    }
-    if c:
-        facts |= _write_c_int8(operations, model, whole)
-    return facts
+    scores = f"{after:.4f} ({before:.4f} in float32, these weights)"
+    return operations, {"validation F1 in int8": scores}
 
 
 def _write_c_int8(
-    operations: "Quantised", model: "Deployable", whole: Path
+    operations: "Quantised", model: "Deployable", whole: Path, files: "CFiles"
 ) -> dict[str, str]:
-    """Write the header of the file in int8 ``whole`` beside it; returns what the card
-    says of it.
+    """Write the program of the file in int8 ``whole``; returns what the card says of
+    it.
     """
     from paretune.deploy.c_int8 import write_c_int8
     from paretune.deploy.c_program import describe_program
 
-    header = whole.with_suffix(".h")
-    sizes = write_c_int8(operations, model, header, f"{_describe_training(model)}.")
-    same = _count_same_classes(model, whole, header)
+    sizes = write_c_int8(operations, model, files, f"{_describe_training(model)}.")
+    same = _count_same_classes(model, whole, files)
     return {
         "int8 RAM": f"{sizes.ram_bytes:,} bytes: the image and the activations",
         "int8 flash for weights": (
             f"{sizes.flash_bytes:,} bytes with factors and shifts; the code comes on "
             "top"
         ),
-        "int8 program": describe_program(header),
+        "int8 program": describe_program(files),
         "int8 C against ONNX": f"{same:,} of {len(model.samples):,} test images get the same class",
     }
 
 
-def _count_same_classes(model: "Deployable", whole: Path, header: Path) -> int:
-    """Samples to which the header and the ONNX file in int8 give the same class.
+def _count_same_classes(model: "Deployable", whole: Path, files: "CFiles") -> int:
+    """Samples to which the program and the ONNX file in int8 give the same class.
 
     Raises :class:`~paretune.errors.ExportError` for fewer than :data:`AGREEMENT` of
-    them.
+    them, where that is more than one that differs.
     """
-    from paretune.deploy.c_int8 import run_c_int8
+    from paretune.deploy.c_program import run_c
     from paretune.deploy.model import count_same_classes
     from paretune.deploy.runtime import Runtime
 
-    pixels = (model.samples * 255).round().byte().numpy()
-    logits = Runtime(whole).logits(model.samples.numpy())
-    classes = run_c_int8(header, pixels, logits.shape[1]).argmax(1)
+    images = model.samples.numpy()
+    logits = Runtime(whole).logits(files.c_input.see(images))
+    classes = run_c(files, files.c_input.encode(images)).argmax(1)
     same = count_same_classes(classes, logits)
-    if same < AGREEMENT * len(pixels):
+    if len(images) - same > max(1, (1 - AGREEMENT) * len(images)):
         raise ExportError(
-            f"the C header in int8 gives {same:,} of {len(pixels):,} images the class "
+            f"the C program in int8 gives {same:,} of {len(images):,} images the class "
             "of the ONNX file; "
             f"expected {AGREEMENT:.1%}; please report the model's config"
         )
@@ -412,7 +444,7 @@ def _list_commands(name: str, request: Request) -> list[str]:
     run = f"--run {request.point.run_id[:8]}"
     file = shlex.quote(name)
     if options.c:
-        file += " --c"
+        file += f" --c{_format_c_input(options.c_input)}"
     if options.int8:
         file += " --int8"
     confirm = f"paretune confirm {sweep} {run}"
@@ -421,6 +453,16 @@ def _list_commands(name: str, request: Request) -> list[str]:
         return [confirm, f"paretune export {sweep} {run} {file}"]
     flags = " ".join(_list_flags(request.point, confirmation))
     return [f"{confirm} {flags}", f"paretune export {sweep} --confirmed {run} {file}"]
+
+
+def _format_c_input(c_input: CInput) -> str:
+    """The options that ask for this input, as far as it is not the default one."""
+    text = ""
+    if c_input.order != DEFAULT_INPUT.order:
+        text += f" --input-layout {c_input.order}"
+    if c_input.numbers != DEFAULT_INPUT.numbers:
+        text += f" --input {c_input.numbers}"
+    return text
 
 
 def _list_flags(point: "Point", confirmation: Mapping[str, Any]) -> Iterator[str]:
@@ -495,7 +537,21 @@ def _make_parser() -> "argparse.ArgumentParser":
         help="choose by confirmed test F1; weights of the seed best on validation",
     )
     parser.add_argument(
-        "--c", action="store_true", help="a C header for microcontrollers, too"
+        "--c",
+        action="store_true",
+        help="a C program for microcontrollers, too: the folder MODEL_c",
+    )
+    parser.add_argument(
+        "--input-layout",
+        choices=list(Order),
+        help="of what the C program takes: channel after channel (chw, the default), "
+        "pixel after pixel (hwc), or 16 bits a pixel (rgb565)",
+    )
+    parser.add_argument(
+        "--input",
+        choices=list(Numbers),
+        help="what the C program takes: bytes, 0 to 255 (pixels, the default), or "
+        "floats, 0 to 1",
     )
     parser.add_argument(
         "--int8",

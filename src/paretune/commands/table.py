@@ -58,7 +58,7 @@ COMMANDS = {
         needs=TRAINING,
     ),
     "export": Command(
-        "a model of the front as ONNX, safetensors and C header, with its card",
+        "a model of the front as ONNX, safetensors and C, with its card",
         takes_sweep=True,
         needs=(*TRAINING, *EXPORTING),
     ),

@@ -15,17 +15,19 @@ from paretune.deploy.c_arguments import (
 from paretune.deploy.c_text import CArray, wrap_numbers
 from paretune.deploy.refusals import require_known
 from paretune.memory import MemoryPlan
-from paretune.operations import IMAGE, Graph, Node
+from paretune.operations import Graph, Node
 from paretune.operations import types as ops
 
 COPY = "cat"  # the function that copies values from place to place
-ROWS = "squares"  # the function that takes a row of an image that is pooled
+# The functions that take a row of an image, and of one that is pooled.
+IMAGE_ROW = "image"
+POOLED_ROW = "squares"
 
 
 @dataclass
 class Calls:
-    """Writes calls; the weights that they need gather in ``weights`` by their names in
-    C, each once, the functions in ``used``.
+    """Writes calls; the weights that they need gather in ``weights`` by their names,
+    each once, the functions in ``used``. In calls the names begin with ``NAME_``.
     """
 
     graph: Graph
@@ -47,14 +49,21 @@ class Calls:
             case _:
                 return [self._write_operation(node)]
 
-    def write_rows(self, pool: Node) -> str:
-        """The arguments with which :data:`ROWS` does ``pool`` to an image that comes
-        row by row.
+    def write_intake(self) -> tuple[str, str]:
+        """The function that does the first operation to a row of the image, and its
+        arguments behind the row: it pools the image, or multiplies it.
         """
-        self.used.add(ROWS)
-        _, *sides = pool.shape
-        words = [self._place(pool.output), *sides, *self.graph.pool_window]
-        return ", ".join(map(str, words))
+        node = self.graph.nodes[0]
+        _, *sides = node.shape
+        words = [self._place(node.output), *sides]
+        if isinstance(node.operation, ops.Multiply):
+            function = IMAGE_ROW
+            words.append(write_number(float(node.operation.by.item())))
+        else:
+            function = POOLED_ROW
+            words += self.graph.pool_window
+        self.used.add(function)
+        return function, ", ".join(map(str, words))
 
     def _write_concat(self, node: Node) -> list[str]:
         """Maps lie one after the other: each input is copied behind the one before."""
@@ -89,8 +98,6 @@ class Calls:
         return f"{function}({', '.join(map(str, words))});"
 
     def _place(self, value: str) -> str:
-        if value == IMAGE:
-            return "image"
         return f"memory + {self.memory.offsets[value]}"
 
     def _write_argument(self, argument: Argument) -> str:
@@ -100,10 +107,10 @@ class Calls:
             return write_number(argument)
         for label, tensor in self.weights.items():
             if tensor is argument:
-                return label
+                return f"NAME_{label}"
         label = f"w{len(self.weights)}"
         self.weights[label] = argument
-        return label
+        return f"NAME_{label}"
 
     def describe_weights(self) -> dict[str, CArray]:
         """The weights as the template shows them."""

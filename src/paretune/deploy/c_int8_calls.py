@@ -5,7 +5,6 @@ other.
 from math import prod
 
 from paretune.deploy.c_int8_program import (
-    ROUNDING_KERNELS,
     Int8Program,
     require_int8,
 )
@@ -26,7 +25,9 @@ from paretune.operations import IMAGE
 from paretune.operations import types as ops
 
 MAX_OFFSET = 2**62
-ROWS = "squares"  # the function that takes a row of an image that is pooled
+# The functions that take a row of an image, and of one that is pooled.
+IMAGE_ROW = "image"
+POOLED_ROW = "squares"
 # What operations are called in messages.
 WRITTEN: dict[type[ops.Operation], str] = {
     ops.Conv: "conv2d",
@@ -68,23 +69,22 @@ def require_written(node: Int8Node) -> None:
     require_int8(type(operation) in WRITTEN, name, known)
 
 
-def write_image(program: Int8Program, net: WithScaling) -> str:
-    """The call that brings pixels to the steps of the first values."""
-    size = prod(program.network.image_shape)
-    scaling = _write_scaling(program, net, pixels_of_value=1)
-    program.used.update(("image", *ROUNDING_KERNELS))
-    return f"image(pixels, {program.find_place(IMAGE)}, {size}, {scaling});"
-
-
-def write_rows(program: Int8Program, net: WithScaling) -> str:
-    """The arguments with which :data:`ROWS` pools an image that comes row by row."""
-    _, rows, columns = program.network.image_shape
-    down, across = program.network.pool_window
+def write_intake(program: Int8Program, net: WithScaling) -> tuple[str, str]:
+    """The function that brings a row of the image to the steps of the first values, and
+    its arguments behind the row.
+    """
     image = program.find_place(IMAGE)
+    _, rows, columns = program.network.image_shape
+    window = program.network.pool_window
+    scaling = _write_scaling(program, net, pixels_of_value=prod(window))
+    if window == ops.ONE_EACH:
+        program.used.add(IMAGE_ROW)
+        return IMAGE_ROW, f"{image}, {rows}, {columns}, {scaling}"
+    down, across = window
     sums = program.find_place(Scratch(IMAGE))
-    scaling = _write_scaling(program, net, pixels_of_value=down * across)
-    program.used.update((ROWS, *ROUNDING_KERNELS))
-    return f"{image}, {sums}, {rows}, {columns}, {down}, {across}, {scaling}"
+    program.used.add(POOLED_ROW)
+    arguments = f"{image}, {sums}, {rows}, {columns}, {down}, {across}, {scaling}"
+    return POOLED_ROW, arguments
 
 
 def _write_scaling(

@@ -1,4 +1,4 @@
-"""The constants of a header in whole numbers."""
+"""The constants of a program in whole numbers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -14,9 +14,6 @@ from paretune.layers.types import Shape
 from paretune.memory import MemoryPlan
 
 COPY = "cat"  # the function that copies values from place to place
-# The functions that all others call.
-ROUNDING_KERNELS = ("scaled", "clipped", "fine", "sloped", "rounded")
-SUM_KERNELS = ("scaled", "kept")  # those that a layer calls which gives sums
 
 
 def require_int8(is_known: bool, operation: str, alternative: str) -> None:
@@ -71,7 +68,7 @@ class Int8Program:
 
     def write_call(self, function: str, node: Int8Node, *arguments: int | str) -> str:
         """The call of a function that gives int8."""
-        self.used.update((function, *ROUNDING_KERNELS))
+        self.used.add(function)
         sources = map(self.find_place, node.inputs)
         target = self.find_place(node.output)
         return _format_call(function, *sources, target, *arguments)
@@ -79,7 +76,7 @@ class Int8Program:
     def write_logits(self, function: str, node: Int8Node, *arguments: int | str) -> str:
         """The call of a function whose sums are the logits."""
         function = f"{function}_sums"
-        self.used.update((function, *SUM_KERNELS))
+        self.used.add(function)
         sources = map(self.find_place, node.inputs)
         return _format_call(function, *sources, "logits", *arguments)
 
@@ -89,7 +86,7 @@ class Int8Program:
         """The call that copies values from place to place, from the steps of one value
         to those of another.
         """
-        self.used.update((COPY, *ROUNDING_KERNELS))
+        self.used.add(COPY)
         zeros = (given.zero, made.zero)
         factor = find_factor(given.scale / made.scale)
         return _format_call(COPY, source, target, size, *zeros, *factor)

@@ -1,107 +1,129 @@
-"""Headers compiled by the C compiler of this machine, run, and measured."""
+"""C programs compiled by the C compiler of this machine, run, and measured."""
 
 import os
 import platform
-import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paretune.deploy.c_text import c_name
+from paretune.deploy.c_files import CFiles
 from paretune.errors import ExportError
 from paretune.paths import NO_ROOM, temporary_folder
 
 STRICT = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 FOR_SIZE = ("-Os", "-std=c99", "-c", "-fstack-usage")
-DEEPEST_CALLS = 3  # class, logits, and the function of an operation
+DEEPEST_CALLS = 3  # predict, network, and the function of an operation
 MAIN = """
 #include <stdio.h>
-#include "model.h"
+#include "{name}.h"
 int main(void) {{
-  static float image[{pixels}], logits[{classes}];
-  while (fread(image, sizeof(float), {pixels}, stdin) == {pixels}) {{
-    {name}_logits(image, logits);
-    fwrite(logits, sizeof(float), {classes}, stdout);
+  static {number} image[{prefix}_INPUT_SIZE];
+  static {logit} logits[{prefix}_CLASSES];
+  while (fread(image, sizeof image, 1, stdin) == 1) {{
+    {name}_predict(image, logits, 0);
+    fwrite(logits, sizeof logits, 1, stdout);
   }}
   return 0;
 }}
 """
-CLASSIFY = """#include "model.h"
-int classify(const uint8_t *p) {{ return {name}_class(p); }}
-"""
 
 
-def run_c(path: Path, name: str, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1] by the header
-    ``path``.
-
-    The header's functions begin with ``name``. Raises
-    :class:`~paretune.errors.ExportError` if there is no C compiler, or if it does not
-    take the header.
-    """
-    header = path.read_text(encoding="utf-8")
-    [classes] = map(int, re.findall(rf"#define {name.upper()}_CLASSES (\d+)", header))
-    main = MAIN.format(pixels=images[0].size, classes=classes, name=name)
-    images = np.ascontiguousarray(images)
-    output = run_program(main, path, images.tobytes())
-    logits = np.frombuffer(output, np.float32)
-    return logits.reshape(-1, classes)
-
-
-def run_program(main: str, header: Path, data: bytes) -> bytes:
-    """Output of the C program ``main``, which includes the ``header`` as ``model.h``,
-    for ``data`` on its standard input.
+def run_c(files: CFiles, inputs: NDArray[Any]) -> NDArray[Any]:
+    """Logits ``(N, classes)``, float32 or int32, of ``inputs`` ``(N, numbers)`` by the
+    program.
 
     Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it
-    does not take the header.
+    does not take the program.
+    """
+    main = MAIN.format(
+        name=files.name,
+        prefix=files.name.upper(),
+        number=files.c_input.ctype,
+        logit=files.logit,
+    )
+    numbers = np.ascontiguousarray(inputs, files.c_input.dtype)
+    done = run_program(main, [files.header, files.code], numbers.tobytes())
+    logits = np.frombuffer(done.stdout, files.logit_dtype)
+    return logits.reshape(len(inputs), -1)
+
+
+def run_test(files: CFiles) -> None:
+    """Run the program's own test.
+
+    Raises :class:`~paretune.errors.ExportError` if it fails, or as :func:`run_c` does.
+    """
+    main = files.test.read_text(encoding="utf-8")
+    done = run_program(main, [files.header, files.code])
+    if done.returncode:
+        said = done.stdout.decode().strip()
+        raise ExportError(
+            f"C program `{files.name}` fails its own test ({said}); please report the "
+            "model's config"
+        )
+
+
+def run_program(
+    main: str, files: list[Path], data: bytes = b""
+) -> "subprocess.CompletedProcess[bytes]":
+    """What becomes of the C program ``main``, compiled with ``files``, that gets
+    ``data`` on its standard input.
+
+    Raises :class:`~paretune.errors.ExportError` if there is no C compiler, or if it
+    does not take the program.
     """
     compiler = _find_compiler()
     with temporary_folder() as folder:
-        source = folder / "main.c"
-        program = folder / "main"
-        shutil.copyfile(header, folder / "model.h")  # its own path may hold anything
-        source.write_text(main)
-        command = [compiler, *STRICT, str(source), "-o", str(program), "-lm"]
+        for file in files:
+            shutil.copy(file, folder)  # its own path may hold anything
+        (folder / "main.c").write_text(main, encoding="utf-8")
+        sources = [file.name for file in files if file.suffix == ".c"]
+        command = [compiler, *STRICT, "main.c", *sources, "-o", "main", "-lm"]
         english = {**os.environ, "LC_ALL": "C"}
         compiled = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=english
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=english,
         )
         if compiled.returncode:
-            raise _explain_failure(compiler, header, compiled.stderr)
+            raise _explain_failure(compiler, compiled.stderr)
         return subprocess.run(
-            [program], input=data, stdout=subprocess.PIPE, check=True
-        ).stdout
+            [folder / "main"], input=data, stdout=subprocess.PIPE, check=False
+        )
 
 
 def _find_compiler() -> str:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if not compiler:
         raise ExportError(
-            "C compiler `gcc` is not on the PATH; the header is checked with it, or "
+            "C compiler `gcc` is not on the PATH; the program is checked with it, or "
             "with `cc`; install one of them or leave out --c"
         )
     return compiler
 
 
-def _explain_failure(compiler: str, header: Path, message: str) -> Exception:
-    """Why the compiler did not take the header: a full disk is no fault of it."""
+def _explain_failure(compiler: str, message: str) -> Exception:
+    """Why the compiler did not take the program: a full disk is no fault of it."""
     for number, words in NO_ROOM.items():
         if words in message:
             return OSError(number, words)
     errors = [line for line in message.splitlines() if "error:" in line]
     reason = errors[0] if errors else message.strip()
     return ExportError(
-        f"C header `{header.name}` is refused by {compiler} ({reason}); please report "
-        "the model's config"
+        f"C program is refused by {compiler} ({reason}); please report the model's "
+        "config"
     )
 
 
-def describe_program(header: Path) -> str:
-    """Bytes of code and constants, of data, and of the deepest call's stack, of an
-    object file with the function of the class.
+def describe_program(files: CFiles) -> str:
+    """Bytes of code and constants, of data, and of the deepest call's stack, of the
+    program's object file.
 
     Compiled by gcc for size, for this machine; nothing is linked.
     """
@@ -110,10 +132,9 @@ def describe_program(header: Path) -> str:
     if not compiler or not sizer:
         return "not measured, gcc and size are missing"
     with temporary_folder() as folder:
-        source = folder / "main.c"
-        shutil.copyfile(header, folder / "model.h")
-        source.write_text(CLASSIFY.format(name=c_name(header)))
-        subprocess.run([compiler, *FOR_SIZE, source.name], cwd=folder, check=True)
+        shutil.copy(files.header, folder)
+        shutil.copy(files.code, folder / "main.c")
+        subprocess.run([compiler, *FOR_SIZE, "main.c"], cwd=folder, check=True)
         table = subprocess.run(
             [sizer, "main.o"], cwd=folder, capture_output=True, text=True, check=True
         ).stdout

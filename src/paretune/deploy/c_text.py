@@ -22,9 +22,12 @@ class CArray:
     text: str
 
 
-def c_name(header: Path) -> str:
-    """The prefix of a header's functions, from the name of its file."""
-    return re.sub(r"\W|^(?=\d)", "_", header.stem, flags=re.ASCII)
+def c_name(model: Path) -> str:
+    """The prefix of a program's names, from the name of the model's file: one that
+    begins with a digit has ``model_`` before it.
+    """
+    name = re.sub(r"\W", "_", model.stem, flags=re.ASCII)
+    return f"model_{name}" if name[0].isdigit() else name
 
 
 def in_comment(text: str) -> str:

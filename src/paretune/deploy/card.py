@@ -19,7 +19,6 @@ CARD = """\
 # {family}, {params:,} parameters, {data}
 
 Trained with Paretune. Its input is `images`, `{shape}`, in [0, 1]{ground}: {order}.
-The C functions that take bytes take the same values in the same order, 0 to 255.
 Its output is `logits`, the largest of which is the class: {classes}.
 
 | | |

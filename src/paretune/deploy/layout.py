@@ -1,4 +1,4 @@
-"""The meaning of the numbers of an image, in the words that a card and a C header
+"""The meaning of the numbers of an image, in the words that a card and a C program
 need.
 """
 
@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from itertools import starmap
 
 from paretune.data.signals import ValueRange
+from paretune.deploy.c_input import DEFAULT_INPUT, CInput, Numbers
 from paretune.deploy.c_text import as_string, in_comment
+from paretune.layers.types import Shape
 
 PLANES = {1: "grey", 3: "red, green, blue"}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """An image is ``channels`` planes of ``height`` rows of ``width`` values.
+    """An image is ``channels`` planes of ``height`` rows of ``width`` values, which lie
+    in the order of ``c_input``.
 
     ``is_ink`` has bright ink on a dark ground, as MNIST. ``class_names`` are in the
     order of the logits. A signal has the range of ``values`` that is 0 to 1.
@@ -27,11 +30,26 @@ class Layout:
     is_ink: bool
     class_names: Sequence[str]
     values: ValueRange | None = None
+    c_input: CInput = DEFAULT_INPUT
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width."""
+        return self.channels, self.height, self.width
 
     @property
     def size(self) -> int:
         """Numbers of an image."""
-        return self.channels * self.height * self.width
+        return self.c_input.count_numbers(self.shape)
+
+    @property
+    def range(self) -> str:
+        """What the numbers are, in words."""
+        if self.c_input.is_packed:
+            return "RGB565: red in the upper 5 bits, green in 6, blue in the lower 5"
+        if self.c_input.numbers is Numbers.FLOATS:
+            return f"0 to 1{self.ground}"
+        return f"0 to 255{self.ground}"
 
     @property
     def order(self) -> str:
@@ -41,15 +59,21 @@ class Layout:
         rows = f"row by row from the top ({self.height} rows of {self.width})"
         if self.channels == 1:
             return f"grey, {rows}"
+        if self.c_input.is_packed:
+            return f"pixel after pixel, {rows}"
         planes = PLANES.get(self.channels, "in the order of the training images")
-        return f"channel after channel ({planes}), each {rows}"
+        if self.c_input.is_planar:
+            return f"channel after channel ({planes}), each {rows}"
+        return f"the channels of each pixel side by side ({planes}), {rows}"
 
     @property
     def _signal_order(self) -> str:
         values = f"{self.width} values in their order"
         if self.channels == 1:
             return values
-        return f"{self.channels} channels one after another, each {values}"
+        if self.c_input.is_planar:
+            return f"{self.channels} channels one after another, each {values}"
+        return f"{values}, the {self.channels} channels of each side by side"
 
     @property
     def ground(self) -> str:
@@ -61,9 +85,11 @@ class Layout:
     @property
     def index(self) -> str:
         """Where a value is, as C has it."""
-        if self.channels == 1:
+        if self.channels == 1 or self.c_input.is_packed:
             return f"row * {self.width} + column"
-        return f"(channel * {self.height} + row) * {self.width} + column"
+        if self.c_input.is_planar:
+            return f"(channel * {self.height} + row) * {self.width} + column"
+        return f"(row * {self.width} + column) * {self.channels} + channel"
 
     @property
     def classes(self) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from paretune.data import load as load_images
 from paretune.data.images import Images, Scaling
 from paretune.data.signals import ValueRange
+from paretune.deploy.c_input import DEFAULT_INPUT, CInput
 from paretune.deploy.ink import measure_ink_share
 from paretune.deploy.layout import Layout
 from paretune.errors import ExportError
@@ -79,13 +80,13 @@ class Deployable:
         channels, height, width = self.samples.shape[1:]
         return channels, height, width
 
-    def layout(self, classes: int) -> Layout:
-        """The meaning of the numbers of an image; the names of ``classes`` without any
-        are their numbers.
+    def layout(self, classes: int, c_input: CInput = DEFAULT_INPUT) -> Layout:
+        """The meaning of the numbers of an image in the order of ``c_input``; by
+        default in that of ONNX. The names of ``classes`` without any are their numbers.
         """
         is_ink = self.fits_by == "ink" and self.image_shape[0] == 1
         names = self.class_names or [str(number) for number in range(classes)]
-        return Layout(*self.image_shape, is_ink, names, self.values)
+        return Layout(*self.image_shape, is_ink, names, self.values, c_input)
 
     @property
     def single_view(self) -> "Deployable":
@@ -116,8 +117,12 @@ class Deployable:
 
     def logits(self) -> NDArray[np.float32]:
         """Torch's logits of the samples ``(N, classes)``."""
+        return self.logits_of(self.samples)
+
+    def logits_of(self, images: Tensor) -> NDArray[np.float32]:
+        """Torch's logits ``(N, classes)`` of images ``(N, C, H, W)`` in [0, 1]."""
         with torch.inference_mode():
-            outputs: NDArray[np.float32] = self.net(self.samples).numpy()
+            outputs: NDArray[np.float32] = self.net(images).numpy()
         return outputs
 
 
@@ -163,6 +168,12 @@ def count_same_classes(
     return int(is_largest.sum())
 
 
+def find_bound(expected: NDArray[np.float32]) -> float:
+    """How much a logit may differ from one of the ``expected`` ones."""
+    largest_logit = float(np.abs(expected).max(initial=0.0))
+    return LARGEST_DIFFERENCE * max(1.0, largest_logit)
+
+
 def check_same_outputs(
     what: str, outputs: NDArray[np.float32], expected: NDArray[np.float32]
 ) -> float:
@@ -177,8 +188,7 @@ def check_same_outputs(
         difference = float(np.abs(outputs - expected).max())
     if difference < float("inf"):
         n_others -= count_same_classes(outputs.argmax(1), expected)
-    largest_logit = float(np.abs(expected).max(initial=0.0))
-    bound = LARGEST_DIFFERENCE * max(1.0, largest_logit)
+    bound = find_bound(expected)
     is_near = difference <= bound  # not if it is no number
     if not is_near or n_others:
         raise ExportError(

@@ -1,3 +1,16 @@
+/* kernel real */
+/* A constant number. An AVR reads it from flash. */
+static inline float KERNEL_real(const float *at) {
+#ifdef __AVR__
+  return pgm_read_float(at);
+#else
+  return *at;
+#endif
+}
+
+/* kernel nearest */
+static int32_t KERNEL_nearest(int32_t at, int32_t size) { return at < 0 ? 0 : at < size ? at : size - 1; }
+
 /* kernel conv2d: in is (channels, height, width), out (maps, rows, columns), w (maps, fan, kh, kw), b (maps) or none.
    Map m reads the fan channels of its group. Each output is one sum over its window; zeros outside are skipped. */
 static void KERNEL_conv2d(const float *in, float *out, const float *w, const float *b, int32_t channels, int32_t height,
@@ -7,7 +20,7 @@ static void KERNEL_conv2d(const float *in, float *out, const float *w, const flo
   for (int32_t m = 0; m < maps; m++)
     for (int32_t r = 0; r < rows; r++)
       for (int32_t c = 0; c < columns; c++) {
-        float sum = b ? b[m] : 0.0f;
+        float sum = b ? KERNEL_real(b + m) : 0.0f;
         for (int32_t f = 0; f < fan; f++)
           for (int32_t y = 0; y < kh; y++) {
             const int32_t row = r * sh + y - ph;
@@ -15,7 +28,8 @@ static void KERNEL_conv2d(const float *in, float *out, const float *w, const flo
             for (int32_t x = 0; x < kw; x++) {
               const int32_t column = c * sw + x - pw;
               if (column < 0 || column >= width) continue;
-              sum += in[((m / per * fan + f) * height + row) * width + column] * w[((m * fan + f) * kh + y) * kw + x];
+              sum += in[((m / per * fan + f) * height + row) * width + column] *
+                     KERNEL_real(w + ((m * fan + f) * kh + y) * kw + x);
             }
           }
         out[(m * rows + r) * columns + c] = sum;
@@ -27,8 +41,8 @@ static void KERNEL_conv2d(const float *in, float *out, const float *w, const flo
 static void KERNEL_linear(const float *in, float *out, const float *w, const float *b, int32_t inputs,
                           int32_t outputs) {
   for (int32_t o = 0; o < outputs; o++) {
-    float sum = b ? b[o] : 0.0f;
-    for (int32_t i = 0; i < inputs; i++) sum += in[i] * w[o * inputs + i];
+    float sum = b ? KERNEL_real(b + o) : 0.0f;
+    for (int32_t i = 0; i < inputs; i++) sum += in[i] * KERNEL_real(w + o * inputs + i);
     out[o] = sum;
   }
 }
@@ -67,25 +81,30 @@ static void KERNEL_mean_pool2d(const float *in, float *out, int32_t channels, in
       }
 }
 
-/* kernel squares: pixels is (width), step bytes apart: a row of a channel; out is (channels, rows, columns). Each output
+/* kernel image: pixels is (columns), step numbers apart: a row of a channel; out is (channels, rows, columns): each pixel, as
+   a number in [0, 1], times a factor. */
+static void KERNEL_image(const INPUT *pixels, int32_t step, int32_t row, int32_t channel, float *out, int32_t rows,
+                         int32_t columns, float factor) {
+  for (int32_t c = 0; c < columns; c++)
+    out[(channel * rows + row) * columns + c] = PIXEL(pixels[c * step], channel) / UNIT * factor;
+}
+
+/* kernel squares: pixels is (width), step numbers apart: a row of a channel; out is (channels, rows, columns). Each output
    adds up the pixels of its window, down rows and across columns, the last row of which makes it their mean in [0, 1].
    Rows below the last window are not read. */
-static void KERNEL_squares(const uint8_t *pixels, int32_t step, int32_t row, int32_t channel, float *out, int32_t rows,
+static void KERNEL_squares(const INPUT *pixels, int32_t step, int32_t row, int32_t channel, float *out, int32_t rows,
                            int32_t columns, int32_t down, int32_t across) {
   if (row >= rows * down) return;
   float *const means = out + (channel * rows + row / down) * columns;
   for (int32_t c = 0; c < columns; c++) {
-    int32_t sum = 0;
-    for (int32_t x = 0; x < across; x++) sum += pixels[(c * across + x) * step];
-    means[c] = (row % down ? means[c] : 0.0f) + (float)sum;
-    if (row % down == down - 1) means[c] /= 255.0f * (float)(down * across);
+    float sum = row % down ? means[c] : 0.0f;
+    for (int32_t x = 0; x < across; x++) sum += PIXEL(pixels[(c * across + x) * step], channel);
+    means[c] = row % down == down - 1 ? sum / (UNIT * (float)(down * across)) : sum;
   }
 }
 
 /* kernel pad: in is (channels, height, width), out (maps, rows, columns); in begins at (front, top, left) of out.
    Negative ones cut. Places outside of in hold value, or, with repeat, the nearest of in. */
-static int32_t KERNEL_nearest(int32_t at, int32_t size) { return at < 0 ? 0 : at < size ? at : size - 1; }
-
 static void KERNEL_pad(const float *in, float *out, int32_t channels, int32_t height, int32_t width, int32_t maps,
                        int32_t rows, int32_t columns, int32_t front, int32_t top, int32_t left, int32_t repeat,
                        float value) {
@@ -103,7 +122,8 @@ static void KERNEL_pad(const float *in, float *out, int32_t channels, int32_t he
 static void KERNEL_affine(const float *in, float *out, const float *factor, const float *shift, int32_t channels,
                           int32_t size) {
   for (int32_t m = 0; m < channels; m++)
-    for (int32_t i = 0; i < size; i++) out[m * size + i] = in[m * size + i] * factor[m] + shift[m];
+    for (int32_t i = 0; i < size; i++)
+      out[m * size + i] = in[m * size + i] * KERNEL_real(factor + m) + KERNEL_real(shift + m);
 }
 
 /* kernel map_mean: in is (channels, size), out (channels). */
@@ -131,7 +151,7 @@ static void KERNEL_prelu(const float *in, float *out, const float *slopes, int32
   for (int32_t m = 0; m < channels; m++)
     for (int32_t i = 0; i < size; i++) {
       const float value = in[m * size + i];
-      out[m * size + i] = value > 0.0f ? value : value * slopes[slope_count > 1 ? m : 0];
+      out[m * size + i] = value > 0.0f ? value : value * KERNEL_real(slopes + (slope_count > 1 ? m : 0));
     }
 }
 
@@ -181,7 +201,8 @@ static void KERNEL_group_norm(const float *in, float *out, const float *w, const
   const int32_t part = channels / groups * size;
   for (int32_t g = 0; g < groups; g++) KERNEL_normalise(in + g * part, out + g * part, part, eps);
   for (int32_t m = 0; m < channels; m++)
-    for (int32_t i = 0; i < size; i++) out[m * size + i] = out[m * size + i] * (w ? w[m] : 1.0f) + (b ? b[m] : 0.0f);
+    for (int32_t i = 0; i < size; i++)
+      out[m * size + i] = out[m * size + i] * (w ? KERNEL_real(w + m) : 1.0f) + (b ? KERNEL_real(b + m) : 0.0f);
 }
 
 /* kernel instance_norm: in and out are (channels, size), w and b (channels) or none. */
@@ -189,12 +210,14 @@ static void KERNEL_instance_norm(const float *in, float *out, const float *w, co
                                  int32_t size, float eps) {
   for (int32_t m = 0; m < channels; m++) {
     KERNEL_normalise(in + m * size, out + m * size, size, eps);
-    for (int32_t i = 0; i < size; i++) out[m * size + i] = out[m * size + i] * (w ? w[m] : 1.0f) + (b ? b[m] : 0.0f);
+    for (int32_t i = 0; i < size; i++)
+      out[m * size + i] = out[m * size + i] * (w ? KERNEL_real(w + m) : 1.0f) + (b ? KERNEL_real(b + m) : 0.0f);
   }
 }
 
 /* kernel layer_norm: in and out are (size), w and b (size) or none. */
 static void KERNEL_layer_norm(const float *in, float *out, const float *w, const float *b, int32_t size, float eps) {
   KERNEL_normalise(in, out, size, eps);
-  for (int32_t i = 0; i < size; i++) out[i] = out[i] * (w ? w[i] : 1.0f) + (b ? b[i] : 0.0f);
+  for (int32_t i = 0; i < size; i++)
+    out[i] = out[i] * (w ? KERNEL_real(w + i) : 1.0f) + (b ? KERNEL_real(b + i) : 0.0f);
 }

@@ -1,3 +1,22 @@
+/* kernel byte */
+/* A constant number. An AVR reads it from flash. */
+static inline int8_t KERNEL_byte(const int8_t *at) {
+#ifdef __AVR__
+  return (int8_t)pgm_read_byte(at);
+#else
+  return *at;
+#endif
+}
+
+/* kernel long */
+static inline int32_t KERNEL_long(const int32_t *at) {
+#ifdef __AVR__
+  return (int32_t)pgm_read_dword(at);
+#else
+  return *at;
+#endif
+}
+
 /* kernel scaled */
 /* value * factor / 2^shift, to the nearest whole number; up to 2^62, so it is clipped before it is made smaller. */
 static inline int64_t KERNEL_scaled(int32_t value, int32_t factor, int32_t shift) {
@@ -36,17 +55,20 @@ static inline int32_t KERNEL_kept(int32_t sum, int32_t factor, int32_t shift, in
   return (int32_t)(KERNEL_scaled(sum, factor, shift) + zero);
 }
 
-/* kernel image: pixels and out are (size), in the order of the image: (channels, height, width). */
-static void KERNEL_image(const uint8_t *pixels, int8_t *out, int32_t size, int32_t factor, int64_t offset,
-                         int32_t shift) {
-  for (int32_t i = 0; i < size; i++) out[i] = KERNEL_clipped(((int64_t)pixels[i] * factor + offset) >> shift);
+/* kernel image: pixels is (columns), step numbers apart: a row of a channel; out is (channels, rows, columns). */
+static void KERNEL_image(const INPUT *pixels, int32_t step, int32_t row, int32_t channel, int8_t *out, int32_t rows,
+                         int32_t columns, int32_t factor, int64_t offset, int32_t shift) {
+  for (int32_t c = 0; c < columns; c++) {
+    const int64_t fine = (int64_t)PIXEL(pixels[c * step], channel) * factor + offset;
+    out[(channel * rows + row) * columns + c] = KERNEL_clipped(fine >> shift);
+  }
 }
 
-/* kernel squares: pixels is (width), step bytes apart: a row of a channel; out is (channels, rows, columns), sums (channels,
-   2, columns): the lower and the upper bytes of the sums of the windows, down rows and across columns, that are not
-   complete. The last row brings the sum of a window to the steps of its mean, rounded once. Rows below the last window are
-   not read. */
-static void KERNEL_squares(const uint8_t *pixels, int32_t step, int32_t row, int32_t channel, int8_t *out, int8_t *sums,
+/* kernel squares: pixels is (width), step numbers apart: a row of a channel; out is (channels, rows, columns), sums
+   (channels, 2, columns): the lower and the upper bytes of the sums of the windows, down rows and across columns, that are
+   not complete. The last row brings the sum of a window to the steps of its mean, rounded once. Rows below the last window
+   are not read. */
+static void KERNEL_squares(const INPUT *pixels, int32_t step, int32_t row, int32_t channel, int8_t *out, int8_t *sums,
                            int32_t rows, int32_t columns, int32_t down, int32_t across, int32_t factor,
                            int64_t offset, int32_t shift) {
   if (row >= rows * down) return;
@@ -54,7 +76,7 @@ static void KERNEL_squares(const uint8_t *pixels, int32_t step, int32_t row, int
   uint8_t *const lower = (uint8_t *)sums + 2 * channel * columns, *const upper = lower + columns;
   for (int32_t c = 0; c < columns; c++) {
     int32_t sum = row % down ? lower[c] + INT32_C(256) * upper[c] : 0;
-    for (int32_t x = 0; x < across; x++) sum += pixels[(c * across + x) * step];
+    for (int32_t x = 0; x < across; x++) sum += PIXEL(pixels[(c * across + x) * step], channel);
     lower[c] = (uint8_t)(sum & 255);
     upper[c] = (uint8_t)(sum >> 8);
     if (row % down == down - 1) means[c] = KERNEL_clipped(((int64_t)sum * factor + offset) >> shift);
@@ -72,7 +94,7 @@ static void KERNEL_conv2d(const int8_t *in, OUT *out, const int8_t *w, const int
   for (int32_t m = 0; m < maps; m++)
     for (int32_t r = 0; r < rows; r++)
       for (int32_t c = 0; c < columns; c++) {
-        int32_t sum = b[m];
+        int32_t sum = KERNEL_long(b + m);
         for (int32_t f = 0; f < fan; f++)
           for (int32_t y = 0; y < kh; y++) {
             const int32_t row = r * sh + y - ph;
@@ -81,10 +103,11 @@ static void KERNEL_conv2d(const int8_t *in, OUT *out, const int8_t *w, const int
               const int32_t column = c * sw + x - pw;
               if (column < 0 || column >= width) continue;
               const int32_t value = in[((m / per * fan + f) * height + row) * width + column] - zero_in;
-              sum += value * w[((m * fan + f) * kh + y) * kw + x];
+              sum += value * KERNEL_byte(w + ((m * fan + f) * kh + y) * kw + x);
             }
           }
-        out[(m * rows + r) * columns + c] = STORE(sum, factors[m], shifts[m], zero_out, slope);
+        out[(m * rows + r) * columns + c] =
+          STORE(sum, KERNEL_long(factors + m), KERNEL_byte(shifts + m), zero_out, slope);
       }
 }
 
@@ -93,9 +116,9 @@ static void KERNEL_linear(const int8_t *in, OUT *out, const int8_t *w, const int
                           const int8_t *shifts, int32_t zero_in, int32_t zero_out, int32_t slope, int32_t inputs,
                           int32_t outputs) {
   for (int32_t o = 0; o < outputs; o++) {
-    int32_t sum = b[o];
-    for (int32_t i = 0; i < inputs; i++) sum += (in[i] - zero_in) * w[o * inputs + i];
-    out[o] = STORE(sum, factors[o], shifts[o], zero_out, slope);
+    int32_t sum = KERNEL_long(b + o);
+    for (int32_t i = 0; i < inputs; i++) sum += (in[i] - zero_in) * KERNEL_byte(w + o * inputs + i);
+    out[o] = STORE(sum, KERNEL_long(factors + o), KERNEL_byte(shifts + o), zero_out, slope);
   }
 }
 
@@ -142,8 +165,9 @@ static void KERNEL_affine(const int8_t *in, int8_t *out, const int32_t *factors,
                           int32_t size) {
   for (int32_t m = 0; m < channels; m++)
     for (int32_t i = 0; i < size; i++) {
-      const int64_t product = (int64_t)(in[m * size + i] - zero_in) * factors[m];
-      out[m * size + i] = KERNEL_sloped(KERNEL_fine(product, shifts[m]) + added[m], zero_out, slope);
+      const int64_t product = (int64_t)(in[m * size + i] - zero_in) * KERNEL_long(factors + m);
+      const int64_t fine = KERNEL_fine(product, KERNEL_byte(shifts + m)) + KERNEL_long(added + m);
+      out[m * size + i] = KERNEL_sloped(fine, zero_out, slope);
     }
 }
 
@@ -177,7 +201,7 @@ static void KERNEL_leaky_relu(const int8_t *in, int8_t *out, int32_t zero_in, in
 
 /* kernel table: in and out are (size), values (256), from what -128 becomes to what 127 becomes. */
 static void KERNEL_table(const int8_t *in, int8_t *out, const int8_t *values, int32_t size) {
-  for (int32_t i = 0; i < size; i++) out[i] = values[in[i] + 128];
+  for (int32_t i = 0; i < size; i++) out[i] = KERNEL_byte(values + in[i] + 128);
 }
 
 /* kernel add_values: a, b and out are (size). */

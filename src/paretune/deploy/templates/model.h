@@ -3,76 +3,52 @@
  * {{ line }}
 {% endfor %}
  *
-{% include "input.h" %}
+ * int32_t {{ name }}_predict(const {{ layout.c_input.ctype }} *image, {{ logit }} *logits, void *memory)
  *
- * {{ name }}_logits(image, logits): image holds the same values in the same order as floats in [0, 1], byte / 255;
- * logits gets {{ classes }} floats, the largest of which is the class. Not reentrant: it works in one static block
- * of {{ memory * 4 }} bytes{{ ", and in a copy of the image" if reach }}. Weights: {{ n_weights * 4 }} bytes of constants.
-{% if rows %}
-{% include "rows_comment.h" %}
+ * is the number of an image's class, and fills the logits.
+ *
+{% include "words.h" %}
+{% if has_rows %}
+{% include "rows.h" %}
 {% endif %}
  */
-{% include "guard.h" %}
+#ifndef {{ guard }}
+#define {{ guard }}
 
-#include <math.h>
+#ifdef {{ prefix }}_CLASSES
+#error "the prefix {{ name }}_ is taken by another model (upper and lower case count as one); export one of the two under another name"
+#endif
+#define {{ prefix }}_CHANNELS {{ layout.channels }}
+#define {{ prefix }}_HEIGHT {{ layout.height }}
+#define {{ prefix }}_WIDTH {{ layout.width }}
+#define {{ prefix }}_INPUT_SIZE {{ layout.size }}
+#define {{ prefix }}_CLASSES {{ classes }}
+#define {{ prefix }}_MEMORY_BYTES {{ memory_bytes }}
+#define {{ prefix }}_FLASH_BYTES {{ flash_bytes }}
+#define {{ prefix }}_CLASS_NAMES { \
+{% for class_name in layout.c_names %}
+  {{ class_name }}{{ "," if not loop.last }} \
+{% endfor %}
+}
+
 #include <stdint.h>
 
-{% for label, array in weights.items() %}
-static const {{ array.ctype }} {{ name }}_{{ label }}[{{ array.size }}] = {
-  {{ array.text }}
-};
-{% endfor %}
-static float {{ name }}_memory[{{ memory }}];
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-{% for kernel in kernels %}
-{{ kernel | replace("KERNEL_", internal) }}
-
-{% endfor %}
-{% if rows %}
-static void {{ internal }}network(float *logits) {
+int32_t {{ name }}_predict(const {{ layout.c_input.ctype }} *image, {{ logit }} *logits, void *memory);
+{% if has_rows %}
+{% if layout.c_input.is_planar %}
+void {{ name }}_row(int32_t row, int32_t channel, const {{ layout.c_input.ctype }} *numbers, int32_t step, void *memory);
 {% else %}
-static void {{ name }}_{{ "once" if reach else "logits" }}(const float *image, float *logits) {
+void {{ name }}_row(int32_t row, const {{ layout.c_input.ctype }} *numbers, void *memory);
 {% endif %}
-  float *const memory = {{ name }}_memory;
-{% for label in weights %}
-  const float *const {{ label }} = {{ name }}_{{ label }};
-{% endfor %}
-{% for call in calls %}
-  {{ internal }}{{ call }}
-{% endfor %}
-  for (int32_t i = 0; i < {{ classes }}; i++) logits[i] = memory[{{ result }} + i];
-}
-
-{% if reach %}
-{% set pixel, logit, total = "float", "float", "float" %}
-{% include "looks.h" %}
-
+int32_t {{ name }}_finish({{ logit }} *logits, void *memory);
 {% endif %}
-{% if rows %}
-static inline void {{ name }}_logits(const float *image, float *logits) {
-  float *const memory = {{ name }}_memory;
-  {{ internal }}{{ pooling }}
-  {{ internal }}network(logits);
-}
 
-{% set number, logit = "float", "float" %}
-{% include "rows.h" %}
-
-static inline int32_t {{ name }}_class(const uint8_t *pixels) {
-  static float logits[{{ classes }}];
-  float *const memory = {{ name }}_memory;
-{% include "whole.h" %}
-  return {{ name }}_finish(logits);
+#ifdef __cplusplus
 }
-{% else %}
-static inline int32_t {{ name }}_class(const uint8_t *pixels) {
-  static float image[{{ layout.size }}], logits[{{ classes }}];
-  int32_t best = 0;
-  for (int32_t i = 0; i < {{ layout.size }}; i++) image[i] = (float)pixels[i] / 255.0f;
-  {{ name }}_logits(image, logits);
-  for (int32_t i = 1; i < {{ classes }}; i++) if (logits[i] > logits[best]) best = i;
-  return best;
-}
-{% endif %}
+#endif
 
 #endif
