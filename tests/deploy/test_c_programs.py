@@ -17,6 +17,7 @@ from deploy.test_int8 import in_int8
 from paretune.data.images import Scaling
 from paretune.deploy.c_files import CFiles
 from paretune.deploy.c_float import write_c
+from paretune.deploy.c_images import encode
 from paretune.deploy.c_input import DEFAULT_INPUT, CInput, Numbers, Order
 from paretune.deploy.c_int8 import write_c_int8
 from paretune.deploy.c_program import run_c
@@ -316,7 +317,7 @@ def test_an_image_in_colours_has_one_class_in_every_order(tmp_path):
     for order in (Order.CHW, Order.HWC):
         files = files_of(tmp_path, order, CInput(order))
         write_c(model, files, "a test")
-        logits[order] = run_c(files, files.c_input.encode(pictures.numpy()))
+        logits[order] = run_c(files, encode(pictures.numpy(), files.c_input))
     expected = model.logits_of(pictures).argmax(1)
 
     assert (logits[Order.CHW] == logits[Order.HWC]).all(axis=1).sum() == 50

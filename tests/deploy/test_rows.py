@@ -17,6 +17,7 @@ from paretune import models
 from paretune.data.images import Images, Scaling
 from paretune.deploy.c_files import CFiles
 from paretune.deploy.c_float import write_c
+from paretune.deploy.c_images import encode
 from paretune.deploy.c_input import CInput, Order
 from paretune.deploy.c_int8 import write_c_int8
 from paretune.deploy.c_kernels import read_kernels
@@ -158,7 +159,7 @@ def test_rows_of_a_camera_give_the_whole_numbers_of_the_whole_image(
 ):
     files = whole_in(tmp_path, order)
     write_whole(of_settings(image_pool=image_pool), files)
-    whole = run_c(files, files.c_input.encode((PIXELS / 255).numpy()))
+    whole = run_c(files, encode((PIXELS / 255).numpy(), files.c_input))
 
     logits, classes = run_rows(files, language)
 

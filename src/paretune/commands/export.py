@@ -420,13 +420,14 @@ def _count_same_classes(model: "Deployable", whole: Path, files: "CFiles") -> in
     Raises :class:`~paretune.errors.ExportError` for fewer than :data:`AGREEMENT` of
     them, where that is more than one that differs.
     """
+    from paretune.deploy.c_images import encode, see
     from paretune.deploy.c_program import run_c
     from paretune.deploy.model import count_same_classes
     from paretune.deploy.runtime import Runtime
 
     images = model.samples.numpy()
-    logits = Runtime(whole).logits(files.c_input.see(images))
-    classes = run_c(files, files.c_input.encode(images)).argmax(1)
+    logits = Runtime(whole).logits(see(images, files.c_input))
+    classes = run_c(files, encode(images, files.c_input)).argmax(1)
     same = count_same_classes(classes, logits)
     if len(images) - same > max(1, (1 - AGREEMENT) * len(images)):
         raise ExportError(

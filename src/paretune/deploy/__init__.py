@@ -11,8 +11,9 @@ All but safetensors and the card come from the network's operations
 * Whole numbers: ``quantise`` has onnxruntime round an ONNX file, ``int8_reader`` puts
   its steps beside the operations, ``c_int8`` writes the program, ``c_int8_calls``,
   ``c_int8_sums`` and ``c_int8_values`` the calls.
-* Both programs: ``c_files`` names their files, ``c_input`` is what they take; the C
-  functions are in ``templates``, ``c_kernels`` chooses them, ``c_template`` renders,
-  ``c_program`` compiles and measures.
+* Both programs: ``c_files`` names their files, ``c_input`` is what they take,
+  ``c_images`` images in that form; the C functions are in ``templates``,
+  ``c_kernels`` chooses them, ``c_template`` renders, ``c_program`` compiles and
+  measures.
 * Reading: ``runtime`` runs a file, ``picture`` and ``centring`` place pictures.
 """

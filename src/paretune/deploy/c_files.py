@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from paretune.deploy.c_input import DEFAULT_INPUT, CInput, Numbers
 from paretune.deploy.c_text import c_name
 
@@ -87,6 +85,6 @@ class CFiles:
         return "int32_t" if self.is_whole else "float"
 
     @property
-    def logit_dtype(self) -> type[np.generic]:
-        """The type of a logit."""
-        return np.int32 if self.is_whole else np.float32
+    def logit_dtype(self) -> str:
+        """The type of a logit, as numpy calls it."""
+        return "int32" if self.is_whole else "float32"

@@ -10,6 +10,7 @@ import torch
 from paretune.atomic import all_or_nothing
 from paretune.deploy.c_calls import Calls
 from paretune.deploy.c_files import CFiles
+from paretune.deploy.c_images import encode, see
 from paretune.deploy.c_kernels import choose_kernels
 from paretune.deploy.c_program import run_c, run_test
 from paretune.deploy.c_template import CNetwork, write_program, write_test
@@ -32,8 +33,8 @@ def write_c(model: Deployable, files: CFiles, about: str) -> float:
     c_input = files.c_input
     c_input.require_shape(model.image_shape, is_signal=model.values is not None)
     images = model.samples.numpy()
-    inputs = c_input.encode(images)
-    expected = model.logits_of(torch.from_numpy(c_input.see(images)))
+    inputs = encode(images, c_input)
+    expected = model.logits_of(torch.from_numpy(see(images, c_input)))
     network = _write_network(model, files)
     with all_or_nothing(files.folder) as folder:
         staged = files.move_to(folder)

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-from numpy.typing import NDArray
-
 from paretune.errors import ConfigError, ExportError
 from paretune.layers.types import Shape
 
@@ -53,18 +50,18 @@ class CInput:
         return self.order is Order.CHW
 
     @property
-    def dtype(self) -> type[np.generic]:
-        """The type of a number."""
+    def dtype(self) -> str:
+        """The type of a number, as numpy calls it."""
         if self.is_packed:
-            return np.uint16
-        return np.uint8 if self.numbers is Numbers.PIXELS else np.float32
+            return "uint16"
+        return "uint8" if self.numbers is Numbers.PIXELS else "float32"
 
     @property
     def ctype(self) -> str:
         """The type of a number in C."""
         if self.numbers is Numbers.FLOATS:
             return "float"
-        return f"{np.dtype(self.dtype).name}_t"
+        return f"{self.dtype}_t"
 
     def count_numbers(self, shape: Shape) -> int:
         """Numbers of an image of this ``shape`` ``(C, H, W)``."""
@@ -84,25 +81,6 @@ class CInput:
         """From a pixel of a row to the next one, in numbers."""
         return channels if self.order is Order.HWC else 1
 
-    def encode(self, images: NDArray[np.float32]) -> NDArray[np.generic]:
-        """Images ``(N, C, H, W)`` in [0, 1] as the program takes them, ``(N,
-        numbers)``.
-        """
-        if self.is_packed:
-            return pack(images)
-        ordered = images if self.is_planar else images.transpose(0, 2, 3, 1)
-        flat = np.ascontiguousarray(ordered).reshape(len(images), -1)
-        if self.numbers is Numbers.FLOATS:
-            return flat.astype(np.float32)
-        return round_to_bytes(flat)
-
-    def see(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The images ``(N, C, H, W)`` that :meth:`encode` stands for, in [0, 1]."""
-        if self.numbers is Numbers.FLOATS:
-            return images
-        pixels = unpack(images) if self.is_packed else round_to_bytes(images)
-        return pixels.astype(np.float32) / np.float32(255)
-
     def require_shape(self, shape: Shape, *, is_signal: bool = False) -> None:
         """Raise :class:`~paretune.errors.ExportError` for images ``(C, H, W)`` that
         have no such form.
@@ -119,32 +97,5 @@ class CInput:
 DEFAULT_INPUT = CInput()  # that of the ONNX file, as bytes
 
 PICTURES = {1: "grey pictures"}  # what those are that are not in colours
-BITS = {"red": (11, 5), "green": (5, 6), "blue": (0, 5)}  # where, and how many
-
-
-def round_to_bytes(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Numbers in [0, 1] as the nearest of 0 to 255."""
-    return np.rint(images * 255).astype(np.uint8)
-
-
-def pack(images: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Images ``(N, 3, H, W)`` in [0, 1] in RGB565, ``(N, H * W)``: the upper bits of
-    each channel.
-    """
-    pixels = round_to_bytes(images).astype(np.uint16)
-    packed = np.zeros_like(pixels[:, 0])
-    for channel, (place, bits) in enumerate(BITS.values()):
-        packed |= pixels[:, channel] >> (8 - bits) << place
-    return packed.reshape(len(images), -1)
-
-
-def unpack(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The bytes ``(N, 3, H, W)`` that images in [0, 1] have after RGB565: the upper
-    bits of each channel, repeated in its lower ones.
-    """
-    pixels = round_to_bytes(images)
-    seen = np.empty_like(pixels)
-    for channel, (_, bits) in enumerate(BITS.values()):
-        upper = pixels[:, channel] >> (8 - bits)
-        seen[:, channel] = upper << (8 - bits) | upper >> (2 * bits - 8)
-    return seen
+# Of RGB565, from where on and how many.
+BITS = {"red": (11, 5), "green": (5, 6), "blue": (0, 5)}

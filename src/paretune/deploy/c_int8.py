@@ -11,6 +11,7 @@ from typing import NamedTuple
 from paretune.atomic import all_or_nothing
 from paretune.deploy.c_files import CFiles
 from paretune.deploy.c_float import REFERENCES
+from paretune.deploy.c_images import encode
 from paretune.deploy.c_int8_calls import (
     WRITTEN,
     require_written,
@@ -57,7 +58,7 @@ def write_c_int8(
     plan = _plan_memory(network)
     program = Int8Program(network, plan)
     written = _write_network(program, model, files)
-    inputs = files.c_input.encode(model.samples[:REFERENCES].numpy())
+    inputs = encode(model.samples[:REFERENCES].numpy(), files.c_input)
     with all_or_nothing(files.folder) as folder:
         staged = files.move_to(folder)
         write_program(written, model, staged, about, network.nodes[-1].size)

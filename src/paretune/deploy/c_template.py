@@ -18,7 +18,7 @@ from paretune.deploy.model import Deployable, find_bound
 from paretune.operations.types import ONE_EACH, RowsColumns
 
 GUARD = "PARETUNE_GUARD"  # where a header's own stands, which is drawn from its text
-ALIGNED_BYTES = {"int8_t": 1, "float": 4, "int64_t": 8}
+NUMBER_BYTES = {"int8_t": 1, "float": 4, "int64_t": 8}
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def find_block(model: Deployable, files: CFiles, memory: int, classes: int) -> B
     """
     number = "int8_t" if files.is_whole else "float"
     if not model.net.views:
-        n_bytes = memory * ALIGNED_BYTES[number]
+        n_bytes = memory * NUMBER_BYTES[number]
         return Block(number, memory, n_bytes)
     total = "int64_t" if files.is_whole else "float"
     values = memory + prod(model.image_shape)
-    n_bytes = classes * ALIGNED_BYTES[total] + values * ALIGNED_BYTES[number]
-    return Block(total, -(-n_bytes // ALIGNED_BYTES[total]), n_bytes)
+    n_bytes = classes * NUMBER_BYTES[total] + values * NUMBER_BYTES[number]
+    return Block(total, -(-n_bytes // NUMBER_BYTES[total]), n_bytes)
 
 
 def write_program(
