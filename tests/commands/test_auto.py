@@ -87,10 +87,10 @@ def test_one_command_leads_from_data_to_confirmed_models(done):
     assert {row["seeds"] for row in confirmed} == {"2"}
     assert REPORT | {"confirmed.csv", "auto.json"} <= list_files(written)
     for row in confirmed:
-        names = {
-            f"{row['params']}{ending}" for ending in (".onnx", "_c", ".md", ".yaml")
-        }
+        names = {f"{row['params']}{suffix}" for suffix in (".onnx", ".md", ".yaml")}
         assert names <= list_files(written / "models")
+        program = list_files(written / f"models/{row['params']}_c")
+        assert {f"model_{row['params']}.c", "Makefile"} <= program
 
 
 def test_the_test_set_is_read_by_the_confirmations_alone(done):

@@ -346,6 +346,31 @@ def test_rgb565_is_for_pictures_in_colours(channels, signal, what):
         CInput(Order.RGB565).require_shape((channels, 1, 9), is_signal=signal)
 
 
+CPP_MAIN = """
+#include <cstdio>
+#include "net.h"
+int main() {
+  static const uint8_t image[NET_INPUT_SIZE] = { 0 };
+  float logits[NET_CLASSES];
+  std::printf("%d", net_predict(image, logits, nullptr) < NET_CLASSES);
+}
+"""
+
+
+def test_a_program_in_cpp_links_with_the_code_in_c(tmp_path):
+    files = files_of(tmp_path)
+    write_c(of_shape(1, 4, 4), files, "a test")
+    (tmp_path / "main.cpp").write_text(CPP_MAIN)
+    for command in (
+        f"gcc -std=c99 -c {files.code} -o net.o",
+        f"g++ -I{files.folder} main.cpp net.o -o main -lm",
+    ):
+        subprocess.run(command.split(), cwd=tmp_path, check=True)
+    said = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout
+
+    assert said == b"1"
+
+
 CALLER = """
 #include <stdio.h>
 #include "net.h"

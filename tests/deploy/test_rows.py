@@ -235,6 +235,35 @@ def test_a_network_of_ones_own_is_pooled_too(tmp_path, views):
     assert write_c(model, floats_in(tmp_path), "a test") < 1e-4
 
 
+TURNS = """
+#include <stdio.h>
+#include "net.h"
+static float blocks[2][NET_MEMORY_BYTES / sizeof(float)];
+static uint8_t images[2][NET_INPUT_SIZE];
+static float logits[2][NET_CLASSES];
+int main(void) {
+  if (fread(images, 1, sizeof images, stdin) != sizeof images) return 1;
+  for (int32_t row = 0; row < NET_HEIGHT; row++)
+    for (int32_t i = 0; i < 2; i++)
+      net_row(row, images[i] + row * NET_WIDTH * NET_CHANNELS, blocks[i]);
+  for (int32_t i = 0; i < 2; i++) net_finish(logits[i], blocks[i]);
+  fwrite(logits, 1, sizeof logits, stdout);
+  return 0;
+}
+"""
+
+
+def test_two_images_may_come_in_turns_into_blocks_of_the_callers(tmp_path):
+    files = floats_in(tmp_path, Order.HWC)
+    write_c(of_settings(image_pool=2), files, "a test")
+    inputs = encode((PIXELS[:2] / 255).numpy(), files.c_input)
+    options = ("-DNET_CALLER_MEMORY",)
+    said = output_of(TURNS, [files], options=options, data=inputs.tobytes())
+
+    expected = run_c(files, inputs)
+    assert np.array_equal(np.frombuffer(said, np.float32).reshape(2, -1), expected)
+
+
 def read_header(folder: Path, order: Order = Order.CHW, **settings: object) -> str:
     files = floats_in(folder, order)
     write_c(of_settings(**settings), files, "a test")
