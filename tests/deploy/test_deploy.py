@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from deploy.c_folders import read_size
 from paretune import models
-from paretune.commands.export import file_names
+from paretune.commands.export import file_names, is_agreement
 from paretune.data.images import Images, Scaling
 from paretune.deploy.c_files import CFiles
 from paretune.deploy.c_float import write_c
@@ -329,6 +329,20 @@ def test_a_norm_of_one_number_is_not_stored_value_by_value(deployable, tmp_path)
     write_onnx(model, tmp_path / "model.onnx", {})
 
     assert (tmp_path / "model.onnx").stat().st_size < 20_000 + 4 * model.point.params
+
+
+@pytest.mark.parametrize(
+    ("same", "images", "is_enough"),
+    [
+        (360, 360, True),
+        (359, 360, True),
+        (358, 360, False),
+        (9990, 10000, True),
+        (9989, 10000, False),
+    ],
+)
+def test_one_image_in_a_thousand_may_get_another_class_in_int8(same, images, is_enough):
+    assert is_agreement(same, images) == is_enough
 
 
 def test_members_of_equal_parameters_have_files_of_their_own():

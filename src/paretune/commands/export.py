@@ -429,13 +429,18 @@ def _count_same_classes(model: "Deployable", whole: Path, files: "CFiles") -> in
     logits = Runtime(whole).logits(see(images, files.c_input))
     classes = run_c(files, encode(images, files.c_input)).argmax(1)
     same = count_same_classes(classes, logits)
-    if len(images) - same > max(1, (1 - AGREEMENT) * len(images)):
+    if not is_agreement(same, len(images)):
         raise ExportError(
             f"the C program in int8 gives {same:,} of {len(images):,} images the class "
             "of the ONNX file; "
             f"expected {AGREEMENT:.1%}; please report the model's config"
         )
     return same
+
+
+def is_agreement(same: int, images: int) -> bool:
+    """Whether two files give the ``same`` class to enough of so many images."""
+    return same >= min(AGREEMENT * images, images - 1)
 
 
 def _list_commands(name: str, request: Request) -> list[str]:
