@@ -32,7 +32,7 @@ def test_the_table_has_both_values_and_the_parameters(storage, capsys):
     assert "5 trials in all (1 failed)" in said
     assert "ms   accuracy   trial   parameters" in said
     assert "10     0.8000       1   width=10" in said
-    assert "ms is minimised, accuracy maximised." in said
+    assert "Minimised: ms; maximised: accuracy." in said
 
 
 def test_names_may_have_brackets_and_dollars(tmp_path, capsys, monkeypatch):
@@ -43,7 +43,7 @@ def test_names_may_have_brackets_and_dollars(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().out
 
     assert "[a] $b$: 3 of 4 complete trials" in said
-    assert "price [$] is minimised, gain [$ / <b>day</b>] maximised." in said
+    assert "Minimised: price [$]; maximised: gain [$ / <b>day</b>]." in said
 
 
 def test_all_files_are_written_below_the_name_of_the_study(storage, tmp_path):

@@ -50,7 +50,7 @@ def test_names_are_those_of_the_study():
     study = study_of((1, 2), directions=ERRORS_AND_SIZES, names=("error", "ms"))
 
     assert answer_query(build_study_results(study, "ms"))[-1] == (
-        "ms and error are both minimised; --cost error swaps their parts."
+        "Minimised: ms, the cost, and error; --cost error swaps their parts."
     )
 
 

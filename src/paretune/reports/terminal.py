@@ -212,9 +212,9 @@ def _describe_objectives(results: SweepResults) -> str:
     if not results.is_study:
         return f"F1 is {score.words}{_describe_images(results)}."
     if not score.is_minimised:
-        return f"{results.unit} is minimised, {score.words} maximised."
+        return f"Minimised: {results.unit}; maximised: {score.words}."
     return (
-        f"{results.unit} and {score.words} are both minimised; "
+        f"Minimised: {results.unit}, the cost, and {score.words}; "
         f"--cost {shlex.quote(score.words)} swaps their parts."
     )
 
