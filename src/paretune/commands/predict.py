@@ -5,7 +5,9 @@ A picture of the model's own size is taken as it is. Any other is cut to its ink
 and centred, as MNIST's images were, or, for a model of your own pictures, scaled. Where
 ink counts, a picture with a bright border is taken for dark on bright and inverted:
 --invert and --no-invert decide that for all. A signal is a .npy, .csv or .wav file of
-the model's own length.
+the model's own length. Of a folder all files below are taken. Where their folders are
+called after classes, it is told how many are right, and which mistakes the model is most
+sure of.
 """
 
 import argparse
@@ -21,24 +23,37 @@ from paretune.commands.mistakes import (
     print_mistakes,
 )
 from paretune.commands.parsing import make_parser
+from paretune.data.file_kinds import PICTURES, SIGNALS
+from paretune.deploy.answers import (
+    Answer,
+    list_mistakes,
+    score_answers,
+    write_answers,
+)
+from paretune.deploy.inputs import list_inputs
 from paretune.errors import ConfigError, ParetuneError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from rich.table import Table
 
+    from paretune.deploy.answers import Score
     from paretune.deploy.placed import Placed
     from paretune.deploy.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class Options:
-    """A person's request; ``invert`` is ``None`` where each picture decides."""
+    """A person's request; ``invert`` is ``None`` where each picture decides. ``csv`` is
+    the table to write, if one is asked for.
+    """
 
     model: Path
     files: tuple[Path, ...]
     invert: bool | None
     as_json: bool
+    csv: Path | None
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:
@@ -49,6 +64,7 @@ def cli(arguments: Sequence[str] | None = None) -> None:
         files=tuple(given.files),
         invert=given.invert,
         as_json=given.json,
+        csv=given.csv,
     )
     with exit_on_mistake("paretune predict"):
         _predict(options)
@@ -66,13 +82,20 @@ def _predict(options: Options) -> None:
             "option --invert is for pictures, and the model takes signals; leave it out"
         )
     unread: list[Exception] = []
-    for path in options.files:
+    answers: list[Answer] = []
+    kind = SIGNALS if _takes_signals(runtime) else PICTURES
+    for file in list_inputs(options.files, kind, runtime.class_names):
         try:
-            placed = _read(path, runtime, options.invert)
+            placed = _read(file.path, runtime, options.invert)
         except (ParetuneError, *FILE_ERRORS) as error:
             unread.append(error)
         else:
-            _print_answers(placed, runtime, options.as_json)
+            answers += _answer(placed, file.label, runtime, options)
+    if options.csv:
+        write_answers(answers, options.csv)
+        print(f"Written to {options.csv}: {len(answers):,} rows")
+    if not options.as_json:
+        _print_score(answers, runtime.class_names)
     print_mistakes("paretune predict", unread)
 
 
@@ -95,19 +118,67 @@ def _read(path: Path, runtime: "Runtime", invert: bool | None) -> "list[Placed]"
     return placed
 
 
-def _print_answers(
-    placed: "Sequence[Placed]", runtime: "Runtime", as_json: bool
-) -> None:
+def _answer(
+    placed: "Sequence[Placed]", label: str | None, runtime: "Runtime", options: Options
+) -> list[Answer]:
+    """What the model says of the pictures of a file, or of its signal. It is printed,
+    unless it goes into a table.
+    """
     import numpy as np
 
     images = np.stack([picture.image for picture in placed])
     names = runtime.class_names
     kind = "signal" if _takes_signals(runtime) else "picture"
+    answers: list[Answer] = []
     for picture, shares in zip(placed, runtime.probabilities(images), strict=True):
-        if as_json:
+        best = int(shares.argmax())
+        answers.append(Answer(picture.name, names[best], float(shares[best]), label))
+        if options.as_json:
             print(_write_json(kind, picture, shares, names))
-        else:
+        elif not options.csv:
             print(_describe(picture, shares, names))
+    return answers
+
+
+def _print_score(answers: Sequence[Answer], class_names: Sequence[str]) -> None:
+    """Say how many of the files whose class is known are right, class by class, and
+    which mistakes the model is most sure of; nothing if none is known.
+    """
+    from rich.console import Console
+
+    score = score_answers(answers, class_names)
+    if score is None:
+        return
+    console = Console()
+    console.print(_build_table(score))
+    console.print(
+        f"{score.count:,} of known class: accuracy {score.accuracy:.4f}, macro F1 "
+        f"{score.f1:.4f}"
+    )
+    mistakes = list_mistakes(answers)
+    if mistakes:
+        console.print("The mistakes that the model is most sure of:")
+    for mistake in mistakes:
+        line = (
+            f"  {mistake.name}: {mistake.best} ({mistake.probability:.1%}) instead of "
+            f"{mistake.label}"
+        )
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _build_table(score: "Score") -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("class")
+    table.add_column("files", justify="right")
+    table.add_column("F1", justify="right")
+    table.add_column("mostly taken for")
+    for part in score.classes:
+        taken_for = f"{part.taken_for} ({part.mistakes:,})" if part.mistakes else ""
+        table.add_row(part.name, f"{part.count:,}", f"{part.f1:.4f}", taken_for)
+    return table
 
 
 def _describe(
@@ -143,7 +214,12 @@ def _make_parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         metavar="FILE",
-        help="pictures, IDX files, which may hold many, or signals",
+        help="pictures, IDX files, which may hold many, signals, or folders of them",
+    )
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        help="write file, class and probability to this table instead",
     )
     parser.add_argument(
         "--invert",
