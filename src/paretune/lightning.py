@@ -22,8 +22,8 @@ COST_AND_SCORE = 2
 
 
 class ReportToSweep(pl.Callback):
-    """Reports the validation score ``metric`` to the sweep after each epoch, once the
-    module has logged it, so that trials can be raced or pruned.
+    """Reports the validation score ``metric`` to the sweep after the first validation of
+    each epoch, once the module has logged it, so that trials can be raced or pruned.
 
     ``cost`` is reported beside it where the sweep weighs a cost: ``params``, counted of
     the module, or ``macs``, ``ram_bytes`` or ``flash_bytes``, counted by a trace of it
@@ -69,7 +69,9 @@ class ReportToSweep(pl.Callback):
         trial = current_trial()
         epoch = trainer.current_epoch + 1
         is_told = epoch <= self.last_epoch
-        if trial is None or trainer.sanity_checking or is_told:
+        # There are validations before and after, which are of no epoch.
+        is_training = trainer.state.fn == "fit" and not trainer.sanity_checking
+        if trial is None or is_told or not is_training:
             return
         self.last_epoch = epoch
         score = self._read_score(trainer)
@@ -127,10 +129,14 @@ def count_costs(module: pl.LightningModule, batch: Any) -> dict[str, float]:
     """
     from paretune.models.tracing import count_parameters, measure_network
 
+    costs: Mapping[str, float] = {"params": count_parameters(module)}
     shape = _find_image_shape(batch)
-    if shape is None:
-        return {"params": float(count_parameters(module))}
-    costs = measure_network(module, shape).costs
+    if shape is not None:
+        # It may raise anything: it is somebody's code, and not made for one image.
+        try:
+            costs = measure_network(module, shape).costs
+        except Exception as error:
+            log.debug("only the parameters are counted (%s)", error)
     return {name: float(value) for name, value in costs.items()}
 
 

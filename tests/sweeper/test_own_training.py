@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import optuna
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -48,6 +50,17 @@ def read_runs(folder: Path) -> tuple[Run, list[Run]]:
     return parent, trials
 
 
+def count_complete(folder: Path) -> int:
+    """How many trials of the study are complete by now."""
+    with suppress(Exception):
+        study = optuna.load_study(
+            study_name="digits", storage=f"sqlite:///{folder}/optuna.db"
+        )
+        states = [trial.state.name for trial in study.trials]
+        return states.count("COMPLETE")
+    return 0
+
+
 def test_runs_of_the_apps_own_logger_are_nested_below_the_sweep(tmp_path):
     run(tmp_path, "hydra.sweeper.n_jobs=1", "hydra.sweeper.n_trials=4")
     parent, trials = read_runs(tmp_path)
@@ -65,7 +78,9 @@ def test_runs_of_the_apps_own_logger_are_nested_below_the_sweep(tmp_path):
 @pytest.mark.slow
 def test_a_sweep_of_two_workers_that_is_killed_goes_on_to_its_front(tmp_path, capsys):
     process = start(tmp_path)
-    time.sleep(30)
+    while count_complete(tmp_path) < 3:
+        time.sleep(0.5)
+    assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.communicate()
     run(tmp_path)

@@ -32,7 +32,7 @@ def test_trials_that_failed_run_again_with_their_numbers_and_draws(
     assert list_states(broken) == ["FAIL"] * 3
     assert list_states(mended) == ["COMPLETE"] * 3
     assert [trial.params for trial in mended] == [trial.params for trial in broken]
-    assert "3 trials that failed before run again" in output
+    assert "3 failed trials run again" in output
 
 
 def test_without_the_option_the_command_says_how_failed_trials_run_again(
@@ -44,5 +44,5 @@ def test_without_the_option_the_command_says_how_failed_trials_run_again(
     trials, output = run(tmp_path, *SWEEP)
 
     assert list_states(trials) == ["FAIL"] * 3
-    assert "3 trials of these failed; once the cause is mended, " in output
-    assert "hydra.sweeper.retry_failed=true runs them again" in output
+    assert "3 of them failed; once the cause is mended, " in output
+    assert "hydra.sweeper.retry_failed=true runs those again" in output

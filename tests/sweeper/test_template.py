@@ -133,6 +133,10 @@ def test_the_command_shows_what_its_workers_die_of(tmp_path):
             "my.Error: bad key: x more",
         ),
         ("KeyError", "KeyError"),
+        (
+            '  File "a.py", line 1\n    f()\nValueError: bad\n------\nsee the logs',
+            "ValueError: bad",
+        ),
     ],
 )
 def test_what_an_error_says_is_found_in_its_traceback(traceback, said):

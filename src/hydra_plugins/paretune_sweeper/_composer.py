@@ -48,6 +48,10 @@ class Composer:
             self._composed[lines] = config
         return self._composed[lines]
 
+    def check(self, overrides: Iterable[str]) -> None:
+        """Have Hydra raise its own error for overrides that a trial could not have."""
+        self.loader.load_sweep_config(self.config, list(overrides))
+
     def _load(self, lines: Sequence[str]) -> DictConfig:
         """The configuration as Hydra composes that of a trial. A group that has to be
         chosen, but is not, is left out: it may be one that is searched.

@@ -18,7 +18,7 @@ from hydra.core.utils import run_job
 from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from hydra_plugins.paretune_sweeper import SweepOptions
 from hydra_plugins.paretune_sweeper._app import App
@@ -28,11 +28,16 @@ from hydra_plugins.paretune_sweeper._panel import show_progress
 from hydra_plugins.paretune_sweeper._progress import Progress
 from hydra_plugins.paretune_sweeper._spec import SweepSpec
 from hydra_plugins.paretune_sweeper._workers import WORKER_ENDS_WITHIN_S, WorkerPool
-from paretune.errors import Raced, StoreError
+from paretune.errors import ConfigError, Raced, StoreError
 from paretune.retry import FaultError, error_of, fault_of, fault_of_file, patience
 from paretune.search import TrialHandle
 from paretune.search.asks import describe_share, sum_asks_s
-from paretune.search.claims import name_this_process, reclaim, retry_failed
+from paretune.search.claims import (
+    list_live_crews,
+    name_this_process,
+    reclaim,
+    retry_failed,
+)
 from paretune.search.cost_ranges import find_ranges
 from paretune.search.interrupts import end_soon, exit_code_of, is_under_slurm, listen
 from paretune.search.stopping import Limits
@@ -61,7 +66,9 @@ log = logging.getLogger(__name__)
 EXIT_STOPPED = 130  # of a worker whose sweep was stopped elsewhere
 LEAST_S = 1e-3
 RESULTS_FILE = "optimization_results.yaml"
-END_TRIAL = "end_trial"  # what a recorder has that is told how trials end
+# What a recorder has that is told how trials end.
+END_TRIAL = "end_trial"
+CATCH_UP = "catch_up"
 
 
 class Session:
@@ -118,6 +125,7 @@ class Session:
         have left in it.
         """
         self.spec.check_searched()
+        self._catch_up(recorder)
         self._check_in_step(recorder)
         self.spec.check_same_setup(self.study)
         if names := self.spec.metric_names:
@@ -128,9 +136,23 @@ class Session:
             self._retry_failed()
 
     def _retry_failed(self) -> None:
+        """Queue the failed trials again. Raises :class:`~paretune.errors.ConfigError`
+        while workers are at the sweep: they would take them for failed ones yet.
+        """
+        if list_live_crews(self.study):
+            raise ConfigError(
+                "hydra.sweeper.retry_failed `true` needs a sweep that nobody works on, "
+                "and workers are running its trials now; stop them first, or leave it "
+                "out"
+            )
         numbers = retry_failed(self.study)
         if numbers:
-            log.info("%s that failed before run again", _count_trials(len(numbers)))
+            count = len(numbers)
+            log.info(
+                "%d failed %s again",
+                count,
+                "trial runs" if count == 1 else "trials run",
+            )
 
     def _announce(self, done: int) -> None:
         log.info(
@@ -157,9 +179,9 @@ class Session:
         n_failed = count_failed(self.study)
         if n_failed:
             log.info(
-                "%s of these failed; once the cause is mended, "
-                "hydra.sweeper.retry_failed=true runs them again",
-                _count_trials(n_failed),
+                "%d of them failed; once the cause is mended, "
+                "hydra.sweeper.retry_failed=true runs those again",
+                n_failed,
             )
 
     def _showing_progress(self) -> AbstractContextManager[Progress]:
@@ -246,21 +268,48 @@ class Session:
         """What is called after each trial: ``tell``, and before it the ``recorder``, if
         it is one that is told how trials end. A worker makes its own.
         """
-        is_recorded = read_study_notes(self.study).get(PARENT_RUN)
-        if not is_recorded or not self.options.recorder:
-            return tell
-        end_trial = (recorder or instantiate(self.options.recorder)).end_trial
 
         def record_and_tell(number: int | None) -> None:
-            if number is not None:
-                end_trial(self._describe_end(number), self.spec.caps.axis)
+            nonlocal recorder
+            if number is not None and self._is_recorded():
+                recorder = recorder or instantiate(self.options.recorder)
+                self._record_end(recorder, number)
             tell(number)
 
         return record_and_tell
 
-    def _describe_end(self, number: int) -> TrialEnd:
+    def _is_recorded(self) -> bool:
+        """Whether the sweep has a recorder that is told how trials end. A worker may
+        have joined before it had.
+        """
+        notes = read_study_notes(self.study)
+        return bool(self.options.recorder and notes.get(PARENT_RUN))
+
+    def _record_end(self, recorder: Any, number: int) -> None:
+        """Tell the recorder how a trial ended. What it cannot write now it is told again
+        at the end of the sweep, or when that goes on.
+        """
         trial = self.study.get_trials(deepcopy=False)[number]
-        return describe_end(self.sweep.name, trial, self.sweep.space)
+        try:
+            recorder.end_trial(self._describe_end(trial), self.spec.caps.axis)
+        except FaultError:
+            raise
+        except StoreError as error:
+            log.warning("trial %d is to be recorded later (%s)", number, error)
+
+    def _describe_end(self, trial: FrozenTrial) -> TrialEnd:
+        return describe_end(
+            self.sweep.name, trial, self.sweep.space, self.spec.directions
+        )
+
+    def _catch_up(self, recorder: Any) -> None:
+        """Tell the recorder of trials that it may not have been told of, as a worker
+        died or the store was away.
+        """
+        if not hasattr(recorder, CATCH_UP):
+            return
+        ends = [self._describe_end(trial) for trial in list_finished(self.study)]
+        recorder.catch_up(self.sweep.name, ends, self.spec.caps.axis)
 
     def _make_pool(self, server: ForkServer | None) -> WorkerPool:
         """Worker processes: the server forks them, or the app's launcher starts
@@ -294,8 +343,9 @@ class Session:
         """Tell the recorder how the block began and ended."""
         if recorder:
             recorder.start(self.sweep.name, self._list_facts())
-            run_id = recorder.run_id if hasattr(recorder, END_TRIAL) else ""
-            note_on_study(self.study, PARENT_RUN, run_id)
+        has_run = hasattr(recorder, END_TRIAL)
+        run_id = getattr(recorder, "run_id", "") if has_run else ""
+        note_on_study(self.study, PARENT_RUN, run_id)
         status = "FAILED"
         try:
             yield
@@ -312,6 +362,8 @@ class Session:
             raise
         finally:
             if recorder:
+                with suppress(StoreError):
+                    self._catch_up(recorder)
                 _close(recorder, self.study, status)
 
     def _list_facts(self) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class SweepSpec:
         for choice in self.feasible.branches:
             smallest = self.feasible.smallest_of(choice)
             drawn = self.space.overrides(smallest)
-            self.composer.compose((*self.space.fixed, *drawn))
+            self.composer.check((*self.space.fixed, *drawn))
 
     def list_worker_lines(self) -> list[str]:
         """The overrides that the config of a worker is composed with: those of the

@@ -207,7 +207,7 @@ class WorkerPool:
     def _explain_deaths(self, slot: int, deaths: int) -> str:
         """Why the sweep cannot go on, with the end of the log that tells it."""
         words = f"worker {slot} died {deaths} times before it began a trial"
-        log_end = read_last_log(self.logs)
+        log_end = read_last_log(self.logs, slot)
         if not log_end:
             return f"{words}; it left no log in {self.logs}"
         return f"{words}; the last lines of {log_end}"

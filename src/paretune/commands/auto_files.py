@@ -53,10 +53,13 @@ def write_answer(request: Request, store: "Store") -> None:
     console.print(build_confirmed_table(models, results.title, _list_costs(results)))
     names += ["confirmed.csv", "models/"]
     console.print(f"Written to {request.folder}: {', '.join(names)}", soft_wrap=True)
-    model = pick_model(results)
+    # Validation chooses, among the models that are there.
+    is_written = searched.table["run_id"].isin(models["run_id"])
+    written = replace(searched, table=searched.table[is_written])
+    model = pick_model(written)
     if model is None:
         return
-    console.print(describe_pick(model, results), soft_wrap=True)
+    console.print(describe_pick(model, written), soft_wrap=True)
     taken = {point.run_id: path for path, point in files.items()}
     image_shape = model["config"]["model"]["image_shape"]
     example = name_example(is_signal=is_signal(image_shape))

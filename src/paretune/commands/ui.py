@@ -90,25 +90,23 @@ def _list_links(options: Options) -> str:
     """
     from paretune.tracking.sweep_views import list_links
 
-    address = (
-        f"http://{_find_option('--host', options)}:{_find_option('--port', options)}"
-    )
+    host = _find_option(options, "--host", "-h").replace("0.0.0.0", "127.0.0.1")
+    address = f"http://{host}:{_find_option(options, '--port', '-p')}"
     store = _open_store(options)
     links = list_links(store, options.sweep, address)
     if not links:
-        return f"No sweep is in the store yet. The UI is at {address}"
+        return f"The UI is at {address}"
     lines = [f"  {name:<22}{url}" for name, url in links.items()]
     return "\n".join(["Open in a browser:", *lines])
 
 
-def _find_option(name: str, options: Options) -> str:
+def _find_option(options: Options, name: str, short: str) -> str:
     """The value of an option of mlflow ui: the one that was typed, or the usual one."""
     words = [*ADDRESS, *options.arguments]
     value = ""
-    for place, word in enumerate(words[:-1]):
-        if word == name:
+    for place, word in enumerate(words):
+        if word in (name, short) and place + 1 < len(words):
             value = words[place + 1]
-    for word in words:
-        if word.startswith(f"{name}="):
+        elif word.startswith(f"{name}="):
             value = word.partition("=")[2]
     return value

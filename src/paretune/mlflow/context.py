@@ -6,7 +6,6 @@ of Lightning.
 from mlflow.tracking.context.abstract_context import RunContextProvider
 
 from paretune.search import current_trial
-from paretune.tracking.schema import RunKind, Tag
 
 
 class TrialContext(RunContextProvider):
@@ -19,6 +18,10 @@ class TrialContext(RunContextProvider):
 
     def tags(self) -> dict[str, str]:
         """The tags; those that the app sets itself come before."""
+        # MLflow imports this module in every process of the environment, where nothing
+        # of ours is to set anything.
+        from paretune.tracking.schema import RunKind, Tag
+
         trial = current_trial()
         if trial is None:
             return {}

@@ -5,14 +5,15 @@ app makes of its trials, or those that are made for an app that makes none.
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import mlflow
 
 from paretune.search.trial_end import Ending, TrialEnd
 from paretune.tracking import SweepRecorder as ParentRecorder
-from paretune.tracking.entities import Run
+from paretune.tracking.entities import Part, Run
 from paretune.tracking.front_tags import keep_front, supersede
-from paretune.tracking.runs import find_runs
+from paretune.tracking.runs import find_runs, find_trials
 from paretune.tracking.schema import (
     COST_METRICS,
     LONGEST_ERROR,
@@ -25,11 +26,15 @@ from paretune.tracking.schema import (
 )
 from paretune.tracking.store import Store
 from paretune.tracking.store_errors import translate_errors
-from paretune.tracking.sweep import write_patiently
+from paretune.tracking.sweep import is_there, write_patiently
 
+if TYPE_CHECKING:
+    from paretune.search.study import Direction
+
+ENDED_PART = Part((Tag.TRIAL, Tag.ATTEMPT, Tag.STATE))
+WRITTEN_STATES = (State.COMPLETE, State.RACED, State.FAILED)
 EXPERIMENT_ENV = "MLFLOW_EXPERIMENT_NAME"
 EXPERIMENT = "Default"  # MLflow's own, where an app names none
-COST_AND_SCORE = 2
 STATES = {
     Ending.COMPLETE: State.COMPLETE,
     Ending.RACED: State.RACED,
@@ -65,20 +70,41 @@ class SweepRecorder(ParentRecorder):
         Called by the worker that ran it. Raises
         :class:`~paretune.errors.StoreError`.
         """
-        if self.store:
-            write_patiently(partial(self._write_end, self.store, end, cost))
+        if self.store is None:
+            return
+        # One that the app left open would be taken for that of the next trial, too.
+        if mlflow.active_run():
+            mlflow.end_run()
+        write_patiently(partial(self._write_end, self.store, end, cost))
+
+    def catch_up(self, sweep: str, ends: Sequence[TrialEnd], cost: str) -> None:
+        """Write the ends of trials that have not been written: a worker died before it
+        could, or the store was away.
+        """
+        if self.store is None or not is_there(self.store):
+            return
+        runs = find_trials(self.store, sweep, only=ENDED_PART)
+        written = {
+            (run.tags.get(Tag.TRIAL), run.tags.get(Tag.ATTEMPT))
+            for run in runs
+            if run.tags.get(Tag.STATE) in WRITTEN_STATES
+        }
+        for end in ends:
+            if (str(end.number), str(end.attempt)) not in written:
+                self.end_trial(end, cost)
 
     def _write_end(self, store: Store, end: TrialEnd, cost: str) -> None:
         with translate_errors(store.uri):
             run = self._find_run(store, end)
             self._write_searched(store, run, end.searched)
-            for name, value in _name_values(end.values, cost).items():
+            values = _name_values(end, cost)
+            for name, value in values.items():
                 store.client.log_metric(run.run_id, name, value)
-            store.set_tags(run.run_id, _make_tags(end))
+            store.set_tags(run.run_id, _make_tags(end, has_score=VAL_F1 in values))
             status = Status.FAILED if end.ending is Ending.FAILED else Status.FINISHED
             if run.info.status != status:
                 store.client.set_terminated(run.run_id, status)
-            if end.ending is Ending.COMPLETE:
+            if VAL_F1 in values:
                 keep_front(store, end.sweep, end.number)
 
     def _find_run(self, store: Store, end: TrialEnd) -> Run:
@@ -127,20 +153,27 @@ def _name_trial(end: TrialEnd) -> dict[str, str]:
     }
 
 
-def _name_values(values: Sequence[float], cost: str) -> dict[str, float]:
-    """The values by the metrics that reports read: the cost and the score, or a score
-    alone.
+def _name_values(end: TrialEnd, cost: str) -> dict[str, float]:
+    """The values by the metrics that reports read: a cost that is minimised and a score
+    that is maximised, or such a score alone. Others are ``value_0`` and so on.
     """
-    if len(values) == COST_AND_SCORE:
-        return {COST_METRICS.get(cost, N_PARAMS): values[0], VAL_F1: values[1]}
-    if len(values) == 1:
-        return {VAL_F1: values[0]}
-    return {}
+    metrics: dict[Direction, str] = {
+        "minimize": COST_METRICS.get(cost, N_PARAMS),
+        "maximize": VAL_F1,
+    }
+    is_read = "maximize" in end.directions
+    is_read = is_read and len(set(end.directions)) == len(end.directions)
+    named: dict[str, float] = {}
+    for place, value in enumerate(end.values):
+        direction = end.directions[place]
+        name = metrics[direction] if is_read else f"value_{place}"
+        named[name] = value
+    return named
 
 
-def _make_tags(end: TrialEnd) -> dict[str, str]:
+def _make_tags(end: TrialEnd, *, has_score: bool) -> dict[str, str]:
     tags = {Tag.STATE: STATES[end.ending].value}
-    if end.ending is Ending.COMPLETE:
+    if has_score:
         # Whether it is on the front is looked at once it is tagged as a member.
         tags[Tag.FRONT] = "true"
     if end.reason:

@@ -44,7 +44,8 @@ def trace_graph(net: nn.Module, image_shape: Sequence[int]) -> Graph:
     values that it computes, say.
     """
     device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
-    was_training = net.training
+    # Some may be in evaluation mode for good, such as what is not trained.
+    were_training = {module: module.training for module in net.modules()}
     with torch.inference_mode():
         image = torch.zeros(1, *image_shape, device=device)
         recorder = _Recorder(image)
@@ -52,7 +53,8 @@ def trace_graph(net: nn.Module, image_shape: Sequence[int]) -> Graph:
             with recorder, recorder.following(net):
                 net.eval()(image)
         finally:
-            net.train(was_training)
+            for module, was_training in were_training.items():
+                module.training = was_training
     return make_graph(recorder.nodes, tuple(image_shape))
 
 

@@ -127,7 +127,7 @@ class Limits:
             f"{self.max_failure_rate:g} it allows; trial {first.number}: "
             f"{read_reason(first)}; "
             "their tracebacks are in the logs in their folders; mend the cause and "
-            "run the same command (with hydra.sweeper.retry_failed=true these run "
+            "run the same command (add hydra.sweeper.retry_failed=true to run these "
             "again), or raise hydra.sweeper.max_failure_rate"
         )
 

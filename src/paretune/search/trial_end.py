@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretune.search.claims import ATTEMPT
 from paretune.search.space import Space
 from paretune.search.storage import read_note
-from paretune.search.study import read_reason
+from paretune.search.study import Direction, read_reason
 
 
 class Ending(StrEnum):
@@ -32,7 +32,8 @@ ENDINGS = {
 class TrialEnd:
     """The end of an attempt at the trial ``number`` of a ``sweep``.
 
-    ``values`` are those of its objectives; none unless it is complete. ``searched`` are
+    ``values`` are those of its objectives, which are minimised or maximised as the
+    ``directions`` say; none unless it is complete. ``searched`` are
     the overrides that were searched, by their names. ``reason`` says why it failed.
     """
 
@@ -41,12 +42,15 @@ class TrialEnd:
     attempt: int
     ending: Ending
     values: Sequence[float]
+    directions: Sequence[Direction]
     searched: Mapping[str, str]
     reason: str = ""
 
 
-def describe_end(sweep: str, trial: FrozenTrial, space: Space) -> TrialEnd:
-    """How the last attempt at ``trial`` ended, whose values are of ``space``."""
+def describe_end(
+    sweep: str, trial: FrozenTrial, space: Space, directions: Sequence[Direction]
+) -> TrialEnd:
+    """How the last attempt at ``trial`` ended, whose parameters are of ``space``."""
     lines = space.overrides(trial.params)
     ending = ENDINGS.get(trial.state, Ending.WAITING)
     attempts = int(read_note(trial, ATTEMPT) or 0)
@@ -58,6 +62,7 @@ def describe_end(sweep: str, trial: FrozenTrial, space: Space) -> TrialEnd:
         attempt=attempts if has_ended else attempts - 1,
         ending=ending,
         values=trial.values or (),
+        directions=tuple(directions),
         searched=dict(line.split("=", 1) for line in lines),
         reason=read_reason(trial),
     )

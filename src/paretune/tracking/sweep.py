@@ -96,7 +96,7 @@ class SweepRecorder:
         if self.store is None:
             return
         runs = RunsSide()
-        if _is_there(self.store):
+        if is_there(self.store):
             runs = read_runs_side(self.store, sweep)
         check_in_step(
             self.store,
@@ -187,21 +187,34 @@ class SweepRecorder:
         with translate_errors(store.uri):
             _close_trials(store, self.sweep, end)
             set_front(store, self.sweep)
-            self._describe(store)
             store.client.set_terminated(self.run_id, end.status)
+        self._describe(store)
         return left
 
     def _describe(self, store: Store) -> None:
-        """Keep views of the sweep, and say in the parent run what it is."""
-        parent = store.client.get_run(self.run_id)
-        cost = parent.data.tags.get(Tag.COST, PARAMS.name)
+        """Keep views of the sweep, and say in the parent run what it is, unless somebody
+        did. Of a store that cannot take them the sweep ends all the same.
+        """
+        try:
+            with translate_errors(store.uri):
+                self._write_description(store)
+        except FaultError:
+            raise
+        except StoreError as error:
+            log.warning("sweep %s has no views in MLflow's UI (%s)", self.sweep, error)
+
+    def _write_description(self, store: Store) -> None:
+        tags = store.client.get_run(self.run_id).data.tags
+        cost = tags.get(Tag.COST, PARAMS.name)
         views = write_views(store, self.sweep, COST_METRICS.get(cost, N_PARAMS))
+        if tags.get(Tag.DESCRIPTION):
+            return
         names = ", ".join(f"*{view.title}*" for view in views)
-        command = parent.data.tags.get(Tag.COMMAND, "")
+        command = tags.get(Tag.COMMAND, "")
         note = (
-            f"A sweep of Paretune. Its views are in the menu *Views*: {names}. Its front "
-            "is in the artifacts.\n\nThe command, which goes on where it was "
-            f"stopped:\n\n```\n{command}\n```"
+            f"A sweep of Paretune. In the menu *Views* of the experiment: {names}.\n\n"
+            "The command, which goes on where it was stopped:\n\n"
+            f"```\n{command}\n```"
         )
         store.set_tags(self.run_id, {Tag.DESCRIPTION: note[:LONGEST_VALUE]})
 
@@ -229,7 +242,7 @@ def write_patiently(write: Callable[[], None]) -> None:
             return
 
 
-def _is_there(store: Store) -> bool:
+def is_there(store: Store) -> bool:
     """Whether a SQLite store was made; of another kind nothing is known."""
     if store.file is None:
         return True

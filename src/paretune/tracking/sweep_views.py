@@ -1,11 +1,15 @@
 """Links to the views of a sweep in MLflow's UI."""
 
+import logging
+
 from paretune.errors import StoreError
 from paretune.tracking.entities import Run
 from paretune.tracking.runs import find_sweeps
 from paretune.tracking.schema import COST_METRICS, N_PARAMS, Tag
 from paretune.tracking.store import Store
-from paretune.tracking.views import write_views
+from paretune.tracking.views import View, write_views
+
+log = logging.getLogger(__name__)
 
 
 def list_links(store: Store, sweep: str | None, address: str) -> dict[str, str]:
@@ -13,7 +17,7 @@ def list_links(store: Store, sweep: str | None, address: str) -> dict[str, str]:
     the newest one, as a table and as a chart, its trials, and what was confirmed.
 
     The views are kept in the store first, as those of earlier versions have none. Empty
-    for a store without a sweep. Raises :class:`~paretune.errors.StoreError` for a sweep
+    for a store without a sweep, or one that cannot be written. Raises :class:`~paretune.errors.StoreError` for a sweep
     that it has not got.
     """
     parent = _find_parent(store, sweep)
@@ -23,12 +27,20 @@ def list_links(store: Store, sweep: str | None, address: str) -> dict[str, str]:
     experiment = parent.info.experiment_id
     cost = COST_METRICS.get(parent.tags.get(Tag.COST, ""), N_PARAMS)
     links: dict[str, str] = {}
-    for view in write_views(store, name, cost, experiment):
+    for view in _write_views(store, name, cost, experiment):
         links[view.title] = view.make_url(address, experiment)
         if view.name != "confirmed":
             chart = view.make_url(address, experiment, chart=True)
             links[f"{view.title}, chart"] = chart
     return links
+
+
+def _write_views(store: Store, sweep: str, cost: str, experiment: str) -> list[View]:
+    try:
+        return write_views(store, sweep, cost, experiment)
+    except StoreError as error:
+        log.warning("the views of sweep %s cannot be kept (%s)", sweep, error)
+        return []
 
 
 def _find_parent(store: Store, sweep: str | None) -> Run | None:

@@ -6,7 +6,9 @@ experiment, ``mlflow.sharedViewState.KEY``: a name, and as JSON what its page ha
 filter, columns and charts.
 """
 
+import hashlib
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +28,7 @@ COST_METRICS = [cost.metric for cost in COSTS.values()]
 # Sections of charts that MLflow makes of all metrics, one for each: they stay closed.
 OTHER_SECTIONS = ("Model metrics", "epoch")
 MOST_POINTS = 1000
+TAGGABLE = re.compile(r"[\w.\- :/]{1,200}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,13 @@ class View:
 
     @property
     def key(self) -> str:
-        """Its part of a link."""
-        return f"paretune-{self.name}-{self.sweep}"
+        """Its part of a link, and of the name of a tag, which is short and of few
+        characters.
+        """
+        name = self.sweep
+        if not TAGGABLE.fullmatch(name):
+            name = hashlib.sha256(name.encode()).hexdigest()[:16]
+        return f"paretune-{self.name}-{name}"
 
     @property
     def title(self) -> str:
