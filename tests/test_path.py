@@ -155,7 +155,10 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
 
 def test_a_program_may_take_its_input_in_another_form(swept, capfd):
     form = ("--c", "--int8", "--input-layout", "hwc", "--input", "floats")
-    code, out, err = answer(capfd, export.cli, "path", "model.onnx", *form)
+    run = front("path")["run_id"].iloc[0]
+    code, out, err = answer(
+        capfd, export.cli, "path", "model.onnx", *form, "--run", run
+    )
     card = Path("model.md").read_text()
 
     assert code == 0, err
@@ -545,14 +548,6 @@ def test_training_on_all_images_keeps_the_last_epoch_and_is_told_apart(swept, ca
             "--input-layout `rgb565` holds whole pixels, and --input `floats` others;",
         ),
         (
-            export.cli,
-            ["path", "model.onnx", "--c", "--input-layout", "rgb565"],
-            (
-                "--input-layout `rgb565` is for pictures in red, green and blue, and the "
-                "model takes grey pictures; choose chw or hwc; no file was written"
-            ),
-        ),
-        (
             confirm.cli,
             ["path", "--run", "a", "--near", "0.1"],
             (
@@ -573,6 +568,18 @@ def test_a_mistake_is_one_line_and_exit_code_two(swept, capfd, cli, arguments, s
     assert code == 2
     assert said in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_grey_picture_has_no_rgb565(swept, capfd):
+    run = front("path")["run_id"].iloc[0]
+    form = ("--c", "--input-layout", "rgb565", "--run", run)
+    code, _, err = answer(capfd, export.cli, "path", "model.onnx", *form)
+
+    assert code == 2
+    assert (
+        "--input-layout `rgb565` is for pictures in red, green and blue, and the "
+        "model takes grey pictures; choose chw or hwc; no file was written"
+    ) in err
 
 
 COMMAND = {"_target_": "os.system", "command": "touch run"}

@@ -78,7 +78,7 @@ def test_a_sweep_leaves_the_same_trials_in_optuna_in_mlflow_and_on_disk(
     assert folders == ["0", "1", "2"]
     assert len(results["solutions"]) == len(study.best_trials)
     (parent,) = find_runs(store, {"kind": "sweep"})
-    assert {"front.csv", "front.png", "sweep.yaml"} == {
+    assert {"front.csv", "front.png", "report.html", "sweep.yaml"} == {
         file.path for file in store.client.list_artifacts(parent.info.run_id)
     }
     assert parent.data.tags["cap"] == "4000"
