@@ -116,12 +116,12 @@ def test_a_family_of_the_folder_is_swept_confirmed_and_exported_like_any_other(
     Path("conf/model/mine.yaml").write_text(MINE)
     assert run("sweep mine", SWEEP.replace("dense", "mine"))[0] == 0
     assert run("confirm mine --seeds 1")[0] == 0
-    assert run("export mine model.onnx")[0] == 0
+    assert run("export mine models")[0] == 0
 
     Path("conf/model/mine.yaml").unlink()
-    code, err = run("export mine model.onnx")
+    code, err = run("export mine models")
     assert (code, "only if you know it, add --trust net_of_mine" in err) == (2, True)
-    assert run("export mine model.onnx --trust net_of_mine")[0] == 0
+    assert run("export mine models --trust net_of_mine")[0] == 0
     assert run("confirm mine --seeds 2 --trust net_of_mine")[0] == 0
 
 

@@ -2,6 +2,7 @@
 wheel in a folder of one's own.
 """
 
+import csv
 import os
 import re
 import signal
@@ -366,7 +367,10 @@ def test_a_family_of_ones_own_goes_from_the_sweep_to_a_prediction(paretune):
     )
     paretune("sweep", "mine")
     assert "mynet" in paretune("pareto", "mine")
-    assert "family: mynet" in paretune("export", "mine", "model.onnx")
+    table = (paretune.folder / "sweeps/mine/front.csv").read_text()
+    rows = csv.DictReader(table.splitlines())
+    run = next(rows)["run_id"]
+    assert "family: mynet" in paretune("export", "mine", "model.onnx", "--run", run)
     assert paretune("predict", "model.onnx", "digit.png").startswith("digit.png: ")
 
 

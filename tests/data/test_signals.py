@@ -18,6 +18,7 @@ from paretune.data.images import Splitting
 from paretune.data.signal_files import read_signal
 from paretune.data.signals import ValueRange
 from paretune.errors import ConfigError, DataError
+from paretune.pareto import front
 
 RNG = np.random.default_rng(0)
 EVEN = Splitting(val_size=6, how="stratified")
@@ -182,7 +183,9 @@ def test_a_model_of_signals_is_searched_and_exported(
         "hydra.sweeper.n_trials=1",
     )
     monkeypatch.chdir(tmp_path)
-    answer = answered(export.cli, "signals", "model.onnx", "--c", "--int8")
+    run = front("signals")["run_id"].iloc[0]
+    form = ("--c", "--int8", "--run", run)
+    answer = answered(export.cli, "signals", "model.onnx", *form)
 
     assert answer.code == 0, answer.err
     card = (tmp_path / "model.md").read_text()
