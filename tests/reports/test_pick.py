@@ -91,4 +91,4 @@ def test_what_is_taken_is_on_the_front_and_near_to_the_best(scores):
     picked = pick_model(results)
 
     assert picked["run_id"] in set(results.members["run_id"])
-    assert picked["val_f1"] >= max(scores) - 0.005
+    assert picked["val_f1"] >= max(scores) - 0.005 - 1e-9  # errors are rounded
