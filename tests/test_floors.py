@@ -126,13 +126,16 @@ def test_what_a_file_imports_is_declared(path):
     } == set()
 
 
-# What builds, trains and exports networks, and reads images.
+# What builds, trains and exports networks, and reads images; and what is for apps that
+# have Lightning or MLflow of their own.
 ROOMS_OF_EXTRAS = {
     "augment",
     "batch_last",
     "data",
     "deploy",
     "experiment",
+    "lightning",
+    "mlflow",
     "models",
     "operations",
     "training",
