@@ -15,8 +15,11 @@ PAGE = (ROOT / "docs/your-app.md").read_text()
 APPS = ROOT / "tests/sweeper/apps"
 BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 FILE = re.compile(r"`([\w./]+)`[.:]\n\n```\w+\n(.*?)```", re.DOTALL)
-FEW = {"--multirun": ["hydra.sweeper.n_trials=4"], "src/train.py": []}
-FEW["src/train.py"] = ["hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=1"]
+# By a word of a command, what makes its sweep a small one.
+FEW = {
+    "--multirun": ["hydra.sweeper.n_trials=4"],
+    "src/train.py": ["hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=1"],
+}
 
 
 def section_of(heading: str) -> str:

@@ -27,8 +27,8 @@ def all_or_nothing(folder: Path) -> Iterator[Path]:
     """A temporary folder whose files, those in folders of its own among them, move to
     ``folder`` when the block ends; after an error none does.
 
-    ``folder`` is made at the end, if it is not there. Other files in it stay. Raises ``OSError`` where it
-    cannot be written.
+    ``folder`` is made at the end, if it is not there. Other files in it stay. Raises
+    ``OSError`` where it cannot be written.
     """
     near = next(place for place in (folder, *folder.parents) if place.exists())
     with _temporary_below(near) as staged:

@@ -278,15 +278,19 @@ def test_a_program_passes_its_own_test_in_every_language(tmp_path, language):
     assert b"net: 10 of 10" in output_of(files.test.read_text(), [files], language)
 
 
-def test_the_makefile_runs_the_test(tmp_path):
-    files = files_of(tmp_path, "2 nets")
-    write_c(of_shape(1, 4, 4), files, "a test")
-    done = subprocess.run(
+def make_test(files: CFiles) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         ["make", "-C", files.folder, "test"],
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_the_makefile_runs_the_test(tmp_path):
+    files = files_of(tmp_path, "2 nets")
+    write_c(of_shape(1, 4, 4), files, "a test")
+    done = make_test(files)
 
     assert "model_2_nets: 10 of 10 reference inputs" in done.stdout
     assert done.returncode == 0
@@ -297,12 +301,7 @@ def test_a_changed_weight_fails_the_test(tmp_path):
     write_c(of_shape(1, 4, 4), files, "a test")
     code = files.code.read_text()
     files.code.write_text(code.replace("FLASH = {\n  ", "FLASH = {\n  9.0f + ", 1))
-    done = subprocess.run(
-        ["make", "-C", files.folder, "test"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = make_test(files)
 
     assert "net: 0 of 10 reference inputs" in done.stdout
     assert done.returncode

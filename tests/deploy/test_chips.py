@@ -126,6 +126,7 @@ def test_no_compiler_of_a_chip_warns(deployable, tmp_path, chip, language):
     for files in (floats, whole):
         for source in (files.code, files.test):
             chip.build(source, tmp_path / "object.o", language=language)
+            assert (tmp_path / "object.o").stat().st_size > 0
 
 
 @pytest.mark.parametrize("chip", CHIPS)

@@ -3,7 +3,6 @@
 import gzip
 import json
 import re
-import shutil
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chromium import open_browser
 from paretune.reports.figure import f1_ticks
 from paretune.reports.findings import SweepResults
 from paretune.reports.page import volume_curve, write_page
@@ -26,11 +26,6 @@ from reports.tables import results_of, training, trial
 
 pytestmark = pytest.mark.xdist_group("browser")
 
-CHROMIUM = (
-    shutil.which("chromium")
-    or shutil.which("chromium-browser")
-    or shutil.which("google-chrome")
-)
 TRIALS = [
     trial(0, 100, 0.80),
     trial(1, 200, 0.90),
@@ -43,16 +38,8 @@ TRIALS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip("needs chromium (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
+    with open_browser() as started:
         yield started
-        started.close()
 
 
 @contextmanager

@@ -1,19 +1,18 @@
 """Views of a sweep in MLflow's own UI, in a real browser."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chromium import open_browser
 from paretune.commands import ui
 from paretune.errors import StoreError
 from paretune.tracking import Store, SweepRecorder
 from paretune.tracking.sweep_views import list_links
 from server import Server
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LOADED_MS = 60_000
 COLUMNS = ["val_f1", "n_params", "family"]
 HEADINGS_FROM_LEFT = """
@@ -58,16 +57,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def tab() -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip("needs chromium (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
+    with open_browser() as browser:
         yield browser.new_page(viewport={"width": 1600, "height": 900})
-        browser.close()
 
 
 @pytest.mark.slow

@@ -148,6 +148,15 @@ def _make_parser() -> "argparse.ArgumentParser":
     parser.add_argument(
         "sweep", nargs="?", help="name of a sweep, such as first_mnist; several as a,b"
     )
+    _add_study(parser)
+    add_query(parser)
+    _add_questions(parser)
+    add_store(parser)
+    _add_places(parser)
+    return parser
+
+
+def _add_study(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument(
         "--study",
         metavar="URL",
@@ -160,7 +169,9 @@ def _make_parser() -> "argparse.ArgumentParser":
     parser.add_argument(
         "--name", metavar="STUDY", help="the study, where the storage has several"
     )
-    add_query(parser)
+
+
+def _add_questions(parser: "argparse.ArgumentParser") -> None:
     parser.add_argument(
         "--confirmed",
         action="store_true",
@@ -179,7 +190,10 @@ def _make_parser() -> "argparse.ArgumentParser":
             "data.splitting.train_size"
         ),
     )
-    add_store(parser)
+
+
+def _add_places(parser: "argparse.ArgumentParser") -> None:
+    """Add where the UI is, and where the files go."""
     parser.add_argument(
         "--ui",
         default="http://127.0.0.1:5000",
@@ -192,4 +206,3 @@ def _make_parser() -> "argparse.ArgumentParser":
             "part of the models; pareto/STUDY)"
         ),
     )
-    return parser

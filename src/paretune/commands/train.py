@@ -258,17 +258,12 @@ def _record_trial(
     tracking: Mapping[str, Any], tags: Mapping[str, str], trial: "TrialHandle"
 ) -> "RunRecorder":
     from paretune.tracking import RunRecorder, Store
-    from paretune.tracking.schema import RunKind, Tag
+    from paretune.tracking.schema import Tag, name_trial, tag_trial
 
-    of_trial = {
-        Tag.KIND: RunKind.TRIAL,
-        Tag.SWEEP: trial.sweep,
-        Tag.TRIAL: str(trial.number),
-        Tag.ATTEMPT: str(trial.attempt),
-    }
+    of_trial = tag_trial(trial.sweep, trial.number, trial.attempt)
     return RunRecorder(
         Store(**tracking),
-        f"{trial.sweep}-{trial.number:05d}",
+        name_trial(trial.sweep, trial.number),
         tags={**tags, **of_trial},
         searched=trial.searched,
         replaces=(Tag.SWEEP, Tag.TRIAL) if trial.attempt else (),

@@ -20,16 +20,13 @@ class TrialContext(RunContextProvider):
         """The tags; those that the app sets itself come before."""
         # MLflow imports this module in every process of the environment, where nothing
         # of ours is to set anything.
-        from paretune.tracking.schema import RunKind, Tag
+        from paretune.tracking.schema import Tag, name_trial, tag_trial
 
         trial = current_trial()
         if trial is None:
             return {}
         return {
+            **tag_trial(trial.sweep, trial.number, trial.attempt),
             Tag.PARENT_RUN: trial.recorded_in,
-            Tag.RUN_NAME: f"{trial.sweep}-{trial.number:05d}",
-            Tag.KIND: RunKind.TRIAL.value,
-            Tag.SWEEP: trial.sweep,
-            Tag.TRIAL: str(trial.number),
-            Tag.ATTEMPT: str(trial.attempt),
+            Tag.RUN_NAME: name_trial(trial.sweep, trial.number),
         }

@@ -13,16 +13,17 @@ from paretune.search.trial_end import Ending, TrialEnd
 from paretune.tracking import SweepRecorder as ParentRecorder
 from paretune.tracking.entities import Part, Run
 from paretune.tracking.front_tags import keep_front, supersede
-from paretune.tracking.runs import find_runs, find_trials
+from paretune.tracking.runs import find_parent, find_runs, find_trials
 from paretune.tracking.schema import (
-    COST_METRICS,
     LONGEST_ERROR,
-    N_PARAMS,
     VAL_F1,
     RunKind,
     State,
     Status,
     Tag,
+    find_cost_metric,
+    name_trial,
+    tag_trial,
 )
 from paretune.tracking.store import Store
 from paretune.tracking.store_errors import translate_errors
@@ -111,9 +112,10 @@ class SweepRecorder(ParentRecorder):
         """The run of the attempt: the first that the app made, or a new one. Runs of
         earlier attempts are superseded; further ones are no trials.
         """
-        runs = find_runs(store, _name_trial(end))
+        tags = tag_trial(end.sweep, end.number, end.attempt)
+        del tags[Tag.ATTEMPT]
         this: list[Run] = []
-        for run in runs:
+        for run in find_runs(store, tags):
             if run.tags.get(Tag.ATTEMPT) == str(end.attempt):
                 this.append(run)
             else:
@@ -125,14 +127,11 @@ class SweepRecorder(ParentRecorder):
         return this[0]
 
     def _make_run(self, store: Store, end: TrialEnd) -> Run:
-        tags = {
-            **_name_trial(end),
-            Tag.ATTEMPT: str(end.attempt),
-            Tag.RUN_NAME: f"{end.sweep}-{end.number:05d}",
-        }
-        parents = find_runs(store, {Tag.KIND: RunKind.SWEEP, Tag.SWEEP: end.sweep})
-        if parents:
-            tags[Tag.PARENT_RUN] = parents[0].run_id
+        tags = tag_trial(end.sweep, end.number, end.attempt)
+        tags[Tag.RUN_NAME] = name_trial(end.sweep, end.number)
+        parent = find_parent(store, end.sweep)
+        if parent:
+            tags[Tag.PARENT_RUN] = parent.run_id
         return Run.of(store.client.create_run(store.experiment_id, tags=tags))
 
     def _write_searched(
@@ -145,20 +144,12 @@ class SweepRecorder(ParentRecorder):
                 store.client.log_param(run.run_id, key, value)
 
 
-def _name_trial(end: TrialEnd) -> dict[str, str]:
-    return {
-        Tag.SWEEP: end.sweep,
-        Tag.KIND: RunKind.TRIAL.value,
-        Tag.TRIAL: str(end.number),
-    }
-
-
 def _name_values(end: TrialEnd, cost: str) -> dict[str, float]:
     """The values by the metrics that reports read: a cost that is minimised and a score
     that is maximised, or such a score alone. Others are ``value_0`` and so on.
     """
     metrics: dict[Direction, str] = {
-        "minimize": COST_METRICS.get(cost, N_PARAMS),
+        "minimize": find_cost_metric(cost),
         "maximize": VAL_F1,
     }
     is_read = "maximize" in end.directions

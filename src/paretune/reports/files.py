@@ -265,8 +265,8 @@ def _describe_point(point: Point) -> dict[str, Any]:
 
 class FrontRecorder(SweepRecorder):
     """A :class:`~paretune.tracking.SweepRecorder` that leaves ``front.csv``,
-    ``front.png`` and ``report.html`` in the parent, too, and, if it ``tells_next``, the command that
-    usually comes next.
+    ``front.png`` and ``report.html`` in the parent, too, and, if it ``tells_next``, the
+    command that usually comes next.
     """
 
     def __init__(self, tracking: Mapping[str, Any], *, tells_next: bool = True) -> None:

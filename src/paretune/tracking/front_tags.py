@@ -14,11 +14,11 @@ from paretune.tracking.schema import (
     COST_METRICS,
     FRONT_SIZE,
     HYPERVOLUME,
-    N_PARAMS,
     VAL_F1,
     State,
     Status,
     Tag,
+    find_cost_metric,
 )
 from paretune.tracking.store import Store
 
@@ -70,7 +70,7 @@ def _tag_front(store: Store, sweep: str, runs: Sequence[Run], trial: int) -> Non
     with suppress(LookupError):
         objective = _objective_of(store, sweep)
     cost = objective.cost if objective else "params"
-    values = _metric_of_all(runs, COST_METRICS.get(cost, N_PARAMS))
+    values = _metric_of_all(runs, find_cost_metric(cost))
     f1 = _metric_of_all(runs, VAL_F1)
     members = set(front(costs_of(values, f1)).tolist())
     for place, run in enumerate(runs):

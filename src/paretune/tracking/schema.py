@@ -134,6 +134,28 @@ CONFIG_FILE = "config.yaml"
 SWEEP_FILE = "sweep.yaml"
 
 
+def find_cost_metric(cost: str) -> str:
+    """The metric of a cost by its name; of one that only another app knows that of the
+    parameters.
+    """
+    return COST_METRICS.get(cost, N_PARAMS)
+
+
+def name_trial(sweep: str, number: int) -> str:
+    """The name of the run of a trial."""
+    return f"{sweep}-{number:05d}"
+
+
+def tag_trial(sweep: str, number: int, attempt: int) -> dict[str, str]:
+    """The tags that tell which attempt at which trial a run is of."""
+    return {
+        Tag.KIND: RunKind.TRIAL.value,
+        Tag.SWEEP: sweep,
+        Tag.TRIAL: str(number),
+        Tag.ATTEMPT: str(attempt),
+    }
+
+
 def name_curve(metric: str) -> str:
     """The metric that has a value for each epoch."""
     return f"epoch/{metric}"

@@ -38,15 +38,14 @@ from paretune.tracking.runs import (
     find_trials,
 )
 from paretune.tracking.schema import (
-    COST_METRICS,
     LONGEST_ERROR,
     LONGEST_VALUE,
-    N_PARAMS,
     SWEEP_FILE,
     RunKind,
     State,
     Status,
     Tag,
+    find_cost_metric,
 )
 from paretune.tracking.store import Store
 from paretune.tracking.store_errors import translate_errors
@@ -206,7 +205,7 @@ class SweepRecorder:
     def _write_description(self, store: Store) -> None:
         tags = store.client.get_run(self.run_id).data.tags
         cost = tags.get(Tag.COST, PARAMS.name)
-        views = write_views(store, self.sweep, COST_METRICS.get(cost, N_PARAMS))
+        views = write_views(store, self.sweep, find_cost_metric(cost))
         if tags.get(Tag.DESCRIPTION):
             return
         names = ", ".join(f"*{view.title}*" for view in views)

@@ -5,7 +5,7 @@ import logging
 from paretune.errors import StoreError
 from paretune.tracking.entities import Run
 from paretune.tracking.runs import find_sweeps
-from paretune.tracking.schema import COST_METRICS, N_PARAMS, Tag
+from paretune.tracking.schema import Tag, find_cost_metric
 from paretune.tracking.store import Store
 from paretune.tracking.views import View, write_views
 
@@ -17,15 +17,15 @@ def list_links(store: Store, sweep: str | None, address: str) -> dict[str, str]:
     the newest one, as a table and as a chart, its trials, and what was confirmed.
 
     The views are kept in the store first, as those of earlier versions have none. Empty
-    for a store without a sweep, or one that cannot be written. Raises :class:`~paretune.errors.StoreError` for a sweep
-    that it has not got.
+    for a store without a sweep, or one that cannot be written. Raises
+    :class:`~paretune.errors.StoreError` for a sweep that it has not got.
     """
     parent = _find_parent(store, sweep)
     if parent is None:
         return {}
     name = parent.tags[Tag.SWEEP]
     experiment = parent.info.experiment_id
-    cost = COST_METRICS.get(parent.tags.get(Tag.COST, ""), N_PARAMS)
+    cost = find_cost_metric(parent.tags.get(Tag.COST, ""))
     links: dict[str, str] = {}
     for view in _write_views(store, name, cost, experiment):
         links[view.title] = view.make_url(address, experiment)

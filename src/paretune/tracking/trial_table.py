@@ -18,6 +18,7 @@ from paretune.tracking.schema import (
     State,
     Status,
     Tag,
+    find_cost_metric,
 )
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def common_cost(costs: Iterable[str]) -> str:
 def column_of(table: "DataFrame") -> str:
     """The column of the cost that a table's sweeps weigh against F1."""
     cost = next(iter(table["cost"]), "params")
-    return COST_METRICS.get(cost, N_PARAMS)
+    return find_cost_metric(cost)
 
 
 def complete_rows(table: "DataFrame", score: str = VAL_F1) -> "DataFrame":

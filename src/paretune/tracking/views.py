@@ -10,13 +10,19 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from paretune.costs import COSTS
 from paretune.tracking.runs import FILTERABLE
-from paretune.tracking.schema import VAL_F1, RunKind, Split, State, Tag
+from paretune.tracking.schema import (
+    COST_METRICS,
+    VAL_F1,
+    RunKind,
+    Split,
+    State,
+    Tag,
+)
 from paretune.tracking.store import Store
 from paretune.tracking.store_errors import translate_errors
 
@@ -24,7 +30,6 @@ TAG = "mlflow.sharedViewState."
 # Without it MLflow takes the experiment for one of language models.
 KIND_TAG = "mlflow.experimentKind"
 KIND = "custom_model_development"
-COST_METRICS = [cost.metric for cost in COSTS.values()]
 # Sections of charts that MLflow makes of all metrics, one for each: they stay closed.
 OTHER_SECTIONS = ("Model metrics", "epoch")
 MOST_POINTS = 1000
@@ -76,43 +81,40 @@ def list_views(sweep: str, cost: str) -> list[View]:
     """The views of a sweep over the metric ``cost``: its front, its trials, and the
     models that were confirmed.
     """
-    others = tuple(_metric(metric) for metric in COST_METRICS if metric != cost)
+    others = tuple(
+        _metric(metric) for metric in COST_METRICS.values() if metric != cost
+    )
     f1_and_cost = (_metric(VAL_F1), _metric(cost))
     family = _tag(Tag.FAMILY)
-    trials = _filter(sweep, RunKind.TRIAL, f"tags.{Tag.STATE} = '{State.COMPLETE}'")
-    members = _filter(sweep, RunKind.TRIAL, f"tags.{Tag.FRONT} = 'true'")
-    front = View(
-        sweep,
-        "front",
-        query=members,
-        sorted_by=cost,
-        ascending=True,
-        columns=(*f1_and_cost, family, *others),
-        score=VAL_F1,
-        cost=cost,
-    )
-    all_trials = View(
+    is_complete = f"tags.{Tag.STATE} = '{State.COMPLETE}'"
+    trials = View(
         sweep,
         "trials",
-        query=trials,
+        query=_filter(sweep, RunKind.TRIAL, is_complete),
         sorted_by=VAL_F1,
         ascending=False,
         columns=(*f1_and_cost, _tag(Tag.FRONT), family, *others),
         score=VAL_F1,
         cost=cost,
     )
+    front = replace(
+        trials,
+        name="front",
+        query=_filter(sweep, RunKind.TRIAL, f"tags.{Tag.FRONT} = 'true'"),
+        sorted_by=cost,
+        ascending=True,
+        columns=(*f1_and_cost, family, *others),
+    )
     f1 = Split.TEST.f1
-    confirmed = View(
-        sweep,
-        "confirmed",
-        query=_filter(sweep, RunKind.CONFIRM, f"tags.{Tag.STATE} = '{State.COMPLETE}'"),
+    confirmed = replace(
+        trials,
+        name="confirmed",
+        query=_filter(sweep, RunKind.CONFIRM, is_complete),
         sorted_by=f1,
-        ascending=False,
         columns=(_metric(f1), _metric(cost), _tag(Tag.SEED), _tag(Tag.HOW), *others),
         score=f1,
-        cost=cost,
     )
-    return [front, all_trials, confirmed]
+    return [front, trials, confirmed]
 
 
 def write_views(
