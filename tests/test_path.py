@@ -26,7 +26,7 @@ from paretune.models import build
 from paretune.pareto import front, trials
 from paretune.reports.findings import read_results
 from paretune.reports.query import Query
-from paretune.tracking import Store, read_confirmations, weights_of
+from paretune.tracking import Store, read_answers, read_confirmations, weights_of
 from paretune.tracking.config_tags import config_of, config_tags
 from paretune.tracking.runs import find_retrainings, find_runs
 from paretune.tracking.schema import RunKind
@@ -125,6 +125,10 @@ def test_sweep_pareto_confirm_export_predict(swept, capfd):
         "confirmed",
     }
     assert {path.name for path in Path("sweeps/path/confirmed").iterdir()} == report
+    assert "![Which classes are taken for which others" in Path("model.md").read_text()
+    assert Path("model_answers.png").is_file()
+    page = Path("sweeps/path/confirmed/report.html").read_text()
+    assert "What they get wrong" in page
     assert {path.suffix for path in Path().glob("model.*")} == {
         ".onnx",
         ".safetensors",
@@ -208,6 +212,8 @@ def test_what_is_shipped_in_int8_is_confirmed_by_one_look_at_the_test_set(swept,
     assert 0 < training.test_f1 < 1
     # Of the network in float32, whose look at the test set would be a second one.
     assert "test_loss" not in metrics
+    answers = read_answers(swept, training.run_id)
+    assert answers.confusion.accuracy == pytest.approx(training.test_accuracy)
 
 
 def test_a_card_says_how_to_have_the_model_again_and_whose_scores_it_has(swept, capfd):

@@ -90,7 +90,7 @@ def test_the_code_of_the_page_takes_a_cameras_image(tmp_path):
         Point(costs={"params": 1}, f1=0.5),
         samples,
         1.0,
-        "resize",
+        "stretch",
         CLASSES,
     )
     files = CFiles.beside(tmp_path / "model.onnx", CInput(Order.HWC))

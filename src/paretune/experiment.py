@@ -23,6 +23,7 @@ from paretune.schema import Averaging, Restarts, Selection
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
 from paretune.tracking.schema import (
+    ANSWERS_FILE,
     IMAGES_PER_S,
     VAL_IMAGES,
     WEIGHTS_FILE,
@@ -74,6 +75,11 @@ class Experiment:
     def weights(self) -> Path:
         """The file of the weights."""
         return self.folder / WEIGHTS_FILE
+
+    @property
+    def answers(self) -> Path:
+        """The file of the answers, where the test set was read."""
+        return self.folder / ANSWERS_FILE
 
     @property
     def state(self) -> Path:
@@ -237,11 +243,15 @@ def _finish(
     trial = current_trial()
     if trial:
         trial.tell_standard_error(compute_standard_error(point.f1, n_scored))
+    files = [experiment.weights]
+    if trained.answers:
+        trained.answers.write(experiment.answers)
+        files.append(experiment.answers)
     if recorder:
         recorder.tag(Tag.LAYOUT, str(trained.execution))
         recorder.tag(Tag.RULE, training.selection.rule)
         figures = {VAL_IMAGES: float(n_scored), **_list_figures(trained)}
-        recorder.finish(point, figures, [experiment.weights])
+        recorder.finish(point, figures, files)
     _tell(point, trained, training.selection.split)
     log.info("weights in %s", experiment.weights)
     return point

@@ -89,6 +89,7 @@ def test_ways_of_training_a_recipe_are_told_apart(ask):
         "1 epoch on train+val, the last, in int8, with trainer.batch_size=64"
     )
     assert f"({how})" in answer.out
+    assert re.search(r"Most mistakes: \d taken for \d \(\d+\.\d%\), ", answer.out)
 
 
 def test_a_recipe_that_was_changed_is_another_one(recipe):

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from contracts.dataset import DatasetContract
 from paretune.data import fit_to_data, folder, kept, load, npz
 from paretune.data.images import Splitting
-from paretune.data.pictures import read_picture
+from paretune.data.look import make_look
+from paretune.data.pictures import RESIZES, read_picture, scale_picture
 from paretune.errors import ConfigError, DataError
 
 DRAWN = Splitting(val_size=4, how="stratified")
@@ -139,6 +142,52 @@ def test_pictures_of_many_sizes_are_scaled(pictures):
     )
 
     assert data.train.pixels.shape[1:] == (1, 8, 12)
+
+
+def paint_three_bands(path: Path) -> None:
+    """A picture twice as wide as high: 10 dark columns, 20 grey ones, 10 dark ones."""
+    pixels = np.full((20, 40), 40, np.uint8)
+    pixels[:, 10:30] = 160
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize(
+    ("resize", "shares"),
+    [
+        ("stretch", {40: 0.5, 160: 0.5}),
+        ("crop", {160: 1}),
+        ("pad", {40: 0.75, 160: 0.25}),
+    ],
+)
+def test_a_picture_of_another_shape_is_resized_as_it_is_said(tmp_path, resize, shares):
+    paint_three_bands(tmp_path / "wide.png")
+    pixels = make_look([40, 40], None, resize=resize).read(tmp_path / "wide.png")
+    found = {shade: float((abs(pixels - shade) < 8).mean()) for shade in (40.0, 160.0)}
+
+    assert pixels.shape == (40, 40)
+    assert {shade: found[shade] for shade in shares} == pytest.approx(shares, abs=0.06)
+
+
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.sampled_from(RESIZES),
+    st.sampled_from(["L", "RGB"]),
+)
+def test_pictures_of_all_shapes_become_of_the_size(size, wanted, resize, mode):
+    picture = Image.new(mode, size, 90 if mode == "L" else (90, 20, 3))
+    resized = scale_picture(picture, wanted, resize)
+
+    assert (resized.height, resized.width) == wanted
+    assert resized.getcolors() == [(wanted[0] * wanted[1], picture.getpixel((0, 0)))]
+
+
+def test_pictures_of_training_say_how_they_were_resized(pictures):
+    data = folder.load(
+        path=str(pictures), splitting=DRAWN, image_size=[8, 8], resize="pad"
+    )
+
+    assert data.fits_by == "pad"
 
 
 def read_anew(pictures: Path, caplog: pytest.LogCaptureFixture) -> bool:
@@ -374,6 +423,19 @@ def test_pictures_that_cannot_be_used_are_one_line(pictures, spoil, message):
             {"image_size": [8, 0]},
             ConfigError,
             r"data.image_size `0` is invalid; expected a whole number of at least 1",
+        ),
+        (
+            {"resize": "fit", "image_size": [8, 8]},
+            ConfigError,
+            r"data.resize `fit` is unknown; expected one of stretch, crop, pad",
+        ),
+        (
+            {"resize": "crop"},
+            ConfigError,
+            (
+                r"data.resize `crop` has no size to bring pictures to; set "
+                r"data.image_size=\[height,width\]"
+            ),
         ),
         (
             {"channels": 4},

@@ -37,7 +37,7 @@ NAMES = ("1", "10", '2 "*/ ??/ é')
 
 
 def of_shape(
-    channels: int, height: int, width: int, fits_by: str = "resize"
+    channels: int, height: int, width: int, fits_by: str = "stretch"
 ) -> Deployable:
     """A small network on such images, and three classes with :data:`NAMES`."""
     torch.manual_seed(0)
@@ -92,10 +92,10 @@ OTHERS = (
     ("channels", "fits_by", "words"),
     [
         (1, "ink", INK),
-        (1, "resize", GREY),
-        (3, "resize", COLOURS),
+        (1, "stretch", GREY),
+        (3, "stretch", COLOURS),
         (3, "ink", COLOURS),
-        (4, "resize", OTHERS),
+        (4, "stretch", OTHERS),
     ],
 )
 def test_header_and_card_say_the_order_of_the_channels(

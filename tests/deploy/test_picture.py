@@ -11,11 +11,14 @@ from PIL import Image
 
 from paretune import paths
 from paretune.commands import predict
+from paretune.data.pictures import scale_picture
+from paretune.deploy.onnx import write_onnx
 from paretune.deploy.picture import Placing, place, read_pictures
+from paretune.deploy.runtime import Runtime
 from paretune.errors import DataError
 
 DIGITS = Placing((1, 28, 28), "ink", 0.7)
-OWN = Placing((3, 20, 30), "resize")
+OWN = Placing((3, 20, 30), "stretch")
 
 
 def stroke(height: int, width: int, *, white: bool = True) -> Image.Image:
@@ -35,6 +38,30 @@ def test_a_picture_of_the_right_size_stays_as_it_is():
 
     assert (one.image == floats(picture)).all()
     assert one.steps == "as it is"
+
+
+@pytest.mark.parametrize(
+    ("resize", "steps"),
+    [
+        ("stretch", "90x20 scaled to 30x20"),
+        ("crop", "90x20 cropped and scaled to 30x20"),
+        ("pad", "90x20 scaled and padded to 30x20"),
+    ],
+)
+def test_a_new_picture_is_resized_as_those_of_training(resize, steps):
+    picture = stroke(20, 90).convert("RGB")
+    one = place("a", picture, Placing((3, 20, 30), resize))
+    expected = np.asarray(scale_picture(picture, (20, 30), resize), np.float32) / 255
+
+    assert (one.image == expected.transpose(2, 0, 1)).all()
+    assert one.steps == steps
+
+
+def test_a_model_of_an_earlier_version_stretches(deployable, tmp_path):
+    network = deployable("model=conv", "model.image_shape=[1,9,9]")
+    write_onnx(network, tmp_path / "model.onnx", {"fits_by": "resize"})
+
+    assert Runtime(tmp_path / "model.onnx").placing.fits_by == "stretch"
 
 
 def test_an_idx_file_of_labels_is_one_line(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from paretune.commands import predict
-from paretune.deploy.answers import Answer, list_mistakes, score_answers
+from paretune.deploy.answers import Answer, count_answers, list_mistakes
 from paretune.deploy.onnx import write_onnx
 
 CLASSES = [f"thing {number}" for number in range(10)]
@@ -78,7 +78,7 @@ def test_a_class_is_scored_over_its_files_alone():
         Answer("c", best="dog", probability=0.7, label="dog"),
         Answer("d", best="cat", probability=0.6),
     ]
-    score = score_answers(answers, ["cat", "dog", "cow"])
+    score = count_answers(answers, ["cat", "dog", "cow"])
 
     assert score.accuracy == pytest.approx(2 / 3)
     assert [(part.name, part.count) for part in score.classes] == [
@@ -97,4 +97,4 @@ def test_the_surest_mistakes_come_first():
 
 
 def test_files_of_unknown_class_are_not_scored():
-    assert score_answers([Answer("a", "cat", 0.9)], ["cat"]) is None
+    assert count_answers([Answer("a", "cat", 0.9)], ["cat"]) is None

@@ -103,7 +103,8 @@ def test_the_test_images_are_read_only_when_asked(tiny_data):
     )
     seed_everything(0)
 
-    assert fit(models.build(CONFIG), data, make_training()).test is None
+    trained = fit(models.build(CONFIG), data, make_training())
+    assert (trained.test, trained.answers) == (None, None)
     assert read == []
 
 
@@ -116,6 +117,8 @@ def test_the_test_scores_are_those_of_the_best_weights(tiny_data):
 
     assert result.test.f1 == pytest.approx(result.best.val_f1)
     assert result.test.loss == pytest.approx(result.best.val_loss, rel=1e-5)
+    assert result.answers.confusion.f1 == pytest.approx(result.test.f1)
+    assert result.answers.confusion.accuracy == pytest.approx(result.test.accuracy)
 
 
 def test_a_training_that_diverges_says_so(tiny_data):

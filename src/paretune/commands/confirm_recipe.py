@@ -98,9 +98,12 @@ def _report(recipe: Recipe, candidate: "Candidate", store: "Store") -> None:
         build_confirmed_table,
         format_beaten_references,
     )
+    from paretune.reports.wrong import format_mixups, read_answers_of
+    from paretune.tracking import read_confirmations_of
     from paretune.tracking.trial_table import records
 
-    models = _summarize(recipe, candidate, store)
+    runs = read_confirmations_of(store, recipe.digest)
+    models = _summarize(recipe, candidate, runs)
     seeds = format_count(int(models["seeds"].sum()), "training")
     console = Console()
     console.print(build_confirmed_table(models, f"{recipe.name}: {seeds}"))
@@ -110,17 +113,23 @@ def _report(recipe: Recipe, candidate: "Candidate", store: "Store") -> None:
             low, high = model["test_accuracy_low"], model["test_accuracy_high"]
             line += f", {INTERVAL} {low:.4f} to {high:.4f}"
         console.print(f"{line} ({model['how']})", soft_wrap=True, highlight=False)
+        wrong = read_answers_of(model, runs, store)
+        if wrong:
+            console.print(format_mixups(wrong), soft_wrap=True, highlight=False)
     references = read_references(paths.CONF / f"references/{recipe.data}.yaml")
     for line in format_beaten_references(models, references):
         console.print(line, soft_wrap=True)
 
 
-def _summarize(recipe: Recipe, candidate: "Candidate", store: "Store") -> "DataFrame":
-    """The scores of the recipe over its seeds, a row for each way of training it."""
+def _summarize(
+    recipe: Recipe, candidate: "Candidate", runs: "DataFrame"
+) -> "DataFrame":
+    """The scores of the recipe over the seeds of its ``runs``, a row for each way of
+    training it.
+    """
     from pandas import DataFrame
 
     from paretune.reports.confirmed import summarize_trainings
-    from paretune.tracking import read_confirmations_of
 
     model = DataFrame(
         {
@@ -130,4 +139,4 @@ def _summarize(recipe: Recipe, candidate: "Candidate", store: "Store") -> "DataF
             VAL_F1: [nan],  # of no search
         }
     )
-    return summarize_trainings(model, read_confirmations_of(store, recipe.digest))
+    return summarize_trainings(model, runs)

@@ -245,17 +245,36 @@ def file_names(folder: Path, points: "Sequence[Point]") -> "dict[Path, Point]":
     return files
 
 
-def _load(store: "Store", request: Request) -> "Deployable":
+def _choose_run(store: "Store", request: Request) -> str:
+    """The run whose weights are exported."""
+    if request.exported_confirmation:
+        sweep = request.options.sweep
+        return choose_seed(store, sweep, request.exported_confirmation)
+    return request.point.run_id
+
+
+def _load(store: "Store", run_id: str, request: Request) -> "Deployable":
     """The network that a run trained, with the config it was trained by."""
     from paretune.deploy.model import load_deployable
     from paretune.tracking import weights_of
 
-    run_id = request.point.run_id
-    if request.exported_confirmation:
-        sweep = request.options.sweep
-        run_id = choose_seed(store, sweep, request.exported_confirmation)
     with weights_of(store, run_id) as path:
         return load_deployable(path, request.point, request.options.trust)
+
+
+def _write_answers(store: "Store", run_id: str, picture: Path) -> str:
+    """What the card says of the answers of these weights on the test images, which the
+    ``picture`` shows; nothing if they were not asked.
+    """
+    from paretune.deploy.card import describe_answers
+    from paretune.reports.answers_figure import draw_answers
+    from paretune.tracking import read_answers
+
+    answers = read_answers(store, run_id)
+    if answers is None:
+        return ""
+    draw_answers(answers, picture)
+    return describe_answers(answers.confusion, picture.name)
 
 
 def choose_seed(store: "Store", sweep: str, confirmation: Mapping[str, Any]) -> str:
@@ -286,7 +305,8 @@ def export_model(request: Request, store: "Store", path: Path) -> Exported:
     from paretune.deploy.onnx import write_onnx
 
     options = request.options
-    model = _load(store, request)
+    run_id = _choose_run(store, request)
+    model = _load(store, run_id, request)
     point = model.point
     card, recipe = path.with_suffix(".md"), path.with_suffix(".yaml")
     files = [path, path.with_suffix(".safetensors"), card, recipe]
@@ -316,7 +336,11 @@ def export_model(request: Request, store: "Store", path: Path) -> Exported:
     recipe.write_text(format_recipe(training), encoding="utf-8")
     again = f"{training.command}  # with {recipe.name} in conf/recipe"
     commands = [*_list_commands(path.name, request), again]
-    write_card(model, card, facts, commands)
+    picture = path.with_name(f"{path.stem}_answers.png")
+    answers = _write_answers(store, run_id, picture)
+    if answers:
+        files.append(picture)
+    write_card(model, card, facts, commands, answers)
     return Exported(files, facts)
 
 

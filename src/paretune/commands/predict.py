@@ -26,8 +26,8 @@ from paretune.commands.parsing import make_parser
 from paretune.data.file_kinds import PICTURES, SIGNALS
 from paretune.deploy.answers import (
     Answer,
+    count_answers,
     list_mistakes,
-    score_answers,
     write_answers,
 )
 from paretune.deploy.inputs import list_inputs
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.table import Table
 
-    from paretune.deploy.answers import Score
+    from paretune.confusion import Confusion
     from paretune.deploy.placed import Placed
     from paretune.deploy.runtime import Runtime
 
@@ -146,14 +146,14 @@ def _print_score(answers: Sequence[Answer], class_names: Sequence[str]) -> None:
     """
     from rich.console import Console
 
-    score = score_answers(answers, class_names)
-    if score is None:
+    confusion = count_answers(answers, class_names)
+    if confusion is None:
         return
     console = Console()
-    console.print(_build_table(score))
+    console.print(_build_table(confusion))
     console.print(
-        f"{score.count:,} of known class: accuracy {score.accuracy:.4f}, macro F1 "
-        f"{score.f1:.4f}"
+        f"{confusion.count:,} of known class: accuracy {confusion.accuracy:.4f}, macro "
+        f"F1 {confusion.f1:.4f}"
     )
     mistakes = list_mistakes(answers)
     if mistakes:
@@ -166,7 +166,7 @@ def _print_score(answers: Sequence[Answer], class_names: Sequence[str]) -> None:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
-def _build_table(score: "Score") -> "Table":
+def _build_table(confusion: "Confusion") -> "Table":
     from rich import box
     from rich.table import Table
 
@@ -175,7 +175,7 @@ def _build_table(score: "Score") -> "Table":
     table.add_column("files", justify="right")
     table.add_column("F1", justify="right")
     table.add_column("mostly taken for")
-    for part in score.classes:
+    for part in confusion.classes:
         taken_for = f"{part.taken_for} ({part.mistakes:,})" if part.mistakes else ""
         table.add_row(part.name, f"{part.count:,}", f"{part.f1:.4f}", taken_for)
     return table

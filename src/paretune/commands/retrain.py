@@ -201,8 +201,10 @@ def main(cfg: DictConfig) -> Sequence[float]:
         if job.reads_test and changes.int8:
             from paretune.deploy.int8 import score_on_test
 
-            scores = score_on_test(experiment.weights, point, job.trust)
+            scores, answers = score_on_test(experiment.weights, point, job.trust)
             recorder.write("metrics", values=scores)
+            answers.write(experiment.answers)
+            recorder.write("attach", files=[str(experiment.answers)])
     return point.params, point.f1
 
 

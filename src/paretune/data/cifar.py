@@ -80,7 +80,7 @@ def _load(
         load_test=partial(read, TEST_PREFIX),
         num_classes=len(class_names),
         class_names=class_names,
-        fits_by="resize",
+        fits_by="stretch",
     )
 
 

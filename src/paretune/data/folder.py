@@ -6,6 +6,7 @@ under a hash of their names and contents.
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import compress
 from pathlib import Path
@@ -26,7 +27,7 @@ from paretune.data.look import (
     describe_damaged,
     make_look,
 )
-from paretune.data.pictures import read_each
+from paretune.data.pictures import Resize, read_each
 from paretune.data.signal_files import read_signals
 from paretune.errors import DataError
 from paretune.paths import printable
@@ -44,6 +45,7 @@ def load(  # noqa: PLR0913 - each is a setting
     splitting: Splitting,
     test_size: float = 0.15,
     image_size: Sequence[int] | None = None,
+    resize: Resize = "stretch",
     channels: int | None = None,
     skip_damaged: bool = False,
 ) -> ImageData:
@@ -51,13 +53,15 @@ def load(  # noqa: PLR0913 - each is a setting
     ``test`` and perhaps ``val`` of such.
 
     They are scaled to ``image_size``, height and width in pixels; ``None`` takes them
-    as they are, all of one size. ``channels`` are 1 (grey) or 3; ``None``: 3 if a pixel
-    of any picture has a colour. Classes are named after their folders, in alphabetical
+    as they are, all of one size. Pictures of another shape are treated as ``resize``
+    says: ``stretch``, ``crop`` (their middle) or ``pad`` (with the colour of their
+    border). ``channels`` are 1 (grey) or 3; ``None``: 3 if a pixel of any picture has a
+    colour. Classes are named after their folders, in alphabetical
     order. With ``skip_damaged`` files that cannot be read are left out. A folder without
     pictures may hold signals: see :mod:`paretune.data.signal_files`. Raises
     :class:`~paretune.errors.DataError`.
     """
-    look = make_look(image_size, channels, skip_damaged=skip_damaged)
+    look = make_look(image_size, channels, skip_damaged=skip_damaged, resize=resize)
     return _load(Path(path), name, splitting, test_size, look)
 
 
@@ -75,7 +79,8 @@ def _load(
     _tell_damaged(listing, decoded.readable)
     _tell_channels(listing, decoded, look)
     images = _group_by_split(listing, decoded)
-    return assemble(name, images, listing.class_names, splitting, test_size)
+    data = assemble(name, images, listing.class_names, splitting, test_size)
+    return replace(data, fits_by=look.resize)
 
 
 def _load_signals(

@@ -16,6 +16,7 @@ from paretune.data.found import Found, Rows, hash_pixels, make_rows, say_values
 from paretune.data.listing import Listing, format_examples, list_files
 from paretune.data.look import Look, describe_colours, describe_sizes, format_size
 from paretune.data.pictures import (
+    Resize,
     Size,
     convert_picture,
     drop_unused_colours,
@@ -38,6 +39,11 @@ MODE_WORDS = {
     "F": "floats",
 }
 MOST_SIZES_SHOWN = 5
+FITTED: dict[Resize, str] = {
+    "stretch": "all are scaled to",
+    "crop": "the middle of each is scaled to",
+    "pad": "each is scaled and padded to",
+}
 
 
 @dataclass(frozen=True)
@@ -216,7 +222,7 @@ def _describe_sizes(look: Look, seen: Pictures) -> str:
         sizes.append(f"and {len(counts) - MOST_SIZES_SHOWN:,} more")
     text = f"{', '.join(sizes)} (height, width)"
     if look.size:
-        text += f"; all are scaled to {format_size(look.size)}"
+        text += f"; {FITTED[look.resize]} {format_size(look.size)}"
     return text
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paretune.data.arrays import Arrays
+from paretune.data.pictures import FitsBy
 from paretune.data.signals import ValueRange
 from paretune.data.splitting import Mask, Splitting, deal_folds, divide
 from paretune.errors import ConfigError, DataError
@@ -85,9 +86,7 @@ class ImageData:
     load_test: Callable[[], Images]
     num_classes: int = 10
     class_names: tuple[str, ...] = ()
-    # How a picture of another size becomes such an image: cut to its ink and centred,
-    # or by `resize`; of a `signal` none does.
-    fits_by: str = "ink"
+    fits_by: FitsBy = "ink"
     # Of signals, those that are the bytes 0 and 255.
     values: ValueRange | None = None
 
@@ -184,6 +183,6 @@ def assemble(
         load_test=lambda: test,
         num_classes=len(class_names),
         class_names=tuple(class_names),
-        fits_by="signal" if values else "resize",
+        fits_by="signal" if values else "stretch",
         values=values,
     )

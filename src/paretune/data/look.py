@@ -15,6 +15,8 @@ from PIL import Image
 from paretune.data.listing import MOST_EXAMPLES, Listing, format_examples
 from paretune.data.pictures import (
     FORMAT_NAMES,
+    RESIZES,
+    Resize,
     Size,
     drop_unused_colours,
     read_picture,
@@ -30,11 +32,14 @@ MOST_SIZES = 3
 
 @dataclass(frozen=True)
 class Look:
-    """Size and channels that pictures are given: ``None`` leaves them as they are."""
+    """Size and channels that pictures are given: ``None`` leaves them as they are.
+    ``resize`` is how those of another shape become of this size.
+    """
 
     size: Size | None = None
     channels: int | None = None
     skip_damaged: bool = False
+    resize: Resize = "stretch"
 
     def refuse_for_signals(self) -> None:
         """Raise :class:`~paretune.errors.ConfigError` for settings that signals cannot
@@ -59,7 +64,7 @@ class Look:
         if self.channels:
             picture = picture.convert("L" if self.channels == 1 else "RGB")
         if self.size:
-            picture = scale_picture(picture, self.size)
+            picture = scale_picture(picture, self.size, self.resize)
         pixels = np.asarray(picture)
         if self.channels:
             return pixels
@@ -67,16 +72,26 @@ class Look:
 
 
 def make_look(
-    image_size: object, channels: object, *, skip_damaged: bool = False
+    image_size: object,
+    channels: object,
+    *,
+    skip_damaged: bool = False,
+    resize: Resize = "stretch",
 ) -> Look:
     """The look that settings ask for. Raises :class:`~paretune.errors.ConfigError` or
     ``DataError`` for wrong ones.
     """
     check_choice("data.channels", channels, (None, 1, 3))
     check_choice("data.skip_damaged", skip_damaged, (True, False))
+    check_choice("data.resize", resize, RESIZES)
     number = channels if isinstance(channels, int) else None
     size = None if image_size is None else _read_size(image_size)
-    return Look(size, number, skip_damaged)
+    if size is None and resize != "stretch":
+        raise ConfigError(
+            f"data.resize `{resize}` has no size to bring pictures to; set "
+            "data.image_size=[height,width]"
+        )
+    return Look(size, number, skip_damaged, resize)
 
 
 def _read_size(image_size: object) -> Size:
@@ -137,7 +152,7 @@ def describe_sizes(listing: Listing, sizes: Mapping[Path, Size]) -> str:
     return (
         f"data folder `{printable(listing.folder)}` has pictures of {len(counts)} "
         f"sizes: {text}; set data.image_size=[height,width] to scale "
-        "them"
+        "them, and data.resize=crop or pad to keep their proportions"
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,13 @@ SUFFIXES = {
 }
 # Height and width in pixels.
 Size = tuple[int, int]
+# What becomes of a picture of another shape: its sides are stretched, its middle is cut
+# out, or it is put on a ground of the colour of its border.
+Resize = Literal["stretch", "crop", "pad"]
+RESIZES: tuple[Resize, ...] = get_args(Resize)
+# How a picture of any size becomes an image of a data set: one of those ways, or cut to
+# its ink and centred. Of signals no picture does.
+FitsBy = Literal["ink", "stretch", "crop", "pad", "signal"]
 Result = TypeVar("Result")
 
 
@@ -123,14 +130,40 @@ def _put_on_white(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(ground, transparent).convert(mode)
 
 
-def scale_picture(picture: Image.Image, size: Size) -> Image.Image:
-    """The whole picture in another size; pixels are averaged where it becomes
-    smaller.
+def scale_picture(
+    picture: Image.Image, size: Size, resize: Resize = "stretch"
+) -> Image.Image:
+    """The picture in another size; pixels are averaged where it becomes smaller.
+
+    One of another shape is treated as ``resize`` says: ``stretch`` and ``pad`` keep all
+    of it, ``crop`` and ``pad`` its proportions.
     """
     height, width = size
     if picture.size == (width, height):
         return picture
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
+    bilinear = Image.Resampling.BILINEAR
+    if resize == "crop":
+        return ImageOps.fit(picture, (width, height), bilinear)
+    if resize == "pad":
+        ground = find_border_colour(picture)
+        return ImageOps.pad(picture, (width, height), bilinear, ground)
+    return picture.resize((width, height), bilinear)
+
+
+def find_border_colour(picture: Image.Image) -> int | tuple[int, ...]:
+    """The median of the border, for each of the channels."""
+    pixels = np.asarray(picture)
+    median = np.median(take_border(pixels), axis=0)
+    if pixels.ndim == 2:
+        return int(median)
+    return tuple(int(channel) for channel in median)
+
+
+def take_border(pixels: NDArray[Any]) -> NDArray[Any]:
+    """The outermost pixels ``(N,)`` of ``(H, W)``, or ``(N, 3)`` of ``(H, W, 3)``."""
+    rows = (pixels[0], pixels[-1])
+    columns = (pixels[:, 0], pixels[:, -1])
+    return np.concatenate([*rows, *columns])
 
 
 def drop_unused_colours(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -108,6 +108,7 @@ def _find_in_folder(data: DataConfig) -> Found:
         data.get("image_size"),
         data.get("channels"),
         skip_damaged=data.get("skip_damaged", False),
+        resize=data.get("resize", "stretch"),
     )
     return survey_folder(_require(data, "path"), look)
 

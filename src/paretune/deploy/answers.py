@@ -3,10 +3,13 @@ known.
 """
 
 import csv
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+
+from paretune.confusion import Confusion
 
 MISTAKES_SHOWN = 12
 
@@ -28,69 +31,19 @@ class Answer:
         return self.label is not None and self.label != self.best
 
 
-@dataclass(frozen=True)
-class ClassScore:
-    """How well the model knows a class: the ``count`` of its files, ``f1`` in [0, 1],
-    and the class that most of its mistakes are taken for, with their number.
-    """
-
-    name: str
-    count: int
-    f1: float
-    taken_for: str = ""
-    mistakes: int = 0
-
-
-@dataclass(frozen=True)
-class Score:
-    """Macro F1 and accuracy in [0, 1] over ``count`` labelled files, and each class."""
-
-    count: int
-    f1: float
-    accuracy: float
-    classes: Sequence[ClassScore]
-
-
-def score_answers(
+def count_answers(
     answers: Sequence[Answer], class_names: Sequence[str]
-) -> Score | None:
-    """The score over those whose class is known; ``None`` if there are none.
-
-    The F1 is the mean of those of the classes that have files.
+) -> Confusion | None:
+    """Which classes were taken for which others, of the files whose class is known;
+    ``None`` if there are none.
     """
-    # It takes a second to import.
-    from sklearn.metrics import f1_score
-
     known = [answer for answer in answers if answer.label is not None]
     if not known:
         return None
-    labels = [answer.label for answer in known]
-    best = [answer.best for answer in known]
-    counts = Counter(labels)
-    present = [name for name in class_names if counts[name]]
-    f1s = f1_score(labels, best, labels=present, average=None, zero_division=0.0)
-    classes = [
-        _score_class(name, counts[name], float(f1), known)
-        for name, f1 in zip(present, f1s, strict=True)
-    ]
-    right = sum(not answer.is_mistake for answer in known)
-    return Score(
-        count=len(known),
-        f1=sum(part.f1 for part in classes) / len(classes),
-        accuracy=right / len(known),
-        classes=classes,
-    )
-
-
-def _score_class(
-    name: str, count: int, f1: float, answers: Sequence[Answer]
-) -> ClassScore:
-    wrong = [answer.best for answer in answers if answer.label == name]
-    others = Counter(best for best in wrong if best != name)
-    if not others:
-        return ClassScore(name, count, f1)
-    ((taken_for, mistakes),) = others.most_common(1)
-    return ClassScore(name, count, f1, taken_for, mistakes)
+    numbers = {name: number for number, name in enumerate(class_names)}
+    labels = np.array([numbers[str(answer.label)] for answer in known])
+    best = np.array([numbers[answer.best] for answer in known])
+    return Confusion.of(labels, best, class_names)
 
 
 def list_mistakes(answers: Sequence[Answer]) -> list[Answer]:

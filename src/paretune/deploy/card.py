@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from safetensors.torch import save
 
+from paretune.confusion import Confusion
 from paretune.costs import COSTS
 from paretune.deploy.model import Deployable
 from paretune.front import Point
@@ -24,7 +25,7 @@ Its output is `logits`, the largest of which is the class: {classes}.
 | | |
 |---|---|
 {rows}
-
+{answers}
 ## How it was made
 
 ```
@@ -33,6 +34,18 @@ Its output is `logits`, the largest of which is the class: {classes}.
 
 ```yaml
 {config}```
+"""
+
+ANSWERS = """
+## What it gets wrong
+
+Of {count:,} test images, by these weights:
+
+| class | images | F1 | mostly taken for |
+|---|---:|---:|---|
+{rows}
+
+![Which classes are taken for which others, and the surest mistakes]({picture})
 """
 
 
@@ -59,10 +72,27 @@ def write_safetensors(model: Deployable, path: Path) -> None:
     path.write_bytes(save(tensors, {"config": config}))
 
 
+def describe_answers(confusion: Confusion, picture: str) -> str:
+    """The part of the card that says what these weights get wrong; ``picture`` is the
+    name of the file that shows it.
+    """
+    rows: list[str] = []
+    for part in confusion.classes:
+        taken_for = f"{part.taken_for} ({part.mistakes:,})" if part.mistakes else ""
+        rows.append(f"| {part.name} | {part.count:,} | {part.f1:.4f} | {taken_for} |")
+    return ANSWERS.format(count=confusion.count, rows="\n".join(rows), picture=picture)
+
+
 def write_card(
-    model: Deployable, path: Path, facts: Mapping[str, str], commands: Sequence[str]
+    model: Deployable,
+    path: Path,
+    facts: Mapping[str, str],
+    commands: Sequence[str],
+    answers: str = "",
 ) -> None:
-    """Markdown: ``facts`` as a table, the config, and the ``commands`` that made it."""
+    """Markdown: ``facts`` as a table, what :func:`describe_answers` says, the config,
+    and the ``commands`` that made it.
+    """
     point = model.point
     layout = model.layout(model.logits().shape[1])
     rows = [f"| {name} | {value} |" for name, value in facts.items()]
@@ -75,6 +105,7 @@ def write_card(
         order=layout.order,
         classes=layout.classes,
         rows="\n".join(rows),
+        answers=answers,
         commands="\n".join(commands),
         config=yaml.safe_dump(remove_folders(point), sort_keys=False),
     )

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
+from paretune.answers import AnswersOnTest
 from paretune.data import load
 from paretune.data.images import Images
 from paretune.deploy.int8_network import Quantised
@@ -76,9 +79,14 @@ def _write_plain(model: Deployable, graph: Graph, path: Path) -> ConstantPlaces 
 
 def score(path: Path, images: Images) -> dict[str, float]:
     """Macro F1 and accuracy, in [0, 1], of an exported ONNX file."""
+    return _score(Runtime(path).logits(images.to_fractions()), images)
+
+
+def _score(outputs: NDArray[np.float32], images: Images) -> dict[str, float]:
+    """The same, by its ``outputs`` ``(N, classes)`` for these images."""
     from sklearn.metrics import f1_score
 
-    classes = Runtime(path).logits(images.to_fractions()).argmax(1)
+    classes = outputs.argmax(1)
     labels = images.labels.numpy()
     f1 = float(f1_score(labels, classes, average="macro"))
     return {"f1": f1, "accuracy": float((classes == labels).mean())}
@@ -86,9 +94,9 @@ def score(path: Path, images: Images) -> dict[str, float]:
 
 def score_on_test(
     weights: Path, point: Point, trust: Trust | None = None
-) -> dict[str, float]:
-    """Test F1 and accuracy of the network in a ``weights.pt``, quantised as ``paretune
-    export --int8`` does.
+) -> tuple[dict[str, float], AnswersOnTest]:
+    """Test F1 and accuracy, and the answers, of the network in a ``weights.pt``,
+    quantised as ``paretune export --int8`` does.
     """
     model = load_deployable(weights, point, trust)
     data = load(data_now(model.point.config["data"]))
@@ -97,5 +105,10 @@ def score_on_test(
         whole = folder / "model.int8.onnx"
         write_onnx(model, plain, {})
         write_int8(model, plain, whole)
-        scores = score(whole, data.load_test())
-    return {f"{Split.TEST}_{name}": value for name, value in scores.items()}
+        images = data.load_test()
+        probabilities = Runtime(whole).probabilities(images.to_fractions())
+    answers = AnswersOnTest.of(
+        images.pixels.numpy(), images.labels.numpy(), probabilities, data.class_names
+    )
+    scores = _score(probabilities, images)
+    return {f"{Split.TEST}_{name}": value for name, value in scores.items()}, answers

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from paretune.data import load as load_images
 from paretune.data.images import Images, Scaling
+from paretune.data.pictures import FitsBy
 from paretune.data.signals import ValueRange
 from paretune.deploy.c_input import DEFAULT_INPUT, CInput
 from paretune.deploy.ink import measure_ink_share
@@ -68,7 +69,7 @@ class Deployable:
     point: Point
     samples: Tensor
     ink_share: float
-    fits_by: str = "ink"
+    fits_by: FitsBy = "ink"
     class_names: tuple[str, ...] = ()
     training: Images | None = None
     validation: Images | None = None

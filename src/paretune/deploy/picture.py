@@ -8,7 +8,14 @@ import numpy as np
 from PIL import Image
 
 from paretune.data.idx import read_idx
-from paretune.data.pictures import read_picture, refuse_unreadable, scale_picture
+from paretune.data.pictures import (
+    FitsBy,
+    Resize,
+    read_picture,
+    refuse_unreadable,
+    scale_picture,
+    take_border,
+)
 from paretune.deploy.centring import Grey, centre_ink
 from paretune.deploy.placed import Placed
 from paretune.errors import DataError
@@ -16,6 +23,11 @@ from paretune.paths import printable
 
 IDX_STARTS = (b"\0\0", b"\x1f\x8b")  # plain, gzipped
 BRIGHT = 0.5  # a border brighter than this is paper
+FITTED: dict[Resize, str] = {
+    "stretch": "scaled to",
+    "crop": "cropped and scaled to",
+    "pad": "scaled and padded to",
+}
 
 
 @dataclass(frozen=True)
@@ -23,13 +35,24 @@ class Placing:
     """The image that a picture has to become: ``(channels, height, width)``.
 
     By ``ink``, a picture of another size is cut to what it shows, which then takes
-    ``ink_share`` of the side: MNIST was made so. By ``resize`` the whole picture is
-    scaled, as the images of a folder are.
+    ``ink_share`` of the side: MNIST was made so. Else it becomes of this size as the
+    images of a folder do (``data.resize``).
     """
 
     shape: tuple[int, int, int]
-    fits_by: str = "ink"
+    fits_by: FitsBy = "ink"
     ink_share: float = 1.0
+
+    @property
+    def is_by_ink(self) -> bool:
+        """Whether ink counts: that of pictures in colours does not."""
+        return self.fits_by == "ink" and self.shape[0] == 1
+
+    @property
+    def resize(self) -> Resize:
+        """What becomes of the shape of a picture where ink does not count."""
+        ways: dict[FitsBy, Resize] = {"crop": "crop", "pad": "pad"}
+        return ways.get(self.fits_by, "stretch")
 
 
 def read_pictures(path: Path) -> Iterator[tuple[str, Image.Image]]:
@@ -65,13 +88,13 @@ def place(
     """
     channels, height, width = placing.shape
     is_grey = channels == 1
-    is_by_ink = is_grey and placing.fits_by == "ink"
+    is_by_ink = placing.is_by_ink
     picture = picture.convert("L" if is_grey else "RGB")
     fits = picture.size == (width, height)
     size = f"{picture.width}x{picture.height}"
     steps = []
     if not fits and not is_by_ink:
-        picture = scale_picture(picture, (height, width))
+        picture = scale_picture(picture, (height, width), placing.resize)
     pixels = np.asarray(picture, np.float32) / np.float32(255)
     inversion = _find_inversion(pixels, invert, is_by_ink)
     if inversion:
@@ -81,7 +104,7 @@ def place(
         pixels = centre_ink(pixels, (height, width), placing.ink_share)
         steps.append(f"{size} cut to its ink, scaled and centred")
     elif not fits:
-        steps.append(f"{size} scaled to {width}x{height}")
+        steps.append(f"{size} {FITTED[placing.resize]} {width}x{height}")
     image = pixels[np.newaxis] if is_grey else pixels.transpose(2, 0, 1)
     return Placed(name, image.astype(np.float32), "; ".join(steps) or "as it is")
 
@@ -96,7 +119,4 @@ def _find_inversion(pixels: Grey, invert: bool | None, is_by_ink: bool) -> str:
 
 
 def _has_bright_border(pixels: Grey) -> bool:
-    rows = (pixels[0], pixels[-1])
-    columns = (pixels[:, 0], pixels[:, -1])
-    border = np.concatenate([*rows, *columns])
-    return bool(np.median(border) > BRIGHT)
+    return bool(np.median(take_border(pixels)) > BRIGHT)

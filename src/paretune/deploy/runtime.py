@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from paretune.data.pictures import FitsBy
 from paretune.data.signals import ValueRange
 from paretune.deploy.picture import Placing
 from paretune.errors import StoreError, first_line
@@ -39,7 +40,7 @@ class Runtime:
                 f"({_explain(error)}); check the path"
             ) from error
         channels, height, width = self.session.get_inputs()[0].shape[1:]
-        fits_by = facts.get("fits_by", "ink")
+        fits_by = _read_fits_by(facts.get("fits_by", "ink"))
         ink_share = facts.get("ink_share", 1.0)
         self.placing = Placing((channels, height, width), fits_by, ink_share)
         self.values = _read_values(facts.get("values"))
@@ -67,6 +68,11 @@ class Runtime:
         powers = np.exp(logits - largest)
         shares: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
         return shares
+
+
+def _read_fits_by(written: str) -> FitsBy:
+    """The way that the file says, also in the word of earlier versions."""
+    return "stretch" if written == "resize" else cast(FitsBy, written)
 
 
 def _open_session(path: Path) -> Any:

@@ -40,6 +40,7 @@ from paretune.reports.layer_words import format_layers
 from paretune.reports.pick import describe_chance, pick_model
 from paretune.reports.study import NO_FAMILY
 from paretune.reports.terminal import describe_pick, format_params
+from paretune.reports.wrong import describe_wrong_answers, read_wrong_answers
 from paretune.scores import ScoreKind, format_number
 from paretune.tracking import Store, read_curve
 from paretune.tracking.schema import VAL_F1_SE, VAL_IMAGES
@@ -63,6 +64,7 @@ def write_page(results: SweepResults, store: Store | None, path: Path, ui: str) 
     text = template.render(
         **_heading(results),
         **_tables(results, fronts),
+        wrong=_wrong(results, store),
         **_commands(results),
         data=compress_to_base64(_compact_json(data)),
         plotly=compress_to_base64(get_plotlyjs()),
@@ -121,6 +123,13 @@ def _tables(results: SweepResults, fronts: Mapping[str, DataFrame]) -> dict[str,
         "failed": records(failed.tail(FAILED_SHOWN)),
         "n_failed": len(failed),
     }
+
+
+def _wrong(results: SweepResults, store: Store | None) -> list[dict[str, Any]]:
+    """What the confirmed models get wrong; nothing of a study, which has none."""
+    if store is None:
+        return []
+    return describe_wrong_answers(read_wrong_answers(results, store))
 
 
 def _commands(results: SweepResults) -> dict[str, Any]:

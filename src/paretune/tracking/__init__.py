@@ -19,6 +19,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 from paretune.tracking.read import (
     count_confirmations_of,
     count_retrainings,
+    read_answers,
     read_confirmations,
     read_confirmations_of,
     read_curve,
@@ -40,6 +41,7 @@ __all__ = [
     "count_confirmations_of",
     "count_retrainings",
     "find_sweeps",
+    "read_answers",
     "read_confirmations",
     "read_confirmations_of",
     "read_curve",

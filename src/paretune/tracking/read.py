@@ -4,12 +4,13 @@ weights.
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from difflib import get_close_matches
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paretune.answers import AnswersOnTest
 from paretune.errors import StoreError
 from paretune.front import Point
 from paretune.paths import temporary_folder
@@ -27,6 +28,7 @@ from paretune.tracking.runs import (
     read_metric,
 )
 from paretune.tracking.schema import (
+    ANSWERS_FILE,
     SECONDS,
     VAL_F1,
     WEIGHTS_FILE,
@@ -213,22 +215,35 @@ def read_curve(
     return read_metric(store, run_id, name_curve(name))
 
 
-@contextmanager
-def weights_of(store: Store, run_id: str) -> Iterator[Path]:
+def read_answers(store: Store, run_id: str) -> AnswersOnTest | None:
+    """What the model of a training said of the test images; ``None`` if that is not in
+    the store, as of a training by an earlier version.
+    """
+    with suppress(StoreError), _file_of(store, run_id, ANSWERS_FILE) as path:
+        return AnswersOnTest.read(path)
+    return None
+
+
+def weights_of(store: Store, run_id: str) -> AbstractContextManager[Path]:
     """A run's ``weights.pt``, there while the block lasts.
 
     Raises :class:`~paretune.errors.StoreError` if it is not there. What the block says
     of a copy of the file is said of the run, as the copy is gone by then.
     """
+    return _file_of(store, run_id, WEIGHTS_FILE)
+
+
+@contextmanager
+def _file_of(store: Store, run_id: str, file: str) -> Iterator[Path]:
     run = find_run(store, run_id)
-    path = find_local_file(store, run, WEIGHTS_FILE)
+    path = find_local_file(store, run, file)
     if path:
         yield path
         return
     with temporary_folder() as folder:
-        path = download(store, run, WEIGHTS_FILE, folder)
+        path = download(store, run, file, folder)
         try:
             yield path
         except StoreError as error:
-            name = f"{WEIGHTS_FILE} of run {run_id} in {store.uri}"
+            name = f"{file} of run {run_id} in {store.uri}"
             raise StoreError(str(error).replace(str(path), name)) from error

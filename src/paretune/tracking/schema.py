@@ -130,6 +130,7 @@ FRONT_SIZE = "front_size"
 HYPERVOLUME = "hypervolume"
 
 WEIGHTS_FILE = "weights.pt"
+ANSWERS_FILE = "answers_on_test.json"  # of a training that read the test set
 CONFIG_FILE = "config.yaml"
 SWEEP_FILE = "sweep.yaml"
 

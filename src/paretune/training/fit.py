@@ -17,6 +17,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment  # type: 
 from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from torch import Tensor, nn
 
+from paretune.answers import AnswersOnTest
 from paretune.data.images import ImageData, Images
 from paretune.settings import check
 from paretune.training.distillation import SoftLabels
@@ -70,8 +71,8 @@ class Trained:
     ``best``, the epoch that the selection chose.
 
     ``seconds`` is the whole training with its validations, ``images_per_s`` training
-    images over the time of the epochs. ``state`` is there if it was paused: see
-    :func:`resume`.
+    images over the time of the epochs. ``test`` and ``answers`` are there if the test
+    set was read, ``state`` if the training was paused: see :func:`resume`.
     """
 
     best: Epoch
@@ -80,6 +81,7 @@ class Trained:
     images_per_s: float
     execution: Execution
     test: Scores | None = None
+    answers: AnswersOnTest | None = None
     state: TrainingState | None = None
 
 
@@ -167,12 +169,21 @@ class _Parts:
         best = self.keeper.require_best()
         state = self._take_state(seconds)
         self.net.load_state_dict(self.keeper.weights)
-        scores = self._score_test() if test and state is None else None
+        scores, answers = None, None
+        if test and state is None:
+            scores, answers = self._score_test()
         epochs = self.keeper.epochs
         trained_s = sum(epoch.seconds for epoch in epochs)
-        images_per_s = len(self.train.images) * len(epochs) / trained_s
-        execution = self.module.execution
-        return Trained(best, epochs, seconds, images_per_s, execution, scores, state)
+        return Trained(
+            best=best,
+            epochs=epochs,
+            seconds=seconds,
+            images_per_s=len(self.train.images) * len(epochs) / trained_s,
+            execution=self.module.execution,
+            test=scores,
+            answers=answers,
+            state=state,
+        )
 
     def _take_state(self, seconds: float) -> TrainingState | None:
         shuffling = self.train.generator
@@ -180,9 +191,17 @@ class _Parts:
             return None
         return take_state(self.trainer, self.module, self.keeper, shuffling, seconds)
 
-    def _score_test(self) -> Scores:
-        images = self.data.load_test().to(self.trainer.strategy.root_device)
-        return _score(self.trainer, self.module, images)
+    def _score_test(self) -> tuple[Scores, AnswersOnTest]:
+        images = self.data.load_test()
+        on_device = images.to(self.trainer.strategy.root_device)
+        scores, logits = _score(self.trainer, self.module, on_device)
+        answers = AnswersOnTest.of(
+            images.pixels.numpy(),
+            images.labels.numpy(),
+            logits.softmax(dim=1).cpu().numpy(),
+            self.data.class_names,
+        )
+        return scores, answers
 
 
 @_without_known_warnings()
@@ -411,11 +430,20 @@ def _make_trainer(training: Training, keeper: BestWeights) -> pl.Trainer:
     )
 
 
-def _score(trainer: pl.Trainer, module: Classifier, images: Images) -> Scores:
+def _score(
+    trainer: pl.Trainer, module: Classifier, images: Images
+) -> tuple[Scores, Tensor]:
+    """The scores on the images, and the logits ``(N, classes)``."""
     # The keeper is done.
     trainer.callbacks = []  # type: ignore[attr-defined]
     # The kept weights are in the network.
     module.average.model = None
     batches = TensorBatches(images, module.settings.eval_batch_size)
+    module.kept_logits = []
     [scores] = trainer.validate(module, batches, verbose=False)
-    return Scores(scores["val_f1"], scores["val_accuracy"], scores["val_loss"])
+    logits = torch.cat(module.kept_logits)
+    module.kept_logits = None
+    return (
+        Scores(scores["val_f1"], scores["val_accuracy"], scores["val_loss"]),
+        logits.float(),
+    )

@@ -135,6 +135,8 @@ class Classifier(pl.LightningModule):
         self.loss_sum = torch.zeros(())
         self.images_seen = 0
         self.forwards: dict[nn.Module, Callable[[Tensor], Tensor]] = {}
+        # The logits of what is validated, where they are asked for.
+        self.kept_logits: list[Tensor] | None = None
 
     def compute_logits(self, net: nn.Module, images: Tensor) -> Tensor:
         """Logits of normalised images, by ``net`` or its average."""
@@ -201,6 +203,8 @@ class Classifier(pl.LightningModule):
         pixels, labels = batch
         logits = self.compute_logits(self.average.scored, self.scale(pixels))
         self.scores.update(logits, labels)
+        if self.kept_logits is not None:
+            self.kept_logits.append(logits)
         self._add_loss(cross_entropy(logits, labels), len(labels))
 
     def on_validation_epoch_end(self) -> None:
