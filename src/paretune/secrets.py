@@ -46,7 +46,7 @@ def refuse_passwords(*texts: str | None) -> None:
         raise ConfigError(
             f"URL {urls} holds a password, which configs, logs and process lists "
             "would keep; leave it out and set PGPASSWORD or "
-            "~/.pgpass for PostgreSQL, MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD for a server; an @ that ends no "
-            f"password is written %40"
+            "~/.pgpass for PostgreSQL, ?read_default_file=FILE for MySQL, "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server; an @ "
+            f"that ends no password is written %40"
         )

@@ -33,6 +33,7 @@ from paretune.settings import advise
 
 TABLES = {"studies", "trials"}
 READ_ONLY = "-c default_transaction_read_only=on"  # to PostgreSQL
+READ_ONLY_IN_MYSQL = "SET SESSION TRANSACTION READ ONLY"
 
 
 class TrialEnd(StrEnum):
@@ -180,6 +181,8 @@ def _choose_options(url: str, file: Path | None) -> dict[str, Any]:
     options: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith("postgresql"):
         options["connect_args"] = {"options": READ_ONLY}
+    if url.startswith(("mysql", "mariadb")):
+        options["connect_args"] = {"init_command": READ_ONLY_IN_MYSQL}
     return options
 
 
