@@ -9,10 +9,16 @@ from typing import Any, Self
 
 from paretune.front import front_volume
 
+# How many models are finished at most. Where hours are short there are fewer models
+# before each of them is trained less thoroughly, ...
 MOST_MEMBERS = 12
+FEWER_MEMBERS = (MOST_MEMBERS, 8, 6)
+# ... down to so many, and fewer still where there is hardly any time.
+FEWEST_MEMBERS = (6, 4, 3, 2)
+FEWEST_WITH_WAYS = 4
 MOST_BANDS = 3
 # Of the best score on the front: a model below it is of no use to anybody.
-LEAST_SHARE = 0.5
+LEAST_SHARE = 0.8
 # Ways that a model of each size is tried in: six at first, and four then.
 WAYS_TRIED = 10
 # Of the time of an epoch in the search: augmentation, several starts and teachers take
@@ -93,23 +99,21 @@ def plan_finish(
     """The plan for the ``members`` of a front that takes no longer than the ``time``
     that there is, by what their trainings took in the search.
 
-    Shorter trainings come first where hours are short, then fewer bands, fewer seeds,
-    and at last fewer models. One model with one seed is the least.
+    Where hours are short models are left out first, as the others stand for their
+    sizes, then seeds, then epochs, and at last the trying of ways. One model with one
+    seed is the least.
     """
-    chosen = thin(keep_better(keep_useful(members)), MOST_MEMBERS, cost)
-    while True:
-        is_last = len(chosen) == 1
-        for level in _list_levels(seeds, is_last=is_last):
-            plan = _make_plan(chosen, search_epochs, level)
-            if guess_s(chosen, plan, time.n_workers) <= time.seconds:
-                return plan
-        if is_last:
-            return plan
-        chosen = thin(chosen, len(chosen) // 2, cost)
+    useful = keep_better(keep_useful(members))
+    for most, level in _list_extents(seeds):
+        chosen = thin(useful, most, cost)
+        plan = _make_plan(chosen, search_epochs, level)
+        if guess_s(chosen, plan, time.n_workers) <= time.seconds:
+            break
+    return plan
 
 
 def keep_useful(members: Sequence[Member]) -> list[Member]:
-    """Those of the members whose scores are at least half of the best one, by rising
+    """Those of the members whose scores are not far below the best one, by rising
     cost.
     """
     best = max(member.score for member in members)
@@ -147,19 +151,29 @@ def _compute_volume(members: Sequence[Member], cost: str) -> float:
     return front_volume(costs, scores, cost=cost)
 
 
-def _list_levels(seeds: int, *, is_last: bool) -> Iterator[_Level]:
-    """From the most thorough to the least, for models of which some may be left out
-    yet; for the last one down to a single seed.
+def _list_extents(seeds: int) -> Iterator[tuple[int, _Level]]:
+    """At most how many models are finished, and how thoroughly: from the most to the
+    least.
     """
+    few = min(seeds, 3)
+    for level in _list_thorough(seeds):
+        for most in FEWER_MEMBERS:
+            yield most, level
+    yield FEWEST_WITH_WAYS, _Level(1, 1, few)
+    for most in FEWEST_MEMBERS:
+        yield most, _Level(1, 0, few)
+        yield most, _Level(1, 0, min(seeds, 2))
+    for seed_count in (few, min(seeds, 2), 1):
+        yield 1, _Level(1, 0, seed_count)
+
+
+def _list_thorough(seeds: int) -> Iterator[_Level]:
+    """The levels at which ways are tried, from the most thorough to the least."""
     few = min(seeds, 3)
     for longer in (3, 2, 1):
         yield _Level(longer, MOST_BANDS, seeds)
-    yield _Level(1, 1, seeds)
+        yield _Level(longer, MOST_BANDS, few)
     yield _Level(1, 1, few)
-    yield _Level(1, 0, few)
-    yield _Level(1, 0, min(seeds, 2))
-    if is_last:
-        yield _Level(1, 0, 1)
 
 
 def _make_plan(
