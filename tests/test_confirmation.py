@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.commands.export import choose_seed
+from paretune.commands.export_files import choose_seed
 from paretune.commands.retraining import change_settings
 from paretune.confirmation import TRAIN, TRAIN_AND_VAL, Confirmation
 from paretune.errors import StoreError

@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from deploy.c_folders import read_size
 from paretune import models
-from paretune.commands.export import file_names, is_agreement
+from paretune.commands.export_files import file_names, is_agreement
 from paretune.data.images import Images, Scaling
 from paretune.deploy.c_files import CFiles
 from paretune.deploy.c_float import write_c

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from paretune.atomic import all_or_nothing
-from paretune.commands import export
 from paretune.commands.auto_request import Request
+from paretune.commands.export_files import export_model, file_names
+from paretune.commands.export_request import Options
+from paretune.commands.export_request import Request as ExportRequest
 from paretune.errors import ExportError
 from paretune.hints import name_example, next_command
 from paretune.layers.windows import is_signal
@@ -37,7 +39,7 @@ def write_answer(request: Request, store: "Store") -> None:
     results = read_results(store, [request.name], confirmed)
     models = select_most_seeds(results.confirmed)
     points = points_of(models, results.split)
-    files = export.file_names(request.folder / "models", points)
+    files = file_names(request.folder / "models", points)
     console = Console()
     for path, point in files.items():
         with console.status(f"writing {path}"):
@@ -84,10 +86,10 @@ def _export(
     """
     notes: list[str] = []
     for options in _list_options(request, path):
-        asked = export.Request(options, point, results.confirmation(point.run_id))
+        asked = ExportRequest(options, point, results.confirmation(point.run_id))
         try:
             with all_or_nothing(path.parent) as staged:
-                export.export_model(asked, store, staged / path.name)
+                export_model(asked, store, staged / path.name)
             return notes
         except ExportError as error:
             note = f"{path}: {error}"
@@ -96,10 +98,10 @@ def _export(
     return notes
 
 
-def _list_options(request: Request, path: Path) -> Iterator[export.Options]:
+def _list_options(request: Request, path: Path) -> Iterator[Options]:
     """The formats to try: all, then without C or whole numbers, then without both."""
     for c, int8 in ((True, True), (True, False), (False, True), (False, False)):
-        yield export.Options(
+        yield Options(
             sweep=request.name,
             model=path,
             query=Query(cost=request.cost, confirmed=True),
