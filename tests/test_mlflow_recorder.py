@@ -1,6 +1,7 @@
 """The recorder of a sweep of anybody's app, in a real MLflow store."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,55 @@ def test_what_a_dead_worker_has_not_written_is_written_once_later(recorder):
     states = [run.data.tags["state"] for run in read_trials(recorder)]
 
     assert states == ["complete", "complete", "failed"]
+
+
+KILLED_AT_A_WRITE = """
+import os, signal, sys
+import mlflow
+from paretune.mlflow import SweepRecorder
+from paretune.search.trial_end import Ending, TrialEnd
+
+uri, last = sys.argv[1], int(sys.argv[2])
+writes = 0
+
+def kill_after(write):
+    def count(*arguments, **named):
+        global writes
+        result = write(*arguments, **named)
+        writes += 1
+        if writes == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    return count
+
+recorder = SweepRecorder(uri, "mine")
+recorder.store.client  # of a store that is open
+for name in ("create_run", "log_param", "log_metric", "log_batch", "set_tag",
+             "set_terminated"):
+    write = getattr(mlflow.MlflowClient, name)
+    setattr(mlflow.MlflowClient, name, kill_after(write))
+both = ("minimize", "maximize")
+end = TrialEnd("s", 1, 0, Ending.COMPLETE, (200, 0.8), both, {"x": "1"})
+recorder.end_trial(end, "params")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", range(1, 8))
+def test_a_worker_that_is_killed_at_any_write_leaves_what_can_be_mended(recorder, last):
+    dominating, dominated = end_of(0, 100, 0.9), end_of(1, 200, 0.8)
+    recorder.end_trial(dominating, "params")
+    command = [sys.executable, "-c", KILLED_AT_A_WRITE, recorder.store.uri, str(last)]
+    killed = subprocess.run(command, capture_output=True, text=True, check=False)
+    recorder.catch_up("s", [dominating, dominated], "params")
+    recorder.finish("FINISHED", {}, ())
+    runs = read_trials(recorder)
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [run.data.tags["front"] for run in runs] == ["true", "false"]
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+    assert runs[1].data.metrics == {"n_params": 200, "val_f1": 0.8}
+    assert runs[1].data.params == {"x": "1"}
 
 
 def test_further_runs_of_a_trial_are_no_trials(recorder):

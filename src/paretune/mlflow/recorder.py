@@ -101,10 +101,11 @@ class SweepRecorder(ParentRecorder):
             values = _name_values(end, cost)
             for name, value in values.items():
                 store.client.log_metric(run.run_id, name, value)
-            store.set_tags(run.run_id, _make_tags(end, has_score=VAL_F1 in values))
             status = Status.FAILED if end.ending is Ending.FAILED else Status.FINISHED
             if run.info.status != status:
                 store.client.set_terminated(run.run_id, status)
+            # The state is what tells that all before was written: see catch_up.
+            store.set_tags(run.run_id, _make_tags(end, has_score=VAL_F1 in values))
             if VAL_F1 in values:
                 keep_front(store, end.sweep, end.number)
 
