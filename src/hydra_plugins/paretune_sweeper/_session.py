@@ -282,8 +282,9 @@ class Session:
         """Whether the sweep has a recorder that is told how trials end. A worker may
         have joined before it had.
         """
-        notes = read_study_notes(self.study)
-        return bool(self.options.recorder and notes.get(PARENT_RUN))
+        if not self.options.recorder:
+            return False
+        return bool(read_study_notes(self.study).get(PARENT_RUN))
 
     def _record_end(self, recorder: Any, number: int) -> None:
         """Tell the recorder how a trial ended. What it cannot write now it is told again
