@@ -117,6 +117,7 @@ def test_the_number_of_images_is_recorded(command, tmp_path):
     trials = read_trials(Store(f"sqlite:///{tmp_path}/store/mlflow.db"), "small")
 
     assert trials["val_images"].tolist() == [510]
+    assert trials["val_effective_images"].between(450, 510).all()
 
 
 def test_folds_and_a_look_at_the_test_set_do_not_go_together(command):

@@ -3,8 +3,16 @@ import itertools
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
-from paretune.front import costs_of, front, hypervolume, ranks
+from paretune.front import (
+    compute_standard_error,
+    costs_of,
+    count_effective_images,
+    front,
+    hypervolume,
+    ranks,
+)
 from strategies import costs, finite_costs
 
 
@@ -89,3 +97,37 @@ def test_costs_minimise_params_and_one_minus_f1():
         [10, pytest.approx(0.1)],
         [20, 0],
     ]
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=20))
+def test_uneven_classes_are_worth_fewer_images(counts):
+    effective = count_effective_images(counts)
+
+    assert len(counts) * min(counts) * (1 - 1e-9) <= effective
+    assert effective <= sum(counts) * (1 + 1e-9)
+    assert count_effective_images([*counts, 0]) == effective
+
+
+@pytest.mark.parametrize(
+    ("counts", "recalls"),
+    [
+        ([243, 13], [0.98, 0.7]),
+        ([243, 13], [0.995, 0.85]),
+        ([4950, 50], [0.995, 0.85]),
+        ([128, 128], [0.95, 0.95]),
+    ],
+)
+def test_the_standard_error_is_that_of_many_draws_of_the_images(counts, recalls):
+    random = np.random.default_rng(0)
+    right = [
+        random.binomial(count, recall, 20_000)
+        for count, recall in zip(counts, recalls, strict=True)
+    ]
+    first, second = right
+    wrong = (counts[0] - first) + (counts[1] - second)
+    f1s = (2 * first / (2 * first + wrong) + 2 * second / (2 * second + wrong)) / 2
+    effective = count_effective_images(counts)
+
+    error = compute_standard_error(float(f1s.mean()), effective)
+    assert error == pytest.approx(f1s.std(), rel=0.2)
+    assert error > 0.9 * f1s.std()

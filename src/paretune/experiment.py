@@ -12,19 +12,25 @@ from typing import Any
 
 import hydra
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from paretune import models
 from paretune.data import load
 from paretune.data.images import ImageData
 from paretune.errors import ConfigError, Paused
-from paretune.front import Candidate, Point, compute_standard_error
+from paretune.front import (
+    Candidate,
+    Point,
+    compute_standard_error,
+    count_effective_images,
+)
 from paretune.schema import Averaging, Restarts, Selection
 from paretune.search import current_trial
 from paretune.tracking import RunRecorder
 from paretune.tracking.schema import (
     ANSWERS_FILE,
     IMAGES_PER_S,
+    VAL_EFFECTIVE,
     VAL_IMAGES,
     WEIGHTS_FILE,
     Split,
@@ -117,15 +123,15 @@ def train_recorded(experiment: Experiment, recorder: RunRecorder | None) -> Poin
     else:
         trained = _train_once(experiment, training, data, net, listener)
     return _finish(
-        experiment, training, trained, recorder, _count_scored(data, training)
+        experiment, training, trained, recorder, _list_scored(data, training)
     )
 
 
-def _count_scored(data: ImageData, training: Training) -> int:
-    """The images that a training is scored on."""
+def _list_scored(data: ImageData, training: Training) -> Tensor:
+    """The labels ``(N,)`` of the images that a training is scored on."""
     if training.selection.folds > 1:
-        return len(data.train) + len(data.val)
-    return len(data.val)
+        return torch.cat([data.train.labels, data.val.labels])
+    return data.val.labels
 
 
 def _train_once(
@@ -234,15 +240,16 @@ def _finish(
     training: Training,
     trained: Trained,
     recorder: RunRecorder | None,
-    n_scored: int,
+    scored: Tensor,
 ) -> Point:
     """The point of a training whose weights are saved; the run has it, too, and on how
-    many images it was scored.
+    many images it was ``scored``, whose labels these are.
     """
+    n_effective = count_effective_images(scored.bincount().numpy())
     point = _make_point(experiment.candidate, trained, recorder)
     trial = current_trial()
     if trial:
-        trial.tell_standard_error(compute_standard_error(point.f1, n_scored))
+        trial.tell_standard_error(compute_standard_error(point.f1, n_effective))
     files = [experiment.weights]
     if trained.answers:
         trained.answers.write(experiment.answers)
@@ -250,7 +257,11 @@ def _finish(
     if recorder:
         recorder.tag(Tag.LAYOUT, str(trained.execution))
         recorder.tag(Tag.RULE, training.selection.rule)
-        figures = {VAL_IMAGES: float(n_scored), **_list_figures(trained)}
+        figures = {
+            VAL_IMAGES: float(len(scored)),
+            VAL_EFFECTIVE: n_effective,
+            **_list_figures(trained),
+        }
         recorder.finish(point, figures, files)
     _tell(point, trained, training.selection.split)
     log.info("weights in %s", experiment.weights)

@@ -139,9 +139,24 @@ def front_volume(
     return hypervolume(logs, (float(np.log10(end)), 0.0))
 
 
+def count_effective_images(of_classes: ArrayLike) -> float:
+    """The number of images, the same of every class, over which the macro F1 would be
+    as uncertain as over these: so many ``of_classes`` (a number for each class).
+
+    The macro F1 is the mean over the classes, so that the rarest one counts for as much
+    as any. The classes without an image do not count.
+    """
+    counts = np.asarray(of_classes, dtype=np.float64)
+    counts = counts[counts > 0]
+    if not counts.size:
+        return 0.0
+    return float(counts.size**2 / (1 / counts).sum())
+
+
 def compute_standard_error(f1: float, n_images: float) -> float:
-    """About the standard error of an F1 over so many images, as if each were right with
-    that probability; NaN where their number is not known.
+    """About the standard error of a macro F1 over so many images, of classes of equal
+    size, as if each were right with that probability; NaN where their number is not
+    known. Of other classes: see :func:`count_effective_images`.
 
     With two right and two wrong ones more, so that a perfect score on few images is not
     a certain one (Agresti and Coull 1998, https://doi.org/10.2307/2685469).

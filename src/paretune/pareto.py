@@ -20,8 +20,9 @@ def trials(*sweeps: str, uri: str | None = None) -> "DataFrame":
     sweep, trial, attempt, state (complete, raced, failed, running), front (whether it
     is on the front of all these sweeps), family, model (its YAML's name), n_params,
     macs, ram_bytes, flash_bytes, cost (the name of the one that was searched), val_f1,
-    val_accuracy, val_loss, val_images (the number of images that were scored), val_f1_se
-    (the standard error of the F1 on so many), best_epoch, seconds, images_per_s, seed,
+    val_accuracy, val_loss, val_images (the number of images that were scored),
+    val_effective_images (of how many of equal classes they are worth), val_f1_se (the
+    standard error of the F1 on so many), best_epoch, seconds, images_per_s, seed,
     data, started, ended, error, run_id, and ``param.<name>`` for each parameter searched.
     Raises :class:`~paretune.errors.StoreError`.
     """

@@ -82,6 +82,12 @@ def test_where_few_images_validate_all_are_scored_in_folds():
     assert choose_length(replace(few, of_rarest=3), core_s=HOUR_S).folds == 3
 
 
+def test_many_images_of_a_rare_class_are_few():
+    uneven = replace(MNIST, effective_share=0.04)
+
+    assert choose_length(uneven, core_s=HOUR_S).folds == 5
+
+
 def test_folds_take_their_time():
     few = ImageCounts(train=4_000, val=400, of_rarest=400, pixels=28 * 28)
     many = replace(few, val=500)

@@ -56,6 +56,7 @@ def trial(
         "seconds": 2.0,
         "images_per_s": 100.0,
         "val_images": 400.0,
+        "val_effective_images": 400.0,
         "val_f1_se": (f1 * (1 - f1) / 400) ** 0.5,
         "seed": 0,
         "layers": "",

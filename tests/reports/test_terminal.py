@@ -212,4 +212,13 @@ def test_scores_have_a_standard_error_where_their_images_were_counted():
     column = [column for column in table.columns if column.header == "se"]
 
     assert list(column[0].cells) == ["0.0150", ""]
+    assert (
+        "400 images: one of them is 0.0025; se"
+        in answer_query(results_of([counted]))[-1]
+    )
+    uneven = trial(0, 100, 0.9, val_effective_images=49.0)
+    assert (
+        "400 images: worth 49 of classes of equal size; se"
+        in answer_query(results_of([uneven]))[-1]
+    )
     assert answer_query(results_of([unknown]))[-1] == "F1 is validation F1."

@@ -48,13 +48,15 @@ class SearchLength:
 @dataclass(frozen=True)
 class ImageCounts:
     """How many images there are to train and to validate, how many of the rarest class,
-    and the pixels of each.
+    and the pixels of each. ``effective_share`` is what they are worth for a macro F1,
+    in (0, 1]: 1 where classes are of equal size.
     """
 
     train: int
     val: int
     of_rarest: int
     pixels: int
+    effective_share: float = 1.0
 
 
 def choose_length(
@@ -71,7 +73,7 @@ def choose_length(
     images would be the luckiest one.
     """
     if folds is None:
-        is_few = images.val < FEW_IMAGES
+        is_few = images.val * images.effective_share < FEW_IMAGES
         folds = min(FOLDS, images.of_rarest) if is_few else 1
     if epochs is not None:
         return SearchLength(epochs, max(1, epochs // LEAST_EPOCHS), folds)

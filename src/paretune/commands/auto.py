@@ -46,9 +46,10 @@ from paretune.commands.parsing import format_count
 from paretune.commands.sweep import MULTIRUN_OPTIONS
 from paretune.duration import count_epochs
 from paretune.errors import StoreError
-from paretune.front import compute_standard_error
+from paretune.front import count_effective_images
 from paretune.overrides import quote
 from paretune.time_words import format_duration
+from paretune.tracking.schema import VAL_F1_SE
 
 if TYPE_CHECKING:
     from paretune.data.survey import Survey
@@ -201,6 +202,7 @@ def _choose_length(request: Request, found: "Survey") -> SearchLength:
     images = ImageCounts(
         train=n_train,
         val=len(labels) - n_train,
+        effective_share=count_effective_images(np.bincount(labels)) / len(labels),
         of_rarest=int(np.bincount(labels).min()),
         pixels=prod(fit_to_data(model, request.data)["image_shape"]),
     )
@@ -266,19 +268,17 @@ def _read_members(results: "SweepResults") -> list[Member]:
                 cost=float(row[results.cost]),
                 score=float(row[results.score.column]),
                 epoch_s=float(row["seconds"]) / epochs,
-                standard_error=_read_standard_error(row, results),
+                standard_error=_read_standard_error(row),
                 folds=_count_folds(row["config"]),
             )
         )
     return members
 
 
-def _read_standard_error(row: Mapping[Hashable, Any], results: "SweepResults") -> float:
+def _read_standard_error(row: Mapping[Hashable, Any]) -> float:
     """The standard error of a model's score; 0 where the images were not counted."""
-    n_images = float(row["val_images"])
-    if isnan(n_images):
-        return 0.0
-    return compute_standard_error(float(row[results.score.column]), n_images)
+    error = float(row[VAL_F1_SE])
+    return 0.0 if isnan(error) else error
 
 
 def _count_folds(config: Mapping[str, Any]) -> int:

@@ -39,11 +39,11 @@ from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
 from paretune.reports.pick import describe_chance, pick_model
 from paretune.reports.study import NO_FAMILY
-from paretune.reports.terminal import describe_pick, format_params
+from paretune.reports.terminal import describe_pick, format_params, is_uneven
 from paretune.reports.wrong import describe_wrong_answers, read_wrong_answers
 from paretune.scores import ScoreKind, format_number
 from paretune.tracking import Store, read_curve
-from paretune.tracking.schema import VAL_F1_SE, VAL_IMAGES
+from paretune.tracking.schema import VAL_EFFECTIVE, VAL_F1_SE, VAL_IMAGES
 from paretune.tracking.trial_table import complete_rows, records
 
 MOST_CURVES = 60  # raced trials that are shown
@@ -349,9 +349,13 @@ def _describe_data(results: SweepResults) -> list[tuple[str, str]]:
     """The data set, and the number of images that were scored, if it is known."""
     data = sorted(results.models["data"].unique())
     facts = [("data", ", ".join(data))]
-    images = results.models[VAL_IMAGES].max()
+    best = records(results.models.sort_values(VAL_IMAGES))[-1]
+    images = best[VAL_IMAGES]
     if not results.query.confirmed and images > 0:
-        facts.append(("scored on", f"{images:,.0f} images, one is {1 / images:.4f}"))
+        worth = f"one is {1 / images:.4f}"
+        if is_uneven(best):
+            worth = f"worth {best[VAL_EFFECTIVE]:,.0f} of classes of equal size"
+        facts.append(("scored on", f"{images:,.0f} images, {worth}"))
     return facts
 
 

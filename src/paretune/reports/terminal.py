@@ -22,12 +22,14 @@ from paretune.reports.findings import SweepResults
 from paretune.reports.layer_words import format_layers
 from paretune.reports.pick import describe_chance, describe_rule, pick_model
 from paretune.scores import format_number
-from paretune.tracking.schema import N_PARAMS, VAL_F1_SE, VAL_IMAGES
+from paretune.tracking.schema import N_PARAMS, VAL_EFFECTIVE, VAL_F1_SE, VAL_IMAGES
 from paretune.tracking.trial_table import records
 
 WIDE = 105  # columns of a terminal that has room for every cost
 LARGEST_POWER = 3  # of a thousand: counts are written in G at most
 POWER_LETTERS = " kMG"
+# Of the images, that those of equal classes are at least which tell as much.
+EVEN = 0.9
 
 
 def build_results_table(results: SweepResults, width: int = WIDE) -> Table:
@@ -227,10 +229,18 @@ def _describe_images(results: SweepResults) -> str:
     if results.query.confirmed or isnan(best[VAL_IMAGES]):
         return ""
     images = best[VAL_IMAGES]
-    return (
-        f", on {images:,.0f} images: one of them is {1 / images:.4f}; se is the standard "
-        "error"
-    )
+    worth = f"one of them is {1 / images:.4f}"
+    if is_uneven(best):
+        effective = best[VAL_EFFECTIVE]
+        worth = f"worth {effective:,.0f} of classes of equal size"
+    return f", on {images:,.0f} images: {worth}; se is the standard error"
+
+
+def is_uneven(model: Mapping[str, Any]) -> bool:
+    """Whether the classes that a model was scored on are so uneven that its F1 is
+    clearly less certain than over as many images of equal classes.
+    """
+    return bool(model[VAL_EFFECTIVE] < EVEN * model[VAL_IMAGES])
 
 
 def _extreme_lines(results: SweepResults) -> list[str]:

@@ -116,6 +116,8 @@ BEST_EPOCH = "best_epoch"
 SECONDS = "seconds"
 IMAGES_PER_S = "images_per_s"
 VAL_IMAGES = "val_images"  # that it was scored on
+# Of those, as many of equal classes would tell as much: see count_effective_images.
+VAL_EFFECTIVE = "val_effective_images"
 VAL_F1_SE = "val_f1_se"  # a column: the standard error of the F1 on so many
 # The field of a point that each metric is.
 SCORES = {

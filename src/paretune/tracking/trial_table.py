@@ -12,6 +12,7 @@ from paretune.tracking.schema import (
     IMAGES_PER_S,
     N_PARAMS,
     SCORES,
+    VAL_EFFECTIVE,
     VAL_F1,
     VAL_F1_SE,
     VAL_IMAGES,
@@ -24,7 +25,7 @@ from paretune.tracking.schema import (
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-FIGURES = (*COST_METRICS.values(), *SCORES, IMAGES_PER_S, VAL_IMAGES)
+FIGURES = (*COST_METRICS.values(), *SCORES, IMAGES_PER_S, VAL_IMAGES, VAL_EFFECTIVE)
 TRIAL_PART = Part(
     (
         Tag.MODEL,
@@ -94,9 +95,11 @@ def _with_standard_errors(
     figures: Mapping[str, "Series[Any]"],
 ) -> dict[str, "Series[Any] | list[float]"]:
     """The figures, and the standard error of each validation F1."""
-    scored = zip(figures[VAL_F1], figures[VAL_IMAGES], strict=True)
+    # An earlier version counted the images alone.
+    effective = figures[VAL_EFFECTIVE].fillna(figures[VAL_IMAGES])
+    scored = zip(figures[VAL_F1], effective, strict=True)
     errors = [compute_standard_error(f1, images) for f1, images in scored]
-    return {**figures, VAL_F1_SE: errors}
+    return {**figures, VAL_EFFECTIVE: effective, VAL_F1_SE: errors}
 
 
 def _tag_of_each(runs: Sequence[Run], name: str) -> list[str]:
