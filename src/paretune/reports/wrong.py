@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
-from PIL import Image
 
 from paretune.answers import AnswersOnTest, Mistake, join_answers
 from paretune.confusion import Confusion
@@ -136,6 +135,8 @@ def _describe_mistake(mistake: Mistake) -> Mapping[str, Any]:
 
 def write_data_uri(pixels: NDArray[np.uint8]) -> str:
     """Pixels ``(C, H, W)`` as a picture inside a page; a signal as lines."""
+    from PIL import Image  # of those who train, who alone have images to show
+
     if is_signal(pixels.shape):
         text = _draw_signal(pixels[:, 0])
         return f"data:image/svg+xml;base64,{b64encode(text.encode()).decode()}"
