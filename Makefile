@@ -47,7 +47,7 @@ recipes: $(READY)  ## train the published recipes (ONLY='era_*', ARGS='--jobs 2'
 ui: $(READY)  ## the MLflow UI on this store, at http://127.0.0.1:5000
 	$(BIN)/paretune ui $(ARGS)
 
-test: $(READY)  ## the fast tests (six minutes on two quiet cores, no network)
+test: $(READY)  ## the fast tests (twenty minutes on two cores, no network)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup -m 'not slow and not cluster' $(ARGS)
 
 test-all: $(READY)  ## all tests but those of test-cluster

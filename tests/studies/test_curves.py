@@ -24,6 +24,9 @@ from studies.curves.question import MOST_PARAMS, Question
 from studies.curves.rows import Epoch, Row, RowFile
 from studies.curves.training import record
 
+# What is made once for all is made by one worker.
+pytestmark = pytest.mark.xdist_group("curves")
+
 ROOT = Path(__file__).parents[2]
 KINDS = ("draw", "mutation", "repeat")
 

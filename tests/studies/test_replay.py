@@ -28,6 +28,9 @@ from studies.replay.policies import POLICIES
 from studies.replay.policy import Outcome, Step
 from studies.replay.simulator import Limits, Replay, Simulator
 
+# What is made once for all is made by one worker.
+pytestmark = pytest.mark.xdist_group("replay")
+
 NEW = 100  # made-up configurations
 WHOLE = 5  # epochs of a training in a made-up world
 

@@ -11,6 +11,9 @@ from paretune.experiment import STATE_FILE
 from paretune.search.pausing import read_pause
 from small_sweep import SMALL_SWEEP, n_trials, run_sweep
 
+# What is made once for all is made by one worker.
+pytestmark = pytest.mark.xdist_group("pauses")
+
 PAUSES = (
     "trainer.max_epochs=4",
     "hydra.sweeper.race.eta=2",
