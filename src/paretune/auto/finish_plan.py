@@ -11,8 +11,8 @@ from paretune.front import front_volume
 
 # How many models are finished at most. Where hours are short there are fewer models
 # before each of them is trained less thoroughly, ...
-MOST_MEMBERS = 12
-FEWER_MEMBERS = (MOST_MEMBERS, 8, 6)
+MOST_MEMBERS = 20
+FEWER_MEMBERS = (MOST_MEMBERS, 16, 12, 8, 6)
 # ... down to so many, and fewer still where there is hardly any time.
 FEWEST_MEMBERS = (6, 4, 3, 2)
 FEWEST_WITH_WAYS = 4
