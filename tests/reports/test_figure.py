@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from paretune.errors import ConfigError
-from paretune.reports.figure import CONFIRMED, _save, draw_front, draw_over, f1_ticks
+from paretune.reports.drawing import save_figure
+from paretune.reports.figure import CONFIRMED, draw_front, draw_over, f1_ticks
 from paretune.reports.query import Query
 from reports.tables import results_of, training, trial
 
@@ -143,6 +144,6 @@ def test_a_name_in_letters_that_no_font_has_is_drawn_without_a_warning(tmp_path,
     figure = Figure()
     figure.subplots().set_title(name)
 
-    _save(figure, tmp_path / "front.png")
+    save_figure(figure, tmp_path / "front.png", 150)
 
     assert (tmp_path / "front.png").stat().st_size > 0

@@ -1,14 +1,20 @@
 """What confirmed models get wrong, as data of the page and as a picture."""
 
+import re
 from base64 import b64decode
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from paretune.answers import AnswersOnTest
+from paretune.confusion import Confusion
+from paretune.deploy.card import describe_answers
 from paretune.reports.answers_figure import draw_answers
 from paretune.reports.wrong import (
     WrongAnswers,
@@ -19,16 +25,22 @@ from paretune.reports.wrong import (
 
 
 def answers_of(
-    n_classes: int, *, shape: tuple[int, int, int] = (1, 5, 4), right: float = 0.5
+    n_classes: int,
+    *,
+    shape: tuple[int, int, int] = (1, 5, 4),
+    right: float = 0.5,
+    name: str = "a long name, <b>",
 ) -> AnswersOnTest:
-    """Twenty images a class; the share ``right`` is."""
+    """Twenty images a class, which is called ``name`` and a number; the share ``right``
+    is.
+    """
     random = np.random.default_rng(0)
     labels = np.arange(20 * n_classes) % n_classes
     is_right = random.random(len(labels)) < right
     given = np.where(is_right, labels, (labels + 1) % n_classes)
     probabilities = np.eye(n_classes, dtype=np.float32)[given]
     pixels = random.integers(0, 256, (len(labels), *shape), dtype=np.uint8)
-    names = [f"a long name, <b>{number}</b>" for number in range(n_classes)]
+    names = [f"{name}{number}" for number in range(n_classes)]
     return AnswersOnTest.of(pixels, labels, probabilities, names)
 
 
@@ -67,6 +79,16 @@ def test_of_many_classes_the_page_lists_the_worst_pairs():
     assert len(many["mixups"]) == 10
 
 
+def test_a_class_without_images_has_no_row_and_moves_none():
+    confusion = Confusion.of(np.array([0, 2, 2]), np.array([0, 2, 1]), ("a", "b", "c"))
+    answers = replace(answers_of(3), confusion=confusion)
+    rows = dict(wrong_of(answers).rows)
+
+    assert list(rows) == ["a", "c"]
+    assert [cell.is_right for cell in rows["c"]] == [False, False, True]
+    assert [cell.share for cell in rows["c"]] == [0, 0.5, 0.5]
+
+
 @pytest.mark.parametrize("n_classes", [2, 10, 40])
 @pytest.mark.parametrize("shape", [(1, 5, 4), (3, 8, 8), (2, 1, 30)])
 @pytest.mark.parametrize("right", [0.5, 1.0])
@@ -78,6 +100,22 @@ def test_the_picture_is_drawn_without_a_warning(
 
     with Image.open(path) as picture:
         assert picture.size == (1200, 520)
+
+
+@pytest.mark.parametrize("name", ["$x^$", "猫", "ünï_", "a" * 300, "new\nline "])
+def test_a_class_of_any_name_is_drawn_as_it_is_called(tmp_path: Path, name):
+    draw_answers(answers_of(3, name=name), tmp_path / "answers.svg")
+
+    assert (tmp_path / "answers.svg").is_file()
+
+
+@given(st.text())
+def test_no_name_of_a_class_breaks_a_table_of_the_card(name):
+    confusion = answers_of(2, name=name.replace("\n", "")).confusion
+    card = describe_answers(confusion, "picture.png")
+    rows = [line for line in card.split("\n") if line.startswith("| ")]
+
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows[1:3])
 
 
 def test_the_worst_pairs_are_a_line():

@@ -36,6 +36,8 @@ Its output is `logits`, the largest of which is the class: {classes}.
 {config}```
 """
 
+# Of Markdown, a backslash first: it takes the meaning of the others.
+MARKS = "\\|<>*_`[]"
 ANSWERS = """
 ## What it gets wrong
 
@@ -78,9 +80,18 @@ def describe_answers(confusion: Confusion, picture: str) -> str:
     """
     rows: list[str] = []
     for part in confusion.classes:
-        taken_for = f"{part.taken_for} ({part.mistakes:,})" if part.mistakes else ""
-        rows.append(f"| {part.name} | {part.count:,} | {part.f1:.4f} | {taken_for} |")
+        name, taken_for = escape_cell(part.name), ""
+        if part.mistakes:
+            taken_for = f"{escape_cell(part.taken_for)} ({part.mistakes:,})"
+        rows.append(f"| {name} | {part.count:,} | {part.f1:.4f} | {taken_for} |")
     return ANSWERS.format(count=confusion.count, rows="\n".join(rows), picture=picture)
+
+
+def escape_cell(text: str) -> str:
+    """A text as a cell of a table in Markdown, in which nothing is markup."""
+    for mark in MARKS:
+        text = text.replace(mark, f"\\{mark}")
+    return text
 
 
 def write_card(

@@ -5,24 +5,22 @@ its surest mistakes.
 from math import ceil
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
-
-mpl.use("Agg")
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from paretune.answers import AnswersOnTest, Mistake
 from paretune.confusion import Confusion
 from paretune.layers.windows import is_signal
+from paretune.reports.drawing import escape_formulas, save_figure
 from paretune.reports.wrong import MOST_CLASSES, SIGNAL_COLOURS, to_picture
 
 SIZE_INCHES = (12, 5.2)
 DPI = 100
 COLUMNS = 4
 DARK = 0.5  # a cell of a larger share has white figures
-LONGEST_NAME = 12
+LONGEST_NAME = 12  # letters
+LONGEST_LINE = 22
 
 
 def draw_answers(answers: AnswersOnTest, path: Path) -> None:
@@ -32,7 +30,7 @@ def draw_answers(answers: AnswersOnTest, path: Path) -> None:
     _draw_confusion(left.subplots(), answers.confusion)
     if answers.mistakes:
         _draw_mistakes(right, answers)
-    figure.savefig(path, dpi=DPI)
+    save_figure(figure, path, DPI)
 
 
 def _draw_confusion(axes: Axes, confusion: Confusion) -> None:
@@ -73,11 +71,7 @@ def _draw_mistakes(figure: SubFigure, answers: AnswersOnTest) -> None:
 def _draw_mistake(axes: Axes, mistake: Mistake) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(
-        f"{_shorten(mistake.label)} taken for {_shorten(mistake.answer)}\n"
-        f"{mistake.probability:.0%} sure",
-        size=8,
-    )
+    axes.set_title(_describe(mistake), size=8)
     if not is_signal(mistake.pixels.shape):
         picture = to_picture(mistake.pixels)
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
@@ -86,7 +80,15 @@ def _draw_mistake(axes: Axes, mistake: Mistake) -> None:
         axes.plot(channel, color=SIGNAL_COLOURS[number % len(SIGNAL_COLOURS)])
 
 
+def _describe(mistake: Mistake) -> str:
+    label, answer = _shorten(mistake.label), _shorten(mistake.answer)
+    words = f"{label} taken for {answer}"
+    if len(words) > LONGEST_LINE:
+        words = f"{label}\ntaken for {answer}"
+    return f"{words}\n{mistake.probability:.0%} sure"
+
+
 def _shorten(name: str) -> str:
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[: LONGEST_NAME - 1]}…"
+    if len(name) > LONGEST_NAME:
+        name = f"{name[: LONGEST_NAME - 1]}…"
+    return escape_formulas(name)

@@ -2,27 +2,23 @@
 models; the score over a setting.
 """
 
-import warnings
 from collections.abc import Sequence
 from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
-from numpy.typing import ArrayLike
-
-mpl.use("Agg")
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
 from matplotlib.transforms import Bbox
+from numpy.typing import ArrayLike
 from pandas import DataFrame, Series, to_numeric
 
 from paretune.errors import ConfigError
 from paretune.front import Floats
 from paretune.reports.confirmed import INTERVAL, Reference
+from paretune.reports.drawing import escape_formulas, save_figure
 from paretune.reports.findings import SweepResults
 from paretune.reports.labels import (
     boxes_of_lines,
@@ -82,22 +78,9 @@ def draw_front(results: SweepResults, paths: Sequence[Path]) -> None:
         # Lays the axes out, so that labels know where they are.
         figure.draw_without_rendering()
         _write_labels(axes, references, results)
-    axes.set_title(_plain(results.title), loc="left", fontsize=11)
+    axes.set_title(escape_formulas(results.title), loc="left", fontsize=11)
     for path in paths:
-        _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Write the figure; an SVG without its date, so that the same figure is the same
-    file.
-    """
-    metadata: dict[str, Any] | None = None
-    if path.suffix == ".svg":
-        metadata = {"Date": None}
-    with warnings.catch_warnings():
-        # A name in letters that no font here has.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(path, dpi=DPI, metadata=metadata)
+        save_figure(figure, path, DPI)
 
 
 def _shown_references(results: SweepResults) -> Sequence[Reference]:
@@ -325,13 +308,13 @@ def draw_over(results: SweepResults, setting: str, path: Path) -> None:
     _set_grid(axes)
     if values.min() <= 0:
         axes.set_xscale("linear")
-    axes.set_xlabel(_plain(setting))
-    axes.set_ylabel(_plain(results.score.axis))
+    axes.set_xlabel(escape_formulas(setting))
+    axes.set_ylabel(escape_formulas(results.score.axis))
     axes.legend(
         fontsize=8, loc=_legend_corner(results), title=", ".join(others) or None
     )
-    axes.set_title(_plain(", ".join(results.sweeps)), loc="left", fontsize=11)
-    _save(figure, path)
+    axes.set_title(escape_formulas(", ".join(results.sweeps)), loc="left", fontsize=11)
+    save_figure(figure, path, DPI)
 
 
 def _searched_settings(results: SweepResults) -> DataFrame:
@@ -518,14 +501,9 @@ def _set_axes(
     _set_cost_axis(axes, is_log=results.has_log_cost)
     _set_score_axis(axes, results, scores)
     _set_grid(axes)
-    axes.set_xlabel(_plain(_cost_label(results)))
-    axes.set_ylabel(_plain(_score_label(results, references)))
+    axes.set_xlabel(escape_formulas(_cost_label(results)))
+    axes.set_ylabel(escape_formulas(_score_label(results, references)))
     axes.legend(fontsize=8, loc=_legend_corner(results), framealpha=0.9)
-
-
-def _plain(text: str) -> str:
-    """A text in which Matplotlib finds no formula."""
-    return text.replace("$", r"\$")
 
 
 def _legend_corner(results: SweepResults) -> Literal["upper right", "lower right"]:

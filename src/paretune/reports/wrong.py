@@ -28,6 +28,17 @@ SIGNAL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
 @dataclass(frozen=True)
+class Cell:
+    """The number of the images of a class that got an answer, their ``share`` of the
+    class, in [0, 1], and whether it ``is_right``.
+    """
+
+    count: int
+    share: float
+    is_right: bool
+
+
+@dataclass(frozen=True)
 class WrongAnswers:
     """What one model gets wrong, over ``seeds`` trainings; ``params`` are its
     parameters.
@@ -49,15 +60,18 @@ class WrongAnswers:
         return len(self.confusion.class_names) <= MOST_CLASSES
 
     @property
-    def rows(self) -> Iterator[tuple[str, list[tuple[int, float]]]]:
-        """For each class with images its name, and for each answer the number of its
-        images and their share, in [0, 1].
-        """
-        for name, counts in zip(
-            self.confusion.class_names, self.confusion.counts, strict=True
-        ):
+    def rows(self) -> Iterator[tuple[str, list[Cell]]]:
+        """For each class with images its name, and a cell for each answer."""
+        for row, name in enumerate(self.confusion.class_names):
+            counts = self.confusion.counts[row]
             if total := counts.sum():
-                yield name, [(int(count), float(count / total)) for count in counts]
+                yield (
+                    name,
+                    [
+                        Cell(int(count), float(count / total), is_right=row == column)
+                        for column, count in enumerate(counts)
+                    ],
+                )
 
 
 def read_wrong_answers(results: SweepResults, store: Store) -> list[WrongAnswers]:
