@@ -2,7 +2,6 @@
 ``hparams_search``, not in the app's own config.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,22 +11,14 @@ import pytest
 import yaml
 
 from hydra_plugins.paretune_sweeper._deaths import describe_raised
+from sweeper.app_processes import APPS, run_app
 
-TEMPLATE = Path(__file__).parent / "apps" / "template"
+TEMPLATE = APPS / "template"
 RESULTS = Path("front") / "multiruns" / "optimization_results.yaml"
 
 
 def run(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """Run the sweep of the app, which writes to the ``folder``."""
-    command = [sys.executable, "src/train.py", "hparams_search=front", *overrides]
-    return subprocess.run(
-        command,
-        cwd=TEMPLATE,
-        env=os.environ | {"LOG_DIR": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_app(TEMPLATE, folder, *overrides)
 
 
 def read_overrides(folder: Path) -> list[str]:
