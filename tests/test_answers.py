@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score
 
-from paretune.answers import MISTAKES_KEPT, AnswersOnTest, join_answers
+from paretune.answers import MISTAKES_KEPT, AnswersOnTest, join_answers, thin
 from paretune.confusion import Confusion
 
 NAMES = ("cat", "dog", "cow")
@@ -105,6 +105,22 @@ def test_of_several_trainings_each_image_is_shown_once(trainings):
     assert len(set(numbers)) == len(numbers) <= MISTAKES_KEPT
     assert [one.probability for one in joined.mistakes[:1]] == sorted(sure)[-1:]
     assert joined.confusion.count == sum(one.confusion.count for one in trainings)
+
+
+def test_trainings_about_other_classes_are_not_added():
+    others = Confusion(("a", "b", "c"), np.zeros((3, 3), np.int64))
+    with pytest.raises(ValueError, match="are not"):
+        confusion_of([(0, 1)]) + others
+
+
+@given(st.integers(1, 3), st.integers(1, 900), st.integers(1, 900))
+def test_large_images_are_kept_small(channels, height, width):
+    pixels = np.zeros((channels, height, width), np.uint8)
+    kept = thin(pixels).shape
+
+    assert kept[0] == channels
+    assert max(kept[1:]) <= (400 if height == 1 else 64)
+    assert max(height, width) > 64 or kept == pixels.shape
 
 
 def test_classes_without_names_are_numbers():

@@ -216,6 +216,63 @@ def test_what_is_shipped_in_int8_is_confirmed_by_one_look_at_the_test_set(swept,
     assert answers.confusion.accuracy == pytest.approx(training.test_accuracy)
 
 
+@pytest.fixture
+def confirmed(swept, capfd) -> str:
+    """The beginning of the id of a run that was trained again with one seed."""
+    run = front("path")["run_id"].iloc[0][:8]
+    ask = ("path", "--seeds", "1", "--epochs", "1", "--run", run)
+    assert answer(capfd, confirm.cli, *ask)[0] == 0
+    return run
+
+
+def test_the_picture_of_other_weights_does_not_stay(confirmed, capfd):
+    ask = ("path", "model.onnx", "--run", confirmed)
+    answer(capfd, export.cli, *ask, "--confirmed")
+    assert Path("model_answers.png").is_file()
+    answer(capfd, export.cli, *ask)
+
+    assert not Path("model_answers.png").exists()
+    assert "What it gets wrong" not in Path("model.md").read_text()
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"counts": 1}'])
+def test_answers_that_are_damaged_are_one_line(swept, confirmed, capfd, content):
+    run = read_confirmations(swept, "path")["run_id"].iloc[-1]
+    (file,) = Path(swept.file).parent.rglob(f"*{run}*/**/answers_on_test.json")
+    whole = file.read_text()
+    file.write_text(content)
+    code, _, err = answer(capfd, pareto.cli, "path", "--confirmed")
+    file.write_text(whole)
+
+    assert code == 2
+    assert re.search(
+        r"answers_on_test.json of run `\w+` is damaged \(.+\); delete it, or", err
+    )
+
+
+def test_a_model_is_reported_without_answers_that_are_gone(swept, confirmed, capfd):
+    run = read_confirmations(swept, "path")["run_id"].iloc[-1]
+    (file,) = Path(swept.file).parent.rglob(f"*{run}*/**/answers_on_test.json")
+    file.unlink()
+    code, _, err = answer(capfd, pareto.cli, "path", "--confirmed")
+
+    assert (code, err) == (0, "")
+    page = Path("sweeps/path/confirmed/report.html").read_text()
+    assert "What they get wrong" not in page
+
+
+def test_answers_about_other_classes_are_not_counted_together(swept, confirmed, capfd):
+    ask = ("path", "--seeds", "2", "--epochs", "1", "--run", confirmed)
+    answer(capfd, confirm.cli, *ask)
+    run = read_confirmations(swept, "path")["run_id"].iloc[0]
+    (file,) = Path(swept.file).parent.rglob(f"*{run}*/**/answers_on_test.json")
+    file.write_text(file.read_text().replace('"3"', '"three"'))
+    answer(capfd, pareto.cli, "path", "--confirmed")
+
+    page = Path("sweeps/path/confirmed/report.html").read_text()
+    assert "(answers of 1 of 2 seeds are known)" in page
+
+
 def test_a_card_says_how_to_have_the_model_again_and_whose_scores_it_has(swept, capfd):
     run = front("path")["run_id"].iloc[0][:8]
     way = ("--epochs", "1", "--int8", "--set", "trainer.batch_size=64")

@@ -6,6 +6,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,13 +16,16 @@ from numpy.typing import NDArray
 from paretune.confusion import Confusion
 
 MISTAKES_KEPT = 12
+# Pixels of a side that are kept: they are shown that small.
+MOST_PIXELS = 64
+MOST_VALUES = 400  # of a signal
 
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
     """An image that was taken for another class: its ``number`` in the test set, its
-    ``pixels`` uint8 ``(C, H, W)``, the names of its class and of the model's answer,
-    and how ``probability`` in [0, 1] the model found that.
+    ``pixels`` uint8 ``(C, H, W)``, thinned if it is large, the names of its class and of
+    the model's answer, and how ``probability`` in [0, 1] the model found that.
     """
 
     number: int
@@ -82,7 +86,7 @@ class AnswersOnTest:
         mistakes = [
             Mistake(
                 number=int(number),
-                pixels=pixels[number],
+                pixels=thin(pixels[number]),
                 label=names[labels[number]],
                 answer=names[answers[number]],
                 probability=float(probabilities[number, answers[number]]),
@@ -109,9 +113,19 @@ class AnswersOnTest:
         path.write_text(json.dumps(plain), encoding="utf-8")
 
 
+def thin(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every so many of the pixels ``(C, H, W)``, so that few enough are kept."""
+    height, width = pixels.shape[1:]
+    most = MOST_VALUES if height == 1 else MOST_PIXELS
+    row_step = ceil(height / most)
+    column_step = ceil(width / most)
+    return pixels[:, ::row_step, ::column_step]
+
+
 def join_answers(answers: Iterable[AnswersOnTest]) -> AnswersOnTest:
     """Those of several trainings of a model together, of one at least: all counts, and
-    the surest mistakes, each image once.
+    the surest mistakes, each image once. Raises ``ValueError`` if their classes are not
+    the same.
     """
     first, *others = answers
     confusion = first.confusion

@@ -53,7 +53,11 @@ class Confusion:
         return cls(tuple(class_names), counts.reshape(n_classes, n_classes))
 
     def __add__(self, other: Self) -> "Confusion":
-        """That of both trainings together."""
+        """That of both trainings together. Raises ``ValueError`` if their classes are
+        not the same.
+        """
+        if other.class_names != self.class_names:
+            raise ValueError(f"classes {other.class_names} are not {self.class_names}")
         return Confusion(self.class_names, self.counts + other.counts)
 
     @property

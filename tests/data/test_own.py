@@ -182,6 +182,17 @@ def test_pictures_of_all_shapes_become_of_the_size(size, wanted, resize, mode):
     assert resized.getcolors() == [(wanted[0] * wanted[1], picture.getpixel((0, 0)))]
 
 
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(4, 40))
+def test_padding_keeps_what_a_long_picture_shows(length, breadth, side):
+    pixels = np.zeros((breadth, length), np.uint8)
+    pixels[1:-1, 1:-1] = 255
+    padded = np.asarray(scale_picture(Image.fromarray(pixels), (side, side), "pad"))
+    shows = min(length, breadth) > 8
+
+    assert padded.shape == (side, side)
+    assert padded.max() > 100 or not shows
+
+
 def test_pictures_of_training_say_how_they_were_resized(pictures):
     data = folder.load(
         path=str(pictures), splitting=DRAWN, image_size=[8, 8], resize="pad"

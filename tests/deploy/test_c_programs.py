@@ -135,7 +135,7 @@ int main(void) {{
 
     assert said == "|".join(["1 3 5 4 60 3 288", *NAMES])
     card = (tmp_path / "net.md").read_text()
-    assert 'the class: 0 "1", 1 "10", 2 "2 \\"*/ ??/ é".' in card
+    assert r'the class: 0 "1", 1 "10", 2 "2 \\"\*/ ??/ é".' in card
 
 
 def test_a_class_without_a_name_has_its_number(deployable, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from paretune.errors import ConfigError
+from paretune.reports.page import _describe_data
 from paretune.reports.query import Query
 from paretune.reports.terminal import (
     answer_query,
@@ -212,6 +213,9 @@ def test_scores_have_a_standard_error_where_their_images_were_counted():
     column = [column for column in table.columns if column.header == "se"]
 
     assert list(column[0].cells) == ["0.0150", ""]
+    assert ("scored on", "400 images, one is 0.0025") in _describe_data(
+        results_of([counted, unknown])
+    )
     assert (
         "400 images: one of them is 0.0025; se"
         in answer_query(results_of([counted]))[-1]

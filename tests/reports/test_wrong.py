@@ -1,5 +1,6 @@
 """What confirmed models get wrong, as data of the page and as a picture."""
 
+import html
 import re
 from base64 import b64decode
 from dataclasses import replace
@@ -8,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from PIL import Image
 
 from paretune.answers import AnswersOnTest
 from paretune.confusion import Confusion
 from paretune.deploy.card import describe_answers
-from paretune.reports.answers_figure import draw_answers
+from paretune.reports.answers_figure import draw_answers, make_figure
+from paretune.reports.drawing import save_figure
 from paretune.reports.wrong import (
     WrongAnswers,
     describe_wrong_answers,
@@ -45,7 +48,7 @@ def answers_of(
 
 
 def wrong_of(answers: AnswersOnTest) -> WrongAnswers:
-    return WrongAnswers(params=100, family="conv", seeds=1, answers=answers)
+    return WrongAnswers(params=100, family="conv", seeds=1, of_seeds=1, answers=answers)
 
 
 def decode(uri: str) -> bytes:
@@ -99,23 +102,45 @@ def test_the_picture_is_drawn_without_a_warning(
     draw_answers(answers_of(n_classes, shape=shape, right=right), path)
 
     with Image.open(path) as picture:
-        assert picture.size == (1200, 520)
+        assert picture.size == (600 if right == 1 else 1200, 520)
 
 
-@pytest.mark.parametrize("name", ["$x^$", "猫", "ünï_", "a" * 300, "new\nline "])
-def test_a_class_of_any_name_is_drawn_as_it_is_called(tmp_path: Path, name):
-    draw_answers(answers_of(3, name=name), tmp_path / "answers.svg")
+@pytest.mark.parametrize("name", ["$x^$", "猫", "ünï_", "a" * 300, "class number "])
+def test_classes_of_any_name_are_told_apart_in_the_picture(tmp_path: Path, name):
+    answers = answers_of(12, name=name)
+    figure = make_figure(answers)
+    save_figure(figure, tmp_path / "answers.svg", 100)
+    confusions, *mistakes = figure.axes
+    labels = [label.get_text() for label in confusions.get_yticklabels()]
 
-    assert (tmp_path / "answers.svg").is_file()
+    assert len(set(labels)) == 12
+    assert len({axes.get_title() for axes in mistakes}) > 1
+    assert all("$" not in label.replace(r"\$", "") for label in labels)
 
 
-@given(st.text())
-def test_no_name_of_a_class_breaks_a_table_of_the_card(name):
-    confusion = answers_of(2, name=name.replace("\n", "")).confusion
-    card = describe_answers(confusion, "picture.png")
-    rows = [line for line in card.split("\n") if line.startswith("| ")]
+NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
 
-    assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows[1:3])
+
+@given(NAMES)
+@example("a|b")
+@example("<b>x & AT&amp;T ~~s~~ _u_ [a](b)")
+def test_the_name_of_a_class_is_no_markup_in_the_card(name):
+    confusion = answers_of(2, name=name).confusion
+    card = describe_answers(confusion, "my [picture].png")
+    page = MarkdownIt().enable("table").render(card)
+    cells = re.findall(r"<tr>\n<td>(.*?)</td>", page)
+
+    assert [html.unescape(cell) for cell in cells] == [f"{name}0", f"{name}1"]
+    assert 'src="my%20%5Bpicture%5D.png"' in page
+
+
+def test_the_card_says_whose_answers_they_are():
+    confusion = answers_of(2).confusion
+
+    assert "by these weights:" in describe_answers(confusion, "a.png")
+    assert "by these weights in int8:" in describe_answers(
+        confusion, "a.png", int8=True
+    )
 
 
 def test_the_worst_pairs_are_a_line():

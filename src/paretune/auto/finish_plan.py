@@ -104,8 +104,9 @@ def plan_finish(
     seed is the least.
     """
     useful = keep_better(keep_useful(members))
+    thinned = _thin_to_each(useful, cost)
     for most, level in _list_extents(seeds):
-        chosen = thin(useful, most, cost)
+        chosen = thinned[most]
         plan = _make_plan(chosen, search_epochs, level)
         if guess_s(chosen, plan, time.n_workers) <= time.seconds:
             break
@@ -143,6 +144,17 @@ def thin(members: Sequence[Member], most: int, cost: str) -> list[Member]:
         rests = [kept[:place] + kept[place + 1 :] for place in range(len(kept) - 1)]
         kept = max(rests, key=lambda rest: _compute_volume(rest, cost))
     return kept
+
+
+def _thin_to_each(members: Sequence[Member], cost: str) -> dict[int, list[Member]]:
+    """The ``members`` thinned to each number that a plan may have of them."""
+    numbers = {*FEWER_MEMBERS, *FEWEST_MEMBERS, 1}
+    thinned: dict[int, list[Member]] = {}
+    kept: Sequence[Member] = members
+    for most in sorted(numbers, reverse=True):
+        thinned[most] = thin(kept, most, cost)
+        kept = thinned[most]
+    return thinned
 
 
 def _compute_volume(members: Sequence[Member], cost: str) -> float:

@@ -114,8 +114,8 @@ def _report(recipe: Recipe, candidate: "Candidate", store: "Store") -> None:
             line += f", {INTERVAL} {low:.4f} to {high:.4f}"
         console.print(f"{line} ({model['how']})", soft_wrap=True, highlight=False)
         wrong = read_answers_of(model, runs, store)
-        if wrong:
-            console.print(format_mixups(wrong), soft_wrap=True, highlight=False)
+        if wrong and (mixups := format_mixups(wrong)):
+            console.print(mixups, soft_wrap=True, highlight=False, markup=False)
     references = read_references(paths.CONF / f"references/{recipe.data}.yaml")
     for line in format_beaten_references(models, references):
         console.print(line, soft_wrap=True)

@@ -18,7 +18,7 @@ from hydra.errors import CompactHydraException
 
 from paretune import paths
 from paretune.atomic import all_or_nothing
-from paretune.commands.export_files import export_model, file_names
+from paretune.commands.export_files import export_model, file_names, name_picture
 from paretune.commands.export_request import Options, Request
 from paretune.commands.mistakes import exit_on_mistake
 from paretune.commands.parsing import (
@@ -101,6 +101,7 @@ def _export(options: Options) -> None:
         refuse_other_files(path)
     first = next(iter(points))
     written: list[str] = []
+    stale: list[Path] = []  # pictures of what was exported before, of other weights
     with all_or_nothing(first.parent) as staged:
         for path, point in points.items():
             request = Request(options, point, results.confirmation(point.run_id))
@@ -109,6 +110,11 @@ def _export(options: Options) -> None:
             for name, fact in exported.facts.items():
                 print(f"{name}: {fact}")
             written.append(_describe_files(path.parent, exported.files))
+            picture = name_picture(path)
+            if picture.name not in {file.name for file in exported.files}:
+                stale.append(picture)
+    for picture in stale:
+        picture.unlink(missing_ok=True)
     print("\n".join(written))
     image_shape = points[first].config["model"]["image_shape"]
     example = name_example(is_signal=is_signal(image_shape))

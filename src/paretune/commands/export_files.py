@@ -51,7 +51,8 @@ def export_model(request: Request, store: "Store", path: Path) -> Exported:
     if request.options.int8:
         writing.write_int8()
     recipe = writing.write_recipe()
-    writing.write_card(_write_answers(store, run_id, writing.picture), recipe)
+    answers = _write_answers(store, run_id, writing.picture, request)
+    writing.write_card(answers, recipe)
     return Exported(writing.files, writing.facts)
 
 
@@ -70,7 +71,7 @@ class _Writing:
     @property
     def picture(self) -> Path:
         """The picture of what it gets wrong."""
-        return self.path.with_name(f"{self.path.stem}_answers.png")
+        return name_picture(self.path)
 
     def write_networks(self) -> None:
         """Write the network as ONNX and as safetensors."""
@@ -182,7 +183,12 @@ def _load(store: "Store", run_id: str, request: Request) -> "Deployable":
         return load_deployable(path, request.point, request.options.trust)
 
 
-def _write_answers(store: "Store", run_id: str, picture: Path) -> str:
+def name_picture(path: Path) -> Path:
+    """The picture of what the model at ``path`` gets wrong."""
+    return path.with_name(f"{path.stem}_answers.png")
+
+
+def _write_answers(store: "Store", run_id: str, picture: Path, request: Request) -> str:
     """What the card says of the answers of these weights on the test images, which the
     ``picture`` shows; nothing if they were not asked.
     """
@@ -194,7 +200,11 @@ def _write_answers(store: "Store", run_id: str, picture: Path) -> str:
     if answers is None:
         return ""
     draw_answers(answers, picture)
-    return describe_answers(answers.confusion, picture.name)
+    confirmation = request.exported_confirmation
+    int8 = False
+    if confirmation:
+        int8 = Confirmation.read(confirmation["how"]).int8
+    return describe_answers(answers.confusion, picture.name, int8=int8)
 
 
 def _write_c(model: "Deployable", files: "CFiles") -> dict[str, str]:

@@ -168,6 +168,7 @@ def _print_score(answers: Sequence[Answer], class_names: Sequence[str]) -> None:
 
 def _build_table(confusion: "Confusion") -> "Table":
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD)
@@ -177,7 +178,8 @@ def _build_table(confusion: "Confusion") -> "Table":
     table.add_column("mostly taken for")
     for part in confusion.classes:
         taken_for = f"{part.taken_for} ({part.mistakes:,})" if part.mistakes else ""
-        table.add_row(part.name, f"{part.count:,}", f"{part.f1:.4f}", taken_for)
+        name = escape(part.name)
+        table.add_row(name, f"{part.count:,}", f"{part.f1:.4f}", escape(taken_for))
     return table
 
 

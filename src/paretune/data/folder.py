@@ -74,6 +74,7 @@ def _load(
     _tell_files(listing)
     if listing.kind is SIGNALS:
         return _load_signals(listing, name, splitting, test_size, look)
+    look.check_for_pictures()
     read = partial(_decode, listing, look)
     decoded = load_pictures(path, listing.paths, repr((look, FORMAT)), read)
     _tell_damaged(listing, decoded.readable)

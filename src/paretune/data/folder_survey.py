@@ -99,6 +99,7 @@ def survey_folder(path: str, look: Look) -> Found:
     listing = list_files(Path(path))
     if listing.kind is SIGNALS:
         return _survey_signals(listing, look)
+    look.check_for_pictures()
     seen, damaged = _look_at_each(listing, look)
     parts = {split: _make_rows(listing, split, seen) for split in listing.files}
     mistakes = list(listing.mistakes)

@@ -45,10 +45,20 @@ class Look:
         """Raise :class:`~paretune.errors.ConfigError` for settings that signals cannot
         have.
         """
-        if self.size or self.channels:
+        if self.size or self.channels or self.resize != "stretch":
             raise ConfigError(
-                "data.image_size and data.channels are of pictures, and the folder holds "
-                "signals; leave them out"
+                "data.image_size, data.resize and data.channels are of pictures, and the "
+                "folder holds signals; leave them out"
+            )
+
+    def check_for_pictures(self) -> None:
+        """Raise :class:`~paretune.errors.ConfigError` for a way to resize without a
+        size.
+        """
+        if self.size is None and self.resize != "stretch":
+            raise ConfigError(
+                f"data.resize `{self.resize}` has no size to bring pictures to; set "
+                "data.image_size=[height,width]"
             )
 
     def read(self, path: Path) -> NDArray[np.uint8]:
@@ -86,11 +96,6 @@ def make_look(
     check_choice("data.resize", resize, RESIZES)
     number = channels if isinstance(channels, int) else None
     size = None if image_size is None else _read_size(image_size)
-    if size is None and resize != "stretch":
-        raise ConfigError(
-            f"data.resize `{resize}` has no size to bring pictures to; set "
-            "data.image_size=[height,width]"
-        )
     return Look(size, number, skip_damaged, resize)
 
 

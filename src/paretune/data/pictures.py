@@ -145,9 +145,23 @@ def scale_picture(
     if resize == "crop":
         return ImageOps.fit(picture, (width, height), bilinear)
     if resize == "pad":
-        ground = find_border_colour(picture)
-        return ImageOps.pad(picture, (width, height), bilinear, ground)
+        return _pad(picture, size)
     return picture.resize((width, height), bilinear)
+
+
+def _pad(picture: Image.Image, size: Size) -> Image.Image:
+    """The whole picture in the middle of a ground of this size. A side of a long one has
+    a pixel at least; Pillow's own ``pad`` leaves none.
+    """
+    height, width = size
+    factor = min(width / picture.width, height / picture.height)
+    inner_width = max(1, round(picture.width * factor))
+    inner_height = max(1, round(picture.height * factor))
+    inner = picture.resize((inner_width, inner_height), Image.Resampling.BILINEAR)
+    padded = Image.new(picture.mode, (width, height), find_border_colour(picture))
+    corner = ((width - inner_width) // 2, (height - inner_height) // 2)
+    padded.paste(inner, corner)
+    return padded
 
 
 def find_border_colour(picture: Image.Image) -> int | tuple[int, ...]:

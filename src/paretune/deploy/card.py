@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from safetensors.torch import save
@@ -37,17 +38,17 @@ Its output is `logits`, the largest of which is the class: {classes}.
 """
 
 # Of Markdown, a backslash first: it takes the meaning of the others.
-MARKS = "\\|<>*_`[]"
+MARKS = "\\|<>*_`[]&~$#!"
 ANSWERS = """
 ## What it gets wrong
 
-Of {count:,} test images, by these weights:
+Of {count:,} test images, by {weights}:
 
 | class | images | F1 | mostly taken for |
 |---|---:|---:|---|
 {rows}
 
-![Which classes are taken for which others, and the surest mistakes]({picture})
+![Which classes are taken for which others]({picture})
 """
 
 
@@ -74,9 +75,9 @@ def write_safetensors(model: Deployable, path: Path) -> None:
     path.write_bytes(save(tensors, {"config": config}))
 
 
-def describe_answers(confusion: Confusion, picture: str) -> str:
-    """The part of the card that says what these weights get wrong; ``picture`` is the
-    name of the file that shows it.
+def describe_answers(confusion: Confusion, picture: str, *, int8: bool = False) -> str:
+    """The part of the card that says what these weights get wrong, or, with ``int8``,
+    what they do in whole numbers; ``picture`` is the name of the file that shows it.
     """
     rows: list[str] = []
     for part in confusion.classes:
@@ -84,7 +85,12 @@ def describe_answers(confusion: Confusion, picture: str) -> str:
         if part.mistakes:
             taken_for = f"{escape_cell(part.taken_for)} ({part.mistakes:,})"
         rows.append(f"| {name} | {part.count:,} | {part.f1:.4f} | {taken_for} |")
-    return ANSWERS.format(count=confusion.count, rows="\n".join(rows), picture=picture)
+    return ANSWERS.format(
+        count=confusion.count,
+        weights="these weights in int8" if int8 else "these weights",
+        rows="\n".join(rows),
+        picture=quote(picture),
+    )
 
 
 def escape_cell(text: str) -> str:
@@ -114,7 +120,7 @@ def write_card(
         shape=f"(batch, {layout.channels}, {layout.height}, {layout.width})",
         ground=layout.ground,
         order=layout.order,
-        classes=layout.classes,
+        classes=escape_cell(layout.classes),
         rows="\n".join(rows),
         answers=answers,
         commands="\n".join(commands),

@@ -19,18 +19,27 @@ SIZE_INCHES = (12, 5.2)
 DPI = 100
 COLUMNS = 4
 DARK = 0.5  # a cell of a larger share has white figures
-LONGEST_NAME = 12  # letters
+LONGEST_NAME = 19  # letters
+ENDS_SHOWN = 9  # of each end of a longer one
 LONGEST_LINE = 22
 
 
 def draw_answers(answers: AnswersOnTest, path: Path) -> None:
     """Write the picture, in the format of the path's suffix."""
+    save_figure(make_figure(answers), path, DPI)
+
+
+def make_figure(answers: AnswersOnTest) -> Figure:
+    """The confusions, and beside them the mistakes, if there are any."""
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+    if not answers.mistakes:
+        figure.set_figwidth(SIZE_INCHES[0] / 2)
+        _draw_confusion(figure.subplots(), answers.confusion)
+        return figure
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.1))[0]
     _draw_confusion(left.subplots(), answers.confusion)
-    if answers.mistakes:
-        _draw_mistakes(right, answers)
-    save_figure(figure, path, DPI)
+    _draw_mistakes(right, answers)
+    return figure
 
 
 def _draw_confusion(axes: Axes, confusion: Confusion) -> None:
@@ -44,6 +53,9 @@ def _draw_confusion(axes: Axes, confusion: Confusion) -> None:
     axes.set_xlabel("answer")
     axes.set_ylabel("class")
     if len(confusion.class_names) > MOST_CLASSES:
+        axes.set_xlabel("answer: classes in the order of the card")
+        axes.set_xticks([])
+        axes.set_yticks([])
         return
     names = [_shorten(name) for name in confusion.class_names]
     places = range(len(names))
@@ -89,6 +101,9 @@ def _describe(mistake: Mistake) -> str:
 
 
 def _shorten(name: str) -> str:
+    """The beginning and the end of a long name: names of classes often differ in one
+    of them alone.
+    """
     if len(name) > LONGEST_NAME:
-        name = f"{name[: LONGEST_NAME - 1]}…"
+        name = f"{name[:ENDS_SHOWN]}…{name[-ENDS_SHOWN:]}"
     return escape_formulas(name)

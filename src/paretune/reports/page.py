@@ -349,12 +349,13 @@ def _describe_data(results: SweepResults) -> list[tuple[str, str]]:
     """The data set, and the number of images that were scored, if it is known."""
     data = sorted(results.models["data"].unique())
     facts = [("data", ", ".join(data))]
-    best = records(results.models.sort_values(VAL_IMAGES))[-1]
-    images = best[VAL_IMAGES]
+    by_images = results.models.sort_values(VAL_IMAGES, na_position="first")
+    scored = records(by_images)[-1]
+    images = scored[VAL_IMAGES]
     if not results.query.confirmed and images > 0:
         worth = f"one is {1 / images:.4f}"
-        if is_uneven(best):
-            worth = f"worth {best[VAL_EFFECTIVE]:,.0f} of classes of equal size"
+        if is_uneven(scored):
+            worth = f"worth {scored[VAL_EFFECTIVE]:,.0f} of classes of equal size"
         facts.append(("scored on", f"{images:,.0f} images, {worth}"))
     return facts
 

@@ -40,13 +40,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class WrongAnswers:
-    """What one model gets wrong, over ``seeds`` trainings; ``params`` are its
+    """What one model gets wrong, over ``seeds`` of its ``of_seeds`` trainings: of the
+    others it is not known, or they were asked about other classes. ``params`` are its
     parameters.
     """
 
     params: int
     family: str
     seeds: int
+    of_seeds: int
     answers: AnswersOnTest
 
     @property
@@ -95,15 +97,19 @@ def read_answers_of(
     """
     is_of_model = runs["confirms"] == model["run_id"]
     of_way = runs[is_of_model & (runs["how"] == model["how"])]
+    of_way = of_way.drop_duplicates("seed", keep="last")  # as the scores do
     answers = [read_answers(store, run_id) for run_id in of_way["run_id"]]
     known = [one for one in answers if one is not None]
     if not known:
         return None
+    names = known[-1].confusion.class_names
+    alike = [one for one in known if one.confusion.class_names == names]
     return WrongAnswers(
         params=int(model[N_PARAMS]),
         family=model["family"],
-        seeds=len(known),
-        answers=join_answers(known),
+        seeds=len(alike),
+        of_seeds=int(model["seeds"]),
+        answers=join_answers(alike),
     )
 
 
@@ -126,6 +132,7 @@ def describe_wrong_answers(wrong: Sequence[WrongAnswers]) -> list[dict[str, Any]
         {
             "title": f"{one.params:,} parameters, {one.family}",
             "seeds": one.seeds,
+            "of_seeds": one.of_seeds,
             "classes": one.confusion.classes,
             "names": one.confusion.class_names if one.has_table else (),
             "rows": list(one.rows) if one.has_table else [],

@@ -4,19 +4,19 @@ weights.
 
 import logging
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paretune.answers import AnswersOnTest
-from paretune.errors import StoreError
+from paretune.errors import StoreError, first_line
 from paretune.front import Point
 from paretune.paths import temporary_folder
 from paretune.tracking.entities import Run
 from paretune.tracking.points import points_of
-from paretune.tracking.run_files import download, find_local_file
+from paretune.tracking.run_files import download, find_local_file, has_file
 from paretune.tracking.runs import (
     find_confirmations_of,
     find_deleted_parent,
@@ -218,10 +218,19 @@ def read_curve(
 def read_answers(store: Store, run_id: str) -> AnswersOnTest | None:
     """What the model of a training said of the test images; ``None`` if that is not in
     the store, as of a training by an earlier version.
+
+    Raises :class:`~paretune.errors.StoreError` if it is there and cannot be read.
     """
-    with suppress(StoreError), _file_of(store, run_id, ANSWERS_FILE) as path:
-        return AnswersOnTest.read(path)
-    return None
+    if not has_file(store, find_run(store, run_id), ANSWERS_FILE):
+        return None
+    with _file_of(store, run_id, ANSWERS_FILE) as path:
+        try:
+            return AnswersOnTest.read(path)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{ANSWERS_FILE} of run `{run_id}` is damaged ({first_line(error)}); "
+                "delete it, or put it back from a backup"
+            ) from error
 
 
 def weights_of(store: Store, run_id: str) -> AbstractContextManager[Path]:

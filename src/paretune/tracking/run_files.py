@@ -59,6 +59,26 @@ def find_local_file(store: Store, run: Run, name: str) -> Path | None:
     )
 
 
+def has_file(store: Store, run: Run, name: str) -> bool:
+    """Whether a run has a file of this name.
+
+    Raises :class:`~paretune.errors.StoreError` if a server that has its files does not
+    answer.
+    """
+    if any((folder / name).is_file() for folder in _list_folders(store, run)):
+        return True
+    if artifacts.local_folder(run.info.artifact_uri) is not None:
+        return False
+    try:
+        files = store.client.list_artifacts(run.run_id)
+    except list_error_types() as error:
+        raise StoreError(
+            f"the files of run `{run.run_id}` cannot be had from `{store.uri}` "
+            f"({first_line(error)}); try again"
+        ) from error
+    return name in [file.path for file in files]
+
+
 def _list_folders(store: Store, run: Run) -> list[Path]:
     """Where the files of a run may lie, the likeliest first."""
     folders: list[Path] = []
