@@ -160,13 +160,11 @@ def choose_seed(store: "Store", sweep: str, confirmation: Mapping[str, Any]) -> 
     """The run of the seed that was best on validation; of the first seed, where the
     validation images were trained on.
     """
-    from paretune.tracking import read_confirmations
+    from paretune.tracking import read_confirmations, select_way
 
     how = confirmation["how"]
-    runs = read_confirmations(store, sweep)
-    is_of_point = runs["confirms"] == confirmation["run_id"]
-    is_same_way = runs["how"] == how
-    runs = runs[is_of_point & is_same_way]
+    runs = select_way(read_confirmations(store, sweep), confirmation["run_id"], how)
+    best: Any
     if Confirmation.read(how).sees_validation:
         best = runs["seed"].idxmin()
     else:
@@ -201,9 +199,7 @@ def _write_answers(store: "Store", run_id: str, picture: Path, request: Request)
         return ""
     draw_answers(answers, picture)
     confirmation = request.exported_confirmation
-    int8 = False
-    if confirmation:
-        int8 = Confirmation.read(confirmation["how"]).int8
+    int8 = confirmation is not None and Confirmation.read(confirmation["how"]).int8
     return describe_answers(answers.confusion, picture.name, int8=int8)
 
 

@@ -267,13 +267,13 @@ def list_missing(
     seeds; new seeds are the first unused ones from ``first_seed`` on. Of trainings that
     failed, where ``done`` has such, the seeds are used up.
     """
+    from paretune.tracking import select_way
+
     missing: list[list[Retraining]] = []
     for one in wanted:
         changes = ways[one.way]
         config = changes.make_config(one.config, first_seed)
-        is_of_model = done["confirms"] == one.model_id
-        is_same_way = done["how"] == str(changes.describe(config))
-        tried = done[is_of_model & is_same_way]
+        tried = select_way(done, one.model_id, str(changes.describe(config)))
         used = set(tried["seed"])
         scored = set(tried.loc[tried["state"] == State.COMPLETE, "seed"])
         unused = (seed for seed in count(first_seed) if seed not in used)

@@ -154,14 +154,20 @@ def _pad(picture: Image.Image, size: Size) -> Image.Image:
     a pixel at least; Pillow's own ``pad`` leaves none.
     """
     height, width = size
-    factor = min(width / picture.width, height / picture.height)
-    inner_width = max(1, round(picture.width * factor))
-    inner_height = max(1, round(picture.height * factor))
-    inner = picture.resize((inner_width, inner_height), Image.Resampling.BILINEAR)
+    factor = min(height / picture.height, width / picture.width)
+    inner_size = scale_size((picture.height, picture.width), factor)
+    inner = scale_picture(picture, inner_size)
     padded = Image.new(picture.mode, (width, height), find_border_colour(picture))
-    corner = ((width - inner_width) // 2, (height - inner_height) // 2)
-    padded.paste(inner, corner)
+    left = (width - inner.width) // 2
+    top = (height - inner.height) // 2
+    padded.paste(inner, (left, top))
     return padded
+
+
+def scale_size(size: Size, factor: float) -> Size:
+    """The size by this factor, a pixel at least on each side."""
+    height, width = size
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def find_border_colour(picture: Image.Image) -> int | tuple[int, ...]:

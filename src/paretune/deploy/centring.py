@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from paretune.data.pictures import Size
+from paretune.data.pictures import Size, scale_size
 from paretune.deploy.ink import INK
 
 LEAST_BRIGHTNESS = 1e-6  # of the brightest pixel: nothing is divided by 0
@@ -52,10 +52,9 @@ def scale_ink(ink: Grey, size: Size, share: float) -> Grey:
     """The ink so large that its longer side takes ``share`` of the shorter side of an
     image of this ``size``, or so that it fits in.
     """
-    factor = _find_factor(ink.shape, size, share)
     rows, columns = ink.shape
-    height = max(1, round(rows * factor))
-    width = max(1, round(columns * factor))
+    factor = _find_factor(ink.shape, size, share)
+    height, width = scale_size((rows, columns), factor)
     resampling = Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR
     picture = Image.fromarray(ink).resize((width, height), resampling)
     return np.asarray(picture)

@@ -39,11 +39,11 @@ from paretune.reports.json_values import replace_non_finite
 from paretune.reports.layer_words import format_layers
 from paretune.reports.pick import describe_chance, pick_model
 from paretune.reports.study import NO_FAMILY
-from paretune.reports.terminal import describe_pick, format_params, is_uneven
+from paretune.reports.terminal import describe_pick, describe_unevenness, format_params
 from paretune.reports.wrong import describe_wrong_answers, read_wrong_answers
 from paretune.scores import ScoreKind, format_number
 from paretune.tracking import Store, read_curve
-from paretune.tracking.schema import VAL_EFFECTIVE, VAL_F1_SE, VAL_IMAGES
+from paretune.tracking.schema import VAL_F1_SE, VAL_IMAGES
 from paretune.tracking.trial_table import complete_rows, records
 
 MOST_CURVES = 60  # raced trials that are shown
@@ -350,12 +350,10 @@ def _describe_data(results: SweepResults) -> list[tuple[str, str]]:
     data = sorted(results.models["data"].unique())
     facts = [("data", ", ".join(data))]
     by_images = results.models.sort_values(VAL_IMAGES, na_position="first")
-    scored = records(by_images)[-1]
+    [scored] = records(by_images.tail(1))
     images = scored[VAL_IMAGES]
     if not results.query.confirmed and images > 0:
-        worth = f"one is {1 / images:.4f}"
-        if is_uneven(scored):
-            worth = f"worth {scored[VAL_EFFECTIVE]:,.0f} of classes of equal size"
+        worth = describe_unevenness(scored) or f"one is {1 / images:.4f}"
         facts.append(("scored on", f"{images:,.0f} images, {worth}"))
     return facts
 

@@ -229,18 +229,19 @@ def _describe_images(results: SweepResults) -> str:
     if results.query.confirmed or isnan(best[VAL_IMAGES]):
         return ""
     images = best[VAL_IMAGES]
-    worth = f"one of them is {1 / images:.4f}"
-    if is_uneven(best):
-        effective = best[VAL_EFFECTIVE]
-        worth = f"worth {effective:,.0f} of classes of equal size"
+    worth = describe_unevenness(best) or f"one of them is {1 / images:.4f}"
     return f", on {images:,.0f} images: {worth}; se is the standard error"
 
 
-def is_uneven(model: Mapping[str, Any]) -> bool:
-    """Whether the classes that a model was scored on are so uneven that its F1 is
-    clearly less certain than over as many images of equal classes.
+def describe_unevenness(model: Mapping[str, Any]) -> str:
+    """What the images that a model was scored on are worth, where their classes are so
+    uneven that its F1 is clearly less certain than over as many of equal classes; else
+    nothing.
     """
-    return bool(model[VAL_EFFECTIVE] < EVEN * model[VAL_IMAGES])
+    effective = model[VAL_EFFECTIVE]
+    if effective < EVEN * model[VAL_IMAGES]:
+        return f"worth {effective:,.0f} of classes of equal size"
+    return ""
 
 
 def _extreme_lines(results: SweepResults) -> list[str]:

@@ -16,7 +16,7 @@ from paretune.answers import AnswersOnTest, Mistake, join_answers
 from paretune.confusion import Confusion
 from paretune.layers.windows import is_signal
 from paretune.reports.findings import SweepResults
-from paretune.tracking import Store, read_answers, read_confirmations
+from paretune.tracking import Store, read_answers, read_confirmations, select_way
 from paretune.tracking.schema import N_PARAMS
 from paretune.tracking.trial_table import records
 
@@ -95,8 +95,7 @@ def read_answers_of(
     :func:`~paretune.reports.confirmed.summarize_trainings`) gets wrong, by its
     trainings among the ``runs``; ``None`` if it is not known.
     """
-    is_of_model = runs["confirms"] == model["run_id"]
-    of_way = runs[is_of_model & (runs["how"] == model["how"])]
+    of_way = select_way(runs, model["run_id"], model["how"])
     of_way = of_way.drop_duplicates("seed", keep="last")  # as the scores do
     answers = [read_answers(store, run_id) for run_id in of_way["run_id"]]
     known = [one for one in answers if one is not None]

@@ -27,6 +27,7 @@ from paretune.tracking.read import (
     read_retrainings,
     read_run,
     read_trials,
+    select_way,
     weights_of,
 )
 from paretune.tracking.run import RunRecorder
@@ -49,5 +50,6 @@ __all__ = [
     "read_retrainings",
     "read_run",
     "read_trials",
+    "select_way",
     "weights_of",
 ]

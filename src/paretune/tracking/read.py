@@ -194,6 +194,15 @@ def _build_retrainings(begun: Iterable[Run], states: Collection[str]) -> "DataFr
     return DataFrame(columns)
 
 
+def select_way(trainings: "DataFrame", model_id: str, how: str) -> "DataFrame":
+    """Those of the ``trainings`` that trained this model again in this way.
+
+    The columns are those of :func:`read_retrainings`.
+    """
+    is_of_model = trainings[Tag.CONFIRMS] == model_id
+    return trainings[is_of_model & (trainings[Tag.HOW] == how)]
+
+
 def count_retrainings(store: Store, sweep: str, kind: RunKind) -> int:
     """The number of trainings of a ``kind`` that were begun for trials of a sweep,
     whatever became of them.
@@ -221,9 +230,10 @@ def read_answers(store: Store, run_id: str) -> AnswersOnTest | None:
 
     Raises :class:`~paretune.errors.StoreError` if it is there and cannot be read.
     """
-    if not has_file(store, find_run(store, run_id), ANSWERS_FILE):
+    run = find_run(store, run_id)
+    if not has_file(store, run, ANSWERS_FILE):
         return None
-    with _file_of(store, run_id, ANSWERS_FILE) as path:
+    with _file_of(store, run, ANSWERS_FILE) as path:
         try:
             return AnswersOnTest.read(path)
         except (ValueError, KeyError, TypeError) as error:
@@ -239,12 +249,11 @@ def weights_of(store: Store, run_id: str) -> AbstractContextManager[Path]:
     Raises :class:`~paretune.errors.StoreError` if it is not there. What the block says
     of a copy of the file is said of the run, as the copy is gone by then.
     """
-    return _file_of(store, run_id, WEIGHTS_FILE)
+    return _file_of(store, find_run(store, run_id), WEIGHTS_FILE)
 
 
 @contextmanager
-def _file_of(store: Store, run_id: str, file: str) -> Iterator[Path]:
-    run = find_run(store, run_id)
+def _file_of(store: Store, run: Run, file: str) -> Iterator[Path]:
     path = find_local_file(store, run, file)
     if path:
         yield path
@@ -254,5 +263,5 @@ def _file_of(store: Store, run_id: str, file: str) -> Iterator[Path]:
         try:
             yield path
         except StoreError as error:
-            name = f"{file} of run {run_id} in {store.uri}"
+            name = f"{file} of run {run.run_id} in {store.uri}"
             raise StoreError(str(error).replace(str(path), name)) from error
