@@ -1,7 +1,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paretune.memory import Buffer, MemoryUse, Scratch, find_buffers, plan_memory
+from paretune.memory import (
+    Buffer,
+    MemoryUse,
+    Scratch,
+    find_buffers,
+    measure_needs,
+    plan_memory,
+)
 
 
 @st.composite
@@ -33,6 +40,13 @@ def test_no_two_values_that_are_needed_share_memory(buffers):
                 or start_b + b.size <= start_a
             )
         assert 0 <= plan.offsets[a.values[0]] <= plan.size - a.size
+
+
+@given(lifetimes())
+def test_the_memory_that_is_counted_is_that_of_the_plan(buffers):
+    n_operations = max(buffer.start for buffer in buffers) + 1
+
+    assert max(measure_needs(n_operations, buffers)) == plan_memory(buffers).size
 
 
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=12))

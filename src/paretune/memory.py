@@ -122,8 +122,23 @@ def measure_needs(n_operations: int, buffers: Sequence[Buffer]) -> list[int]:
     largest of them is none.
     """
     in_use = measure_in_use(n_operations, buffers)
+    if _is_chain(buffers):
+        return in_use
     size = plan_memory(buffers).size
     return [*in_use, size] if size > max(in_use) else in_use
+
+
+def _is_chain(buffers: Sequence[Buffer]) -> bool:
+    """Whether each buffer meets only its neighbours in time: by turns from the block's
+    two ends, they need no more than is in use.
+    """
+    in_time = sorted(buffers, key=lambda buffer: buffer.start)
+    latest_end = -1  # of those before the last but one
+    for earlier, later in zip(in_time, in_time[2:], strict=False):
+        latest_end = max(latest_end, earlier.end)
+        if later.start <= latest_end:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ Ints = Mapping[str, IntDistribution]
 Rest = frozenset[tuple[str, Any]]
 Term = tuple[str, str]  # the names of its two factors; of a constant one "1"
 # Configurations beyond those it is fitted to on which a polynomial must be exact.
-CHECKS = 8
+CHECKS = 4
 # Configurations of a structure for which its polynomials are worth their counts.
 FEWEST_TO_LEARN = 6
 # Configurations in which a choice must change no cost, and not whether they can be

@@ -306,16 +306,17 @@ class FeasibleSpace:
         """
         branch = self.space.branch_of(params)
         near = NearDefaults.begin(self.defaults, branch, rng) if self.defaults else None
-        full = dict(params)
+        full = {name: params[name] for name in self.space.choices}
         for name, dist in self.space.distributions(branch).items():
-            is_missing = name not in full
-            if not is_missing or not self.space.is_active(name, full):
+            if not self.space.is_active(name, full):
                 continue
-            if near:
+            if name in params:
+                full[name] = params[name]
+            elif near:
                 full[name] = near.draw(name, dist, full)
             else:
                 full[name] = draw_uniform(dist, rng)
-        return self.space.drop_inactive(full)
+        return full
 
     def impose(
         self, held: Configuration, params: Configuration, rng: np.random.Generator

@@ -28,7 +28,7 @@ FEWEST = 5  # trials before a surrogate is asked
 # Columns up to which the surrogate is a Gaussian process, which was measured in a space
 # of six (`python -m studies search`); it was not compared with a forest there.
 MOST_OF_PROCESS = 12
-N_MUTANTS = 128
+N_MUTANTS = 64
 LOG_COST = -2  # its column in the rows of surrogates
 # of the reference beyond the largest cost and error, so that models there are worth
 # something too

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from paretune.search.costs import Configuration
@@ -27,25 +26,27 @@ def mutate(
     number = int(rng.integers(1, MAX_MUTATIONS + 1))
     number = min(number, len(names))
     weights = _weigh_kinds([distributions[name] for name in names])
-    changed = rng.choice(names, size=number, replace=False, p=weights)
+    changed = rng.choice(len(names), size=number, replace=False, p=weights)
 
     mutated = dict(parent)
-    for name in map(str, changed):
+    for index in changed.tolist():
+        name = names[index]
         mutated[name] = mutate_value(parent[name], distributions[name], rng)
     return feasible.complete(mutated, rng)
 
 
-def _weigh_kinds(distributions: Sequence[BaseDistribution]) -> NDArray[np.float64]:
-    """Probabilities ``(N,)`` of the parameters: choices and numbers have one half each,
+def _weigh_kinds(distributions: Sequence[BaseDistribution]) -> list[float]:
+    """Probabilities of the parameters: choices and numbers have one half each,
     as far as there are both.
     """
-    are_choices = np.array(
-        [isinstance(dist, CategoricalDistribution) for dist in distributions]
-    )
-    n_choices = are_choices.sum()
+    are_choices = [isinstance(dist, CategoricalDistribution) for dist in distributions]
+    n_choices = sum(are_choices)
     n_numbers = len(are_choices) - n_choices
-    weights = np.where(are_choices, 1 / max(n_choices, 1), 1 / max(n_numbers, 1))
-    return np.asarray(weights / weights.sum())
+    weights: list[float] = []
+    for is_choice in are_choices:
+        weights.append(1 / n_choices if is_choice else 1 / n_numbers)
+    total = sum(weights)
+    return [weight / total for weight in weights]
 
 
 def mutate_value(value: Any, dist: BaseDistribution, rng: np.random.Generator) -> Any:

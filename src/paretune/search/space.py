@@ -34,6 +34,9 @@ class Space:
     branches: dict[str, Distributions] = field(default_factory=dict)
     conditions: dict[str, Condition] = field(default_factory=dict)
     groups: frozenset[str] = frozenset()
+    _by_branch: dict[str, Distributions] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def switches(self) -> frozenset[str]:
@@ -50,10 +53,12 @@ class Space:
 
     def distributions(self, branch: str) -> Distributions:
         """The branch's own and the common parameters by their Optuna names, whatever
-        their conditions.
+        their conditions; not to be changed, as they are kept.
         """
-        own = self.branches.get(branch, {})
-        return {**self.common, **own}
+        if branch not in self._by_branch:
+            own = self.branches.get(branch, {})
+            self._by_branch[branch] = {**self.common, **own}
+        return self._by_branch[branch]
 
     def all_distributions(self) -> Distributions:
         """Every parameter of every branch, the choices included."""
