@@ -70,7 +70,8 @@ def test_a_training_has_the_same_numbers_however_often_it_waits(experiment):
     for epoch in (2, 4, 8):
         with pytest.raises(Paused) as paused:
             attempt(experiment, waits_at=epoch, waited_at=waited_at)
-        assert (paused.value.epoch, paused.value.epochs) == (epoch, EPOCHS * FOLDS)
+        where = paused.value.where
+        assert (where.epoch, where.epochs) == (epoch, EPOCHS * FOLDS)
         waited_at = epoch
     point, heard = attempt(experiment, waits_at=0, waited_at=waited_at)
 

@@ -20,6 +20,8 @@ it alone and leave with exit code 2.
 
 from collections.abc import Iterable
 
+from paretune.pause import Pause
+
 
 class ParetuneError(Exception):
     """Root of all errors that Paretune raises on purpose."""
@@ -58,9 +60,8 @@ class Raced(Exception):  # noqa: N818 - no error
 
 
 class Paused(Raced):
-    """A trial waits at a rung, after ``epoch`` of ``epochs`` (``None`` if nobody
-    knows), each of which took ``epoch_s`` seconds on average; before the first it took
-    ``begin_s``.
+    """A trial waits at a rung; ``where`` has the numbers, as
+    :class:`~paretune.pause.Pause` explains them.
     """
 
     def __init__(
@@ -71,10 +72,7 @@ class Paused(Raced):
         begin_s: float = 0.0,
     ) -> None:
         super().__init__(f"it waits after epoch {epoch}")
-        self.epoch = epoch
-        self.epoch_s = epoch_s
-        self.epochs = epochs
-        self.begin_s = begin_s
+        self.where = Pause(epoch, epoch_s, epochs, begin_s)
 
 
 def first_line(error: BaseException) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import optuna
 from optuna.trial import Trial
 
+from paretune.pause import Pause
 from paretune.search.capped_sampler import CappedSampler
 from paretune.search.claims import ask, pause
-from paretune.search.pausing import Pause, read_pause
+from paretune.search.pausing import read_pause
 from paretune.search.racing import decide_pause
 from paretune.search.worker import suggest_all
 from studies.replay import sweeps

@@ -287,7 +287,7 @@ def test_damaged_signals_are_named_or_left_out(recordings, name, content):
     (recordings / "calm" / name).write_bytes(content)
 
     with pytest.raises(
-        DataError, match=rf"1 of 31 signals cannot be read: `calm/{name}"
+        DataError, match=rf"1 of 31 signals that cannot be read: `calm/{name}` \(.*\); "
     ):
         folder.load(path=str(recordings), splitting=EVEN)
     data = folder.load(path=str(recordings), splitting=EVEN, skip_damaged=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from optuna.distributions import IntDistribution
 
+from paretune.pause import Pause
 from paretune.search.columns import Columns
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_model import FrontModel
@@ -14,7 +15,6 @@ from paretune.search.guessed_durations import GuessDuration, GuessedDurations
 from paretune.search.next_step import StepValues
 from paretune.search.observations import History, Observation
 from paretune.search.partial_curves import PartialCurve
-from paretune.search.pausing import Pause
 from paretune.search.space import Space
 from search.settings import RACE
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
+from paretune.pause import Pause
 from paretune.search.claims import pause
-from paretune.search.pausing import Pause
 from paretune.search.standing import Standing
 
 STATES = {

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from paretune.errors import Paused
+from paretune.pause import Pause
 from paretune.search.asks import ASK_S, note_ask
 from paretune.search.claims import ask, needs_worker, pause, reclaim
 from paretune.search.feasible_sampler import FeasibleSampler
 from paretune.search.feasible_space import FeasibleSpace
 from paretune.search.front_sampler import FrontSampler
 from paretune.search.observations import History
-from paretune.search.pausing import Pause, list_paused, read_pause
+from paretune.search.pausing import list_paused, read_pause
 from paretune.search.racing import Race, decide_pause
 from paretune.search.space_parser import parse_space
 from paretune.search.storage import read_note

@@ -19,9 +19,9 @@ from hydra_plugins.paretune_sweeper._panel import IN_HAND, MEMBER, Panel
 from hydra_plugins.paretune_sweeper._progress import Progress
 from hydra_plugins.paretune_sweeper._scatter import Marks, plot_scatter
 from paretune.front import front_volume
+from paretune.pause import Pause
 from paretune.search.caps import Caps
 from paretune.search.claims import LATEST, pause
-from paretune.search.pausing import Pause
 from paretune.search.storage import note
 from search.settings import LIMITS
 from search.test_limits import study_of

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from paretune.data.damaged import describe_damaged
 from paretune.data.file_kinds import SIGNALS
 from paretune.data.images import ImageData, Images, Splitting, assemble, make_images
 from paretune.data.kept import Decoded, load_pictures
@@ -24,7 +25,6 @@ from paretune.data.look import (
     Look,
     check_sizes,
     describe_colours,
-    describe_damaged,
     make_look,
 )
 from paretune.data.pictures import Resize, read_each

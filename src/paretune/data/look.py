@@ -5,16 +5,14 @@ Torch is not needed.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from paretune.data.listing import MOST_EXAMPLES, Listing, format_examples
+from paretune.data.listing import Listing, format_examples
 from paretune.data.pictures import (
-    FORMAT_NAMES,
     RESIZES,
     Resize,
     Size,
@@ -22,7 +20,6 @@ from paretune.data.pictures import (
     read_picture,
     scale_picture,
 )
-from paretune.data.unreadable import UnreadableError
 from paretune.errors import ConfigError, DataError, check_choice, check_least
 from paretune.paths import printable
 
@@ -110,25 +107,6 @@ def _read_size(image_size: object) -> Size:
         check_least("data.image_size", side, 1)
     height, width = sides
     return int(height), int(width)
-
-
-def describe_damaged(listing: Listing, damaged: Mapping[Path, UnreadableError]) -> str:
-    """The first pictures that cannot be read, why, and how many there are."""
-    total = len(listing.paths)
-    examples = [
-        f"`{listing.relative(path)}` ({error.reason})"
-        for path, error in islice(damaged.items(), MOST_EXAMPLES)
-    ]
-    text = ", ".join(examples)
-    if len(damaged) > MOST_EXAMPLES:
-        text += f" and {len(damaged) - MOST_EXAMPLES:,} more"
-    remedy = "mend or delete them, or set data.skip_damaged=true to leave them out"
-    if len(damaged) == total:
-        remedy = "check data.path"
-    return (
-        f"data folder `{printable(listing.folder)}` has {len(damaged):,} of {total:,} "
-        f"pictures that cannot be read: {text}; expected {FORMAT_NAMES}; {remedy}"
-    )
 
 
 def check_sizes(listing: Listing, sizes: Mapping[Path, Size]) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paretune.data.arrays import Arrays
-from paretune.data.listing import LabelledPath, Listing, format_examples
+from paretune.data.damaged import describe_damaged
+from paretune.data.listing import LabelledPath, Listing
 from paretune.data.pictures import read_each
 from paretune.data.signals import ValueRange, make_flat
 from paretune.data.unreadable import UnreadableError
@@ -105,7 +106,7 @@ def read_signals(listing: Listing, *, skip_damaged: bool) -> SignalFiles:
     """
     signals, damaged = read_each(read_signal, listing.paths, "reading signals")
     if damaged and not (skip_damaged and signals):
-        raise DataError(_describe_damaged(listing, damaged))
+        raise DataError(describe_damaged(listing, damaged))
     _check_shapes(listing, signals)
     return _make_parts(listing, signals, damaged)
 
@@ -130,17 +131,6 @@ def _stack(
     stacked = np.stack([signals[path] for path, _ in files])
     labels = np.array([label for _, label in files], dtype=np.int64)
     return Arrays(make_flat(values.to_bytes(stacked)), labels)
-
-
-def _describe_damaged(listing: Listing, damaged: Mapping[Path, UnreadableError]) -> str:
-    names = [
-        f"{listing.relative(path)}: {error.reason}" for path, error in damaged.items()
-    ]
-    return (
-        f"{len(damaged):,} of {len(listing.paths):,} signals cannot be read: "
-        f"{format_examples(names)}; expected {listing.kind.formats}; mend or delete "
-        "them, or set data.skip_damaged=true to leave them out"
-    )
 
 
 def _check_shapes(listing: Listing, signals: Mapping[Path, Signal]) -> None:

@@ -18,10 +18,10 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from paretune.pause import Pause
 from paretune.search.interrupts import GRACE_S
 from paretune.search.pausing import (
     PAUSED,
-    Pause,
     choose_paused,
     list_paused,
     may_go_on,

@@ -7,9 +7,10 @@ from math import log
 from optuna.trial import FrozenTrial
 
 from paretune.front import LEAST_ERROR
+from paretune.pause import Pause
 from paretune.search.capped_sampler import configuration_of
 from paretune.search.costs import Configuration
-from paretune.search.pausing import Pause, read_pause
+from paretune.search.pausing import read_pause
 from paretune.search.racing import read_rung_scores
 
 STANDARD_ERROR = "standard error"  # of a trial's score: its attribute

@@ -7,29 +7,16 @@ better one implements :class:`ChoosesSteps`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from paretune.pause import Pause
 from paretune.search.racing import Race, find_staying
 from paretune.search.storage import read_note
 
 PAUSED = "paused"
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Where a trial stopped: after ``epoch`` of ``epochs`` (``None`` if nobody knows),
-    each of which took ``epoch_s`` seconds on average; before the first it took
-    ``begin_s``.
-    """
-
-    epoch: int
-    epoch_s: float
-    epochs: int | None = None
-    begin_s: float = 0.0
 
 
 @runtime_checkable

@@ -31,7 +31,7 @@ from paretune.search.claims import (
 )
 from paretune.search.interrupts import Watch, begin_anew, is_interrupt, is_termination
 from paretune.search.partial_curves import STANDARD_ERROR
-from paretune.search.pausing import Pause, read_pause
+from paretune.search.pausing import read_pause
 from paretune.search.racing import Answer, Race, decide_pause, judge, read_rung_scores
 from paretune.search.space import Space
 from paretune.search.stopping import Limits
@@ -210,19 +210,14 @@ class _Attempt:
 
     def _wait(self, paused: Paused) -> None:
         """The task was left at a rung, to be taken up again."""
-        if not self._was_to_wait(paused.epoch):
+        where = paused.where
+        if not self._was_to_wait(where.epoch):
             self._fail(
-                f"the task raised Paused after epoch {paused.epoch}, where "
+                f"the task raised Paused after epoch {where.epoch}, where "
                 "current_trial().report_or_wait had not returned True"
             )
             return
         log.info("trial %d: %s", self.trial.number, paused)
-        where = Pause(
-            paused.epoch,
-            round(paused.epoch_s, 4),
-            paused.epochs,
-            round(paused.begin_s, 4),
-        )
         if self._counts():
             pause(self.study, self.trial, where)
 
