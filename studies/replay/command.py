@@ -15,6 +15,7 @@ from studies.replay.comparison import (
     Plan,
     Result,
     ResultFile,
+    open_jobs,
     replay_policy,
     write_table,
     write_times,
@@ -52,9 +53,11 @@ def main(arguments: Sequence[str]) -> None:
         portfolio=options.portfolio,
     )
     results = ResultFile(options.out / f"{options.data}.json")
-    for name in options.policies:
-        results.add(replay_policy(name, plan, range(options.seeds), options.jobs))
-        print(write_table([results.read()[name]]), flush=True)
+    with open_jobs(options.jobs) as replay_each:
+        for name in options.policies:
+            result = replay_policy(name, plan, range(options.seeds), replay_each)
+            results.add(result)
+            print(write_table([result]), flush=True)
     report(list(results.read().values()), plan, results.path.with_suffix(".png"))
 
 

@@ -3,10 +3,11 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,9 @@ class Score:
     asking: float
 
 
+Each = Callable[[Callable[[int], Score], Iterable[int]], Iterable[Score]]
+
+
 @dataclass(frozen=True)
 class Result:
     """The replays of one policy, one for each seed."""
@@ -121,18 +125,33 @@ class Result:
         return float(np.mean([getattr(score, name) for score in self.scores]))
 
 
-def replay_policy(policy: str, plan: Plan, seeds: Sequence[int], jobs: int) -> Result:
-    """A replay for each seed: of the policy's draws, and of the luck of trainings."""
+def replay_policy(
+    policy: str, plan: Plan, seeds: Sequence[int], replay_each: Each
+) -> Result:
+    """A replay for each seed: of the policy's draws, and of the luck of trainings.
+    ``replay_each`` is how they are computed, such as one after the other by ``map``.
+    """
     result = Result(policy, plan.describe())
-    if jobs == 1:
-        result.scores.extend(score(policy, plan, seed) for seed in seeds)
-        return result
+    for seed_score in replay_each(partial(score, policy, plan), seeds):
+        result.scores.append(seed_score)
+        done = len(result.scores)
+        last = seed_score.volumes[-1]
+        print(f"{policy}: {done} of {len(seeds)} seeds, {last:.3f}", flush=True)
+    return result
+
+
+@contextmanager
+def open_jobs(number: int) -> Iterator[Each]:
+    """A ``map`` that computes so many replays at a time; what is made once a process is
+    made once for all policies.
+    """
+    if number == 1:
+        yield map
+        return
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context) as pool:
-        tasks = [pool.submit(score, policy, plan, seed) for seed in seeds]
-        result.scores.extend(task.result() for task in tasks)
-    return result
+    with ProcessPoolExecutor(number, context) as pool:
+        yield pool.map
 
 
 def score(policy: str, plan: Plan, seed: int) -> Score:

@@ -307,7 +307,7 @@ def test_the_products_sweeps_are_policies(name, made_up_rows, tmp_path):
         file.append(row)
     plan = Plan("digits", file.path, workers=2, hours=0.005, ask_s=0.05)
 
-    result = replay_policy(name, plan, range(1), jobs=1)
+    result = replay_policy(name, plan, range(1), map)
 
     assert (np.diff(result.volumes, axis=1) >= 0).all()
     assert result.find_mean("begun") > result.find_mean("ended") > 0
