@@ -1,4 +1,8 @@
-"""The picture of a comparison."""
+"""The picture of a comparison.
+
+Lines are dashed from the eleventh on, as there are ten colours; the legend has the best
+first.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +24,12 @@ def draw(results: Sequence[Result], path: Path) -> None:
     plan = results[0].plan
     hours = np.linspace(plan["hours"] / MOMENTS, plan["hours"], MOMENTS)
     shown = hours >= SHOWN_FROM * plan["hours"]
-    for index, result in enumerate(results):
+    ordered = sorted(results, key=lambda one: -one.find_quartiles(1.0)[1])
+    for index, result in enumerate(ordered):
         low, middle, high = np.percentile(result.volumes, QUARTILES, axis=0)
         colour = colours[index % len(colours)]
-        panel.plot(hours[shown], middle[shown], color=colour, label=result.policy)
+        line = "-" if index < len(colours) else "--"
+        panel.plot(hours[shown], middle[shown], line, color=colour, label=result.policy)
         panel.fill_between(
             hours[shown], low[shown], high[shown], color=colour, alpha=0.15, lw=0
         )
